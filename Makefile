@@ -1,0 +1,37 @@
+# Every command is a script in scripts/; this file names them. `make` lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build lint fmt dev deny setup clean-demo
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## install what is missing, build, and start the demo on http://127.0.0.1:3000
+	@scripts/build
+	@scripts/demo
+
+test: setup ## install what is missing, and run every test
+	@scripts/test
+
+build: ## build the release: target/release/waybill and target/site
+	@scripts/setup --build
+	@scripts/build --release
+
+lint: ## check format, clippy and what the browser downloads
+	@scripts/setup --build
+	@scripts/lint
+
+fmt: ## format the Rust code
+	@bash -c '. scripts/env && cargo fmt --all'
+
+dev: setup ## run the demo, and build and start it again on every change
+	@scripts/dev
+
+deny: ## check licences and known vulnerabilities of the dependencies (slow the first time)
+	@scripts/deny
+
+setup: ## install what is missing
+	@scripts/setup
+
+clean-demo: ## remove the demo's state (.waybill)
+	rm -rf .waybill

@@ -1,0 +1,112 @@
+//! Where things run: workspace, project, cluster, environment.
+
+use crate::{
+    id::{ClusterId, EnvironmentId, ProjectId, WorkspaceId},
+    name::Name,
+};
+use serde::{Deserialize, Serialize};
+
+/// A tenant: people, projects, connections. Nothing crosses it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its name, unique in the installation.
+    pub name: Name,
+}
+
+/// Environments that share one GitOps repository.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// Its name, unique in the workspace.
+    pub name: Name,
+    /// Address of the repository, without credentials.
+    pub repository_url: String,
+    /// Branch that is read and written.
+    pub branch: String,
+    /// Path of an environment's values file; `{environment}` stands for its name.
+    pub path_template: String,
+    /// Dotted keys above `services`; empty for none.
+    pub values_prefix: String,
+}
+
+impl Project {
+    /// The values file of an environment.
+    #[must_use]
+    pub fn values_path(&self, environment: &Name) -> String {
+        self.path_template.replace("{environment}", environment.as_str())
+    }
+}
+
+/// A Kubernetes cluster: which Argo CD manages it, which registry it pulls from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its id.
+    pub id: ClusterId,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// Its name, unique in the workspace.
+    pub name: Name,
+    /// Its Argo CD; `None` means Git only: a promotion ends at the push.
+    pub argocd: Option<ArgoCdSettings>,
+    /// The registry it pulls from: a host, with the port if there is one.
+    pub registry: String,
+    /// Whether that registry speaks plain HTTP.
+    pub registry_plain_http: bool,
+}
+
+/// How Applications of a cluster are found; the token is kept apart, encrypted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ArgoCdSettings {
+    /// Base address of Argo CD.
+    pub url: String,
+    /// Name of an environment's Application; `{project}` and `{environment}` stand for their names.
+    pub application_template: String,
+    /// The Argo CD project of the Applications, where known; may hold `{project}` and `{environment}`.
+    pub project: Option<String>,
+    /// The Applications' namespace, where it isn't Argo CD's own.
+    pub namespace: Option<String>,
+}
+
+impl ArgoCdSettings {
+    /// Name of the Application of an environment.
+    #[must_use]
+    pub fn application(&self, project: &Name, environment: &Name) -> String {
+        fill(&self.application_template, project, environment)
+    }
+
+    /// The Argo CD project of the Application of an environment.
+    #[must_use]
+    pub fn application_project(&self, project: &Name, environment: &Name) -> Option<String> {
+        self.project
+            .as_ref()
+            .map(|template| fill(template, project, environment))
+    }
+}
+
+fn fill(template: &str, project: &Name, environment: &Name) -> String {
+    template
+        .replace("{project}", project.as_str())
+        .replace("{environment}", environment.as_str())
+}
+
+/// A place where resources run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Environment {
+    /// Its id.
+    pub id: EnvironmentId,
+    /// Its project.
+    pub project: ProjectId,
+    /// The cluster it runs on.
+    pub cluster: ClusterId,
+    /// Its name, unique in the project.
+    pub name: Name,
+    /// Its place among the project's environments, from 0.
+    pub position: i64,
+    /// Whether it needs approval (policies come with their own pages; today it is shown, and only approvers may act).
+    pub protected: bool,
+}

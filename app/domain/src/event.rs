@@ -1,0 +1,119 @@
+//! What happened: one event per transition. The same row is the ledger's entry and what wakes open pages.
+
+use crate::{
+    artifact::ExactImage,
+    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
+    plan::Health,
+    promotion::{Actor, Purpose, State},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// An entry of the ledger.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the ledger, counted over the whole installation.
+    pub sequence: i64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The workspace it belongs to.
+    pub workspace: WorkspaceId,
+    /// What it is about.
+    pub subject: Subject,
+    /// Who caused it.
+    pub actor: Actor,
+    /// What happened.
+    pub happened: Happened,
+}
+
+/// What an event is about; as much as applies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Subject {
+    /// The project.
+    pub project: Option<ProjectId>,
+    /// The environment.
+    pub environment: Option<EnvironmentId>,
+    /// The resource.
+    pub resource: Option<ResourceId>,
+    /// The promotion.
+    pub promotion: Option<PromotionId>,
+}
+
+/// What happened, with its evidence.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Happened {
+    /// Somebody signed in.
+    SignedIn,
+    /// Somebody tried to sign in and failed.
+    SignInFailed {
+        /// The address that was tried.
+        email: String,
+    },
+    /// An API token was made.
+    TokenCreated {
+        /// Its name.
+        name: String,
+        /// Its role.
+        role: String,
+    },
+    /// Configuration was applied.
+    Applied {
+        /// One line per change.
+        changes: Vec<String>,
+    },
+    /// A resource was created.
+    ResourceCreated,
+    /// A resource's pin was moved.
+    PinChanged {
+        /// The digest it is pinned to now.
+        to: crate::artifact::Digest,
+    },
+    /// The registry was seen to hold a new artifact.
+    ArtifactSeen {
+        /// The artifact.
+        image: ExactImage,
+    },
+    /// A promotion was asked for.
+    PromotionRequested {
+        /// What for.
+        purpose: Purpose,
+        /// What is to run.
+        image: ExactImage,
+    },
+    /// A promotion moved on.
+    PromotionMoved {
+        /// The state it was in.
+        from: State,
+        /// The state it is in.
+        to: State,
+        /// Evidence or reason, a sentence.
+        detail: Option<String>,
+    },
+    /// What a promotion waits for changed.
+    PromotionWaits {
+        /// What it waits for, a sentence.
+        detail: String,
+    },
+    /// A commit of a promotion is on the remote.
+    Committed {
+        /// The commit.
+        commit: String,
+        /// Pushes it took; 0 when the commit was found again or nothing had to change.
+        pushes: u32,
+    },
+    /// Git declares another image than before.
+    DesiredChanged {
+        /// The image now; `None` when Git no longer declares an exact one.
+        image: Option<ExactImage>,
+        /// The commit that says so.
+        commit: String,
+    },
+    /// Argo CD reports other digests or another health than before.
+    LiveChanged {
+        /// Short digests that run now.
+        digests: Vec<String>,
+        /// Health now.
+        health: Health,
+    },
+}

@@ -1,0 +1,23 @@
+//! The nouns and rules of Waybill: no I/O, no async, no framework.
+//!
+//! Everything here is a value or a pure function, built twice: natively for the server, and to WebAssembly for the
+//! browser, so that both say the same words about the same input.
+//!
+//! - Who and where: [`id`], [`name`], [`environment`], [`rights`].
+//! - What runs: [`artifact`], [`resource`], and the rules of the form that creates one, [`draft`].
+//! - What happens: [`promotion`] (the state machine), [`plan`] (what Argo CD reports, and what to do next),
+//!   [`event`] (one per transition: feeds the ledger and the live pages).
+
+pub mod artifact;
+pub mod draft;
+pub mod environment;
+pub mod event;
+pub mod field;
+pub mod follow;
+pub mod id;
+pub mod name;
+pub mod plan;
+pub mod promotion;
+pub mod resource;
+pub mod rights;
+pub mod time;

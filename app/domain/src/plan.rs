@@ -1,0 +1,122 @@
+//! What Argo CD reports about an Application, and what a promotion does about it.
+//!
+//! [`AppSnapshot`] is one look at an Application. [`next`] compares it with what a promotion wants ([`Intent`]) and says
+//! what to do: ask Argo CD to look at Git again, start a sync, wait, or stop because the commit is live, or can't become
+//! live. It remembers nothing: called again with a newer look, after a restart or a lost answer, it says what is right
+//! then. The proof is made of four parts, each useless without the others:
+//!
+//! 1. an operation, or a comparison, applied a revision that contains our commit ([`candidate_revisions`]: ancestry is
+//!    Git's to say, equality would fail as soon as somebody else pushes);
+//! 2. sync status and health were looked at after that operation ended: for a while after a sync Argo CD still shows the
+//!    health of what ran before;
+//! 3. the Application is healthy, and has been for a moment;
+//! 4. the pods run the promised digest, and nothing else of that repository ([`live_digests`]).
+//!
+//! Argo CD writes whole seconds, by its own clock. Its times are compared with each other; where one must be compared with
+//! ours, a wrong clock delays the answer and never turns it around.
+
+mod decision;
+mod images;
+#[cfg(test)]
+mod tests;
+
+pub use decision::{GRACE_MILLIS, Intent, Next, STABLE_MILLIS, candidate_revisions, next};
+pub use images::live_digests;
+
+use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An Application as Argo CD reports it, reduced to what decisions need.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct AppSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Its namespace, when reported.
+    pub namespace: Option<String>,
+    /// Its Argo CD project.
+    pub project: String,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether it syncs by itself.
+    pub auto_sync: bool,
+    /// Branch, tag or commit it follows; empty means the default branch.
+    pub target_revision: String,
+    /// `Synced`, `OutOfSync`, `Unknown` or empty.
+    pub sync_status: String,
+    /// Commits it compared with; more than one for several sources. Not always commits: see argocd facts §3.4.
+    pub sync_revisions: Vec<String>,
+    /// Whether the comparison was made with the source as it is specified now.
+    pub compared_to_current_source: bool,
+    /// Health.
+    pub health: Health,
+    /// When health last changed.
+    pub health_since: Option<Timestamp>,
+    /// When Git and cluster were last compared, in whole seconds.
+    pub reconciled_at: Option<Timestamp>,
+    /// Whether an operation is asked for or running (`.operation` is set).
+    pub operation_pending: bool,
+    /// The newest operation.
+    pub operation: Option<OperationSnapshot>,
+    /// Conditions: type and message.
+    pub conditions: Vec<(String, String)>,
+    /// Image references of all live pods, verbatim.
+    pub images: Vec<String>,
+}
+
+/// The newest operation of an Application.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OperationSnapshot {
+    /// `Running`, `Terminating`, `Succeeded`, `Failed`, `Error`, or what else Argo CD says; empty while it is asked for
+    /// and has not begun.
+    pub phase: String,
+    /// Its message.
+    pub message: String,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended (also set between retries, see facts §4.4).
+    pub finished_at: Option<Timestamp>,
+    /// Commits it synced to; empty until Argo CD has resolved them.
+    pub revisions: Vec<String>,
+    /// What it was asked to sync to: commits, branches, tags or nothing.
+    #[serde(default)]
+    pub requested: Vec<String>,
+    /// Whether only some resources were synced (healing by Argo CD itself, a person's choice), or none: a dry run.
+    pub partial: bool,
+    /// Value of the info `waybill.dev/promotion`, if it carries one.
+    pub promotion: Option<String>,
+    /// Who started it; empty for Argo CD itself.
+    pub initiated_by: String,
+}
+
+/// Health of an Application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Health {
+    /// All is as it should be.
+    Healthy,
+    /// On its way.
+    Progressing,
+    /// Broken.
+    Degraded,
+    /// Paused.
+    Suspended,
+    /// Not there.
+    Missing,
+    /// Argo CD can't tell, or hasn't said.
+    #[default]
+    Unknown,
+}
+
+impl Health {
+    /// Argo CD's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::Progressing => "Progressing",
+            Self::Degraded => "Degraded",
+            Self::Suspended => "Suspended",
+            Self::Missing => "Missing",
+            Self::Unknown => "Unknown",
+        }
+    }
+}

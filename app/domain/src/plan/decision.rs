@@ -1,0 +1,532 @@
+//! The decision: given one look at an Application, what does a promotion do next?
+//!
+//! Each check below either passes or ends the decision; read [`Look::proof`] for their order and the checks for the reasons.
+
+use super::{AppSnapshot, Health, OperationSnapshot, images::of_repository};
+use crate::{
+    artifact::{Digest, Repository},
+    time::Timestamp,
+};
+
+/// How long Healthy must have held before it is believed; see [`Intent::stable_millis`].
+pub const STABLE_MILLIS: i64 = 5_000;
+
+/// How long a trouble that may pass is waited out; see [`Intent::grace_millis`].
+pub const GRACE_MILLIS: i64 = 60_000;
+
+/// Argo CD writes whole seconds: what it calls 12:00:07 may have been up to this much later.
+const TRUNCATED_MILLIS: i64 = 1_000;
+
+/// How much of a foreign message is passed on; failures of large applications list every object.
+const MESSAGE_CHARS: usize = 600;
+
+/// What a promotion wants of an Application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Intent<'a> {
+    /// The commit that must become live, in full.
+    pub commit: &'a str,
+    /// The digest that must run.
+    pub digest: &'a Digest,
+    /// The repository it belongs to.
+    pub repository: &'a Repository,
+    /// Identity of this try: value of the info `waybill.dev/promotion` of the operations it starts. A retry takes a new
+    /// one, otherwise the failed operation of the try before would count as its own.
+    pub promotion: &'a str,
+    /// When the remote had the commit or, for a retry, when that began; by our clock.
+    pub pushed_at: Timestamp,
+    /// Now, by our clock.
+    pub now: Timestamp,
+    /// Digests of the same repository that other resources of the Application run rightly: one image may serve several.
+    pub beside: &'a [Digest],
+    /// Whether pods with the image are expected: not for zero replicas, or for what runs only now and then.
+    pub expects_pods: bool,
+    /// For how long health must have been Healthy, in milliseconds; zero or less doesn't wait.
+    pub stable_millis: i64,
+    /// How long troubles may last that often pass by themselves, in milliseconds from `pushed_at`: an unreadable source,
+    /// health that was Degraded before, an automatic sync that doesn't begin.
+    pub grace_millis: i64,
+}
+
+/// What to do next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// Read the Application again after Argo CD has looked at Git.
+    Refresh {
+        /// Why; a sentence to show.
+        why: String,
+    },
+    /// Start a sync.
+    Sync {
+        /// The commit to sync to; `None` for the head of what the Application follows.
+        revision: Option<String>,
+        /// Why; a sentence to show.
+        why: String,
+    },
+    /// Look again later.
+    Wait {
+        /// What for; a sentence to show.
+        why: String,
+    },
+    /// The promised digest is live and healthy.
+    Live {
+        /// What proves it; a sentence for the ledger.
+        evidence: String,
+    },
+    /// It can't become live without somebody doing something.
+    Failed {
+        /// What happened.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+/// The revisions of which the caller must find out whether they contain `commit`, before it calls [`next`]. Only full
+/// commit ids: Argo CD may report a branch where it should report a commit.
+#[must_use]
+pub fn candidate_revisions(app: &AppSnapshot, commit: &str) -> Vec<String> {
+    let operation = app
+        .operation
+        .iter()
+        .flat_map(|operation| operation.revisions.iter().chain(&operation.requested));
+    let mut candidates = Vec::new();
+    for revision in app
+        .sync_revisions
+        .iter()
+        .chain(operation)
+        .map(String::as_str)
+        .chain(failed_auto_syncs(app))
+    {
+        if revision != commit && is_commit(revision) && !candidates.iter().any(|known| known == revision) {
+            candidates.push(revision.to_owned());
+        }
+    }
+    candidates
+}
+
+/// Decides what to do about `app` for `intent`. `covering` are those of [`candidate_revisions`] that contain the commit.
+///
+/// The first look of a promotion should be at a refreshed Application; otherwise the first answer is mostly `Refresh`.
+#[must_use]
+pub fn next(app: &AppSnapshot, intent: &Intent<'_>, covering: &[String]) -> Next {
+    let look = Look { app, intent, covering };
+    match look.proof() {
+        Ok(evidence) => Next::Live { evidence },
+        Err(next) => next,
+    }
+}
+
+/// One look at an Application for a promotion.
+struct Look<'a> {
+    app: &'a AppSnapshot,
+    intent: &'a Intent<'a>,
+    covering: &'a [String],
+}
+
+/// What brought a revision with our commit into the cluster.
+enum Applied<'a> {
+    /// An operation.
+    By {
+        operation: &'a OperationSnapshot,
+        revision: &'a str,
+    },
+    /// Nothing had to: cluster and this revision are the same.
+    Already { revision: &'a str },
+}
+
+impl<'a> Look<'a> {
+    /// The evidence that the promotion is done, or what else to do.
+    fn proof(&self) -> Result<String, Next> {
+        self.is_kept()?;
+        self.source_is_readable()?;
+        self.no_operation_runs()?;
+        self.no_operation_failed()?;
+        let applied = self.applied()?;
+        self.was_compared_since()?;
+        self.is_healthy(&applied)?;
+        let runs = self.runs_the_digest()?;
+        self.stays_healthy()?;
+        let compared = self.app.reconciled_at.map(Timestamp::exact).unwrap_or_default();
+        let how = match applied {
+            Applied::By { operation, revision } => format!(
+                "{} succeeded at {}",
+                self.name_of(operation),
+                self.name_of_revision(revision)
+            ),
+            Applied::Already { revision } => format!("Synced at {}", self.name_of_revision(revision)),
+        };
+        Ok(format!("Argo CD: {how}, compared {compared}, Healthy. {runs}"))
+    }
+
+    fn is_kept(&self) -> Result<(), Next> {
+        if self.app.deleting {
+            return Err(Next::Failed {
+                reason: format!("The Argo CD application {} is being deleted.", self.app.name),
+                remedy: "Create the application again, then retry.".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Argo CD can read and render what the Application follows.
+    ///
+    /// A failing repository server or a half-written chart often mends itself, and the condition may date from before our
+    /// push: it counts when it is still there after the grace, in a comparison made since. Argo CD doesn't get as far as
+    /// a comparison while the specification itself is invalid.
+    fn source_is_readable(&self) -> Result<(), Next> {
+        let Some((kind, message)) = self
+            .app
+            .conditions
+            .iter()
+            .find(|(kind, _)| kind == "ComparisonError" || kind == "InvalidSpecError")
+        else {
+            return Ok(());
+        };
+        let message = clip(message);
+        let compared_since = kind == "InvalidSpecError"
+            || self
+                .app
+                .reconciled_at
+                .is_some_and(|at| at.plus_millis(TRUNCATED_MILLIS) > self.intent.pushed_at);
+        if compared_since && self.grace_is_over() {
+            return Err(Next::Failed {
+                reason: format!("Argo CD can't read the application {}: {message}", self.app.name),
+                remedy: "Correct the application, its chart or its values file, then retry.".into(),
+            });
+        }
+        self.no_operation_runs()?;
+        Err(Next::Refresh {
+            why: format!("Argo CD reports {kind} and is asked to look again: {message}"),
+        })
+    }
+
+    /// No operation is asked for or running, whoever started it. The phase decides: an operation that waits for its next
+    /// try is Running with an end, and right after a sync was asked for there is no phase at all.
+    fn no_operation_runs(&self) -> Result<(), Next> {
+        let operation = self.app.operation.as_ref();
+        let phase = operation.map_or("", |operation| operation.phase.as_str());
+        let ended = matches!(phase, "" | "Succeeded" | "Failed" | "Error");
+        if ended && !self.app.operation_pending {
+            return Ok(());
+        }
+        let Some(operation) = operation else {
+            return Err(Next::Wait {
+                why: "Argo CD is about to start a sync.".into(),
+            });
+        };
+        let name = self.name_of(operation);
+        let message = clip(&operation.message);
+        let why = if phase == "Terminating" {
+            format!("Waiting for Argo CD to stop an operation: {name}.")
+        } else if operation
+            .message
+            .to_ascii_lowercase()
+            .contains("blocked by sync window")
+        {
+            format!("A sync window of Argo CD blocks the operation for now: {name}.")
+        } else if ended || message.is_empty() {
+            format!("Argo CD is syncing: {name}.")
+        } else {
+            format!("Argo CD is syncing: {name}, {message}")
+        };
+        Err(Next::Wait { why })
+    }
+
+    /// The newest operation doesn't say that our commit can't be applied.
+    fn no_operation_failed(&self) -> Result<(), Next> {
+        let operation = self.full_operation();
+        if let Some(operation) = operation.filter(|operation| matches!(operation.phase.as_str(), "Failed" | "Error")) {
+            // Without a resolved revision, what it was asked for is the best that is known.
+            let revisions = if operation.revisions.is_empty() {
+                &operation.requested
+            } else {
+                &operation.revisions
+            };
+            let concerns_us = self.app.auto_sync && self.covering_of(revisions).is_some();
+            // An automatic sync isn't repeated for a revision that failed: a retry must ask for one itself.
+            let of_this_try = operation
+                .finished_at
+                .is_none_or(|at| at.plus_millis(TRUNCATED_MILLIS) > self.intent.pushed_at);
+            if self.is_ours(operation) || (concerns_us && of_this_try) {
+                return Err(Next::Failed {
+                    reason: format!(
+                        "Argo CD could not apply the commit ({}): {}",
+                        self.name_of(operation),
+                        clip(&operation.message)
+                    ),
+                    remedy: "Correct what the message names, in Git or in the cluster, then retry.".into(),
+                });
+            }
+            if concerns_us {
+                return Err(Next::Sync {
+                    revision: None,
+                    why: "An earlier sync failed, and Argo CD doesn't repeat it by itself.".into(),
+                });
+            }
+        }
+        let applied = operation.is_some_and(|operation| {
+            operation.phase == "Succeeded" && self.covering_of(&operation.revisions).is_some()
+        });
+        if self.app.auto_sync && !applied && failed_auto_syncs(self.app).any(|revision| self.covers(revision)) {
+            let message = self.app.conditions.iter().find(|(kind, _)| kind == "SyncError");
+            return Err(Next::Failed {
+                reason: format!(
+                    "Argo CD could not apply the commit: {}",
+                    clip(message.map_or("", |(_, message)| message))
+                ),
+                remedy: "Correct what the message names, in Git or in the cluster, then retry.".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// A revision that contains our commit was applied.
+    ///
+    /// Syncs are asked for without a commit where Argo CD already knows a head that contains ours: two promotions of one
+    /// Application then can't undo each other, and Applications that sync by themselves refuse anything else.
+    fn applied(&self) -> Result<Applied<'a>, Next> {
+        let app = self.app;
+        let head = self.covering_of(&app.sync_revisions);
+        let synced = app.sync_status == "Synced";
+        if let Some(operation) = self.full_operation().filter(|operation| operation.phase == "Succeeded")
+            // OutOfSync doesn't disprove what was asked for: the status compares with the head, which may be further.
+            && (synced || !app.auto_sync || self.is_ours(operation))
+            && let Some(revision) = self.covering_of(&operation.revisions)
+        {
+            return Ok(Applied::By { operation, revision });
+        }
+        // The sync revision is meaningful only with Synced: otherwise it may be what Argo CD failed to resolve.
+        match head {
+            Some(revision) if synced => Ok(Applied::Already { revision }),
+            Some(_) if app.sync_status != "OutOfSync" => Err(Next::Refresh {
+                why: "Argo CD has seen the commit and has not compared it with the cluster yet.".into(),
+            }),
+            Some(_) if app.auto_sync && !self.grace_is_over() => Err(Next::Wait {
+                why: "Argo CD has seen the commit and is about to sync by itself.".into(),
+            }),
+            Some(_) if app.auto_sync => Err(Next::Sync {
+                revision: None,
+                why: "Argo CD has seen the commit but has not synced by itself.".into(),
+            }),
+            Some(_) => Err(Next::Sync {
+                revision: None,
+                why: "Argo CD has seen the commit and waits to be asked for a sync.".into(),
+            }),
+            None if !app.auto_sync && self.grace_is_over() && app.sync_revisions.len() <= 1 => Err(Next::Sync {
+                revision: Some(self.intent.commit.to_owned()),
+                why: "Argo CD does not see the commit on its branch and is asked for it by name.".into(),
+            }),
+            None => Err(Next::Refresh { why: self.not_seen() }),
+        }
+    }
+
+    fn not_seen(&self) -> String {
+        let target = match self.app.target_revision.as_str() {
+            "" => "the default branch",
+            target => target,
+        };
+        let seen = match self.app.sync_revisions.iter().find(|revision| is_commit(revision)) {
+            Some(revision) => format!("it compares with {} of {target}", short(revision)),
+            None => format!("it has not resolved {target}"),
+        };
+        let hint = if self.grace_is_over() {
+            " Check that the application follows the branch that Waybill pushes to."
+        } else {
+            ""
+        };
+        format!("Argo CD has not seen the commit yet ({seen}) and is asked to look at Git.{hint}")
+    }
+
+    /// Sync status and health are of the time after the newest operation, and of the source as it is specified now. Equal
+    /// seconds prove nothing.
+    fn was_compared_since(&self) -> Result<(), Next> {
+        let why = if !self.app.compared_to_current_source {
+            "The application's source was changed and Argo CD is asked to compare again."
+        } else {
+            let ended = self.app.operation.as_ref().and_then(|operation| operation.finished_at);
+            match (self.app.reconciled_at, ended) {
+                (Some(compared), Some(ended)) if compared > ended => return Ok(()),
+                (Some(_), None) => return Ok(()),
+                _ => "Argo CD has synced and is asked to look at the result.",
+            }
+        };
+        Err(Next::Refresh { why: why.into() })
+    }
+
+    fn is_healthy(&self, applied: &Applied<'_>) -> Result<(), Next> {
+        let app = self.app;
+        match app.health {
+            Health::Healthy => Ok(()),
+            Health::Suspended => Err(Next::Wait {
+                why: "The rollout is paused: Argo CD reports Suspended. Resume it in Argo CD.".into(),
+            }),
+            Health::Degraded => {
+                // What broke while our revision was rolled out is our revision's fault; what was broken before may yet
+                // be mended by it.
+                let broke_now = match applied {
+                    Applied::By { operation, .. } => operation
+                        .started_at
+                        .zip(app.health_since)
+                        .is_some_and(|(started, since)| since >= started),
+                    Applied::Already { .. } => false,
+                };
+                let reason = if broke_now {
+                    format!("The rollout failed: Argo CD reports {} as Degraded.", app.name)
+                } else if self.grace_is_over() {
+                    format!(
+                        "Argo CD reports {} as Degraded, since before this rollout, and it has not recovered.",
+                        app.name
+                    )
+                } else {
+                    return Err(Next::Wait {
+                        why: "Argo CD reports Degraded since before this rollout; waiting whether it recovers.".into(),
+                    });
+                };
+                Err(Next::Failed {
+                    reason,
+                    remedy: "Look at the application's pods and events in Argo CD, correct the cause, then retry or roll back."
+                        .into(),
+                })
+            }
+            Health::Progressing | Health::Missing | Health::Unknown => Err(Next::Wait {
+                why: format!("Argo CD is rolling out: health is {}.", app.health.as_str()),
+            }),
+        }
+    }
+
+    /// The pods run the promised digest, and no pod runs anything else of its repository: while a rollout replaces pods,
+    /// old and new are both listed.
+    fn runs_the_digest(&self) -> Result<String, Next> {
+        let Intent { digest, repository, .. } = self.intent;
+        if !self.intent.expects_pods {
+            return Ok("No pods are expected now, so the sync itself is the proof.".into());
+        }
+        let mut promised = false;
+        let mut other = None;
+        for image in of_repository(&self.app.images, repository) {
+            if image.digest.as_ref() == Some(*digest) {
+                promised = true;
+            } else if image
+                .digest
+                .as_ref()
+                .is_none_or(|digest| !self.intent.beside.contains(digest))
+            {
+                other = Some(image.text);
+            }
+        }
+        match (promised, other) {
+            (true, None) => Ok(format!("Every live pod of {repository} runs {digest}.")),
+            (true, Some(other)) => Err(Next::Wait {
+                why: format!("The new pods run; waiting for the last pod with {other} to end."),
+            }),
+            (false, Some(other)) => Err(Next::Wait {
+                why: format!("Healthy, but pods run {other} and none runs the promised digest yet."),
+            }),
+            (false, None) => Err(Next::Wait {
+                why: format!("Healthy, but no live pod of {repository} is reported yet."),
+            }),
+        }
+    }
+
+    /// Health has been Healthy for long enough. Argo CD before 2.14 doesn't say since when, and a time that lies ahead of
+    /// our clock says nothing; then the time since the push must do.
+    fn stays_healthy(&self) -> Result<(), Next> {
+        let Intent {
+            now,
+            pushed_at,
+            stable_millis,
+            ..
+        } = *self.intent;
+        if stable_millis <= 0 {
+            return Ok(());
+        }
+        let since = self
+            .app
+            .health_since
+            .filter(|since| *since <= now.plus_millis(TRUNCATED_MILLIS))
+            .unwrap_or(pushed_at);
+        if now.millis_since(since) < stable_millis.saturating_add(TRUNCATED_MILLIS) {
+            return Err(Next::Wait {
+                why: "Healthy; making sure that it stays so for a few seconds.".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The newest operation if it was to apply everything: others prove nothing about our commit.
+    fn full_operation(&self) -> Option<&'a OperationSnapshot> {
+        self.app.operation.as_ref().filter(|operation| !operation.partial)
+    }
+
+    fn is_ours(&self, operation: &OperationSnapshot) -> bool {
+        operation.promotion.as_deref() == Some(self.intent.promotion)
+    }
+
+    /// Whether the commit is part of `revision`.
+    fn covers(&self, revision: &str) -> bool {
+        revision == self.intent.commit || (is_commit(revision) && self.covering.iter().any(|known| known == revision))
+    }
+
+    /// The first of `revisions` (one for each source) that contains the commit.
+    fn covering_of(&self, revisions: &'a [String]) -> Option<&'a str> {
+        revisions
+            .iter()
+            .map(String::as_str)
+            .find(|revision| self.covers(revision))
+    }
+
+    fn grace_is_over(&self) -> bool {
+        self.intent.now.millis_since(self.intent.pushed_at) >= self.intent.grace_millis
+    }
+
+    fn name_of(&self, operation: &OperationSnapshot) -> String {
+        let part = if operation.partial {
+            "a sync of some resources"
+        } else {
+            "a sync"
+        };
+        match (&operation.promotion, operation.initiated_by.as_str()) {
+            _ if self.is_ours(operation) => "the sync of this promotion".into(),
+            (Some(_), _) => "the sync of another promotion".into(),
+            (None, "") => format!("{part} by Argo CD itself"),
+            (None, who) => format!("{part} started by {who}"),
+        }
+    }
+
+    fn name_of_revision(&self, revision: &str) -> String {
+        if revision == self.intent.commit {
+            short(revision).to_owned()
+        } else {
+            format!("{}, which contains {}", short(revision), short(self.intent.commit))
+        }
+    }
+}
+
+/// Revisions that Argo CD says it failed to sync by itself and won't try again:
+/// `Failed last sync attempt to [3f1c…]: …`.
+fn failed_auto_syncs(app: &AppSnapshot) -> impl Iterator<Item = &str> {
+    app.conditions
+        .iter()
+        .filter(|(kind, _)| kind == "SyncError")
+        .filter_map(|(_, message)| message.split_once('[')?.1.split_once(']'))
+        .flat_map(|(revisions, _)| revisions.split([',', ' ']))
+        .filter(|revision| is_commit(revision))
+}
+
+/// Whether `text` is a full commit id, SHA-1 or SHA-256.
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn short(revision: &str) -> &str {
+    revision.get(..7).unwrap_or(revision)
+}
+
+/// A foreign message, shortened.
+fn clip(message: &str) -> String {
+    let message = message.trim();
+    match message.char_indices().nth(MESSAGE_CHARS) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
+    }
+}

@@ -1,0 +1,206 @@
+//! What runs in an environment, where its image comes from, and how it follows that source.
+
+use crate::{
+    artifact::{Digest, ExactImage, Repository},
+    id::{EnvironmentId, ResourceId},
+    name::Name,
+    plan::Health,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What kind of thing a resource is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Runs all the time, replaceable copies.
+    Deployment,
+    /// Runs by the clock.
+    CronJob,
+    /// Runs all the time, each copy with an identity.
+    StatefulSet,
+    /// Runs once.
+    Job,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Deployment, Self::CronJob, Self::StatefulSet, Self::Job];
+
+    /// Whether its image can be promoted to another environment. Adding a kind is a change of this line.
+    #[must_use]
+    pub fn is_promotable(self) -> bool {
+        matches!(self, Self::Deployment)
+    }
+
+    /// The word for it in interfaces and the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::CronJob => "cronjob",
+            Self::StatefulSet => "statefulset",
+            Self::Job => "job",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(s: &str) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == s).ok_or(UnknownKind)
+    }
+}
+
+/// A text that is no [`Kind`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("Choose one of deployment, cronjob, statefulset and job.")]
+pub struct UnknownKind;
+
+/// Where a resource's image comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Source {
+    /// A repository that CI or a registry reports to.
+    Image {
+        /// The repository.
+        repository: Repository,
+    },
+    /// The image that a resource of another environment of the same project runs.
+    Promote {
+        /// That resource.
+        from: ResourceId,
+    },
+}
+
+/// How a resource follows its source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "digest")]
+pub enum Binding {
+    /// New artifacts of the source arrive by themselves.
+    TrackLatest,
+    /// It stays on this digest until a person moves it.
+    Pin(Digest),
+}
+
+/// How a resource runs: its own, never taken from its source.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Runtime {
+    /// Copies; `None` leaves it to the chart.
+    pub replicas: Option<u32>,
+    /// Ports it listens on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
+    /// Environment variables, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<(String, String)>,
+    /// Host under which it is reached from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress_host: Option<String>,
+    /// How much it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// Path that answers when it is well: `/healthz`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
+}
+
+/// How much a resource may use; what that means is the chart's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Size {
+    /// A little.
+    Small,
+    /// The usual.
+    Medium,
+    /// A lot.
+    Large,
+}
+
+impl Size {
+    /// All sizes.
+    pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+
+    /// The word for it in interfaces and files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Large => "large",
+        }
+    }
+}
+
+/// A resource.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its id.
+    pub id: ResourceId,
+    /// Its environment.
+    pub environment: EnvironmentId,
+    /// Its name, unique in the environment; its key below `services` in the values file.
+    pub name: Name,
+    /// What it is.
+    pub kind: Kind,
+    /// Where its image comes from.
+    pub source: Source,
+    /// How it follows that.
+    pub binding: Binding,
+    /// How it runs.
+    pub runtime: Runtime,
+    /// What Git says it runs: its latest artifact. `None` until Git declares an exact image.
+    pub desired: Option<ExactImage>,
+    /// Since when Git says so.
+    pub desired_at: Option<Timestamp>,
+    /// What Argo CD reports. `None` until it has.
+    pub live: Option<Live>,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// What runs, as Argo CD reports it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Live {
+    /// Digests of the resource's repository that run now: two during a rollout, none when nothing runs.
+    pub digests: Vec<Digest>,
+    /// Health of the environment's Application.
+    pub health: Health,
+    /// When this was reported.
+    pub at: Timestamp,
+}
+
+impl Resource {
+    /// Whether it publishes images that others may take.
+    #[must_use]
+    pub fn is_promotable(&self) -> bool {
+        self.kind.is_promotable()
+    }
+
+    /// The digest it is pinned to.
+    #[must_use]
+    pub fn pin(&self) -> Option<&Digest> {
+        match &self.binding {
+            Binding::Pin(digest) => Some(digest),
+            Binding::TrackLatest => None,
+        }
+    }
+
+    /// Whether Git and Argo CD agree on the digest; `None` while one of them hasn't said, or nothing runs.
+    #[must_use]
+    pub fn is_live_as_desired(&self) -> Option<bool> {
+        let (desired, live) = (self.desired.as_ref()?, self.live.as_ref()?);
+        if live.digests.is_empty() {
+            return None;
+        }
+        Some(live.digests.iter().all(|digest| *digest == desired.digest))
+    }
+}

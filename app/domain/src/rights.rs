@@ -1,0 +1,126 @@
+//! Who may do what: roles, rights, and the one place that compares them.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// A role in a workspace; each includes the ones before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees everything of the workspace.
+    Viewer,
+    /// Creates resources and promotes.
+    Developer,
+    /// Also promotes to protected environments.
+    Approver,
+    /// Everything, connections and tokens included.
+    Admin,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Developer, Self::Approver, Self::Admin];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Developer => "developer",
+            Self::Approver => "approver",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(s: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.as_str() == s).ok_or(UnknownRole)
+    }
+}
+
+/// A text that is no [`Role`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("Choose one of viewer, developer, approver and admin.")]
+pub struct UnknownRole;
+
+/// Something that may be allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Right {
+    /// See projects, boards, resources, promotions.
+    View,
+    /// Create a resource, promote, edit a pin, retry, in an environment.
+    Change {
+        /// Whether that environment is protected.
+        protected: bool,
+    },
+    /// Create API tokens, apply configuration.
+    Administer,
+}
+
+/// Whether `role` includes `right`.
+///
+/// # Errors
+/// The lowest role that would, and what it is needed for.
+pub fn check(role: Role, right: Right) -> Result<(), Denied> {
+    let (needed, deed) = match right {
+        Right::View => (Role::Viewer, "see this"),
+        Right::Change { protected: false } => (Role::Developer, "change what runs"),
+        Right::Change { protected: true } => (Role::Approver, "change what runs in a protected environment"),
+        Right::Administer => (Role::Admin, "change connections, members and tokens"),
+    };
+    if role >= needed {
+        Ok(())
+    } else {
+        Err(Denied { role, needed, deed })
+    }
+}
+
+/// Why something isn't allowed, and who may help.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("As {role} you may not {deed}. Ask an administrator for the role {needed}.")]
+pub struct Denied {
+    /// The role that was held.
+    pub role: Role,
+    /// The lowest role that suffices.
+    pub needed: Role,
+    /// What was wanted, to follow "you may not".
+    pub deed: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_has_the_rights_of_the_ones_before_it() {
+        let rights = [
+            Right::View,
+            Right::Change { protected: false },
+            Right::Change { protected: true },
+            Right::Administer,
+        ];
+        for (i, role) in Role::ALL.into_iter().enumerate() {
+            for (j, right) in rights.into_iter().enumerate() {
+                assert_eq!(check(role, right).is_ok(), j <= i, "{role} {right:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_role_that_is_needed() {
+        let denied = check(Role::Viewer, Right::Change { protected: false }).unwrap_err();
+        assert_eq!(
+            denied.to_string(),
+            "As viewer you may not change what runs. Ask an administrator for the role developer."
+        );
+    }
+}

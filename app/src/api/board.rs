@@ -1,0 +1,135 @@
+//! The board: resources × environments of a project.
+
+use crate::error::AppError;
+use domain::{
+    artifact::ExactImage,
+    id::PromotionId,
+    name::Name,
+    plan::Health,
+    promotion::State,
+    resource::{Binding, Kind},
+    time::Timestamp,
+};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What runs where in a project.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BoardView {
+    /// The workspace.
+    pub workspace: Name,
+    /// The project.
+    pub project: Name,
+    /// Columns.
+    pub environments: Vec<EnvironmentHead>,
+    /// Rows, by resource name.
+    pub rows: Vec<BoardRow>,
+    /// Why the repository can't be read, a sentence: what Git says may be older than it seems then.
+    pub problem: Option<String>,
+    /// When this was read, on the server's clock.
+    pub now: Timestamp,
+}
+
+/// A column's head.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EnvironmentHead {
+    /// The environment.
+    pub name: Name,
+    /// Its cluster.
+    pub cluster: Name,
+    /// Whether only approvers may change it.
+    pub protected: bool,
+    /// Whether it has no Argo CD: what is live is not known.
+    pub git_only: bool,
+    /// Whether the actor may change what runs here.
+    pub may_change: bool,
+}
+
+/// A row: the resources of one name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BoardRow {
+    /// The name.
+    pub resource: Name,
+    /// One cell per environment, in the columns' order; `None` where there is no such resource.
+    pub cells: Vec<Option<Cell>>,
+}
+
+/// A resource on the board.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cell {
+    /// What it is.
+    pub kind: Kind,
+    /// What Git says it runs; `None` until it does.
+    pub image: Option<ExactImage>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// What is live, compared with that.
+    pub truth: Truth,
+    /// Where its image comes from and how it follows.
+    pub follows: Follows,
+    /// Newer artifacts of its source: how many, or `None` when it isn't behind.
+    pub behind: Option<Behind>,
+    /// The promotion under way, if any.
+    pub moving: Option<Moving>,
+    /// The newest promotion, when it failed.
+    pub failed: Option<PromotionId>,
+}
+
+/// What is live, compared with what Git says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "detail")]
+pub enum Truth {
+    /// The same digest runs, with this health.
+    Live(Health),
+    /// Old and new digests run side by side.
+    RollingOut,
+    /// Other digests run than Git says (first 7 characters of each).
+    Drift(Vec<String>),
+    /// Argo CD reports no pods of it, though there should be some.
+    NothingRuns,
+    /// Argo CD reports no pods of it, and there need not be any: it runs by the clock, once, or was scaled to none.
+    Idle,
+    /// Argo CD hasn't reported yet, or can't be reached.
+    NotReported,
+    /// The cluster has no Argo CD.
+    GitOnly,
+}
+
+/// Where an image comes from and how it follows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Follows {
+    /// The source environment and resource; `None` when the source is an image repository.
+    pub source: Option<(Name, Name)>,
+    /// How.
+    pub binding: Binding,
+}
+
+/// How far a resource is behind its source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Behind {
+    /// Newer artifacts; `None` when they can't be counted.
+    pub count: Option<u32>,
+    /// Of which environment; `None` for an image repository.
+    pub of: Option<Name>,
+}
+
+/// A promotion under way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Moving {
+    /// The promotion.
+    pub id: PromotionId,
+    /// Where it stands.
+    pub state: State,
+    /// What is to run.
+    pub image: ExactImage,
+}
+
+/// What runs where in a project.
+///
+/// # Errors
+/// When there is no such project for the actor.
+#[server(prefix = "/api/ui", endpoint = "board")]
+pub async fn board(workspace: String, project: String) -> Result<BoardView, AppError> {
+    use crate::backend::{answer, backend};
+    answer(backend()?.board(&workspace, &project).await)
+}

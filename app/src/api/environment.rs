@@ -1,0 +1,95 @@
+//! One environment, and the form that creates a resource in it.
+
+use crate::{
+    api::board::{Cell, EnvironmentHead},
+    error::AppError,
+};
+use domain::{
+    draft::{FormOptions, ResourceDraft},
+    id::PromotionId,
+    name::Name,
+    time::Timestamp,
+};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// An environment with its resources.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EnvironmentView {
+    /// The workspace.
+    pub workspace: Name,
+    /// The project.
+    pub project: Name,
+    /// The environment.
+    pub head: EnvironmentHead,
+    /// Its values file in the repository.
+    pub values_path: String,
+    /// Its Argo CD Application, if it has one.
+    pub application: Option<String>,
+    /// Its resources, by name.
+    pub resources: Vec<(Name, Cell)>,
+    /// When this was read.
+    pub now: Timestamp,
+}
+
+/// One environment with its resources.
+///
+/// # Errors
+/// When there is no such environment for the actor.
+#[server(prefix = "/api/ui", endpoint = "environment")]
+pub async fn environment(workspace: String, project: String, environment: String) -> Result<EnvironmentView, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .environment(&At {
+                workspace,
+                project,
+                environment,
+            })
+            .await,
+    )
+}
+
+/// What the form Create Resource offers in an environment.
+///
+/// # Errors
+/// When there is no such environment for the actor, or the actor may not change it.
+#[server(name = ReadFormOptions, prefix = "/api/ui", endpoint = "form_options")]
+pub async fn form_options(workspace: String, project: String, environment: String) -> Result<FormOptions, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .form_options(&At {
+                workspace,
+                project,
+                environment,
+            })
+            .await,
+    )
+}
+
+/// Creates a resource and starts its first promotion, whose id it returns.
+///
+/// # Errors
+/// All that is wrong with the draft, by field; or why it can't be done now.
+#[server(prefix = "/api/ui", endpoint = "create_resource")]
+pub async fn create_resource(
+    workspace: String,
+    project: String,
+    environment: String,
+    draft: ResourceDraft,
+) -> Result<PromotionId, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .create_resource(
+                &At {
+                    workspace,
+                    project,
+                    environment,
+                },
+                draft,
+            )
+            .await,
+    )
+}

@@ -1,0 +1,13 @@
+//! Server functions, a file per noun, and what travels through them. Each parses, calls the backend, returns.
+
+#![allow(
+    missing_docs,
+    reason = "the server macro makes a struct of the parameters, which the function's own words describe"
+)]
+
+pub mod board;
+pub mod environment;
+pub mod project;
+pub mod promotion;
+pub mod resource;
+pub mod session;

@@ -1,0 +1,154 @@
+//! One resource: what it runs, what it follows, what ran before.
+
+use crate::{
+    api::board::{Cell, EnvironmentHead},
+    error::AppError,
+};
+use domain::{
+    artifact::{Artifact, ExactImage, Repository},
+    id::PromotionId,
+    name::Name,
+    promotion::{Purpose, State},
+    resource::Runtime,
+    time::Timestamp,
+};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// A resource with its history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ResourceView {
+    /// The workspace.
+    pub workspace: Name,
+    /// The project.
+    pub project: Name,
+    /// The environment.
+    pub head: EnvironmentHead,
+    /// Its name.
+    pub name: Name,
+    /// What runs, as on the board.
+    pub cell: Cell,
+    /// Its image's repository, once known.
+    pub repository: Option<Repository>,
+    /// What its source offers now, when that is exact: what *Promote* would run.
+    pub latest: Option<ExactImage>,
+    /// Artifacts of its repository, newest first: what a pin may be set to.
+    pub recent: Vec<Artifact>,
+    /// How it runs.
+    pub runtime: Runtime,
+    /// Who follows it: environment and resource.
+    pub followers: Vec<(Name, Name)>,
+    /// Its promotions, newest first, at most 50.
+    pub history: Vec<PromotionRow>,
+    /// When this was read.
+    pub now: Timestamp,
+}
+
+/// A promotion in a list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PromotionRow {
+    /// The promotion.
+    pub id: PromotionId,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// What it runs.
+    pub image: ExactImage,
+    /// Where it stands.
+    pub state: State,
+    /// Why it failed, if it did.
+    pub reason: Option<String>,
+    /// Who asked.
+    pub requested_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What the form *Edit pin* posts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PinDraft {
+    /// The digest to pin to.
+    pub digest: String,
+}
+
+/// One resource with its history.
+///
+/// # Errors
+/// When there is no such resource for the actor.
+#[server(prefix = "/api/ui", endpoint = "resource")]
+pub async fn resource(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+) -> Result<ResourceView, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .resource(
+                &At {
+                    workspace,
+                    project,
+                    environment,
+                },
+                &resource,
+            )
+            .await,
+    )
+}
+
+/// Pins a resource to a digest and starts the promotion to it, whose id it returns.
+///
+/// # Errors
+/// What is wrong with the digest, by field; or why it can't be done now.
+#[server(prefix = "/api/ui", endpoint = "edit_pin")]
+pub async fn edit_pin(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+    digest: String,
+) -> Result<PromotionId, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .edit_pin(
+                &At {
+                    workspace,
+                    project,
+                    environment,
+                },
+                &resource,
+                &digest,
+            )
+            .await,
+    )
+}
+
+/// Promotes a resource to its source's latest artifact; moves the pin of a pinned one. Returns the promotion's id.
+///
+/// # Errors
+/// When there is nothing to promote, or it can't be done now.
+#[server(prefix = "/api/ui", endpoint = "promote")]
+pub async fn promote(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+) -> Result<PromotionId, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .promote(
+                &At {
+                    workspace,
+                    project,
+                    environment,
+                },
+                &resource,
+            )
+            .await,
+    )
+}

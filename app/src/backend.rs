@@ -1,0 +1,80 @@
+//! The one port to everything that isn't a page: the use cases, for the actor of the request being served.
+//!
+//! The server implements it and puts it into Leptos' context; a server function is a line that calls it. Every method
+//! authorises the actor, and answers with an error that is safe to show.
+
+use crate::{
+    api::{
+        board::BoardView, environment::EnvironmentView, project::ProjectView, promotion::PromotionView,
+        resource::ResourceView, session::Me,
+    },
+    error::AppError,
+};
+use async_trait::async_trait;
+use domain::{
+    draft::{FormOptions, ResourceDraft},
+    id::PromotionId,
+};
+use leptos::prelude::use_context;
+use std::sync::Arc;
+
+/// The use cases. Names are texts as they came from an address or a form: the service checks them.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Who is signed in.
+    async fn me(&self) -> Result<Option<Me>, AppError>;
+    /// Begins a session.
+    async fn sign_in(&self, email: &str, password: &str) -> Result<(), AppError>;
+    /// Ends the session.
+    async fn sign_out(&self) -> Result<(), AppError>;
+
+    /// All projects of the actor's workspaces.
+    async fn projects(&self) -> Result<Vec<ProjectView>, AppError>;
+    /// What runs where in a project.
+    async fn board(&self, workspace: &str, project: &str) -> Result<BoardView, AppError>;
+    /// One environment with its resources.
+    async fn environment(&self, at: &At) -> Result<EnvironmentView, AppError>;
+    /// What the form Create Resource offers in an environment.
+    async fn form_options(&self, at: &At) -> Result<FormOptions, AppError>;
+    /// Creates a resource and starts its first promotion.
+    async fn create_resource(&self, at: &At, draft: ResourceDraft) -> Result<PromotionId, AppError>;
+
+    /// One resource with its history.
+    async fn resource(&self, at: &At, resource: &str) -> Result<ResourceView, AppError>;
+    /// Pins a resource to a digest and starts the promotion to it.
+    async fn edit_pin(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError>;
+    /// Promotes a resource to its source's latest artifact; moves the pin of a pinned one.
+    async fn promote(&self, at: &At, resource: &str) -> Result<PromotionId, AppError>;
+
+    /// One promotion with its steps, diff and timeline.
+    async fn promotion(&self, id: &str) -> Result<PromotionView, AppError>;
+    /// Tries a failed promotion again.
+    async fn retry(&self, id: &str) -> Result<(), AppError>;
+}
+
+/// Which environment, by names as they came from an address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct At {
+    /// The workspace.
+    pub workspace: String,
+    /// The project.
+    pub project: String,
+    /// The environment.
+    pub environment: String,
+}
+
+/// The use cases for the request being served.
+///
+/// # Errors
+/// When the server forgot to provide them.
+pub fn backend() -> Result<Arc<dyn Backend>, AppError> {
+    use_context::<Arc<dyn Backend>>().ok_or_else(|| AppError::Internal("without context".into()))
+}
+
+/// Gives a server function's outcome to the caller, and its status to the response.
+pub(crate) fn answer<T>(outcome: Result<T, AppError>) -> Result<T, AppError> {
+    if let Err(error) = &outcome {
+        crate::request::set_status(error.status());
+    }
+    outcome
+}

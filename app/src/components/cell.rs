@@ -1,0 +1,200 @@
+//! A resource as board and environment page show it: what runs, since when, and one line with what matters most.
+
+use crate::{
+    api::board::{Cell, EnvironmentHead, Follows, Truth},
+    components::{
+        digest_chip::DigestChip,
+        icon::icon,
+        state_badge::{Meaning, meaning, says, word},
+        time::Ago,
+        truth,
+    },
+};
+use domain::{
+    name::Name,
+    plan::Health,
+    resource::{Binding, Kind},
+    time::Timestamp,
+};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Where a cell stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The workspace.
+    pub workspace: Name,
+    /// The project.
+    pub project: Name,
+    /// The environment.
+    pub environment: Name,
+    /// The resource.
+    pub resource: Name,
+    /// Whether the actor may change what runs here.
+    pub may_change: bool,
+}
+
+impl Place {
+    /// Address of the resource's page.
+    #[must_use]
+    pub fn href(&self) -> String {
+        format!(
+            "/w/{}/{}/{}/{}",
+            self.workspace, self.project, self.environment, self.resource
+        )
+    }
+}
+
+/// What the button *Promote* of a cell posts to its page.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PromoteDraft {
+    /// The environment.
+    pub environment: String,
+    /// The resource.
+    pub resource: String,
+}
+
+/// A cell of the board.
+#[must_use]
+pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView {
+    let age = cell.since.map(|since| {
+        view! {
+            <span class="age">
+                <Ago at=since now=now />
+            </span>
+        }
+    });
+    // The column's head says already that there is only Git.
+    let plain = cell.truth == Truth::GitOnly && cell.moving.is_none() && cell.failed.is_none() && cell.behind.is_none();
+    let said = (!plain).then(|| how(cell));
+    // "3 behind staging" names the source already.
+    let pinned_behind = cell.behind.is_some() && matches!(cell.follows.binding, Binding::Pin(_));
+    let how_it_follows = if pinned_behind {
+        Some(view! { <span>"pinned"</span> }.into_any())
+    } else {
+        follows(&cell.follows, place)
+    };
+    view! {
+        <div class="cell">
+            <div class="what">{what(cell, place)} {age}</div>
+            <div class="how">{said} {how_it_follows} {kind(cell.kind)} {promote(cell, place)}</div>
+        </div>
+    }
+    .into_any()
+}
+
+/// What runs, as a link to the resource.
+#[must_use]
+pub fn what(cell: &Cell, place: &Place) -> AnyView {
+    let shown = match &cell.image {
+        Some(image) => view! { <DigestChip image=image.clone() tag=true /> }.into_any(),
+        None => view! { <span class="muted">"No image yet"</span> }.into_any(),
+    };
+    view! {
+        <a class="what-link" href=place.href()>
+            <span class="visually-hidden">{format!("{} in {}: ", place.resource, place.environment)}</span>
+            {shown}
+        </a>
+    }
+    .into_any()
+}
+
+/// What matters most, in a few words: in flight, failed, unhealthy, drift, behind; else that all is well.
+#[must_use]
+pub fn how(cell: &Cell) -> AnyView {
+    if let Some(moving) = &cell.moving {
+        let what = format!("{} {}", word(moving.state), moving.image.digest.short());
+        let meaning = meaning(moving.state);
+        let href = format!("/promotions/{}", moving.id);
+        return says(meaning, meaning.icon(), view! { <a href=href>{what}</a> });
+    }
+    if let Some(id) = &cell.failed {
+        let href = format!("/promotions/{id}");
+        return says(Meaning::Bad, "bad", view! { <a href=href>"Promotion failed"</a> });
+    }
+    let (meaning, icon_name, words) = truth::words(&cell.truth);
+    let calm = matches!(meaning, Meaning::Good | Meaning::Quiet);
+    match &cell.behind {
+        Some(behind) if calm => {
+            let of = behind
+                .of
+                .as_ref()
+                .map_or_else(|| "its repository".to_owned(), Name::to_string);
+            let words = match behind.count {
+                Some(count) => format!("{count} behind {of}"),
+                None => format!("Behind {of}"),
+            };
+            view! { <span class="says behind">{icon("behind")} <span>{words}</span></span> }.into_any()
+        }
+        // Nearly grey: what is well asks for nothing.
+        _ if calm => says(Meaning::Quiet, icon_name, words),
+        _ => says(meaning, icon_name, words),
+    }
+}
+
+/// What it follows and how; nothing for a resource that takes its image from a repository as it comes.
+#[must_use]
+pub fn follows(follows: &Follows, place: &Place) -> Option<AnyView> {
+    let source = follows.source.as_ref().map(|(environment, resource)| {
+        if *resource == place.resource {
+            environment.to_string()
+        } else {
+            format!("{environment}/{resource}")
+        }
+    });
+    let words = match (&follows.binding, source) {
+        (Binding::TrackLatest, Some(source)) => format!("tracks {source}"),
+        (Binding::TrackLatest, None) => return None,
+        (Binding::Pin(_), Some(source)) => format!("pinned, from {source}"),
+        (Binding::Pin(_), None) => "pinned".to_owned(),
+    };
+    Some(view! { <span>{words}</span> }.into_any())
+}
+
+/// The kind, when it isn't the usual one.
+#[must_use]
+pub fn kind(kind: Kind) -> Option<AnyView> {
+    (kind != Kind::Deployment).then(|| view! { <span>{kind.as_str()}</span> }.into_any())
+}
+
+/// *Promote*, where there is something newer and the actor may: posts a [`PromoteDraft`] to the page.
+#[must_use]
+pub fn promote(cell: &Cell, place: &Place) -> Option<AnyView> {
+    let offered = place.may_change && cell.behind.is_some() && cell.moving.is_none();
+    offered.then(|| {
+        let name = format!("Promote {} to {}", place.resource, place.environment);
+        view! {
+            <form class="promote" method="post">
+                <input type="hidden" name="environment" value=place.environment.to_string() />
+                <input type="hidden" name="resource" value=place.resource.to_string() />
+                <button class="button small" aria-label=name>
+                    "Promote"
+                </button>
+            </form>
+        }
+        .into_any()
+    })
+}
+
+/// What is to be known of an environment: cluster, protected, Git only.
+#[must_use]
+pub fn head_labels(head: &EnvironmentHead) -> AnyView {
+    view! {
+        <span class="row">
+            <span class="label">{head.cluster.to_string()}</span>
+            {head.protected.then(|| view! { <span class="label">{icon("lock")} "Protected"</span> })}
+            {head.git_only.then(|| view! { <span class="label">{icon("git")} "Git only"</span> })}
+        </span>
+    }
+    .into_any()
+}
+
+/// Whether Argo CD reports something that a person should look at.
+#[must_use]
+pub fn is_unhealthy(truth: &Truth) -> bool {
+    matches!(
+        truth,
+        Truth::Live(Health::Degraded | Health::Missing | Health::Unknown) | Truth::NothingRuns
+    )
+}

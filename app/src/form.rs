@@ -1,0 +1,234 @@
+//! One form, two ways: without a script it is a plain post of the page's own address, with one it is sent in place.
+//!
+//! Both ways run the same server function. A plain post renders the page again with the outcome, status and all, so that
+//! nothing typed is lost; [`form`] puts both ways together.
+
+use crate::{error::AppError, held::Held, request};
+use leptos::{ev, prelude::*, task::spawn_local};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{future::Future, pin::Pin, sync::Arc};
+use wasm_bindgen::JsCast;
+
+/// Id of the summary of errors, where the focus goes after a form was sent in vain.
+pub const SUMMARY: &str = "errors";
+
+/// What came of a post: the form as it was typed, and what the use case said.
+#[derive(Clone, PartialEq, Debug, Serialize, serde::Deserialize)]
+pub struct Posted<D, T> {
+    /// The form as typed.
+    pub draft: D,
+    /// What came of it; `None` when the post only asked for another row of the form.
+    pub outcome: Option<Result<T, AppError>>,
+}
+
+/// A form of a page, both ways; made by [`form`]. Read it below a `Suspense` or `Transition` (a page's `Frame` is one).
+pub struct Form<D: Send + Sync + 'static, T: Send + Sync + 'static> {
+    first: Resource<Option<Held>>,
+    sent: RwSignal<Option<Posted<D, T>>>,
+    /// Whether it is being sent in place.
+    pub pending: RwSignal<bool>,
+    send: Callback<D>,
+}
+
+impl<D: Send + Sync, T: Send + Sync> Clone for Form<D, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D: Send + Sync, T: Send + Sync> Copy for Form<D, T> {}
+
+/// A form of a page. `submit` carries a draft out, with a server function; it may give back `None` when there was
+/// nothing to carry out, and the draft changed, for example with another row.
+pub fn form<D, T, F>(submit: impl Fn(D) -> F + Send + Sync + Copy + 'static) -> Form<D, T>
+where
+    D: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
+{
+    let first = posted(submit);
+    let sent = RwSignal::new(None);
+    let pending = RwSignal::new(false);
+    let send = Callback::new(move |draft: D| {
+        if pending.get_untracked() {
+            return;
+        }
+        pending.set(true);
+        spawn_local(async move {
+            let (draft, outcome) = submit(draft).await;
+            let failed = matches!(outcome, Some(Err(_)));
+            let _ = sent.try_set(Some(Posted { draft, outcome }));
+            let _ = pending.try_set(false);
+            if failed {
+                request_animation_frame(focus_summary);
+            }
+        });
+    });
+    Form {
+        first,
+        sent,
+        pending,
+        send,
+    }
+}
+
+impl<D, T> Form<D, T>
+where
+    D: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    fn first(self) -> Option<Posted<D, T>> {
+        self.first.get().flatten()?.get()
+    }
+
+    /// The newest post and what came of it.
+    #[must_use]
+    pub fn latest(self) -> Option<Posted<D, T>> {
+        self.sent.get().or_else(|| self.first())
+    }
+
+    /// What the use case gave back, once it was carried out.
+    #[must_use]
+    pub fn done(self) -> Option<T> {
+        self.latest()?.outcome?.ok()
+    }
+
+    /// Whether it was sent in place, and carried out.
+    #[must_use]
+    pub fn sent_and_done(self) -> bool {
+        self.sent.with(|sent| {
+            sent.as_ref()
+                .is_some_and(|posted| matches!(posted.outcome, Some(Ok(_))))
+        })
+    }
+
+    /// Why the newest post was not carried out.
+    #[must_use]
+    pub fn error(self) -> Option<AppError> {
+        self.latest()?.outcome?.err()
+    }
+
+    /// What is wrong with a field, by its name in the form.
+    #[must_use]
+    pub fn field_error(self, field: &str) -> Option<String> {
+        self.error()?.fields()?.get(field).map(str::to_owned)
+    }
+
+    /// The form as it was posted to the page, to be filled in again.
+    #[must_use]
+    pub fn posted_draft(self) -> Option<D> {
+        self.first().map(|posted| posted.draft)
+    }
+
+    /// Sends a draft in place.
+    pub fn send(self, draft: D) {
+        self.send.run(draft);
+    }
+
+    /// For `on:submit`: sends the form in place instead of posting the page.
+    pub fn on_submit(self) -> impl Fn(ev::SubmitEvent) + Clone + 'static {
+        move |event: ev::SubmitEvent| {
+            if event.default_prevented() {
+                return;
+            }
+            // What can't be read here is posted the plain way, and the server says why.
+            if let Some(Ok(draft)) = typed(&event).map(|body| read::<D>(&body)) {
+                event.prevent_default();
+                self.send(draft);
+            }
+        }
+    }
+}
+
+/// A form's body as the browser would post it now.
+#[must_use]
+pub fn typed_in(form: &web_sys::HtmlFormElement) -> Option<String> {
+    encoded(&web_sys::FormData::new_with_form(form).ok()?)
+}
+
+/// A form's body as the browser would post it, the pressed button included.
+#[must_use]
+pub fn typed(event: &ev::SubmitEvent) -> Option<String> {
+    let form: web_sys::HtmlFormElement = event.target()?.dyn_into().ok()?;
+    let data = web_sys::FormData::new_with_form(&form).ok()?;
+    if let Some(button) = event
+        .submitter()
+        .and_then(|pressed| pressed.dyn_into::<web_sys::HtmlButtonElement>().ok())
+        && !button.name().is_empty()
+    {
+        data.append_with_str(&button.name(), &button.value()).ok()?;
+    }
+    encoded(&data)
+}
+
+fn encoded(data: &web_sys::FormData) -> Option<String> {
+    let pairs = web_sys::UrlSearchParams::new_with_str_sequence_sequence(data).ok()?;
+    pairs.to_string().as_string()
+}
+
+/// Puts the focus on the summary of errors once it is there: for a form that the browser itself refused.
+pub fn focus_summary_soon() {
+    request_animation_frame(focus_summary);
+}
+
+/// Puts the focus on the summary of errors, which also brings it into view.
+fn focus_summary() {
+    if let Some(summary) = document()
+        .get_element_by_id(SUMMARY)
+        .and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok())
+    {
+        let _ = summary.focus();
+    }
+}
+
+/// The outcome of a plain post of this page: reads the form and runs `submit` with it, on the server, while the page is
+/// rendered; `None` when the page was just got. The browser gets the outcome with the page and runs nothing.
+fn posted<D, T, F>(submit: impl Fn(D) -> F + Send + Sync + Copy + 'static) -> Resource<Option<Held>>
+where
+    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+    T: Serialize + Send + Sync + 'static,
+    F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
+{
+    first_post(Arc::new(move |body| {
+        let draft = read::<D>(&body);
+        Box::pin(async move {
+            let (draft, outcome) = match draft {
+                Ok(draft) => submit(draft).await,
+                // Not made by the page's own form: it says why it can't be read, above a form to begin anew.
+                Err(error) => (read::<D>("").ok()?, Some(Err(error))),
+            };
+            if let Some(Err(error)) = &outcome {
+                request::set_status(error.status());
+            }
+            Some(Held::new(Posted { draft, outcome }))
+        })
+    }))
+}
+
+/// Carries a posted body out.
+type Carry = Arc<dyn Fn(Arc<str>) -> Pin<Box<dyn Future<Output = Option<Held>> + Send>> + Send + Sync>;
+
+fn first_post(carry: Carry) -> Resource<Option<Held>> {
+    Resource::new_blocking(
+        || (),
+        move |()| {
+            let carry = carry.clone();
+            async move {
+                // In the browser there is no request.
+                let body = use_context::<request::PageRequest>()?.posted?;
+                carry(body).await
+            }
+        },
+    )
+}
+
+/// Reads a form's body; unknown fields are ignored, missing ones are left empty where the draft says so.
+///
+/// # Errors
+/// When it is no form of this kind.
+pub fn read<D: DeserializeOwned>(body: &str) -> Result<D, AppError> {
+    // Browsers escape the brackets of `env[0][name]`; both spellings are read.
+    serde_qs::Config::new(5, false)
+        .deserialize_str(body)
+        .map_err(|e| AppError::BadRequest(format!("The form could not be read: {e}.")))
+}

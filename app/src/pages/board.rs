@@ -1,0 +1,272 @@
+//! The board: what runs where, resources × environments.
+//!
+//! Each row remembers what it showed and is drawn again only when that changed, so that a board of a thousand rows stays
+//! quick while promotions move, and keeps its place and focus.
+
+use crate::{
+    api::{
+        board::{BoardRow, BoardView, EnvironmentHead, board},
+        resource::promote,
+    },
+    components::{
+        board_filter::{BoardFilter, BoardFilters},
+        cell::{Place, PromoteDraft, cell_view, head_labels},
+        empty_state::EmptyState,
+        frame::{Crumb, Frame},
+        notice::{ErrorSummary, Notice},
+        state_badge::Meaning,
+    },
+    form::form,
+    live,
+    pages::{error::shown, promoted::Promoted},
+};
+use domain::{name::Name, time::Timestamp};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+/// The board of a project.
+#[component]
+pub fn Board() -> AnyView {
+    let params = use_params_map();
+    let place = Memo::new(move |_| {
+        params.with(|p| {
+            (
+                p.get("workspace").unwrap_or_default(),
+                p.get("project").unwrap_or_default(),
+            )
+        })
+    });
+    let read = live::read(
+        move || place.get(),
+        |(workspace, project)| board(workspace, project),
+        |(workspace, project), changed| changed.concerns(workspace, project),
+    );
+    let query = use_query_map();
+    let filter = Memo::new(move |_| query.with(BoardFilter::from_query));
+    let promotion = form(move |draft: PromoteDraft| {
+        let (workspace, project) = place.get_untracked();
+        async move {
+            let outcome = promote(workspace, project, draft.environment.clone(), draft.resource.clone()).await;
+            (draft, Some(outcome))
+        }
+    });
+    Effect::new(move |_| {
+        if promotion.sent_and_done() {
+            read.refetch();
+        }
+    });
+    let title = Signal::derive(move || format!("{} board", place.get().1));
+    let crumbs = Signal::derive(move || {
+        let (workspace, project) = place.get();
+        vec![
+            Crumb::new("Projects", "/"),
+            Crumb::new(project.clone(), format!("/w/{workspace}/{project}")),
+        ]
+    });
+    view! {
+        <Frame title=title crumbs=crumbs wide=true>
+            <ErrorSummary error=Signal::derive(move || promotion.error()) />
+            <Promoted form=promotion />
+            <div class="stack" on:submit=promotion.on_submit()>
+                {shown(read, move |view| whole(view, filter))}
+            </div>
+        </Frame>
+    }
+    .into_any()
+}
+
+fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
+    let now = live::now(Signal::derive(move || view.with(|v| v.now)));
+    let environments: Vec<String> =
+        view.with_untracked(|v| v.environments.iter().map(|e| e.name.to_string()).collect());
+    let columns = Memo::new(move |_| view.with(|v| filter.with(|f| f.columns(&v.environments))));
+    let names = Memo::new(move |_| view.with(|v| v.rows.iter().map(|row| row.resource.clone()).collect::<Vec<_>>()));
+    let count = Memo::new(move |_| {
+        view.with(|v| filter.with(|f| columns.with(|c| v.rows.iter().filter(|row| f.shows(row, c)).count())))
+    });
+    let said = move || {
+        let all = names.with(Vec::len);
+        let noun = if all == 1 { "resource" } else { "resources" };
+        if filter.with(BoardFilter::is_empty) {
+            format!("{all} {noun}")
+        } else {
+            format!("{} of {all} {noun}", count.get())
+        }
+    };
+    let name = move || view.with(|v| v.project.to_string());
+    let problem = Memo::new(move |_| view.with(|v| v.problem.clone()));
+    let table = move || {
+        view! {
+            <div class="board-scroll" role="region" aria-label="Board" tabindex="0">
+                <table class="board">
+                    <caption class="visually-hidden">{move || format!("What runs where in {}", name())}</caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Resource"</th>
+                            {move || heads(&view.get(), &columns.get())}
+                        </tr>
+                    </thead>
+                    <tbody>
+                        <For
+                            each=move || names.get()
+                            key=|name| name.clone()
+                            children=move |name| row(name, view, columns, filter, now)
+                        />
+                    </tbody>
+                </table>
+            </div>
+        }
+        .into_any()
+    };
+    view! {
+        <div class="page-head">
+            <div class="title">
+                <h1>{name}</h1>
+                <p role="status">{said}</p>
+            </div>
+            <BoardFilters filter=filter environments=environments />
+        </div>
+        {move || {
+            problem
+                .get()
+                .map(|why| {
+                    view! {
+                        <Notice meaning=Meaning::Bad>
+                            {format!("What Git says may be out of date. {why}")}
+                        </Notice>
+                    }
+                })
+        }}
+        <Show when=move || !names.with(Vec::is_empty) fallback=move || nothing(&view.get_untracked())>
+            <Show when=move || { count.get() > 0 } fallback=move || no_match(&view.get_untracked())>
+                {table()}
+            </Show>
+        </Show>
+    }
+    .into_any()
+}
+
+fn heads(view: &BoardView, columns: &[(usize, EnvironmentHead)]) -> Vec<AnyView> {
+    columns
+        .iter()
+        .map(|(_, head)| {
+            let href = format!("/w/{}/{}/{}", view.workspace, view.project, head.name);
+            view! {
+                <th scope="col">
+                    <a href=href>{head.name.to_string()}</a>
+                    {head_labels(head)}
+                </th>
+            }
+            .into_any()
+        })
+        .collect()
+}
+
+fn row(
+    name: Name,
+    view: Signal<BoardView>,
+    columns: Memo<Vec<(usize, EnvironmentHead)>>,
+    filter: Memo<BoardFilter>,
+    now: Signal<Timestamp>,
+) -> AnyView {
+    let title = name.to_string();
+    let this = Memo::new(move |_| {
+        view.with(|v| {
+            let at = v.rows.binary_search_by(|row| row.resource.cmp(&name)).ok();
+            at.and_then(|at| v.rows.get(at)).cloned()
+        })
+    });
+    let hidden = Memo::new(move |_| {
+        this.with(|row| {
+            row.as_ref()
+                .is_none_or(|row| !filter.with(|f| columns.with(|c| f.shows(row, c))))
+        })
+    });
+    let cells = move || {
+        let (workspace, project) = view.with_untracked(|v| (v.workspace.clone(), v.project.clone()));
+        this.with(|row| {
+            row.as_ref()
+                .map(|row| columns.with(|columns| cells(row, columns, &workspace, &project, now)))
+        })
+    };
+    view! {
+        <tr hidden=move || hidden.get()>
+            <th scope="row">{title}</th>
+            {cells}
+        </tr>
+    }
+    .into_any()
+}
+
+fn cells(
+    row: &BoardRow,
+    columns: &[(usize, EnvironmentHead)],
+    workspace: &Name,
+    project: &Name,
+    now: Signal<Timestamp>,
+) -> Vec<AnyView> {
+    columns
+        .iter()
+        .map(|(i, head)| match row.cells.get(*i).and_then(Option::as_ref) {
+            Some(cell) => {
+                let place = Place {
+                    workspace: workspace.clone(),
+                    project: project.clone(),
+                    environment: head.name.clone(),
+                    resource: row.resource.clone(),
+                    may_change: head.may_change,
+                };
+                view! { <td>{cell_view(cell, &place, now)}</td> }.into_any()
+            }
+            None => view! { <td><span class="visually-hidden">"Not here"</span></td> }.into_any(),
+        })
+        .collect()
+}
+
+fn no_match(view: &BoardView) -> AnyView {
+    let all = format!("/w/{}/{}", view.workspace, view.project);
+    view! {
+        <EmptyState title="No resource matches">
+            <p>"Search for part of a name, a tag, or the first characters of a digest."</p>
+            <p>
+                <a class="button" href=all>
+                    "Show all resources"
+                </a>
+            </p>
+        </EmptyState>
+    }
+    .into_any()
+}
+
+fn nothing(view: &BoardView) -> AnyView {
+    if view.environments.is_empty() {
+        return view! {
+            <EmptyState title="No environment yet">
+                <p>"Add the project's environments to its file, then hand it over again:"</p>
+                <pre>"waybill apply -f waybill.yaml"</pre>
+            </EmptyState>
+        }
+        .into_any();
+    }
+    let links: Vec<AnyView> = view
+        .environments
+        .iter()
+        .filter(|head| head.may_change)
+        .map(|head| {
+            let href = format!("/w/{}/{}/{}/-/new", view.workspace, view.project, head.name);
+            view! {
+                <a class="button" href=href>
+                    {format!("Create a resource in {}", head.name)}
+                </a>
+            }
+            .into_any()
+        })
+        .collect();
+    view! {
+        <EmptyState title="No resource yet">
+            <p>"A resource is something that runs in an environment. Begin with one that takes its image from a repository, then promote it to the other environments."</p>
+            <div class="row">{links}</div>
+        </EmptyState>
+    }
+    .into_any()
+}

@@ -1,0 +1,182 @@
+//! One environment: what runs in it, and the way to the form Create Resource.
+
+use crate::{
+    api::{
+        board::Cell,
+        environment::{EnvironmentView, environment},
+        resource::promote,
+    },
+    components::{
+        cell::{Place, PromoteDraft, follows, head_labels, how, kind, promote as promote_button, what},
+        empty_state::EmptyState,
+        frame::{Crumb, Frame},
+        icon::icon,
+        notice::ErrorSummary,
+        time::Ago,
+    },
+    form::form,
+    live,
+    pages::{error::shown, promoted::Promoted},
+};
+use domain::{name::Name, time::Timestamp};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+/// An environment with its resources.
+#[component]
+pub fn Environment() -> AnyView {
+    let params = use_params_map();
+    let place = Memo::new(move |_| {
+        params.with(|p| {
+            let get = |key: &str| p.get(key).unwrap_or_default();
+            (get("workspace"), get("project"), get("environment"))
+        })
+    });
+    let read = live::read(
+        move || place.get(),
+        |(workspace, project, name)| environment(workspace, project, name),
+        |(workspace, project, _), changed| changed.concerns(workspace, project),
+    );
+    let promotion = form(move |draft: PromoteDraft| {
+        let (workspace, project, _) = place.get_untracked();
+        async move {
+            let outcome = promote(workspace, project, draft.environment.clone(), draft.resource.clone()).await;
+            (draft, Some(outcome))
+        }
+    });
+    Effect::new(move |_| {
+        if promotion.sent_and_done() {
+            read.refetch();
+        }
+    });
+    let title = Signal::derive(move || {
+        let (_, project, name) = place.get();
+        format!("{name} · {project}")
+    });
+    let crumbs = Signal::derive(move || {
+        let (workspace, project, name) = place.get();
+        let board = format!("/w/{workspace}/{project}");
+        vec![
+            Crumb::new("Projects", "/"),
+            Crumb::new(project, board.clone()),
+            Crumb::new(name.clone(), format!("{board}/{name}")),
+        ]
+    });
+    view! {
+        <Frame title=title crumbs=crumbs>
+            <ErrorSummary error=Signal::derive(move || promotion.error()) />
+            <Promoted form=promotion />
+            <div class="stack environment" on:submit=promotion.on_submit()>
+                {shown(read, whole)}
+            </div>
+        </Frame>
+    }
+    .into_any()
+}
+
+fn whole(view: Signal<EnvironmentView>) -> AnyView {
+    let now = live::now(Signal::derive(move || view.with(|v| v.now)));
+    view! { {move || page(view.get(), now)} }.into_any()
+}
+
+fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
+    let new = format!("/w/{}/{}/{}/-/new", view.workspace, view.project, view.head.name);
+    let create = view.head.may_change.then(|| {
+        let href = new.clone();
+        view! {
+            <a class="button primary" href=href>
+                {icon("plus")}
+                "Create Resource"
+            </a>
+        }
+    });
+    let rows: Vec<AnyView> = view
+        .resources
+        .iter()
+        .map(|(name, cell)| row(&view, name, cell, now))
+        .collect();
+    let list = if rows.is_empty() {
+        empty(view.head.may_change)
+    } else {
+        view! {
+            <table class="table">
+                <caption class="visually-hidden">{format!("Resources in {}", view.head.name)}</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"Resource"</th>
+                        <th scope="col">"Image"</th>
+                        <th scope="col">"State"</th>
+                        <th scope="col">"Follows"</th>
+                        <th scope="col">"Since"</th>
+                        <th scope="col">
+                            <span class="visually-hidden">"Actions"</span>
+                        </th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        }
+        .into_any()
+    };
+    let application = view.application.map(|name| {
+        view! {
+            <dt>"Application"</dt>
+            <dd class="mono">{name}</dd>
+        }
+    });
+    view! {
+        <div class="page-head">
+            <div class="title">
+                <h1>{view.head.name.to_string()}</h1>
+                {head_labels(&view.head)}
+            </div>
+            {create}
+        </div>
+        {list}
+        <dl class="facts small">
+            <dt>"Values file"</dt>
+            <dd class="mono">{view.values_path}</dd>
+            {application}
+        </dl>
+    }
+    .into_any()
+}
+
+fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>) -> AnyView {
+    let place = Place {
+        workspace: view.workspace.clone(),
+        project: view.project.clone(),
+        environment: view.head.name.clone(),
+        resource: name.clone(),
+        may_change: view.head.may_change,
+    };
+    let age = cell.since.map(|since| view! { <Ago at=since now=now /> });
+    view! {
+        <tr class="cell-row">
+            <th scope="row">
+                <a href=place.href()>{name.to_string()}</a>
+                {kind(cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
+            </th>
+            <td class="cell">{what(cell, &place)}</td>
+            <td>{how(cell)}</td>
+            <td class="muted">{follows(&cell.follows, &place)}</td>
+            <td class="muted">{age}</td>
+            <td class="number">{promote_button(cell, &place)}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn empty(may_change: bool) -> AnyView {
+    let step = if may_change {
+        "Create one here: with the image that another environment runs, or with an image repository."
+    } else {
+        "Somebody who may change what runs here can create one."
+    };
+    view! {
+        <EmptyState title="No resource yet">
+            <p>"A resource is something that runs in an environment. " {step}</p>
+        </EmptyState>
+    }
+    .into_any()
+}

@@ -1,0 +1,92 @@
+//! Pages whose code comes as a file of its own when it is first needed, so that the board, which people open first and
+//! most, doesn't wait for it.
+//!
+//! The build splits the WebAssembly at these borders (`scripts/build-web`); on the server they are plain calls.
+
+use super::{create_resource, environment, projects, promotion, resource, sign_in};
+use leptos::prelude::*;
+use leptos_router::{LazyRoute, lazy_route};
+
+/// [`projects::Projects`], when needed.
+pub struct ProjectsPage;
+
+#[lazy_route]
+impl LazyRoute for ProjectsPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <projects::Projects /> }.into_any()
+    }
+}
+
+/// [`sign_in::SignIn`], when needed.
+pub struct SignInPage;
+
+#[lazy_route]
+impl LazyRoute for SignInPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <sign_in::SignIn /> }.into_any()
+    }
+}
+
+/// [`environment::Environment`], when needed.
+pub struct EnvironmentPage;
+
+#[lazy_route]
+impl LazyRoute for EnvironmentPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <environment::Environment /> }.into_any()
+    }
+}
+
+/// [`create_resource::CreateResource`], when needed.
+pub struct CreateResourcePage;
+
+#[lazy_route]
+impl LazyRoute for CreateResourcePage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <create_resource::CreateResource /> }.into_any()
+    }
+}
+
+/// [`resource::ResourcePage`], when needed.
+pub struct OneResourcePage;
+
+#[lazy_route]
+impl LazyRoute for OneResourcePage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <resource::ResourcePage /> }.into_any()
+    }
+}
+
+/// [`promotion::PromotionPage`], when needed.
+pub struct OnePromotionPage;
+
+#[lazy_route]
+impl LazyRoute for OnePromotionPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <promotion::PromotionPage /> }.into_any()
+    }
+}

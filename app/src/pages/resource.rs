@@ -1,0 +1,355 @@
+//! One resource: what it runs and follows, what may be done now, how it runs, and what ran before.
+
+mod actions;
+
+use crate::{
+    api::{
+        board::{Behind, Cell, Follows},
+        resource::{PromotionRow, ResourceView, edit_pin, promote, resource},
+    },
+    components::{
+        digest_chip::DigestChip,
+        frame::{Crumb, Frame},
+        state_badge::{badge, meaning, word},
+        time::Ago,
+        truth::TruthLine,
+    },
+    form::{Form, form},
+    live,
+    pages::error::shown,
+};
+use actions::ResourcePost;
+use domain::{id::PromotionId, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp};
+use leptos::prelude::*;
+use leptos_router::{components::Redirect, hooks::use_params_map};
+
+/// The names of the address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Place {
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+}
+
+impl Place {
+    fn board(&self) -> String {
+        format!("/w/{}/{}", self.workspace, self.project)
+    }
+}
+
+/// The page of one resource.
+#[component]
+pub fn ResourcePage() -> impl IntoView {
+    let params = use_params_map();
+    let place = Memo::new(move |_| {
+        params.with(|params| {
+            let name = |key: &str| params.get(key).unwrap_or_default();
+            Place {
+                workspace: name("workspace"),
+                project: name("project"),
+                environment: name("environment"),
+                resource: name("resource"),
+            }
+        })
+    });
+    let sent = form::<ResourcePost, PromotionId, _>(move |post| {
+        let at = place.get_untracked();
+        async move {
+            let outcome = match post.intent.as_str() {
+                "promote" => Some(promote(at.workspace, at.project, at.environment, at.resource).await),
+                "pin" => {
+                    let digest = post.digest.trim().to_owned();
+                    Some(edit_pin(at.workspace, at.project, at.environment, at.resource, digest).await)
+                }
+                _ => None,
+            };
+            (post.used(), outcome)
+        }
+    });
+    let read = live::read(
+        move || place.get(),
+        |at| resource(at.workspace, at.project, at.environment, at.resource),
+        |at, change| change.concerns(&at.workspace, &at.project),
+    );
+    let crumbs = Signal::derive(move || {
+        let at = place.get();
+        let board = at.board();
+        let environment = format!("{board}/{}", at.environment);
+        let here = format!("{environment}/{}", at.resource);
+        vec![
+            Crumb::new(at.project, board),
+            Crumb::new(at.environment, environment),
+            Crumb::new(at.resource, here),
+        ]
+    });
+    let title = Signal::derive(move || place.with(|at| format!("{} in {}", at.resource, at.environment)));
+    view! {
+        <Frame title crumbs>
+            {move || {
+                let posted = StoredValue::new(sent.posted_draft());
+                shown(read, move |view| content(view, posted.get_value(), sent))
+            }}
+            {move || sent.done().map(|id| view! { <Redirect path=format!("/promotions/{id}") /> })}
+        </Frame>
+    }
+    .into_any()
+}
+
+fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Form<ResourcePost, PromotionId>) -> AnyView {
+    let now = live::now(Signal::derive(move || view.with(|view| view.now)));
+    let part = move |show: fn(&ResourceView, Signal<Timestamp>) -> AnyView| move || view.with(|view| show(view, now));
+    view! {
+        {part(head)}
+        <div class="resource">
+            <div class="stack">
+                <section class="panel padded stack" aria-labelledby="runs">
+                    <h2 id="runs">"What runs"</h2>
+                    {part(runs)}
+                </section>
+                {actions::actions(view, posted, sent, now)}
+            </div>
+            <section class="panel padded stack" aria-labelledby="runtime">
+                <h2 id="runtime">"Runtime"</h2>
+                {part(|view, _| runtime(&view.runtime))}
+            </section>
+        </div>
+        <section class="stack tight" aria-labelledby="history">
+            <h2 id="history">"History"</h2>
+            {part(history)}
+        </section>
+    }
+    .into_any()
+}
+
+fn head(view: &ResourceView, _: Signal<Timestamp>) -> AnyView {
+    let protected = view
+        .head
+        .protected
+        .then(|| view! { <span class="label">"Protected"</span> });
+    view! {
+        <div class="page-head">
+            <div class="title">
+                <h1>{view.name.to_string()}</h1>
+                <p class="row">
+                    <span>{format!("A {} in {} on {}.", view.cell.kind, view.head.name, view.head.cluster)}</span>
+                    {protected}
+                </p>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn address(view: &ResourceView, environment: &str, resource: &str) -> String {
+    format!("/w/{}/{}/{environment}/{resource}", view.workspace, view.project)
+}
+
+fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
+    let cell = &view.cell;
+    let image = match &cell.image {
+        Some(image) => view! { <DigestChip image=image.clone() tag=true copy=true /> }.into_any(),
+        None => view! { <span class="muted">"Git declares no exact image yet."</span> }.into_any(),
+    };
+    let since = cell.since.map(|at| {
+        view! {
+            <dt>"Since"</dt>
+            <dd>
+                <Ago at now />
+            </dd>
+        }
+    });
+    let moving = cell.moving.as_ref().map(|moving| {
+        let href = format!("/promotions/{}", moving.id);
+        view! {
+            <dt>"On its way"</dt>
+            <dd class="row">
+                <DigestChip image=moving.image.clone() tag=true />
+                {badge(meaning(moving.state), word(moving.state), None)}
+                <a href=href>"Promotion"</a>
+            </dd>
+        }
+    });
+    let failed = cell.failed.map(|id| {
+        view! {
+            <dt>"Last promotion"</dt>
+            <dd class="row">
+                {badge(meaning(domain::promotion::State::Failed), word(domain::promotion::State::Failed), None)}
+                <a href=format!("/promotions/{id}")>"See why"</a>
+            </dd>
+        }
+    });
+    let repository = view.repository.as_ref().map(|repository| {
+        view! {
+            <dt>"Repository"</dt>
+            <dd class="mono">{repository.to_string()}</dd>
+        }
+    });
+    view! {
+        <dl class="facts">
+            <dt>"Image"</dt>
+            <dd>{image}</dd>
+            {since}
+            <dt>"Live"</dt>
+            <dd>
+                <TruthLine truth=cell.truth.clone() />
+            </dd>
+            {moving}
+            {failed}
+            {repository}
+            <dt>"Follows"</dt>
+            <dd>{follows(view, &cell.follows)}</dd>
+            <dt>"Followed by"</dt>
+            <dd>{followers(view)}</dd>
+        </dl>
+    }
+    .into_any()
+}
+
+fn follows(view: &ResourceView, follows: &Follows) -> AnyView {
+    let source = match &follows.source {
+        Some((environment, resource)) => {
+            let href = address(view, environment.as_str(), resource.as_str());
+            view! { <a href=href>{format!("{environment}/{resource}")}</a> }.into_any()
+        }
+        None => view! { <span>"Its image repository"</span> }.into_any(),
+    };
+    let how = match &follows.binding {
+        Binding::TrackLatest => "Tracks latest",
+        Binding::Pin(_) => "Pinned to digest",
+    };
+    view! {
+        {source}
+        " "
+        <span class="label">{how}</span>
+    }
+    .into_any()
+}
+
+fn followers(view: &ResourceView) -> AnyView {
+    if view.followers.is_empty() {
+        return view! { <span class="muted">"Nobody"</span> }.into_any();
+    }
+    let links: Vec<_> = view
+        .followers
+        .iter()
+        .map(|(environment, resource)| {
+            let href = address(view, environment.as_str(), resource.as_str());
+            view! {
+                <li>
+                    <a href=href>{format!("{environment}/{resource}")}</a>
+                </li>
+            }
+        })
+        .collect();
+    view! { <ul class="row">{links}</ul> }.into_any()
+}
+
+/// How far it is behind its source: `3 artifacts behind development`.
+fn behind_words(cell: &Cell) -> Option<String> {
+    let Behind { count, of } = cell.behind.as_ref()?;
+    let of = of.as_ref().map_or("its image repository", |name| name.as_str());
+    Some(match count {
+        Some(1) => format!("1 artifact behind {of}"),
+        Some(n) => format!("{n} artifacts behind {of}"),
+        None => format!("Behind {of}"),
+    })
+}
+
+fn runtime(runtime: &Runtime) -> AnyView {
+    let text = |term: &'static str, value: Option<String>| {
+        value.map(|value| {
+            view! {
+                <dt>{term}</dt>
+                <dd class="mono">{value}</dd>
+            }
+        })
+    };
+    let ports: Vec<String> = runtime.ports.iter().map(ToString::to_string).collect();
+    let ports_term = if ports.len() > 1 { "Ports" } else { "Port" };
+    let env = (!runtime.env.is_empty()).then(|| {
+        let rows: Vec<_> = runtime
+            .env
+            .iter()
+            .map(|(name, value)| view! { <li class="mono break">{format!("{name}={value}")}</li> })
+            .collect();
+        view! {
+            <div class="stack tight">
+                <h3>"Environment variables"</h3>
+                <ul>{rows}</ul>
+            </div>
+        }
+    });
+    if *runtime == Runtime::default() {
+        return view! { <p class="muted">"All of it is left to the chart."</p> }.into_any();
+    }
+    view! {
+        <dl class="facts">
+            {text("Replicas", runtime.replicas.map(|n| n.to_string()))}
+            {text(ports_term, (!ports.is_empty()).then(|| ports.join(", ")))}
+            {text("Ingress host", runtime.ingress_host.clone())}
+            {text("Resource size", runtime.size.map(|size| size.as_str().to_owned()))}
+            {text("Health path", runtime.health_path.clone())}
+        </dl>
+        {env}
+    }
+    .into_any()
+}
+
+fn history(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
+    if view.history.is_empty() {
+        return view! { <p class="muted">"Nothing was promoted here yet."</p> }.into_any();
+    }
+    let rows: Vec<_> = view.history.iter().map(|row| history_row(row, now)).collect();
+    view! {
+        <div class="table history">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">"Image"</th>
+                        <th scope="col">"State"</th>
+                        <th scope="col">"What for"</th>
+                        <th scope="col">"Who"</th>
+                        <th scope="col">"When"</th>
+                        <th scope="col">
+                            <span class="visually-hidden">"Promotion"</span>
+                        </th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+fn history_row(row: &PromotionRow, now: Signal<Timestamp>) -> AnyView {
+    let what_for = match row.purpose {
+        Purpose::Deploy => "Deploy",
+        Purpose::Promote => "Promote",
+        Purpose::Pin => "Pin",
+        Purpose::Rollback => "Rollback",
+    };
+    let reason = row
+        .reason
+        .clone()
+        .map(|reason| view! { <p class="muted small break">{reason}</p> });
+    let at = row.ended_at.unwrap_or(row.created_at);
+    view! {
+        <tr>
+            <td data-label="">
+                <DigestChip image=row.image.clone() tag=true />
+            </td>
+            <td>{badge(meaning(row.state), word(row.state), None)} {reason}</td>
+            <td data-label="What for">{what_for}</td>
+            <td data-label="Who">{row.requested_by.clone()}</td>
+            <td data-label="When">
+                <Ago at now />
+            </td>
+            <td>
+                <a href=format!("/promotions/{}", row.id)>"Promotion"</a>
+            </td>
+        </tr>
+    }
+    .into_any()
+}

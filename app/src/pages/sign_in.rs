@@ -1,0 +1,118 @@
+//! Signing in, and back to where one was going.
+
+use crate::{
+    api::session::{SignInDraft, sign_in},
+    components::{
+        field::TextField,
+        frame::{theme_switch, waiting},
+        icon::icon,
+        notice::ErrorSummary,
+    },
+    form::form,
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::{components::Redirect, hooks::use_query_map};
+
+/// The sign-in page.
+#[component]
+pub fn SignIn() -> AnyView {
+    let query = use_query_map();
+    let next = Memo::new(move |_| query.with(|q| safe_next(q.get("next").as_deref())));
+    let session = form(|draft: SignInDraft| async move {
+        let outcome = sign_in(draft.email.clone(), draft.password.clone()).await;
+        (draft, Some(outcome))
+    });
+    // A new document, not a step within this one: all that was read before belongs to nobody.
+    Effect::new(move |_| {
+        if session.sent_and_done() {
+            let _ = window().location().set_href(&next.get_untracked());
+        }
+    });
+    let led_on = move || {
+        (cfg!(feature = "ssr") && session.done().is_some()).then(|| view! { <Redirect path=next.get_untracked() /> })
+    };
+    let fields = move || {
+        let email = session.posted_draft().map(|draft| draft.email).unwrap_or_default();
+        view! {
+            <TextField
+                name="email"
+                label="E-mail address"
+                value=email
+                kind="email"
+                autocomplete="username"
+                required=true
+                error=Signal::derive(move || session.field_error("email"))
+            />
+            <TextField
+                name="password"
+                label="Password"
+                kind="password"
+                autocomplete="current-password"
+                required=true
+                error=Signal::derive(move || session.field_error("password"))
+            />
+        }
+    };
+    let inside = move || {
+        view! {
+            <p class="brand">{icon("waybill")} "Waybill"</p>
+            <h1>"Sign in"</h1>
+            {led_on}
+            <ErrorSummary error=Signal::derive(move || session.error()) />
+            <form class="stack" method="post" on:submit=session.on_submit() novalidate>
+                {fields}
+                <button class="button primary" aria-disabled=move || session.pending.get().then_some("true")>
+                    {move || if session.pending.get() { "Signing in…" } else { "Sign in" }}
+                </button>
+            </form>
+            {theme_switch()}
+        }
+        .into_any()
+    };
+    view! {
+        <Title text="Sign in · Waybill" />
+        <main class="sign-in" id="main">
+            {waiting(Box::new(inside))}
+        </main>
+    }
+    .into_any()
+}
+
+/// Where to go after signing in: only a path of this site. Browsers take `//host` and `/\host` for another site, and
+/// leave out control characters before they look.
+fn safe_next(wanted: Option<&str>) -> String {
+    let fine = |path: &&str| {
+        path.starts_with('/')
+            && !path.starts_with("//")
+            && !path.starts_with("/\\")
+            && path.bytes().all(|b| b.is_ascii_graphic())
+    };
+    wanted.filter(fine).unwrap_or("/").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe_next;
+
+    #[test]
+    fn only_paths_of_this_site_are_gone_to() {
+        for good in ["/", "/w/acme/shop?q=a&diff=1", "/promotions/1"] {
+            assert_eq!(safe_next(Some(good)), good);
+        }
+        for bad in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/\t/evil.example",
+            "/a\r\nSet-Cookie: x",
+            "w/acme",
+            "/é",
+        ] {
+            assert_eq!(safe_next(Some(bad)), "/", "{bad:?}");
+        }
+        assert_eq!(safe_next(None), "/");
+    }
+}

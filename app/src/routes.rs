@@ -1,0 +1,51 @@
+//! The route table, nothing else.
+//!
+//! Every page is rendered whole before it is sent (`SsrMode::Async`): statuses are right, and it needs no script.
+
+use crate::{
+    components::{digest_chip::listen_for_copies, frame::provide_rail},
+    live::Live,
+    pages::{self, lazy},
+};
+use leptos::prelude::*;
+use leptos_meta::provide_meta_context;
+use leptos_router::{
+    Lazy,
+    SsrMode::Async,
+    components::{FlatRoutes, Route, Router},
+    path,
+};
+
+/// All of it.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    provide_context(Live::new());
+    provide_rail();
+    listen_for_copies();
+    let (routing, set_routing) = signal(false);
+    view! {
+        <Router set_is_routing=set_routing>
+            <Show when=move || routing.get()>
+                <div class="progress" role="presentation"></div>
+            </Show>
+            <FlatRoutes fallback=pages::not_found::NotFound>
+                <Route path=path!("/") view={Lazy::<lazy::ProjectsPage>::new()} ssr=Async />
+                <Route path=path!("/sign-in") view={Lazy::<lazy::SignInPage>::new()} ssr=Async />
+                <Route path=path!("/promotions/:id") view={Lazy::<lazy::OnePromotionPage>::new()} ssr=Async />
+                <Route path=path!("/w/:workspace/:project") view=pages::board::Board ssr=Async />
+                <Route path=path!("/w/:workspace/:project/:environment") view={Lazy::<lazy::EnvironmentPage>::new()} ssr=Async />
+                <Route
+                    path=path!("/w/:workspace/:project/:environment/-/new")
+                    view={Lazy::<lazy::CreateResourcePage>::new()}
+                    ssr=Async
+                />
+                <Route
+                    path=path!("/w/:workspace/:project/:environment/:resource")
+                    view={Lazy::<lazy::OneResourcePage>::new()}
+                    ssr=Async
+                />
+            </FlatRoutes>
+        </Router>
+    }
+}

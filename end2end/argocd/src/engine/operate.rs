@@ -1,0 +1,458 @@
+//! The operation loop: what `.operation` asks for, step by step, with a write for each step that a client can see.
+//!
+//! Running, then `syncResult` with the resolved revision, then the resources, then the history (before the phase flips),
+//! then the phase, `finishedAt` and the end of `.operation` in one write. Only then, and later, is a refresh asked for.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{follow_rollout, target};
+use crate::{
+    app::{History, Operation, OperationState, ResourceRef, ResourceResult, Source, SyncResult},
+    clock,
+    faults::use_once,
+    manifest::Deployment,
+    world::{AppKey, Level, Queues, Shared},
+};
+
+const DEFAULT_HISTORY: usize = 10;
+/// How often a blocked operation looks whether its window has opened.
+const WINDOW_LOOK: Duration = Duration::from_millis(20);
+
+/// Carries out operations until the Application is gone.
+pub(crate) async fn run(shared: Arc<Shared>, key: AppKey, queues: Arc<Queues>) {
+    loop {
+        tokio::select! {
+            () = queues.gone.cancelled() => return,
+            () = queues.operate.notified() => {}
+        }
+        loop {
+            let pending = shared.read(&key, |record| {
+                record.app.operation.clone().map(|operation| Run {
+                    shared: Arc::clone(&shared),
+                    key: key.clone(),
+                    queues: Arc::clone(&queues),
+                    serial: record.operation_serial,
+                    operation,
+                })
+            });
+            let Some(Some(run)) = pending else { break };
+            tokio::select! {
+                () = queues.gone.cancelled() => return,
+                () = run.carry_out() => {}
+            }
+        }
+    }
+}
+
+/// Why a running operation does not go on.
+enum Stop {
+    Terminated,
+    /// Another operation has taken its place, or the Application is gone.
+    Replaced,
+}
+
+/// How an attempt went wrong: phase and message.
+struct Failure(&'static str, String);
+
+/// One operation, from pick-up to end.
+struct Run {
+    shared: Arc<Shared>,
+    key: AppKey,
+    queues: Arc<Queues>,
+    serial: u64,
+    operation: Operation,
+}
+
+/// What an attempt has worked out.
+struct Plan {
+    sources: Vec<Source>,
+    multi: bool,
+    revisions: Vec<String>,
+}
+
+impl Run {
+    async fn carry_out(self) {
+        match self.attempts().await {
+            Ok(Ok(message)) => self.complete("Succeeded", message),
+            Ok(Err(Failure(phase, message))) => self.complete(phase, message),
+            Err(Stop::Terminated) => self.complete("Failed", "Operation terminated".to_owned()),
+            Err(Stop::Replaced) => {}
+        }
+    }
+
+    async fn attempts(&self) -> Result<Result<String, Failure>, Stop> {
+        let pickup = self
+            .shared
+            .read(&self.key, |record| record.faults.operation_pickup)
+            .flatten();
+        self.pause(pickup.unwrap_or_else(|| self.shared.timing().operation_pickup))
+            .await?;
+        self.record(|record| {
+            record.app.status.operation_state = Some(OperationState {
+                operation: self.operation.clone(),
+                phase: "Running".to_owned(),
+                started_at: clock::now(),
+                ..OperationState::default()
+            });
+        })?;
+        let mut retried = 0;
+        loop {
+            let Failure(phase, error) = match self.attempt().await? {
+                Ok(message) => return Ok(Ok(message)),
+                Err(failure) => failure,
+            };
+            if retried >= self.retry_limit() {
+                let suffix = if retried > 0 {
+                    format!(" (retried {retried} times).")
+                } else {
+                    String::new()
+                };
+                return Ok(Err(Failure(phase, format!("{error}{suffix}"))));
+            }
+            retried += 1;
+            self.state(|state| {
+                state.finished_at = Some(clock::now());
+                state.retry_count = retried;
+                state.message = format!("{error}. Retrying attempt #{retried} at {}.", clock::kitchen());
+            })?;
+            self.pause(self.shared.timing().retry_backoff).await?;
+            self.state(|state| {
+                state.finished_at = None;
+                state.sync_result = None;
+                state.message = format!("Retrying operation. Attempt #{retried}");
+            })?;
+        }
+    }
+
+    fn retry_limit(&self) -> u32 {
+        let forced = self.shared.read(&self.key, |record| {
+            record.faults.fail_apply.as_ref().and_then(|fail| fail.retries)
+        });
+        forced.flatten().unwrap_or_else(|| self.operation.retry_limit())
+    }
+
+    async fn attempt(&self) -> Result<Result<String, Failure>, Stop> {
+        self.wait_for_window().await?;
+        let Some((app, broken, hook)) = self.shared.read(&self.key, |record| {
+            (
+                record.app.clone(),
+                record.faults.comparison_error.clone(),
+                record.faults.hook,
+            )
+        }) else {
+            return Err(Stop::Replaced);
+        };
+        let sync = &self.operation.sync;
+        let multi = if sync.source.is_some() {
+            false
+        } else {
+            !sync.sources.is_empty() || app.spec.is_multi_source()
+        };
+        let sources = match (&sync.source, sync.sources.is_empty()) {
+            (Some(source), _) => vec![source.clone()],
+            (None, false) => sync.sources.clone(),
+            (None, true) => app.spec.effective_sources(),
+        };
+        let wanted = if multi {
+            sync.revisions.clone()
+        } else {
+            vec![sync.revision.clone()]
+        };
+        let target = match broken {
+            Some(message) => target::broken(&sources, &message),
+            None => target::load(&self.shared, &app, &sources, &wanted).await,
+        };
+        let plan = Plan {
+            sources,
+            multi,
+            revisions: target.revisions,
+        };
+        self.state(|state| {
+            state.sync_result = Some(plan.result());
+            "one or more tasks are running".clone_into(&mut state.message);
+        })?;
+        let manifests = match target.manifests {
+            Ok(manifests) => manifests,
+            Err(message) => return Ok(Err(Failure("Error", format!("ComparisonError: {message}")))),
+        };
+        if let Some(hook) = hook.filter(|_| sync.resources.is_empty()) {
+            self.wait_for_hook(hook, &app.spec.destination.namespace).await?;
+        }
+        self.pause(self.shared.timing().operation_duration).await?;
+        if let Some(message) = self.apply_fails() {
+            return self.fail_apply(&manifests, &message).map(Err);
+        }
+        self.apply(&manifests)?;
+        if sync.resources.is_empty() && !sync.dry_run {
+            self.record_history(&plan)?;
+        }
+        let message = if sync.dry_run {
+            "successfully synced (no more tasks)"
+        } else {
+            "successfully synced (all tasks run)"
+        };
+        Ok(Ok(message.to_owned()))
+    }
+
+    async fn wait_for_window(&self) -> Result<(), Stop> {
+        let denied = || self.shared.read(&self.key, |record| record.faults.window_denies) == Some(true);
+        if denied() {
+            self.state(|state| "Sync operation blocked by sync window".clone_into(&mut state.message))?;
+        }
+        while denied() {
+            self.pause(WINDOW_LOOK).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait_for_hook(&self, hook: Duration, namespace: &str) -> Result<(), Stop> {
+        let job = ResourceResult {
+            group: "batch".to_owned(),
+            version: "v1".to_owned(),
+            kind: "Job".to_owned(),
+            namespace: namespace.to_owned(),
+            name: "migrate".to_owned(),
+            message: "job.batch/migrate created".to_owned(),
+            hook_type: "PreSync".to_owned(),
+            hook_phase: "Running".to_owned(),
+            sync_phase: "PreSync".to_owned(),
+            ..ResourceResult::default()
+        };
+        self.state(|state| {
+            "waiting for completion of hook batch/Job/migrate".clone_into(&mut state.message);
+            state.sync_result.get_or_insert_default().resources.push(job);
+        })?;
+        self.pause(hook).await?;
+        self.state(|state| {
+            for job in &mut state.sync_result.get_or_insert_default().resources {
+                "Succeeded".clone_into(&mut job.hook_phase);
+            }
+        })
+    }
+
+    fn apply_fails(&self) -> Option<String> {
+        let fails = self.shared.write(&self.key, |record| {
+            let fail = record.faults.fail_apply.as_mut()?;
+            use_once(&mut fail.times).then(|| fail.message.clone())
+        });
+        fails.flatten()
+    }
+
+    fn fail_apply(&self, manifests: &[Deployment], message: &str) -> Result<Failure, Stop> {
+        self.state(|state| {
+            let resources = &mut state.sync_result.get_or_insert_default().resources;
+            for deployment in self.selected(manifests) {
+                let mut result = resource_result(deployment, "SyncFailed", message);
+                "Failed".clone_into(&mut result.hook_phase);
+                resources.push(result);
+            }
+        })?;
+        Ok(Failure(
+            "Failed",
+            format!("one or more objects failed to apply, reason: {message}"),
+        ))
+    }
+
+    /// Changes the cluster and lists what happened to each resource.
+    fn apply(&self, manifests: &[Deployment]) -> Result<(), Stop> {
+        let sync = &self.operation.sync;
+        let mut rollouts = Vec::new();
+        self.record(|record| {
+            let mut results = Vec::new();
+            for deployment in self.selected(manifests) {
+                let (word, rollout) = if sync.dry_run {
+                    ("configured (dry run)", None)
+                } else {
+                    record.cluster.apply(deployment)
+                };
+                rollouts.extend(rollout.map(|rollout| (deployment.name().to_owned(), rollout)));
+                let message = format!("deployment.apps/{} {word}", deployment.name());
+                results.push(resource_result(deployment, "Synced", &message));
+            }
+            let extra: Vec<String> = record.cluster.deployments.keys().cloned().collect();
+            for name in extra
+                .into_iter()
+                .filter(|name| !manifests.iter().any(|wanted| wanted.name() == name))
+            {
+                let Some(live) = record.cluster.deployments.get(&name) else {
+                    continue;
+                };
+                if !is_selected(&sync.resources, &name) {
+                    continue;
+                }
+                let (status, message) = if sync.prune {
+                    ("Pruned", "pruned")
+                } else {
+                    ("PruneSkipped", "ignored (requires pruning)")
+                };
+                let mut result = resource_result(&live.deployment, status, message);
+                result.images.clear();
+                results.push(result);
+                if sync.prune && !sync.dry_run {
+                    record.cluster.deployments.remove(&name);
+                }
+            }
+            if let Some(state) = &mut record.app.status.operation_state {
+                state.sync_result.get_or_insert_default().resources.extend(results);
+            }
+        })?;
+        for (name, rollout) in rollouts {
+            follow_rollout(&self.shared, &self.key, name, rollout);
+        }
+        Ok(())
+    }
+
+    fn selected<'a>(&'a self, manifests: &'a [Deployment]) -> impl Iterator<Item = &'a Deployment> {
+        manifests
+            .iter()
+            .filter(|deployment| is_selected(&self.operation.sync.resources, deployment.name()))
+    }
+
+    fn record_history(&self, plan: &Plan) -> Result<(), Stop> {
+        self.record(|record| {
+            let limit = record.app.spec.revision_history_limit.unwrap_or(DEFAULT_HISTORY);
+            let status = &mut record.app.status;
+            let started = status.operation_state.as_ref().map(|state| state.started_at.clone());
+            let result = plan.result();
+            status.history.push(History {
+                revision: result.revision,
+                deployed_at: clock::now(),
+                id: status.history.last().map_or(0, |last| last.id + 1),
+                source: result.source,
+                deploy_started_at: started.unwrap_or_default(),
+                sources: result.sources,
+                revisions: result.revisions,
+                initiated_by: self.operation.initiated_by.clone(),
+            });
+            let surplus = status.history.len().saturating_sub(limit);
+            status.history.drain(..surplus);
+        })
+    }
+
+    fn complete(&self, phase: &str, message: String) {
+        let done = self.record(|record| {
+            let started = clock::now();
+            let state = record.app.status.operation_state.get_or_insert_with(|| OperationState {
+                operation: self.operation.clone(),
+                started_at: started,
+                ..OperationState::default()
+            });
+            phase.clone_into(&mut state.phase);
+            state.message = message;
+            state.finished_at = Some(clock::now());
+            record.app.operation = None;
+        });
+        if done.is_err() {
+            return;
+        }
+        let level = if self.operation.initiated_by.automated {
+            Level::Latest
+        } else {
+            Level::Force
+        };
+        let (queues, after) = (Arc::clone(&self.queues), self.shared.timing().refresh_after_sync);
+        if after.is_zero() {
+            return queues.request_refresh(level);
+        }
+        self.shared.spawn(async move {
+            tokio::time::sleep(after).await;
+            queues.request_refresh(level);
+        });
+    }
+
+    /// Waits, but not when the operation is terminated or replaced.
+    async fn pause(&self, length: Duration) -> Result<(), Stop> {
+        let until = Instant::now() + length;
+        loop {
+            self.check()?;
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return self.check(),
+                () = self.queues.interrupt.notified() => {}
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), Stop> {
+        let seen = self.shared.read(&self.key, |record| {
+            let phase = record
+                .app
+                .status
+                .operation_state
+                .as_ref()
+                .map(|state| state.phase == "Terminating");
+            (
+                record.operation_serial == self.serial && record.app.operation.is_some(),
+                phase.unwrap_or(false),
+            )
+        });
+        match seen {
+            Some((true, false)) => Ok(()),
+            Some((true, true)) => Err(Stop::Terminated),
+            Some((false, _)) | None => Err(Stop::Replaced),
+        }
+    }
+
+    /// One write, if the operation is still this one.
+    fn record(&self, change: impl FnOnce(&mut crate::world::Record)) -> Result<(), Stop> {
+        let written = self.shared.write(&self.key, |record| {
+            let ours = record.operation_serial == self.serial && record.app.operation.is_some();
+            ours.then(|| change(record))
+        });
+        written.flatten().ok_or(Stop::Replaced)
+    }
+
+    fn state(&self, change: impl FnOnce(&mut OperationState)) -> Result<(), Stop> {
+        self.check()?;
+        self.record(|record| {
+            if let Some(state) = &mut record.app.status.operation_state {
+                change(state);
+            }
+        })
+    }
+}
+
+impl Plan {
+    fn result(&self) -> SyncResult {
+        let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+        SyncResult {
+            resources: Vec::new(),
+            revision: if self.multi {
+                String::new()
+            } else {
+                first(&self.revisions)
+            },
+            source: if self.multi {
+                Source::default()
+            } else {
+                self.sources.first().cloned().unwrap_or_default()
+            },
+            sources: if self.multi { self.sources.clone() } else { Vec::new() },
+            revisions: if self.multi { self.revisions.clone() } else { Vec::new() },
+        }
+    }
+}
+
+fn is_selected(resources: &[ResourceRef], name: &str) -> bool {
+    resources.is_empty()
+        || resources
+            .iter()
+            .any(|resource| resource.kind == "Deployment" && resource.name == name)
+}
+
+fn resource_result(deployment: &Deployment, status: &str, message: &str) -> ResourceResult {
+    ResourceResult {
+        group: "apps".to_owned(),
+        version: "v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        namespace: deployment.namespace().to_owned(),
+        name: deployment.name().to_owned(),
+        status: status.to_owned(),
+        message: message.to_owned(),
+        hook_phase: "Running".to_owned(),
+        sync_phase: "Sync".to_owned(),
+        images: vec![deployment.image().to_owned()],
+        ..ResourceResult::default()
+    }
+}

@@ -1,0 +1,322 @@
+//! The refresh loop: Git against the cluster, written to the status in one patch.
+//!
+//! It takes the highest level that has been asked for since it last looked, and looks by itself every `poll`. After the
+//! comparison it decides about auto-sync. It never waits for an operation, and no operation waits for it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Target, automated_operation, partial_operation, target};
+use crate::{
+    app::{ComparedTo, Condition, HYDRATE, Health, REFRESH, ResourceHealth, ResourceStatus, Source, SyncStatus},
+    clock,
+    world::{AppKey, Level, Queues, Record, Shared},
+};
+
+/// Looks until the Application is gone.
+pub(crate) async fn run(shared: Arc<Shared>, key: AppKey, queues: Arc<Queues>) {
+    let mut last_look = Instant::now();
+    loop {
+        let next_look = last_look + shared.timing().poll;
+        let level = tokio::select! {
+            () = queues.gone.cancelled() => return,
+            level = queues.next_refresh() => level,
+            () = tokio::time::sleep_until(next_look) => Level::Latest,
+        };
+        if level >= Level::Latest {
+            last_look = Instant::now();
+        }
+        tokio::select! {
+            () = queues.gone.cancelled() => return,
+            () = refresh(&shared, &key, level) => {}
+        }
+    }
+}
+
+/// What a comparison starts from.
+struct Start {
+    sources: Vec<Source>,
+    app: crate::app::Application,
+    annotated: bool,
+    dropped: bool,
+    known: Option<Target>,
+    comparison_error: Option<String>,
+}
+
+async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
+    if level == Level::Tree {
+        shared.write(key, |record| {
+            if !record.faults.frozen {
+                record.app.status.summary.images = record.cluster.images();
+            }
+        });
+        return;
+    }
+    if let Some(Some(slow)) = shared.read(key, |record| record.faults.slow_refresh) {
+        tokio::time::sleep(slow).await;
+    }
+    let start = shared.write(key, |record| {
+        if record.faults.frozen {
+            return None;
+        }
+        let annotated = record.app.metadata.annotations.contains_key(REFRESH);
+        // Only a refresh that was asked for is counted; until then the loop's own looks find nothing new either.
+        let dropped = record.faults.drop_refreshes > 0;
+        if dropped && (annotated || level == Level::Force) {
+            record.faults.drop_refreshes -= 1;
+        }
+        Some(Start {
+            sources: record.app.spec.effective_sources(),
+            app: record.app.clone(),
+            annotated,
+            dropped,
+            known: record.target.clone(),
+            comparison_error: record.faults.comparison_error.clone(),
+        })
+    });
+    let Some(Some(start)) = start else { return };
+    let target = match (&start.comparison_error, start.known) {
+        (Some(message), _) => target::broken(&start.sources, message),
+        (None, Some(known)) if level == Level::Recent || start.dropped => known,
+        (None, _) => target::load(shared, &start.app, &start.sources, &[]).await,
+    };
+    shared.write(key, |record| {
+        // Git was asked for another spec than the one there is now: the change of spec has asked for its own refresh.
+        if record.app.spec.effective_sources() != start.sources {
+            return;
+        }
+        if start.annotated {
+            record.app.metadata.annotations.remove(REFRESH);
+            record.app.metadata.annotations.remove(HYDRATE);
+        }
+        write_status(record, &start.sources, &target, level);
+        record.target = start.comparison_error.is_none().then_some(target);
+    });
+    shared.write(key, auto_sync);
+}
+
+fn write_status(record: &mut Record, sources: &[Source], target: &Target, level: Level) {
+    let Record { app, cluster, .. } = record;
+    let multi = app.spec.is_multi_source();
+    let status = &mut app.status;
+    let mut health = status.health.status.clone();
+    let error = target.manifests.as_ref().err();
+    status
+        .conditions
+        .retain(|condition| condition.kind != "ComparisonError" || Some(&condition.message) == error);
+    let sync = match &target.manifests {
+        Err(message) => {
+            if !status
+                .conditions
+                .iter()
+                .any(|condition| condition.kind == "ComparisonError")
+            {
+                status.conditions.push(Condition {
+                    kind: "ComparisonError".to_owned(),
+                    message: message.clone(),
+                    last_transition_time: Some(clock::now()),
+                });
+            }
+            if health.is_empty() {
+                "Unknown".clone_into(&mut health);
+            }
+            "Unknown"
+        }
+        Ok(manifests) => {
+            status.resources = compare(manifests, cluster);
+            health = overall(&status.resources);
+            if status.resources.iter().all(|resource| resource.status == "Synced") {
+                "Synced"
+            } else {
+                "OutOfSync"
+            }
+        }
+    };
+    let first = |list: &[String]| list.first().cloned().unwrap_or_default();
+    status.sync = SyncStatus {
+        status: sync.to_owned(),
+        compared_to: ComparedTo {
+            source: if multi {
+                Source::default()
+            } else {
+                sources.first().cloned().unwrap_or_default()
+            },
+            destination: app.spec.destination.clone(),
+            sources: if multi { sources.to_vec() } else { Vec::new() },
+        },
+        revision: if multi { String::new() } else { first(&target.revisions) },
+        revisions: if multi { target.revisions.clone() } else { Vec::new() },
+    };
+    if status.health.status != health {
+        status.health = Health {
+            status: health,
+            last_transition_time: Some(clock::now()),
+        };
+    }
+    status.summary.images = cluster.images();
+    if level >= Level::Latest || status.reconciled_at.is_none() {
+        status.reconciled_at = Some(clock::now());
+    }
+    if multi {
+        status.source_types = vec!["Helm".to_owned(); sources.len()];
+        status.source_type.clear();
+    } else {
+        status.source_types.clear();
+        "Helm".clone_into(&mut status.source_type);
+    }
+    "appTree".clone_into(&mut status.resource_health_source);
+    crate::world::SERVER_NAMESPACE.clone_into(&mut status.controller_namespace);
+}
+
+fn compare(manifests: &[crate::manifest::Deployment], cluster: &crate::cluster::Cluster) -> Vec<ResourceStatus> {
+    let resource = |deployment: &crate::manifest::Deployment| ResourceStatus {
+        group: "apps".to_owned(),
+        version: "v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        namespace: deployment.namespace().to_owned(),
+        name: deployment.name().to_owned(),
+        ..ResourceStatus::default()
+    };
+    let mut resources = Vec::new();
+    for wanted in manifests {
+        let live = cluster.deployments.get(wanted.name());
+        let same = live.is_some_and(|live| live.deployment == *wanted);
+        let missing = || ResourceHealth {
+            status: "Missing".to_owned(),
+            message: String::new(),
+        };
+        resources.push(ResourceStatus {
+            status: if same { "Synced" } else { "OutOfSync" }.to_owned(),
+            health: Some(live.map_or_else(missing, crate::cluster::Live::health)),
+            ..resource(wanted)
+        });
+    }
+    for (name, live) in &cluster.deployments {
+        if !manifests.iter().any(|wanted| wanted.name() == name) {
+            resources.push(ResourceStatus {
+                status: "OutOfSync".to_owned(),
+                health: Some(live.health()),
+                requires_pruning: true,
+                ..resource(&live.deployment)
+            });
+        }
+    }
+    resources
+}
+
+/// The worst health wins; a missing resource counts only when all are missing (since Argo CD 3.4).
+fn overall(resources: &[ResourceStatus]) -> String {
+    let healths: Vec<&str> = resources
+        .iter()
+        .filter_map(|resource| resource.health.as_ref())
+        .map(|health| health.status.as_str())
+        .collect();
+    if !healths.is_empty() && healths.iter().all(|health| *health == "Missing") {
+        return "Missing".to_owned();
+    }
+    let worst = ["Degraded", "Progressing"]
+        .into_iter()
+        .find(|status| healths.contains(status));
+    worst.unwrap_or("Healthy").to_owned()
+}
+
+/// Starts an automated operation when there is a reason to and nothing against it.
+fn auto_sync(record: &mut Record) {
+    let app = &record.app;
+    let Some(automated) = app.spec.automated() else {
+        record
+            .app
+            .status
+            .conditions
+            .retain(|condition| condition.kind != "SyncError");
+        return;
+    };
+    if app.status.sync.status != "OutOfSync" {
+        if app.status.sync.status == "Synced" {
+            record
+                .app
+                .status
+                .conditions
+                .retain(|condition| condition.kind != "SyncError");
+        }
+        return;
+    }
+    let only_pruning = app
+        .status
+        .resources
+        .iter()
+        .all(|r| r.status != "OutOfSync" || r.requires_pruning);
+    if record.faults.window_denies
+        || record.faults.frozen
+        || app.operation.is_some()
+        || app.is_deleting()
+        || (only_pruning && !automated.prune)
+    {
+        return;
+    }
+    let self_heal = automated.self_heal;
+    match attempted(record) {
+        None => {
+            let operation = automated_operation(record);
+            record.start_operation(operation);
+        }
+        Some(Ok(())) if self_heal => {
+            let operation = partial_operation(record);
+            record.start_operation(operation);
+        }
+        Some(Ok(())) => {}
+        Some(Err(message)) => {
+            let conditions = &mut record.app.status.conditions;
+            if !conditions
+                .iter()
+                .any(|condition| condition.kind == "SyncError" && condition.message == message)
+            {
+                conditions.retain(|condition| condition.kind != "SyncError");
+                let last_transition_time = Some(clock::now());
+                conditions.push(Condition {
+                    kind: "SyncError".to_owned(),
+                    message,
+                    last_transition_time,
+                });
+            }
+        }
+    }
+}
+
+/// Whether the last operation was about this very revision and source, and how it ended. Argo CD does not try such a
+/// pair again by itself.
+fn attempted(record: &Record) -> Option<Result<(), String>> {
+    let app = &record.app;
+    let state = app.status.operation_state.as_ref()?;
+    let sync = &state.operation.sync;
+    let (wanted, tried): (Vec<&String>, Vec<&String>) = if app.spec.is_multi_source() {
+        let result = state.sync_result.as_ref();
+        (
+            app.status.sync.revisions.iter().collect(),
+            result.map_or(&sync.revisions, |r| &r.revisions).iter().collect(),
+        )
+    } else {
+        let result = state.sync_result.as_ref();
+        (
+            vec![&app.status.sync.revision],
+            vec![result.map_or(&sync.revision, |r| &r.revision)],
+        )
+    };
+    let source_same = match &state.sync_result {
+        Some(result) if app.spec.is_multi_source() => result.sources == app.spec.sources,
+        Some(result) => Some(&result.source) == app.spec.source.as_ref(),
+        None => true,
+    };
+    if wanted != tried || !source_same {
+        return None;
+    }
+    if !state.is_completed() || state.phase == "Succeeded" {
+        return Some(Ok(()));
+    }
+    let revision = wanted.first().map(|revision| revision.as_str()).unwrap_or_default();
+    Some(Err(format!(
+        "Failed last sync attempt to [{revision}]: {}",
+        state.message
+    )))
+}

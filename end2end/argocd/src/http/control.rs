@@ -1,0 +1,85 @@
+//! The side door of the tests: faults in, state out. Loopback is its only guard.
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{World, error::json_bytes};
+use crate::{
+    faults::{Fault, FaultRequest, inject},
+    world::Shared,
+};
+
+/// One fault, or a list of them.
+pub(super) async fn set_fault(State(shared): World, bytes: Bytes) -> Response {
+    let refuse = |message: String| (StatusCode::BAD_REQUEST, json_bytes(&json!({"error": message}))).into_response();
+    let value: Value = match serde_json::from_slice(&bytes) {
+        Ok(value) => value,
+        Err(error) => return refuse(format!("not JSON: {error}")),
+    };
+    let list = if let Value::Array(list) = value {
+        list
+    } else {
+        vec![value]
+    };
+    for one in list {
+        let request: FaultRequest = match serde_json::from_value(one) {
+            Ok(request) => request,
+            Err(error) => return refuse(format!("not a fault: {error}")),
+        };
+        if let Err(error) = inject(&shared, request) {
+            return refuse(error.to_string());
+        }
+    }
+    json_bytes(&json!({})).into_response()
+}
+
+pub(super) async fn clear_faults(State(shared): World) -> Response {
+    match inject(
+        &shared,
+        FaultRequest {
+            app: None,
+            fault: Fault::Clear,
+        },
+    ) {
+        Ok(()) => json_bytes(&json!({})).into_response(),
+        Err(error) => (
+            StatusCode::BAD_REQUEST,
+            json_bytes(&json!({"error": error.to_string()})),
+        )
+            .into_response(),
+    }
+}
+
+pub(super) async fn state(State(shared): World) -> Response {
+    json_bytes(&state_of(&shared)).into_response()
+}
+
+/// Everything the stand-in knows, except tokens.
+pub(crate) fn state_of(shared: &Shared) -> Value {
+    let world = shared.world();
+    let apps: Vec<Value> = world
+        .apps
+        .values()
+        .map(|record| {
+            let deployments: Vec<Value> = record
+                .cluster
+                .deployments
+                .values()
+                .map(|live| {
+                    json!({
+                        "name": live.deployment.name(), "image": live.deployment.image(),
+                        "replicas": live.deployment.replicas(), "health": live.health(),
+                        "pods": live.pods().iter().map(|pod| &pod.image).collect::<Vec<_>>(),
+                    })
+                })
+                .collect();
+            json!({"application": record.app, "deployments": deployments, "faults": record.faults})
+        })
+        .collect();
+    json!({"apps": apps, "projects": world.projects, "faults": world.faults, "requests": world.requests})
+}

@@ -1,0 +1,177 @@
+//! Argo CD: what an Application runs, asking it to refresh and sync, and following its changes.
+//!
+//! [`ArgoCd`] is what steps use; [`ArgoCdClient`] implements it over Argo CD's REST interface. What it reports is
+//! [`domain::plan::AppSnapshot`]; what to do about it is decided there, without I/O.
+//!
+//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON.
+
+mod answer;
+mod client;
+mod watch;
+mod wire;
+
+pub use client::{ArgoCdClient, Timeouts};
+
+use async_trait::async_trait;
+use domain::plan::AppSnapshot;
+use futures::stream::BoxStream;
+use secrecy::SecretString;
+
+/// An Argo CD and how to reach it.
+#[derive(Clone, Debug)]
+pub struct ArgoCdAccess {
+    /// Base address, with the path prefix if it is served under one: `https://argocd.example.com/argo-cd`.
+    pub url: String,
+    /// A token of an account or a project role.
+    pub token: SecretString,
+    /// Certificates to trust, PEM, beside the system's.
+    pub ca: Option<String>,
+}
+
+/// Which Application.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AppRef {
+    /// Its name.
+    pub name: String,
+    /// Its Argo CD project, where known; with it a missing app is told from a forbidden one.
+    pub project: Option<String>,
+    /// Its namespace, where it isn't Argo CD's own.
+    pub namespace: Option<String>,
+}
+
+/// A sync to be started.
+#[derive(Clone, Debug)]
+pub struct SyncRequest {
+    /// The commit to sync to; `None` for the target revision's head.
+    pub revision: Option<String>,
+    /// Identity of the operation: becomes the operation's info `waybill.dev/promotion`.
+    pub promotion: String,
+}
+
+/// What may go wrong with Argo CD. Every text is safe to show and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ArgoCdError {
+    /// It could not be reached, or a proxy before it failed.
+    #[error(
+        "Argo CD could not be reached at {url}: {reason}. Check the cluster's Argo CD address; Waybill tries again."
+    )]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// What was seen.
+        reason: String,
+    },
+    /// It refused the token.
+    #[error("Argo CD at {url} refused the token: {reason}. Give the cluster a valid token.")]
+    Unauthorized {
+        /// Its address.
+        url: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The token lacks a right, or (without the Argo CD project's name) the Application is missing.
+    #[error(
+        "Argo CD refused access to application {app}: {reason}. Check that it exists and that the token may get and sync it."
+    )]
+    Forbidden {
+        /// The Application.
+        app: String,
+        /// What it said.
+        reason: String,
+    },
+    /// There is no such Application.
+    #[error("Argo CD has no application {app}. Create it, or correct the cluster's application name template.")]
+    NotFound {
+        /// The Application.
+        app: String,
+    },
+    /// An operation is running already: wait for its end.
+    #[error("Argo CD is busy with another operation on {app}.")]
+    Busy {
+        /// The Application.
+        app: String,
+    },
+    /// A sync window forbids syncing now.
+    #[error("A sync window of Argo CD blocks {app} now. It goes on when the window allows it.")]
+    SyncWindow {
+        /// The Application.
+        app: String,
+    },
+    /// It has a trouble of its own that may pass: its repository server is down, two writers met.
+    #[error("Argo CD could not answer for {app} now: {reason}. Waybill tries again.")]
+    Unavailable {
+        /// The Application.
+        app: String,
+        /// What it said.
+        reason: String,
+    },
+    /// It refused the request for another reason.
+    #[error("Argo CD refused the request for {app}: {reason}.")]
+    Refused {
+        /// The Application.
+        app: String,
+        /// What it said.
+        reason: String,
+    },
+    /// It answered something unexpected.
+    #[error("Argo CD at {url} gave an answer that Waybill does not understand: {reason}.")]
+    Protocol {
+        /// Its address.
+        url: String,
+        /// What was odd.
+        reason: String,
+    },
+}
+
+impl ArgoCdError {
+    /// Whether the same request may succeed later without anyone changing anything.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Busy { .. }
+                | Self::SyncWindow { .. }
+                | Self::Unavailable { .. }
+                | Self::Protocol { .. }
+        )
+    }
+}
+
+/// A change that Argo CD's stream reported.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WatchEvent {
+    /// The Application as it is now (first seen, or changed).
+    Changed(Box<AppSnapshot>),
+    /// The Application is gone.
+    Deleted {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// How an Application is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// As it is.
+    No,
+    /// After Argo CD has looked at Git again; may take seconds.
+    Normal,
+}
+
+/// Argo CD.
+#[async_trait]
+pub trait ArgoCd: Send + Sync {
+    /// The Application now.
+    async fn app(&self, access: &ArgoCdAccess, app: &AppRef, refresh: Refresh) -> Result<AppSnapshot, ArgoCdError>;
+
+    /// Starts a sync.
+    async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError>;
+
+    /// Follows every Application the token may see: first each as it is, then each change. Ends with an error or `None` when the
+    /// connection does, also when it has been silent for longer than a living server would be; the caller connects anew.
+    fn watch(&self, access: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>>;
+
+    /// Checks address and token; returns Argo CD's version.
+    async fn check(&self, access: &ArgoCdAccess) -> Result<String, ArgoCdError>;
+}

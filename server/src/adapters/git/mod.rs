@@ -1,0 +1,263 @@
+//! The GitOps repository: read a values file at a commit, and put one small commit on the tip of a branch.
+//!
+//! [`Git`] is what services and steps use; [`GitMirrors`] implements it with one warm bare mirror per repository: objects
+//! and trees with libgit2, transport with the `git` program (it pushes faster, knows every credential scheme, and says
+//! when a server rejects a ref).
+
+mod address;
+mod commit;
+mod mirror;
+mod transport;
+pub mod values;
+
+pub use mirror::GitMirrors;
+
+use async_trait::async_trait;
+use domain::{
+    artifact::{DeclaredImage, ExactImage},
+    id::PromotionId,
+    resource::Runtime,
+};
+use secrecy::SecretString;
+
+/// A repository and how to reach it.
+#[derive(Clone, Debug)]
+pub struct RepositoryAccess {
+    /// Whose mirror it is: tenants that name the same address don't share one, since not both may be allowed to read it.
+    pub tenant: String,
+    /// `https://…`, `http://…`, `ssh://…`, `user@host:path`, `file://…` or a local path.
+    pub url: String,
+    /// The branch that environments are read from and commits go to.
+    pub branch: String,
+    /// How to sign in.
+    pub credentials: Credentials,
+}
+
+/// How to sign in to a Git server.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// Nothing: public, or local.
+    None,
+    /// HTTP Basic, for example `x-access-token` and a token.
+    UserToken {
+        /// The user name.
+        user: String,
+        /// The token or password.
+        token: SecretString,
+    },
+    /// An SSH private key.
+    SshKey {
+        /// The key in OpenSSH format, without a passphrase.
+        private_key: SecretString,
+        /// Lines for `known_hosts`; without them the host's key is accepted at first sight and kept.
+        known_hosts: Option<String>,
+    },
+}
+
+/// A commit's object name: 40 (or 64) lower-case hexadecimal characters.
+pub type CommitId = String;
+
+/// What one service's part of a values file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredService {
+    /// Its key below `services`.
+    pub name: String,
+    /// Its image.
+    pub image: DeclaredImage,
+    /// The tag's text as written, also when it is no valid tag.
+    pub raw_tag: Option<String>,
+}
+
+/// One change of one service in one values file.
+#[derive(Clone, Debug)]
+pub struct ValuesEdit {
+    /// Path of the file in the repository: `environments/staging/values.yaml`.
+    pub path: String,
+    /// Dotted keys above `services`, for example `lucity-app`; empty for none.
+    pub prefix: String,
+    /// Key below `services`.
+    pub service: String,
+    /// What the image becomes: `repository`, `tag` (untouched when the image has none but the file has one that would then
+    /// contradict the digest: the key's value becomes the digest's first 7 characters) and `digest`.
+    pub image: ExactImage,
+    /// When a resource is created: its configuration (`port`, `replicas`, `env`, `domains`, …), written beside `image`.
+    pub runtime: Option<Runtime>,
+}
+
+/// Who a commit is by.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// Name, any text without newlines or angle brackets.
+    pub name: String,
+    /// E-mail address.
+    pub email: String,
+}
+
+/// A commit to be made.
+#[derive(Clone, Debug)]
+pub struct CommitRequest {
+    /// The promotion this is for: its trailer `Waybill-Promotion: <id>` finds the commit again.
+    pub promotion: PromotionId,
+    /// What changes.
+    pub edit: ValuesEdit,
+    /// First line of the message.
+    pub subject: String,
+    /// Lines `Key: value`, the promotion's own trailer not among them.
+    pub trailers: Vec<(String, String)>,
+    /// The person who asked.
+    pub author: Signature,
+    /// Waybill.
+    pub committer: Signature,
+    /// Seconds since the epoch for both signatures.
+    pub at: i64,
+    /// Whether this was tried before (also by an earlier life of this process): the branch is then fetched first, so that
+    /// a commit whose push went through unnoticed is found. Without it, the first try builds on the tip the mirror knows.
+    pub retry: bool,
+    /// Whether a person asked again: when the branch holds a commit of this promotion but no longer says so, a new one is made.
+    pub again: bool,
+}
+
+/// What came of a [`CommitRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// A commit was made and the remote has it.
+    Pushed {
+        /// The commit.
+        commit: CommitId,
+        /// Pushes it took: 1 when nobody got there first.
+        attempts: u32,
+    },
+    /// The remote's branch holds a commit of this promotion already (an earlier try that was cut off).
+    Found {
+        /// That commit.
+        commit: CommitId,
+    },
+    /// The file says so already; no commit was made.
+    Unchanged {
+        /// The tip that says it.
+        tip: CommitId,
+    },
+}
+
+/// A commit as shown to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitView {
+    /// The commit.
+    pub commit: CommitId,
+    /// First line of its message.
+    pub subject: String,
+    /// Author's name.
+    pub author: String,
+    /// Seconds since the epoch.
+    pub at: i64,
+    /// Unified diff against its first parent.
+    pub diff: String,
+}
+
+/// What may go wrong with Git. Every text is safe to show and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// The server could not be reached, or did not answer in time: try again later.
+    #[error("Git could not be reached at {url}: {reason}. Check the address and the network; Waybill tries again.")]
+    Unreachable {
+        /// The repository's address without credentials.
+        url: String,
+        /// What the transport said.
+        reason: String,
+    },
+    /// The server refused the credentials.
+    #[error("Git refused the credentials for {url}: {reason}. Check the project's user and token or key.")]
+    Unauthorized {
+        /// The repository's address without credentials.
+        url: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// The repository or branch isn't there.
+    #[error("{what} was not found at {url}. Check the project's repository and branch.")]
+    NotFound {
+        /// `The repository` or `Branch main`.
+        what: String,
+        /// The repository's address without credentials.
+        url: String,
+    },
+    /// The server's policy refused the push (protected branch, hook): trying again won't help.
+    #[error(
+        "Git refused the push: {reason}. Give the token permission to push to the branch, or change the branch's rules."
+    )]
+    Refused {
+        /// What the server said.
+        reason: String,
+    },
+    /// Others pushed first, again and again: try later.
+    #[error("Others pushed to the branch first, {attempts} times in a row. Waybill tries again.")]
+    Contended {
+        /// Pushes tried.
+        attempts: u32,
+    },
+    /// The values file can't be edited safely.
+    #[error("{path}: {reason}")]
+    Values {
+        /// The file.
+        path: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The mirror on disk failed.
+    #[error("The local mirror of {url} failed: {reason}. Waybill makes it anew at the next try.")]
+    Mirror {
+        /// The repository's address without credentials.
+        url: String,
+        /// What failed.
+        reason: String,
+    },
+}
+
+impl GitError {
+    /// Whether the same request may succeed later without anyone changing anything.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Contended { .. } | Self::Mirror { .. }
+        )
+    }
+}
+
+/// The GitOps repository.
+#[async_trait]
+pub trait Git: Send + Sync {
+    /// Brings the mirror up to date and returns the branch's tip.
+    async fn fetch(&self, repository: &RepositoryAccess) -> Result<CommitId, GitError>;
+
+    /// The tip the mirror knows, without asking the remote; `None` when it has never been fetched.
+    async fn known_tip(&self, repository: &RepositoryAccess) -> Result<Option<CommitId>, GitError>;
+
+    /// The services that the values file at `path` declares at `commit`; `None` when there is no such file.
+    async fn services(
+        &self,
+        repository: &RepositoryAccess,
+        commit: &str,
+        path: &str,
+        prefix: &str,
+    ) -> Result<Option<Vec<DeclaredService>>, GitError>;
+
+    /// Makes the commit on the tip of the branch and pushes it. A push that others overtook is made again on the new tip; a
+    /// commit of the same promotion that the branch already holds is found, not made twice; one repository's commits
+    /// are made one after another.
+    async fn commit_and_push(
+        &self,
+        repository: &RepositoryAccess,
+        request: &CommitRequest,
+    ) -> Result<Committed, GitError>;
+
+    /// The unified diff that `edit` would make on the mirror's tip; empty when nothing would change.
+    async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError>;
+
+    /// A commit with its diff; `None` when the mirror lacks it.
+    async fn show(&self, repository: &RepositoryAccess, commit: &str) -> Result<Option<CommitView>, GitError>;
+
+    /// Whether `descendant` is `ancestor` or comes after it; fetches when the mirror lacks one of them.
+    async fn contains(&self, repository: &RepositoryAccess, descendant: &str, ancestor: &str)
+    -> Result<bool, GitError>;
+}

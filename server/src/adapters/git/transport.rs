@@ -1,0 +1,523 @@
+//! Fetch and push with the `git` program.
+//!
+//! It knows every way to sign in and says when a server rejects a reference. It gets a clean environment: no configuration
+//! but ours, no prompts, no agent. Secrets travel in environment variables and files of mode 0600 only: never in
+//! arguments, addresses or the mirror's configuration. Texts are those of git 2.39 with `LC_ALL=C`.
+
+use std::{
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use git2::Oid;
+use secrecy::{ExposeSecret as _, SecretString};
+use tempfile::NamedTempFile;
+use tokio::process::Command;
+
+use super::{
+    Credentials, GitError, RepositoryAccess,
+    address::{Address, without_logins},
+};
+
+/// A fetch or push that takes longer has hung.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The first fetch brings the whole history; within it, a stalled connection is given up sooner.
+const FIRST_PATIENCE: Duration = Duration::from_secs(600);
+/// As much of a server's words as is shown.
+const LONGEST_REASON: usize = 800;
+
+/// What a push came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// The remote's branch is at the commit.
+    Done,
+    /// Somebody else moved the branch first.
+    Overtaken,
+}
+
+/// A repository's remote side, and the mirror that stands for it here.
+pub(super) struct Transport<'a> {
+    access: &'a RepositoryAccess,
+    mirror: &'a Path,
+    address: Address,
+}
+
+impl<'a> Transport<'a> {
+    pub(super) fn new(access: &'a RepositoryAccess, mirror: &'a Path) -> Self {
+        let address = Address::parse(&access.url);
+        Self {
+            access,
+            mirror,
+            address,
+        }
+    }
+
+    /// The mirror's reference for the branch.
+    pub(super) fn tracking_ref(&self) -> String {
+        format!("refs/remotes/o/{}", self.access.branch)
+    }
+
+    /// Brings the branch into the mirror. `first` when the mirror has nothing yet.
+    pub(super) async fn fetch(&self, first: bool) -> Result<(), GitError> {
+        self.check()?;
+        let refspec = format!("+refs/heads/{}:{}", self.access.branch, self.tracking_ref());
+        let arguments = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--",
+            &self.address.url,
+            &refspec,
+        ];
+        let patience = if first { FIRST_PATIENCE } else { PATIENCE };
+        let output = self.run(&arguments, patience).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(self.failure(&output))
+    }
+
+    /// Whether the remote has no branch or tag at all.
+    pub(super) async fn is_empty(&self) -> Result<bool, GitError> {
+        let output = self
+            .run(&["ls-remote", "--quiet", "--", &self.address.url], PATIENCE)
+            .await?;
+        if output.status.success() {
+            return Ok(output.stdout.is_empty());
+        }
+        Err(self.failure(&output))
+    }
+
+    /// Puts the branch at `commit`, when it is at an ancestor of it.
+    pub(super) async fn push(&self, commit: Oid) -> Result<Pushed, GitError> {
+        self.check()?;
+        let destination = format!("refs/heads/{}", self.access.branch);
+        let refspec = format!("{commit}:{destination}");
+        let arguments = ["push", "--porcelain", "--no-verify", "--", &self.address.url, &refspec];
+        let output = self.run(&arguments, PATIENCE).await?;
+        match rejection(&String::from_utf8_lossy(&output.stdout), &destination) {
+            Some(reason) => self.judge(&reason, &output),
+            None if output.status.success() => Ok(Pushed::Done),
+            None => Err(self.failure(&output)),
+        }
+    }
+
+    /// Tells "somebody was faster" from "you may not".
+    fn judge(&self, reason: &str, output: &Output) -> Result<Pushed, GitError> {
+        let lower = reason.to_ascii_lowercase();
+        let overtaken = [
+            "fetch first",
+            "non-fast-forward",
+            "needs force",
+            "stale info",
+            "failed to update ref",
+            "cannot lock ref",
+            "failed to lock",
+            "unable to lock",
+            "lock failure",
+            "incorrect old value",
+            "reference already exists",
+            "remote ref updated",
+        ];
+        if overtaken.iter().any(|text| lower.contains(text)) {
+            return Ok(Pushed::Overtaken);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        // The connection broke before the answer: nobody knows.
+        if lower.contains("remote failed to report status") || lower.contains("remote failure") {
+            return Err(self.failure(output));
+        }
+        let remote: Vec<_> = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("remote:"))
+            .map(str::trim)
+            .collect();
+        let mut reason = reason.to_owned();
+        let remote = remote
+            .into_iter()
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ");
+        if !remote.is_empty() {
+            reason = format!("{reason}: {remote}");
+        }
+        Err(GitError::Refused {
+            reason: self.presentable(&reason),
+        })
+    }
+
+    fn check(&self) -> Result<(), GitError> {
+        let branch = format!("refs/heads/{}", self.access.branch);
+        if self.access.branch.is_empty() || !git2::Reference::is_valid_name(&branch) {
+            return Err(GitError::NotFound {
+                what: format!("Branch {:?}", self.access.branch),
+                url: self.address.url.clone(),
+            });
+        }
+        let is_odd = self.address.url.is_empty()
+            || self.address.url.starts_with('-')
+            || self.address.url.contains(|c: char| c.is_control());
+        if is_odd {
+            return Err(GitError::NotFound {
+                what: "The repository".to_owned(),
+                url: self.address.url.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn run(&self, arguments: &[&str], patience: Duration) -> Result<Output, GitError> {
+        let mirror_error = |reason: String| GitError::Mirror {
+            url: self.address.url.clone(),
+            reason,
+        };
+        let mut command = Command::new("git");
+        command
+            .arg("--git-dir")
+            .arg(self.mirror)
+            .args(arguments)
+            .current_dir(self.mirror)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        // The key's file lives as long as the program runs.
+        let _key = self
+            .surroundings(&mut command)
+            .map_err(|e| mirror_error(e.to_string()))?;
+        let running = tokio::time::timeout(patience, command.output());
+        match running.await {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(error)) if error.kind() == ErrorKind::NotFound && self.mirror.exists() => {
+                Err(GitError::Unreachable {
+                    url: self.address.url.clone(),
+                    reason: "the program git was not found where Waybill runs; install it".to_owned(),
+                })
+            }
+            Ok(Err(error)) => Err(mirror_error(error.to_string())),
+            Err(_) => Err(GitError::Unreachable {
+                url: self.address.url.clone(),
+                reason: format!("no answer within {} seconds", patience.as_secs()),
+            }),
+        }
+    }
+
+    /// Everything git is to know, and nothing else.
+    fn surroundings(&self, command: &mut Command) -> std::io::Result<Option<NamedTempFile>> {
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            let is_kept = name.starts_with("GIT_SSL_CA") || name == "GIT_EXEC_PATH";
+            if (name.starts_with("GIT_") && !is_kept) || name.starts_with("SSH_") {
+                command.env_remove(name.as_ref());
+            }
+        }
+        command
+            .env("HOME", self.mirror)
+            .env("LC_ALL", "C")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_ALLOW_PROTOCOL", "file:http:https:ssh");
+        let mut settings: Vec<(String, String)> = [
+            ("core.askPass", ""),
+            ("core.hooksPath", "/dev/null"),
+            ("credential.helper", ""),
+            ("safe.directory", "*"),
+            // Less than a byte a second for half a minute is a dead connection.
+            ("http.lowSpeedLimit", "1"),
+            ("http.lowSpeedTime", "30"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .to_vec();
+        let mut key_file = None;
+        let login = match &self.access.credentials {
+            Credentials::UserToken { user, token } => Some((user.as_str(), token)),
+            Credentials::None => self
+                .address
+                .login
+                .as_ref()
+                .map(|(user, password)| (user.as_str(), password)),
+            Credentials::SshKey {
+                private_key,
+                known_hosts,
+            } => {
+                let key = self.write_key(private_key)?;
+                let known = self.write_known_hosts(known_hosts.as_deref())?;
+                command.env(
+                    "GIT_SSH_COMMAND",
+                    ssh_command(key.path(), &known, known_hosts.is_some()),
+                );
+                command.env("GIT_SSH_VARIANT", "ssh");
+                key_file = Some(key);
+                None
+            }
+        };
+        if key_file.is_none() {
+            let known = self.write_known_hosts(None)?;
+            command.env("GIT_SSH_COMMAND", ssh_command(Path::new("/dev/null"), &known, false));
+            command.env("GIT_SSH_VARIANT", "ssh");
+        }
+        if let (Some((user, token)), Some(origin)) = (login, self.address.origin()) {
+            let basic = BASE64.encode(format!("{user}:{}", token.expose_secret()));
+            settings.push((
+                format!("http.{origin}/.extraHeader"),
+                format!("Authorization: Basic {basic}"),
+            ));
+            // After a redirect git would send the header to wherever it leads.
+            settings.push(("http.followRedirects".to_owned(), "false".to_owned()));
+        }
+        command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (index, (key, value)) in settings.into_iter().enumerate() {
+            command
+                .env(format!("GIT_CONFIG_KEY_{index}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        Ok(key_file)
+    }
+
+    fn write_key(&self, key: &SecretString) -> std::io::Result<NamedTempFile> {
+        let directory = self.mirror.parent().unwrap_or(self.mirror);
+        // tempfile makes files of mode 0600.
+        let mut file = tempfile::Builder::new().prefix(".key-").tempfile_in(directory)?;
+        file.write_all(key.expose_secret().trim_end().as_bytes())?;
+        file.write_all(b"\n")?;
+        file.flush()?;
+        Ok(file)
+    }
+
+    /// Beside the mirror, so that a mirror made anew still knows its host.
+    fn write_known_hosts(&self, given: Option<&str>) -> std::io::Result<PathBuf> {
+        let Some(given) = given else {
+            return Ok(self.mirror.with_extension("seen_hosts"));
+        };
+        let path = self.mirror.with_extension("known_hosts");
+        let text = format!("{}\n", given.trim_end());
+        if std::fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
+            std::fs::write(&path, text)?;
+        }
+        Ok(path)
+    }
+
+    /// What a failed program means.
+    fn failure(&self, output: &Output) -> GitError {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let lower = said.to_ascii_lowercase();
+        let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
+        let url = self.address.url.clone();
+        let reason = self.presentable(&said);
+        if has(&["cannot run ssh"]) {
+            let reason = "the program ssh was not found where Waybill runs; install it".to_owned();
+            return GitError::Unreachable { url, reason };
+        }
+        if has(&["' not allowed", "remote helper", "remote-helper"]) {
+            let what = "The repository (write its address with https, http, ssh or file, or as a path)".to_owned();
+            return GitError::NotFound { what, url };
+        }
+        if has(&["couldn't find remote ref", "could not find remote ref"]) {
+            let what = format!("Branch {}", self.access.branch);
+            return GitError::NotFound { what, url };
+        }
+        if has(&[
+            "authentication failed",
+            "could not read username",
+            "could not read password",
+            "returned error: 401",
+            "returned error: 403",
+            "permission denied",
+            "access denied",
+            "host key verification failed",
+            "invalid format",
+            "error in libcrypto",
+        ]) {
+            return GitError::Unauthorized { url, reason };
+        }
+        if has(&[
+            "returned error: 301",
+            "returned error: 302",
+            "returned error: 307",
+            "returned error: 308",
+        ]) {
+            let what = "The repository (the server redirects to another address: use that one)".to_owned();
+            return GitError::NotFound { what, url };
+        }
+        if has(&[
+            "returned error: 404",
+            "not found",
+            "does not appear to be a git repository",
+            "does not exist",
+            "could not be found",
+            "no such file or directory",
+        ]) {
+            let what = "The repository".to_owned();
+            return GitError::NotFound { what, url };
+        }
+        if has(&[
+            "no space left",
+            "is corrupt",
+            "object file",
+            "bad object",
+            "unable to create temporary",
+            "unable to write",
+        ]) {
+            return GitError::Mirror { url, reason };
+        }
+        GitError::Unreachable { url, reason }
+    }
+
+    /// One line, without secrets, not too long.
+    fn presentable(&self, text: &str) -> String {
+        let mut text = text
+            .lines()
+            .map(|line| line.trim().trim_start_matches("fatal: ").trim_start_matches("error: "))
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ");
+        let secrets = [
+            match &self.access.credentials {
+                Credentials::UserToken { token, .. } => Some(token),
+                _ => None,
+            },
+            self.address.login.as_ref().map(|(_, password)| password),
+        ];
+        for secret in secrets.into_iter().flatten() {
+            let secret = secret.expose_secret();
+            if !secret.is_empty() {
+                text = text.replace(secret, "***");
+            }
+        }
+        let text = without_logins(&text);
+        let text: String = text.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect();
+        match text.trim_end_matches(['.', ';', ' ']) {
+            "" => "it gave no reason".to_owned(),
+            text => text.to_owned(),
+        }
+    }
+}
+
+/// The reason of a rejected reference in the output of `git push --porcelain`; `None` when it wasn't rejected.
+fn rejection(porcelain: &str, destination: &str) -> Option<String> {
+    porcelain.lines().find_map(|line| {
+        let mut fields = line.strip_prefix("!\t")?.split('\t');
+        let reference = fields.next()?;
+        reference.ends_with(&format!(":{destination}")).then(|| {
+            let summary = fields.next().unwrap_or_default();
+            // "[remote rejected] (pre-receive hook declined)"
+            match (summary.find('('), summary.rfind(')')) {
+                (Some(from), Some(to)) if from < to => summary[from + 1..to].to_owned(),
+                _ => summary.to_owned(),
+            }
+        })
+    })
+}
+
+fn ssh_command(key: &Path, known_hosts: &Path, is_given: bool) -> String {
+    let quoted = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"));
+    // Within an -o option, ssh splits at blanks unless they stand in double quotes.
+    let option = |name: &str, path: &Path| quoted(Path::new(&format!("{name}=\"{}\"", path.to_string_lossy())));
+    let checking = if is_given { "yes" } else { "accept-new" };
+    format!(
+        "ssh -F /dev/null -i {} -o {} -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking={checking} \
+         -o BatchMode=yes -o ConnectTimeout=10 -o IdentitiesOnly=yes -o IdentityAgent=none -o ServerAliveInterval=15",
+        quoted(key),
+        option("UserKnownHostsFile", known_hosts),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(url: &str, credentials: Credentials) -> RepositoryAccess {
+        RepositoryAccess {
+            tenant: String::new(),
+            url: url.to_owned(),
+            branch: "main".to_owned(),
+            credentials,
+        }
+    }
+
+    fn failed(stderr: &str) -> Output {
+        use std::os::unix::process::ExitStatusExt as _;
+        Output {
+            status: std::process::ExitStatus::from_raw(1 << 8),
+            stdout: Vec::new(),
+            stderr: stderr.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn rejections_are_told_apart() {
+        let access = access("https://git.example.com/x", Credentials::None);
+        let transport = Transport::new(&access, Path::new("/nowhere"));
+        let judge = |summary: &str, stderr: &str| {
+            let porcelain = format!("To https://git.example.com/x\n!\tabc:refs/heads/main\t{summary}\nDone\n");
+            let reason = rejection(&porcelain, "refs/heads/main").unwrap();
+            transport.judge(&reason, &failed(stderr))
+        };
+        for summary in [
+            "[rejected] (fetch first)",
+            "[rejected] (non-fast-forward)",
+            "[remote rejected] (failed to update ref)",
+            "[remote rejected] (cannot lock ref 'refs/heads/main': is at a but expected b)",
+            "[remote rejected] (incorrect old value provided)",
+        ] {
+            assert_eq!(judge(summary, "").unwrap(), Pushed::Overtaken, "{summary}");
+        }
+        for summary in [
+            "[remote rejected] (pre-receive hook declined)",
+            "[remote rejected] (hook declined)",
+            "[remote rejected] (protected branch hook declined)",
+            "[remote rejected] (push declined due to repository rule violations)",
+        ] {
+            let error = judge(summary, "remote: GH006: Protected branch update failed\n").unwrap_err();
+            assert!(matches!(&error, GitError::Refused { .. }), "{summary}: {error}");
+            assert!(error.to_string().contains("GH006"), "{error}");
+        }
+        let lost = judge(
+            "[remote failure] (remote failed to report status)",
+            "fatal: the remote end hung up",
+        );
+        assert!(matches!(lost, Err(GitError::Unreachable { .. })));
+        assert_eq!(
+            rejection("To x\n*\tabc:refs/heads/main\t[new branch]\nDone\n", "refs/heads/main"),
+            None
+        );
+    }
+
+    #[test]
+    fn failures_say_whose_they_are_and_keep_secrets() {
+        let token = SecretString::from("hunter2".to_owned());
+        let credentials = Credentials::UserToken {
+            user: "bob".to_owned(),
+            token,
+        };
+        let access = access("https://git.example.com/x", credentials);
+        let transport = Transport::new(&access, Path::new("/nowhere"));
+        let failure = |stderr: &str| transport.failure(&failed(stderr));
+        let error = failure("fatal: Authentication failed for 'https://bob:hunter2@git.example.com/x'\n");
+        assert!(matches!(&error, GitError::Unauthorized { .. }));
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        assert!(matches!(
+            failure("remote: Repository not found.\n"),
+            GitError::NotFound { .. }
+        ));
+        assert!(matches!(
+            failure("fatal: couldn't find remote ref refs/heads/main"),
+            GitError::NotFound { .. }
+        ));
+        assert!(matches!(
+            failure("fatal: Could not resolve host: x"),
+            GitError::Unreachable { .. }
+        ));
+        assert!(matches!(
+            failure("The requested URL returned error: 503"),
+            GitError::Unreachable { .. }
+        ));
+        assert!(matches!(
+            failure("error: object file objects/ab is empty"),
+            GitError::Mirror { .. }
+        ));
+    }
+}

@@ -1,0 +1,105 @@
+//! OCI registries: which digest a tag names, whether a digest exists, and what is known about an image.
+//!
+//! [`Registry`] is what services and steps use; [`RegistryClient`] implements it with a thin client over reqwest: `client`
+//! asks the questions, `manifest` reads manifests and configurations, `auth` signs in, `transport` does one exchange.
+//! Notifications that registries send to Waybill are read in [`notification`].
+
+mod auth;
+mod client;
+mod manifest;
+pub mod notification;
+mod transport;
+
+pub use client::RegistryClient;
+pub use transport::{SetupError, Timeouts};
+
+use async_trait::async_trait;
+use domain::artifact::{ArtifactDetails, Digest, Repository, Tag};
+use secrecy::SecretString;
+
+/// How to reach a registry.
+#[derive(Clone, Debug, Default)]
+pub struct RegistryAccess {
+    /// Whether to speak plain HTTP (a registry on this machine, or inside a closed network).
+    pub plain_http: bool,
+    /// User and password or token, for pulling.
+    pub credentials: Option<(String, SecretString)>,
+}
+
+/// What may go wrong with a registry. Every text is safe to show and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// It could not be reached, or did not answer in time.
+    #[error(
+        "The registry {registry} could not be reached: {reason}. Check the address and the network, then try again."
+    )]
+    Unreachable {
+        /// Its host.
+        registry: String,
+        /// What the transport said.
+        reason: String,
+    },
+    /// It refused the credentials, or the right to pull.
+    #[error("The registry {registry} refused access to {repository}. Check the credentials of the cluster's registry.")]
+    Unauthorized {
+        /// Its host.
+        registry: String,
+        /// The repository asked for.
+        repository: String,
+    },
+    /// Too many requests.
+    #[error("The registry {registry} asks to slow down. Waybill tries again in {retry_after_seconds} s.")]
+    Throttled {
+        /// Its host.
+        registry: String,
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// It answered something that no registry should.
+    #[error("The registry {registry} gave an answer that Waybill does not understand: {reason}.")]
+    Protocol {
+        /// Its host.
+        registry: String,
+        /// What was odd.
+        reason: String,
+    },
+}
+
+impl RegistryError {
+    /// Whether the same request may succeed later without anyone changing anything.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Throttled { .. })
+    }
+}
+
+/// An OCI registry.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// The digest that `tag` names now; `None` when there is no such tag or repository.
+    async fn resolve(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<Digest>, RegistryError>;
+
+    /// Whether the repository holds a manifest with this digest.
+    async fn exists(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError>;
+
+    /// Labels, size, platforms and build time; `None` when there is no such manifest.
+    async fn describe(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<ArtifactDetails>, RegistryError>;
+
+    /// All tags of the repository, in the registry's order; empty when there is no such repository.
+    async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError>;
+}

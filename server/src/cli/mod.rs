@@ -1,0 +1,200 @@
+//! The command line: `waybill serve`, `waybill apply`, `waybill token create`.
+//!
+//! Exit codes: 0 when it is done, 1 when it failed, 2 when what was given can't be used (arguments, configuration, a file).
+//! What a command is asked for goes to the standard output, everything else to the standard error.
+
+pub mod apply;
+mod serve;
+mod token;
+
+use clap::{Args, Parser, Subcommand};
+use domain::rights::Role;
+use secrecy::SecretString;
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Promotes the exact container image, by digest, from one environment to another.
+#[derive(Debug, Parser)]
+#[command(name = "waybill", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Create or change a workspace's clusters, projects, environments and resources as a YAML file says
+    Apply {
+        /// The file; - reads the standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        /// Only say what would change
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// API tokens
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token and print it, once. Works on the database that the configuration names; the server may be running
+    Create {
+        #[command(flatten)]
+        new: token::New,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration, TOML; without one the WAYBILL_ variables and defaults count
+    #[arg(long, value_name = "FILE", env = "WAYBILL_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Which server to talk to.
+#[derive(Debug, Args)]
+struct Remote {
+    /// The server's address
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "WAYBILL_SERVER",
+        default_value = "http://127.0.0.1:3000"
+    )]
+    server: String,
+    /// An API token with the role admin
+    #[arg(long, value_name = "TOKEN", env = "WAYBILL_TOKEN", hide_env_values = true)]
+    token: Option<SecretString>,
+}
+
+/// Why a command stops.
+#[derive(Debug)]
+enum Failure {
+    /// What was given can't be used.
+    Usage(String),
+    /// It could not be done.
+    Failed(String),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return report(&Failure::Failed(format!(
+                "The system gave no threads to work with: {error}."
+            )));
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Serve { config } => serve::run(config.config.as_deref()).await,
+            Command::Apply { file, dry_run, remote } => apply::run(&file, dry_run, &remote).await,
+            Command::Token {
+                command: TokenCommand::Create { new, config },
+            } => token::create(&new, config.config.as_deref()).await,
+        }
+    });
+    // What still runs in the background (a slow name look-up) must not hold up the end.
+    runtime.shutdown_background();
+    outcome.map_or_else(|failure| report(&failure), |()| ExitCode::SUCCESS)
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    let (code, text) = match failure {
+        Failure::Usage(text) => (2, text),
+        Failure::Failed(text) => (1, text),
+    };
+    for line in text.lines() {
+        // Nobody is left to tell when the output is closed.
+        let _ = writeln!(std::io::stderr(), "waybill: {line}");
+    }
+    ExitCode::from(code)
+}
+
+fn load_config(file: Option<&Path>) -> Result<crate::config::Config, Failure> {
+    crate::config::Config::load(file, std::env::vars_os()).map_err(|e| Failure::Usage(e.to_string()))
+}
+
+/// What went wrong with all its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|e: domain::rights::UnknownRole| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_arguments_end_with_2() {
+        for arguments in [
+            &["waybill", "apply"][..],
+            &["waybill", "token", "create", "--name", "ci", "--role", "boss"],
+            &[
+                "waybill",
+                "token",
+                "create",
+                "--name",
+                "ci",
+                "--role",
+                "viewer",
+                "--expires",
+                "soon",
+            ],
+            &["waybill", "fly"],
+        ] {
+            assert_eq!(
+                Cli::try_parse_from(arguments).unwrap_err().exit_code(),
+                2,
+                "{arguments:?}"
+            );
+        }
+        let good = [
+            "waybill",
+            "token",
+            "create",
+            "--name",
+            "ci",
+            "--role",
+            "developer",
+            "--expires",
+            "90d",
+        ];
+        assert!(Cli::try_parse_from(good).is_ok());
+    }
+}

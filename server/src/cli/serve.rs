@@ -1,0 +1,50 @@
+//! `waybill serve`: logs, a port, and the server until somebody ends it.
+
+use super::{Failure, chain, load_config};
+use crate::config::{Config, LogFormat};
+use std::path::Path;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+pub(super) async fn run(config: Option<&Path>) -> Result<(), Failure> {
+    let config = load_config(config)?;
+    log(&config)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|e| {
+        let what = format!("{} can't be listened on: {e}.", config.listen);
+        Failure::Failed(format!(
+            "{what} Set another address with listen or WAYBILL_LISTEN, or end what uses it."
+        ))
+    })?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|e| Failure::Failed(format!("Signals can't be received: {e}.")))?;
+    let shutdown = async move {
+        let interrupt = async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = interrupt => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    crate::run(config, listener, shutdown)
+        .await
+        .map_err(|e| Failure::Failed(chain(&e)))
+}
+
+fn log(config: &Config) -> Result<(), Failure> {
+    let filter =
+        EnvFilter::try_new(&config.log_level).map_err(|e| Failure::Usage(format!("log.level can't be used: {e}.")))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match config.log_format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|e| Failure::Failed(format!("The log can't be written: {e}.")))
+}

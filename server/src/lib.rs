@@ -1,0 +1,25 @@
+//! The Waybill server: one binary that renders the pages, carries promotions out, and speaks to Git, registries and Argo CD.
+//!
+//! Read it in this order:
+//! - [`startup`] puts everything together; [`run`] is what the program and tests call. [`config`] says how it is set up.
+//! - [`web`] is the door over HTTP; every door calls the use cases in [`service`].
+//! - [`service`] authorises, decides and writes through [`store`]: the change, the next step and the event at once.
+//! - [`worker`] carries promotions out, step by step, through [`adapters`] to the outside world.
+//! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids.
+
+// A page's type is the type of all it shows: deep, and deeper with each component.
+#![recursion_limit = "512"]
+
+pub mod adapters;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod events;
+pub mod secrets;
+pub mod service;
+pub mod startup;
+pub mod store;
+pub mod web;
+pub mod worker;
+
+pub use startup::{RunError, run};

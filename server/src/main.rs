@@ -1,0 +1,5 @@
+//! The one binary, `waybill`.
+
+fn main() -> std::process::ExitCode {
+    server::cli::main()
+}

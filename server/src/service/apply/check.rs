@@ -1,0 +1,526 @@
+//! Holds a document against every rule that needs nothing but the document, and says it in the domain's types.
+//!
+//! The command line checks before it sends, to name lines; the server checks again, because it trusts nobody.
+
+use super::document::{
+    BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, ProjectSpec, ResourceSpec, RuntimeSpec,
+    SourceSpec,
+};
+use domain::{
+    artifact::Repository,
+    draft::{ResourceDraft, VariableDraft},
+    environment::ArgoCdSettings,
+    field::FieldErrors,
+    name::Name,
+    resource::{Binding, Kind, Runtime},
+};
+use std::{collections::HashSet, str::FromStr};
+
+/// A document that keeps the rules; `at` is where each part stands in it.
+#[derive(Debug)]
+pub struct Checked<'a, S> {
+    /// The workspace.
+    pub workspace: Name,
+    /// Its clusters.
+    pub clusters: Vec<CheckedCluster<'a, S>>,
+    /// Its projects.
+    pub projects: Vec<CheckedProject<'a, S>>,
+}
+
+/// A cluster.
+#[derive(Debug)]
+pub struct CheckedCluster<'a, S> {
+    /// Its name.
+    pub name: Name,
+    /// Its Argo CD.
+    pub argocd: Option<ArgoCdSettings>,
+    /// Argo CD's token.
+    pub argocd_token: Option<&'a S>,
+    /// Certificates to trust.
+    pub argocd_ca: Option<&'a S>,
+    /// The registry's host; empty for none.
+    pub registry: String,
+    /// Whether it speaks plain HTTP.
+    pub registry_plain_http: bool,
+    /// User and password of the registry.
+    pub registry_login: Option<(String, &'a S)>,
+}
+
+/// A project.
+#[derive(Debug)]
+pub struct CheckedProject<'a, S> {
+    /// Where it stands.
+    pub at: String,
+    /// Its name.
+    pub name: Name,
+    /// Address of its repository.
+    pub repository_url: String,
+    /// The branch.
+    pub branch: String,
+    /// Path of the values files.
+    pub path_template: String,
+    /// Keys above `services`.
+    pub values_prefix: String,
+    /// How to sign in.
+    pub credentials: Option<CheckedCredentials<'a, S>>,
+    /// Its environments.
+    pub environments: Vec<CheckedEnvironment>,
+}
+
+/// How to sign in to a Git server.
+#[derive(Debug)]
+pub enum CheckedCredentials<'a, S> {
+    /// Over HTTPS.
+    UserToken(String, &'a S),
+    /// Over SSH: the key, and lines for `known_hosts`.
+    SshKey(&'a S, Option<&'a S>),
+}
+
+/// An environment.
+#[derive(Debug)]
+pub struct CheckedEnvironment {
+    /// Where it stands.
+    pub at: String,
+    /// Its name.
+    pub name: Name,
+    /// Its cluster.
+    pub cluster: Name,
+    /// Whether it is protected.
+    pub protected: bool,
+    /// Its resources.
+    pub resources: Vec<CheckedResource>,
+}
+
+/// A resource.
+#[derive(Debug)]
+pub struct CheckedResource {
+    /// Where it stands.
+    pub at: String,
+    /// Its name.
+    pub name: Name,
+    /// What it is, when given.
+    pub kind: Option<Kind>,
+    /// Where its image comes from.
+    pub source: CheckedSource,
+    /// How it follows that, when given.
+    pub binding: Option<Binding>,
+    /// How it runs, when given.
+    pub runtime: Option<Runtime>,
+}
+
+/// A source, by name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CheckedSource {
+    /// A repository.
+    Image(Repository),
+    /// Environment and resource.
+    Promote(Name, Name),
+}
+
+/// Holds `document` against the rules.
+///
+/// # Errors
+/// All that is wrong; a field is a path, `projects[0].environments[1].resources[0].source`.
+pub fn check<S>(document: &Document<S>) -> Result<Checked<'_, S>, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let workspace = parse("workspace", &document.workspace, &mut errors);
+    let clusters: Vec<_> = (document.clusters.iter().enumerate())
+        .map(|(i, spec)| cluster(spec, &format!("clusters[{i}]"), &mut errors))
+        .collect();
+    let projects: Vec<_> = (document.projects.iter().enumerate())
+        .map(|(i, spec)| project(spec, &format!("projects[{i}]"), &mut errors))
+        .collect();
+    distinct(
+        "clusters",
+        "cluster",
+        document.clusters.iter().map(|c| c.name.as_str()),
+        &mut errors,
+    );
+    distinct(
+        "projects",
+        "project",
+        document.projects.iter().map(|p| p.name.as_str()),
+        &mut errors,
+    );
+    match (workspace, whole(clusters), whole(projects)) {
+        (Some(workspace), Some(clusters), Some(projects)) if errors.is_empty() => Ok(Checked {
+            workspace,
+            clusters,
+            projects,
+        }),
+        _ => Err(errors),
+    }
+}
+
+fn whole<T>(parts: Vec<Option<T>>) -> Option<Vec<T>> {
+    parts.into_iter().collect()
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(at: &str, text: &str, errors: &mut FieldErrors) -> Option<T> {
+    text.parse().map_err(|e: T::Err| errors.add(at, e.to_string())).ok()
+}
+
+fn distinct<'a>(at: &str, what: &str, names: impl Iterator<Item = &'a str>, errors: &mut FieldErrors) {
+    let mut seen = HashSet::new();
+    for (i, name) in names.enumerate() {
+        if !seen.insert(name) {
+            errors.add(
+                format!("{at}[{i}].name"),
+                format!("There are two entries for {what} {name}. Join them into one."),
+            );
+        }
+    }
+}
+
+fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<CheckedCluster<'a, S>> {
+    let name = parse(&format!("{at}.name"), &spec.name, errors);
+    let argocd = spec.argocd.as_ref().map(|argocd| {
+        let at = format!("{at}.argocd");
+        let url = argocd.url.trim_end_matches('/').to_owned();
+        if let Err(why) = http_url(&url) {
+            errors.add(format!("{at}.url"), why);
+        }
+        let application = argocd
+            .application
+            .clone()
+            .unwrap_or_else(|| "{project}-{environment}".to_owned());
+        for (field, template) in [
+            ("application", Some(&application)),
+            ("project", argocd.project.as_ref()),
+            ("namespace", argocd.namespace.as_ref()),
+        ] {
+            if let Some(Err(why)) = template.map(|template| kubernetes_name(template, field == "namespace")) {
+                errors.add(format!("{at}.{field}"), why);
+            }
+        }
+        ArgoCdSettings {
+            url,
+            application_template: application,
+            project: argocd.project.clone(),
+            namespace: argocd.namespace.clone(),
+        }
+    });
+    let registry = spec.registry.as_ref();
+    let mut login = None;
+    if let Some(registry) = registry {
+        if format!("{}/x", registry.host).parse::<Repository>().is_err() {
+            let why = "Write the registry's host, with the port if there is one and without scheme or path, for example registry.example.com or 127.0.0.1:5000.";
+            errors.add(format!("{at}.registry.host"), why);
+        }
+        match (&registry.user, &registry.password) {
+            (Some(user), Some(password)) => login = Some((user.clone(), password)),
+            (Some(_), None) => errors.add(format!("{at}.registry.user"), "Give the user's password too."),
+            (None, Some(_)) => errors.add(format!("{at}.registry.password"), "Name the user of this password too."),
+            (None, None) => {}
+        }
+    }
+    Some(CheckedCluster {
+        name: name?,
+        argocd,
+        argocd_token: spec.argocd.as_ref().map(|argocd| &argocd.token),
+        argocd_ca: spec.argocd.as_ref().and_then(|argocd| argocd.ca.as_ref()),
+        registry: registry.map(|r| r.host.clone()).unwrap_or_default(),
+        registry_plain_http: registry.is_some_and(|r| r.plain_http),
+        registry_login: login,
+    })
+}
+
+fn http_url(url: &str) -> Result<(), &'static str> {
+    const WHY: &str = "Write an address that begins with https:// or http://, for example https://argocd.example.com.";
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+        .ok_or(WHY)?;
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.contains('@') {
+        return Err("Leave user and password out of the address; the token has a field of its own.");
+    }
+    let fine = !host.is_empty() && url.parse::<http::Uri>().is_ok() && !rest.contains(['?', '#']);
+    if fine { Ok(()) } else { Err(WHY) }
+}
+
+/// An Application, AppProject or namespace: a DNS name once its placeholders are filled.
+fn kubernetes_name(template: &str, fixed: bool) -> Result<(), String> {
+    let filled = if fixed {
+        template.to_owned()
+    } else {
+        template.replace("{project}", "p").replace("{environment}", "e")
+    };
+    if filled.len() <= 253 && !filled.is_empty() && filled.split('.').all(|part| part.parse::<Name>().is_ok()) {
+        Ok(())
+    } else if fixed {
+        Err("Use lower-case letters, digits and hyphens.".into())
+    } else {
+        Err("Use lower-case letters, digits, hyphens and the placeholders {project} and {environment}.".into())
+    }
+}
+
+fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<CheckedProject<'a, S>> {
+    let name = parse(&format!("{at}.name"), &spec.name, errors);
+    let repository = &spec.repository;
+    let branch = repository.branch.clone().unwrap_or_else(|| "main".into());
+    let path_template = spec
+        .path_template
+        .clone()
+        .unwrap_or_else(|| "environments/{environment}/values.yaml".into());
+    let values_prefix = spec.values_prefix.clone().unwrap_or_default();
+    for (field, outcome) in [
+        ("repository.url", repository_url(&repository.url)),
+        ("repository.branch", branch_name(&branch)),
+        ("pathTemplate", path(&path_template)),
+        ("valuesPrefix", prefix(&values_prefix)),
+    ] {
+        if let Err(why) = outcome {
+            errors.add(format!("{at}.{field}"), why);
+        }
+    }
+    let credentials = match &repository.credentials {
+        Some(spec) => Some(credentials(spec, &format!("{at}.repository.credentials"), errors)),
+        None => None,
+    };
+    let environments: Vec<_> = (spec.environments.iter().enumerate())
+        .map(|(i, spec)| environment(spec, &format!("{at}.environments[{i}]"), errors))
+        .collect();
+    let names = spec.environments.iter().map(|e| e.name.as_str());
+    distinct(&format!("{at}.environments"), "environment", names, errors);
+    let credentials = match credentials {
+        Some(None) => return None,
+        Some(some) => some,
+        None => None,
+    };
+    Some(CheckedProject {
+        at: at.to_owned(),
+        name: name?,
+        repository_url: repository.url.clone(),
+        branch,
+        path_template,
+        values_prefix,
+        credentials,
+        environments: whole(environments)?,
+    })
+}
+
+fn repository_url(url: &str) -> Result<(), &'static str> {
+    const WHY: &str =
+        "Write the repository's address: https://…, http://…, ssh://…, user@host:path, file://… or an absolute path.";
+    if url.chars().any(|c| c.is_control() || c == ' ') {
+        return Err(WHY);
+    }
+    if let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) {
+        let host = rest.split('/').next().unwrap_or_default();
+        if host.contains('@') || rest.contains(['?', '#']) {
+            return Err("Leave user, password and token out of the address and write them under credentials.");
+        }
+        return if host.is_empty() || !rest.contains('/') {
+            Err(WHY)
+        } else {
+            Ok(())
+        };
+    }
+    if let Some(rest) = url.strip_prefix("ssh://") {
+        let (authority, path) = rest.split_once('/').ok_or(WHY)?;
+        if authority
+            .split('@')
+            .next()
+            .is_some_and(|user| user.contains(':') && authority.contains('@'))
+        {
+            return Err("Leave the password out of the address; SSH signs in with a key, under credentials.");
+        }
+        return if authority.is_empty() || authority.starts_with('-') || path.is_empty() {
+            Err(WHY)
+        } else {
+            Ok(())
+        };
+    }
+    if url.strip_prefix("file://").unwrap_or(url).starts_with('/') {
+        return Ok(());
+    }
+    // What remains is scp's form. `name::address` would be a transport helper of Git's, a program to run.
+    let (host, path) = url.split_once(':').ok_or(WHY)?;
+    let (user, host) = host.split_once('@').ok_or(WHY)?;
+    let word = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
+    let fine = word(user) && word(host) && !path.is_empty() && !path.starts_with([':', '-']);
+    if fine { Ok(()) } else { Err(WHY) }
+}
+
+/// The rules of `git check-ref-format` that a branch name can break.
+fn branch_name(branch: &str) -> Result<(), &'static str> {
+    let bad = branch.is_empty()
+        || branch == "@"
+        || branch.starts_with(['-', '/'])
+        || branch.ends_with(['/', '.'])
+        || ["..", "//", "@{"].iter().any(|bad| branch.contains(bad))
+        || branch
+            .split('/')
+            .any(|part| part.starts_with('.') || part.ends_with(".lock"))
+        || branch.chars().any(|c| c.is_control() || " ~^:?*[\\".contains(c));
+    if bad {
+        Err("Write the name of a branch, for example main.")
+    } else {
+        Ok(())
+    }
+}
+
+fn path(template: &str) -> Result<(), &'static str> {
+    let filled = template.replace("{environment}", "e");
+    if filled == template {
+        return Err(
+            "Write {environment} where the environment's name goes, for example environments/{environment}/values.yaml.",
+        );
+    }
+    if filled.contains(['{', '}']) {
+        return Err("The only placeholder here is {environment}.");
+    }
+    let fine = template.len() <= 512
+        && !filled.contains('\\')
+        && !filled.chars().any(char::is_control)
+        && filled.split('/').all(|part| !matches!(part, "" | "." | ".." | ".git"));
+    if fine {
+        Ok(())
+    } else {
+        Err("Write a path inside the repository, without a slash at its beginning and without . or .. in it.")
+    }
+}
+
+fn prefix(prefix: &str) -> Result<(), &'static str> {
+    let key = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    if prefix.is_empty() || (prefix.len() <= 253 && prefix.split('.').all(key)) {
+        Ok(())
+    } else {
+        Err("Write keys of letters, digits, hyphens and underscores, joined by dots, for example lucity-app.")
+    }
+}
+
+fn credentials<'a, S>(
+    spec: &'a CredentialsSpec<S>,
+    at: &str,
+    errors: &mut FieldErrors,
+) -> Option<CheckedCredentials<'a, S>> {
+    match (&spec.user, &spec.token, &spec.ssh_key, &spec.known_hosts) {
+        (Some(user), Some(token), None, None) => {
+            if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
+                errors.add(
+                    format!("{at}.user"),
+                    "Write a user name without a colon, for example x-access-token.",
+                );
+                return None;
+            }
+            Some(CheckedCredentials::UserToken(user.clone(), token))
+        }
+        (None, None, Some(key), known_hosts) => Some(CheckedCredentials::SshKey(key, known_hosts.as_ref())),
+        _ => {
+            errors.add(at, "Give either user and token, or sshKey with or without knownHosts.");
+            None
+        }
+    }
+}
+
+fn environment(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) -> Option<CheckedEnvironment> {
+    let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
+    let cluster = parse(&format!("{at}.cluster"), &spec.cluster, errors);
+    let resources: Vec<_> = (spec.resources.iter().enumerate())
+        .map(|(i, resource)| self::resource(resource, &spec.name, &format!("{at}.resources[{i}]"), errors))
+        .collect();
+    distinct(
+        &format!("{at}.resources"),
+        "resource",
+        spec.resources.iter().map(|r| r.name.as_str()),
+        errors,
+    );
+    Some(CheckedEnvironment {
+        at: at.to_owned(),
+        name: name?,
+        cluster: cluster?,
+        protected: spec.protected,
+        resources: whole(resources)?,
+    })
+}
+
+fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut FieldErrors) -> Option<CheckedResource> {
+    let name = parse(&format!("{at}.name"), &spec.name, errors);
+    let source = match &spec.source {
+        SourceSpec::Image(repository) => {
+            parse(&format!("{at}.source.image"), repository, errors).map(CheckedSource::Image)
+        }
+        SourceSpec::Promote(from) => {
+            let from_environment = parse(&format!("{at}.source.promote.environment"), &from.environment, errors);
+            let from_resource = parse(&format!("{at}.source.promote.resource"), &from.resource, errors);
+            if from.environment == environment {
+                let why =
+                    format!("{environment} can't be promoted from itself. Name another environment of the project.");
+                errors.add(format!("{at}.source.promote.environment"), why);
+            }
+            if let Some(kind) = spec.kind.filter(|kind| !kind.is_promotable()) {
+                let why = format!("A {kind} can't be promoted, only a deployment. Give it an image as its source.");
+                errors.add(format!("{at}.kind"), why);
+            }
+            from_environment
+                .zip(from_resource)
+                .map(|(e, r)| CheckedSource::Promote(e, r))
+        }
+    };
+    let binding = match &spec.binding {
+        None => Some(None),
+        Some(BindingSpec::Latest) => Some(Some(Binding::TrackLatest)),
+        Some(BindingSpec::Pin(digest)) => {
+            parse(&format!("{at}.binding.pin"), digest, errors).map(|digest| Some(Binding::Pin(digest)))
+        }
+    };
+    let runtime = spec
+        .runtime
+        .as_ref()
+        .map(|spec| runtime(spec, &format!("{at}.runtime"), errors));
+    Some(CheckedResource {
+        at: at.to_owned(),
+        name: name?,
+        kind: spec.kind,
+        source: source?,
+        binding: binding?,
+        runtime,
+    })
+}
+
+/// The form's rules, said about the document's fields.
+fn runtime(spec: &RuntimeSpec, at: &str, errors: &mut FieldErrors) -> Runtime {
+    let draft = ResourceDraft {
+        replicas: spec.replicas.map(|n| n.to_string()).unwrap_or_default(),
+        ports: spec.ports.iter().map(u16::to_string).collect(),
+        env: (spec.env.iter())
+            .map(|(name, value)| VariableDraft {
+                name: name.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+        ingress_host: spec.ingress_host.clone().unwrap_or_default(),
+        size: spec.size.map(|size| size.as_str().to_owned()).unwrap_or_default(),
+        health_path: spec.health_path.clone().unwrap_or_default(),
+        ..ResourceDraft::default()
+    };
+    let mut found = FieldErrors::default();
+    let runtime = draft.check_runtime(&mut found);
+    for error in found.0 {
+        let index = error
+            .field
+            .strip_prefix("env[")
+            .and_then(|rest| rest.split(']').next()?.parse::<usize>().ok());
+        let field = match (index.and_then(|i| spec.env.get(i)), error.field.as_str()) {
+            (Some((name, _)), _) => format!("env.{name}"),
+            (None, "ingress_host") => "ingressHost".into(),
+            (None, "health_path") => "healthPath".into(),
+            (None, other) => other.to_owned(),
+        };
+        errors.add(format!("{at}.{field}"), error.message);
+    }
+    runtime
+}

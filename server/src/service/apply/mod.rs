@@ -1,0 +1,265 @@
+//! Configuration as code: makes a workspace as a document says, all of it or nothing.
+//!
+//! [`document`] is the shape, [`check`] holds it against the rules that need nothing else, [`plan`] compares it with what is
+//! stored. Here the plan is made and written in one transaction. Afterwards resources that should run something are
+//! started; that may need Git and registries, so it happens outside of the transaction, and applying again catches up.
+
+pub mod check;
+pub mod document;
+pub mod plan;
+
+use super::{
+    Caller, Services,
+    connection::{argocd_token_context, credentials_context, registry_password_context},
+    internal,
+};
+use crate::store::{NewEvent, Tx};
+use app::error::AppError;
+use document::{Document, SecretText};
+use domain::{
+    environment::Workspace,
+    event::{Happened, Subject},
+    id::ResourceId,
+    name::Name,
+    promotion::Actor,
+    rights::{self, Right, Role},
+    time::Timestamp,
+};
+use plan::{Change, Means, Plan, Stored, StoredCluster, StoredProject};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// What came of applying a document.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Applied {
+    /// The workspace.
+    pub workspace: Name,
+    /// Whether it was only looked at.
+    pub dry_run: bool,
+    /// What changed, one line per thing; empty when everything was as it should be.
+    pub changes: Vec<Change>,
+    /// What could not be started yet although the configuration is in place, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl Services {
+    /// Makes a workspace as `document` says. What the document doesn't name is left alone; applied again it changes
+    /// nothing. With `dry_run` it only says what it would change.
+    ///
+    /// # Errors
+    /// When the document breaks a rule (nothing is changed then), when the caller isn't an administrator of the workspace
+    /// (for a new one: of any), or when the database fails.
+    pub async fn apply(
+        &self,
+        caller: &Caller,
+        document: &Document<SecretText>,
+        dry_run: bool,
+    ) -> Result<Applied, AppError> {
+        let checked = check::check(document)?;
+        // A dry run promises nothing, so it need not make writers wait.
+        let mut tx = if dry_run {
+            self.store.read().await?
+        } else {
+            self.store.write().await?
+        };
+        let workspace = tx.workspace_by_name(checked.workspace.as_str()).await?;
+        may_apply(caller, workspace.as_ref(), &checked.workspace)?;
+        let stored = self.stored(&mut *tx, workspace).await?;
+        let seal = |context: &str, secret: &SecretString| self.seal(context, secret);
+        let means = Means {
+            ids: &*self.ids,
+            now: self.now(),
+            seal: &seal,
+        };
+        let plan = plan::plan(&checked, &stored, &means)?;
+        let mut applied = Applied {
+            workspace: checked.workspace.clone(),
+            dry_run,
+            changes: plan.changes.clone(),
+            warnings: Vec::new(),
+        };
+        if dry_run {
+            return Ok(applied);
+        }
+        let start = to_start(&mut *tx, &plan).await?;
+        if plan.changes.is_empty() {
+            drop(tx);
+        } else {
+            self.write_plan(&mut *tx, caller, &plan).await?;
+            tx.commit().await?;
+            self.wrote();
+            self.connections_changed();
+        }
+        if !start.is_empty() {
+            let caller = with_workspace(caller, &plan);
+            let warnings = match self.start_after_apply(&caller, start).await {
+                Ok(warnings) => warnings,
+                Err(error) => vec![error.to_string()],
+            };
+            applied.warnings.extend(warnings.into_iter().map(|why| {
+                format!("The configuration is in place, but not everything could be started: {why} Apply again to try again.")
+            }));
+        }
+        Ok(applied)
+    }
+
+    fn seal(&self, context: &str, secret: &SecretString) -> Result<String, AppError> {
+        self.sealer.seal(context, secret).map_err(|e| internal(&e))
+    }
+
+    /// `None` also when it can't be opened: it is then sealed anew from the document.
+    fn open(&self, context: &str, sealed: Option<&String>) -> Option<SecretString> {
+        let opened = self.sealer.open(context, sealed?);
+        if opened.is_err() {
+            tracing::warn!(%context, "a stored secret can't be opened with the key that is configured");
+        }
+        opened.ok()
+    }
+
+    async fn stored(&self, tx: &mut dyn Tx, workspace: Option<Workspace>) -> Result<Stored, AppError> {
+        let mut stored = Stored {
+            clusters: Vec::new(),
+            projects: Vec::new(),
+            workspace,
+        };
+        let Some(workspace) = &stored.workspace else {
+            return Ok(stored);
+        };
+        for record in tx.clusters(workspace.id).await? {
+            let id = record.cluster.id;
+            stored.clusters.push(StoredCluster {
+                argocd_token: self.open(&argocd_token_context(id), record.argocd_token.as_ref()),
+                registry_password: self.open(&registry_password_context(id), record.registry_password.as_ref()),
+                record,
+            });
+        }
+        for record in tx.projects(workspace.id).await? {
+            let id = record.project.id;
+            stored.projects.push(StoredProject {
+                credentials: self.open(&credentials_context(id), record.credentials.as_ref()),
+                environments: tx.environments(id).await?,
+                resources: tx.resources(id).await?,
+                record,
+            });
+        }
+        Ok(stored)
+    }
+
+    async fn write_plan(&self, tx: &mut dyn Tx, caller: &Caller, plan: &Plan) -> Result<(), AppError> {
+        let now = self.now();
+        let workspace = &plan.workspace;
+        if plan.creates_workspace {
+            create_workspace(tx, workspace, Some(&caller.actor), now).await?;
+        }
+        for cluster in &plan.clusters {
+            tx.put_cluster(cluster).await?;
+        }
+        for project in &plan.projects {
+            tx.put_project(project).await?;
+        }
+        for environment in &plan.environments {
+            tx.put_environment(environment).await?;
+        }
+        let event = |subject, happened| NewEvent {
+            workspace: workspace.id,
+            subject,
+            actor: caller.actor.clone(),
+            happened,
+        };
+        let changes = plan.changes.iter().map(ToString::to_string).collect();
+        tx.append_event(&event(Subject::default(), Happened::Applied { changes }), now)
+            .await?;
+        for (project, resource) in &plan.new_resources {
+            tx.insert_resource(resource).await?;
+            let subject = Subject {
+                project: Some(*project),
+                environment: Some(resource.environment),
+                resource: Some(resource.id),
+                promotion: None,
+            };
+            tx.append_event(&event(subject, Happened::ResourceCreated), now).await?;
+        }
+        for (_, resource) in &plan.changed_resources {
+            tx.update_resource(resource).await?;
+        }
+        for (project, environment, resource, digest) in &plan.pins {
+            let subject = Subject {
+                project: Some(*project),
+                environment: Some(*environment),
+                resource: Some(*resource),
+                promotion: None,
+            };
+            tx.append_event(&event(subject, Happened::PinChanged { to: digest.clone() }), now)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a workspace. Who asked for it administers it, if it is a person; so does the installation's first
+/// administrator, without whom a workspace made by a program could be seen by nobody.
+pub(crate) async fn create_workspace(
+    tx: &mut dyn Tx,
+    workspace: &Workspace,
+    actor: Option<&Actor>,
+    at: Timestamp,
+) -> Result<(), AppError> {
+    tx.insert_workspace(workspace, at).await?;
+    if let Some(first) = tx.first_user().await? {
+        tx.set_membership(workspace.id, first.id, Role::Admin).await?;
+    }
+    if let Some(Actor::Person { id, .. }) = actor {
+        tx.set_membership(workspace.id, *id, Role::Admin).await?;
+    }
+    Ok(())
+}
+
+fn may_apply(caller: &Caller, workspace: Option<&Workspace>, name: &Name) -> Result<(), AppError> {
+    let Some(workspace) = workspace else {
+        if caller
+            .access
+            .iter()
+            .any(|(_, role)| rights::check(*role, Right::Administer).is_ok())
+        {
+            return Ok(());
+        }
+        return Err(AppError::Forbidden(format!(
+            "There is no workspace {name}, and only an administrator may create one. Ask an administrator, or correct the name."
+        )));
+    };
+    match caller.access.iter().find(|(w, _)| w.id == workspace.id) {
+        Some((_, role)) => Ok(rights::check(*role, Right::Administer)?),
+        None => Err(AppError::Forbidden(format!(
+            "{} may not change workspace {name}. Use a token of that workspace: waybill token create --workspace {name} --role admin.",
+            caller.actor.name()
+        ))),
+    }
+}
+
+/// The caller as they are after the plan: a new workspace is theirs.
+fn with_workspace(caller: &Caller, plan: &Plan) -> Caller {
+    let mut caller = caller.clone();
+    if plan.creates_workspace {
+        caller.access.push((plan.workspace.clone(), Role::Admin));
+    }
+    caller
+}
+
+/// New resources, those that follow something else now, and those that never got anything to run.
+async fn to_start(tx: &mut dyn Tx, plan: &Plan) -> Result<Vec<ResourceId>, AppError> {
+    let mut start = Vec::new();
+    for (id, changed) in &plan.resources {
+        let idle = !changed
+            && tx
+                .resource(*id)
+                .await?
+                .is_some_and(|resource| resource.desired.is_none())
+            && tx.promotions_of(*id, 1).await?.is_empty();
+        if *changed || idle {
+            start.push(*id);
+        }
+    }
+    Ok(start)
+}

@@ -1,0 +1,285 @@
+//! Create Resource: what the form offers, and saving what it says.
+
+use super::{Caller, Services, artifact::RECENT, place::EnvironmentPlace, promote::Request};
+use crate::{
+    adapters::git::ValuesEdit,
+    store::{NewEvent, StoreError, Tx},
+};
+use app::{backend::At, error::AppError};
+use domain::{
+    artifact::{Artifact, DeclaredImage, ExactImage, Repository},
+    draft::{FormOptions, NewResource, NewSource, ResourceDraft, SourceEnvironment, SourceResource},
+    event::{Happened, Subject},
+    field::FieldErrors,
+    id::{PromotionId, ResourceId},
+    promotion::{Origin, Purpose},
+    resource::{Binding, Resource, Source},
+};
+
+impl Services {
+    /// What the form offers in an environment.
+    ///
+    /// # Errors
+    /// When there is no such environment, the caller may not change it, or its repository can't be read.
+    pub async fn form_options(&self, caller: &Caller, at: &At) -> Result<FormOptions, AppError> {
+        let mut tx = self.store.read().await?;
+        let place = self.environment_place(&mut *tx, caller, at).await?;
+        place.project.may_change(&place.environment)?;
+        drop(tx);
+        self.options(&place, false).await
+    }
+
+    async fn options(&self, place: &EnvironmentPlace, fetch: bool) -> Result<FormOptions, AppError> {
+        let EnvironmentPlace {
+            project,
+            environment: target,
+        } = place;
+        let mut tx = self.store.read().await?;
+        let resources = tx.resources(project.record.project.id).await?;
+        let mut repositories: Vec<Repository> = Vec::new();
+        for (workspace, repository) in tx.image_repositories().await? {
+            if workspace == project.workspace.id {
+                repositories.push(repository);
+            }
+        }
+        drop(tx);
+        let mut environments = Vec::new();
+        for environment in project.environments.iter().filter(|e| e.id != target.id) {
+            let here: Vec<&Resource> = resources.iter().filter(|r| r.environment == environment.id).collect();
+            let (promotable, rest): (Vec<&Resource>, Vec<&Resource>) =
+                here.into_iter().partition(|r| r.is_promotable());
+            if promotable.is_empty() {
+                continue;
+            }
+            let mut declared = self.declared_services(project, &environment.name, fetch).await?;
+            let mut tx = self.store.read().await?;
+            let mut sources = Vec::new();
+            for resource in promotable {
+                let declared = declared.remove(resource.name.as_str()).unwrap_or_default();
+                sources.push(SourceResource {
+                    name: resource.name.clone(),
+                    recent: self.recent(&mut *tx, place, &declared, resource).await?,
+                    declared,
+                    since: resource.desired_at,
+                });
+            }
+            environments.push(SourceEnvironment {
+                name: environment.name.clone(),
+                resources: sources,
+                not_promotable: rest.into_iter().map(|r| (r.name.clone(), r.kind)).collect(),
+            });
+        }
+        let offered = |name: &domain::name::Name| environments.iter().any(|e| e.name == *name);
+        Ok(FormOptions {
+            environment: target.name.clone(),
+            taken: resources
+                .iter()
+                .filter(|r| r.environment == target.id)
+                .map(|r| r.name.clone())
+                .collect(),
+            values_path: project.record.project.values_path(&target.name),
+            values_prefix: project.record.project.values_prefix.clone(),
+            other_environments: project
+                .environments
+                .iter()
+                .filter(|e| e.id != target.id && !offered(&e.name))
+                .map(|e| e.name.clone())
+                .collect(),
+            environments,
+            repositories,
+            gates: Vec::new(),
+        })
+    }
+
+    async fn recent(
+        &self,
+        tx: &mut dyn Tx,
+        place: &EnvironmentPlace,
+        declared: &DeclaredImage,
+        resource: &Resource,
+    ) -> Result<Vec<Artifact>, AppError> {
+        let repository = match (&declared.repository, &resource.source) {
+            (Some(repository), _) | (None, Source::Image { repository }) => repository,
+            (None, Source::Promote { .. }) => return Ok(Vec::new()),
+        };
+        let records = tx
+            .recent_artifacts(place.project.workspace.id, repository, RECENT)
+            .await?;
+        Ok(records)
+    }
+
+    /// Creates a resource and starts its first promotion.
+    ///
+    /// # Errors
+    /// All that is wrong with the draft, by field; or why the outside world won't have it. Nothing is saved then.
+    pub async fn create_resource(
+        &self,
+        caller: &Caller,
+        at: &At,
+        draft: ResourceDraft,
+    ) -> Result<PromotionId, AppError> {
+        let mut tx = self.store.read().await?;
+        let place = self.environment_place(&mut *tx, caller, at).await?;
+        place.project.may_change(&place.environment)?;
+        drop(tx);
+        let began = self.now();
+        let options = self.options(&place, true).await?;
+        let new = draft.check(&options)?;
+        let (source, image, origin) = self.first_image(&place, &new).await?;
+        self.check_values(&place, &new, &image).await?;
+
+        let now = self.now();
+        let resource = Resource {
+            id: ResourceId(self.ids.next()),
+            environment: place.environment.id,
+            name: new.name.clone(),
+            kind: new.kind,
+            source,
+            binding: new.binding,
+            runtime: new.runtime,
+            desired: None,
+            desired_at: None,
+            live: None,
+            created_at: now,
+        };
+        let mut tx = self.store.write().await?;
+        match tx.insert_resource(&resource).await {
+            Err(StoreError::Exists) => {
+                let why = format!(
+                    "{} already has a resource {}. Choose another name.",
+                    place.environment.name, new.name
+                );
+                return Err(FieldErrors::one("name", why).into());
+            }
+            other => other?,
+        }
+        let event = NewEvent {
+            workspace: place.project.workspace.id,
+            subject: Subject {
+                project: Some(place.project.record.project.id),
+                environment: Some(place.environment.id),
+                resource: Some(resource.id),
+                promotion: None,
+            },
+            actor: caller.actor.clone(),
+            happened: Happened::ResourceCreated,
+        };
+        tx.append_event(&event, now).await?;
+        let purpose = if origin.is_some() {
+            Purpose::Promote
+        } else {
+            Purpose::Deploy
+        };
+        let request = Request {
+            purpose,
+            actor: caller.actor.clone(),
+            origin,
+            image,
+            creates: true,
+        };
+        let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
+        // What the source published while this was being decided reached only those who followed it then.
+        if let (Source::Promote { from }, Binding::TrackLatest) = (&resource.source, &resource.binding) {
+            let source = tx
+                .resource(*from)
+                .await?
+                .filter(|s| s.desired_at.is_some_and(|at| at >= began));
+            if let Some((source, image)) = source.and_then(|s| s.desired.clone().map(|image| (s, image))) {
+                self.follow(&mut *tx, &place.project, &source, &image).await?;
+            }
+        }
+        tx.commit().await?;
+        self.wrote();
+        self.connections_changed();
+        Ok(promotion.id)
+    }
+
+    /// The exact image that a new resource runs first.
+    async fn first_image(
+        &self,
+        place: &EnvironmentPlace,
+        new: &NewResource,
+    ) -> Result<(Source, ExactImage, Option<Origin>), AppError> {
+        match &new.source {
+            NewSource::Image(repository) => {
+                let image = match &new.binding {
+                    Binding::Pin(digest) => self.pinned_image(&place.project, repository, digest).await?,
+                    Binding::TrackLatest => {
+                        let newest = self.newest_artifact(&place.project, repository).await?;
+                        newest.ok_or_else(|| {
+                            FieldErrors::one(
+                                "image",
+                                format!(
+                                    "The registry holds no image in {repository}. Push one first, or check the name."
+                                ),
+                            )
+                        })?
+                    }
+                };
+                Ok((
+                    Source::Image {
+                        repository: repository.clone(),
+                    },
+                    image,
+                    None,
+                ))
+            }
+            NewSource::Promote {
+                environment,
+                resource,
+                image,
+            } => {
+                let missing = || FieldErrors::one("source_resource", "The source no longer exists. Choose another.");
+                let from = place.project.environments.iter().find(|e| e.name == *environment);
+                let from = from.ok_or_else(missing)?;
+                let found = self
+                    .store
+                    .read()
+                    .await?
+                    .resource_by_name(from.id, resource.as_str())
+                    .await?;
+                let source = found.ok_or_else(missing)?;
+                let repository = match image {
+                    domain::draft::SourceImage::Exact(image) => image.repository.clone(),
+                    domain::draft::SourceImage::ByTag(repository, _) => repository.clone(),
+                };
+                let image = match &new.binding {
+                    Binding::Pin(digest) => self.pinned_image(&place.project, &repository, digest).await?,
+                    Binding::TrackLatest => {
+                        let who = format!("{environment}/{resource}");
+                        self.resolve_image(&place.project, &source, &who, image.clone())
+                            .await
+                            .map_err(|why| FieldErrors::one("source_resource", why))?
+                    }
+                };
+                let origin = Origin {
+                    environment: environment.clone(),
+                    resource: resource.clone(),
+                };
+                Ok((Source::Promote { from: source.id }, image, Some(origin)))
+            }
+        }
+    }
+
+    /// Makes sure that the values file can take the change, before anything is saved.
+    async fn check_values(
+        &self,
+        place: &EnvironmentPlace,
+        new: &NewResource,
+        image: &ExactImage,
+    ) -> Result<(), AppError> {
+        let access = self.repository_access(&place.project.record)?;
+        let edit = ValuesEdit {
+            path: place.project.record.project.values_path(&place.environment.name),
+            prefix: place.project.record.project.values_prefix.clone(),
+            service: new.name.to_string(),
+            image: image.clone(),
+            runtime: Some(new.runtime.clone()),
+        };
+        match self.git.preview(&access, &edit).await {
+            Ok(_) => Ok(()),
+            Err(error @ crate::adapters::git::GitError::Values { .. }) => Err(AppError::Conflict(error.to_string())),
+            Err(other) => Err(other.into()),
+        }
+    }
+}

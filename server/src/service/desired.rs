@@ -1,0 +1,299 @@
+//! What Git says: read from the repository, kept in the resources, and told to those who follow.
+
+use super::{Caller, Services, place::ProjectPlace};
+use crate::{
+    adapters::git::GitError,
+    store::{NewEvent, ProjectRecord},
+};
+use app::error::AppError;
+use domain::{
+    artifact::{DeclaredImage, ExactImage},
+    event::{Happened, Subject},
+    id::{EnvironmentId, ProjectId, ResourceId},
+    name::Name,
+    promotion::{Actor, State},
+    rights::Role,
+    time::Timestamp,
+};
+use std::collections::HashMap;
+
+/// Promotions of a resource that are looked at for one that knows better.
+const NEIGHBOURS: i64 = 20;
+
+impl Services {
+    /// Brings the stored desired state of a project up to the tip of its branch; followers of what changed are promoted.
+    ///
+    /// # Errors
+    /// When the repository can't be read; the reason is stored with the project too.
+    pub async fn read_desired(&self, id: ProjectId) -> Result<(), AppError> {
+        let Some(record) = self.store.read().await?.project(id).await? else {
+            return Ok(());
+        };
+        let outcome = self.read_declarations(&record).await;
+        let problem = match &outcome {
+            Ok(Some(read)) => read.problem.clone(),
+            Ok(None) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        if problem != record.problem {
+            let mut tx = self.store.write().await?;
+            tx.set_tip(id, None, problem.as_deref()).await?;
+            tx.commit().await?;
+        }
+        let Some(Declarations {
+            tip,
+            declared,
+            began,
+            problem,
+        }) = outcome?
+        else {
+            return Ok(());
+        };
+        let (by_tag, all_resolved) = self.resolve_declared_tags(&record, &declared).await?;
+
+        let mut tx = self.store.write().await?;
+        let Some(current) = tx.project(id).await? else {
+            return Ok(());
+        };
+        // Another read was faster, or the project is another now: what this one saw may be older.
+        if current.tip != record.tip || current.project != record.project {
+            return Ok(());
+        }
+        let place = self.place_for_waybill(&mut *tx, current).await?;
+        let mut complete = problem.is_none() && all_resolved;
+        let mut changed = Vec::new();
+        for resource in tx.resources(id).await? {
+            let Some(services) = declared.get(&resource.environment) else {
+                continue;
+            };
+            let declared = services.get(resource.name.as_str());
+            let image = match declared.and_then(exact) {
+                None if declared.is_some_and(is_by_tag) => match by_tag.get(&resource.id) {
+                    Some(image) => Some(image.clone()),
+                    None => continue,
+                },
+                image => image,
+            };
+            if image == resource.desired {
+                continue;
+            }
+            // A promotion that is committing, or recorded its commit after this read began, knows better.
+            let newer = tx
+                .promotions_of(resource.id, NEIGHBOURS)
+                .await?
+                .iter()
+                .any(|p| p.state == State::Committing || p.committed_at.is_some_and(|at| at >= began));
+            if newer {
+                complete = false;
+                continue;
+            }
+            let now = self.now();
+            tx.set_desired(resource.id, image.as_ref(), now).await?;
+            if let Some(image) = &image {
+                tx.see_artifact(place.workspace.id, image, now).await?;
+            }
+            let event = NewEvent {
+                workspace: place.workspace.id,
+                subject: Subject {
+                    project: Some(id),
+                    environment: Some(resource.environment),
+                    resource: Some(resource.id),
+                    promotion: None,
+                },
+                actor: Actor::Waybill,
+                happened: Happened::DesiredChanged {
+                    image: image.clone(),
+                    commit: tip.clone(),
+                },
+            };
+            tx.append_event(&event, now).await?;
+            changed.push((resource, image));
+        }
+        // Once all of them say what Git says: a follower that the same commits moved along is where it should be.
+        for (resource, image) in &changed {
+            if let Some(image) = image {
+                self.follow(&mut *tx, &place, resource, image).await?;
+            }
+        }
+        if complete {
+            tx.set_tip(id, Some(&tip), None).await?;
+        }
+        tx.commit().await?;
+        if !changed.is_empty() {
+            self.wrote();
+        }
+        Ok(())
+    }
+
+    /// Every environment's declarations at the tip; `None` when the tip was read before. A values file that can't be read is a problem of
+    /// its environment, not of the others.
+    async fn read_declarations(&self, record: &ProjectRecord) -> Result<Option<Declarations>, AppError> {
+        let began = self.now();
+        let access = self.repository_access(record)?;
+        let tip = self.git.fetch(&access).await?;
+        if record.tip.as_deref() == Some(tip.as_str()) {
+            return Ok(None);
+        }
+        let environments = self.store.read().await?.environments(record.project.id).await?;
+        let mut declared = HashMap::new();
+        let mut problem = None;
+        for environment in environments {
+            let path = record.project.values_path(&environment.name);
+            match self
+                .git
+                .services(&access, &tip, &path, &record.project.values_prefix)
+                .await
+            {
+                Ok(services) => {
+                    let by_name = services
+                        .unwrap_or_default()
+                        .into_iter()
+                        .map(|s| (s.name, s.image))
+                        .collect();
+                    declared.insert(environment.id, by_name);
+                }
+                Err(error @ GitError::Values { .. }) => problem = Some(error.to_string()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(Declarations {
+            tip,
+            declared,
+            began,
+            problem,
+        }))
+    }
+
+    /// The exact images of resources for which Git holds only a tag: what was resolved once stays, a new tag is asked of the registry.
+    /// The flag is false when a registry could not say.
+    async fn resolve_declared_tags(
+        &self,
+        record: &ProjectRecord,
+        declared: &HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
+    ) -> Result<(HashMap<ResourceId, ExactImage>, bool), AppError> {
+        let mut tx = self.store.read().await?;
+        let resources = tx.resources(record.project.id).await?;
+        let clusters = tx.clusters(record.project.workspace).await?;
+        drop(tx);
+        let mut images = HashMap::new();
+        let mut all = true;
+        for resource in resources {
+            let image = declared
+                .get(&resource.environment)
+                .and_then(|services| services.get(resource.name.as_str()));
+            let Some(image) = image.filter(|image| is_by_tag(image)) else {
+                continue;
+            };
+            let (Some(repository), Some(tag)) = (&image.repository, &image.tag) else {
+                continue;
+            };
+            let stored = resource
+                .desired
+                .filter(|d| d.repository == *repository && d.tag.as_ref() == Some(tag));
+            if let Some(stored) = stored {
+                images.insert(resource.id, stored);
+                continue;
+            }
+            let access = self.registry_access(&clusters, repository)?;
+            match self.registry.resolve(&access, repository, tag).await {
+                Ok(Some(digest)) => {
+                    let image = ExactImage {
+                        repository: repository.clone(),
+                        tag: Some(tag.clone()),
+                        digest,
+                    };
+                    images.insert(resource.id, image);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(resource = %resource.name, %error, "a declared tag could not be resolved");
+                    all = false;
+                }
+            }
+        }
+        Ok((images, all))
+    }
+
+    /// What Git declares for one resource; at the tip as known, or, with `fetch`, as it is now.
+    pub(crate) async fn declared(
+        &self,
+        place: &ProjectPlace,
+        environment: &Name,
+        resource: &Name,
+        fetch: bool,
+    ) -> Result<DeclaredImage, AppError> {
+        let services = self.declared_services(place, environment, fetch).await?;
+        Ok(services.get(resource.as_str()).cloned().unwrap_or_default())
+    }
+
+    /// What Git declares for every resource of an environment, by name.
+    pub(crate) async fn declared_services(
+        &self,
+        place: &ProjectPlace,
+        environment: &Name,
+        fetch: bool,
+    ) -> Result<HashMap<String, DeclaredImage>, AppError> {
+        let access = self.repository_access(&place.record)?;
+        let known = if fetch {
+            None
+        } else {
+            self.git.known_tip(&access).await?
+        };
+        let tip = match known {
+            Some(tip) => tip,
+            None => self.git.fetch(&access).await?,
+        };
+        let path = place.record.project.values_path(environment);
+        let services = self
+            .git
+            .services(&access, &tip, &path, &place.record.project.values_prefix)
+            .await?;
+        Ok(services
+            .unwrap_or_default()
+            .into_iter()
+            .map(|s| (s.name, s.image))
+            .collect())
+    }
+
+    /// A project as Waybill itself sees it, for what it does by itself.
+    pub(crate) async fn place_for_waybill(
+        &self,
+        tx: &mut dyn crate::store::Tx,
+        record: ProjectRecord,
+    ) -> Result<ProjectPlace, AppError> {
+        let workspaces = tx.workspaces().await?;
+        let workspace = workspaces.into_iter().find(|w| w.id == record.project.workspace);
+        let workspace = workspace.ok_or_else(|| super::place::not_found("workspace", "of the project"))?;
+        let caller = Caller {
+            actor: Actor::Waybill,
+            access: vec![(workspace, Role::Admin)],
+        };
+        self.project_place_by_id(tx, &caller, record.project.id).await
+    }
+}
+
+/// What Git declared at a tip.
+struct Declarations {
+    tip: String,
+    declared: HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
+    /// When the read began.
+    began: Timestamp,
+    /// Why an environment's values file can't be read, a sentence.
+    problem: Option<String>,
+}
+
+/// Whether Git names an image by a tag only, and by one that says something.
+fn is_by_tag(image: &DeclaredImage) -> bool {
+    image.repository.is_some()
+        && image.digest.is_none()
+        && image.tag.as_ref().is_some_and(|tag| tag.as_str() != "latest")
+}
+
+/// The image, where all of it is declared.
+fn exact(declared: &DeclaredImage) -> Option<ExactImage> {
+    Some(ExactImage {
+        repository: declared.repository.clone()?,
+        tag: declared.tag.clone(),
+        digest: declared.digest.clone()?,
+    })
+}

@@ -1,0 +1,167 @@
+//! Projects, environments, resources and promotions as programs ask for them: plain values, without what only pages need.
+
+use super::{
+    Caller, Services,
+    place::{ProjectPlace, not_found},
+};
+use app::error::AppError;
+use domain::{
+    environment::{Environment, Project},
+    id::{ProjectId, PromotionId, ResourceId},
+    name::Name,
+    promotion::Promotion,
+    resource::Resource,
+};
+
+/// A project with all that is in it.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// The project, its environments and its workspace's clusters.
+    pub place: ProjectPlace,
+    /// All resources of all environments, by name.
+    pub resources: Vec<Resource>,
+}
+
+impl Contents {
+    /// The environment of a resource, and its own name.
+    #[must_use]
+    pub fn name_of(&self, id: ResourceId) -> Option<(&Name, &Name)> {
+        let resource = self.resources.iter().find(|r| r.id == id)?;
+        let environment = self.place.environments.iter().find(|e| e.id == resource.environment)?;
+        Some((&environment.name, &resource.name))
+    }
+
+    /// The environment of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn environment(&self, name: &str) -> Result<&Environment, AppError> {
+        let found = self.place.environments.iter().find(|e| e.name.as_str() == name);
+        found.ok_or_else(|| not_found("environment", name))
+    }
+
+    /// The resource of this name in an environment.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn resource(&self, environment: &Environment, name: &str) -> Result<&Resource, AppError> {
+        let found = self
+            .resources
+            .iter()
+            .find(|r| r.environment == environment.id && r.name.as_str() == name);
+        found.ok_or_else(|| not_found("resource", name))
+    }
+}
+
+/// A promotion with the names of what it is about.
+#[derive(Clone, Debug)]
+pub struct NamedPromotion {
+    /// The promotion.
+    pub promotion: Promotion,
+    /// The project.
+    pub project: Name,
+    /// The target environment.
+    pub environment: Name,
+    /// The target resource.
+    pub resource: Name,
+}
+
+impl Services {
+    /// The projects of the caller's workspaces, by workspace and name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn project_list(&self, caller: &Caller) -> Result<Vec<Project>, AppError> {
+        let mut tx = self.store.read().await?;
+        let mut projects = Vec::new();
+        for (workspace, _) in &caller.access {
+            projects.extend(
+                tx.projects(workspace.id)
+                    .await?
+                    .into_iter()
+                    .map(|record| record.project),
+            );
+        }
+        Ok(projects)
+    }
+
+    /// The project with this id or name.
+    ///
+    /// # Errors
+    /// When there is none that the caller may see, or several workspaces of the caller have one of this name.
+    pub async fn project_named(&self, caller: &Caller, project: &str) -> Result<Project, AppError> {
+        let mut found: Vec<Project> = self.project_list(caller).await?;
+        found.retain(|p| p.id.to_string() == project || p.name.as_str() == project);
+        match (found.pop(), found.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (Some(_), false) => Err(AppError::Conflict(format!(
+                "Several of your workspaces have a project {project}. Name it by its id."
+            ))),
+            (None, _) => Err(not_found("project", project)),
+        }
+    }
+
+    /// A project with all that is in it.
+    ///
+    /// # Errors
+    /// When there is none that the caller may see.
+    pub async fn contents(&self, caller: &Caller, project: ProjectId) -> Result<Contents, AppError> {
+        let mut tx = self.store.read().await?;
+        let place = self.project_place_by_id(&mut *tx, caller, project).await?;
+        let resources = tx.resources(project).await?;
+        Ok(Contents { place, resources })
+    }
+
+    /// The promotions of a resource of `contents`, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn promotions_of(
+        &self,
+        contents: &Contents,
+        resource: &Resource,
+        limit: u32,
+    ) -> Result<Vec<NamedPromotion>, AppError> {
+        let Some((environment, name)) = contents.name_of(resource.id) else {
+            return Ok(Vec::new());
+        };
+        let promotions = self
+            .store
+            .read()
+            .await?
+            .promotions_of(resource.id, i64::from(limit))
+            .await?;
+        let named = |promotion| NamedPromotion {
+            promotion,
+            project: contents.place.record.project.name.clone(),
+            environment: environment.clone(),
+            resource: name.clone(),
+        };
+        Ok(promotions.into_iter().map(named).collect())
+    }
+
+    /// The promotion with this id.
+    ///
+    /// # Errors
+    /// When there is none that the caller may see.
+    pub async fn promotion_named(&self, caller: &Caller, id: &str) -> Result<NamedPromotion, AppError> {
+        let missing = || not_found("promotion", id);
+        let parsed: PromotionId = id.parse().map_err(|_| missing())?;
+        let promotion = self.store.read().await?.promotion(parsed).await?.ok_or_else(missing)?;
+        let visible = caller
+            .access
+            .iter()
+            .any(|(workspace, _)| workspace.id == promotion.workspace);
+        if !visible {
+            return Err(missing());
+        }
+        let contents = self.contents(caller, promotion.project).await?;
+        let (environment, resource) = contents.name_of(promotion.resource).ok_or_else(missing)?;
+        Ok(NamedPromotion {
+            project: contents.place.record.project.name.clone(),
+            environment: environment.clone(),
+            resource: resource.clone(),
+            promotion,
+        })
+    }
+}

@@ -1,0 +1,140 @@
+//! The use cases. Every door (pages, GraphQL, REST, command line, webhooks) calls these and nothing else.
+//!
+//! A use case authorises its [`Caller`], reads, asks the outside world where it must, and then writes the change, the next
+//! step and the event in one transaction. A file per noun.
+
+use crate::{
+    adapters::{argocd::ArgoCd, git::Git, registry::Registry},
+    clock::{Clock, Ids},
+    secrets::Sealer,
+    store::{Store, StoreError},
+};
+use app::error::AppError;
+use domain::{environment::Workspace, promotion::Actor, rights::Role, time::Timestamp};
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+
+pub mod apply;
+pub mod artifact;
+pub mod board;
+pub mod connection;
+pub mod create_resource;
+pub mod desired;
+pub mod inventory;
+pub mod live;
+pub mod place;
+pub mod project;
+pub mod promote;
+pub mod promotion;
+pub mod resource;
+pub mod session;
+pub mod token;
+
+/// What every use case works with.
+#[derive(Clone)]
+pub struct Services {
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// The GitOps repositories.
+    pub git: Arc<dyn Git>,
+    /// The Argo CDs.
+    pub argocd: Arc<dyn ArgoCd>,
+    /// The registries.
+    pub registry: Arc<dyn Registry>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Identity.
+    pub ids: Arc<dyn Ids>,
+    /// Seals secrets before they are stored.
+    pub sealer: Arc<Sealer>,
+    /// Wakes those who wait for work or events; what to do they read from the store.
+    pub wake: Arc<Wake>,
+    /// Counts failed sign-ins.
+    pub sign_ins: Arc<session::SignInLimit>,
+    /// Address people use, without a slash at the end: links in commits begin with it.
+    pub public_url: Arc<str>,
+}
+
+/// Wakes those who wait. A call that nobody waits for is kept for the next who does.
+#[derive(Debug, Default)]
+pub struct Wake {
+    /// A promotion became due.
+    pub worker: Notify,
+    /// The ledger grew.
+    pub events: Notify,
+    /// Clusters, projects or repositories changed: those who follow them look again.
+    pub connections: watch::Sender<u64>,
+}
+
+/// Who calls, and where they may do what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caller {
+    /// Who.
+    pub actor: Actor,
+    /// Their workspaces with the role in each.
+    pub access: Vec<(Workspace, Role)>,
+}
+
+impl Services {
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// To be called after a transaction that wrote events or promotions.
+    pub fn wrote(&self) {
+        self.wake.worker.notify_one();
+        self.wake.events.notify_one();
+    }
+
+    /// To be called after clusters, projects or image sources changed.
+    pub fn connections_changed(&self) {
+        self.wake.connections.send_modify(|n| *n += 1);
+    }
+}
+
+/// A fault of our own: the cause goes to the log under a number, the person gets the number.
+pub fn internal(error: &(dyn std::error::Error + 'static)) -> AppError {
+    let number = fault_number();
+    let mut causes = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        causes = format!("{causes}: {e}");
+        cause = e.source();
+    }
+    tracing::error!(fault = %number, error = %causes, "a use case failed");
+    AppError::Internal(number)
+}
+
+/// Eight random characters: unique enough to be found in a log.
+fn fault_number() -> String {
+    let mut bytes = [0_u8; 4];
+    // Without random numbers the number is 00000000, which is still found in the log.
+    let _ = getrandom::fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl From<StoreError> for AppError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Stale => {
+                Self::Conflict("It was changed by somebody else in the meantime. Reload to see how it stands.".into())
+            }
+            StoreError::Exists => Self::Conflict("It exists already. Reload to see it.".into()),
+            other => internal(&other),
+        }
+    }
+}
+
+impl From<crate::adapters::git::GitError> for AppError {
+    fn from(error: crate::adapters::git::GitError) -> Self {
+        Self::Upstream(error.to_string())
+    }
+}
+
+impl From<crate::adapters::registry::RegistryError> for AppError {
+    fn from(error: crate::adapters::registry::RegistryError) -> Self {
+        Self::Upstream(error.to_string())
+    }
+}

@@ -1,0 +1,163 @@
+//! From the names in an address to the things they name, for this caller.
+//!
+//! What a caller may not see is answered exactly like what isn't there.
+
+use super::{Caller, Services};
+use crate::store::{ClusterRecord, ProjectRecord, Tx};
+use app::{backend::At, error::AppError};
+use domain::{
+    environment::{Environment, Workspace},
+    id::WorkspaceId,
+    rights::{self, Right, Role},
+};
+
+/// A project, with all that its environments need.
+#[derive(Clone, Debug)]
+pub struct ProjectPlace {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// The caller's role in it.
+    pub role: Role,
+    /// The project.
+    pub record: ProjectRecord,
+    /// Its environments, in order.
+    pub environments: Vec<Environment>,
+    /// The workspace's clusters.
+    pub clusters: Vec<ClusterRecord>,
+}
+
+/// An environment of a project.
+#[derive(Clone, Debug)]
+pub struct EnvironmentPlace {
+    /// The project.
+    pub project: ProjectPlace,
+    /// The environment.
+    pub environment: Environment,
+}
+
+impl ProjectPlace {
+    /// The cluster that an environment runs on.
+    #[must_use]
+    pub fn cluster(&self, environment: &Environment) -> Option<&ClusterRecord> {
+        self.clusters
+            .iter()
+            .find(|record| record.cluster.id == environment.cluster)
+    }
+
+    /// Whether the caller may change what runs in an environment.
+    ///
+    /// # Errors
+    /// Which role is needed.
+    pub fn may_change(&self, environment: &Environment) -> Result<(), rights::Denied> {
+        rights::check(
+            self.role,
+            Right::Change {
+                protected: environment.protected,
+            },
+        )
+    }
+}
+
+impl Caller {
+    /// The caller's role in a workspace; `None` for strangers.
+    #[must_use]
+    pub fn role_in(&self, workspace: WorkspaceId) -> Option<Role> {
+        self.access
+            .iter()
+            .find(|(w, _)| w.id == workspace)
+            .map(|(_, role)| *role)
+    }
+}
+
+/// There is no such thing, or the caller may not know of it.
+pub(crate) fn not_found(what: &str, name: &str) -> AppError {
+    AppError::NotFound(format!(
+        "There is no {what} {name:?} here, or you may not see it. Check the name."
+    ))
+}
+
+impl Services {
+    /// The project of this name (or id) in a workspace that the caller may see.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn project_place(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        workspace: &str,
+        project: &str,
+    ) -> Result<ProjectPlace, AppError> {
+        let (workspace, role) = caller
+            .access
+            .iter()
+            .find(|(w, _)| w.name.as_str() == workspace)
+            .cloned()
+            .ok_or_else(|| not_found("workspace", workspace))?;
+        rights::check(role, Right::View)?;
+        let record = tx
+            .projects(workspace.id)
+            .await?
+            .into_iter()
+            .find(|record| record.project.name.as_str() == project || record.project.id.to_string() == project)
+            .ok_or_else(|| not_found("project", project))?;
+        self.complete(tx, workspace, role, record).await
+    }
+
+    async fn complete(
+        &self,
+        tx: &mut dyn Tx,
+        workspace: Workspace,
+        role: Role,
+        record: ProjectRecord,
+    ) -> Result<ProjectPlace, AppError> {
+        let environments = tx.environments(record.project.id).await?;
+        let clusters = tx.clusters(workspace.id).await?;
+        Ok(ProjectPlace {
+            workspace,
+            role,
+            record,
+            environments,
+            clusters,
+        })
+    }
+
+    /// The project with this id, for a caller who may see its workspace.
+    pub(crate) async fn project_place_by_id(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        id: domain::id::ProjectId,
+    ) -> Result<ProjectPlace, AppError> {
+        let missing = || not_found("project", &id.to_string());
+        let record = tx.project(id).await?.ok_or_else(missing)?;
+        let (workspace, role) = caller
+            .access
+            .iter()
+            .find(|(w, _)| w.id == record.project.workspace)
+            .cloned()
+            .ok_or_else(missing)?;
+        rights::check(role, Right::View)?;
+        self.complete(tx, workspace, role, record).await
+    }
+
+    /// The environment that an address names.
+    ///
+    /// # Errors
+    /// When there is none that the caller may see.
+    pub(crate) async fn environment_place(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        at: &At,
+    ) -> Result<EnvironmentPlace, AppError> {
+        let project = self.project_place(tx, caller, &at.workspace, &at.project).await?;
+        let environment = project
+            .environments
+            .iter()
+            .find(|e| e.name.as_str() == at.environment)
+            .cloned()
+            .ok_or_else(|| not_found("environment", &at.environment))?;
+        Ok(EnvironmentPlace { project, environment })
+    }
+}

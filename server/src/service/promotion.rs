@@ -1,0 +1,322 @@
+//! One promotion as its page shows it: the steps told from the ledger, the commit from Git.
+
+use super::{
+    Caller, Services,
+    place::{ProjectPlace, not_found},
+};
+use crate::adapters::git::ValuesEdit;
+use app::{
+    api::promotion::{CommitShown, PromotionView, StepStatus, StepView, TimelineEntry},
+    error::AppError,
+};
+use domain::{
+    environment::Environment,
+    event::{Event, Happened},
+    id::PromotionId,
+    promotion::{Promotion, Purpose, State, Step},
+    resource::Resource,
+    time::Timestamp,
+};
+
+impl Services {
+    /// One promotion.
+    ///
+    /// # Errors
+    /// When there is no such promotion for the caller.
+    pub async fn promotion(&self, caller: &Caller, id: &str) -> Result<PromotionView, AppError> {
+        let missing = || not_found("promotion", id);
+        let parsed: PromotionId = id.parse().map_err(|_| missing())?;
+        let mut tx = self.store.read().await?;
+        let promotion = tx.promotion(parsed).await?.ok_or_else(missing)?;
+        let place = self
+            .project_place_by_id(&mut *tx, caller, promotion.project)
+            .await
+            .map_err(|_| missing())?;
+        let environment = place
+            .environments
+            .iter()
+            .find(|e| e.id == promotion.environment)
+            .cloned()
+            .ok_or_else(missing)?;
+        let resource = tx.resource(promotion.resource).await?.ok_or_else(missing)?;
+        let events = tx.events_of_promotion(promotion.id).await?;
+        let newest = tx.promotions_of(promotion.resource, 1).await?;
+        let details = tx
+            .artifact(place.workspace.id, &promotion.image.repository, &promotion.image.digest)
+            .await?;
+        let previous_details = match &promotion.previous {
+            Some(image) => {
+                tx.artifact(place.workspace.id, &image.repository, &image.digest)
+                    .await?
+            }
+            None => None,
+        };
+        drop(tx);
+
+        let (commit, preview) = self
+            .commit_or_preview(&place, &environment, &resource, &promotion)
+            .await;
+        let git_only = place.cluster(&environment).is_none_or(|c| c.cluster.argocd.is_none());
+        Ok(PromotionView {
+            steps: steps(&promotion, &events, git_only),
+            timeline: events.iter().filter_map(told).collect(),
+            path: place.record.project.values_path(&environment.name),
+            may_retry: promotion.state == State::Failed
+                && place.may_change(&environment).is_ok()
+                && newest.first().is_some_and(|newest| newest.id == promotion.id),
+            requested_by: promotion.requested_by.name().to_owned(),
+            origin: promotion.origin.map(|o| (o.environment, o.resource)),
+            details: details.and_then(|artifact| artifact.details),
+            previous_details: previous_details.and_then(|artifact| artifact.details),
+            commit,
+            preview,
+            id: promotion.id,
+            workspace: place.workspace.name,
+            project: place.record.project.name,
+            environment: environment.name,
+            resource: resource.name,
+            purpose: promotion.purpose,
+            image: promotion.image,
+            previous: promotion.previous,
+            state: promotion.state,
+            waits_for: promotion.waits_for,
+            failure: promotion.failure,
+            created_at: promotion.created_at,
+            ended_at: promotion.ended_at,
+            now: self.now(),
+        })
+    }
+
+    /// The commit as Git holds it, or what it would change. A page is shown also when Git can't be read.
+    async fn commit_or_preview(
+        &self,
+        place: &ProjectPlace,
+        environment: &Environment,
+        resource: &Resource,
+        promotion: &Promotion,
+    ) -> (Option<CommitShown>, Option<String>) {
+        let Ok(access) = self.repository_access(&place.record) else {
+            return (None, None);
+        };
+        if let Some(commit) = &promotion.commit {
+            let shown = match self.git.show(&access, commit).await {
+                // A commit that isn't this promotion's: the file said so already.
+                Ok(Some(view)) if view.subject != promotion.subject(&environment.name, &resource.name) => CommitShown {
+                    commit: view.commit,
+                    subject: "The values file said so already; no commit was needed.".into(),
+                    author: view.author,
+                    diff: String::new(),
+                    url: commit_url(&place.record.project.repository_url, commit),
+                },
+                Ok(Some(view)) => CommitShown {
+                    url: commit_url(&place.record.project.repository_url, &view.commit),
+                    commit: view.commit,
+                    subject: view.subject,
+                    author: view.author,
+                    diff: view.diff,
+                },
+                _ => CommitShown {
+                    commit: commit.clone(),
+                    subject: promotion.subject(&environment.name, &resource.name),
+                    author: promotion.requested_by.name().to_owned(),
+                    diff: String::new(),
+                    url: commit_url(&place.record.project.repository_url, commit),
+                },
+            };
+            return (Some(shown), None);
+        }
+        if promotion.state.is_ended() && promotion.state != State::Failed {
+            return (None, None);
+        }
+        let edit = values_edit(place, environment, resource, promotion);
+        (None, self.git.preview(&access, &edit).await.ok())
+    }
+}
+
+/// The change of the values file that a promotion makes.
+pub(crate) fn values_edit(
+    place: &ProjectPlace,
+    environment: &Environment,
+    resource: &Resource,
+    promotion: &Promotion,
+) -> ValuesEdit {
+    ValuesEdit {
+        path: place.record.project.values_path(&environment.name),
+        prefix: place.record.project.values_prefix.clone(),
+        service: resource.name.to_string(),
+        image: promotion.image.clone(),
+        runtime: promotion.creates.then(|| resource.runtime.clone()),
+    }
+}
+
+/// Where a browser shows a commit, for hosts whose addresses are known: GitHub, GitLab, Gitea and Forgejo (Codeberg).
+fn commit_url(repository: &str, commit: &str) -> Option<String> {
+    let rest = repository.strip_prefix("https://")?;
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let base = rest.strip_suffix(".git").unwrap_or(rest).trim_end_matches('/');
+    let host = base.split('/').next()?;
+    match host {
+        "github.com" | "codeberg.org" => Some(format!("https://{base}/commit/{commit}")),
+        _ if host.starts_with("gitea.") || host.starts_with("forgejo.") => {
+            Some(format!("https://{base}/commit/{commit}"))
+        }
+        _ if host == "gitlab.com" || host.starts_with("gitlab.") => Some(format!("https://{base}/-/commit/{commit}")),
+        _ => None,
+    }
+}
+
+/// The steps, with their times from the ledger. After a retry the newest try is told.
+fn steps(promotion: &Promotion, events: &[Event], git_only: bool) -> Vec<StepView> {
+    let mut began: Vec<(Step, Timestamp)> = Vec::new();
+    let mut ended: Vec<(Step, Timestamp, Option<String>)> = Vec::new();
+    let enter = |began: &mut Vec<(Step, Timestamp)>, state: State, at| {
+        if let Some(step) = state.step() {
+            began.retain(|(s, _)| *s < step);
+            began.push((step, at));
+        }
+    };
+    enter(&mut began, State::Queued, promotion.created_at);
+    let mut given_up: Option<(Step, Option<String>)> = None;
+    for event in events {
+        let Happened::PromotionMoved { from, to, detail } = &event.happened else {
+            continue;
+        };
+        match (from.step(), to) {
+            // Given up at this step: it was begun, and is not done.
+            (Some(step), State::Superseded | State::Cancelled | State::Rejected) => {
+                given_up = Some((step, detail.clone()));
+            }
+            (Some(step), _) => {
+                ended.retain(|(s, ..)| *s < step);
+                ended.push((step, event.at, detail.clone()));
+            }
+            (None, _) => {
+                ended.clear();
+                began.clear();
+            }
+        }
+        enter(&mut began, *to, event.at);
+    }
+    Step::ALL
+        .into_iter()
+        .map(|step| {
+            let began_at = began.iter().find(|(s, _)| *s == step).map(|(_, at)| *at);
+            let end = ended.iter().find(|(s, ..)| *s == step);
+            let now = promotion.state.step() == Some(step);
+            let failed = promotion.failure.as_ref().filter(|failure| failure.step == step);
+            let status = match () {
+                () if now => StepStatus::Now,
+                () if promotion.state == State::Failed && failed.is_some() => StepStatus::Failed,
+                () if began_at.is_some() && end.is_some() => StepStatus::Done,
+                () if matches!(step, Step::Gates | Step::Mirror) => StepStatus::Skipped,
+                () if git_only && matches!(step, Step::Sync | Step::Verify) => StepStatus::Skipped,
+                () if promotion.state.is_ended() => StepStatus::Skipped,
+                () => StepStatus::ToDo,
+            };
+            let note = match status {
+                StepStatus::Now => promotion.waits_for.clone(),
+                StepStatus::Failed => failed.map(|failure| failure.reason.clone()),
+                StepStatus::Done => end.and_then(|(.., detail)| detail.clone()),
+                StepStatus::Skipped => match &given_up {
+                    Some((at, why)) if *at == step => why.clone(),
+                    _ => skipped(step, git_only),
+                },
+                StepStatus::ToDo => None,
+            };
+            let ended_at = if now {
+                None
+            } else {
+                began_at.and(end.map(|(_, at, _)| *at))
+            };
+            StepView {
+                step,
+                status,
+                began_at,
+                ended_at,
+                note,
+            }
+        })
+        .collect()
+}
+
+fn skipped(step: Step, git_only: bool) -> Option<String> {
+    let text = match step {
+        Step::Gates => "This environment has no gates.",
+        Step::Mirror => "The target pulls from the same registry.",
+        Step::Sync | Step::Verify if git_only => "This cluster has no Argo CD: the promotion ends at the push.",
+        _ => return None,
+    };
+    Some(text.into())
+}
+
+/// An event of a promotion in words; `None` for those that the steps tell already.
+fn told(event: &Event) -> Option<TimelineEntry> {
+    let text = match &event.happened {
+        Happened::PromotionRequested { purpose, image } => {
+            let what = match purpose {
+                Purpose::Deploy => "Deploy",
+                Purpose::Promote => "Promotion",
+                Purpose::Pin => "Pin",
+                Purpose::Rollback => "Rollback",
+            };
+            format!("{what} of {} asked for", image.short_label())
+        }
+        Happened::PromotionMoved { to, detail, .. } => {
+            let mut text = to.as_str().to_owned();
+            if let Some(first) = text.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            match detail {
+                Some(detail) => format!("{text}: {detail}"),
+                None => text,
+            }
+        }
+        Happened::PromotionWaits { detail } => detail.clone(),
+        Happened::Committed { commit, pushes: 0 } => {
+            format!("Found in Git already: {}", commit.get(..7).unwrap_or(commit))
+        }
+        Happened::Committed { commit, pushes } => {
+            let again = if *pushes > 1 {
+                format!(", after {pushes} pushes (others pushed first)")
+            } else {
+                String::new()
+            };
+            format!("Commit {} is on the remote{again}", commit.get(..7).unwrap_or(commit))
+        }
+        _ => return None,
+    };
+    Some(TimelineEntry {
+        at: event.at,
+        actor: event.actor.name().to_owned(),
+        text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_linked_only_where_the_address_is_known() {
+        let c = "3f1c0d9e";
+        for (url, want) in [
+            (
+                "https://github.com/acme/deploy.git",
+                Some("https://github.com/acme/deploy/commit/3f1c0d9e"),
+            ),
+            (
+                "https://user:secret@github.com/acme/deploy",
+                Some("https://github.com/acme/deploy/commit/3f1c0d9e"),
+            ),
+            (
+                "https://gitlab.example.com/a/b.git",
+                Some("https://gitlab.example.com/a/b/-/commit/3f1c0d9e"),
+            ),
+            ("https://git.example.com/a/b.git", None),
+            ("git@github.com:acme/deploy.git", None),
+            ("http://127.0.0.1:3000/x.git", None),
+        ] {
+            assert_eq!(commit_url(url, c).as_deref(), want, "{url}");
+        }
+    }
+}

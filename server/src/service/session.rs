@@ -1,0 +1,305 @@
+//! Signing in with a local account, and the first account.
+
+use super::{Caller, Services, internal};
+use crate::store::{NewEvent, User};
+use app::{api::session::Me, error::AppError};
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use domain::{
+    event::{Happened, Subject},
+    field::FieldErrors,
+    id::UserId,
+    promotion::Actor,
+    rights::Role,
+    time::Timestamp,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Failed sign-ins in this span count.
+const WINDOW_MILLIS: i64 = 5 * 60 * 1000;
+/// Most addresses that are remembered; beyond it the oldest are forgotten, so that a flood can't fill the memory.
+const MOST_KEYS: usize = 50_000;
+
+/// Counts failed sign-ins per e-mail and per network address, in this process.
+#[derive(Debug)]
+pub struct SignInLimit {
+    most: usize,
+    failures: Mutex<HashMap<String, Vec<Timestamp>>>,
+}
+
+impl SignInLimit {
+    /// Allows `most` failures in five minutes for one e-mail or network address.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            failures: Mutex::default(),
+        }
+    }
+
+    /// Whether another try is allowed for all of `keys`; counts it as failed until [`SignInLimit::succeeded`] takes it back, so that
+    /// tries made at once are all counted.
+    ///
+    /// # Errors
+    /// After too many failures: how long to wait.
+    fn begin(&self, keys: &[String], now: Timestamp) -> Result<(), AppError> {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            let Some(times) = failures.get_mut(key) else { continue };
+            times.retain(|at| now.millis_since(*at) < WINDOW_MILLIS);
+            if times.len() >= self.most {
+                let oldest = times.first().copied().unwrap_or(now);
+                let millis = (WINDOW_MILLIS - now.millis_since(oldest)).max(1000);
+                return Err(AppError::TooMany {
+                    seconds: u64::try_from(millis / 1000).unwrap_or(1),
+                });
+            }
+        }
+        if failures.len() >= MOST_KEYS {
+            failures.retain(|_, times| times.last().is_some_and(|at| now.millis_since(*at) < WINDOW_MILLIS));
+            if failures.len() >= MOST_KEYS {
+                failures.clear();
+            }
+        }
+        for key in keys {
+            failures.entry(key.clone()).or_default().push(now);
+        }
+        Ok(())
+    }
+
+    fn succeeded(&self, keys: &[String]) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            if let Some(times) = failures.get_mut(key) {
+                times.pop();
+            }
+        }
+    }
+}
+
+/// Hashes a password: argon2id with the library's defaults, which follow OWASP's recommendation (19 MiB, 2 passes).
+///
+/// # Errors
+/// When the library fails.
+pub fn hash_password(password: &SecretString) -> Result<String, AppError> {
+    let hash = Argon2::default().hash_password(password.expose_secret().as_bytes());
+    hash.map(|hash| hash.to_string())
+        .map_err(|e| AppError::Internal(format!("password: {e}")))
+}
+
+fn matches(password: &SecretString, hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| {
+        Argon2::default()
+            .verify_password(password.expose_secret().as_bytes(), &hash)
+            .is_ok()
+    })
+}
+
+/// An e-mail address as it is stored and compared.
+#[must_use]
+pub fn normalised_email(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+impl Services {
+    /// Checks address and password; `from` is the network address. Returns who it is.
+    ///
+    /// # Errors
+    /// When they are wrong (which of them isn't said), or after too many tries.
+    pub async fn sign_in(&self, email: &str, password: SecretString, from: &str) -> Result<UserId, AppError> {
+        let email = normalised_email(email);
+        let mut missing = FieldErrors::default();
+        if email.is_empty() {
+            missing.add("email", "Enter your e-mail address.");
+        }
+        if password.expose_secret().is_empty() {
+            missing.add("password", "Enter your password.");
+        }
+        missing.into_result()?;
+
+        let now = self.now();
+        let keys = [format!("email {email}"), format!("address {from}")];
+        self.sign_ins.begin(&keys, now)?;
+        let user = self.store.read().await?.user_by_email(&email).await?;
+        // An unknown address costs as long as a wrong password, so that the answer's time says nothing.
+        let hash = user
+            .as_ref()
+            .map_or_else(decoy, |user| Ok(user.password_hash.clone()))?;
+        let fits = tokio::task::spawn_blocking(move || matches(&password, &hash))
+            .await
+            .map_err(|e| internal(&e))?;
+        let Some(user) = user.filter(|user| fits && user.active) else {
+            tracing::warn!(address = %from, "a sign-in failed");
+            return Err(FieldErrors::one("password", "The e-mail address or the password is wrong.").into());
+        };
+        self.sign_ins.succeeded(&keys);
+        let actor = person(&user);
+        let mut tx = self.store.write().await?;
+        for (workspace, _) in tx.memberships(user.id).await? {
+            let happened = Happened::SignedIn;
+            let event = NewEvent {
+                workspace: workspace.id,
+                subject: Subject::default(),
+                actor: actor.clone(),
+                happened,
+            };
+            tx.append_event(&event, now).await?;
+        }
+        tx.delete_expired_sessions(now).await?;
+        tx.commit().await?;
+        Ok(user.id)
+    }
+
+    /// The caller behind a signed-in session; `None` when the account is gone or may no longer sign in.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn caller_of_user(&self, id: UserId) -> Result<Option<Caller>, AppError> {
+        let mut tx = self.store.read().await?;
+        let Some(user) = tx.user(id).await?.filter(|user| user.active) else {
+            return Ok(None);
+        };
+        let access = tx.memberships(user.id).await?;
+        Ok(Some(Caller {
+            actor: person(&user),
+            access,
+        }))
+    }
+
+    /// Makes the first account when there is none: an administrator of every workspace there is and of those made
+    /// later by applying configuration as this person. Without a password one is made up and returned, to be shown once.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn first_administrator(
+        &self,
+        email: Option<&str>,
+        password: Option<&SecretString>,
+    ) -> Result<Option<(String, SecretString)>, AppError> {
+        if self.store.read().await?.count_users().await? > 0 {
+            return Ok(None);
+        }
+        let email = normalised_email(email.unwrap_or("admin@waybill.local"));
+        let made_up = password.is_none().then(|| SecretString::from(random_text(24)));
+        let password = password.or(made_up.as_ref()).cloned().unwrap_or_default();
+        let hash = tokio::task::spawn_blocking(move || hash_password(&password))
+            .await
+            .map_err(|e| internal(&e))??;
+        let name = email.split('@').next().unwrap_or("admin").to_owned();
+        let user = User {
+            id: UserId(self.ids.next()),
+            email: email.clone(),
+            name,
+            password_hash: hash,
+            active: true,
+            created_at: self.now(),
+        };
+        let mut tx = self.store.write().await?;
+        tx.insert_user(&user).await?;
+        for workspace in tx.workspaces().await? {
+            tx.set_membership(workspace.id, user.id, Role::Admin).await?;
+        }
+        tx.commit().await?;
+        Ok(made_up.map(|password| (email, password)))
+    }
+}
+
+/// What pages show of a caller.
+#[must_use]
+pub fn me(caller: &Caller) -> Me {
+    let email = match &caller.actor {
+        Actor::Person { email, .. } => email.clone(),
+        _ => String::new(),
+    };
+    let workspaces = caller
+        .access
+        .iter()
+        .map(|(workspace, role)| (workspace.name.clone(), *role))
+        .collect();
+    Me {
+        name: caller.actor.name().to_owned(),
+        email,
+        workspaces,
+    }
+}
+
+fn person(user: &User) -> Actor {
+    Actor::Person {
+        id: user.id,
+        name: user.name.clone(),
+        email: user.email.clone(),
+    }
+}
+
+/// A hash that no password fits, made once.
+fn decoy() -> Result<String, AppError> {
+    static DECOY: std::sync::OnceLock<Result<Arc<str>, AppError>> = std::sync::OnceLock::new();
+    DECOY
+        .get_or_init(|| hash_password(&random_text(32).into()).map(Arc::from))
+        .clone()
+        .map(|hash| hash.to_string())
+}
+
+/// Letters and digits from the operating system's random numbers, without those that look alike.
+fn random_text(length: usize) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = vec![0_u8; length];
+    // Without random numbers from the system nothing here is safe; it fails only where the system lacks them altogether.
+    if getrandom::fill(&mut bytes).is_err() {
+        tracing::error!("the operating system gave no random numbers");
+        std::process::abort();
+    }
+    bytes
+        .iter()
+        .map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_failures_close_the_door_for_a_while() {
+        let limit = SignInLimit::new(3);
+        let keys = ["email a".to_owned(), "address b".to_owned()];
+        let at = Timestamp(1_000_000);
+        for _ in 0..3 {
+            assert_eq!(limit.begin(&keys, at), Ok(()));
+        }
+        assert_eq!(
+            limit.begin(&keys, at.plus_millis(60_000)),
+            Err(AppError::TooMany { seconds: 240 })
+        );
+        assert!(
+            limit
+                .begin(&["address c".to_owned(), "email a".to_owned()], at)
+                .is_err()
+        );
+        assert_eq!(limit.begin(&keys, at.plus_millis(WINDOW_MILLIS)), Ok(()));
+    }
+
+    #[test]
+    fn successes_do_not_count() {
+        let limit = SignInLimit::new(2);
+        let keys = ["email a".to_owned()];
+        for _ in 0..10 {
+            assert_eq!(limit.begin(&keys, Timestamp(5)), Ok(()));
+            limit.succeeded(&keys);
+        }
+    }
+
+    #[test]
+    fn passwords_are_hashed_with_argon2id() {
+        let hash = hash_password(&"correct horse".to_owned().into()).unwrap();
+        assert!(hash.starts_with("$argon2id$"), "{hash}");
+        assert!(matches(&"correct horse".to_owned().into(), &hash));
+        assert!(!matches(&"battery staple".to_owned().into(), &hash));
+    }
+}

@@ -1,0 +1,184 @@
+//! The composition root: the only place that names concrete adapters and starts what runs in the background.
+
+use crate::{
+    adapters::{argocd::ArgoCdClient, git::GitMirrors, registry::RegistryClient},
+    clock::System,
+    config::{Config, Database},
+    events::Events,
+    secrets::{KeyError, Sealer},
+    service::{Services, Wake, session::SignInLimit},
+    store::{
+        StoreError,
+        sqlite::{OpenError, SqliteStore},
+    },
+    web::{self, WebState, assets::Assets},
+    worker::{self, Worker},
+};
+use app::error::AppError;
+use secrecy::ExposeSecret;
+use std::{
+    future::{Future, IntoFuture},
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
+    sync::Arc,
+};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Why the server didn't start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The data directory can't be made.
+    #[error("the data directory {} can't be made or used", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The database can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The encryption key can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A client could not be set up.
+    #[error("the {client} client could not be set up: {reason}")]
+    Client {
+        /// Which.
+        client: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The first administrator could not be made.
+    #[error("the first administrator could not be made: {0}")]
+    Administrator(AppError),
+    /// Something that should run in the background ended.
+    #[error("a background task ended by itself: {0}")]
+    Background(String),
+    /// Serving failed.
+    #[error("serving failed")]
+    Serve(#[source] io::Error),
+}
+
+/// Builds the use cases on their concrete adapters; nothing runs yet.
+///
+/// # Errors
+/// When the data directory, the database or the key can't be used.
+pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services, RunError> {
+    let in_data_dir = |source| RunError::DataDir {
+        path: config.data_dir.clone(),
+        source,
+    };
+    // It holds hashes of passwords, sealed secrets and mirrors: nobody else's to read.
+    let mut directory = std::fs::DirBuilder::new();
+    directory
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_dir)
+        .map_err(in_data_dir)?;
+    let Database::Sqlite(path) = &config.database;
+    let store = SqliteStore::open(path).await?;
+    let client = |client: &'static str| move |reason: String| RunError::Client { client, reason };
+    Ok(Services {
+        store: Arc::new(store),
+        git: Arc::new(GitMirrors::new(config.data_dir.join("git"))),
+        argocd: Arc::new(ArgoCdClient::new()),
+        registry: Arc::new(RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?),
+        clock: Arc::new(System),
+        ids: Arc::new(System),
+        sealer: Arc::new(Sealer::from_config(config)?),
+        wake: Arc::new(Wake::default()),
+        sign_ins: Arc::new(SignInLimit::new(
+            usize::try_from(config.sign_in_attempts).unwrap_or(usize::MAX),
+        )),
+        public_url: config.public_url(listening).trim_end_matches('/').into(),
+    })
+}
+
+/// Runs the server on `listener` until `shutdown` is done; then stops gracefully.
+///
+/// # Errors
+/// Why it could not start, or stopped by itself.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
+    let listening = listener.local_addr().map_err(RunError::Serve)?;
+    let services = services(&config, listening).await?;
+    first_administrator(&config, &services).await?;
+
+    let stop = CancellationToken::new();
+    let events = Events::default();
+    let mut background = JoinSet::new();
+    let settings = worker::Settings {
+        sync_timeout: config.promotion_sync_timeout,
+        verify_timeout: config.promotion_verify_timeout,
+        stable: config.promotion_stable_for,
+    };
+    background.spawn(events.clone().tail(services.clone(), stop.clone()));
+    background.spawn(Worker::new(services.clone(), settings, "local").run(stop.clone()));
+    background.spawn(worker::watch::all(services.clone(), stop.clone()));
+    background.spawn(worker::poll::git(
+        services.clone(),
+        config.git_poll_interval,
+        stop.clone(),
+    ));
+    background.spawn(worker::poll::registries(
+        services.clone(),
+        config.registry_poll_interval,
+        stop.clone(),
+    ));
+
+    let state = WebState {
+        assets: Arc::new(Assets::read(&config.site_dir)),
+        secure: config.secure_cookies(),
+        webhook_secret: config.registry_webhook_secret.clone(),
+        services: services.clone(),
+        events,
+        stop: stop.clone(),
+    };
+    tracing::info!(address = %listening, url = %services.public_url, "Waybill is ready");
+    let told = stop.clone();
+    let service = web::router::router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+        tokio::select! {
+            () = shutdown => tracing::info!("stopping"),
+            () = told.cancelled() => {}
+        }
+        told.cancel();
+    });
+    let mut serving = std::pin::pin!(serving.into_future());
+    let served = tokio::select! {
+        served = &mut serving => served.map_err(RunError::Serve),
+        // What runs in the background never ends by itself: without it nothing moves, and nobody would notice.
+        Some(ended) = background.join_next() => {
+            let stopped = stop.is_cancelled();
+            stop.cancel();
+            let served = serving.await.map_err(RunError::Serve);
+            if stopped { served } else { Err(RunError::Background(ended.err().map(|e| e.to_string()).unwrap_or_default())) }
+        }
+    };
+    stop.cancel();
+    while background.join_next().await.is_some() {}
+    served
+}
+
+async fn first_administrator(config: &Config, services: &Services) -> Result<(), RunError> {
+    let made = services
+        .first_administrator(config.admin_email.as_deref(), config.admin_password.as_ref())
+        .await
+        .map_err(RunError::Administrator)?;
+    if let Some((email, password)) = made {
+        // For the person who starts it the first time, on their terminal; never through the log.
+        eprintln!("\nThe first administrator was made. This password is shown only now:");
+        eprintln!("  e-mail    {email}\n  password  {}\n", password.expose_secret());
+    }
+    Ok(())
+}

@@ -1,0 +1,314 @@
+//! What is remembered. [`Store`] opens transactions; [`Tx`] is all that can be read and written in one.
+//!
+//! A change, the next step it asks for and the event that tells of it are written in one transaction, and nothing goes over the
+//! network inside one. [`sql`] holds the statements, [`rows`] turns rows into the domain's values, [`sqlite`] runs
+//! them on SQLite.
+
+pub mod rows;
+pub mod sql;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use domain::{
+    artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    environment::{Cluster, Environment, Project, Workspace},
+    event::{Event, Happened, Subject},
+    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
+    promotion::{Actor, Promotion, State},
+    resource::{Live, Resource},
+    rights::Role,
+    time::Timestamp,
+};
+
+/// What may go wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed, or is busy for too long.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A stored value isn't what it should be.
+    #[error("the database holds a {what} that can't be read: {why}")]
+    Corrupt {
+        /// Which value.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The row isn't in the state that the change assumed: somebody else changed it first.
+    #[error("it was changed by somebody else in the meantime")]
+    Stale,
+    /// Something of this name exists already.
+    #[error("it exists already")]
+    Exists,
+}
+
+/// A person's account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// E-mail address, lower case.
+    pub email: String,
+    /// Name to show.
+    pub name: String,
+    /// Argon2id hash of the password, as a PHC string.
+    pub password_hash: String,
+    /// Whether it may sign in.
+    pub active: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An API token; the token itself isn't stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiToken {
+    /// Its id.
+    pub id: TokenId,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// Its name, unique in the workspace.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the token, hexadecimal.
+    pub hash: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was withdrawn.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A project with what belongs to its repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectRecord {
+    /// The project.
+    pub project: Project,
+    /// Sealed credentials.
+    pub credentials: Option<String>,
+    /// The newest commit whose declarations are stored in the resources.
+    pub tip: Option<String>,
+    /// Why the repository can't be read, a sentence.
+    pub problem: Option<String>,
+}
+
+/// A cluster with its sealed secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterRecord {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Argo CD's token, sealed.
+    pub argocd_token: Option<String>,
+    /// Certificates to trust, PEM.
+    pub argocd_ca: Option<String>,
+    /// The registry's user.
+    pub registry_user: Option<String>,
+    /// The registry's password, sealed.
+    pub registry_password: Option<String>,
+}
+
+/// An event to be written.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// What it is about.
+    pub subject: Subject,
+    /// Who caused it.
+    pub actor: Actor,
+    /// What happened.
+    pub happened: Happened,
+}
+
+/// The database.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Begins a transaction that only reads.
+    async fn read(&self) -> Result<Box<dyn Tx>, StoreError>;
+    /// Begins a transaction that writes; writers take turns.
+    async fn write(&self) -> Result<Box<dyn Tx>, StoreError>;
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back.
+#[async_trait]
+pub trait Tx: Send {
+    /// Makes it all count.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+
+    // People.
+    /// All workspaces, by name.
+    async fn workspaces(&mut self) -> Result<Vec<Workspace>, StoreError>;
+    /// The workspace of this name.
+    async fn workspace_by_name(&mut self, name: &str) -> Result<Option<Workspace>, StoreError>;
+    /// A new workspace.
+    async fn insert_workspace(&mut self, workspace: &Workspace, at: Timestamp) -> Result<(), StoreError>;
+    /// How many accounts there are.
+    async fn count_users(&mut self) -> Result<i64, StoreError>;
+    /// The account with this id.
+    async fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
+    /// The account with this address, in lower case.
+    async fn user_by_email(&mut self, email: &str) -> Result<Option<User>, StoreError>;
+    /// The account that was made first; `None` when there is none.
+    async fn first_user(&mut self) -> Result<Option<User>, StoreError>;
+    /// A new account.
+    async fn insert_user(&mut self, user: &User) -> Result<(), StoreError>;
+    /// Workspaces of a person with the role in each, by name.
+    async fn memberships(&mut self, user: UserId) -> Result<Vec<(Workspace, Role)>, StoreError>;
+    /// Makes a person a member with a role, or changes the role.
+    async fn set_membership(&mut self, workspace: WorkspaceId, user: UserId, role: Role) -> Result<(), StoreError>;
+    /// Fails with [`StoreError::Exists`] when the workspace has a token of this name.
+    async fn insert_token(&mut self, token: &ApiToken) -> Result<(), StoreError>;
+    /// The token with this hash and its workspace; also when it has ended.
+    async fn token_by_hash(&mut self, hash: &str) -> Result<Option<(ApiToken, Workspace)>, StoreError>;
+    /// Data of a session that has not expired.
+    async fn session(&mut self, id: &str, now: Timestamp) -> Result<Option<String>, StoreError>;
+    /// Writes a session.
+    async fn save_session(&mut self, id: &str, data: &str, expires_at: Timestamp) -> Result<(), StoreError>;
+    /// Ends a session.
+    async fn delete_session(&mut self, id: &str) -> Result<(), StoreError>;
+    /// Forgets sessions that expired.
+    async fn delete_expired_sessions(&mut self, now: Timestamp) -> Result<(), StoreError>;
+
+    // Configuration. `put_…` inserts, or replaces what may change of the row with this id.
+    /// Clusters of a workspace, by name.
+    async fn clusters(&mut self, workspace: WorkspaceId) -> Result<Vec<ClusterRecord>, StoreError>;
+    /// Inserts or changes a cluster.
+    async fn put_cluster(&mut self, cluster: &ClusterRecord) -> Result<(), StoreError>;
+    /// Projects of a workspace, by name.
+    async fn projects(&mut self, workspace: WorkspaceId) -> Result<Vec<ProjectRecord>, StoreError>;
+    /// The project with this id.
+    async fn project(&mut self, id: ProjectId) -> Result<Option<ProjectRecord>, StoreError>;
+    /// Inserts or changes a project. Forgets `tip`, so that the repository is read again, and leaves `problem` alone; see
+    /// [`Tx::set_tip`].
+    async fn put_project(&mut self, project: &ProjectRecord) -> Result<(), StoreError>;
+    /// Writes which commit was read last (`None` keeps what is there), and why reading fails if it does.
+    async fn set_tip(&mut self, id: ProjectId, tip: Option<&str>, problem: Option<&str>) -> Result<(), StoreError>;
+    /// In the project's order.
+    async fn environments(&mut self, project: ProjectId) -> Result<Vec<Environment>, StoreError>;
+    /// Inserts or changes an environment.
+    async fn put_environment(&mut self, environment: &Environment) -> Result<(), StoreError>;
+
+    // Resources.
+    /// All of a project, by name.
+    async fn resources(&mut self, project: ProjectId) -> Result<Vec<Resource>, StoreError>;
+    /// The resource with this id.
+    async fn resource(&mut self, id: ResourceId) -> Result<Option<Resource>, StoreError>;
+    /// The resource of this name in an environment.
+    async fn resource_by_name(
+        &mut self,
+        environment: EnvironmentId,
+        name: &str,
+    ) -> Result<Option<Resource>, StoreError>;
+    /// Fails with [`StoreError::Exists`] when the environment has a resource of this name.
+    async fn insert_resource(&mut self, resource: &Resource) -> Result<(), StoreError>;
+    /// Writes kind, source, binding and runtime.
+    async fn update_resource(&mut self, resource: &Resource) -> Result<(), StoreError>;
+    /// Writes what Git says the resource runs.
+    async fn set_desired(
+        &mut self,
+        id: ResourceId,
+        image: Option<&ExactImage>,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Writes what Argo CD reports of the resource.
+    async fn set_live(&mut self, id: ResourceId, live: Option<&Live>) -> Result<(), StoreError>;
+    /// Who takes the image from this resource.
+    async fn followers(&mut self, id: ResourceId) -> Result<Vec<Resource>, StoreError>;
+    /// Resources of a workspace whose source is this image repository.
+    async fn resources_of_image(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+    ) -> Result<Vec<Resource>, StoreError>;
+    /// All image repositories that resources take images from.
+    async fn image_repositories(&mut self) -> Result<Vec<(WorkspaceId, Repository)>, StoreError>;
+
+    // Artifacts.
+    /// The artifact with this digest.
+    async fn artifact(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Artifact>, StoreError>;
+    /// Remembers an artifact; `false` when it was known already (then only its tag is brought up to date). Until its details are
+    /// known it ranks below all others.
+    async fn see_artifact(
+        &mut self,
+        workspace: WorkspaceId,
+        image: &ExactImage,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Writes what the registry says about an artifact, and its rank: of two artifacts the one with the higher is newer.
+    async fn set_details(
+        &mut self,
+        workspace: WorkspaceId,
+        image: &ExactImage,
+        details: &ArtifactDetails,
+        rank: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Newest first.
+    async fn recent_artifacts(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        limit: i64,
+    ) -> Result<Vec<Artifact>, StoreError>;
+    /// Artifacts of the repository that are newer than `old`, up to and including `new`; 0 when `new` is older.
+    async fn count_newer(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        old: &Digest,
+        new: &Digest,
+    ) -> Result<i64, StoreError>;
+    /// The tag of each known artifact of the repository, oldest first; a tag that moved stands there more than once.
+    async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError>;
+
+    // Promotions.
+    /// A new promotion, due at once.
+    async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError>;
+    /// The promotion with this id.
+    async fn promotion(&mut self, id: PromotionId) -> Result<Option<Promotion>, StoreError>;
+    /// Newest first.
+    async fn promotions_of(&mut self, resource: ResourceId, limit: i64) -> Result<Vec<Promotion>, StoreError>;
+    /// The newest of each resource of the project.
+    async fn newest_promotions(&mut self, project: ProjectId) -> Result<Vec<Promotion>, StoreError>;
+    /// Those of the resource that haven't ended, newest first.
+    async fn open_promotions(&mut self, resource: ResourceId) -> Result<Vec<Promotion>, StoreError>;
+    /// Writes what a step changed, given the state it was read in; a worker looks again at `next_at` (never, when it ended).
+    /// The lease ends. Fails with [`StoreError::Stale`] when the state isn't `from` any more.
+    async fn update_promotion(
+        &mut self,
+        promotion: &Promotion,
+        from: State,
+        next_at: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Takes a lease on the promotion that is due longest, if any. One whose lease was given back or ran out counts a further
+    /// attempt: its step may have been cut off half-way.
+    async fn claim_promotion(
+        &mut self,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Promotion>, StoreError>;
+    /// Gives back all leases of an owner: it stops, or begins anew.
+    async fn release_leases(&mut self, owner: &str) -> Result<(), StoreError>;
+    /// Makes the open promotions due at once that wait for Argo CD in these environments.
+    async fn nudge_environment(&mut self, environment: EnvironmentId, now: Timestamp) -> Result<(), StoreError>;
+    /// When the next promotion becomes due; `None` when none will.
+    async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    // Events.
+    /// Adds to the ledger; returns its place.
+    async fn append_event(&mut self, event: &NewEvent, at: Timestamp) -> Result<i64, StoreError>;
+    /// Events after a place, oldest first.
+    async fn events_after(&mut self, sequence: i64, limit: i64) -> Result<Vec<Event>, StoreError>;
+    /// The newest place; 0 when the ledger is empty.
+    async fn newest_event(&mut self) -> Result<i64, StoreError>;
+    /// All events of a promotion, oldest first.
+    async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError>;
+}

@@ -1,0 +1,452 @@
+//! Rows as they lie in the tables, and how they become the domain's values.
+
+use super::{ApiToken, ClusterRecord, ProjectRecord, StoreError, User};
+use domain::{
+    artifact::{Artifact, ExactImage},
+    environment::{Cluster, Environment, Project, Workspace},
+    event::{Event, Subject},
+    promotion::{Failure, Origin, Promotion},
+    resource::{Binding, Resource, Source},
+    rights::Role,
+    time::Timestamp,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::FromRow;
+use std::{fmt::Display, str::FromStr};
+
+/// Reads a stored text.
+pub(crate) fn parse<T: FromStr<Err: Display>>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|e: T::Err| StoreError::Corrupt {
+        what,
+        why: e.to_string(),
+    })
+}
+
+fn parse_if<T: FromStr<Err: Display>>(what: &'static str, text: Option<&String>) -> Result<Option<T>, StoreError> {
+    text.map(|text| parse(what, text)).transpose()
+}
+
+/// Reads stored JSON.
+pub(crate) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::Corrupt {
+        what,
+        why: e.to_string(),
+    })
+}
+
+/// Writes JSON to be stored.
+pub(crate) fn to_json<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| StoreError::Corrupt {
+        what,
+        why: e.to_string(),
+    })
+}
+
+fn image(
+    repository: Option<&String>,
+    tag: Option<&String>,
+    digest: Option<&String>,
+) -> Result<Option<ExactImage>, StoreError> {
+    let (Some(repository), Some(digest)) = (repository, digest) else {
+        return Ok(None);
+    };
+    Ok(Some(ExactImage {
+        repository: parse("image repository", repository)?,
+        tag: parse_if("tag", tag)?,
+        digest: parse("digest", digest)?,
+    }))
+}
+
+#[derive(FromRow)]
+pub(crate) struct WorkspaceRow {
+    id: String,
+    name: String,
+}
+
+impl TryFrom<WorkspaceRow> for Workspace {
+    type Error = StoreError;
+
+    fn try_from(row: WorkspaceRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("workspace id", &row.id)?,
+            name: parse("workspace name", &row.name)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct MembershipRow {
+    #[sqlx(flatten)]
+    workspace: WorkspaceRow,
+    role: String,
+}
+
+impl TryFrom<MembershipRow> for (Workspace, Role) {
+    type Error = StoreError;
+
+    fn try_from(row: MembershipRow) -> Result<Self, StoreError> {
+        Ok((row.workspace.try_into()?, parse("role", &row.role)?))
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct UserRow {
+    id: String,
+    email: String,
+    name: String,
+    password_hash: String,
+    active: bool,
+    created_at: i64,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = StoreError;
+
+    fn try_from(row: UserRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("user id", &row.id)?,
+            email: row.email,
+            name: row.name,
+            password_hash: row.password_hash,
+            active: row.active,
+            created_at: Timestamp(row.created_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct TokenRow {
+    id: String,
+    workspace_id: String,
+    workspace_name: String,
+    name: String,
+    role: String,
+    hash: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+    revoked_at: Option<i64>,
+}
+
+impl TryFrom<TokenRow> for (ApiToken, Workspace) {
+    type Error = StoreError;
+
+    fn try_from(row: TokenRow) -> Result<Self, StoreError> {
+        let workspace = Workspace {
+            id: parse("workspace id", &row.workspace_id)?,
+            name: parse("workspace name", &row.workspace_name)?,
+        };
+        let token = ApiToken {
+            id: parse("token id", &row.id)?,
+            workspace: workspace.id,
+            name: row.name,
+            role: parse("role", &row.role)?,
+            hash: row.hash,
+            created_at: Timestamp(row.created_at),
+            expires_at: row.expires_at.map(Timestamp),
+            revoked_at: row.revoked_at.map(Timestamp),
+        };
+        Ok((token, workspace))
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct ClusterRow {
+    id: String,
+    workspace_id: String,
+    name: String,
+    argocd: Option<String>,
+    argocd_token: Option<String>,
+    argocd_ca: Option<String>,
+    registry: String,
+    registry_plain_http: bool,
+    registry_user: Option<String>,
+    registry_password: Option<String>,
+}
+
+impl TryFrom<ClusterRow> for ClusterRecord {
+    type Error = StoreError;
+
+    fn try_from(row: ClusterRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            cluster: Cluster {
+                id: parse("cluster id", &row.id)?,
+                workspace: parse("workspace id", &row.workspace_id)?,
+                name: parse("cluster name", &row.name)?,
+                argocd: row
+                    .argocd
+                    .as_deref()
+                    .map(|json| from_json("Argo CD settings", json))
+                    .transpose()?,
+                registry: row.registry,
+                registry_plain_http: row.registry_plain_http,
+            },
+            argocd_token: row.argocd_token,
+            argocd_ca: row.argocd_ca,
+            registry_user: row.registry_user,
+            registry_password: row.registry_password,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct ProjectRow {
+    id: String,
+    workspace_id: String,
+    name: String,
+    repository_url: String,
+    branch: String,
+    path_template: String,
+    values_prefix: String,
+    credentials: Option<String>,
+    tip: Option<String>,
+    problem: Option<String>,
+}
+
+impl TryFrom<ProjectRow> for ProjectRecord {
+    type Error = StoreError;
+
+    fn try_from(row: ProjectRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            project: Project {
+                id: parse("project id", &row.id)?,
+                workspace: parse("workspace id", &row.workspace_id)?,
+                name: parse("project name", &row.name)?,
+                repository_url: row.repository_url,
+                branch: row.branch,
+                path_template: row.path_template,
+                values_prefix: row.values_prefix,
+            },
+            credentials: row.credentials,
+            tip: row.tip,
+            problem: row.problem,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct EnvironmentRow {
+    id: String,
+    project_id: String,
+    cluster_id: String,
+    name: String,
+    position: i64,
+    protected: bool,
+}
+
+impl TryFrom<EnvironmentRow> for Environment {
+    type Error = StoreError;
+
+    fn try_from(row: EnvironmentRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: parse("environment id", &row.id)?,
+            project: parse("project id", &row.project_id)?,
+            cluster: parse("cluster id", &row.cluster_id)?,
+            name: parse("environment name", &row.name)?,
+            position: row.position,
+            protected: row.protected,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct ResourceRow {
+    id: String,
+    environment_id: String,
+    name: String,
+    kind: String,
+    image_repository: Option<String>,
+    source_id: Option<String>,
+    pin: Option<String>,
+    runtime: String,
+    desired_repository: Option<String>,
+    desired_tag: Option<String>,
+    desired_digest: Option<String>,
+    desired_at: Option<i64>,
+    live: Option<String>,
+    created_at: i64,
+}
+
+impl TryFrom<ResourceRow> for Resource {
+    type Error = StoreError;
+
+    fn try_from(row: ResourceRow) -> Result<Self, StoreError> {
+        let source = match (&row.image_repository, &row.source_id) {
+            (Some(repository), None) => Source::Image {
+                repository: parse("image repository", repository)?,
+            },
+            (None, Some(from)) => Source::Promote {
+                from: parse("source id", from)?,
+            },
+            _ => {
+                return Err(StoreError::Corrupt {
+                    what: "source",
+                    why: "exactly one is needed".into(),
+                });
+            }
+        };
+        Ok(Self {
+            id: parse("resource id", &row.id)?,
+            environment: parse("environment id", &row.environment_id)?,
+            name: parse("resource name", &row.name)?,
+            kind: parse("kind", &row.kind)?,
+            source,
+            binding: parse_if("pin", row.pin.as_ref())?.map_or(Binding::TrackLatest, Binding::Pin),
+            runtime: from_json("runtime", &row.runtime)?,
+            desired: image(
+                row.desired_repository.as_ref(),
+                row.desired_tag.as_ref(),
+                row.desired_digest.as_ref(),
+            )?,
+            desired_at: row.desired_at.map(Timestamp),
+            live: row
+                .live
+                .as_deref()
+                .map(|json| from_json("live state", json))
+                .transpose()?,
+            created_at: Timestamp(row.created_at),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct ArtifactRow {
+    repository: String,
+    digest: String,
+    tag: Option<String>,
+    seen_at: i64,
+    details: Option<String>,
+}
+
+impl TryFrom<ArtifactRow> for Artifact {
+    type Error = StoreError;
+
+    fn try_from(row: ArtifactRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            image: ExactImage {
+                repository: parse("image repository", &row.repository)?,
+                tag: parse_if("tag", row.tag.as_ref())?,
+                digest: parse("digest", &row.digest)?,
+            },
+            seen_at: Timestamp(row.seen_at),
+            details: row
+                .details
+                .as_deref()
+                .map(|json| from_json("artifact", json))
+                .transpose()?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct PromotionRow {
+    id: String,
+    workspace_id: String,
+    project_id: String,
+    environment_id: String,
+    resource_id: String,
+    purpose: String,
+    requested_by: String,
+    origin_environment: Option<String>,
+    origin_resource: Option<String>,
+    repository: String,
+    tag: Option<String>,
+    digest: String,
+    previous: Option<String>,
+    creates: bool,
+    state: String,
+    waits_for: Option<String>,
+    failure_step: Option<String>,
+    failure_reason: Option<String>,
+    commit_id: Option<String>,
+    committed_at: Option<i64>,
+    tries: i64,
+    attempts: i64,
+    created_at: i64,
+    state_since: i64,
+    ended_at: Option<i64>,
+}
+
+impl TryFrom<PromotionRow> for Promotion {
+    type Error = StoreError;
+
+    fn try_from(row: PromotionRow) -> Result<Self, StoreError> {
+        let origin = match (&row.origin_environment, &row.origin_resource) {
+            (Some(environment), Some(resource)) => Some(Origin {
+                environment: parse("environment name", environment)?,
+                resource: parse("resource name", resource)?,
+            }),
+            _ => None,
+        };
+        let failure = match (&row.failure_step, row.failure_reason) {
+            (Some(step), Some(reason)) => Some(Failure {
+                step: parse("step", step)?,
+                reason,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id: parse("promotion id", &row.id)?,
+            workspace: parse("workspace id", &row.workspace_id)?,
+            project: parse("project id", &row.project_id)?,
+            environment: parse("environment id", &row.environment_id)?,
+            resource: parse("resource id", &row.resource_id)?,
+            purpose: parse("purpose", &row.purpose)?,
+            requested_by: from_json("actor", &row.requested_by)?,
+            origin,
+            image: ExactImage {
+                repository: parse("image repository", &row.repository)?,
+                tag: parse_if("tag", row.tag.as_ref())?,
+                digest: parse("digest", &row.digest)?,
+            },
+            previous: row
+                .previous
+                .as_deref()
+                .map(|json| from_json("previous image", json))
+                .transpose()?,
+            creates: row.creates,
+            state: parse("state", &row.state)?,
+            waits_for: row.waits_for,
+            failure,
+            commit: row.commit_id,
+            committed_at: row.committed_at.map(Timestamp),
+            tries: u32::try_from(row.tries).unwrap_or(u32::MAX),
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            created_at: Timestamp(row.created_at),
+            state_since: Timestamp(row.state_since),
+            ended_at: row.ended_at.map(Timestamp),
+        })
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct EventRow {
+    sequence: i64,
+    at: i64,
+    workspace_id: String,
+    project_id: Option<String>,
+    environment_id: Option<String>,
+    resource_id: Option<String>,
+    promotion_id: Option<String>,
+    actor: String,
+    happened: String,
+}
+
+impl TryFrom<EventRow> for Event {
+    type Error = StoreError;
+
+    fn try_from(row: EventRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            sequence: row.sequence,
+            at: Timestamp(row.at),
+            workspace: parse("workspace id", &row.workspace_id)?,
+            subject: Subject {
+                project: parse_if("project id", row.project_id.as_ref())?,
+                environment: parse_if("environment id", row.environment_id.as_ref())?,
+                resource: parse_if("resource id", row.resource_id.as_ref())?,
+                promotion: parse_if("promotion id", row.promotion_id.as_ref())?,
+            },
+            actor: from_json("actor", &row.actor)?,
+            happened: from_json("event", &row.happened)?,
+        })
+    }
+}

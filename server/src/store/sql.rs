@@ -1,0 +1,112 @@
+//! The statements that both databases accept (`$1` works in both).
+
+pub(crate) const WORKSPACES: &str = "SELECT id, name FROM workspaces ORDER BY name";
+pub(crate) const WORKSPACE_BY_NAME: &str = "SELECT id, name FROM workspaces WHERE name = $1";
+pub(crate) const INSERT_WORKSPACE: &str = "INSERT INTO workspaces (id, name, created_at) VALUES ($1, $2, $3)";
+
+pub(crate) const COUNT_USERS: &str = "SELECT COUNT(*) FROM users";
+pub(crate) const USER: &str = "SELECT * FROM users WHERE id = $1";
+pub(crate) const USER_BY_EMAIL: &str = "SELECT * FROM users WHERE email = $1";
+pub(crate) const FIRST_USER: &str = "SELECT * FROM users ORDER BY created_at, id LIMIT 1";
+pub(crate) const INSERT_USER: &str =
+    "INSERT INTO users (id, email, name, password_hash, active, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+
+pub(crate) const MEMBERSHIPS: &str = "SELECT w.id, w.name, m.role FROM memberships m \
+     JOIN workspaces w ON w.id = m.workspace_id WHERE m.user_id = $1 ORDER BY w.name";
+pub(crate) const SET_MEMBERSHIP: &str = "INSERT INTO memberships (workspace_id, user_id, role) VALUES ($1, $2, $3) \
+     ON CONFLICT (workspace_id, user_id) DO UPDATE SET role = excluded.role";
+
+pub(crate) const INSERT_TOKEN: &str = "INSERT INTO api_tokens (id, workspace_id, name, role, hash, created_at, expires_at, revoked_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+pub(crate) const TOKEN_BY_HASH: &str = "SELECT t.*, w.name AS workspace_name FROM api_tokens t \
+     JOIN workspaces w ON w.id = t.workspace_id WHERE t.hash = $1";
+
+pub(crate) const SESSION: &str = "SELECT data FROM sessions WHERE id = $1 AND expires_at > $2";
+pub(crate) const SAVE_SESSION: &str = "INSERT INTO sessions (id, data, expires_at) VALUES ($1, $2, $3) \
+     ON CONFLICT (id) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at";
+pub(crate) const DELETE_SESSION: &str = "DELETE FROM sessions WHERE id = $1";
+pub(crate) const DELETE_EXPIRED_SESSIONS: &str = "DELETE FROM sessions WHERE expires_at <= $1";
+
+pub(crate) const CLUSTERS: &str = "SELECT * FROM clusters WHERE workspace_id = $1 ORDER BY name";
+pub(crate) const PUT_CLUSTER: &str = "INSERT INTO clusters (id, workspace_id, name, argocd, argocd_token, argocd_ca, \
+     registry, registry_plain_http, registry_user, registry_password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+     ON CONFLICT (id) DO UPDATE SET argocd = excluded.argocd, argocd_token = excluded.argocd_token, \
+     argocd_ca = excluded.argocd_ca, registry = excluded.registry, registry_plain_http = excluded.registry_plain_http, \
+     registry_user = excluded.registry_user, registry_password = excluded.registry_password";
+
+pub(crate) const PROJECTS: &str = "SELECT * FROM projects WHERE workspace_id = $1 ORDER BY name";
+pub(crate) const PROJECT: &str = "SELECT * FROM projects WHERE id = $1";
+pub(crate) const PUT_PROJECT: &str = "INSERT INTO projects (id, workspace_id, name, repository_url, branch, \
+     path_template, values_prefix, credentials) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+     ON CONFLICT (id) DO UPDATE SET repository_url = excluded.repository_url, branch = excluded.branch, \
+     path_template = excluded.path_template, values_prefix = excluded.values_prefix, \
+     credentials = excluded.credentials, tip = NULL";
+pub(crate) const SET_TIP: &str = "UPDATE projects SET tip = COALESCE($2, tip), problem = $3 WHERE id = $1";
+
+pub(crate) const ENVIRONMENTS: &str = "SELECT * FROM environments WHERE project_id = $1 ORDER BY position, name";
+pub(crate) const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, position, protected) VALUES ($1, $2, $3, $4, $5, $6) \
+     ON CONFLICT (id) DO UPDATE SET cluster_id = excluded.cluster_id, position = excluded.position, \
+     protected = excluded.protected";
+
+pub(crate) const RESOURCES: &str = "SELECT r.* FROM resources r JOIN environments e ON e.id = r.environment_id \
+     WHERE e.project_id = $1 ORDER BY r.name";
+pub(crate) const RESOURCE: &str = "SELECT * FROM resources WHERE id = $1";
+pub(crate) const RESOURCE_BY_NAME: &str = "SELECT * FROM resources WHERE environment_id = $1 AND name = $2";
+pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment_id, name, kind, image_repository, \
+     source_id, pin, runtime, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+pub(crate) const UPDATE_RESOURCE: &str =
+    "UPDATE resources SET kind = $2, image_repository = $3, source_id = $4, pin = $5, runtime = $6 WHERE id = $1";
+pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = $2, desired_tag = $3, \
+     desired_digest = $4, desired_at = $5 WHERE id = $1";
+pub(crate) const SET_LIVE: &str = "UPDATE resources SET live = $2 WHERE id = $1";
+pub(crate) const FOLLOWERS: &str = "SELECT * FROM resources WHERE source_id = $1 ORDER BY name";
+pub(crate) const RESOURCES_OF_IMAGE: &str = "SELECT r.* FROM resources r \
+     JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \
+     WHERE p.workspace_id = $1 AND r.image_repository = $2";
+pub(crate) const IMAGE_REPOSITORIES: &str = "SELECT DISTINCT p.workspace_id, r.image_repository FROM resources r \
+     JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \
+     WHERE r.image_repository IS NOT NULL";
+
+pub(crate) const ARTIFACT: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
+pub(crate) const INSERT_ARTIFACT: &str = "INSERT INTO artifacts (workspace_id, repository, digest, tag, seen_at, rank) VALUES ($1, $2, $3, $4, $5, 0) \
+     ON CONFLICT (workspace_id, repository, digest) DO NOTHING";
+pub(crate) const SET_ARTIFACT_TAG: &str =
+    "UPDATE artifacts SET tag = $4 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
+pub(crate) const SET_DETAILS: &str =
+    "UPDATE artifacts SET details = $4, rank = $5 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
+pub(crate) const RECENT_ARTIFACTS: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 \
+     ORDER BY rank DESC, ordinal DESC LIMIT $3";
+pub(crate) const COUNT_NEWER: &str = "SELECT COUNT(*) FROM artifacts a \
+     JOIN artifacts o ON o.workspace_id = $1 AND o.repository = $2 AND o.digest = $3 \
+     JOIN artifacts n ON n.workspace_id = $1 AND n.repository = $2 AND n.digest = $4 \
+     WHERE a.workspace_id = $1 AND a.repository = $2 \
+     AND (a.rank, a.ordinal) > (o.rank, o.ordinal) AND (a.rank, a.ordinal) <= (n.rank, n.ordinal)";
+pub(crate) const KNOWN_TAGS: &str =
+    "SELECT tag FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND tag IS NOT NULL ORDER BY rank, ordinal";
+
+pub(crate) const INSERT_PROMOTION: &str = "INSERT INTO promotions (id, workspace_id, project_id, environment_id, \
+     resource_id, purpose, requested_by, origin_environment, origin_resource, repository, tag, digest, previous, \
+     creates, state, tries, attempts, created_at, state_since, next_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, 0, $16, $16, $16)";
+pub(crate) const PROMOTION: &str = "SELECT * FROM promotions WHERE id = $1";
+pub(crate) const PROMOTIONS_OF: &str = "SELECT * FROM promotions WHERE resource_id = $1 ORDER BY id DESC LIMIT $2";
+pub(crate) const NEWEST_PROMOTIONS: &str = "SELECT p.* FROM environments e \
+     JOIN resources r ON r.environment_id = e.id \
+     JOIN promotions p ON p.id = (SELECT q.id FROM promotions q WHERE q.resource_id = r.id ORDER BY q.id DESC LIMIT 1) \
+     WHERE e.project_id = $1";
+pub(crate) const OPEN_PROMOTIONS: &str =
+    "SELECT * FROM promotions WHERE resource_id = $1 AND ended_at IS NULL ORDER BY id DESC";
+pub(crate) const UPDATE_PROMOTION: &str = "UPDATE promotions SET tag = $3, state = $4, waits_for = $5, \
+     failure_step = $6, failure_reason = $7, commit_id = $8, attempts = $9, state_since = $10, ended_at = $11, \
+     next_at = $12, committed_at = $13, tries = $14, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = $2";
+pub(crate) const RELEASE_LEASES: &str = "UPDATE promotions SET lease_until = 0 WHERE lease_owner = $1";
+pub(crate) const NUDGE_ENVIRONMENT: &str = "UPDATE promotions SET next_at = $2 \
+     WHERE environment_id = $1 AND ended_at IS NULL AND state IN ('syncing', 'verifying') AND next_at > $2";
+pub(crate) const NEXT_DUE: &str = "SELECT MIN(MAX(next_at, COALESCE(lease_until, 0))) FROM promotions \
+     WHERE next_at IS NOT NULL";
+
+pub(crate) const APPEND_EVENT: &str = "INSERT INTO events (at, workspace_id, project_id, environment_id, resource_id, \
+     promotion_id, actor, happened) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING sequence";
+pub(crate) const EVENTS_AFTER: &str = "SELECT * FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+pub(crate) const NEWEST_EVENT: &str = "SELECT COALESCE(MAX(sequence), 0) FROM events";
+pub(crate) const EVENTS_OF_PROMOTION: &str = "SELECT * FROM events WHERE promotion_id = $1 ORDER BY sequence";

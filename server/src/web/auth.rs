@@ -1,0 +1,79 @@
+//! Who calls: a session's person, or a token's program.
+
+use super::WebState;
+use crate::service::Caller;
+use axum::{
+    extract::{Request, State},
+    http::header,
+    middleware::Next,
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::id::UserId;
+use tower_sessions::Session;
+
+/// Key of the session's user id.
+const USER: &str = "user";
+
+/// Who calls, as handlers take it (`Extension<Identity>`); `None` for strangers.
+#[derive(Clone, Debug)]
+pub struct Identity(pub Option<Caller>);
+
+/// Finds out who calls, before the handler runs.
+pub(super) async fn identify(
+    State(state): State<WebState>,
+    session: Session,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match bearer(&request) {
+        Some(token) => state.services.caller_of_token(token).await,
+        None => caller_of_session(&state, &session).await,
+    };
+    match caller {
+        Ok(caller) => {
+            request.extensions_mut().insert(Identity(caller));
+            next.run(request).await
+        }
+        Err(error) => super::error::problem(&error),
+    }
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+async fn caller_of_session(state: &WebState, session: &Session) -> Result<Option<Caller>, app::error::AppError> {
+    let user = session
+        .get::<UserId>(USER)
+        .await
+        .map_err(|e| crate::service::internal(&e))?;
+    match user {
+        Some(user) => state.services.caller_of_user(user).await,
+        None => Ok(None),
+    }
+}
+
+/// Begins a session for a person: under a new id, so that one planted before is worth nothing.
+pub(super) async fn begin(session: &Session, user: UserId) -> Result<(), app::error::AppError> {
+    let begun = async {
+        session.cycle_id().await?;
+        session.insert(USER, user).await?;
+        session.save().await
+    };
+    begun.await.map_err(|e| crate::service::internal(&e))
+}
+
+/// Ends a session.
+pub(super) async fn end(session: &Session) -> Result<(), app::error::AppError> {
+    session.flush().await.map_err(|e| crate::service::internal(&e))
+}
+
+/// The button *Sign out*.
+pub(super) async fn sign_out(session: Session) -> Response {
+    match end(&session).await {
+        Ok(()) => Redirect::to("/sign-in").into_response(),
+        Err(error) => super::error::problem(&error),
+    }
+}

@@ -1,0 +1,359 @@
+//! What queries return. Times are RFC 3339 in UTC; digests are whole.
+
+use super::{
+    error,
+    schema::{at, limit},
+};
+use crate::service::inventory::{Contents, NamedPromotion};
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use domain::{
+    environment,
+    id::EnvironmentId,
+    resource::{self, Source},
+    time::Timestamp,
+};
+use std::sync::Arc;
+
+/// Environments that share one GitOps repository.
+pub struct Project(pub(super) environment::Project);
+
+#[Object]
+impl Project {
+    /// Its id.
+    async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    /// Its name, unique in the workspace.
+    async fn name(&self) -> &str {
+        self.0.name.as_str()
+    }
+
+    /// Name of its workspace.
+    async fn workspace(&self, context: &Context<'_>) -> Result<Option<String>> {
+        let (_, caller) = at(context)?;
+        let workspace = caller
+            .access
+            .iter()
+            .find(|(workspace, _)| workspace.id == self.0.workspace);
+        Ok(workspace.map(|(workspace, _)| workspace.name.to_string()))
+    }
+
+    /// Address of its repository.
+    async fn repository_url(&self) -> &str {
+        &self.0.repository_url
+    }
+
+    /// The branch that is read and written.
+    async fn branch(&self) -> &str {
+        &self.0.branch
+    }
+
+    /// Its environments, in its order.
+    #[graphql(complexity = "5 + 5 * child_complexity")]
+    async fn environments(&self, context: &Context<'_>) -> Result<Vec<Environment>> {
+        let (services, caller) = at(context)?;
+        let contents = services.contents(caller, self.0.id).await.map_err(error)?;
+        Ok(Environment::all(&Arc::new(contents)))
+    }
+}
+
+/// A place where resources run.
+pub struct Environment {
+    contents: Arc<Contents>,
+    environment: environment::Environment,
+}
+
+impl Environment {
+    pub(super) fn all(contents: &Arc<Contents>) -> Vec<Self> {
+        let one = |e: &environment::Environment| Self {
+            contents: Arc::clone(contents),
+            environment: e.clone(),
+        };
+        contents.place.environments.iter().map(one).collect()
+    }
+}
+
+#[Object]
+impl Environment {
+    /// Its id.
+    async fn id(&self) -> ID {
+        self.environment.id.to_string().into()
+    }
+
+    /// Its name, unique in the project.
+    async fn name(&self) -> &str {
+        self.environment.name.as_str()
+    }
+
+    /// Whether only approvers may change it.
+    async fn protected(&self) -> bool {
+        self.environment.protected
+    }
+
+    /// Name of the cluster it runs on.
+    async fn cluster(&self) -> Option<&str> {
+        self.contents
+            .place
+            .cluster(&self.environment)
+            .map(|record| record.cluster.name.as_str())
+    }
+
+    /// Its resources, by name.
+    #[graphql(complexity = "5 + 5 * child_complexity")]
+    async fn resources(&self) -> Vec<Resource> {
+        Resource::of(&self.contents, self.environment.id)
+    }
+}
+
+/// Something that runs in an environment.
+pub struct Resource {
+    contents: Arc<Contents>,
+    resource: resource::Resource,
+}
+
+impl Resource {
+    pub(super) fn new(contents: &Arc<Contents>, resource: &resource::Resource) -> Self {
+        Self {
+            contents: Arc::clone(contents),
+            resource: resource.clone(),
+        }
+    }
+
+    pub(super) fn of(contents: &Arc<Contents>, environment: EnvironmentId) -> Vec<Self> {
+        let here = contents.resources.iter().filter(|r| r.environment == environment);
+        here.map(|resource| Self::new(contents, resource)).collect()
+    }
+}
+
+#[Object]
+impl Resource {
+    /// Its id.
+    async fn id(&self) -> ID {
+        self.resource.id.to_string().into()
+    }
+
+    /// Its name, unique in the environment.
+    async fn name(&self) -> &str {
+        self.resource.name.as_str()
+    }
+
+    /// Name of its environment.
+    async fn environment(&self) -> Option<&str> {
+        self.contents
+            .name_of(self.resource.id)
+            .map(|(environment, _)| environment.as_str())
+    }
+
+    /// `deployment`, `cronjob`, `statefulset` or `job`.
+    async fn kind(&self) -> &str {
+        self.resource.kind.as_str()
+    }
+
+    /// Repository of the image that Git says it runs.
+    async fn repository(&self) -> Option<&str> {
+        self.resource.desired.as_ref().map(|image| image.repository.as_str())
+    }
+
+    /// The digest that Git says it runs; null until Git declares an exact image.
+    async fn digest(&self) -> Option<&str> {
+        self.resource.desired.as_ref().map(|image| image.digest.as_str())
+    }
+
+    /// The tag of that image when it has one, else its digest.
+    async fn image_tag(&self) -> Option<&str> {
+        self.resource.desired.as_ref().map(|image| image.label())
+    }
+
+    /// Since when Git says so.
+    async fn since(&self) -> Option<String> {
+        self.resource.desired_at.map(Timestamp::rfc3339)
+    }
+
+    /// The digests that Argo CD reports running; null until it has reported.
+    async fn live_digests(&self) -> Option<Vec<&str>> {
+        let live = self.resource.live.as_ref()?;
+        Some(live.digests.iter().map(domain::artifact::Digest::as_str).collect())
+    }
+
+    /// Health of the environment's Application as Argo CD reports it; null until it has.
+    async fn health(&self) -> Option<String> {
+        self.resource.live.as_ref().map(|live| format!("{:?}", live.health))
+    }
+
+    /// Where its image comes from.
+    async fn source(&self) -> SourceObject {
+        match &self.resource.source {
+            Source::Image { repository } => SourceObject {
+                kind: "image",
+                repository: Some(repository.to_string()),
+                environment: None,
+                resource: None,
+            },
+            Source::Promote { from } => {
+                let names = self.contents.name_of(*from);
+                SourceObject {
+                    kind: "promote",
+                    repository: None,
+                    environment: names.map(|(environment, _)| environment.to_string()),
+                    resource: names.map(|(_, resource)| resource.to_string()),
+                }
+            }
+        }
+    }
+
+    /// How it follows its source.
+    async fn binding(&self) -> BindingObject {
+        let pin = self.resource.pin();
+        BindingObject {
+            kind: if pin.is_some() { "pin" } else { "latest" },
+            digest: pin.map(ToString::to_string),
+        }
+    }
+
+    /// Its promotions, newest first; `limit` from 1 to 100.
+    #[graphql(complexity = "10 + (limit.min(100) as usize) * child_complexity")]
+    async fn promotions(&self, context: &Context<'_>, #[graphql(default = 20)] limit: u32) -> Result<Vec<Promotion>> {
+        let limit = self::limit(limit)?;
+        let (services, _) = at(context)?;
+        let promotions = services
+            .promotions_of(&self.contents, &self.resource, limit)
+            .await
+            .map_err(error)?;
+        Ok(promotions.into_iter().map(Promotion).collect())
+    }
+}
+
+/// Where a resource's image comes from.
+#[derive(SimpleObject)]
+#[graphql(name = "Source")]
+pub struct SourceObject {
+    /// `image` or `promote`.
+    kind: &'static str,
+    /// Kind `image`: the repository.
+    repository: Option<String>,
+    /// Kind `promote`: the environment.
+    environment: Option<String>,
+    /// Kind `promote`: the resource there.
+    resource: Option<String>,
+}
+
+/// How a resource follows its source.
+#[derive(SimpleObject)]
+#[graphql(name = "Binding")]
+pub struct BindingObject {
+    /// `latest` or `pin`.
+    kind: &'static str,
+    /// Kind `pin`: the digest.
+    digest: Option<String>,
+}
+
+/// Why a promotion failed.
+#[derive(SimpleObject)]
+#[graphql(name = "Failure")]
+pub struct FailureObject {
+    /// The step that failed: `resolve`, `commit`, `sync`, `verify`.
+    step: &'static str,
+    /// What happened and what to do.
+    reason: String,
+}
+
+/// One decision to run one artifact in one resource of one environment.
+pub struct Promotion(pub(super) NamedPromotion);
+
+#[Object]
+impl Promotion {
+    /// Its id.
+    async fn id(&self) -> ID {
+        self.0.promotion.id.to_string().into()
+    }
+
+    /// Name of the resource.
+    async fn name(&self) -> &str {
+        self.0.resource.as_str()
+    }
+
+    /// Name of the project.
+    async fn project(&self) -> &str {
+        self.0.project.as_str()
+    }
+
+    /// Name of the target environment.
+    async fn environment(&self) -> &str {
+        self.0.environment.as_str()
+    }
+
+    /// Name of the environment that the image comes from; null when it comes from the resource's own repository.
+    async fn from_environment(&self) -> Option<&str> {
+        self.0
+            .promotion
+            .origin
+            .as_ref()
+            .map(|origin| origin.environment.as_str())
+    }
+
+    /// Repository of the image.
+    async fn repository(&self) -> &str {
+        self.0.promotion.image.repository.as_str()
+    }
+
+    /// The image's tag when it has one, else its digest.
+    async fn image_tag(&self) -> &str {
+        self.0.promotion.image.label()
+    }
+
+    /// The image's digest: what counts.
+    async fn digest(&self) -> &str {
+        self.0.promotion.image.digest.as_str()
+    }
+
+    /// The digest that ran before, according to Git.
+    async fn previous_digest(&self) -> Option<&str> {
+        self.0.promotion.previous.as_ref().map(|image| image.digest.as_str())
+    }
+
+    /// `waiting`, `queued`, `mirroring`, `committing`, `syncing`, `verifying`, `succeeded`, `rejected`, `cancelled`,
+    /// `superseded` or `failed`.
+    async fn state(&self) -> &str {
+        self.0.promotion.state.as_str()
+    }
+
+    /// `deploy`, `promote`, `pin` or `rollback`.
+    async fn purpose(&self) -> &str {
+        self.0.promotion.purpose.as_str()
+    }
+
+    /// Name of who asked.
+    async fn requested_by(&self) -> &str {
+        self.0.promotion.requested_by.name()
+    }
+
+    /// What it waits for right now, a sentence.
+    async fn waits_for(&self) -> Option<&str> {
+        self.0.promotion.waits_for.as_deref()
+    }
+
+    /// Why it failed, if it did.
+    async fn failure(&self) -> Option<FailureObject> {
+        let failure = self.0.promotion.failure.as_ref()?;
+        Some(FailureObject {
+            step: failure.step.as_str(),
+            reason: failure.reason.clone(),
+        })
+    }
+
+    /// The commit in the GitOps repository, once the remote has it.
+    async fn commit(&self) -> Option<&str> {
+        self.0.promotion.commit.as_deref()
+    }
+
+    /// When it was asked for.
+    async fn created_at(&self) -> String {
+        self.0.promotion.created_at.rfc3339()
+    }
+
+    /// When it ended.
+    async fn ended_at(&self) -> Option<String> {
+        self.0.promotion.ended_at.map(Timestamp::rfc3339)
+    }
+}

@@ -1,0 +1,187 @@
+//! The queries and the mutation.
+
+use super::{
+    error,
+    objects::{Environment, Project, Promotion, Resource},
+};
+use crate::service::{Caller, Services};
+use app::error::AppError;
+use async_graphql::{Context, EmptySubscription, ID, InputObject, Object, Result};
+use std::sync::Arc;
+
+/// The schema, with the services in it; a request brings its [`Caller`].
+pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+
+/// Deepest nesting: what tools ask to learn the schema needs 15.
+const DEPTH: usize = 16;
+/// Most fields, those of lists counted as often as they may be repeated.
+const COMPLEXITY: usize = 5000;
+
+/// Builds the schema.
+#[must_use]
+pub fn schema(services: Services) -> Schema {
+    async_graphql::Schema::build(Query, Mutation, EmptySubscription)
+        .data(services)
+        .limit_depth(DEPTH)
+        .limit_complexity(COMPLEXITY)
+        .limit_directives(16)
+        .finish()
+}
+
+/// Services and caller of a request.
+pub(super) fn at<'a>(context: &Context<'a>) -> Result<(&'a Services, &'a Caller)> {
+    let caller = context.data::<Caller>().map_err(|_| error(AppError::SignedOut))?;
+    Ok((context.data::<Services>()?, caller))
+}
+
+/// Most promotions that are returned at once.
+pub(super) const MOST_PROMOTIONS: u32 = 100;
+
+/// Holds a limit against [`MOST_PROMOTIONS`].
+pub(super) fn limit(limit: u32) -> Result<u32> {
+    if (1..=MOST_PROMOTIONS).contains(&limit) {
+        return Ok(limit);
+    }
+    let why = format!("Ask for 1 to {MOST_PROMOTIONS} promotions.");
+    Err(error(domain::field::FieldErrors::one("limit", why).into()))
+}
+
+/// What can be asked.
+pub struct Query;
+
+#[Object]
+impl Query {
+    /// All projects that the caller may see.
+    #[graphql(complexity = "10 + 10 * child_complexity")]
+    async fn projects(&self, context: &Context<'_>) -> Result<Vec<Project>> {
+        let (services, caller) = at(context)?;
+        let projects = services.project_list(caller).await.map_err(error)?;
+        Ok(projects.into_iter().map(Project).collect())
+    }
+
+    /// The project with this id, or of this name.
+    async fn project(&self, context: &Context<'_>, id: Option<ID>, name: Option<String>) -> Result<Project> {
+        let (services, caller) = at(context)?;
+        let project = match (id, name) {
+            (Some(id), None) => id.to_string(),
+            (None, Some(name)) => name,
+            _ => {
+                return Err(error(AppError::BadRequest(
+                    "Give either the project's id or its name.".into(),
+                )));
+            }
+        };
+        services
+            .project_named(caller, &project)
+            .await
+            .map(Project)
+            .map_err(error)
+    }
+
+    /// The environments of a project (its name or id), in its order.
+    #[graphql(complexity = "5 + 5 * child_complexity")]
+    async fn environments(&self, context: &Context<'_>, project: String) -> Result<Vec<Environment>> {
+        let (services, caller) = at(context)?;
+        let project = services.project_named(caller, &project).await.map_err(error)?;
+        let contents = Arc::new(services.contents(caller, project.id).await.map_err(error)?);
+        Ok(Environment::all(&contents))
+    }
+
+    /// The resources of a project (its name or id); of one environment, when that is named.
+    #[graphql(complexity = "10 + 10 * child_complexity")]
+    async fn resources(
+        &self,
+        context: &Context<'_>,
+        project: String,
+        environment: Option<String>,
+    ) -> Result<Vec<Resource>> {
+        let (services, caller) = at(context)?;
+        let project = services.project_named(caller, &project).await.map_err(error)?;
+        let contents = Arc::new(services.contents(caller, project.id).await.map_err(error)?);
+        match environment {
+            None => Ok(contents
+                .resources
+                .iter()
+                .map(|resource| Resource::new(&contents, resource))
+                .collect()),
+            Some(name) => {
+                let environment = contents.environment(&name).map_err(error)?;
+                Ok(Resource::of(&contents, environment.id))
+            }
+        }
+    }
+
+    /// The promotions of a resource, newest first; `limit` from 1 to 100.
+    #[graphql(complexity = "10 + (limit.min(100) as usize) * child_complexity")]
+    async fn promotions(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The project's name or id")] project: String,
+        environment: String,
+        resource: String,
+        #[graphql(default = 20)] limit: u32,
+    ) -> Result<Vec<Promotion>> {
+        let limit = self::limit(limit)?;
+        let (services, caller) = at(context)?;
+        let project = services.project_named(caller, &project).await.map_err(error)?;
+        let contents = services.contents(caller, project.id).await.map_err(error)?;
+        let environment = contents.environment(&environment).map_err(error)?;
+        let resource = contents.resource(environment, &resource).map_err(error)?;
+        let promotions = services
+            .promotions_of(&contents, resource, limit)
+            .await
+            .map_err(error)?;
+        Ok(promotions.into_iter().map(Promotion).collect())
+    }
+
+    /// The promotion with this id.
+    async fn promotion(&self, context: &Context<'_>, id: ID) -> Result<Promotion> {
+        let (services, caller) = at(context)?;
+        services
+            .promotion_named(caller, &id)
+            .await
+            .map(Promotion)
+            .map_err(error)
+    }
+}
+
+/// What to promote, and where to.
+#[derive(InputObject)]
+pub struct PromoteInput {
+    /// The project's name or id.
+    pub project_id: String,
+    /// The resource's name, the same in both environments.
+    pub service: String,
+    /// The environment whose image is taken.
+    pub from_environment: String,
+    /// The environment in which it is to run.
+    pub to_environment: String,
+}
+
+/// What can be done.
+pub struct Mutation;
+
+#[Object]
+impl Mutation {
+    /// Promotes the exact image that a service runs in one environment to another one. Returns at once: ask `promotion(id)`
+    /// for how it goes.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn promote(&self, context: &Context<'_>, input: PromoteInput) -> Result<Promotion> {
+        let (services, caller) = at(context)?;
+        let promotion = services
+            .promote_between(
+                caller,
+                &input.project_id,
+                &input.service,
+                &input.from_environment,
+                &input.to_environment,
+            )
+            .await
+            .map_err(error)?;
+        services
+            .promotion_named(caller, &promotion.id.to_string())
+            .await
+            .map(Promotion)
+            .map_err(error)
+    }
+}

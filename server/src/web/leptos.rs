@@ -1,0 +1,351 @@
+//! Pages and server functions: the app is given its backend, its request and its caller, and answers.
+
+use super::{
+    WebState,
+    auth::{self, Identity},
+    error,
+};
+use crate::service::{Caller, Services, session};
+use app::{
+    App,
+    api::{
+        board::BoardView, environment::EnvironmentView, project::ProjectView, promotion::PromotionView,
+        resource::ResourceView, session::Me,
+    },
+    backend::{At, Backend},
+    error::AppError,
+    request::PageRequest,
+    shell,
+};
+use async_trait::async_trait;
+use axum::{
+    Extension, Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use domain::{
+    draft::{FormOptions, ResourceDraft},
+    id::PromotionId,
+};
+use leptos::{nonce::use_nonce, prelude::*, tachys::reactive_graph::OwnedView};
+use leptos_axum::ResponseOptions;
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, OnceLock},
+};
+use tower_sessions::Session;
+
+/// Most bytes of a form: far above what the largest honest one needs.
+pub(super) const MOST_BYTES: usize = 256 * 1024;
+
+/// Every route of the app, got and posted, and the page for what is none.
+pub(super) fn pages() -> Router<WebState> {
+    let mut router = Router::new();
+    for listing in leptos_axum::generate_route_list(App) {
+        router = router.route(listing.path(), get(page).post(page));
+    }
+    router.fallback(page)
+}
+
+/// A page, also as the answer to a plain post of its form.
+async fn page(
+    State(state): State<WebState>,
+    Extension(Identity(caller)): Extension<Identity>,
+    session: Session,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let posted = match parts.method {
+        Method::POST => match read(body, &state).await {
+            Ok(text) => Some(text),
+            Err(refusal) => return refusal,
+        },
+        Method::GET | Method::HEAD => None,
+        _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, POST")]).into_response(),
+    };
+    let context = context(&state, caller, session, address, &parts.headers, posted, true);
+    let owner = Arc::new(OnceLock::new());
+    let own = Arc::clone(&owner);
+    let context = move || {
+        if let Some(owner) = Owner::current() {
+            let _ = own.set(owner);
+        }
+        context();
+    };
+    let render = leptos_axum::render_app_async_with_context(context, document);
+    let mut response = drawn(render(Request::from_parts(parts, Body::empty())), &owner).await;
+    // A page that sends people elsewhere may have said before why it can't be shown here (signed out, for example).
+    if response.headers().contains_key(header::LOCATION) {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+    }
+    // What a page shows is the reader's own and changes; nobody may keep it.
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The document, drawn below its own request's owner from the first moment.
+fn document() -> impl IntoView {
+    OwnedView::new(shell())
+}
+
+/// Draws a page with its own request's owner. Leptos keeps the owner in a variable of the thread, and sets it for parts of the
+/// drawing only: between them it would find that of another request which the thread, or this one's next, worked on meanwhile.
+async fn drawn<F: Future>(drawing: F, owner: &OnceLock<Owner>) -> F::Output {
+    let mut drawing = pin!(drawing);
+    poll_fn(|context| match owner.get() {
+        Some(owner) => owner.with(|| drawing.as_mut().poll(context)),
+        // Known from the first poll on: the context is given in it.
+        None => drawing.as_mut().poll(context),
+    })
+    .await
+}
+
+/// A server function, called in place by a page's script, or by a plain post of a form that is only a button.
+pub(super) async fn server_function(
+    State(state): State<WebState>,
+    Extension(Identity(caller)): Extension<Identity>,
+    session: Session,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match read(body, &state).await {
+        Ok(text) => Body::from(text.to_string()),
+        Err(refusal) => return refusal,
+    };
+    // A plain post is answered by going back to its page with the error in the address; its status must stay a redirect.
+    let by_script = !parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default()
+        .contains("text/html");
+    let context = context(&state, caller, session, address, &parts.headers, None, by_script);
+    let answer = leptos_axum::handle_server_fns_with_context(context, Request::from_parts(parts, body)).await;
+    fitting(answer.into_response()).await
+}
+
+/// Leptos answers 500 to whatever can't be read as a function's arguments; the error itself knows better.
+async fn fitting(answer: Response) -> Response {
+    if answer.status() != StatusCode::INTERNAL_SERVER_ERROR {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    let bytes = to_bytes(body, MOST_BYTES).await.unwrap_or_default();
+    if let Ok(error) = serde_json::from_slice::<AppError>(&bytes) {
+        parts.status = StatusCode::from_u16(error.status()).unwrap_or(parts.status);
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+async fn read(body: Body, state: &WebState) -> Result<Arc<str>, Response> {
+    let css = format!("/pkg/{}/waybill.css", state.assets.version);
+    let refuse = |status, title, text| error::plain_page(status, title, text, &css);
+    let Ok(bytes) = to_bytes(body, MOST_BYTES).await else {
+        let text = "A form may have at most 256 KiB. Shorten what you entered, then send it again.";
+        return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "This form is too large", text));
+    };
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(text.into()),
+        Err(_) => {
+            let text = "It holds bytes that are no text. Send it again from Waybill's own page.";
+            Err(refuse(StatusCode::BAD_REQUEST, "This form can't be read", text))
+        }
+    }
+}
+
+/// What the app finds in its context.
+fn context(
+    state: &WebState,
+    caller: Option<Caller>,
+    session: Session,
+    address: SocketAddr,
+    headers: &HeaderMap,
+    posted: Option<Arc<str>>,
+    sets_status: bool,
+) -> impl Fn() + Clone + Send + Sync + 'static {
+    let backend: Arc<dyn Backend> = Arc::new(RequestBackend {
+        services: state.services.clone(),
+        caller,
+        session,
+        address: address.ip().to_string(),
+    });
+    let theme: Arc<str> = theme(headers).into();
+    let id = headers
+        .get("x-request-id")
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .into();
+    let assets = state.assets.version.clone();
+    let id: Arc<str> = id;
+    move || {
+        let options = use_context::<ResponseOptions>();
+        if let (Some(options), Some(nonce)) = (&options, use_nonce()) {
+            let policy = format!(
+                "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
+                 img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+            );
+            if let Ok(value) = HeaderValue::from_str(&policy) {
+                options.insert_header(header::CONTENT_SECURITY_POLICY, value);
+            }
+        }
+        provide_context(backend.clone());
+        provide_context(PageRequest {
+            posted: posted.clone(),
+            set_status: Arc::new(move |status| {
+                if let (true, Some(options), Ok(status)) = (sets_status, &options, StatusCode::from_u16(status)) {
+                    options.set_status(status);
+                }
+            }),
+            theme: theme.clone(),
+            assets: assets.clone(),
+            id: id.clone(),
+        });
+    }
+}
+
+fn theme(headers: &HeaderMap) -> &'static str {
+    let cookies = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut themes = cookies
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|c| c.trim().strip_prefix("theme="));
+    match themes.next() {
+        Some("light") => "light",
+        Some("dark") => "dark",
+        _ => "",
+    }
+}
+
+/// The theme switch: remembers the choice and goes back to the page.
+pub(super) async fn set_theme(State(state): State<WebState>, headers: HeaderMap, body: String) -> Response {
+    let (theme, age) = match body.strip_prefix("theme=") {
+        Some("light") => ("light", 31_536_000),
+        Some("dark") => ("dark", 31_536_000),
+        _ => ("", 0),
+    };
+    let secure = if state.secure { "; Secure" } else { "" };
+    let cookie = format!("theme={theme}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly{secure}");
+    let mut response = Redirect::to(&back(&headers)).into_response();
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// The path of the page that the request came from, on this site.
+fn back(headers: &HeaderMap) -> String {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let path = (|| {
+        let (_, rest) = text(header::REFERER)?.split_once("://")?;
+        let (host, path) = rest.split_once('/')?;
+        (Some(host) == text(header::HOST)).then(|| format!("/{path}"))
+    })();
+    // `//host` and `/\host` would leave the site.
+    path.filter(|path| !path.starts_with("//") && !path.starts_with("/\\"))
+        .unwrap_or_else(|| "/".into())
+}
+
+/// The use cases, for the caller of one request.
+struct RequestBackend {
+    services: Services,
+    caller: Option<Caller>,
+    session: Session,
+    address: String,
+}
+
+impl RequestBackend {
+    fn caller(&self) -> Result<&Caller, AppError> {
+        self.caller.as_ref().ok_or(AppError::SignedOut)
+    }
+}
+
+#[async_trait]
+impl Backend for RequestBackend {
+    async fn me(&self) -> Result<Option<Me>, AppError> {
+        Ok(self.caller.as_ref().map(session::me))
+    }
+
+    async fn sign_in(&self, email: &str, password: &str) -> Result<(), AppError> {
+        let user = self
+            .services
+            .sign_in(email, password.to_owned().into(), &self.address)
+            .await?;
+        auth::begin(&self.session, user).await
+    }
+
+    async fn sign_out(&self) -> Result<(), AppError> {
+        auth::end(&self.session).await
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectView>, AppError> {
+        self.services.projects(self.caller()?).await
+    }
+
+    async fn board(&self, workspace: &str, project: &str) -> Result<BoardView, AppError> {
+        self.services.board(self.caller()?, workspace, project).await
+    }
+
+    async fn environment(&self, at: &At) -> Result<EnvironmentView, AppError> {
+        self.services.environment(self.caller()?, at).await
+    }
+
+    async fn form_options(&self, at: &At) -> Result<FormOptions, AppError> {
+        self.services.form_options(self.caller()?, at).await
+    }
+
+    async fn create_resource(&self, at: &At, draft: ResourceDraft) -> Result<PromotionId, AppError> {
+        self.services.create_resource(self.caller()?, at, draft).await
+    }
+
+    async fn resource(&self, at: &At, resource: &str) -> Result<ResourceView, AppError> {
+        self.services.resource(self.caller()?, at, resource).await
+    }
+
+    async fn edit_pin(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError> {
+        self.services.edit_pin(self.caller()?, at, resource, digest).await
+    }
+
+    async fn promote(&self, at: &At, resource: &str) -> Result<PromotionId, AppError> {
+        self.services.promote(self.caller()?, at, resource).await
+    }
+
+    async fn promotion(&self, id: &str) -> Result<PromotionView, AppError> {
+        self.services.promotion(self.caller()?, id).await
+    }
+
+    async fn retry(&self, id: &str) -> Result<(), AppError> {
+        self.services.retry(self.caller()?, id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn going_back_never_leaves_the_site() {
+        for (referer, want) in [
+            ("http://w.example/w/demo/myapp?q=a", "/w/demo/myapp?q=a"),
+            ("http://evil.example/x", "/"),
+            ("http://w.example//evil.example", "/"),
+            ("http://w.example/\\evil.example", "/"),
+            ("nonsense", "/"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("w.example"));
+            headers.insert(header::REFERER, HeaderValue::from_str(referer).unwrap());
+            assert_eq!(back(&headers), want, "{referer}");
+        }
+    }
+}

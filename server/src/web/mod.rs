@@ -1,0 +1,35 @@
+//! The doors over HTTP: pages, server functions, events, assets, health. [`router`] shows them all on one screen.
+
+pub mod assets;
+pub mod auth;
+pub mod drain;
+pub mod error;
+pub mod graphql;
+pub mod health;
+pub mod leptos;
+pub mod origin;
+pub mod rest;
+pub mod router;
+pub mod session_store;
+pub mod sse;
+
+use crate::{events::Events, service::Services};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What every handler may use.
+#[derive(Clone)]
+pub struct WebState {
+    /// The use cases.
+    pub services: Services,
+    /// What happens, as it happens.
+    pub events: Events,
+    /// What browsers download.
+    pub assets: Arc<assets::Assets>,
+    /// Whether people reach Waybill over TLS: cookies are marked secure then.
+    pub secure: bool,
+    /// Secret that registries send along with notifications; without one their door is closed.
+    pub webhook_secret: Option<secrecy::SecretString>,
+    /// Told when the server stops, so that streams end.
+    pub stop: CancellationToken,
+}

@@ -1,0 +1,40 @@
+//! The REST interface, below `/api/v1`: [`apply`] and the webhooks ([`hooks`]).
+//!
+//! Errors are problem details ([`super::error`]). Who calls is said by the extension [`super::auth::Identity`], which the layer that
+//! reads sessions and tokens sets.
+
+pub mod apply;
+pub mod hooks;
+
+use super::error::Problem;
+use axum::{
+    body::Bytes,
+    extract::rejection::BytesRejection,
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+};
+
+/// The body of a request, or what is wrong with it.
+fn body(body: Result<Bytes, BytesRejection>, most: usize) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("The request is too large. Send at most {} KiB.", most / 1024),
+        ),
+        _ => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "The request ended before it was complete. Send it again.",
+        ),
+    })
+}
+
+/// Browsers send other kinds of bodies to other sites without asking; JSON they don't.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}

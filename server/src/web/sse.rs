@@ -1,0 +1,119 @@
+//! Live events to open pages, as server-sent events: only what the reader may see, and only that something changed.
+
+use super::{WebState, auth::Identity};
+use app::{error::AppError, live::Changed};
+use axum::{
+    Extension,
+    extract::State,
+    response::{
+        IntoResponse, Response,
+        sse::{self, KeepAlive, Sse},
+    },
+};
+use domain::{
+    event::Event,
+    id::{ProjectId, WorkspaceId},
+};
+use futures::{Stream, StreamExt, stream};
+use std::{collections::HashMap, convert::Infallible, sync::Arc, time::Duration};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+/// How long a stream may last: rights are those of its beginning.
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// Everything that changes in the reader's workspaces.
+pub(super) async fn events(
+    State(state): State<WebState>,
+    Extension(Identity(caller)): Extension<Identity>,
+) -> Response {
+    let Some(caller) = caller else {
+        return super::error::problem(&AppError::SignedOut);
+    };
+    let workspaces = caller.access.iter().map(|(w, _)| (w.id, w.name.to_string())).collect();
+    let reader = Reader {
+        receiver: state.events.subscribe(),
+        workspaces,
+        behind: Vec::new(),
+        projects: HashMap::new(),
+        state: state.clone(),
+    };
+    let stop = state.stop.clone();
+    // The browser connects again by itself, and its rights are looked at anew.
+    let end = async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(LONGEST) => {}
+        }
+    };
+    let stream = reader.stream().take_until(end);
+    Sse::new(stream)
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+        .into_response()
+}
+
+struct Reader {
+    state: WebState,
+    receiver: Receiver<Arc<Event>>,
+    workspaces: HashMap<WorkspaceId, String>,
+    /// Workspaces of which everything must be read again.
+    behind: Vec<String>,
+    projects: HashMap<ProjectId, String>,
+}
+
+impl Reader {
+    fn stream(self) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+        // The comment at once opens the stream for the browser, before anything has happened.
+        let opened = stream::iter([Ok(sse::Event::default().comment("open"))]);
+        opened.chain(stream::unfold(self, |mut reader| async move {
+            let event = reader.next().await?;
+            Some((Ok(event), reader))
+        }))
+    }
+
+    async fn next(&mut self) -> Option<sse::Event> {
+        loop {
+            let changed = match self.behind.pop() {
+                Some(workspace) => Some(Changed {
+                    workspace,
+                    project: None,
+                    promotion: None,
+                }),
+                None => match self.receiver.recv().await {
+                    Ok(event) => self.changed(&event).await,
+                    // It fell behind: it reads everything of its workspaces again.
+                    Err(RecvError::Lagged(_)) => {
+                        self.behind = self.workspaces.values().cloned().collect();
+                        None
+                    }
+                    Err(RecvError::Closed) => return None,
+                },
+            };
+            if let Some(event) = changed.and_then(|changed| sse::Event::default().json_data(changed).ok()) {
+                return Some(event);
+            }
+        }
+    }
+
+    async fn changed(&mut self, event: &Event) -> Option<Changed> {
+        let workspace = self.workspaces.get(&event.workspace)?.clone();
+        let project = match event.subject.project {
+            Some(id) => Some(self.project(id).await?),
+            None => None,
+        };
+        Some(Changed {
+            workspace,
+            project,
+            promotion: event.subject.promotion.map(|id| id.to_string()),
+        })
+    }
+
+    async fn project(&mut self, id: ProjectId) -> Option<String> {
+        if let Some(name) = self.projects.get(&id) {
+            return Some(name.clone());
+        }
+        let record = self.state.services.store.read().await.ok()?.project(id).await.ok()??;
+        let name = record.project.name.to_string();
+        self.projects.insert(id, name.clone());
+        Some(name)
+    }
+}

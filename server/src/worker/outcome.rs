@@ -1,0 +1,50 @@
+//! What a step found out: it says what comes next, and nobody sleeps.
+
+use domain::promotion::State;
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The step is done.
+    Done {
+        /// The state that follows.
+        next: State,
+        /// Evidence, a sentence for the ledger.
+        detail: Option<String>,
+        /// The commit that the remote has now, and the pushes it took (0: it was there already).
+        commit: Option<(String, u32)>,
+    },
+    /// Look again later.
+    Wait {
+        /// In how many milliseconds, unless something happens before.
+        millis: i64,
+        /// What for, a sentence for people.
+        why: String,
+    },
+    /// It failed in a way that may pass: try again, later each time.
+    Retry {
+        /// What failed, a sentence for people.
+        why: String,
+    },
+    /// It failed: a person must do something.
+    Fail {
+        /// What happened and what to do, for people.
+        reason: String,
+    },
+    /// A newer promotion of the resource was committed; what this one promised will not be live.
+    Overtaken {
+        /// The newer one.
+        by: domain::id::PromotionId,
+    },
+}
+
+impl Outcome {
+    /// Done, with evidence.
+    pub(crate) fn done(next: State, detail: impl Into<String>) -> Self {
+        Self::Done {
+            next,
+            detail: Some(detail.into()),
+            commit: None,
+        }
+    }
+}

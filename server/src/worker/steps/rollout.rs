@@ -1,0 +1,238 @@
+//! Sync and Verify: Argo CD is brought to the commit, then the promised digest is awaited.
+//!
+//! Both look at the same Application and ask the same planner ([`domain::plan::next`]); they differ in what is still missing: in
+//! *Syncing* a sync that contains the commit, in *Verifying* only health and the live digest.
+
+use super::{Outcome, Work};
+use crate::{
+    adapters::{
+        argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest},
+        git::GitError,
+    },
+    service::connection,
+};
+use app::error::AppError;
+use domain::{
+    artifact::Digest,
+    plan::{self, AppSnapshot, Intent, Next},
+    promotion::State,
+    resource::Kind,
+};
+
+/// How often Argo CD is asked when its stream says nothing.
+const LOOK_MILLIS: i64 = 1_000;
+
+pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
+    let Some(cluster) = work.cluster() else {
+        return Ok(Outcome::Fail {
+            reason: "The environment's cluster no longer exists.".into(),
+        });
+    };
+    let (Some(access), Some(app)) = (
+        work.services.argocd_access(cluster)?,
+        connection::application(cluster, &work.place.record.project.name, &work.environment.name),
+    ) else {
+        return Ok(Outcome::done(
+            State::Succeeded,
+            "This cluster has no Argo CD: the promotion ends at the push.",
+        ));
+    };
+    if let Some(by) = work.overtaken_by().await? {
+        return Ok(Outcome::Overtaken { by });
+    }
+    let Some(commit) = work.promotion.commit.clone() else {
+        return Ok(Outcome::Fail {
+            reason: "The promotion has no commit. Try again.".into(),
+        });
+    };
+    let rollout = Rollout {
+        work,
+        access,
+        app,
+        commit,
+    };
+    match rollout.look().await {
+        Ok(outcome) => Ok(rollout.in_time(outcome)),
+        Err(Trouble::ArgoCd(error)) if error.is_passing() => Ok(rollout.in_time(Outcome::Wait {
+            millis: 2 * LOOK_MILLIS,
+            why: error.to_string(),
+        })),
+        Err(Trouble::ArgoCd(error)) => Ok(Outcome::Fail {
+            reason: error.to_string(),
+        }),
+        Err(Trouble::Git(error)) if error.is_passing() => Ok(Outcome::Retry { why: error.to_string() }),
+        Err(Trouble::Git(error)) => Ok(Outcome::Fail {
+            reason: error.to_string(),
+        }),
+        Err(Trouble::Own(error)) => Err(error),
+    }
+}
+
+enum Trouble {
+    ArgoCd(ArgoCdError),
+    Git(GitError),
+    Own(AppError),
+}
+
+impl From<ArgoCdError> for Trouble {
+    fn from(error: ArgoCdError) -> Self {
+        Self::ArgoCd(error)
+    }
+}
+
+struct Rollout<'a> {
+    work: &'a Work<'a>,
+    access: ArgoCdAccess,
+    app: AppRef,
+    commit: String,
+}
+
+impl Rollout<'_> {
+    async fn look(&self) -> Result<Outcome, Trouble> {
+        let work = self.work;
+        // The first look is at a refreshed Application: Argo CD may not know of the commit yet.
+        let first = work.promotion.state == State::Syncing && work.promotion.waits_for.is_none();
+        let refresh = if first { Refresh::Normal } else { Refresh::No };
+        let mut app = work.services.argocd.app(&self.access, &self.app, refresh).await?;
+        let mut next = self.next(&app).await?;
+        if matches!(next, Next::Refresh { .. }) && !first {
+            app = work
+                .services
+                .argocd
+                .app(&self.access, &self.app, Refresh::Normal)
+                .await?;
+            next = self.next(&app).await?;
+        }
+        self.report(&app).await.map_err(Trouble::Own)?;
+        match next {
+            Next::Live { evidence } if work.promotion.state == State::Syncing => Ok(Outcome::done(
+                State::Verifying,
+                format!("Argo CD is at the commit. {evidence}"),
+            )),
+            Next::Live { evidence } => Ok(Outcome::done(State::Succeeded, evidence)),
+            Next::Failed { reason, remedy } => Ok(Outcome::Fail {
+                reason: format!("{reason} {remedy}"),
+            }),
+            Next::Sync { revision, why } => self.sync(revision, why).await,
+            Next::Refresh { why } | Next::Wait { why } => {
+                if work.promotion.state == State::Syncing && self.is_synced(&app).await? {
+                    return Ok(Outcome::done(State::Verifying, "Argo CD has synced the commit."));
+                }
+                Ok(Outcome::Wait {
+                    millis: LOOK_MILLIS,
+                    why,
+                })
+            }
+        }
+    }
+
+    /// What the planner says, given which of the revisions it asks about contain the commit.
+    async fn next(&self, app: &AppSnapshot) -> Result<Next, Trouble> {
+        let covering = self.covering(app).await?;
+        let work = self.work;
+        let beside = self.beside().await.map_err(Trouble::Own)?;
+        let promotion = work.promotion;
+        let identity = promotion.operation_identity();
+        let intent = Intent {
+            commit: &self.commit,
+            digest: &promotion.image.digest,
+            repository: &promotion.image.repository,
+            promotion: &identity,
+            pushed_at: promotion.committed_at.unwrap_or(promotion.state_since),
+            now: work.services.now(),
+            beside: &beside,
+            expects_pods: work.resource.runtime.replicas != Some(0)
+                && matches!(work.resource.kind, Kind::Deployment | Kind::StatefulSet),
+            stable_millis: i64::try_from(work.settings.stable.as_millis()).unwrap_or(i64::MAX),
+            grace_millis: plan::GRACE_MILLIS,
+        };
+        Ok(plan::next(app, &intent, &covering))
+    }
+
+    /// What other resources of the environment run from the same repository.
+    async fn beside(&self) -> Result<Vec<Digest>, AppError> {
+        let (here, this) = (&self.work.resource, self.work.promotion);
+        let resources = self.work.services.store.read().await?.resources(this.project).await?;
+        let others = resources
+            .into_iter()
+            .filter(|r| r.environment == here.environment && r.id != here.id);
+        let images = others.filter_map(|r| r.desired);
+        Ok(images
+            .filter(|i| i.repository == this.image.repository)
+            .map(|i| i.digest)
+            .collect())
+    }
+
+    async fn covering(&self, app: &AppSnapshot) -> Result<Vec<String>, Trouble> {
+        let work = self.work;
+        let repository = work
+            .services
+            .repository_access(&work.place.record)
+            .map_err(Trouble::Own)?;
+        let mut covering = Vec::new();
+        for revision in plan::candidate_revisions(app, &self.commit) {
+            match work.services.git.contains(&repository, &revision, &self.commit).await {
+                Ok(true) => covering.push(revision),
+                // A revision that isn't in this repository (another source of the Application) contains nothing of ours.
+                Ok(false) | Err(GitError::NotFound { .. }) => {}
+                Err(error) => return Err(Trouble::Git(error)),
+            }
+        }
+        Ok(covering)
+    }
+
+    /// Whether a finished operation, or the comparison itself, says that the commit is applied.
+    async fn is_synced(&self, app: &AppSnapshot) -> Result<bool, Trouble> {
+        let covering = self.covering(app).await?;
+        let covers = |revisions: &[String]| revisions.iter().any(|r| *r == self.commit || covering.contains(r));
+        let applied = app.operation.as_ref().is_some_and(|operation| {
+            !operation.partial && operation.phase == "Succeeded" && covers(&operation.revisions)
+        });
+        Ok(!app.operation_pending && (applied || (app.sync_status == "Synced" && covers(&app.sync_revisions))))
+    }
+
+    async fn sync(&self, revision: Option<String>, why: String) -> Result<Outcome, Trouble> {
+        let work = self.work;
+        let request = SyncRequest {
+            revision,
+            promotion: work.promotion.operation_identity(),
+        };
+        match work.services.argocd.sync(&self.access, &self.app, &request).await {
+            Ok(()) => Ok(Outcome::Wait {
+                millis: LOOK_MILLIS,
+                why: format!("Argo CD was asked to sync. {why}"),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn report(&self, app: &AppSnapshot) -> Result<(), AppError> {
+        self.work
+            .services
+            .report_live(&self.work.place.record.project, &self.work.environment, app)
+            .await
+    }
+
+    /// Nothing waits for ever: past the time-out of its state a wait becomes a failure that says what was last seen.
+    fn in_time(&self, outcome: Outcome) -> Outcome {
+        let Outcome::Wait { why, .. } = &outcome else {
+            return outcome;
+        };
+        let work = self.work;
+        let limit = match work.promotion.state {
+            State::Syncing => work.settings.sync_timeout,
+            _ => work.settings.verify_timeout,
+        };
+        let waited = work.services.now().millis_since(work.promotion.state_since);
+        if waited <= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX) {
+            return outcome;
+        }
+        Outcome::Fail {
+            reason: format!(
+                "Not done after {}. Last seen: {why} Look at application {} in Argo CD, then try again.",
+                domain::time::duration(waited),
+                self.app.name
+            ),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Commits that go well, alone and among others.
+
+use std::sync::Arc;
+
+use super::*;
+
+#[tokio::test]
+async fn one_small_commit_with_its_people_and_trailers() {
+    let setting = Setting::new().await;
+    let before = setting.tip().await;
+    let request = promotion(2, "api");
+    let (commit, attempts) = pushed(setting.commit(&request).await);
+    assert_eq!((attempts, setting.tip().await), (1, commit.clone()));
+    assert_eq!(
+        setting.mirrors.known_tip(&setting.access).await.unwrap(),
+        Some(commit.clone())
+    );
+
+    let made = setting.repo.commits("main").await.unwrap().remove(0);
+    assert_eq!(made.parents.join(" "), before);
+    assert_eq!(made.subject, "promote(production): api v2 from staging");
+    assert_eq!(made.author, "Ada Lovelace <ada@example.com>");
+    assert_eq!(made.committer, "Waybill <waybill@example.com>");
+    assert_eq!(
+        made.body.lines().collect::<Vec<_>>(),
+        [
+            format!("Waybill-Digest: {}", digest(2)),
+            "Waybill-Source: staging X: y".to_owned(),
+            format!("Waybill-Promotion: {}", request.promotion),
+        ]
+    );
+    let changes: Vec<_> = made.changes.iter().map(|c| (c.added, c.text.trim_start())).collect();
+    let (old, new) = (
+        format!("digest: sha256:{}", "1".repeat(64)),
+        format!("digest: {}", digest(2)),
+    );
+    assert_eq!(
+        changes,
+        [(false, "tag: v1"), (false, &*old), (true, "tag: v2"), (true, &*new)]
+    );
+
+    let view = setting.mirrors.show(&setting.access, &commit).await.unwrap().unwrap();
+    assert_eq!(
+        (view.subject.as_str(), view.author.as_str(), view.at),
+        (&*made.subject, "Ada Lovelace", AT)
+    );
+    assert!(view.diff.contains("\n-      tag: v1\n"), "{}", view.diff);
+    assert!(view.diff.contains("\n+      tag: v2\n"), "{}", view.diff);
+    assert_eq!(
+        setting.mirrors.show(&setting.access, &"0".repeat(40)).await.unwrap(),
+        None
+    );
+
+    let (a, b) = (commit.clone(), before);
+    assert!(setting.mirrors.contains(&setting.access, &a, &b).await.unwrap());
+    assert!(setting.mirrors.contains(&setting.access, &a, &a).await.unwrap());
+    assert!(!setting.mirrors.contains(&setting.access, &b, &a).await.unwrap());
+    // One that only the remote has yet.
+    let newer = setting.outsider_writes("README", "x").await;
+    assert!(
+        setting
+            .mirrors
+            .contains(&setting.access, &newer, &commit)
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn reading_and_previewing_change_nothing() {
+    let setting = Setting::new().await;
+    assert_eq!(setting.mirrors.known_tip(&setting.access).await.unwrap(), None);
+    let tip = setting.mirrors.fetch(&setting.access).await.unwrap();
+    assert_eq!(tip, setting.tip().await);
+    let services = setting
+        .mirrors
+        .services(&setting.access, &tip, PATH, "")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        services.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
+        ["api", "web"]
+    );
+    let nowhere = setting
+        .mirrors
+        .services(&setting.access, &tip, "no/such.yaml", "")
+        .await
+        .unwrap();
+    assert_eq!(nowhere, None);
+
+    let diff = setting
+        .mirrors
+        .preview(&setting.access, &promotion(2, "web").edit)
+        .await
+        .unwrap();
+    assert!(
+        diff.contains("-    image: {repository: r.example/web, tag: v1}"),
+        "{diff}"
+    );
+    assert!(
+        diff.contains("+    image: {repository: r.example/web, tag: v2, digest: sha256:0202"),
+        "{diff}"
+    );
+    assert_eq!(setting.tip().await, tip);
+
+    setting.commit(&promotion(2, "web")).await.unwrap();
+    assert_eq!(
+        setting
+            .mirrors
+            .preview(&setting.access, &promotion(2, "web").edit)
+            .await
+            .unwrap(),
+        ""
+    );
+}
+
+#[tokio::test]
+async fn the_first_commit_of_an_empty_repository_makes_the_branch() {
+    let setting = Setting::empty().await;
+    assert!(matches!(
+        setting.mirrors.fetch(&setting.access).await,
+        Err(GitError::NotFound { .. })
+    ));
+    let request = promotion(2, "api");
+    pushed(setting.commit(&request).await);
+    assert!(setting.file().await.starts_with("services:\n  api:\n    image:\n"));
+    pushed(setting.commit(&promotion(3, "api")).await);
+    assert_eq!(setting.repo.commits("main").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn line_endings_and_modes_stay() {
+    let setting = Setting::new().await;
+    let crlf = VALUES.replace('\n', "\r\n");
+    setting.outsider_writes(PATH, &crlf).await;
+    pushed(setting.commit(&promotion(2, "api")).await);
+    let after = setting.file().await;
+    assert_eq!(after.matches("\r\n").count(), crlf.matches("\r\n").count());
+    assert_eq!(after.matches('\n').count(), after.matches("\r\n").count());
+    let changes = setting.repo.commits("main").await.unwrap().remove(0).changes;
+    assert_eq!(changes.len(), 4, "{changes:?}");
+}
+
+#[tokio::test]
+async fn what_the_file_says_already_makes_no_commit() {
+    let setting = Setting::new().await;
+    let (tip, _) = pushed(setting.commit(&promotion(2, "api")).await);
+    let mut again = promotion(3, "api");
+    again.edit = promotion(2, "api").edit;
+    let fetches = setting.server.fetches();
+    assert_eq!(setting.commit(&again).await.unwrap(), Committed::Unchanged { tip });
+    assert!(
+        setting.server.fetches() > fetches,
+        "the remote's state must be asked for"
+    );
+
+    // The mirror believes that nothing would change, but an outsider took it back.
+    setting.outsider_writes(PATH, VALUES).await;
+    let (_, attempts) = pushed(setting.commit(&again).await);
+    assert_eq!(attempts, 1);
+    assert!(setting.file().await.contains("tag: v2"));
+}
+
+#[tokio::test]
+async fn an_outsider_who_pushes_first_is_built_upon() {
+    let setting = Setting::new().await;
+    pushed(setting.commit(&promotion(2, "api")).await);
+    let repo = setting.repo.clone();
+    setting.server.before_push(move || async move {
+        let writer = repo.outsider("main").await.unwrap();
+        let values = VALUES.replace("# production", "# production, by hand");
+        writer.commit(&[(PATH, &values)], "By hand").await.unwrap();
+    });
+    let request = promotion(3, "web");
+    let (_, attempts) = pushed(setting.commit(&request).await);
+    assert_eq!(attempts, 2);
+    let file = setting.file().await;
+    assert!(
+        file.starts_with("# production, by hand\n") && file.contains("r.example/web, tag: v3"),
+        "{file}"
+    );
+    assert_eq!(setting.commits_of(&request).await, 1);
+    let commits = setting.repo.commits("main").await.unwrap();
+    let subjects: Vec<_> = commits.iter().map(|c| c.subject.as_str()).collect();
+    assert_eq!(subjects[..2], ["promote(production): web v3 from staging", "By hand"]);
+}
+
+#[tokio::test]
+async fn thirty_at_once_all_land_as_one_commit_each() {
+    let setting = Arc::new(Setting::new().await);
+    let running: Vec<_> = (0..30)
+        .map(|n| {
+            let setting = Arc::clone(&setting);
+            tokio::spawn(async move { setting.commit(&promotion(n, &format!("service{n}"))).await })
+        })
+        .collect();
+    for task in running {
+        pushed(within(task).await.unwrap());
+    }
+    for n in 0..30 {
+        assert_eq!(setting.commits_of(&promotion(n, "x")).await, 1);
+    }
+    assert_eq!(setting.repo.commits("main").await.unwrap().len(), 31);
+}
+
+#[tokio::test]
+async fn two_processes_at_once_both_land() {
+    let setting = Arc::new(Setting::new().await);
+    let other = Arc::new(GitMirrors::new(setting.directory.path().join("others")));
+    let mut running = Vec::new();
+    for n in 0..8 {
+        let (setting, other) = (Arc::clone(&setting), Arc::clone(&other));
+        running.push(tokio::spawn(async move {
+            let mirrors = if n % 2 == 0 { &setting.mirrors } else { &*other };
+            mirrors
+                .commit_and_push(&setting.access, &promotion(n, &format!("service{n}")))
+                .await
+        }));
+    }
+    for task in running {
+        pushed(within(task).await.unwrap());
+    }
+    assert_eq!(setting.repo.commits("main").await.unwrap().len(), 9);
+}
+
+#[tokio::test]
+async fn a_local_path_serves_as_well() {
+    let setting = Setting::new().await;
+    let access = RepositoryAccess {
+        tenant: String::new(),
+        url: setting.repo.path().to_str().unwrap().to_owned(),
+        branch: "main".to_owned(),
+        credentials: Credentials::None,
+    };
+    let (commit, _) = pushed(setting.mirrors.commit_and_push(&access, &promotion(2, "api")).await);
+    assert_eq!(setting.tip().await, commit);
+    setting.outsider_writes("README", "x").await;
+    let (_, attempts) = pushed(setting.mirrors.commit_and_push(&access, &promotion(3, "api")).await);
+    assert_eq!(attempts, 2);
+}
+
+/// Not a test of speed, which machines differ in: it prints what a warm commit costs beside a bare push.
+#[tokio::test]
+#[ignore = "prints a measurement"]
+async fn how_long_a_warm_commit_takes() {
+    let setting = Setting::new().await;
+    pushed(setting.commit(&promotion(0, "api")).await);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let clone = setting.directory.path().join("clone");
+    let git = async |arguments: &[&str]| {
+        let header = format!("http.extraHeader=Authorization: Basic {}", {
+            use base64::Engine as _;
+            base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{TOKEN}"))
+        });
+        let mut command = tokio::process::Command::new("git");
+        let identity = ["-c", &header, "-c", "user.name=x", "-c", "user.email=x@example.com"];
+        let status = command.args(identity).args(arguments).status().await.unwrap();
+        assert!(status.success());
+    };
+    let at = clone.to_str().unwrap();
+    for n in 1..=15 {
+        let start = std::time::Instant::now();
+        pushed(setting.commit(&promotion(n, "api")).await);
+        ours.push(start.elapsed());
+        let _ = std::fs::remove_dir_all(&clone);
+        git(&["clone", "-q", &setting.access.url, at]).await;
+        git(&["-C", at, "commit", "-q", "--allow-empty", "-m", "x"]).await;
+        let start = std::time::Instant::now();
+        git(&["-C", at, "push", "-q", "origin", "HEAD:refs/heads/main"]).await;
+        theirs.push(start.elapsed());
+        setting.mirrors.fetch(&setting.access).await.unwrap();
+    }
+    ours.sort();
+    theirs.sort();
+    println!(
+        "commit_and_push, warm: median {:?}; git push of a ready commit: median {:?}",
+        ours[7], theirs[7]
+    );
+}

@@ -1,0 +1,613 @@
+//! One story over [`Store`]: everything that a transaction offers, in the order in which a life with Waybill uses it.
+
+use crate::support::{BEGIN, digest};
+use domain::{
+    artifact::{ArtifactDetails, Digest, ExactImage, Repository},
+    environment::{ArgoCdSettings, Cluster, Environment, Project, Workspace},
+    event::{Happened, Subject},
+    id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
+    plan::Health,
+    promotion::{Actor, Origin, Promotion, Purpose, State},
+    resource::{Binding, Kind, Live, Resource, Runtime, Size, Source},
+    rights::Role,
+    time::Timestamp,
+};
+use server::store::{
+    ApiToken, ClusterRecord, NewEvent, ProjectRecord, Store, StoreError, Tx, User, sqlite::SqliteStore,
+};
+use uuid::Uuid;
+
+const OWNER: &str = "one";
+const OTHER: &str = "two";
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn at(millis: i64) -> Timestamp {
+    BEGIN.plus_millis(millis)
+}
+
+fn repository() -> Repository {
+    "r.example/myapp/api".parse().unwrap()
+}
+
+fn image(tag: Option<&str>, letter: &str) -> ExactImage {
+    ExactImage {
+        repository: repository(),
+        tag: tag.map(|tag| tag.parse().unwrap()),
+        digest: digest(letter).parse().unwrap(),
+    }
+}
+
+/// What was written is only there once it is committed.
+async fn committed(mut tx: Box<dyn Tx>, store: &dyn Store) -> Box<dyn Tx> {
+    tx.newest_event().await.unwrap();
+    tx.commit().await.unwrap();
+    store.write().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_life_with_waybill() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&directory.path().join("waybill.db")).await.unwrap();
+    story(&store).await;
+}
+
+async fn story(store: &dyn Store) {
+    store.ping().await.unwrap();
+    let (demo, acme) = people(store).await;
+    let places = configuration(store, &demo, &acme).await;
+    let resources = resources(store, &demo, &places).await;
+    artifacts(store, &demo, &acme).await;
+    promotions(store, &demo, &places, &resources).await;
+    ledger(store, &demo, &places).await;
+}
+
+async fn people(store: &dyn Store) -> (Workspace, Workspace) {
+    let workspace = |n, name: &str| Workspace {
+        id: WorkspaceId(id(n)),
+        name: name.parse().unwrap(),
+    };
+    let (demo, acme) = (workspace(1, "demo"), workspace(2, "acme"));
+    let mut tx = store.write().await.unwrap();
+    assert_eq!(tx.count_users().await.unwrap(), 0);
+    assert_eq!(tx.first_user().await.unwrap(), None);
+    tx.insert_workspace(&demo, at(0)).await.unwrap();
+    drop(tx);
+    let mut tx = store.write().await.unwrap();
+    assert_eq!(tx.workspaces().await.unwrap(), [], "what isn't committed is taken back");
+    for workspace in [&demo, &acme] {
+        tx.insert_workspace(workspace, at(0)).await.unwrap();
+    }
+    assert!(
+        tx.insert_workspace(&workspace(3, "demo"), at(0)).await.is_err(),
+        "names are unique"
+    );
+    assert_eq!(tx.workspaces().await.unwrap(), [acme.clone(), demo.clone()], "by name");
+    assert_eq!(tx.workspace_by_name("demo").await.unwrap().as_ref(), Some(&demo));
+    assert_eq!(tx.workspace_by_name("Demo").await.unwrap(), None);
+
+    let user = |n, email: &str| User {
+        id: UserId(id(n)),
+        email: email.into(),
+        name: email.into(),
+        password_hash: "$argon2id$".into(),
+        active: true,
+        created_at: at(i64::try_from(n).unwrap()),
+    };
+    let (ada, bob) = (user(11, "ada@example.com"), user(12, "bob@example.com"));
+    tx.insert_user(&bob).await.unwrap();
+    tx.insert_user(&ada).await.unwrap();
+    assert!(
+        tx.insert_user(&user(13, "ada@example.com")).await.is_err(),
+        "addresses are unique"
+    );
+    assert_eq!(tx.count_users().await.unwrap(), 2);
+    assert_eq!(tx.first_user().await.unwrap().as_ref(), Some(&ada));
+    assert_eq!(tx.user(bob.id).await.unwrap().as_ref(), Some(&bob));
+    assert_eq!(tx.user_by_email("bob@example.com").await.unwrap(), Some(bob));
+    tx.set_membership(demo.id, ada.id, Role::Viewer).await.unwrap();
+    tx.set_membership(demo.id, ada.id, Role::Admin).await.unwrap();
+    tx.set_membership(acme.id, ada.id, Role::Developer).await.unwrap();
+    let mine = tx.memberships(ada.id).await.unwrap();
+    assert_eq!(mine, [(acme.clone(), Role::Developer), (demo.clone(), Role::Admin)]);
+    let nobody = tx.set_membership(demo.id, UserId(id(99)), Role::Admin).await;
+    assert!(nobody.is_err(), "a member is an account");
+
+    let token = |n, workspace: WorkspaceId, name: &str, hash: &str| ApiToken {
+        id: TokenId(id(n)),
+        workspace,
+        name: name.into(),
+        role: Role::Developer,
+        hash: hash.into(),
+        created_at: at(0),
+        expires_at: Some(at(100)),
+        revoked_at: None,
+    };
+    let ci = token(21, demo.id, "ci", "aa");
+    tx.insert_token(&ci).await.unwrap();
+    let again = tx.insert_token(&token(22, demo.id, "ci", "bb")).await;
+    assert!(matches!(again, Err(StoreError::Exists)), "{again:?}");
+    tx.insert_token(&token(23, acme.id, "ci", "cc")).await.unwrap();
+    assert_eq!(
+        tx.token_by_hash("aa").await.unwrap(),
+        Some((ci, demo.clone())),
+        "also when it ended"
+    );
+    assert_eq!(tx.token_by_hash("bb").await.unwrap(), None);
+
+    tx.save_session("s1", "{}", at(10)).await.unwrap();
+    tx.save_session("s1", "{\"a\":1}", at(20)).await.unwrap();
+    tx.save_session("s2", "{}", at(5)).await.unwrap();
+    assert_eq!(tx.session("s1", at(19)).await.unwrap().as_deref(), Some("{\"a\":1}"));
+    assert_eq!(tx.session("s1", at(20)).await.unwrap(), None, "it expired");
+    tx.delete_expired_sessions(at(6)).await.unwrap();
+    assert_eq!(tx.session("s2", at(0)).await.unwrap(), None);
+    tx.delete_session("s1").await.unwrap();
+    assert_eq!(tx.session("s1", at(0)).await.unwrap(), None);
+    tx.commit().await.unwrap();
+    (demo, acme)
+}
+
+struct Places {
+    project: ProjectId,
+    development: EnvironmentId,
+    staging: EnvironmentId,
+}
+
+async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) -> Places {
+    let mut tx = store.write().await.unwrap();
+    let mut cluster = ClusterRecord {
+        cluster: Cluster {
+            id: ClusterId(id(31)),
+            workspace: demo.id,
+            name: "local".parse().unwrap(),
+            argocd: Some(ArgoCdSettings {
+                url: "https://argocd.example.com".into(),
+                application_template: "{project}-{environment}".into(),
+                project: Some("default".into()),
+                namespace: None,
+            }),
+            registry: "r.example".into(),
+            registry_plain_http: true,
+        },
+        argocd_token: Some("sealed".into()),
+        argocd_ca: None,
+        registry_user: Some("pull".into()),
+        registry_password: Some("sealed too".into()),
+    };
+    tx.put_cluster(&cluster).await.unwrap();
+    cluster.cluster.argocd = None;
+    cluster.argocd_token = None;
+    tx.put_cluster(&cluster).await.unwrap();
+    assert_eq!(tx.clusters(demo.id).await.unwrap(), std::slice::from_ref(&cluster));
+    assert_eq!(tx.clusters(acme.id).await.unwrap(), []);
+
+    let mut project = ProjectRecord {
+        project: Project {
+            id: ProjectId(id(41)),
+            workspace: demo.id,
+            name: "myapp".parse().unwrap(),
+            repository_url: "https://git.example.com/deploy.git".into(),
+            branch: "main".into(),
+            path_template: "environments/{environment}/values.yaml".into(),
+            values_prefix: String::new(),
+        },
+        credentials: Some("sealed".into()),
+        tip: None,
+        problem: None,
+    };
+    let project_id = project.project.id;
+    tx.put_project(&project).await.unwrap();
+    tx.set_tip(project_id, Some("abc"), None).await.unwrap();
+    tx.set_tip(project_id, None, Some("It is down.")).await.unwrap();
+    let read = tx.project(project_id).await.unwrap().unwrap();
+    assert_eq!(
+        (read.tip.as_deref(), read.problem.as_deref()),
+        (Some("abc"), Some("It is down."))
+    );
+    project.project.branch = "release".into();
+    tx.put_project(&project).await.unwrap();
+    let read = tx.project(project_id).await.unwrap().unwrap();
+    assert_eq!(
+        (read.tip, read.problem.as_deref()),
+        (None, Some("It is down.")),
+        "it is read again"
+    );
+    assert_eq!(read.project, project.project);
+    assert_eq!(tx.projects(demo.id).await.unwrap().len(), 1);
+    assert_eq!(tx.projects(acme.id).await.unwrap(), []);
+    assert_eq!(tx.project(ProjectId(id(49))).await.unwrap(), None);
+
+    let environment = |n, name: &str, position| Environment {
+        id: EnvironmentId(id(n)),
+        project: project_id,
+        cluster: cluster.cluster.id,
+        name: name.parse().unwrap(),
+        position,
+        protected: false,
+    };
+    let mut staging = environment(52, "staging", 1);
+    let development = environment(51, "development", 2);
+    tx.put_environment(&staging).await.unwrap();
+    tx.put_environment(&development).await.unwrap();
+    staging.position = 3;
+    staging.protected = true;
+    tx.put_environment(&staging).await.unwrap();
+    let mut tx = committed(tx, store).await;
+    assert_eq!(
+        tx.environments(project_id).await.unwrap(),
+        [development.clone(), staging.clone()]
+    );
+    let homeless = Environment {
+        cluster: ClusterId(id(39)),
+        ..environment(53, "qa", 4)
+    };
+    assert!(
+        tx.put_environment(&homeless).await.is_err(),
+        "an environment runs on a cluster"
+    );
+    drop(tx);
+    Places {
+        project: project_id,
+        development: development.id,
+        staging: staging.id,
+    }
+}
+
+fn resource(n: u128, environment: EnvironmentId, source: Source) -> Resource {
+    Resource {
+        id: ResourceId(id(n)),
+        environment,
+        name: "api".parse().unwrap(),
+        kind: Kind::Deployment,
+        source,
+        binding: Binding::TrackLatest,
+        runtime: Runtime::default(),
+        desired: None,
+        desired_at: None,
+        live: None,
+        created_at: at(0),
+    }
+}
+
+async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Resource, Resource) {
+    let mut tx = store.write().await.unwrap();
+    let repository = repository();
+    let source = Source::Image {
+        repository: repository.clone(),
+    };
+    let mut api = resource(61, places.development, source.clone());
+    let follower = resource(62, places.staging, Source::Promote { from: api.id });
+    tx.insert_resource(&api).await.unwrap();
+    tx.insert_resource(&follower).await.unwrap();
+    let twice = tx
+        .insert_resource(&resource(63, places.development, source.clone()))
+        .await;
+    assert!(matches!(twice, Err(StoreError::Exists)), "{twice:?}");
+    let orphan = Source::Promote {
+        from: ResourceId(id(69)),
+    };
+    let orphan = Resource {
+        name: "orphan".parse().unwrap(),
+        ..resource(64, places.staging, orphan)
+    };
+    assert!(tx.insert_resource(&orphan).await.is_err(), "a source is a resource");
+
+    api.binding = Binding::Pin(digest("a").parse().unwrap());
+    api.runtime = Runtime {
+        replicas: Some(0),
+        ports: vec![80, 443],
+        env: vec![("B".into(), "=\n\"".into()), ("A".into(), String::new())],
+        ingress_host: Some("api.example.com".into()),
+        size: Some(Size::Large),
+        health_path: Some("/healthz".into()),
+    };
+    tx.update_resource(&api).await.unwrap();
+    api.desired = Some(image(Some("one"), "a"));
+    api.desired_at = Some(at(5));
+    tx.set_desired(api.id, api.desired.as_ref(), at(5)).await.unwrap();
+    api.live = Some(Live {
+        digests: vec![digest("a").parse().unwrap()],
+        health: Health::Degraded,
+        at: at(6),
+    });
+    tx.set_live(api.id, api.live.as_ref()).await.unwrap();
+    let mut tx = committed(tx, store).await;
+    assert_eq!(tx.resource(api.id).await.unwrap().as_ref(), Some(&api));
+    assert_eq!(
+        tx.resource_by_name(places.staging, "api").await.unwrap().as_ref(),
+        Some(&follower)
+    );
+    assert_eq!(tx.resource_by_name(places.staging, "web").await.unwrap(), None);
+    assert_eq!(tx.resources(places.project).await.unwrap().len(), 2);
+    assert_eq!(tx.followers(api.id).await.unwrap(), std::slice::from_ref(&follower));
+    assert_eq!(tx.followers(follower.id).await.unwrap(), []);
+    assert_eq!(
+        tx.resources_of_image(demo.id, &repository).await.unwrap(),
+        std::slice::from_ref(&api)
+    );
+    assert_eq!(tx.image_repositories().await.unwrap(), [(demo.id, repository)]);
+    tx.set_live(api.id, None).await.unwrap();
+    tx.set_desired(api.id, None, at(7)).await.unwrap();
+    let read = tx.resource(api.id).await.unwrap().unwrap();
+    assert_eq!((read.live, read.desired), (None, None));
+    drop(tx);
+    (api, follower)
+}
+
+async fn artifacts(store: &dyn Store, demo: &Workspace, acme: &Workspace) {
+    let mut tx = store.write().await.unwrap();
+    let repository = repository();
+    for (tag, letter, new) in [
+        (Some("one"), "a", true),
+        (Some("two"), "b", true),
+        (Some("one"), "a", false),
+        (Some("latest"), "b", false),
+        (None, "c", true),
+    ] {
+        let seen = tx.see_artifact(demo.id, &image(tag, letter), at(1)).await.unwrap();
+        assert_eq!(seen, new, "{tag:?} {letter}");
+    }
+    assert!(
+        tx.see_artifact(acme.id, &image(None, "a"), at(1)).await.unwrap(),
+        "each workspace sees for itself"
+    );
+    let recent = tx.recent_artifacts(demo.id, &repository, 2).await.unwrap();
+    let images: Vec<&ExactImage> = recent.iter().map(|artifact| &artifact.image).collect();
+    assert_eq!(
+        images,
+        [&image(None, "c"), &image(Some("two"), "b")],
+        "latest names nothing, and what came later is newer while nothing is known"
+    );
+    let [a, b, c] = ["a", "b", "c"].map(|letter| digest(letter).parse::<Digest>().unwrap());
+    assert_eq!(tx.count_newer(demo.id, &repository, &b, &c).await.unwrap(), 1);
+    assert_eq!(tx.count_newer(demo.id, &repository, &a, &c).await.unwrap(), 2);
+    assert_eq!(
+        tx.count_newer(demo.id, &repository, &c, &a).await.unwrap(),
+        0,
+        "an older one is not ahead"
+    );
+    let details = ArtifactDetails {
+        created_at: Some(at(-5)),
+        size_bytes: 123,
+        platforms: vec!["linux/amd64".into()],
+        labels: [("git.commit".into(), "abc".into())].into(),
+    };
+    tx.set_details(demo.id, &image(Some("one"), "a"), &details, at(50))
+        .await
+        .unwrap();
+    let read = tx.artifact(demo.id, &repository, &a).await.unwrap().unwrap();
+    assert_eq!(read.details.as_ref(), Some(&details));
+    let newest = tx.recent_artifacts(demo.id, &repository, 1).await.unwrap();
+    assert_eq!(
+        newest[0].image.digest, a,
+        "what was built later is newer, whenever it was heard of"
+    );
+    assert_eq!(tx.count_newer(demo.id, &repository, &c, &a).await.unwrap(), 1);
+    let foreign = tx.artifact(acme.id, &repository, &a).await.unwrap().unwrap();
+    assert_eq!(foreign.details, None);
+    let mut tags = tx.known_tags(demo.id, &repository).await.unwrap();
+    tags.sort();
+    assert_eq!(tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    tx.commit().await.unwrap();
+}
+
+fn promotion(n: u128, workspace: WorkspaceId, places: &Places, resource: &Resource, created: i64) -> Promotion {
+    Promotion {
+        id: PromotionId(id(n)),
+        workspace,
+        project: places.project,
+        environment: resource.environment,
+        resource: resource.id,
+        purpose: Purpose::Promote,
+        requested_by: Actor::Token { name: "ci".into() },
+        origin: Some(Origin {
+            environment: "development".parse().unwrap(),
+            resource: "api".parse().unwrap(),
+        }),
+        image: image(Some("two"), "b"),
+        previous: Some(image(None, "a")),
+        creates: true,
+        state: State::Queued,
+        waits_for: None,
+        failure: None,
+        commit: None,
+        committed_at: None,
+        tries: 1,
+        attempts: 0,
+        created_at: at(created),
+        state_since: at(created),
+        ended_at: None,
+    }
+}
+
+async fn promotions(store: &dyn Store, demo: &Workspace, places: &Places, resources: &(Resource, Resource)) {
+    let (api, follower) = resources;
+    let mut tx = store.write().await.unwrap();
+    assert_eq!(tx.next_due().await.unwrap(), None);
+    assert_eq!(tx.claim_promotion(OWNER, at(0), at(100)).await.unwrap(), None);
+    let older = promotion(71, demo.id, places, api, 0);
+    let newer = promotion(72, demo.id, places, follower, 1);
+    tx.insert_promotion(&newer).await.unwrap();
+    tx.insert_promotion(&older).await.unwrap();
+    let mut tx = committed(tx, store).await;
+    assert_eq!(tx.promotion(older.id).await.unwrap().as_ref(), Some(&older));
+    assert_eq!(
+        tx.promotions_of(api.id, 10).await.unwrap(),
+        std::slice::from_ref(&older)
+    );
+    assert_eq!(
+        tx.open_promotions(follower.id).await.unwrap(),
+        std::slice::from_ref(&newer)
+    );
+    assert_eq!(tx.newest_promotions(places.project).await.unwrap().len(), 2);
+
+    // The one that is due longest is taken, by one worker only, until its lease ends.
+    assert_eq!(tx.next_due().await.unwrap(), Some(at(0)));
+    let claimed = tx.claim_promotion(OWNER, at(2), at(100)).await.unwrap().unwrap();
+    assert_eq!((claimed.id, claimed.attempts), (older.id, 0));
+    let claimed = tx.claim_promotion(OTHER, at(2), at(50)).await.unwrap().unwrap();
+    assert_eq!(claimed.id, newer.id);
+    assert_eq!(tx.claim_promotion(OTHER, at(2), at(50)).await.unwrap(), None);
+    assert_eq!(tx.next_due().await.unwrap(), Some(at(50)), "when the first lease ends");
+
+    // A lease that is given back, or runs out, is a further attempt.
+    tx.release_leases(OWNER).await.unwrap();
+    let again = tx.claim_promotion(OTHER, at(3), at(60)).await.unwrap().unwrap();
+    assert_eq!(
+        (again.id, again.attempts),
+        (older.id, 1),
+        "its step may have been cut off"
+    );
+    let again = tx.claim_promotion(OWNER, at(50), at(90)).await.unwrap().unwrap();
+    assert_eq!((again.id, again.attempts), (newer.id, 1));
+
+    // What a step changed is written, given the state it began in.
+    let mut moved = older.clone().become_(State::Committing, at(4)).unwrap();
+    moved.waits_for = Some("the lock".into());
+    tx.update_promotion(&moved, State::Queued, at(70)).await.unwrap();
+    let stale = tx.update_promotion(&moved, State::Queued, at(70)).await;
+    assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+    assert_eq!(tx.promotion(older.id).await.unwrap().as_ref(), Some(&moved));
+    assert_eq!(
+        tx.claim_promotion(OTHER, at(69), at(99)).await.unwrap(),
+        None,
+        "not before its time"
+    );
+    let next = tx.claim_promotion(OTHER, at(70), at(99)).await.unwrap().unwrap();
+    assert_eq!(
+        (next.id, next.attempts),
+        (older.id, 0),
+        "the lease had ended with the step"
+    );
+
+    // Argo CD's word wakes those that wait for it, and no others.
+    let mut moved = moved.become_(State::Syncing, at(71)).unwrap();
+    moved.commit = Some("c0ffee".into());
+    moved.committed_at = Some(at(71));
+    tx.update_promotion(&moved, State::Committing, at(1000)).await.unwrap();
+    tx.nudge_environment(places.staging, at(72)).await.unwrap();
+    assert_eq!(tx.claim_promotion(OTHER, at(72), at(99)).await.unwrap(), None);
+    tx.nudge_environment(places.development, at(72)).await.unwrap();
+    let woken = tx.claim_promotion(OTHER, at(72), at(99)).await.unwrap().unwrap();
+    assert_eq!((woken.id, woken.commit.as_deref()), (older.id, Some("c0ffee")));
+
+    let failed = moved.fail("It broke.", at(73)).unwrap();
+    tx.update_promotion(&failed, State::Syncing, at(73)).await.unwrap();
+    assert_eq!(tx.promotion(older.id).await.unwrap().as_ref(), Some(&failed));
+    assert_eq!(tx.open_promotions(api.id).await.unwrap(), []);
+    let retried = failed.become_(State::Queued, at(74)).unwrap();
+    tx.update_promotion(&retried, State::Failed, at(74)).await.unwrap();
+    let read = tx.promotion(older.id).await.unwrap().unwrap();
+    assert_eq!((read.tries, read.failure, read.ended_at), (2, None, None));
+    let superseded = retried.supersede(newer.id, at(75)).unwrap();
+    tx.update_promotion(&superseded, State::Queued, at(75)).await.unwrap();
+    assert_eq!(tx.promotion(older.id).await.unwrap(), Some(superseded));
+    tx.release_leases(OWNER).await.unwrap();
+    let done = newer.supersede(older.id, at(76)).unwrap();
+    tx.update_promotion(&done, State::Queued, at(76)).await.unwrap();
+    assert_eq!(tx.next_due().await.unwrap(), None, "what has ended is never due");
+    let third = promotion(73, demo.id, places, api, 80);
+    tx.insert_promotion(&third).await.unwrap();
+    let ids = |promotions: Vec<Promotion>| promotions.into_iter().map(|p| p.id).collect::<Vec<_>>();
+    assert_eq!(
+        ids(tx.promotions_of(api.id, 10).await.unwrap()),
+        [third.id, older.id],
+        "newest first"
+    );
+    assert_eq!(ids(tx.promotions_of(api.id, 1).await.unwrap()), [third.id]);
+    let mut newest = ids(tx.newest_promotions(places.project).await.unwrap());
+    newest.sort();
+    assert_eq!(newest, [done.id, third.id], "one of each resource");
+    tx.commit().await.unwrap();
+}
+
+async fn ledger(store: &dyn Store, demo: &Workspace, places: &Places) {
+    let mut tx = store.write().await.unwrap();
+    assert_eq!(tx.newest_event().await.unwrap(), 0);
+    let promotion = PromotionId(id(71));
+    let event = |happened, promotion| NewEvent {
+        workspace: demo.id,
+        subject: Subject {
+            project: Some(places.project),
+            environment: None,
+            resource: None,
+            promotion,
+        },
+        actor: Actor::Waybill,
+        happened,
+    };
+    let first = tx
+        .append_event(&event(Happened::ResourceCreated, None), at(1))
+        .await
+        .unwrap();
+    let committed = Happened::Committed {
+        commit: "c0ffee".into(),
+        pushes: 2,
+    };
+    let second = tx
+        .append_event(&event(committed.clone(), Some(promotion)), at(0))
+        .await
+        .unwrap();
+    assert!(first > 0 && second > first, "places rise, whatever the clock says");
+    tx.commit().await.unwrap();
+
+    let mut tx = store.read().await.unwrap();
+    assert_eq!(tx.newest_event().await.unwrap(), second);
+    let all = tx.events_after(0, 10).await.unwrap();
+    assert_eq!(all.iter().map(|e| e.sequence).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(tx.events_after(0, 1).await.unwrap().len(), 1);
+    assert_eq!(tx.events_after(second, 10).await.unwrap(), []);
+    let told = tx.events_of_promotion(promotion).await.unwrap();
+    assert_eq!((told.len(), &told[0].happened, told[0].at), (1, &committed, at(0)));
+    let refused = tx.append_event(&event(Happened::ResourceCreated, None), at(2)).await;
+    assert!(refused.is_err(), "who only reads can't write");
+}
+
+#[tokio::test]
+async fn the_ledger_is_only_ever_added_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("waybill.db");
+    let store = SqliteStore::open(&file).await.unwrap();
+    let (demo, _) = people(&store).await;
+    let mut tx = store.write().await.unwrap();
+    let event = NewEvent {
+        workspace: demo.id,
+        subject: Subject::default(),
+        actor: Actor::Waybill,
+        happened: Happened::SignedIn,
+    };
+    tx.append_event(&event, at(0)).await.unwrap();
+    tx.commit().await.unwrap();
+    // Past Tx, which offers no such thing: the database itself refuses.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    for statement in ["UPDATE events SET at = 1", "DELETE FROM events"] {
+        let refused = sqlx::query(statement).execute(&pool).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{refused}");
+    }
+    assert_eq!(store.read().await.unwrap().newest_event().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn writers_take_turns_and_readers_do_not_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&directory.path().join("waybill.db")).await.unwrap();
+    let mut tx = store.write().await.unwrap();
+    let demo = Workspace {
+        id: WorkspaceId(id(1)),
+        name: "demo".parse().unwrap(),
+    };
+    tx.insert_workspace(&demo, at(0)).await.unwrap();
+    assert_eq!(store.read().await.unwrap().workspaces().await.unwrap(), []);
+    let second = tokio::spawn({
+        let store = store.clone();
+        async move { store.write().await.unwrap().workspaces().await.unwrap() }
+    });
+    tokio::task::yield_now().await;
+    assert!(!second.is_finished());
+    tx.commit().await.unwrap();
+    assert_eq!(second.await.unwrap(), [demo]);
+}

@@ -1,0 +1,250 @@
+//! An outside world in memory that holds state: what is committed can be read, what is pushed can be resolved.
+
+use super::BEGIN;
+use async_trait::async_trait;
+use domain::{
+    artifact::{ArtifactDetails, DeclaredImage, Digest, Repository, Tag},
+    plan::AppSnapshot,
+    time::Timestamp,
+};
+use futures::stream::{self, BoxStream, StreamExt as _};
+use server::{
+    adapters::{
+        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, WatchEvent},
+        git::{
+            CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
+            ValuesEdit,
+        },
+        registry::{Registry, RegistryAccess, RegistryError},
+    },
+    clock::Clock,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+/// A clock that stands until it is moved.
+pub(crate) struct SetClock(AtomicI64);
+
+impl Default for SetClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(BEGIN.0))
+    }
+}
+
+impl SetClock {
+    pub(crate) fn forward(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// One branch of one repository: the image of each service in each file, and the commits made.
+#[derive(Default)]
+pub(crate) struct FakeGit(Mutex<Branch>);
+
+#[derive(Default)]
+struct Branch {
+    files: BTreeMap<String, BTreeMap<String, DeclaredImage>>,
+    commits: Vec<String>,
+    /// Why it can't be reached.
+    down: Option<String>,
+    seen: Option<RepositoryAccess>,
+}
+
+impl FakeGit {
+    /// Somebody else's commit: a service runs this image from now on.
+    pub(crate) fn declare(&self, path: &str, service: &str, repository: &str, tag: &str, digest: &str) {
+        let image = DeclaredImage {
+            repository: Some(repository.parse().unwrap()),
+            tag: Some(tag.parse().unwrap()),
+            digest: Some(digest.parse().unwrap()),
+        };
+        let mut branch = self.0.lock().unwrap();
+        branch
+            .files
+            .entry(path.into())
+            .or_default()
+            .insert(service.into(), image);
+        branch.commits.push(format!("declare {service}"));
+    }
+
+    /// How it was last reached.
+    pub(crate) fn seen(&self) -> Option<RepositoryAccess> {
+        self.0.lock().unwrap().seen.clone()
+    }
+
+    pub(crate) fn go_down(&self, why: Option<&str>) {
+        self.0.lock().unwrap().down = why.map(Into::into);
+    }
+}
+
+impl Branch {
+    fn tip(&self) -> CommitId {
+        format!("{:040x}", self.commits.len())
+    }
+}
+
+#[async_trait]
+impl Git for FakeGit {
+    async fn fetch(&self, repository: &RepositoryAccess) -> Result<CommitId, GitError> {
+        let mut branch = self.0.lock().unwrap();
+        branch.seen = Some(repository.clone());
+        match &branch.down {
+            Some(why) => Err(GitError::Unreachable {
+                url: repository.url.clone(),
+                reason: why.clone(),
+            }),
+            None => Ok(branch.tip()),
+        }
+    }
+
+    async fn known_tip(&self, _: &RepositoryAccess) -> Result<Option<CommitId>, GitError> {
+        Ok(Some(self.0.lock().unwrap().tip()))
+    }
+
+    async fn services(
+        &self,
+        _: &RepositoryAccess,
+        _: &str,
+        path: &str,
+        _: &str,
+    ) -> Result<Option<Vec<DeclaredService>>, GitError> {
+        let branch = self.0.lock().unwrap();
+        let declared = |(name, image): (&String, &DeclaredImage)| DeclaredService {
+            name: name.clone(),
+            image: image.clone(),
+            raw_tag: image.tag.as_ref().map(ToString::to_string),
+        };
+        Ok(branch.files.get(path).map(|file| file.iter().map(declared).collect()))
+    }
+
+    async fn commit_and_push(&self, _: &RepositoryAccess, request: &CommitRequest) -> Result<Committed, GitError> {
+        let mut branch = self.0.lock().unwrap();
+        let image = DeclaredImage {
+            repository: Some(request.edit.image.repository.clone()),
+            tag: request.edit.image.tag.clone(),
+            digest: Some(request.edit.image.digest.clone()),
+        };
+        let file = branch.files.entry(request.edit.path.clone()).or_default();
+        if file.get(&request.edit.service) == Some(&image) {
+            return Ok(Committed::Unchanged { tip: branch.tip() });
+        }
+        file.insert(request.edit.service.clone(), image);
+        branch.commits.push(request.subject.clone());
+        Ok(Committed::Pushed {
+            commit: branch.tip(),
+            attempts: 1,
+        })
+    }
+
+    async fn preview(&self, _: &RepositoryAccess, _: &ValuesEdit) -> Result<String, GitError> {
+        Ok(String::new())
+    }
+
+    async fn show(&self, _: &RepositoryAccess, _: &str) -> Result<Option<CommitView>, GitError> {
+        Ok(None)
+    }
+
+    async fn contains(&self, _: &RepositoryAccess, descendant: &str, ancestor: &str) -> Result<bool, GitError> {
+        Ok(descendant >= ancestor)
+    }
+}
+
+/// Applications as tests set them.
+#[derive(Default)]
+pub(crate) struct FakeArgoCd(Mutex<HashMap<String, AppSnapshot>>);
+
+#[async_trait]
+impl ArgoCd for FakeArgoCd {
+    async fn app(&self, _: &ArgoCdAccess, app: &AppRef, _: Refresh) -> Result<AppSnapshot, ArgoCdError> {
+        let found = self.0.lock().unwrap().get(&app.name).cloned();
+        found.ok_or_else(|| ArgoCdError::NotFound { app: app.name.clone() })
+    }
+
+    async fn sync(&self, _: &ArgoCdAccess, _: &AppRef, _: &SyncRequest) -> Result<(), ArgoCdError> {
+        Ok(())
+    }
+
+    fn watch(&self, _: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>> {
+        stream::pending().boxed()
+    }
+
+    async fn check(&self, _: &ArgoCdAccess) -> Result<String, ArgoCdError> {
+        Ok("v3.0.0".into())
+    }
+}
+
+/// Repositories with their tags, in the order of pushing.
+#[derive(Default)]
+pub(crate) struct FakeRegistry(Mutex<HashMap<String, Vec<(Tag, Digest)>>>);
+
+impl FakeRegistry {
+    pub(crate) fn push(&self, repository: &str, tag: &str, digest: &str) {
+        let mut repositories = self.0.lock().unwrap();
+        let tags = repositories.entry(repository.into()).or_default();
+        tags.retain(|(t, _)| t.as_str() != tag);
+        tags.push((tag.parse().unwrap(), digest.parse().unwrap()));
+    }
+
+    fn tags_of(&self, repository: &Repository) -> Vec<(Tag, Digest)> {
+        self.0
+            .lock()
+            .unwrap()
+            .get(repository.as_str())
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Registry for FakeRegistry {
+    async fn resolve(
+        &self,
+        _: &RegistryAccess,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<Digest>, RegistryError> {
+        Ok(self
+            .tags_of(repository)
+            .into_iter()
+            .find(|(t, _)| t == tag)
+            .map(|(_, digest)| digest))
+    }
+
+    async fn exists(
+        &self,
+        _: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        Ok(self.tags_of(repository).iter().any(|(_, d)| d == digest))
+    }
+
+    async fn describe(
+        &self,
+        _: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<ArtifactDetails>, RegistryError> {
+        let known = self.tags_of(repository).iter().any(|(_, d)| d == digest);
+        let details = ArtifactDetails {
+            platforms: vec!["linux/amd64".into()],
+            ..ArtifactDetails::default()
+        };
+        Ok(known.then_some(details))
+    }
+
+    async fn tags(&self, _: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
+        Ok(self.tags_of(repository).into_iter().map(|(tag, _)| tag).collect())
+    }
+}

@@ -1,0 +1,163 @@
+//! What tests stand on: [`Bench`] has the use cases on a database of its own, with the fakes of [`fakes`] around them;
+//! [`world`] has the whole server among real parts, and [`browser`] looks at its pages.
+
+pub(crate) mod browser;
+pub(crate) mod fakes;
+pub(crate) mod world;
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role, time::Timestamp};
+use fakes::{FakeArgoCd, FakeGit, FakeRegistry, SetClock};
+use secrecy::SecretString;
+use server::{
+    clock::{Ids as _, System},
+    secrets::{EncryptionKey, Sealer},
+    service::{
+        Caller, Services, Wake,
+        apply::{
+            Applied,
+            document::{Document, SecretText},
+        },
+        session::SignInLimit,
+        token::{NewToken, create_token_here},
+    },
+    store::{Store as _, User, sqlite::SqliteStore},
+    web::auth::Identity,
+};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+/// The use cases, and all that they work with.
+pub(crate) struct Bench {
+    pub(crate) services: Services,
+    pub(crate) store: SqliteStore,
+    pub(crate) git: Arc<FakeGit>,
+    pub(crate) registry: Arc<FakeRegistry>,
+    pub(crate) clock: Arc<SetClock>,
+    _directory: TempDir,
+}
+
+/// The first 7 characters repeated give a digest that tests can name: `digest("a")`.
+pub(crate) fn digest(letter: &str) -> String {
+    format!("sha256:{}", letter.repeat(64))
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&directory.path().join("waybill.db")).await.unwrap();
+        let git = Arc::new(FakeGit::default());
+        let (registry, clock) = (Arc::new(FakeRegistry::default()), Arc::new(SetClock::default()));
+        let key = EncryptionKey::parse(&SecretString::from("A".repeat(43))).unwrap();
+        let services = Services {
+            store: Arc::new(store.clone()),
+            git: git.clone(),
+            argocd: Arc::new(FakeArgoCd::default()),
+            registry: registry.clone(),
+            clock: clock.clone(),
+            ids: Arc::new(System),
+            sealer: Arc::new(Sealer::new(&key)),
+            wake: Arc::new(Wake::default()),
+            sign_ins: Arc::new(SignInLimit::new(10)),
+            public_url: "http://waybill.example".into(),
+        };
+        Self {
+            services,
+            store,
+            git,
+            registry,
+            clock,
+            _directory: directory,
+        }
+    }
+
+    /// A workspace, and a program that has a role in it.
+    pub(crate) async fn program(&self, workspace: &str, name: &str, role: Role) -> (Caller, SecretString) {
+        let new = NewToken {
+            name,
+            role,
+            expires_in_millis: None,
+        };
+        let (_, token) = create_token_here(&self.store, &*self.clock, &System, Some(workspace), true, &new)
+            .await
+            .unwrap();
+        let caller = self
+            .services
+            .caller_of_token(secrecy::ExposeSecret::expose_secret(&token))
+            .await
+            .unwrap()
+            .unwrap();
+        (caller, token)
+    }
+
+    /// A person's account, without workspaces.
+    pub(crate) async fn person(&self, email: &str) -> UserId {
+        let user = User {
+            id: UserId(System.next()),
+            email: email.into(),
+            name: email.split('@').next().unwrap().into(),
+            password_hash: String::new(),
+            active: true,
+            created_at: self.services.now(),
+        };
+        let mut tx = self.store.write().await.unwrap();
+        tx.insert_user(&user).await.unwrap();
+        tx.commit().await.unwrap();
+        user.id
+    }
+
+    /// Applies a document written as JSON.
+    pub(crate) async fn apply(&self, caller: &Caller, document: &serde_json::Value) -> Applied {
+        self.services.apply(caller, &read(document), false).await.unwrap()
+    }
+
+    /// Posts JSON to a door as `caller`; returns status and body.
+    pub(crate) async fn post(
+        door: Router,
+        caller: Option<Caller>,
+        path: &str,
+        body: impl Into<Body>,
+    ) -> (StatusCode, serde_json::Value) {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.into())
+            .unwrap();
+        Self::send(door.layer(Extension(Identity(caller))), request).await
+    }
+
+    /// Sends a request; returns status and body, null when it isn't JSON.
+    pub(crate) async fn send(door: Router, request: Request<Body>) -> (StatusCode, serde_json::Value) {
+        let response = door.oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+}
+
+/// A document as the command line sends it.
+pub(crate) fn read(document: &serde_json::Value) -> Document<SecretText> {
+    serde_json::from_value(document.clone()).unwrap()
+}
+
+/// A caller who never was stored.
+pub(crate) fn stranger(workspace: &Workspace, role: Role) -> Caller {
+    Caller {
+        actor: Actor::Token {
+            name: "somebody".into(),
+        },
+        access: vec![(workspace.clone(), role)],
+    }
+}
+
+/// What the changes are in words.
+pub(crate) fn words(applied: &Applied) -> Vec<String> {
+    applied.changes.iter().map(ToString::to_string).collect()
+}
+
+/// A moment to begin at.
+pub(crate) const BEGIN: Timestamp = Timestamp(1_800_000_000_000);

@@ -1,0 +1,13 @@
+//! The registry client against real registries (Debian's `docker-registry`, open, with Basic and with token sign-in), and
+//! against an odd one that does what real ones do on bad days.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what it expects by unwrapping, its helpers too"
+)]
+
+mod odd;
+mod odd_cases;
+mod odd_images;
+mod real;
+mod token_registry;
