@@ -46,10 +46,17 @@ pub trait Backend: Send + Sync {
     /// Promotes a resource to its source's latest artifact; moves the pin of a pinned one.
     async fn promote(&self, at: &At, resource: &str) -> Result<PromotionId, AppError>;
 
+    /// Brings a resource back to an image that ran there before, and holds it there.
+    async fn rollback(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError>;
+    /// Lifts the hold of a resource; the promotion that catches up, if there is anything to catch up with.
+    async fn resume(&self, at: &At, resource: &str) -> Result<Option<PromotionId>, AppError>;
+
     /// One promotion with its steps, diff and timeline.
     async fn promotion(&self, id: &str) -> Result<PromotionView, AppError>;
     /// Tries a failed promotion again.
     async fn retry(&self, id: &str) -> Result<(), AppError>;
+    /// Withdraws a promotion whose commit isn't on its way yet.
+    async fn cancel(&self, id: &str) -> Result<(), AppError>;
 }
 
 /// Which environment, by names as they came from an address.

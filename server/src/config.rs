@@ -102,6 +102,8 @@ pub struct Config {
     pub registry_poll_interval: Duration,
     /// What registries must present at the webhook; none closes it.
     pub registry_webhook_secret: Option<SecretString>,
+    /// What Git hosts sign their pushes with; without it the webhook is closed.
+    pub git_webhook_secret: Option<SecretString>,
     /// How often Git repositories are fetched, in case a notification got lost.
     pub git_poll_interval: Duration,
     /// How long Argo CD may take to sync a promotion's commit.
@@ -165,6 +167,7 @@ impl Config {
             admin_password: admin_password.map(|(secret, _)| secret),
             registry_poll_interval: required(&mut given, "registry.poll_interval", duration)?,
             registry_webhook_secret: given.take_secret("registry.webhook_secret")?.map(|(secret, _)| secret),
+            git_webhook_secret: given.take_secret("git.webhook_secret")?.map(|(secret, _)| secret),
             git_poll_interval: required(&mut given, "git.poll_interval", duration)?,
             promotion_sync_timeout: required(&mut given, "promotion.sync_timeout", duration)?,
             promotion_verify_timeout: required(&mut given, "promotion.verify_timeout", duration)?,

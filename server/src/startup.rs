@@ -11,7 +11,7 @@ use crate::{
         StoreError,
         sqlite::{OpenError, SqliteStore},
     },
-    web::{self, WebState, assets::Assets},
+    web::{self, WebState, assets::Assets, drawing::Drawing},
     worker::{self, Worker},
 };
 use app::error::AppError;
@@ -137,9 +137,11 @@ pub async fn run(
     ));
 
     let state = WebState {
+        drawing: Drawing::default(),
         assets: Arc::new(Assets::read(&config.site_dir)),
         secure: config.secure_cookies(),
         webhook_secret: config.registry_webhook_secret.clone(),
+        git_webhook_secret: config.git_webhook_secret.clone(),
         services: services.clone(),
         events,
         stop: stop.clone(),

@@ -4,7 +4,8 @@ use crate::{
     artifact::ExactImage,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
     plan::Health,
-    promotion::{Actor, Purpose, State},
+    promotion::{Actor, Promotion, Purpose, State},
+    resource::{HoldCause, Resource},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,30 @@ pub struct Subject {
     pub promotion: Option<PromotionId>,
 }
 
+impl Subject {
+    /// A promotion, with its place.
+    #[must_use]
+    pub fn promotion(promotion: &Promotion) -> Self {
+        Self {
+            project: Some(promotion.project),
+            environment: Some(promotion.environment),
+            resource: Some(promotion.resource),
+            promotion: Some(promotion.id),
+        }
+    }
+
+    /// A resource of a project.
+    #[must_use]
+    pub fn resource(project: ProjectId, resource: &Resource) -> Self {
+        Self {
+            project: Some(project),
+            environment: Some(resource.environment),
+            resource: Some(resource.id),
+            promotion: None,
+        }
+    }
+}
+
 /// What happened, with its evidence.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -69,6 +94,13 @@ pub enum Happened {
         /// The digest it is pinned to now.
         to: crate::artifact::Digest,
     },
+    /// A resource no longer follows its source by itself.
+    Held {
+        /// What was done to it.
+        cause: HoldCause,
+    },
+    /// A resource follows its source again.
+    Resumed,
     /// The registry was seen to hold a new artifact.
     ArtifactSeen {
         /// The artifact.
@@ -80,6 +112,9 @@ pub enum Happened {
         purpose: Purpose,
         /// What is to run.
         image: ExactImage,
+        /// The change that the person was shown before they asked, as a unified diff.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preview: Option<String>,
     },
     /// A promotion moved on.
     PromotionMoved {
@@ -108,6 +143,9 @@ pub enum Happened {
         image: Option<ExactImage>,
         /// The commit that says so.
         commit: String,
+        /// Its author, when it wasn't Waybill.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// Argo CD reports other digests or another health than before.
     LiveChanged {

@@ -94,7 +94,8 @@ impl State {
             Waiting => matches!(next, Queued | Rejected | Cancelled | Superseded | Failed),
             Queued => matches!(next, Mirroring | Committing | Cancelled | Superseded | Failed),
             Mirroring => matches!(next, Committing | Cancelled | Superseded | Failed),
-            Committing => matches!(next, Syncing | Succeeded | Superseded | Failed),
+            // Cancelled only while nobody is at it: between the tries of a push that fails.
+            Committing => matches!(next, Syncing | Succeeded | Cancelled | Superseded | Failed),
             Syncing => matches!(next, Verifying | Superseded | Failed),
             Verifying => matches!(next, Syncing | Succeeded | Superseded | Failed),
             // A retry is the same decision again.
@@ -211,6 +212,15 @@ pub enum Purpose {
 impl Purpose {
     /// All purposes.
     pub const ALL: [Self; 4] = [Self::Deploy, Self::Promote, Self::Pin, Self::Rollback];
+
+    /// What bringing an image from there is: [`Purpose::Promote`] from another environment, else [`Purpose::Deploy`].
+    #[must_use]
+    pub fn of_origin(origin: Option<&Origin>) -> Self {
+        match origin {
+            Some(_) => Self::Promote,
+            None => Self::Deploy,
+        }
+    }
 
     /// The word for it.
     #[must_use]
@@ -390,6 +400,16 @@ impl Promotion {
         let mut superseded = self.become_(State::Superseded, at)?;
         superseded.waits_for = Some(format!("A newer promotion took its place: {by}"));
         Ok(superseded)
+    }
+
+    /// Ends because a person withdrew it, or did something else instead; `why` is a sentence.
+    ///
+    /// # Errors
+    /// When it has ended already, or its commit is on the remote.
+    pub fn cancel(self, why: impl Into<String>, at: Timestamp) -> Result<Self, Refused> {
+        let mut cancelled = self.become_(State::Cancelled, at)?;
+        cancelled.waits_for = Some(why.into());
+        Ok(cancelled)
     }
 
     /// The identity of this try, which the operations that it starts in Argo CD carry.

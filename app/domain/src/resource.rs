@@ -5,6 +5,7 @@ use crate::{
     id::{EnvironmentId, ResourceId},
     name::Name,
     plan::Health,
+    promotion::Actor,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -155,16 +156,63 @@ pub struct Resource {
     pub source: Source,
     /// How it follows that.
     pub binding: Binding,
+    /// Why it doesn't follow its source just now, though it would; `None` when nothing holds it.
+    pub hold: Option<Hold>,
     /// How it runs.
     pub runtime: Runtime,
     /// What Git says it runs: its latest artifact. `None` until Git declares an exact image.
     pub desired: Option<ExactImage>,
     /// Since when Git says so.
     pub desired_at: Option<Timestamp>,
+    /// Who made Git say so, when it wasn't Waybill.
+    pub outside: Option<Outside>,
     /// What Argo CD reports. `None` until it has.
     pub live: Option<Live>,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+/// Automation is paused for a resource that tracks its source: automation never undoes a person.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hold {
+    /// What the person did.
+    pub cause: HoldCause,
+    /// Who.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A change of what Git declares that was made without Waybill.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Outside {
+    /// The commit's author.
+    pub author: String,
+    /// The commit.
+    pub commit: String,
+    /// First line of its message.
+    pub subject: String,
+}
+
+/// What a person did that holds a resource.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldCause {
+    /// Pinned it.
+    Pinned,
+    /// Rolled it back.
+    RolledBack,
+}
+
+impl HoldCause {
+    /// What was done, as in *Held since Ada … it*.
+    #[must_use]
+    pub fn deed(self) -> &'static str {
+        match self {
+            Self::Pinned => "pinned",
+            Self::RolledBack => "rolled back",
+        }
+    }
 }
 
 /// What runs, as Argo CD reports it.
@@ -183,6 +231,12 @@ impl Resource {
     #[must_use]
     pub fn is_promotable(&self) -> bool {
         self.kind.is_promotable()
+    }
+
+    /// Whether new artifacts of its source reach it by themselves.
+    #[must_use]
+    pub fn follows_by_itself(&self) -> bool {
+        self.binding == Binding::TrackLatest && self.hold.is_none()
     }
 
     /// The digest it is pinned to.

@@ -7,7 +7,7 @@ use domain::{
     name::Name,
     plan::Health,
     promotion::State,
-    resource::{Binding, Kind},
+    resource::{Binding, HoldCause, Kind, Outside},
     time::Timestamp,
 };
 use leptos::prelude::*;
@@ -63,6 +63,8 @@ pub struct Cell {
     pub image: Option<ExactImage>,
     /// Since when.
     pub since: Option<Timestamp>,
+    /// Who made Git say so, when it wasn't Waybill.
+    pub outside: Option<Outside>,
     /// What is live, compared with that.
     pub truth: Truth,
     /// Where its image comes from and how it follows.
@@ -102,6 +104,19 @@ pub struct Follows {
     pub source: Option<(Name, Name)>,
     /// How.
     pub binding: Binding,
+    /// Why it doesn't follow just now.
+    pub hold: Option<Held>,
+}
+
+/// A hold as people see it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Held {
+    /// What was done.
+    pub cause: HoldCause,
+    /// Who did it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// How far a resource is behind its source.

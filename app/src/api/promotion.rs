@@ -52,10 +52,14 @@ pub struct PromotionView {
     pub commit: Option<CommitShown>,
     /// Before the commit is made: the unified diff that it would make now.
     pub preview: Option<String>,
+    /// The change that the person who asked was shown, when the commit's differs from it.
+    pub shown_before: Option<String>,
     /// All that happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
     /// Whether it may be tried again, by the actor.
     pub may_retry: bool,
+    /// Whether it may be withdrawn, by the actor.
+    pub may_cancel: bool,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it ended.
@@ -139,4 +143,14 @@ pub async fn promotion(id: String) -> Result<PromotionView, AppError> {
 pub async fn retry(id: String) -> Result<(), AppError> {
     use crate::backend::{answer, backend};
     answer(backend()?.retry(&id).await)
+}
+
+/// Withdraws a promotion whose commit isn't on its way yet.
+///
+/// # Errors
+/// When it is too late, or the actor may not.
+#[server(prefix = "/api/ui", endpoint = "cancel")]
+pub async fn cancel(id: String) -> Result<(), AppError> {
+    use crate::backend::{answer, backend};
+    answer(backend()?.cancel(&id).await)
 }

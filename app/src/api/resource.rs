@@ -32,6 +32,12 @@ pub struct ResourceView {
     pub repository: Option<Repository>,
     /// What its source offers now, when that is exact: what *Promote* would run.
     pub latest: Option<ExactImage>,
+    /// What *Promote* would change in the values file, as a unified diff; `None` when there is nothing to promote, or Git can't say.
+    pub preview: Option<String>,
+    /// The values file.
+    pub path: String,
+    /// The Application that Argo CD syncs; `None` without an Argo CD.
+    pub application: Option<String>,
     /// Artifacts of its repository, newest first: what a pin may be set to.
     pub recent: Vec<Artifact>,
     /// How it runs.
@@ -40,8 +46,19 @@ pub struct ResourceView {
     pub followers: Vec<(Name, Name)>,
     /// Its promotions, newest first, at most 50.
     pub history: Vec<PromotionRow>,
+    /// What it can be rolled back to, by the actor, newest first, at most 10.
+    pub earlier: Vec<EarlierImage>,
     /// When this was read.
     pub now: Timestamp,
+}
+
+/// An image that ran here before.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EarlierImage {
+    /// The image.
+    pub image: ExactImage,
+    /// What rolling back to it would change in the values file, as a unified diff; `None` when Git can't say.
+    pub preview: Option<String>,
 }
 
 /// A promotion in a list.
@@ -142,6 +159,60 @@ pub async fn promote(
     answer(
         backend()?
             .promote(
+                &At {
+                    workspace,
+                    project,
+                    environment,
+                },
+                &resource,
+            )
+            .await,
+    )
+}
+
+/// Brings a resource back to an image that ran there before, and holds it there. Returns the promotion's id.
+///
+/// # Errors
+/// When it never ran there, or runs already.
+#[server(prefix = "/api/ui", endpoint = "rollback")]
+pub async fn rollback(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+    digest: String,
+) -> Result<PromotionId, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .rollback(
+                &At {
+                    workspace,
+                    project,
+                    environment,
+                },
+                &resource,
+                &digest,
+            )
+            .await,
+    )
+}
+
+/// Lifts the hold of a resource. Returns the promotion that catches up with its source, if there is anything to catch up with.
+///
+/// # Errors
+/// When nothing holds it.
+#[server(prefix = "/api/ui", endpoint = "resume")]
+pub async fn resume(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+) -> Result<Option<PromotionId>, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .resume(
                 &At {
                     workspace,
                     project,

@@ -250,10 +250,12 @@ mod tests {
                     .unwrap(),
             }),
             since: None,
+            outside: None,
             truth: Truth::Live(Health::Healthy),
             follows: Follows {
                 source: None,
                 binding: Binding::TrackLatest,
+                hold: None,
             },
             behind: None,
             moving: None,

@@ -1,7 +1,7 @@
 //! A resource as board and environment page show it: what runs, since when, and one line with what matters most.
 
 use crate::{
-    api::board::{Cell, EnvironmentHead, Follows, Truth},
+    api::board::{Cell, EnvironmentHead, Follows, Held, Truth},
     components::{
         digest_chip::DigestChip,
         icon::icon,
@@ -45,10 +45,12 @@ impl Place {
     }
 }
 
-/// What the button *Promote* of a cell posts to its page.
+/// What the button *Promote* or *Resume* of a cell posts to its page.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct PromoteDraft {
+pub struct CellPost {
+    /// `promote` or `resume`.
+    pub intent: String,
     /// The environment.
     pub environment: String,
     /// The resource.
@@ -67,7 +69,7 @@ pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView 
     });
     // The column's head says already that there is only Git.
     let plain = cell.truth == Truth::GitOnly && cell.moving.is_none() && cell.failed.is_none() && cell.behind.is_none();
-    let said = (!plain).then(|| how(cell));
+    let said = (!plain || cell.follows.hold.is_some()).then(|| how(cell, now));
     // "3 behind staging" names the source already.
     let pinned_behind = cell.behind.is_some() && matches!(cell.follows.binding, Binding::Pin(_));
     let how_it_follows = if pinned_behind {
@@ -78,7 +80,7 @@ pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView 
     view! {
         <div class="cell">
             <div class="what">{what(cell, place)} {age}</div>
-            <div class="how">{said} {how_it_follows} {kind(cell.kind)} {promote(cell, place)}</div>
+            <div class="how">{said} {changed_outside(cell)} {how_it_follows} {kind(cell.kind)} {button(cell, place)}</div>
         </div>
     }
     .into_any()
@@ -100,9 +102,9 @@ pub fn what(cell: &Cell, place: &Place) -> AnyView {
     .into_any()
 }
 
-/// What matters most, in a few words: in flight, failed, unhealthy, drift, behind; else that all is well.
+/// What matters most, in a few words: in flight, failed, unhealthy, drift, held, behind; else that all is well.
 #[must_use]
-pub fn how(cell: &Cell) -> AnyView {
+pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
     if let Some(moving) = &cell.moving {
         let what = format!("{} {}", word(moving.state), moving.image.digest.short());
         let meaning = meaning(moving.state);
@@ -115,6 +117,9 @@ pub fn how(cell: &Cell) -> AnyView {
     }
     let (meaning, icon_name, words) = truth::words(&cell.truth);
     let calm = matches!(meaning, Meaning::Good | Meaning::Quiet);
+    if let (true, Some(hold)) = (calm, &cell.follows.hold) {
+        return says(Meaning::Held, "held", held_words(hold, now));
+    }
     match &cell.behind {
         Some(behind) if calm => {
             let of = behind
@@ -131,6 +136,27 @@ pub fn how(cell: &Cell) -> AnyView {
         _ if calm => says(Meaning::Quiet, icon_name, words),
         _ => says(meaning, icon_name, words),
     }
+}
+
+/// Who changed Git without Waybill, if that is how it came to what it runs.
+#[must_use]
+pub fn changed_outside(cell: &Cell) -> Option<AnyView> {
+    cell.outside.as_ref().map(|outside| {
+        let words = format!("Changed in Git by {}", outside.author);
+        let title = format!("{} {}", outside.commit.get(..7).unwrap_or_default(), outside.subject);
+        view! { <span class="says waiting" title=title>{icon("drift")} <span>{words}</span></span> }.into_any()
+    })
+}
+
+/// Who holds a resource, why and since when: `Held: rolled back by Ada 5 min ago`.
+#[must_use]
+pub fn held_words(hold: &Held, now: Signal<Timestamp>) -> AnyView {
+    let words = format!("Held: {} by {} ", hold.cause.deed(), hold.by);
+    view! {
+        {words}
+        <Ago at=hold.at now />
+    }
+    .into_any()
 }
 
 /// What it follows and how; nothing for a resource that takes its image from a repository as it comes.
@@ -158,18 +184,25 @@ pub fn kind(kind: Kind) -> Option<AnyView> {
     (kind != Kind::Deployment).then(|| view! { <span>{kind.as_str()}</span> }.into_any())
 }
 
-/// *Promote*, where there is something newer and the actor may: posts a [`PromoteDraft`] to the page.
+/// *Resume*, where a person holds it, or *Promote*, where there is something newer; if the actor may. Posts a [`CellPost`] to the page.
 #[must_use]
-pub fn promote(cell: &Cell, place: &Place) -> Option<AnyView> {
-    let offered = place.may_change && cell.behind.is_some() && cell.moving.is_none();
-    offered.then(|| {
+pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
+    let (intent, word, name) = if cell.follows.hold.is_some() {
+        let name = format!("Resume {} in {}", place.resource, place.environment);
+        ("resume", "Resume", name)
+    } else if cell.behind.is_some() && cell.moving.is_none() {
         let name = format!("Promote {} to {}", place.resource, place.environment);
+        ("promote", "Promote", name)
+    } else {
+        return None;
+    };
+    place.may_change.then(|| {
         view! {
             <form class="promote" method="post">
                 <input type="hidden" name="environment" value=place.environment.to_string() />
                 <input type="hidden" name="resource" value=place.resource.to_string() />
-                <button class="button small" aria-label=name>
-                    "Promote"
+                <button class="button small" name="intent" value=intent aria-label=name>
+                    {word}
                 </button>
             </form>
         }

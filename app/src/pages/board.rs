@@ -4,13 +4,10 @@
 //! quick while promotions move, and keeps its place and focus.
 
 use crate::{
-    api::{
-        board::{BoardRow, BoardView, EnvironmentHead, board},
-        resource::promote,
-    },
+    api::board::{BoardRow, BoardView, EnvironmentHead, board},
     components::{
         board_filter::{BoardFilter, BoardFilters},
-        cell::{Place, PromoteDraft, cell_view, head_labels},
+        cell::{CellPost, Place, cell_view, head_labels},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         notice::{ErrorSummary, Notice},
@@ -18,7 +15,10 @@ use crate::{
     },
     form::form,
     live,
-    pages::{error::shown, promoted::Promoted},
+    pages::{
+        error::shown,
+        promoted::{Promoted, carry_out},
+    },
 };
 use domain::{name::Name, time::Timestamp};
 use leptos::prelude::*;
@@ -43,12 +43,9 @@ pub fn Board() -> AnyView {
     );
     let query = use_query_map();
     let filter = Memo::new(move |_| query.with(BoardFilter::from_query));
-    let promotion = form(move |draft: PromoteDraft| {
+    let promotion = form(move |post: CellPost| {
         let (workspace, project) = place.get_untracked();
-        async move {
-            let outcome = promote(workspace, project, draft.environment.clone(), draft.resource.clone()).await;
-            (draft, Some(outcome))
-        }
+        carry_out(post, workspace, project)
     });
     Effect::new(move |_| {
         if promotion.sent_and_done() {

@@ -4,10 +4,9 @@ use crate::{
     api::{
         board::Cell,
         environment::{EnvironmentView, environment},
-        resource::promote,
     },
     components::{
-        cell::{Place, PromoteDraft, follows, head_labels, how, kind, promote as promote_button, what},
+        cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, what},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
@@ -16,7 +15,10 @@ use crate::{
     },
     form::form,
     live,
-    pages::{error::shown, promoted::Promoted},
+    pages::{
+        error::shown,
+        promoted::{Promoted, carry_out},
+    },
 };
 use domain::{name::Name, time::Timestamp};
 use leptos::prelude::*;
@@ -37,12 +39,9 @@ pub fn Environment() -> AnyView {
         |(workspace, project, name)| environment(workspace, project, name),
         |(workspace, project, _), changed| changed.concerns(workspace, project),
     );
-    let promotion = form(move |draft: PromoteDraft| {
+    let promotion = form(move |post: CellPost| {
         let (workspace, project, _) = place.get_untracked();
-        async move {
-            let outcome = promote(workspace, project, draft.environment.clone(), draft.resource.clone()).await;
-            (draft, Some(outcome))
-        }
+        carry_out(post, workspace, project)
     });
     Effect::new(move |_| {
         if promotion.sent_and_done() {
@@ -158,10 +157,10 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
                 {kind(cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
             </th>
             <td class="cell">{what(cell, &place)}</td>
-            <td>{how(cell)}</td>
+            <td class="row">{how(cell, now)} {changed_outside(cell)}</td>
             <td class="muted">{follows(&cell.follows, &place)}</td>
             <td class="muted">{age}</td>
-            <td class="number">{promote_button(cell, &place)}</td>
+            <td class="number">{button(cell, &place)}</td>
         </tr>
     }
     .into_any()

@@ -6,7 +6,7 @@
 mod image;
 
 use crate::{
-    api::promotion::{CommitShown, PromotionView, promotion, retry},
+    api::promotion::{CommitShown, PromotionView, cancel, promotion, retry},
     components::{
         diff::Diff,
         flow_strip::{FlowEnd, FlowStrip},
@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct PromotionPost {
-    /// `retry`.
+    /// `retry` or `cancel`.
     intent: String,
 }
 
@@ -48,6 +48,7 @@ pub fn PromotionPage() -> impl IntoView {
         async move {
             let outcome = match post.intent.as_str() {
                 "retry" => Some(retry(id).await),
+                "cancel" => Some(cancel(id).await),
                 _ => None,
             };
             (post, outcome)
@@ -127,6 +128,7 @@ fn content(
     view! {
         {part(head)}
         {failure(view, retried)}
+        {withdraw(view, retried)}
         <div class="promotion">
             <section class="steps stack" aria-labelledby="steps">
                 <h2 id="steps">"Steps"</h2>
@@ -270,10 +272,44 @@ fn failure(view: Signal<PromotionView>, retried: Form<PromotionPost, ()>) -> Any
                             <div class="body">
                                 <h2 id="failure">{format!("{} failed", deed(failure.step))}</h2>
                                 <p>{failure.reason}</p>
-                                <ErrorSummary error=Signal::derive(move || retried.error()) />
+                                <ErrorSummary error=Signal::derive(move || {
+                                    let is_it = retried.latest().is_some_and(|post| post.draft.intent == "retry");
+                                    retried.error().filter(|_| is_it)
+                                }) />
                                 {may_retry.then(retry)}
                             </div>
                         </section>
+                    }
+                })
+        }}
+    }
+    .into_any()
+}
+
+/// *Cancel*, as long as it can be withdrawn.
+fn withdraw(view: Signal<PromotionView>, sent: Form<PromotionPost, ()>) -> AnyView {
+    let may = Memo::new(move |_| view.with(|view| view.may_cancel));
+    let error = Signal::derive(move || {
+        let is_it = sent.latest().is_some_and(|post| post.draft.intent == "cancel");
+        sent.error().filter(|_| is_it)
+    });
+    view! {
+        <ErrorSummary error />
+        {move || {
+            may.get()
+                .then(|| {
+                    view! {
+                        <form method="post" on:submit=sent.on_submit()>
+                            <button
+                                type="submit"
+                                class="button"
+                                name="intent"
+                                value="cancel"
+                                aria-disabled=move || sent.pending.get().then_some("true")
+                            >
+                                "Cancel promotion"
+                            </button>
+                        </form>
                     }
                 })
         }}
@@ -297,7 +333,20 @@ fn deed(step: Step) -> &'static str {
 fn change(view: &PromotionView) -> AnyView {
     let path = view.path.clone();
     let body = match (&view.commit, &view.preview) {
-        (Some(commit), _) => committed(commit, &path),
+        (Some(commit), _) => {
+            let other = view.shown_before.clone().map(|shown| {
+                view! {
+                    <div class="notice waiting">
+                        {icon("waiting")}
+                        <div class="body stack tight">
+                            <p>"Others changed the file in between: the commit differs from what was previewed, which was:"</p>
+                            <Diff diff=shown label="What was previewed" />
+                        </div>
+                    </div>
+                }
+            });
+            view! { {committed(commit, &path)} {other} }.into_any()
+        }
         (None, Some(preview)) if !preview.is_empty() => view! {
             <p class="muted">"Preview: the commit isn't made yet. It would change " <code>{path.clone()}</code> ":"</p>
             <Diff diff=preview.clone() label=format!("Preview of the change in {path}") />
@@ -385,8 +434,10 @@ mod tests {
             path: "environments/production/values.yaml".into(),
             commit: None,
             preview: None,
+            shown_before: None,
             timeline: Vec::new(),
             may_retry: false,
+            may_cancel: false,
             created_at: Timestamp(0),
             ended_at: None,
             now: Timestamp(0),

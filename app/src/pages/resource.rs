@@ -5,11 +5,12 @@ mod actions;
 use crate::{
     api::{
         board::{Behind, Cell, Follows},
-        resource::{PromotionRow, ResourceView, edit_pin, promote, resource},
+        resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
     },
     components::{
         digest_chip::DigestChip,
         frame::{Crumb, Frame},
+        notice::ErrorSummary,
         state_badge::{badge, meaning, word},
         time::Ago,
         truth::TruthLine,
@@ -18,8 +19,10 @@ use crate::{
     live,
     pages::error::shown,
 };
-use actions::ResourcePost;
-use domain::{id::PromotionId, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp};
+use actions::{Preview, ResourcePost};
+use domain::{
+    artifact::ExactImage, id::PromotionId, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp,
+};
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
 
@@ -53,15 +56,18 @@ pub fn ResourcePage() -> impl IntoView {
             }
         })
     });
-    let sent = form::<ResourcePost, PromotionId, _>(move |post| {
+    let sent = form::<ResourcePost, Option<PromotionId>, _>(move |post| {
         let at = place.get_untracked();
         async move {
-            let outcome = match post.intent.as_str() {
-                "promote" => Some(promote(at.workspace, at.project, at.environment, at.resource).await),
-                "pin" => {
+            let (w, p, e, r) = (at.workspace, at.project, at.environment, at.resource);
+            let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
+                ("promote", _) => Some(promote(w, p, e, r).await.map(Some)),
+                ("resume", _) => Some(resume(w, p, e, r).await),
+                ("pin", _) => {
                     let digest = post.digest.trim().to_owned();
-                    Some(edit_pin(at.workspace, at.project, at.environment, at.resource, digest).await)
+                    Some(edit_pin(w, p, e, r, digest).await.map(Some))
                 }
+                (_, Some(digest)) => Some(rollback(w, p, e, r, digest.to_owned()).await.map(Some)),
                 _ => None,
             };
             (post.used(), outcome)
@@ -72,6 +78,12 @@ pub fn ResourcePage() -> impl IntoView {
         |at| resource(at.workspace, at.project, at.environment, at.resource),
         |at, change| change.concerns(&at.workspace, &at.project),
     );
+    // Shows at once, also while the event stream is cut off.
+    Effect::new(move |before: Option<()>| {
+        if sent.sent_and_done() && before.is_some() {
+            read.refetch();
+        }
+    });
     let crumbs = Signal::derive(move || {
         let at = place.get();
         let board = at.board();
@@ -90,13 +102,29 @@ pub fn ResourcePage() -> impl IntoView {
                 let posted = StoredValue::new(sent.posted_draft());
                 shown(read, move |view| content(view, posted.get_value(), sent))
             }}
-            {move || sent.done().map(|id| view! { <Redirect path=format!("/promotions/{id}") /> })}
+            {move || {
+                sent.done()
+                    .map(|started| match started {
+                        Some(id) => view! { <Redirect path=format!("/promotions/{id}") /> }.into_any(),
+                        // It caught up with nothing: the page itself says that nobody holds it any more.
+                        None if cfg!(feature = "ssr") => {
+                            let at = place.get_untracked();
+                            let here = format!("{}/{}/{}", at.board(), at.environment, at.resource);
+                            view! { <Redirect path=here /> }.into_any()
+                        }
+                        None => ().into_any(),
+                    })
+            }}
         </Frame>
     }
     .into_any()
 }
 
-fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Form<ResourcePost, PromotionId>) -> AnyView {
+fn content(
+    view: Signal<ResourceView>,
+    posted: Option<ResourcePost>,
+    sent: Form<ResourcePost, Option<PromotionId>>,
+) -> AnyView {
     let now = live::now(Signal::derive(move || view.with(|view| view.now)));
     let part = move |show: fn(&ResourceView, Signal<Timestamp>) -> AnyView| move || view.with(|view| show(view, now));
     view! {
@@ -116,7 +144,8 @@ fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Form<
         </div>
         <section class="stack tight" aria-labelledby="history">
             <h2 id="history">"History"</h2>
-            {part(history)}
+            <ErrorSummary error=actions::rollback_error(sent) />
+            {move || view.with(|view| history(view, sent, now))}
         </section>
     }
     .into_any()
@@ -159,6 +188,16 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             </dd>
         }
     });
+    let outside = cell.outside.as_ref().map(|outside| {
+        let short = outside.commit.get(..7).unwrap_or_default().to_owned();
+        view! {
+            <dt>"Changed in Git"</dt>
+            <dd>
+                {format!("by {}, without Waybill: ", outside.author)} <code class="mono">{short}</code> " "
+                <span class="break">{outside.subject.clone()}</span>
+            </dd>
+        }
+    });
     let moving = cell.moving.as_ref().map(|moving| {
         let href = format!("/promotions/{}", moving.id);
         view! {
@@ -190,6 +229,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             <dt>"Image"</dt>
             <dd>{image}</dd>
             {since}
+            {outside}
             <dt>"Live"</dt>
             <dd>
                 <TruthLine truth=cell.truth.clone() />
@@ -296,11 +336,27 @@ fn runtime(runtime: &Runtime) -> AnyView {
     .into_any()
 }
 
-fn history(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
+fn history(view: &ResourceView, sent: Form<ResourcePost, Option<PromotionId>>, now: Signal<Timestamp>) -> AnyView {
     if view.history.is_empty() {
         return view! { <p class="muted">"Nothing was promoted here yet."</p> }.into_any();
     }
-    let rows: Vec<_> = view.history.iter().map(|row| history_row(row, now)).collect();
+    // The newest entry of each image offers the way back to it; what ran before the first promotion has an entry of its own.
+    let first_of = |image: &ExactImage| view.history.iter().find(|row| row.image.digest == image.digest);
+    let mut rows: Vec<_> = Vec::new();
+    for row in &view.history {
+        let earlier = view
+            .earlier
+            .iter()
+            .find(|earlier| first_of(&earlier.image).is_some_and(|first| first.id == row.id));
+        rows.push(history_row(
+            row,
+            earlier.map(|earlier| way_back(view, earlier, sent)),
+            now,
+        ));
+    }
+    for earlier in view.earlier.iter().filter(|earlier| first_of(&earlier.image).is_none()) {
+        rows.push(unknown_row(&earlier.image, way_back(view, earlier, sent)));
+    }
     view! {
         <div class="table history">
             <table>
@@ -323,7 +379,37 @@ fn history(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
-fn history_row(row: &PromotionRow, now: Signal<Timestamp>) -> AnyView {
+/// The button *Roll back*, and what it would change.
+fn way_back(view: &ResourceView, earlier: &EarlierImage, sent: Form<ResourcePost, Option<PromotionId>>) -> WayBack {
+    WayBack {
+        button: actions::rollback_form(&earlier.image, sent),
+        preview: Preview::of_earlier(view, earlier).map(Preview::show),
+    }
+}
+
+struct WayBack {
+    button: AnyView,
+    preview: Option<AnyView>,
+}
+
+/// An image that ran before the promotions that are listed.
+fn unknown_row(image: &ExactImage, back: WayBack) -> AnyView {
+    view! {
+        <tr>
+            <td data-label="">
+                <DigestChip image=image.clone() tag=true />
+            </td>
+            <td colspan="4">
+                <span class="muted">"Ran before these promotions."</span>
+                {back.preview}
+            </td>
+            <td class="row">{back.button}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>) -> AnyView {
     let what_for = match row.purpose {
         Purpose::Deploy => "Deploy",
         Purpose::Promote => "Promote",
@@ -335,19 +421,23 @@ fn history_row(row: &PromotionRow, now: Signal<Timestamp>) -> AnyView {
         .clone()
         .map(|reason| view! { <p class="muted small break">{reason}</p> });
     let at = row.ended_at.unwrap_or(row.created_at);
+    let (back, preview) = match back {
+        Some(back) => (Some(back.button), back.preview),
+        None => (None, None),
+    };
     view! {
         <tr>
             <td data-label="">
                 <DigestChip image=row.image.clone() tag=true />
             </td>
-            <td>{badge(meaning(row.state), word(row.state), None)} {reason}</td>
+            <td>{badge(meaning(row.state), word(row.state), None)} {reason} {preview}</td>
             <td data-label="What for">{what_for}</td>
             <td data-label="Who">{row.requested_by.clone()}</td>
             <td data-label="When">
                 <Ago at now />
             </td>
-            <td>
-                <a href=format!("/promotions/{}", row.id)>"Promotion"</a>
+            <td class="row">
+                {back} <a href=format!("/promotions/{}", row.id)>"Promotion"</a>
             </td>
         </tr>
     }

@@ -33,7 +33,7 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 17] = [
+pub(super) const KEYS: [Key; 18] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("data_dir", Text("./data"), Kind::Text),
@@ -44,6 +44,7 @@ pub(super) const KEYS: [Key; 17] = [
     key("admin.password", Words("none"), Kind::Secret),
     key("registry.poll_interval", Text("60s"), Kind::Text),
     key("registry.webhook_secret", Words("none"), Kind::Secret),
+    key("git.webhook_secret", Words("none"), Kind::Secret),
     key("git.poll_interval", Text("30s"), Kind::Text),
     key("promotion.sync_timeout", Text("10m"), Kind::Text),
     key("promotion.verify_timeout", Text("10m"), Kind::Text),

@@ -11,7 +11,7 @@ use domain::{
     event::{Happened, Subject},
     id::WorkspaceId,
     promotion::{Actor, Purpose},
-    resource::{Binding, Resource},
+    resource::Resource,
     time::Timestamp,
 };
 use std::time::Duration;
@@ -211,7 +211,7 @@ impl Services {
     /// Whether nothing is to be done for a resource about an image: it doesn't track, runs it, or its newest promotion is to it (also
     /// when that failed: trying again is a person's decision).
     async fn has(&self, tx: &mut dyn Tx, resource: &Resource, image: &ExactImage) -> Result<bool, AppError> {
-        if resource.binding != Binding::TrackLatest {
+        if !resource.follows_by_itself() {
             return Ok(true);
         }
         let newest = tx.promotions_of(resource.id, 1).await?.into_iter().next();
@@ -234,12 +234,13 @@ impl Services {
                 continue;
             };
             let place = self.place_for_waybill(tx, project).await?;
-            let request = super::promote::Request {
+            let request = super::request::Request {
                 purpose: Purpose::Deploy,
                 actor: Actor::Waybill,
                 origin: None,
                 image: image.clone(),
                 creates: resource.desired.is_none(),
+                preview: None,
             };
             self.request(tx, &place, &resource, request).await?;
         }

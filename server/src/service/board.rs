@@ -7,7 +7,7 @@ use super::{
 use crate::store::Tx;
 use app::{
     api::{
-        board::{Behind, BoardRow, BoardView, Cell, EnvironmentHead, Follows, Moving, Truth},
+        board::{Behind, BoardRow, BoardView, Cell, EnvironmentHead, Follows, Held, Moving, Truth},
         environment::EnvironmentView,
     },
     backend::At,
@@ -76,6 +76,7 @@ impl Cells {
             kind: resource.kind,
             image: resource.desired.clone(),
             since: resource.desired_at,
+            outside: resource.outside.clone(),
             truth: truth(resource, newest, git_only),
             follows: Follows {
                 source: match &resource.source {
@@ -83,6 +84,11 @@ impl Cells {
                     Source::Image { .. } => None,
                 },
                 binding: resource.binding.clone(),
+                hold: resource.hold.as_ref().map(|hold| Held {
+                    cause: hold.cause,
+                    by: hold.by.name().to_owned(),
+                    at: hold.at,
+                }),
             },
             behind: self.behind(tx, resource).await?,
             moving: newest.filter(|p| !p.state.is_ended()).map(|p| Moving {

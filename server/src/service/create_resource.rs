@@ -1,6 +1,6 @@
 //! Create Resource: what the form offers, and saving what it says.
 
-use super::{Caller, Services, artifact::RECENT, place::EnvironmentPlace, promote::Request};
+use super::{Caller, Services, artifact::RECENT, place::EnvironmentPlace, request::Request};
 use crate::{
     adapters::git::ValuesEdit,
     store::{NewEvent, StoreError, Tx},
@@ -126,7 +126,7 @@ impl Services {
         let options = self.options(&place, true).await?;
         let new = draft.check(&options)?;
         let (source, image, origin) = self.first_image(&place, &new).await?;
-        self.check_values(&place, &new, &image).await?;
+        let preview = self.check_values(&place, &new, &image).await?;
 
         let now = self.now();
         let resource = Resource {
@@ -136,9 +136,11 @@ impl Services {
             kind: new.kind,
             source,
             binding: new.binding,
+            hold: None,
             runtime: new.runtime,
             desired: None,
             desired_at: None,
+            outside: None,
             live: None,
             created_at: now,
         };
@@ -155,27 +157,18 @@ impl Services {
         }
         let event = NewEvent {
             workspace: place.project.workspace.id,
-            subject: Subject {
-                project: Some(place.project.record.project.id),
-                environment: Some(place.environment.id),
-                resource: Some(resource.id),
-                promotion: None,
-            },
+            subject: Subject::resource(place.project.record.project.id, &resource),
             actor: caller.actor.clone(),
             happened: Happened::ResourceCreated,
         };
         tx.append_event(&event, now).await?;
-        let purpose = if origin.is_some() {
-            Purpose::Promote
-        } else {
-            Purpose::Deploy
-        };
         let request = Request {
-            purpose,
+            purpose: Purpose::of_origin(origin.as_ref()),
             actor: caller.actor.clone(),
             origin,
             image,
             creates: true,
+            preview: Some(preview),
         };
         let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
         // What the source published while this was being decided reached only those who followed it then.
@@ -261,13 +254,13 @@ impl Services {
         }
     }
 
-    /// Makes sure that the values file can take the change, before anything is saved.
+    /// Makes sure that the values file can take the change, before anything is saved; returns the change as a unified diff.
     async fn check_values(
         &self,
         place: &EnvironmentPlace,
         new: &NewResource,
         image: &ExactImage,
-    ) -> Result<(), AppError> {
+    ) -> Result<String, AppError> {
         let access = self.repository_access(&place.project.record)?;
         let edit = ValuesEdit {
             path: place.project.record.project.values_path(&place.environment.name),
@@ -277,7 +270,7 @@ impl Services {
             runtime: Some(new.runtime.clone()),
         };
         match self.git.preview(&access, &edit).await {
-            Ok(_) => Ok(()),
+            Ok(preview) => Ok(preview),
             Err(error @ crate::adapters::git::GitError::Values { .. }) => Err(AppError::Conflict(error.to_string())),
             Err(other) => Err(other.into()),
         }

@@ -1,6 +1,9 @@
 //! What Git says: read from the repository, kept in the resources, and told to those who follow.
 
-use super::{Caller, Services, place::ProjectPlace};
+use super::{
+    Caller, Services,
+    place::{ProjectPlace, not_found},
+};
 use crate::{
     adapters::git::GitError,
     store::{NewEvent, ProjectRecord},
@@ -12,6 +15,7 @@ use domain::{
     id::{EnvironmentId, ProjectId, ResourceId},
     name::Name,
     promotion::{Actor, State},
+    resource::Outside,
     rights::Role,
     time::Timestamp,
 };
@@ -21,6 +25,28 @@ use std::collections::HashMap;
 const NEIGHBOURS: i64 = 20;
 
 impl Services {
+    /// The projects of a workspace that a push to one of these addresses concerns.
+    ///
+    /// # Errors
+    /// When there is no such workspace.
+    pub async fn projects_of_push(
+        &self,
+        workspace: &str,
+        addresses: &[String],
+        branch: &str,
+    ) -> Result<Vec<ProjectId>, AppError> {
+        let mut tx = self.store.read().await?;
+        let found = tx.workspace_by_name(workspace).await?;
+        let workspace = found.ok_or_else(|| not_found("workspace", workspace))?;
+        let addresses: Vec<String> = addresses.iter().map(|address| whereabouts(address)).collect();
+        let concerns = |record: &ProjectRecord| {
+            let project = &record.project;
+            project.branch == branch && addresses.contains(&whereabouts(&project.repository_url))
+        };
+        let projects = tx.projects(workspace.id).await?.into_iter().filter(concerns);
+        Ok(projects.map(|record| record.project.id).collect())
+    }
+
     /// Brings the stored desired state of a project up to the tip of its branch; followers of what changed are promoted.
     ///
     /// # Errors
@@ -45,6 +71,7 @@ impl Services {
             declared,
             began,
             problem,
+            authors,
         }) = outcome?
         else {
             return Ok(());
@@ -89,6 +116,12 @@ impl Services {
             }
             let now = self.now();
             tx.set_desired(resource.id, image.as_ref(), now).await?;
+            let outside = authors
+                .get(&resource.environment)
+                .filter(|_| resource.desired.is_some());
+            if let Some(outside) = outside {
+                tx.set_outside(resource.id, outside).await?;
+            }
             if let Some(image) = &image {
                 tx.see_artifact(place.workspace.id, image, now).await?;
             }
@@ -103,7 +136,8 @@ impl Services {
                 actor: Actor::Waybill,
                 happened: Happened::DesiredChanged {
                     image: image.clone(),
-                    commit: tip.clone(),
+                    commit: outside.map_or_else(|| tip.clone(), |outside| outside.commit.clone()),
+                    by: outside.map(|outside| outside.author.clone()),
                 },
             };
             tx.append_event(&event, now).await?;
@@ -137,6 +171,7 @@ impl Services {
         let environments = self.store.read().await?.environments(record.project.id).await?;
         let mut declared = HashMap::new();
         let mut problem = None;
+        let mut authors = HashMap::new();
         for environment in environments {
             let path = record.project.values_path(&environment.name);
             match self
@@ -151,6 +186,17 @@ impl Services {
                         .map(|s| (s.name, s.image))
                         .collect();
                     declared.insert(environment.id, by_name);
+                    // Nobody changed what is read for the first time.
+                    if record.tip.is_some()
+                        && let Ok(Some(change)) = self.git.last_change(&access, &tip, &path).await
+                    {
+                        let outside = Outside {
+                            author: change.author,
+                            commit: change.commit,
+                            subject: change.subject,
+                        };
+                        authors.insert(environment.id, outside);
+                    }
                 }
                 Err(error @ GitError::Values { .. }) => problem = Some(error.to_string()),
                 Err(error) => return Err(error.into()),
@@ -161,6 +207,7 @@ impl Services {
             declared,
             began,
             problem,
+            authors,
         }))
     }
 
@@ -273,6 +320,20 @@ impl Services {
 }
 
 /// What Git declared at a tip.
+/// Host and path of a repository's address, however it is reached: `github.com/acme/deploy`.
+fn whereabouts(address: &str) -> String {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let (host, path) = rest.split_once(['/', ':']).unwrap_or((rest, ""));
+    // A port may stand between them.
+    let path = match path.split_once('/') {
+        Some((port, path)) if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => path,
+        _ => path,
+    };
+    let path = path.trim_matches('/').trim_end_matches(".git").to_lowercase();
+    format!("{}/{path}", host.to_lowercase())
+}
+
 struct Declarations {
     tip: String,
     declared: HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
@@ -280,6 +341,8 @@ struct Declarations {
     began: Timestamp,
     /// Why an environment's values file can't be read, a sentence.
     problem: Option<String>,
+    /// By environment: who changed its values file last, when it wasn't Waybill.
+    authors: HashMap<EnvironmentId, Outside>,
 }
 
 /// Whether Git names an image by a tag only, and by one that says something.

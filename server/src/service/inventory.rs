@@ -7,7 +7,7 @@ use super::{
 use app::error::AppError;
 use domain::{
     environment::{Environment, Project},
-    id::{ProjectId, PromotionId, ResourceId},
+    id::{ProjectId, ResourceId},
     name::Name,
     promotion::Promotion,
     resource::Resource,
@@ -145,22 +145,14 @@ impl Services {
     /// # Errors
     /// When there is none that the caller may see.
     pub async fn promotion_named(&self, caller: &Caller, id: &str) -> Result<NamedPromotion, AppError> {
-        let missing = || not_found("promotion", id);
-        let parsed: PromotionId = id.parse().map_err(|_| missing())?;
-        let promotion = self.store.read().await?.promotion(parsed).await?.ok_or_else(missing)?;
-        let visible = caller
-            .access
-            .iter()
-            .any(|(workspace, _)| workspace.id == promotion.workspace);
-        if !visible {
-            return Err(missing());
-        }
-        let contents = self.contents(caller, promotion.project).await?;
-        let (environment, resource) = contents.name_of(promotion.resource).ok_or_else(missing)?;
+        let mut tx = self.store.read().await?;
+        let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
+        let resource = tx.resource(promotion.resource).await?;
+        let resource = resource.ok_or_else(|| not_found("promotion", id))?;
         Ok(NamedPromotion {
-            project: contents.place.record.project.name.clone(),
-            environment: environment.clone(),
-            resource: resource.clone(),
+            project: place.project.record.project.name,
+            environment: place.environment.name,
+            resource: resource.name,
             promotion,
         })
     }

@@ -17,17 +17,25 @@ use tokio::sync::{Notify, watch};
 pub mod apply;
 pub mod artifact;
 pub mod board;
+pub mod cancel;
 pub mod connection;
 pub mod create_resource;
 pub mod desired;
 pub mod inventory;
 pub mod live;
+pub mod pin;
 pub mod place;
 pub mod project;
 pub mod promote;
 pub mod promotion;
+pub mod request;
 pub mod resource;
+pub mod resume;
+pub mod retry;
+pub mod rollback;
 pub mod session;
+pub mod source;
+pub mod start;
 pub mod token;
 
 /// What every use case works with.

@@ -7,7 +7,9 @@ use crate::store::{ClusterRecord, ProjectRecord, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
     environment::{Environment, Workspace},
-    id::WorkspaceId,
+    id::{PromotionId, WorkspaceId},
+    promotion::Promotion,
+    resource::Resource,
     rights::{self, Right, Role},
 };
 
@@ -159,5 +161,52 @@ impl Services {
             .cloned()
             .ok_or_else(|| not_found("environment", &at.environment))?;
         Ok(EnvironmentPlace { project, environment })
+    }
+
+    /// The resource that an address names, for a caller who may change it.
+    pub(crate) async fn resource_to_change(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+    ) -> Result<(EnvironmentPlace, Resource), AppError> {
+        let mut tx = self.store.read().await?;
+        let place = self.environment_place(&mut *tx, caller, at).await?;
+        place.project.may_change(&place.environment)?;
+        let found = tx.resource_by_name(place.environment.id, resource).await?;
+        Ok((place, found.ok_or_else(|| not_found("resource", resource))?))
+    }
+
+    /// The same resource, as it is in this transaction.
+    pub(crate) async fn again(&self, tx: &mut dyn Tx, resource: &Resource) -> Result<Resource, AppError> {
+        tx.resource(resource.id)
+            .await?
+            .ok_or_else(|| not_found("resource", resource.name.as_str()))
+    }
+
+    /// A promotion that the caller may see, with its place.
+    ///
+    /// # Errors
+    /// When there is none, or the database fails.
+    pub(crate) async fn promotion_place(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<(Promotion, EnvironmentPlace), AppError> {
+        let missing = || not_found("promotion", id);
+        let parsed: PromotionId = id.parse().map_err(|_| missing())?;
+        let promotion = tx.promotion(parsed).await?.ok_or_else(missing)?;
+        let project = match self.project_place_by_id(tx, caller, promotion.project).await {
+            Err(AppError::NotFound(_)) => return Err(missing()),
+            place => place?,
+        };
+        let environment = project
+            .environments
+            .iter()
+            .find(|e| e.id == promotion.environment)
+            .cloned()
+            .ok_or_else(missing)?;
+        Ok((promotion, EnvironmentPlace { project, environment }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Caller, Services,
-    place::{ProjectPlace, not_found},
+    place::{EnvironmentPlace, ProjectPlace, not_found},
 };
 use crate::adapters::git::ValuesEdit;
 use app::{
@@ -10,9 +10,9 @@ use app::{
     error::AppError,
 };
 use domain::{
+    artifact::ExactImage,
     environment::Environment,
     event::{Event, Happened},
-    id::PromotionId,
     promotion::{Promotion, Purpose, State, Step},
     resource::Resource,
     time::Timestamp,
@@ -24,20 +24,15 @@ impl Services {
     /// # Errors
     /// When there is no such promotion for the caller.
     pub async fn promotion(&self, caller: &Caller, id: &str) -> Result<PromotionView, AppError> {
-        let missing = || not_found("promotion", id);
-        let parsed: PromotionId = id.parse().map_err(|_| missing())?;
         let mut tx = self.store.read().await?;
-        let promotion = tx.promotion(parsed).await?.ok_or_else(missing)?;
-        let place = self
-            .project_place_by_id(&mut *tx, caller, promotion.project)
-            .await
-            .map_err(|_| missing())?;
-        let environment = place
-            .environments
-            .iter()
-            .find(|e| e.id == promotion.environment)
-            .cloned()
-            .ok_or_else(missing)?;
+        let (
+            promotion,
+            EnvironmentPlace {
+                project: place,
+                environment,
+            },
+        ) = self.promotion_place(&mut *tx, caller, id).await?;
+        let missing = || not_found("promotion", id);
         let resource = tx.resource(promotion.resource).await?.ok_or_else(missing)?;
         let events = tx.events_of_promotion(promotion.id).await?;
         let newest = tx.promotions_of(promotion.resource, 1).await?;
@@ -57,12 +52,28 @@ impl Services {
             .commit_or_preview(&place, &environment, &resource, &promotion)
             .await;
         let git_only = place.cluster(&environment).is_none_or(|c| c.cluster.argocd.is_none());
+        let may_change = place.may_change(&environment).is_ok();
+        let shown = events.iter().find_map(|event| match &event.happened {
+            Happened::PromotionRequested { preview, .. } => preview.clone(),
+            _ => None,
+        });
+        let shown_before = commit
+            .as_ref()
+            .zip(shown)
+            .filter(|(commit, shown)| changed_lines(&commit.diff) != changed_lines(shown))
+            .map(|(_, shown)| shown);
         Ok(PromotionView {
+            shown_before,
+            may_cancel: may_change
+                && matches!(
+                    promotion.state,
+                    State::Waiting | State::Queued | State::Mirroring | State::Committing
+                ),
             steps: steps(&promotion, &events, git_only),
             timeline: events.iter().filter_map(told).collect(),
             path: place.record.project.values_path(&environment.name),
             may_retry: promotion.state == State::Failed
-                && place.may_change(&environment).is_ok()
+                && may_change
                 && newest.first().is_some_and(|newest| newest.id == promotion.id),
             requested_by: promotion.requested_by.name().to_owned(),
             origin: promotion.origin.map(|o| (o.environment, o.resource)),
@@ -133,6 +144,14 @@ impl Services {
     }
 }
 
+/// The lines that a unified diff takes away and adds, without where: that moves with others' commits.
+fn changed_lines(diff: &str) -> Vec<&str> {
+    let is_change = |line: &&str| {
+        (line.starts_with('+') && !line.starts_with("+++ ")) || (line.starts_with('-') && !line.starts_with("--- "))
+    };
+    diff.lines().filter(is_change).collect()
+}
+
 /// The change of the values file that a promotion makes.
 pub(crate) fn values_edit(
     place: &ProjectPlace,
@@ -141,11 +160,24 @@ pub(crate) fn values_edit(
     promotion: &Promotion,
 ) -> ValuesEdit {
     ValuesEdit {
+        runtime: promotion.creates.then(|| resource.runtime.clone()),
+        ..image_edit(place, environment, resource, &promotion.image)
+    }
+}
+
+/// The change of the values file that running an image makes, without configuration.
+pub(crate) fn image_edit(
+    place: &ProjectPlace,
+    environment: &Environment,
+    resource: &Resource,
+    image: &ExactImage,
+) -> ValuesEdit {
+    ValuesEdit {
         path: place.record.project.values_path(&environment.name),
         prefix: place.record.project.values_prefix.clone(),
         service: resource.name.to_string(),
-        image: promotion.image.clone(),
-        runtime: promotion.creates.then(|| resource.runtime.clone()),
+        image: image.clone(),
+        runtime: None,
     }
 }
 
@@ -175,7 +207,11 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool) -> Vec<StepVie
             began.push((step, at));
         }
     };
-    enter(&mut began, State::Queued, promotion.created_at);
+    let first = match promotion.purpose {
+        Purpose::Rollback if promotion.tries == 1 => State::Committing,
+        _ => State::Queued,
+    };
+    enter(&mut began, first, promotion.created_at);
     let mut given_up: Option<(Step, Option<String>)> = None;
     for event in events {
         let Happened::PromotionMoved { from, to, detail } = &event.happened else {
@@ -209,6 +245,7 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool) -> Vec<StepVie
                 () if promotion.state == State::Failed && failed.is_some() => StepStatus::Failed,
                 () if began_at.is_some() && end.is_some() => StepStatus::Done,
                 () if matches!(step, Step::Gates | Step::Mirror) => StepStatus::Skipped,
+                () if step == Step::Resolve && first == State::Committing => StepStatus::Skipped,
                 () if git_only && matches!(step, Step::Sync | Step::Verify) => StepStatus::Skipped,
                 () if promotion.state.is_ended() => StepStatus::Skipped,
                 () => StepStatus::ToDo,
@@ -242,6 +279,7 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool) -> Vec<StepVie
 fn skipped(step: Step, git_only: bool) -> Option<String> {
     let text = match step {
         Step::Gates => "This environment has no gates.",
+        Step::Resolve => "This image ran here before.",
         Step::Mirror => "The target pulls from the same registry.",
         Step::Sync | Step::Verify if git_only => "This cluster has no Argo CD: the promotion ends at the push.",
         _ => return None,
@@ -252,7 +290,7 @@ fn skipped(step: Step, git_only: bool) -> Option<String> {
 /// An event of a promotion in words; `None` for those that the steps tell already.
 fn told(event: &Event) -> Option<TimelineEntry> {
     let text = match &event.happened {
-        Happened::PromotionRequested { purpose, image } => {
+        Happened::PromotionRequested { purpose, image, .. } => {
             let what = match purpose {
                 Purpose::Deploy => "Deploy",
                 Purpose::Promote => "Promotion",

@@ -4,17 +4,26 @@ use super::{
     Caller, Services,
     artifact::RECENT,
     board::{Cells, head},
+    connection,
     place::{EnvironmentPlace, not_found},
+    rollback::that_ran,
 };
 use app::{
-    api::resource::{PromotionRow, ResourceView},
+    api::resource::{EarlierImage, PromotionRow, ResourceView},
     backend::At,
     error::AppError,
 };
-use domain::{promotion::Promotion, resource::Source};
+use domain::{
+    artifact::ExactImage,
+    promotion::Promotion,
+    resource::{Resource, Source},
+};
 
 /// Promotions that a resource's page lists.
 const HISTORY: i64 = 50;
+
+/// Images of the history that a page offers to roll back to.
+const MOST_ROLLBACKS: usize = 10;
 
 impl Services {
     /// One resource with its history.
@@ -44,20 +53,72 @@ impl Services {
             recent.extend(records);
         }
         let followers = tx.followers(resource.id).await?;
+        let followers = followers.into_iter().filter_map(|f| cells.name_of(f.id)).collect();
+        drop(tx);
+
+        let at = EnvironmentPlace {
+            project: place,
+            environment,
+        };
+        let may_change = at.project.may_change(&at.environment).is_ok();
+        let (preview, earlier) = if may_change {
+            self.outlook(&at, &resource, latest.as_ref(), &history).await
+        } else {
+            (None, Vec::new())
+        };
+        let EnvironmentPlace {
+            project: place,
+            environment,
+        } = at;
+        let application = place
+            .cluster(&environment)
+            .and_then(|c| connection::application(c, &place.record.project.name, &environment.name))
+            .map(|app| app.name);
         Ok(ResourceView {
             head: head(&place, &environment),
+            path: place.record.project.values_path(&environment.name),
             name: resource.name,
             cell,
             repository,
             latest,
+            preview,
+            application,
             recent,
             runtime: resource.runtime,
-            followers: followers.into_iter().filter_map(|f| cells.name_of(f.id)).collect(),
+            followers,
             history: history.into_iter().map(row).collect(),
+            earlier,
             now: self.now(),
             workspace: place.workspace.name,
             project: place.record.project.name,
         })
+    }
+
+    /// What promoting it, and rolling it back to what ran before, would change in Git.
+    async fn outlook(
+        &self,
+        at: &EnvironmentPlace,
+        resource: &Resource,
+        latest: Option<&ExactImage>,
+        history: &[Promotion],
+    ) -> (Option<String>, Vec<EarlierImage>) {
+        let runs = resource.desired.as_ref().map(|image| &image.digest);
+        let preview = match latest.filter(|image| Some(&image.digest) != runs) {
+            Some(image) => self.preview_of(at, resource, image).await,
+            None => None,
+        };
+        let mut earlier: Vec<EarlierImage> = Vec::new();
+        for image in that_ran(history) {
+            let known = earlier.iter().any(|e| e.image.digest == image.digest);
+            if known || Some(&image.digest) == runs || earlier.len() == MOST_ROLLBACKS {
+                continue;
+            }
+            earlier.push(EarlierImage {
+                image: image.clone(),
+                preview: self.preview_of(at, resource, image).await,
+            });
+        }
+        (preview, earlier)
     }
 }
 

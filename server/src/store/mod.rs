@@ -15,7 +15,7 @@ use domain::{
     event::{Event, Happened, Subject},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
     promotion::{Actor, Promotion, State},
-    resource::{Live, Resource},
+    resource::{Hold, Live, Outside, Resource},
     rights::Role,
     time::Timestamp,
 };
@@ -206,7 +206,11 @@ pub trait Tx: Send {
     async fn insert_resource(&mut self, resource: &Resource) -> Result<(), StoreError>;
     /// Writes kind, source, binding and runtime.
     async fn update_resource(&mut self, resource: &Resource) -> Result<(), StoreError>;
-    /// Writes what Git says the resource runs.
+    /// Writes why the resource doesn't follow its source by itself; `None` lifts the hold.
+    async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError>;
+    /// Writes who made Git say what it says, after [`Tx::set_desired`].
+    async fn set_outside(&mut self, id: ResourceId, outside: &Outside) -> Result<(), StoreError>;
+    /// Writes what Git says the resource runs; who made it say so is forgotten.
     async fn set_desired(
         &mut self,
         id: ResourceId,
@@ -295,6 +299,8 @@ pub trait Tx: Send {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Promotion>, StoreError>;
+    /// Whether a worker is at this promotion: holds a lease on it that has not run out.
+    async fn is_leased(&mut self, id: PromotionId, now: Timestamp) -> Result<bool, StoreError>;
     /// Gives back all leases of an owner: it stops, or begins anew.
     async fn release_leases(&mut self, owner: &str) -> Result<(), StoreError>;
     /// Makes the open promotions due at once that wait for Argo CD in these environments.

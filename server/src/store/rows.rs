@@ -257,11 +257,13 @@ pub(crate) struct ResourceRow {
     image_repository: Option<String>,
     source_id: Option<String>,
     pin: Option<String>,
+    hold: Option<String>,
     runtime: String,
     desired_repository: Option<String>,
     desired_tag: Option<String>,
     desired_digest: Option<String>,
     desired_at: Option<i64>,
+    outside: Option<String>,
     live: Option<String>,
     created_at: i64,
 }
@@ -291,6 +293,7 @@ impl TryFrom<ResourceRow> for Resource {
             kind: parse("kind", &row.kind)?,
             source,
             binding: parse_if("pin", row.pin.as_ref())?.map_or(Binding::TrackLatest, Binding::Pin),
+            hold: row.hold.as_deref().map(|json| from_json("hold", json)).transpose()?,
             runtime: from_json("runtime", &row.runtime)?,
             desired: image(
                 row.desired_repository.as_ref(),
@@ -298,6 +301,11 @@ impl TryFrom<ResourceRow> for Resource {
                 row.desired_digest.as_ref(),
             )?,
             desired_at: row.desired_at.map(Timestamp),
+            outside: row
+                .outside
+                .as_deref()
+                .map(|json| from_json("outside change", json))
+                .transpose()?,
             live: row
                 .live
                 .as_deref()

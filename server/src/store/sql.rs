@@ -57,7 +57,9 @@ pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment
 pub(crate) const UPDATE_RESOURCE: &str =
     "UPDATE resources SET kind = $2, image_repository = $3, source_id = $4, pin = $5, runtime = $6 WHERE id = $1";
 pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = $2, desired_tag = $3, \
-     desired_digest = $4, desired_at = $5 WHERE id = $1";
+     desired_digest = $4, desired_at = $5, outside = NULL WHERE id = $1";
+pub(crate) const SET_OUTSIDE: &str = "UPDATE resources SET outside = $2 WHERE id = $1";
+pub(crate) const SET_HOLD: &str = "UPDATE resources SET hold = $2 WHERE id = $1";
 pub(crate) const SET_LIVE: &str = "UPDATE resources SET live = $2 WHERE id = $1";
 pub(crate) const FOLLOWERS: &str = "SELECT * FROM resources WHERE source_id = $1 ORDER BY name";
 pub(crate) const RESOURCES_OF_IMAGE: &str = "SELECT r.* FROM resources r \
@@ -99,6 +101,7 @@ pub(crate) const OPEN_PROMOTIONS: &str =
 pub(crate) const UPDATE_PROMOTION: &str = "UPDATE promotions SET tag = $3, state = $4, waits_for = $5, \
      failure_step = $6, failure_reason = $7, commit_id = $8, attempts = $9, state_since = $10, ended_at = $11, \
      next_at = $12, committed_at = $13, tries = $14, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = $2";
+pub(crate) const IS_LEASED: &str = "SELECT COUNT(*) FROM promotions WHERE id = $1 AND lease_until > $2";
 pub(crate) const RELEASE_LEASES: &str = "UPDATE promotions SET lease_until = 0 WHERE lease_owner = $1";
 pub(crate) const NUDGE_ENVIRONMENT: &str = "UPDATE promotions SET next_at = $2 \
      WHERE environment_id = $1 AND ended_at IS NULL AND state IN ('syncing', 'verifying') AND next_at > $2";

@@ -12,7 +12,7 @@ use domain::{
     event::Event,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
     promotion::{Promotion, State},
-    resource::{Live, Resource, Source},
+    resource::{Hold, Live, Outside, Resource, Source},
     rights::Role,
     time::Timestamp,
 };
@@ -420,6 +420,22 @@ impl Tx for SqliteTx {
         Ok(())
     }
 
+    async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError> {
+        let hold = hold.map(|hold| to_json("hold", hold)).transpose()?;
+        run!(self, sql::SET_HOLD, id.to_string(), hold)?;
+        Ok(())
+    }
+
+    async fn set_outside(&mut self, id: ResourceId, outside: &Outside) -> Result<(), StoreError> {
+        run!(
+            self,
+            sql::SET_OUTSIDE,
+            id.to_string(),
+            to_json("outside change", outside)?
+        )?;
+        Ok(())
+    }
+
     async fn followers(&mut self, id: ResourceId) -> Result<Vec<Resource>, StoreError> {
         all!(self, rows::ResourceRow, sql::FOLLOWERS, id.to_string())
     }
@@ -630,6 +646,15 @@ impl Tx for SqliteTx {
         until: Timestamp,
     ) -> Result<Option<Promotion>, StoreError> {
         one!(self, rows::PromotionRow, CLAIM_PROMOTION, owner, until.0, now.0)
+    }
+
+    async fn is_leased(&mut self, id: PromotionId, now: Timestamp) -> Result<bool, StoreError> {
+        let held: i64 = sqlx::query_scalar(sql::IS_LEASED)
+            .bind(id.to_string())
+            .bind(now.0)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(held > 0)
     }
 
     async fn release_leases(&mut self, owner: &str) -> Result<(), StoreError> {

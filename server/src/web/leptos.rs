@@ -3,6 +3,7 @@
 use super::{
     WebState,
     auth::{self, Identity},
+    drawing::NotDrawn,
     error,
 };
 use crate::service::{Caller, Services, session};
@@ -32,12 +33,7 @@ use domain::{
 };
 use leptos::{nonce::use_nonce, prelude::*, tachys::reactive_graph::OwnedView};
 use leptos_axum::ResponseOptions;
-use std::{
-    future::{Future, poll_fn},
-    net::SocketAddr,
-    pin::pin,
-    sync::{Arc, OnceLock},
-};
+use std::{net::SocketAddr, sync::Arc};
 use tower_sessions::Session;
 
 /// Most bytes of a form: far above what the largest honest one needs.
@@ -70,16 +66,20 @@ async fn page(
         _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, POST")]).into_response(),
     };
     let context = context(&state, caller, session, address, &parts.headers, posted, true);
-    let owner = Arc::new(OnceLock::new());
-    let own = Arc::clone(&owner);
-    let context = move || {
-        if let Some(owner) = Owner::current() {
-            let _ = own.set(owner);
-        }
-        context();
+    let drawn = state.drawing.draw(move |own| {
+        let context = move || {
+            if let Some(owner) = Owner::current() {
+                let _ = own.set(owner);
+            }
+            context();
+        };
+        let render = leptos_axum::render_app_async_with_context(context, document);
+        render(Request::from_parts(parts, Body::empty()))
+    });
+    let mut response = match drawn.await {
+        Ok(response) => response,
+        Err(error) => return not_drawn(error, &state),
     };
-    let render = leptos_axum::render_app_async_with_context(context, document);
-    let mut response = drawn(render(Request::from_parts(parts, Body::empty())), &owner).await;
     // A page that sends people elsewhere may have said before why it can't be shown here (signed out, for example).
     if response.headers().contains_key(header::LOCATION) {
         *response.status_mut() = StatusCode::SEE_OTHER;
@@ -96,16 +96,27 @@ fn document() -> impl IntoView {
     OwnedView::new(shell())
 }
 
-/// Draws a page with its own request's owner. Leptos keeps the owner in a variable of the thread, and sets it for parts of the
-/// drawing only: between them it would find that of another request which the thread, or this one's next, worked on meanwhile.
-async fn drawn<F: Future>(drawing: F, owner: &OnceLock<Owner>) -> F::Output {
-    let mut drawing = pin!(drawing);
-    poll_fn(|context| match owner.get() {
-        Some(owner) => owner.with(|| drawing.as_mut().poll(context)),
-        // Known from the first poll on: the context is given in it.
-        None => drawing.as_mut().poll(context),
-    })
-    .await
+/// The page in place of one that could not be drawn.
+fn not_drawn(why: NotDrawn, state: &WebState) -> Response {
+    tracing::error!("{why}");
+    let (status, title, text) = match why {
+        NotDrawn::TooLong => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "This page took too long",
+            "Something that it needs did not answer. Look at the board whether what you sent was carried out, then try again.",
+        ),
+        NotDrawn::Panicked => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Waybill could not show this page",
+            "That is a fault of Waybill; its log says where. Go back and try again.",
+        ),
+    };
+    error::plain_page(status, title, text, &css(state))
+}
+
+/// The address of the style sheet.
+fn css(state: &WebState) -> String {
+    format!("/pkg/{}/waybill.css", state.assets.version)
 }
 
 /// A server function, called in place by a page's script, or by a plain post of a form that is only a button.
@@ -147,8 +158,7 @@ async fn fitting(answer: Response) -> Response {
 }
 
 async fn read(body: Body, state: &WebState) -> Result<Arc<str>, Response> {
-    let css = format!("/pkg/{}/waybill.css", state.assets.version);
-    let refuse = |status, title, text| error::plain_page(status, title, text, &css);
+    let refuse = |status, title, text| error::plain_page(status, title, text, &css(state));
     let Ok(bytes) = to_bytes(body, MOST_BYTES).await else {
         let text = "A form may have at most 256 KiB. Shorten what you entered, then send it again.";
         return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "This form is too large", text));
@@ -320,12 +330,24 @@ impl Backend for RequestBackend {
         self.services.promote(self.caller()?, at, resource).await
     }
 
+    async fn rollback(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError> {
+        self.services.rollback(self.caller()?, at, resource, digest).await
+    }
+
+    async fn resume(&self, at: &At, resource: &str) -> Result<Option<PromotionId>, AppError> {
+        self.services.resume(self.caller()?, at, resource).await
+    }
+
     async fn promotion(&self, id: &str) -> Result<PromotionView, AppError> {
         self.services.promotion(self.caller()?, id).await
     }
 
     async fn retry(&self, id: &str) -> Result<(), AppError> {
         self.services.retry(self.caller()?, id).await
+    }
+
+    async fn cancel(&self, id: &str) -> Result<(), AppError> {
+        self.services.cancel(self.caller()?, id).await
     }
 }
 

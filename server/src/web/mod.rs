@@ -3,6 +3,7 @@
 pub mod assets;
 pub mod auth;
 pub mod drain;
+pub mod drawing;
 pub mod error;
 pub mod graphql;
 pub mod health;
@@ -24,12 +25,16 @@ pub struct WebState {
     pub services: Services,
     /// What happens, as it happens.
     pub events: Events,
+    /// Where pages are drawn.
+    pub drawing: drawing::Drawing,
     /// What browsers download.
     pub assets: Arc<assets::Assets>,
     /// Whether people reach Waybill over TLS: cookies are marked secure then.
     pub secure: bool,
     /// Secret that registries send along with notifications; without one their door is closed.
     pub webhook_secret: Option<secrecy::SecretString>,
+    /// Secret with which Git hosts sign what they send; without one their door is closed.
+    pub git_webhook_secret: Option<secrecy::SecretString>,
     /// Told when the server stops, so that streams end.
     pub stop: CancellationToken,
 }

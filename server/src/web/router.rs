@@ -51,9 +51,13 @@ pub fn router(state: WebState) -> Router {
     };
     Router::new()
         .merge(signed_in)
-        .merge(rest::hooks::router(
+        .merge(rest::registry_hook::router(
             state.services.clone(),
             state.webhook_secret.clone(),
+        ))
+        .merge(rest::git_hook::router(
+            state.services.clone(),
+            state.git_webhook_secret.clone(),
         ))
         .route("/pkg/{version}/{file}", get(assets::serve))
         .route("/favicon.ico", get(assets::favicon))

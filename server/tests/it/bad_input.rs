@@ -459,6 +459,7 @@ async fn what_is_no_form_is_refused() {
     let door = async |path: &str, token: &str, body: Vec<u8>| {
         let request = reqwest::Client::new()
             .post(format!("{}{path}", world.base_url))
+            .timeout(crate::support::world::PATIENCE)
             .bearer_auth(token);
         let request = request.header("content-type", "application/json").body(body);
         request.send().await.unwrap().status().as_u16()

@@ -12,6 +12,7 @@ mod bad_input;
 mod command;
 mod crash;
 mod graphql;
+mod hold;
 mod migrations;
 mod promotion;
 mod rest;

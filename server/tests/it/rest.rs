@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     store::Store as _,
-    web::rest::{apply, hooks},
+    web::rest::{apply, registry_hook},
 };
 use std::{path::Path, sync::Arc};
 
@@ -96,7 +96,7 @@ async fn notify(
     header: Option<(&str, &str)>,
     body: String,
 ) -> StatusCode {
-    let door = hooks::router(bench.services.clone(), secret.map(Into::into));
+    let door = registry_hook::router(bench.services.clone(), secret.map(Into::into));
     let mut request = Request::post(path);
     if let Some((name, value)) = header {
         request = request.header(name, value);
@@ -160,9 +160,11 @@ fn everything(bench: &Bench) -> axum::Router {
     let state = server::web::WebState {
         services: bench.services.clone(),
         events: server::events::Events::default(),
+        drawing: server::web::drawing::Drawing::default(),
         assets: Arc::new(server::web::assets::Assets::read(Path::new("/nonexistent"))),
         secure: false,
         webhook_secret: Some("s3cret".into()),
+        git_webhook_secret: Some("s3cret".into()),
         stop: tokio_util::sync::CancellationToken::new(),
     };
     server::web::router::router(state)

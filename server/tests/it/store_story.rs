@@ -264,9 +264,11 @@ fn resource(n: u128, environment: EnvironmentId, source: Source) -> Resource {
         kind: Kind::Deployment,
         source,
         binding: Binding::TrackLatest,
+        hold: None,
         runtime: Runtime::default(),
         desired: None,
         desired_at: None,
+        outside: None,
         live: None,
         created_at: at(0),
     }

@@ -101,11 +101,7 @@ fn find(repository: &Repository, tip: Oid, promotion: PromotionId, since: i64) -
     for id in walk.take(LOOK_BACK) {
         let id = id?;
         let commit = repository.find_commit(id)?;
-        // Trailers are the last paragraph; a quoted one further up is somebody else's text.
-        let message = commit.message_bytes();
-        let message = String::from_utf8_lossy(message);
-        let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
-        if last.lines().any(|line| line.trim_end() == wanted) {
+        if has_trailer(&commit, |line| line == wanted) {
             return Ok(Some(id));
         }
         if commit.time().seconds() < since.saturating_sub(CLOCK_SKEW) {
@@ -118,6 +114,19 @@ fn find(repository: &Repository, tip: Oid, promotion: PromotionId, since: i64) -
         }
     }
     Ok(None)
+}
+
+/// Whether a promotion made this commit.
+pub(super) fn is_by_waybill(commit: &git2::Commit<'_>) -> bool {
+    let prefix = format!("{PROMOTION_TRAILER}: ");
+    has_trailer(commit, |line| line.starts_with(&prefix))
+}
+
+/// Whether a line among the trailers `is_it`. They are the last paragraph; a quoted one further up is somebody else's text.
+fn has_trailer(commit: &git2::Commit<'_>, is_it: impl Fn(&str) -> bool) -> bool {
+    let message = String::from_utf8_lossy(commit.message_bytes());
+    let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    last.lines().any(|line| is_it(line.trim_end()))
 }
 
 fn signature(who: &Signature, at: i64) -> Result<git2::Signature<'static>, git2::Error> {

@@ -18,9 +18,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::{
-    CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess, ValuesEdit,
+    Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
+    ValuesEdit,
     address::Address,
     commit::{self, LocalError, Prepared},
+    history,
     transport::{Pushed, Transport},
     values,
 };
@@ -328,6 +330,19 @@ impl Git for GitMirrors {
         }
         mirror
             .local(move |repository| Ok(commit::show(repository, commit)?))
+            .await
+    }
+
+    async fn last_change(
+        &self,
+        repository: &RepositoryAccess,
+        tip: &str,
+        path: &str,
+    ) -> Result<Option<Change>, GitError> {
+        let mirror = self.mirror(repository);
+        let (tip, path) = (parse(&mirror, tip)?, path.to_owned());
+        mirror
+            .local(move |repository| Ok(history::last_change(repository, tip, &path)?))
             .await
     }
 

@@ -6,6 +6,7 @@
 
 mod address;
 mod commit;
+mod history;
 mod mirror;
 mod transport;
 pub mod values;
@@ -154,6 +155,17 @@ pub struct CommitView {
     pub diff: String,
 }
 
+/// A commit that changed something, and who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The commit.
+    pub commit: CommitId,
+    /// Author's name.
+    pub author: String,
+    /// First line of its message.
+    pub subject: String,
+}
+
 /// What may go wrong with Git. Every text is safe to show and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
@@ -256,6 +268,14 @@ pub trait Git: Send + Sync {
 
     /// A commit with its diff; `None` when the mirror lacks it.
     async fn show(&self, repository: &RepositoryAccess, commit: &str) -> Result<Option<CommitView>, GitError>;
+
+    /// The newest commit at or below `tip` that changed the file at `path`, when somebody else than Waybill made it.
+    async fn last_change(
+        &self,
+        repository: &RepositoryAccess,
+        tip: &str,
+        path: &str,
+    ) -> Result<Option<Change>, GitError>;
 
     /// Whether `descendant` is `ancestor` or comes after it; fetches when the mirror lacks one of them.
     async fn contains(&self, repository: &RepositoryAccess, descendant: &str, ancestor: &str)

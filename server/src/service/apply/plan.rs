@@ -443,9 +443,11 @@ impl Plan {
                     kind: resource.kind.unwrap_or(Kind::Deployment),
                     source,
                     binding: resource.binding.clone().unwrap_or(Binding::TrackLatest),
+                    hold: None,
                     runtime: resource.runtime.clone().unwrap_or_default(),
                     desired: None,
                     desired_at: None,
+                    outside: None,
                     live: None,
                     created_at: means.now,
                 };
@@ -455,7 +457,12 @@ impl Plan {
             let after = Resource {
                 kind: resource.kind.unwrap_or(before.kind),
                 source,
-                binding: resource.binding.clone().unwrap_or_else(|| before.binding.clone()),
+                binding: match &resource.binding {
+                    // A person held it, and resumes it: a document that is applied again and again doesn't undo that.
+                    Some(Binding::TrackLatest) if before.hold.is_some() => before.binding.clone(),
+                    Some(binding) => binding.clone(),
+                    None => before.binding.clone(),
+                },
                 runtime: resource.runtime.clone().unwrap_or_else(|| before.runtime.clone()),
                 ..before.clone()
             };

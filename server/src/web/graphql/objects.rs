@@ -211,6 +211,15 @@ impl Resource {
         }
     }
 
+    /// Why it doesn't follow its source just now; null when nothing holds it.
+    async fn hold(&self) -> Option<HoldObject> {
+        self.resource.hold.as_ref().map(|hold| HoldObject {
+            cause: hold.cause.deed(),
+            by: hold.by.name().to_owned(),
+            at: hold.at.rfc3339(),
+        })
+    }
+
     /// Its promotions, newest first; `limit` from 1 to 100.
     #[graphql(complexity = "10 + (limit.min(100) as usize) * child_complexity")]
     async fn promotions(&self, context: &Context<'_>, #[graphql(default = 20)] limit: u32) -> Result<Vec<Promotion>> {
@@ -222,6 +231,18 @@ impl Resource {
             .map_err(error)?;
         Ok(promotions.into_iter().map(Promotion).collect())
     }
+}
+
+/// A person paused automation for a resource.
+#[derive(SimpleObject)]
+#[graphql(name = "Hold")]
+pub struct HoldObject {
+    /// What was done: `pinned` or `rolled back`.
+    cause: &'static str,
+    /// Who did it.
+    by: String,
+    /// When.
+    at: String,
 }
 
 /// Where a resource's image comes from.

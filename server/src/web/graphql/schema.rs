@@ -1,11 +1,11 @@
-//! The queries and the mutation.
+//! The queries and the mutations.
 
 use super::{
     error,
     objects::{Environment, Project, Promotion, Resource},
 };
 use crate::service::{Caller, Services};
-use app::error::AppError;
+use app::{backend::At, error::AppError};
 use async_graphql::{Context, EmptySubscription, ID, InputObject, Object, Result};
 use std::sync::Arc;
 
@@ -137,11 +137,7 @@ impl Query {
     /// The promotion with this id.
     async fn promotion(&self, context: &Context<'_>, id: ID) -> Result<Promotion> {
         let (services, caller) = at(context)?;
-        services
-            .promotion_named(caller, &id)
-            .await
-            .map(Promotion)
-            .map_err(error)
+        named(services, caller, &id).await
     }
 }
 
@@ -156,6 +152,46 @@ pub struct PromoteInput {
     pub from_environment: String,
     /// The environment in which it is to run.
     pub to_environment: String,
+}
+
+/// A resource, by names.
+#[derive(InputObject)]
+pub struct ResourceInput {
+    /// The project's name or id.
+    pub project_id: String,
+    /// The environment's name.
+    pub environment: String,
+    /// The resource's name.
+    pub service: String,
+}
+
+/// A resource, and the digest that it is to run.
+#[derive(InputObject)]
+pub struct DigestInput {
+    /// The project's name or id.
+    pub project_id: String,
+    /// The environment's name.
+    pub environment: String,
+    /// The resource's name.
+    pub service: String,
+    /// `sha256:` and 64 lower-case hexadecimal characters.
+    pub digest: String,
+}
+
+/// Where an input points, as the use cases want it.
+async fn place(services: &Services, caller: &Caller, project: &str, environment: String) -> Result<At> {
+    let project = services.project_named(caller, project).await.map_err(error)?;
+    let workspace = caller.access.iter().find(|(w, _)| w.id == project.workspace);
+    Ok(At {
+        workspace: workspace.map(|(w, _)| w.name.to_string()).unwrap_or_default(),
+        project: project.name.to_string(),
+        environment,
+    })
+}
+
+/// The promotion with this id, as it is now.
+async fn named(services: &Services, caller: &Caller, id: &str) -> Result<Promotion> {
+    services.promotion_named(caller, id).await.map(Promotion).map_err(error)
 }
 
 /// What can be done.
@@ -178,10 +214,57 @@ impl Mutation {
             )
             .await
             .map_err(error)?;
-        services
-            .promotion_named(caller, &promotion.id.to_string())
+        named(services, caller, &promotion.id.to_string()).await
+    }
+
+    /// Pins a resource to a digest, and promotes it to that.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn pin(&self, context: &Context<'_>, input: DigestInput) -> Result<Promotion> {
+        let (services, caller) = at(context)?;
+        let place = place(services, caller, &input.project_id, input.environment).await?;
+        let id = services
+            .edit_pin(caller, &place, &input.service, &input.digest)
             .await
-            .map(Promotion)
-            .map_err(error)
+            .map_err(error)?;
+        named(services, caller, &id.to_string()).await
+    }
+
+    /// Brings a resource back to an image that ran there before, and holds it there until it is resumed.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn rollback(&self, context: &Context<'_>, input: DigestInput) -> Result<Promotion> {
+        let (services, caller) = at(context)?;
+        let place = place(services, caller, &input.project_id, input.environment).await?;
+        let id = services
+            .rollback(caller, &place, &input.service, &input.digest)
+            .await
+            .map_err(error)?;
+        named(services, caller, &id.to_string()).await
+    }
+
+    /// Lifts the hold of a resource. Returns the promotion that catches up with its source; null when there is nothing to catch up with.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn resume(&self, context: &Context<'_>, input: ResourceInput) -> Result<Option<Promotion>> {
+        let (services, caller) = at(context)?;
+        let place = place(services, caller, &input.project_id, input.environment).await?;
+        match services.resume(caller, &place, &input.service).await.map_err(error)? {
+            Some(id) => named(services, caller, &id.to_string()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Withdraws a promotion whose commit isn't on its way yet.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn cancel(&self, context: &Context<'_>, id: ID) -> Result<Promotion> {
+        let (services, caller) = at(context)?;
+        services.cancel(caller, &id).await.map_err(error)?;
+        named(services, caller, &id).await
+    }
+
+    /// Tries a failed promotion again.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn retry(&self, context: &Context<'_>, id: ID) -> Result<Promotion> {
+        let (services, caller) = at(context)?;
+        services.retry(caller, &id).await.map_err(error)?;
+        named(services, caller, &id).await
     }
 }

@@ -1,5 +1,6 @@
 //! What a browser without a script does: asks for pages, posts forms, keeps cookies; and what a person reads in its pages.
 
+use super::world::PATIENCE;
 use reqwest::{
     Body, Client, Method,
     header::{HeaderMap, HeaderValue},
@@ -25,7 +26,11 @@ pub(crate) struct Page {
 impl Browser {
     pub(crate) fn new(base_url: &str) -> Self {
         Self {
-            client: Client::builder().redirect(redirect::Policy::none()).build().unwrap(),
+            client: Client::builder()
+                .redirect(redirect::Policy::none())
+                .timeout(2 * PATIENCE)
+                .build()
+                .unwrap(),
             base_url: base_url.to_owned(),
             cookies: BTreeMap::new(),
         }

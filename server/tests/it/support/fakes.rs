@@ -12,7 +12,7 @@ use server::{
     adapters::{
         argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, WatchEvent},
         git::{
-            CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
+            Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
             ValuesEdit,
         },
         registry::{Registry, RegistryAccess, RegistryError},
@@ -152,6 +152,10 @@ impl Git for FakeGit {
     }
 
     async fn show(&self, _: &RepositoryAccess, _: &str) -> Result<Option<CommitView>, GitError> {
+        Ok(None)
+    }
+
+    async fn last_change(&self, _: &RepositoryAccess, _: &str, _: &str) -> Result<Option<Change>, GitError> {
         Ok(None)
     }
 

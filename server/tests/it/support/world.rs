@@ -34,7 +34,7 @@ use testbed::{
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const ADMIN: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 pub(crate) const GIT_TOKEN: &str = "git-token-of-the-bench";
@@ -186,6 +186,7 @@ impl World {
     pub(crate) async fn post_json(&self, path: &str, token: Option<&str>, body: &Value) -> (u16, Value) {
         let mut request = reqwest::Client::new()
             .post(format!("{}{path}", self.base_url))
+            .timeout(PATIENCE)
             .json(body);
         if let Some(token) = token {
             request = request.bearer_auth(token);

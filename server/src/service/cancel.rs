@@ -1,0 +1,53 @@
+//! *Cancel*: a person withdraws a promotion whose commit isn't on its way yet.
+
+use super::{Caller, Services};
+use crate::store::NewEvent;
+use app::error::AppError;
+use domain::{
+    event::{Happened, Subject},
+    promotion::State,
+};
+
+impl Services {
+    /// Withdraws a promotion.
+    ///
+    /// # Errors
+    /// When it has ended, its commit is made or being made, or the caller may not.
+    pub async fn cancel(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
+        let mut tx = self.store.write().await?;
+        let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
+        place.project.may_change(&place.environment)?;
+        let (from, now) = (promotion.state, self.now());
+        let refuse = |why: String| Err(AppError::Conflict(why));
+        match from {
+            State::Waiting | State::Queued | State::Mirroring => {}
+            State::Committing if !tx.is_leased(promotion.id, now).await? => {}
+            State::Committing => {
+                return refuse(
+                    "Its commit is on its way right now. Wait a moment; then roll back if you don't want it.".into(),
+                );
+            }
+            State::Syncing | State::Verifying => {
+                return refuse("Its commit is on the branch already. Roll back instead.".into());
+            }
+            ended => return refuse(format!("It has ended already: it is {ended}.")),
+        }
+        let why = format!("{} cancelled it.", caller.actor.name());
+        let cancelled = promotion.cancel(why.as_str(), now).map_err(|e| super::internal(&e))?;
+        tx.update_promotion(&cancelled, from, now).await?;
+        let event = NewEvent {
+            workspace: cancelled.workspace,
+            subject: Subject::promotion(&cancelled),
+            actor: caller.actor.clone(),
+            happened: Happened::PromotionMoved {
+                from,
+                to: State::Cancelled,
+                detail: Some(why),
+            },
+        };
+        tx.append_event(&event, now).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! *Pin to digest*: a person says which digest a resource stays on.
+
+use super::{Caller, Services, place::ProjectPlace, request::Request};
+use crate::store::{NewEvent, Tx};
+use app::{backend::At, error::AppError};
+use domain::{
+    artifact::Digest,
+    draft::check_digest,
+    event::{Happened, Subject},
+    field::FieldErrors,
+    id::PromotionId,
+    promotion::Purpose,
+    resource::{Binding, HoldCause, Resource, Source},
+};
+
+impl Services {
+    /// Pins a resource to a digest and starts the promotion to it.
+    ///
+    /// # Errors
+    /// In the field `digest` when it is malformed or the registry lacks it; else when the caller may not, or the registry can't be asked.
+    pub async fn edit_pin(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        digest: &str,
+    ) -> Result<PromotionId, AppError> {
+        let (place, resource) = self.resource_to_change(caller, at, resource).await?;
+        let digest = check_digest(digest).map_err(|why| FieldErrors::one("digest", why))?;
+        let (repository, origin) = match &resource.source {
+            Source::Image { repository } => (repository.clone(), None),
+            Source::Promote { from } => {
+                let (repository, origin) = self.source_repository(&place.project, *from).await?;
+                (repository, Some(origin))
+            }
+        };
+        let image = self.pinned_image(&place.project, &repository, &digest).await?;
+        let preview = self.preview_of(&place, &resource, &image).await;
+        let mut tx = self.store.write().await?;
+        let mut resource = self.again(&mut *tx, &resource).await?;
+        if resource.pin().is_none() {
+            self.hold(&mut *tx, caller, &place.project, &mut resource, HoldCause::Pinned)
+                .await?;
+        }
+        self.move_pin(&mut *tx, caller, &place.project, &mut resource, &digest)
+            .await?;
+        let request = Request {
+            purpose: Purpose::Pin,
+            actor: caller.actor.clone(),
+            origin,
+            image,
+            creates: false,
+            preview,
+        };
+        let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(promotion.id)
+    }
+
+    pub(crate) async fn move_pin(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        place: &ProjectPlace,
+        resource: &mut Resource,
+        digest: &Digest,
+    ) -> Result<(), AppError> {
+        if resource.pin() == Some(digest) {
+            return Ok(());
+        }
+        resource.binding = Binding::Pin(digest.clone());
+        tx.update_resource(resource).await?;
+        let event = NewEvent {
+            workspace: place.workspace.id,
+            subject: Subject::resource(place.record.project.id, resource),
+            actor: caller.actor.clone(),
+            happened: Happened::PinChanged { to: digest.clone() },
+        };
+        tx.append_event(&event, self.now()).await?;
+        Ok(())
+    }
+}

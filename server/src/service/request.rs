@@ -1,0 +1,193 @@
+//! Writing a promotion: by a person, by a program, or because a source has something new.
+//!
+//! However it is asked for, a promotion names an exact digest from its first moment on. The row, what it overtakes and the
+//! event are written in one transaction; carrying it out is the worker's.
+
+use super::{Services, internal, place::ProjectPlace};
+use crate::store::{NewEvent, Tx};
+use app::error::AppError;
+use domain::{
+    artifact::ExactImage,
+    event::{Happened, Subject},
+    id::PromotionId,
+    promotion::{Actor, Origin, Promotion, Purpose, Refused, State},
+    resource::Resource,
+    time::Timestamp,
+};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) purpose: Purpose,
+    pub(crate) actor: Actor,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) image: ExactImage,
+    pub(crate) creates: bool,
+    /// The change that the person was shown, as a unified diff.
+    pub(crate) preview: Option<String>,
+}
+
+impl Services {
+    /// Writes a promotion of `resource`. One that already runs the same digest is returned instead; those that wait and would
+    /// run another are superseded; one that is being committed is let finish. A rollback goes straight to its commit, and
+    /// waits for nothing that waits or hangs.
+    pub(crate) async fn request(
+        &self,
+        tx: &mut dyn Tx,
+        place: &ProjectPlace,
+        resource: &Resource,
+        request: Request,
+    ) -> Result<Promotion, AppError> {
+        let now = self.now();
+        let open = tx.open_promotions(resource.id).await?;
+        // Past its commit it is the same only while Git still says so: somebody may have changed that by hand.
+        let says =
+            |p: &Promotion| p.commit.is_none() || resource.desired.as_ref().is_some_and(|d| d.digest == p.image.digest);
+        if let Some(same) = open
+            .first()
+            .filter(|p| p.image.digest == request.image.digest && says(p))
+        {
+            return Ok(same.clone());
+        }
+        // Its configuration is committed with the first commit that is made, whichever promotion makes it.
+        let creates =
+            request.creates || resource.desired.is_none() || open.iter().any(|p| p.creates && p.commit.is_none());
+        let id = PromotionId(self.ids.next());
+        for overtaken in open {
+            let (workspace, subject, from) = (overtaken.workspace, Subject::promotion(&overtaken), overtaken.state);
+            let Some((ended, why)) = overtake(tx, overtaken, id, request.purpose, now).await? else {
+                continue;
+            };
+            tx.update_promotion(&ended, from, now).await?;
+            let happened = Happened::PromotionMoved {
+                from,
+                to: ended.state,
+                detail: Some(why.into()),
+            };
+            let actor = request.actor.clone();
+            tx.append_event(
+                &NewEvent {
+                    workspace,
+                    subject,
+                    actor,
+                    happened,
+                },
+                now,
+            )
+            .await?;
+        }
+        let promotion = Promotion {
+            id,
+            workspace: place.workspace.id,
+            project: place.record.project.id,
+            environment: resource.environment,
+            resource: resource.id,
+            purpose: request.purpose,
+            requested_by: request.actor.clone(),
+            origin: request.origin,
+            image: request.image.clone(),
+            previous: resource.desired.clone(),
+            creates,
+            // What ran here before needs no look at the registry, which may be down just when it matters.
+            state: match request.purpose {
+                Purpose::Rollback => State::Committing,
+                _ => State::Queued,
+            },
+            waits_for: None,
+            failure: None,
+            commit: None,
+            committed_at: None,
+            tries: 1,
+            attempts: 0,
+            created_at: now,
+            state_since: now,
+            ended_at: None,
+        };
+        tx.insert_promotion(&promotion).await?;
+        tx.see_artifact(place.workspace.id, &promotion.image, now).await?;
+        let event = NewEvent {
+            workspace: place.workspace.id,
+            subject: Subject::promotion(&promotion),
+            actor: request.actor,
+            happened: Happened::PromotionRequested {
+                purpose: request.purpose,
+                image: request.image,
+                preview: request.preview,
+            },
+        };
+        tx.append_event(&event, now).await?;
+        Ok(promotion)
+    }
+
+    /// A resource published `image`: those who track it are promoted to it.
+    pub(crate) async fn follow(
+        &self,
+        tx: &mut dyn Tx,
+        place: &ProjectPlace,
+        source: &Resource,
+        image: &ExactImage,
+    ) -> Result<(), AppError> {
+        if !source.is_promotable() {
+            return Ok(());
+        }
+        let origin = place
+            .environments
+            .iter()
+            .find(|e| e.id == source.environment)
+            .map(|e| Origin {
+                environment: e.name.clone(),
+                resource: source.name.clone(),
+            });
+        for follower in tx.followers(source.id).await? {
+            let has_it = follower
+                .desired
+                .as_ref()
+                .is_some_and(|desired| desired.digest == image.digest);
+            let open = tx.open_promotions(follower.id).await?;
+            if !follower.follows_by_itself() || (has_it && open.is_empty()) {
+                continue;
+            }
+            let request = Request {
+                purpose: Purpose::Promote,
+                actor: Actor::Waybill,
+                origin: origin.clone(),
+                image: image.clone(),
+                creates: false,
+                preview: None,
+            };
+            self.request(tx, place, &follower, request).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How an open promotion ends because a newer one is asked for, and why; `None` when it is let finish.
+async fn overtake(
+    tx: &mut dyn Tx,
+    overtaken: Promotion,
+    by: PromotionId,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Option<(Promotion, &'static str)>, AppError> {
+    let rolls_back = purpose == Purpose::Rollback;
+    let ended = match overtaken.state {
+        State::Waiting | State::Queued | State::Mirroring if !rolls_back => {
+            (overtaken.supersede(by, now), "A newer promotion took its place.")
+        }
+        State::Waiting | State::Queued | State::Mirroring => cancelled(overtaken, now),
+        // While a worker is at it, its push may be on the way: it finishes first, and the rollback comes on top.
+        State::Committing if rolls_back && !tx.is_leased(overtaken.id, now).await? => cancelled(overtaken, now),
+        // Its commit is there; what it promised will not be live.
+        State::Syncing | State::Verifying if rolls_back => {
+            (overtaken.supersede(by, now), "It was rolled back before it was live.")
+        }
+        _ => return Ok(None),
+    };
+    let (ended, why) = ended;
+    Ok(Some((ended.map_err(|e| internal(&e))?, why)))
+}
+
+fn cancelled(promotion: Promotion, now: Timestamp) -> (Result<Promotion, Refused>, &'static str) {
+    const WHY: &str = "A rollback took its place.";
+    (promotion.cancel(WHY, now), WHY)
+}

@@ -1,0 +1,49 @@
+//! *Retry*: a failed promotion is tried again, the same decision.
+
+use super::{Caller, Services};
+use crate::store::NewEvent;
+use app::error::AppError;
+use domain::{
+    event::{Happened, Subject},
+    promotion::State,
+};
+
+impl Services {
+    /// Tries a failed promotion again.
+    ///
+    /// # Errors
+    /// When it hasn't failed, a newer one took its place, or the caller may not.
+    pub async fn retry(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
+        let mut tx = self.store.write().await?;
+        let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
+        place.project.may_change(&place.environment)?;
+        let newest = tx.promotions_of(promotion.resource, 1).await?;
+        if newest.first().is_some_and(|newest| newest.id != promotion.id) {
+            return Err(AppError::Conflict(
+                "A newer promotion of this resource took its place. Look at that one instead.".into(),
+            ));
+        }
+        let (from, now) = (promotion.state, self.now());
+        let again = promotion.become_(State::Queued, now).map_err(|refused| {
+            AppError::Conflict(format!(
+                "Only a failed promotion can be tried again; this one is {}.",
+                refused.from
+            ))
+        })?;
+        tx.update_promotion(&again, from, now).await?;
+        let event = NewEvent {
+            workspace: again.workspace,
+            subject: Subject::promotion(&again),
+            actor: caller.actor.clone(),
+            happened: Happened::PromotionMoved {
+                from,
+                to: State::Queued,
+                detail: Some("Tried again.".into()),
+            },
+        };
+        tx.append_event(&event, now).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! *Roll back*: a resource goes back to an image that ran there before, at once, and stays there until a person resumes it.
+
+use super::{
+    Caller, Services,
+    place::{EnvironmentPlace, ProjectPlace},
+    request::Request,
+};
+use crate::store::{NewEvent, Tx};
+use app::{backend::At, error::AppError};
+use domain::{
+    artifact::ExactImage,
+    draft::check_digest,
+    event::{Happened, Subject},
+    field::FieldErrors,
+    id::PromotionId,
+    promotion::{Promotion, Purpose, State},
+    resource::{Hold, HoldCause, Resource},
+};
+
+/// Promotions of a resource that are looked through for an image that ran.
+const LOOK_BACK: i64 = 200;
+
+impl Services {
+    /// Brings a resource back to an image that ran there before.
+    ///
+    /// # Errors
+    /// In the field `digest` when it never ran there; else when it runs already, or the caller may not.
+    pub async fn rollback(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        digest: &str,
+    ) -> Result<PromotionId, AppError> {
+        let (place, resource) = self.resource_to_change(caller, at, resource).await?;
+        let digest = check_digest(digest).map_err(|why| FieldErrors::one("digest", why))?;
+        let history = self.store.read().await?.promotions_of(resource.id, LOOK_BACK).await?;
+        let earlier = that_ran(&history).find(|image| image.digest == digest).cloned();
+        let image = earlier.ok_or_else(|| {
+            let why = format!(
+                "{} never ran in {}/{}. Choose an image of its history, or pin it to this digest instead.",
+                digest.short(),
+                place.environment.name,
+                resource.name
+            );
+            FieldErrors::one("digest", why)
+        })?;
+        let preview = self.preview_of(&place, &resource, &image).await;
+
+        let mut tx = self.store.write().await?;
+        let mut resource = self.again(&mut *tx, &resource).await?;
+        let open = tx.open_promotions(resource.id).await?;
+        if open.is_empty()
+            && resource
+                .desired
+                .as_ref()
+                .is_some_and(|desired| desired.digest == digest)
+        {
+            return Err(AppError::Conflict(format!(
+                "{}/{} runs {} already; there is nothing to roll back.",
+                place.environment.name,
+                resource.name,
+                image.short_label()
+            )));
+        }
+        if resource.pin().is_some() {
+            self.move_pin(&mut *tx, caller, &place.project, &mut resource, &digest)
+                .await?;
+        } else {
+            self.hold(&mut *tx, caller, &place.project, &mut resource, HoldCause::RolledBack)
+                .await?;
+        }
+        let request = Request {
+            purpose: Purpose::Rollback,
+            actor: caller.actor.clone(),
+            origin: None,
+            image,
+            creates: false,
+            preview,
+        };
+        let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(promotion.id)
+    }
+
+    /// Puts a hold on a resource that tracks its source; one that is there already stays as it is.
+    pub(crate) async fn hold(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        place: &ProjectPlace,
+        resource: &mut Resource,
+        cause: HoldCause,
+    ) -> Result<(), AppError> {
+        if resource.hold.is_some() {
+            return Ok(());
+        }
+        let at = self.now();
+        let hold = Hold {
+            cause,
+            by: caller.actor.clone(),
+            at,
+        };
+        tx.set_hold(resource.id, Some(&hold)).await?;
+        resource.hold = Some(hold);
+        let event = NewEvent {
+            workspace: place.workspace.id,
+            subject: Subject::resource(place.record.project.id, resource),
+            actor: caller.actor.clone(),
+            happened: Happened::Held { cause },
+        };
+        tx.append_event(&event, at).await?;
+        Ok(())
+    }
+
+    /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.
+    pub(crate) async fn preview_of(
+        &self,
+        place: &EnvironmentPlace,
+        resource: &Resource,
+        image: &ExactImage,
+    ) -> Option<String> {
+        let access = self.repository_access(&place.project.record).ok()?;
+        let edit = super::promotion::image_edit(&place.project, &place.environment, resource, image);
+        self.git.preview(&access, &edit).await.ok()
+    }
+}
+
+/// The images that ran according to a history, newest first, some more than once: those that promotions brought, and those
+/// that they replaced.
+pub(crate) fn that_ran(history: &[Promotion]) -> impl Iterator<Item = &ExactImage> {
+    history.iter().flat_map(|promotion| {
+        let brought = (promotion.state == State::Succeeded).then_some(&promotion.image);
+        brought.into_iter().chain(promotion.previous.as_ref())
+    })
+}

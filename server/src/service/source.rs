@@ -1,0 +1,156 @@
+//! What a resource's source offers, made exact: a digest, never a tag alone.
+
+use super::{Services, place::ProjectPlace};
+use app::error::AppError;
+use domain::{
+    artifact::{Digest, ExactImage, Repository},
+    draft::{SourceImage, source_image},
+    field::FieldErrors,
+    id::ResourceId,
+    promotion::Origin,
+    resource::{Resource, Source},
+};
+
+impl Services {
+    /// The exact image that a source resource runs according to Git: by its digest, or, where Git holds only a tag, by what
+    /// the registry says the tag names now.
+    pub(crate) async fn resolve_source(
+        &self,
+        place: &ProjectPlace,
+        source: ResourceId,
+    ) -> Result<(ExactImage, Origin), AppError> {
+        let (resource, origin) = self.source_of(place, source).await?;
+        let who = format!("{}/{}", origin.environment, origin.resource);
+        let declared = self
+            .declared(place, &origin.environment, &origin.resource, true)
+            .await?;
+        let image = source_image(&declared, &who).map_err(AppError::Conflict)?;
+        let image = self
+            .resolve_image(place, &resource, &who, image)
+            .await
+            .map_err(AppError::Conflict)?;
+        Ok((image, origin))
+    }
+
+    /// Makes a source's image exact. The error is a sentence for the person who asked.
+    pub(crate) async fn resolve_image(
+        &self,
+        place: &ProjectPlace,
+        source: &Resource,
+        who: &str,
+        image: SourceImage,
+    ) -> Result<ExactImage, String> {
+        let (repository, tag) = match image {
+            SourceImage::Exact(image) => return Ok(image),
+            SourceImage::ByTag(repository, tag) => (repository, tag),
+        };
+        let access = self
+            .registry_access(&place.clusters, &repository)
+            .map_err(|e| e.to_string())?;
+        let digest = self
+            .registry
+            .resolve(&access, &repository, &tag)
+            .await
+            .map_err(|e| e.to_string())?
+            .ok_or_else(|| {
+                format!("The registry has no tag {tag} in {repository} any more. Deploy {who} by digest first.")
+            })?;
+        let running = source
+            .live
+            .as_ref()
+            .map(|live| live.digests.as_slice())
+            .unwrap_or_default();
+        if !running.is_empty() && !running.contains(&digest) {
+            return Err(format!(
+                "The tag {tag} has moved: it names {} now, but {who} runs {}. Deploy {who} by digest first, \
+                 so that what is promoted is what ran.",
+                digest.short(),
+                running.iter().map(Digest::short).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        Ok(ExactImage {
+            repository,
+            tag: Some(tag),
+            digest,
+        })
+    }
+
+    pub(crate) async fn source_of(
+        &self,
+        place: &ProjectPlace,
+        source: ResourceId,
+    ) -> Result<(Resource, Origin), AppError> {
+        let missing = || AppError::Conflict("The source no longer exists. Choose another source.".into());
+        let resource = self.store.read().await?.resource(source).await?.ok_or_else(missing)?;
+        if !resource.is_promotable() {
+            return Err(AppError::Conflict(format!(
+                "{} is a {}; only a deployment can be promoted.",
+                resource.name, resource.kind
+            )));
+        }
+        let environment = place
+            .environments
+            .iter()
+            .find(|e| e.id == resource.environment)
+            .ok_or_else(missing)?;
+        let origin = Origin {
+            environment: environment.name.clone(),
+            resource: resource.name.clone(),
+        };
+        Ok((resource, origin))
+    }
+
+    /// The repository that a source takes its images from.
+    pub(crate) async fn source_repository(
+        &self,
+        place: &ProjectPlace,
+        source: ResourceId,
+    ) -> Result<(Repository, Origin), AppError> {
+        let (resource, origin) = self.source_of(place, source).await?;
+        let stored = match (&resource.source, &resource.desired) {
+            (_, Some(desired)) => Some(desired.repository.clone()),
+            (Source::Image { repository }, None) => Some(repository.clone()),
+            (Source::Promote { .. }, None) => None,
+        };
+        let repository = match stored {
+            Some(repository) => Some(repository),
+            None => {
+                self.declared(place, &origin.environment, &origin.resource, true)
+                    .await?
+                    .repository
+            }
+        };
+        let who = format!("{}/{}", origin.environment, origin.resource);
+        let why = || AppError::Conflict(format!("{who} has no image yet. Deploy it once, then promote it."));
+        Ok((repository.ok_or_else(why)?, origin))
+    }
+
+    /// The image that a pin names: it must exist in the registry.
+    pub(crate) async fn pinned_image(
+        &self,
+        place: &ProjectPlace,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<ExactImage, AppError> {
+        let access = self.registry_access(&place.clusters, repository)?;
+        if !self.registry.exists(&access, repository, digest).await? {
+            return Err(FieldErrors::one(
+                "digest",
+                format!("The registry holds no image with this digest in {repository}. Check the digest, or push the image first."),
+            )
+            .into());
+        }
+        let known = self
+            .store
+            .read()
+            .await?
+            .artifact(place.workspace.id, repository, digest)
+            .await?;
+        let tag = known.and_then(|artifact| artifact.image.tag);
+        Ok(ExactImage {
+            repository: repository.clone(),
+            tag,
+            digest: digest.clone(),
+        })
+    }
+}

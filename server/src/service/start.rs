@@ -1,0 +1,110 @@
+//! Starting what was applied: the first promotion of resources that a document names.
+
+use super::{Caller, Services, place::ProjectPlace, request::Request};
+use app::error::AppError;
+use domain::{
+    id::{ProjectId, ResourceId},
+    promotion::Purpose,
+    resource::Source,
+};
+
+impl Services {
+    /// Starts what applied resources should run and Git doesn't say yet. Returns what could not be started, a sentence each: the
+    /// pollers try again what comes by itself.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn start_after_apply(
+        &self,
+        caller: &Caller,
+        resources: Vec<ResourceId>,
+    ) -> Result<Vec<String>, AppError> {
+        let mut projects: Vec<(ProjectId, Vec<ResourceId>)> = Vec::new();
+        let mut tx = self.store.read().await?;
+        for (workspace, _) in &caller.access {
+            for record in tx.projects(workspace.id).await? {
+                let here = tx.resources(record.project.id).await?;
+                let ids: Vec<_> = resources
+                    .iter()
+                    .copied()
+                    .filter(|id| here.iter().any(|r| r.id == *id))
+                    .collect();
+                if !ids.is_empty() {
+                    projects.push((record.project.id, ids));
+                }
+            }
+        }
+        drop(tx);
+        let mut warnings = Vec::new();
+        for (project, ids) in projects {
+            // What Git declares already is adopted, so that setting up a running system changes nothing in it.
+            if let Err(error) = self.read_desired(project).await {
+                warnings.push(error.to_string());
+                continue;
+            }
+            let mut tx = self.store.read().await?;
+            let place = self.project_place_by_id(&mut *tx, caller, project).await?;
+            drop(tx);
+            for id in ids {
+                if let Err(error) = self.start(caller, &place, id).await {
+                    warnings.push(error.to_string());
+                }
+            }
+        }
+        warnings.dedup();
+        self.wrote();
+        Ok(warnings)
+    }
+
+    async fn start(&self, caller: &Caller, place: &ProjectPlace, id: ResourceId) -> Result<(), AppError> {
+        let Some(resource) = self.store.read().await?.resource(id).await? else {
+            return Ok(());
+        };
+        if !place.environments.iter().any(|e| e.id == resource.environment) {
+            return Ok(());
+        }
+        let (image, origin) = match (&resource.source, resource.pin()) {
+            (Source::Image { repository }, Some(pin)) => (Some(self.pinned_image(place, repository, pin).await?), None),
+            (Source::Image { repository }, None) => (self.newest_artifact(place, repository).await?, None),
+            // A pin needs no more than the repository: its source may not run anything yet.
+            (Source::Promote { from }, Some(pin)) => {
+                let (repository, origin) = self.source_repository(place, *from).await?;
+                (Some(self.pinned_image(place, &repository, pin).await?), Some(origin))
+            }
+            (Source::Promote { from }, None) => {
+                let Some(desired) = self.store.read().await?.resource(*from).await?.and_then(|r| r.desired) else {
+                    return Ok(());
+                };
+                let (_, origin) = self.source_of(place, *from).await?;
+                (Some(desired), Some(origin))
+            }
+        };
+        let Some(image) = image else { return Ok(()) };
+        let mut tx = self.store.write().await?;
+        let resource = self.again(&mut *tx, &resource).await?;
+        // A person held it: what it runs is theirs to say.
+        if resource.hold.is_some() {
+            return Ok(());
+        }
+        if resource
+            .desired
+            .as_ref()
+            .is_some_and(|desired| desired.digest == image.digest)
+        {
+            return Ok(());
+        }
+        let creates = resource.desired.is_none();
+        let request = Request {
+            purpose: Purpose::of_origin(origin.as_ref()),
+            actor: caller.actor.clone(),
+            origin,
+            image,
+            creates,
+            preview: None,
+        };
+        self.request(&mut *tx, place, &resource, request).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+}
