@@ -23,6 +23,7 @@ const STATES: [(&str, &str); 6] = [
     ("moving", "Moving"),
     ("failed", "Failed"),
     ("drift", "Drift"),
+    ("held", "Held"),
     ("behind", "Behind"),
     ("unhealthy", "Unhealthy"),
 ];
@@ -115,7 +116,8 @@ impl BoardFilter {
         let by_state = match self.state.as_str() {
             "moving" => cells().any(|cell| cell.moving.is_some()),
             "failed" => cells().any(|cell| cell.failed.is_some()),
-            "drift" => cells().any(|cell| matches!(cell.truth, Truth::Drift(_))),
+            "drift" => cells().any(|cell| matches!(cell.truth, Truth::Drift(_)) || cell.outside.is_some()),
+            "held" => cells().any(|cell| cell.follows.hold.is_some()),
             "behind" => cells().any(|cell| cell.behind.is_some()),
             "unhealthy" => cells().any(|cell| is_unhealthy(&cell.truth)),
             _ => true,
