@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
 
 /// States to choose from: value in the address, and words.
-const STATES: [(&str, &str); 6] = [
+const STATES: [(&str, &str); 7] = [
     ("", "All states"),
     ("moving", "Moving"),
     ("failed", "Failed"),
