@@ -5,8 +5,8 @@
 
 use crate::{
     api::{
-        board::BoardView, environment::EnvironmentView, project::ProjectView, promotion::PromotionView,
-        resource::ResourceView, session::Me,
+        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, project::ProjectView,
+        promotion::PromotionView, resource::ResourceView, session::Me,
     },
     error::AppError,
 };
@@ -31,7 +31,7 @@ pub trait Backend: Send + Sync {
     /// All projects of the actor's workspaces.
     async fn projects(&self) -> Result<Vec<ProjectView>, AppError>;
     /// What runs where in a project.
-    async fn board(&self, workspace: &str, project: &str) -> Result<BoardView, AppError>;
+    async fn board(&self, workspace: &str, project: &str, filter: &BoardFilter) -> Result<BoardView, AppError>;
     /// One environment with its resources.
     async fn environment(&self, at: &At) -> Result<EnvironmentView, AppError>;
     /// What the form Create Resource offers in an environment.

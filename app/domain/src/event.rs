@@ -154,4 +154,6 @@ pub enum Happened {
         /// Health now.
         health: Health,
     },
+    /// Argo CD can't be reached, and what it reported is no longer believed.
+    LiveForgotten,
 }

@@ -1,6 +1,6 @@
 //! The board: resources × environments of a project.
 
-use crate::error::AppError;
+use crate::{api::board_filter::BoardFilter, error::AppError};
 use domain::{
     artifact::ExactImage,
     id::PromotionId,
@@ -22,8 +22,12 @@ pub struct BoardView {
     pub project: Name,
     /// Columns.
     pub environments: Vec<EnvironmentHead>,
-    /// Rows, by resource name.
+    /// Rows that match, by resource name; not more than were asked for.
     pub rows: Vec<BoardRow>,
+    /// Rows that match, also those that aren't here.
+    pub matching: usize,
+    /// Rows of the project.
+    pub total: usize,
     /// Why the repository can't be read, a sentence: what Git says may be older than it seems then.
     pub problem: Option<String>,
     /// When this was read, on the server's clock.
@@ -144,7 +148,11 @@ pub struct Moving {
 /// # Errors
 /// When there is no such project for the actor.
 #[server(prefix = "/api/ui", endpoint = "board")]
-pub async fn board(workspace: String, project: String) -> Result<BoardView, AppError> {
+pub async fn board(
+    workspace: String,
+    project: String,
+    #[server(default)] filter: BoardFilter,
+) -> Result<BoardView, AppError> {
     use crate::backend::{answer, backend};
-    answer(backend()?.board(&workspace, &project).await)
+    answer(backend()?.board(&workspace, &project, &filter).await)
 }

@@ -6,6 +6,7 @@
 )]
 
 pub mod board;
+pub mod board_filter;
 pub mod environment;
 pub mod project;
 pub mod promotion;

@@ -12,7 +12,6 @@ use crate::{
 };
 use domain::{
     name::Name,
-    plan::Health,
     resource::{Binding, Kind},
     time::Timestamp,
 };
@@ -221,13 +220,4 @@ pub fn head_labels(head: &EnvironmentHead) -> AnyView {
         </span>
     }
     .into_any()
-}
-
-/// Whether Argo CD reports something that a person should look at.
-#[must_use]
-pub fn is_unhealthy(truth: &Truth) -> bool {
-    matches!(
-        truth,
-        Truth::Live(Health::Degraded | Health::Missing | Health::Unknown) | Truth::NothingRuns
-    )
 }

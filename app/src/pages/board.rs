@@ -4,9 +4,12 @@
 //! quick while promotions move, and keeps its place and focus.
 
 use crate::{
-    api::board::{BoardRow, BoardView, EnvironmentHead, board},
+    api::{
+        board::{BoardRow, BoardView, EnvironmentHead, board},
+        board_filter::BoardFilter,
+    },
     components::{
-        board_filter::{BoardFilter, BoardFilters},
+        board_filter::BoardFilters,
         cell::{CellPost, Place, cell_view, head_labels},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
@@ -36,13 +39,13 @@ pub fn Board() -> AnyView {
             )
         })
     });
-    let read = live::read(
-        move || place.get(),
-        |(workspace, project)| board(workspace, project),
-        |(workspace, project), changed| changed.concerns(workspace, project),
-    );
     let query = use_query_map();
     let filter = Memo::new(move |_| query.with(BoardFilter::from_query));
+    let read = live::read(
+        move || (place.get(), filter.get()),
+        |((workspace, project), filter)| board(workspace, project, filter),
+        |((workspace, project), _), changed| changed.concerns(workspace, project),
+    );
     let promotion = form(move |post: CellPost| {
         let (workspace, project) = place.get_untracked();
         carry_out(post, workspace, project)
@@ -78,16 +81,14 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
         view.with_untracked(|v| v.environments.iter().map(|e| e.name.to_string()).collect());
     let columns = Memo::new(move |_| view.with(|v| filter.with(|f| f.columns(&v.environments))));
     let names = Memo::new(move |_| view.with(|v| v.rows.iter().map(|row| row.resource.clone()).collect::<Vec<_>>()));
-    let count = Memo::new(move |_| {
-        view.with(|v| filter.with(|f| columns.with(|c| v.rows.iter().filter(|row| f.shows(row, c)).count())))
-    });
+    let counts = Memo::new(move |_| view.with(|v| (v.matching, v.total, v.rows.len())));
     let said = move || {
-        let all = names.with(Vec::len);
+        let (matching, all, _) = counts.get();
         let noun = if all == 1 { "resource" } else { "resources" };
         if filter.with(BoardFilter::is_empty) {
             format!("{all} {noun}")
         } else {
-            format!("{} of {all} {noun}", count.get())
+            format!("{matching} of {all} {noun}")
         }
     };
     let name = move || view.with(|v| v.project.to_string());
@@ -134,11 +135,29 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
                     }
                 })
         }}
-        <Show when=move || !names.with(Vec::is_empty) fallback=move || nothing(&view.get_untracked())>
-            <Show when=move || { count.get() > 0 } fallback=move || no_match(&view.get_untracked())>
+        <Show when=move || { counts.get().1 > 0 } fallback=move || nothing(&view.get_untracked())>
+            <Show when=move || { counts.get().0 > 0 } fallback=move || no_match(&view.get_untracked())>
                 {table()}
             </Show>
         </Show>
+        {move || {
+            let (matching, _, here) = counts.get();
+            (matching > here).then(|| more(&view.get_untracked(), &filter.get(), matching, here))
+        }}
+    }
+    .into_any()
+}
+
+/// The way to the rows that aren't here.
+fn more(view: &BoardView, filter: &BoardFilter, matching: usize, here: usize) -> AnyView {
+    let href = format!("/w/{}/{}{}", view.workspace, view.project, filter.more().to_query());
+    view! {
+        <p class="row">
+            <span class="muted">{format!("The first {here} of {matching} are shown.")}</span>
+            <a class="button" href=href>
+                "Show more"
+            </a>
+        </p>
     }
     .into_any()
 }
@@ -175,8 +194,10 @@ fn row(
     });
     let hidden = Memo::new(move |_| {
         this.with(|row| {
-            row.as_ref()
-                .is_none_or(|row| !filter.with(|f| columns.with(|c| f.shows(row, c))))
+            row.as_ref().is_none_or(|row| {
+                let cells: Vec<_> = row.cells.iter().map(Option::as_ref).collect();
+                !filter.with(|f| columns.with(|c| f.shows(&row.resource, &cells, c)))
+            })
         })
     });
     let cells = move || {

@@ -158,9 +158,12 @@ impl Services {
             .await?
         {
             let mut tx = self.store.write().await?;
+            let now = self.now();
             tx.set_details(workspace, image, &details, rank(&details, known.seen_at))
                 .await?;
+            tx.append_event(&seen(workspace, image), now).await?;
             tx.commit().await?;
+            self.wrote();
         }
         Ok(())
     }
@@ -171,7 +174,8 @@ impl Services {
         let mut tx = self.store.read().await?;
         let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
         let tracked = tx.resources_of_image(workspace, &image.repository).await?;
-        let mut settled = known.is_some_and(|known| known.details.is_some() && known.image.tag == image.tag);
+        let is_news = known.is_none_or(|known| known.details.is_none() || known.image.tag != image.tag);
+        let mut settled = !is_news;
         for resource in &tracked {
             settled &= self.has(&mut *tx, resource, &image).await?;
         }
@@ -190,14 +194,8 @@ impl Services {
             .map_or(now, |known| known.seen_at);
         tx.set_details(workspace, &image, details, rank(details, seen_at))
             .await?;
-        if new {
-            let event = NewEvent {
-                workspace,
-                subject: Subject::default(),
-                actor: Actor::Waybill,
-                happened: Happened::ArtifactSeen { image: image.clone() },
-            };
-            tx.append_event(&event, now).await?;
+        if new || is_news {
+            tx.append_event(&seen(workspace, &image), now).await?;
         }
         let newest = tx.recent_artifacts(workspace, &image.repository, 1).await?;
         if newest.first().is_some_and(|newest| newest.image.digest == image.digest) {
@@ -304,6 +302,15 @@ impl Services {
             }
             Err(error) => tracing::error!(%error, "the image repositories could not be read"),
         }
+    }
+}
+
+fn seen(workspace: WorkspaceId, image: &ExactImage) -> NewEvent {
+    NewEvent {
+        workspace,
+        subject: Subject::default(),
+        actor: Actor::Waybill,
+        happened: Happened::ArtifactSeen { image: image.clone() },
     }
 }
 

@@ -57,12 +57,7 @@ impl Services {
             .await?;
             let event = NewEvent {
                 workspace: project.workspace,
-                subject: Subject {
-                    project: Some(project.id),
-                    environment: Some(environment.id),
-                    resource: Some(resource.id),
-                    promotion: None,
-                },
+                subject: Subject::resource(project.id, resource),
                 actor: Actor::Waybill,
                 happened: Happened::LiveChanged {
                     digests: short,
@@ -106,6 +101,13 @@ impl Services {
                     .any(|e| e.id == resource.environment && e.cluster == record.cluster.id);
                 if here && resource.live.is_some() {
                     tx.set_live(resource.id, None).await?;
+                    let event = NewEvent {
+                        workspace: record.cluster.workspace,
+                        subject: Subject::resource(project.project.id, &resource),
+                        actor: Actor::Waybill,
+                        happened: Happened::LiveForgotten,
+                    };
+                    tx.append_event(&event, self.now()).await?;
                     forgot = true;
                 }
             }

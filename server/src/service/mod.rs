@@ -18,6 +18,7 @@ pub mod apply;
 pub mod artifact;
 pub mod board;
 pub mod cancel;
+pub mod cells;
 pub mod connection;
 pub mod create_resource;
 pub mod desired;
@@ -59,6 +60,8 @@ pub struct Services {
     pub wake: Arc<Wake>,
     /// Counts failed sign-ins.
     pub sign_ins: Arc<session::SignInLimit>,
+    /// What pages show of projects, until something changes.
+    pub kept_cells: Arc<cells::KeptCells>,
     /// Address people use, without a slash at the end: links in commits begin with it.
     pub public_url: Arc<str>,
 }

@@ -3,7 +3,7 @@
 use super::{
     Caller, Services,
     artifact::RECENT,
-    board::{Cells, head},
+    board::head,
     connection,
     place::{EnvironmentPlace, not_found},
     rollback::that_ran,
@@ -38,8 +38,11 @@ impl Services {
         } = self.environment_place(&mut *tx, caller, at).await?;
         let resource = tx.resource_by_name(environment.id, name).await?;
         let resource = resource.ok_or_else(|| not_found("resource", name))?;
-        let cells = Cells::read(&mut *tx, &place).await?;
-        let cell = cells.cell(&mut *tx, &resource).await?;
+        let cells = self.cells(&mut *tx, &place).await?;
+        let cell = cells
+            .cell(resource.id)
+            .cloned()
+            .ok_or_else(|| not_found("resource", name))?;
         let latest = cells.latest(&mut *tx, &resource).await?;
         let history = tx.promotions_of(resource.id, HISTORY).await?;
         let repository = match (&resource.desired, &resource.source, &latest) {

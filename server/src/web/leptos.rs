@@ -10,8 +10,8 @@ use crate::service::{Caller, Services, session};
 use app::{
     App,
     api::{
-        board::BoardView, environment::EnvironmentView, project::ProjectView, promotion::PromotionView,
-        resource::ResourceView, session::Me,
+        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, project::ProjectView,
+        promotion::PromotionView, resource::ResourceView, session::Me,
     },
     backend::{At, Backend},
     error::AppError,
@@ -302,8 +302,8 @@ impl Backend for RequestBackend {
         self.services.projects(self.caller()?).await
     }
 
-    async fn board(&self, workspace: &str, project: &str) -> Result<BoardView, AppError> {
-        self.services.board(self.caller()?, workspace, project).await
+    async fn board(&self, workspace: &str, project: &str, filter: &BoardFilter) -> Result<BoardView, AppError> {
+        self.services.board(self.caller()?, workspace, project, filter).await
     }
 
     async fn environment(&self, at: &At) -> Result<EnvironmentView, AppError> {

@@ -325,6 +325,9 @@ async fn another_workspace_sees_nothing() {
         ("resource", at.to_owned()),
         ("promote", at.to_owned()),
         ("edit_pin", format!("{at}{second}")),
+        ("rollback", format!("{at}{second}")),
+        ("resume", at.to_owned()),
+        ("cancel", format!("id={}", promotion.id)),
         ("promotion", format!("id={}", promotion.id)),
         ("retry", format!("id={}", promotion.id)),
     ] {

@@ -64,6 +64,7 @@ impl Bench {
             sealer: Arc::new(Sealer::new(&key)),
             wake: Arc::new(Wake::default()),
             sign_ins: Arc::new(SignInLimit::new(10)),
+            kept_cells: Arc::default(),
             public_url: "http://waybill.example".into(),
         };
         Self {

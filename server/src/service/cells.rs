@@ -1,0 +1,213 @@
+//! The cells of a project: what each resource runs, compared with what it should, and how it follows its source.
+
+use super::{Services, place::ProjectPlace};
+use crate::store::Tx;
+use app::{
+    api::board::{Behind, Cell, Follows, Held, Moving, Truth},
+    error::AppError,
+};
+use domain::{
+    artifact::{Digest, ExactImage},
+    environment::Environment,
+    id::{EnvironmentId, ProjectId, ResourceId, WorkspaceId},
+    name::Name,
+    promotion::{Promotion, State},
+    resource::{Kind, Resource, Source},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::Mutex as AsyncMutex;
+
+/// Projects whose cells are kept at once.
+const MOST_KEPT: usize = 16;
+
+/// The cells of projects that were looked at, each kept until the ledger grows: whatever shows on a board is told there.
+#[derive(Default)]
+pub struct KeptCells {
+    kept: Mutex<HashMap<ProjectId, Slot>>,
+}
+
+/// The cells of one project with the newest event when they were read. Those who come while they are read wait for that
+/// reading instead of reading too.
+type Slot = Arc<AsyncMutex<Option<(i64, Arc<Cells>)>>>;
+
+impl KeptCells {
+    fn slot(&self, project: ProjectId) -> Slot {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT && !kept.contains_key(&project) {
+            kept.clear();
+        }
+        Arc::clone(kept.entry(project).or_default())
+    }
+}
+
+impl Services {
+    /// The cells of a project, as they are now.
+    pub(crate) async fn cells(&self, tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Arc<Cells>, AppError> {
+        let slot = self.kept_cells.slot(place.record.project.id);
+        let mut slot = slot.lock().await;
+        let newest = tx.newest_event().await?;
+        match &*slot {
+            Some((at, cells)) if *at == newest => Ok(Arc::clone(cells)),
+            _ => {
+                let cells = Arc::new(Cells::read(tx, place).await?);
+                *slot = Some((newest, Arc::clone(&cells)));
+                Ok(cells)
+            }
+        }
+    }
+}
+
+/// The cells of a project, with all that they are made of.
+pub(crate) struct Cells {
+    workspace: WorkspaceId,
+    environments: HashMap<EnvironmentId, (Name, bool)>,
+    resources: HashMap<ResourceId, Resource>,
+    newest: HashMap<ResourceId, Promotion>,
+    cells: HashMap<ResourceId, Cell>,
+}
+
+impl Cells {
+    /// Reads them.
+    async fn read(tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Self, AppError> {
+        let project = place.record.project.id;
+        let git_only = |e: &Environment| place.cluster(e).is_none_or(|c| c.cluster.argocd.is_none());
+        let mut this = Self {
+            workspace: place.workspace.id,
+            environments: place
+                .environments
+                .iter()
+                .map(|e| (e.id, (e.name.clone(), git_only(e))))
+                .collect(),
+            resources: tx.resources(project).await?.into_iter().map(|r| (r.id, r)).collect(),
+            newest: tx
+                .newest_promotions(project)
+                .await?
+                .into_iter()
+                .map(|p| (p.resource, p))
+                .collect(),
+            cells: HashMap::new(),
+        };
+        let mut cells = HashMap::with_capacity(this.resources.len());
+        for resource in this.resources.values() {
+            cells.insert(resource.id, this.make(tx, resource).await?);
+        }
+        this.cells = cells;
+        Ok(this)
+    }
+
+    /// The resources, in no order.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.values()
+    }
+
+    /// The environment's and resource's name.
+    pub(crate) fn name_of(&self, id: ResourceId) -> Option<(Name, Name)> {
+        let resource = self.resources.get(&id)?;
+        let (environment, _) = self.environments.get(&resource.environment)?;
+        Some((environment.clone(), resource.name.clone()))
+    }
+
+    /// A resource's cell; `None` for one that the project hasn't.
+    pub(crate) fn cell(&self, resource: ResourceId) -> Option<&Cell> {
+        self.cells.get(&resource)
+    }
+
+    async fn make(&self, tx: &mut dyn Tx, resource: &Resource) -> Result<Cell, AppError> {
+        let newest = self.newest.get(&resource.id);
+        let git_only = self
+            .environments
+            .get(&resource.environment)
+            .is_none_or(|(_, git_only)| *git_only);
+        Ok(Cell {
+            kind: resource.kind,
+            image: resource.desired.clone(),
+            since: resource.desired_at,
+            outside: resource.outside.clone(),
+            truth: truth(resource, newest, git_only),
+            follows: Follows {
+                source: match &resource.source {
+                    Source::Promote { from } => self.name_of(*from),
+                    Source::Image { .. } => None,
+                },
+                binding: resource.binding.clone(),
+                hold: resource.hold.as_ref().map(|hold| Held {
+                    cause: hold.cause,
+                    by: hold.by.name().to_owned(),
+                    at: hold.at,
+                }),
+            },
+            behind: self.behind(tx, resource).await?,
+            moving: newest.filter(|p| !p.state.is_ended()).map(|p| Moving {
+                id: p.id,
+                state: p.state,
+                image: p.image.clone(),
+            }),
+            failed: newest.filter(|p| p.state == State::Failed).map(|p| p.id),
+        })
+    }
+
+    /// How far a resource is behind its source; `None` when it isn't.
+    async fn behind(&self, tx: &mut dyn Tx, resource: &Resource) -> Result<Option<Behind>, AppError> {
+        let latest = self.latest(tx, resource).await?;
+        let (Some(latest), Some(desired)) = (latest, &resource.desired) else {
+            return Ok(None);
+        };
+        if latest.digest == desired.digest {
+            return Ok(None);
+        }
+        let of = match &resource.source {
+            Source::Promote { from } => self.name_of(*from).map(|(environment, _)| environment),
+            Source::Image { .. } => None,
+        };
+        // None when its source went back to an older artifact: then it isn't behind by any number.
+        let newer = tx
+            .count_newer(self.workspace, &latest.repository, &desired.digest, &latest.digest)
+            .await?;
+        let count = u32::try_from(newer).ok().filter(|n| *n > 0);
+        Ok(Some(Behind { count, of }))
+    }
+
+    /// What a resource's source offers now.
+    pub(crate) async fn latest(&self, tx: &mut dyn Tx, resource: &Resource) -> Result<Option<ExactImage>, AppError> {
+        Ok(match &resource.source {
+            Source::Promote { from } => self.resources.get(from).and_then(|source| source.desired.clone()),
+            Source::Image { repository } => {
+                let newest = tx.recent_artifacts(self.workspace, repository, 1).await?;
+                newest.into_iter().next().map(|artifact| artifact.image)
+            }
+        })
+    }
+}
+
+/// What is live, compared with what Git says.
+fn truth(resource: &Resource, newest: Option<&Promotion>, git_only: bool) -> Truth {
+    if git_only {
+        return Truth::GitOnly;
+    }
+    let Some(live) = &resource.live else {
+        return Truth::NotReported;
+    };
+    if live.digests.is_empty() {
+        let should_run = matches!(resource.kind, Kind::Deployment | Kind::StatefulSet);
+        return if should_run && resource.runtime.replicas != Some(0) {
+            Truth::NothingRuns
+        } else {
+            Truth::Idle
+        };
+    }
+    let Some(desired) = &resource.desired else {
+        return Truth::Drift(live.digests.iter().map(|d| d.short().to_owned()).collect());
+    };
+    let matching = live.digests.iter().filter(|d| **d == desired.digest).count();
+    let moving = newest.is_some_and(|p| !p.state.is_ended());
+    match (matching, live.digests.len()) {
+        (1.., all) if matching == all => Truth::Live(live.health),
+        (1.., _) => Truth::RollingOut,
+        // Argo CD is on its way to what Git says; it is drift only when nobody is taking it there.
+        (0, _) if moving => Truth::RollingOut,
+        _ => Truth::Drift(live.digests.iter().map(Digest::short).map(str::to_owned).collect()),
+    }
+}
