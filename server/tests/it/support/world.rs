@@ -4,7 +4,7 @@
 //! Project `myapp` has `development` (`api` from its image repository, `nightly`, a cronjob), `staging` (`api`, tracking
 //! development) and `production` (a `web` in Git that Waybill knows nothing of); project `other` has `sandbox`.
 
-use super::browser::Browser;
+use super::{browser::Browser, database::Database};
 use argocd_standin::{AppSpec, Options as StandinOptions, Policy, Standin, Timing, TokenGrant, token_for};
 use domain::{
     promotion::{Promotion, State},
@@ -20,10 +20,11 @@ use server::{
         session::hash_password,
         token::{NewToken, create_token_here},
     },
-    store::{Store as _, User, sqlite::SqliteStore},
+    store::{Store, User},
 };
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -70,7 +71,7 @@ pub(crate) struct World {
     pub(crate) registry: Option<OciRegistry>,
     pub(crate) standin: Standin,
     /// The server's own database, to look into.
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Arc<dyn Store>,
     /// An administrator's API token.
     pub(crate) token: String,
     pub(crate) base_url: String,
@@ -80,6 +81,7 @@ pub(crate) struct World {
     pub(crate) first: String,
     document: Value,
     server: Server,
+    database: Database,
     directory: TempDir,
 }
 
@@ -134,9 +136,10 @@ impl World {
         let standin = start_standin(repository.path()).await;
         let data = root.join("data");
         site(&data.join("site/pkg"));
-        let store = SqliteStore::open(&data.join("waybill.db")).await.unwrap();
-        let token = make_token(&store, "demo", "ci", Role::Admin).await;
-        let variables = variables(&base_url, &data, &setup);
+        let database = setup.database.unwrap_or_else(|| Database::of_this_run(&data));
+        let store = database.open().await;
+        let token = make_token(&*store, "demo", "ci", Role::Admin).await;
+        let variables = variables(&base_url, &data, &database, &setup);
         let server = serve(root, &base_url, listener, variables).await;
         let host = registry.host();
         let document = document(&host, &git.url("deploy.git"), setup.argocd.then(|| standin.url()));
@@ -152,6 +155,7 @@ impl World {
             first,
             document,
             server,
+            database,
             directory,
         };
         world.apply(&world.document).await;
@@ -252,7 +256,7 @@ impl World {
 
     /// Another token.
     pub(crate) async fn token(&self, workspace: &str, name: &str, role: Role) -> String {
-        make_token(&self.store, workspace, name, role).await
+        make_token(&*self.store, workspace, name, role).await
     }
 
     /// Pushes a build of `api`; returns its digest.
@@ -555,7 +559,7 @@ async fn start_standin(repository: &Path) -> Standin {
     standin
 }
 
-async fn make_token(store: &SqliteStore, workspace: &str, name: &str, role: Role) -> String {
+async fn make_token(store: &dyn Store, workspace: &str, name: &str, role: Role) -> String {
     let new = NewToken {
         name,
         role,
@@ -567,12 +571,13 @@ async fn make_token(store: &SqliteStore, workspace: &str, name: &str, role: Role
     token.expose_secret().to_owned()
 }
 
-fn variables(base_url: &str, data: &Path, setup: &Setup) -> Vec<(String, String)> {
+fn variables(base_url: &str, data: &Path, database: &Database, setup: &Setup) -> Vec<(String, String)> {
     let listen = base_url.trim_start_matches("http://").to_owned();
     let poll = if setup.notifies { "1h" } else { "100ms" };
     let usual = [
         ("LISTEN", listen),
         ("DATA_DIR", data.display().to_string()),
+        ("DATABASE_URL", database.url()),
         ("SITE_DIR", data.join("site").display().to_string()),
         ("ADMIN_EMAIL", ADMIN.to_owned()),
         ("ADMIN_PASSWORD", PASSWORD.to_owned()),
