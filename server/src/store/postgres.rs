@@ -5,10 +5,14 @@ use super::{
     tx::{Dialect, SqlTx},
 };
 use async_trait::async_trait;
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::{
+    future::BoxFuture,
+    stream::{self, BoxStream, StreamExt as _},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgPool, Postgres,
+    PgPool, Postgres,
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult},
 };
 use std::{
@@ -95,14 +99,17 @@ impl PostgresStore {
     /// When the address can't be used, the database can't be reached, or a migration fails.
     pub async fn open(address: &SecretString) -> Result<Self, OpenError> {
         let options = PgConnectOptions::from_str(address.expose_secret())?.application_name("waybill");
-        let mut connection = options.connect().await?;
-        sqlx::migrate!("../migrations/postgres").run(&mut connection).await?;
+        let once = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
+        migrate(&once).await?;
         sqlx::query("SELECT pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(MIGRATED)
-            .execute(&mut connection)
+            .execute(&once)
             .await?;
-        connection.close().await?;
+        once.close().await;
         let migrated = Migrated::just_now();
         // A server that freezes, or whose network does, in the middle of a transaction must not hold up the others.
         let options = options.options([("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "30s")]);
@@ -124,6 +131,11 @@ impl PostgresStore {
             migrated,
         })
     }
+}
+
+/// In a box, because the compiler doesn't see by itself that this may be waited for on any thread.
+fn migrate(pool: &PgPool) -> BoxFuture<'_, Result<(), MigrateError>> {
+    Box::pin(async move { sqlx::migrate!("../migrations/postgres").run(pool).await })
 }
 
 #[async_trait]

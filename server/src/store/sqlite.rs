@@ -5,9 +5,13 @@ use super::{
     tx::{Dialect, SqlTx},
 };
 use async_trait::async_trait;
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::{
+    future::BoxFuture,
+    stream::{self, BoxStream, StreamExt as _},
+};
 use sqlx::{
     Sqlite, SqlitePool,
+    migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous},
 };
 use std::{path::Path, time::Duration};
@@ -53,13 +57,18 @@ impl SqliteStore {
             .max_connections(1)
             .connect_with(options.clone())
             .await?;
-        sqlx::migrate!("../migrations/sqlite").run(&writer).await?;
+        migrate(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(8)
             .connect_with(options.read_only(true))
             .await?;
         Ok(Self { writer, readers })
     }
+}
+
+/// In a box, because the compiler doesn't see by itself that this may be waited for on any thread.
+fn migrate(writer: &SqlitePool) -> BoxFuture<'_, Result<(), MigrateError>> {
+    Box::pin(async move { sqlx::migrate!("../migrations/sqlite").run(writer).await })
 }
 
 #[async_trait]

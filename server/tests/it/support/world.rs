@@ -52,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) argocd: bool,
     /// Further variables of the server.
     pub(crate) variables: Vec<(&'static str, String)>,
+    /// The database, instead of the one that this run is about.
+    pub(crate) database: Option<Database>,
 }
 
 impl Default for Setup {
@@ -61,6 +63,7 @@ impl Default for Setup {
             notifies: true,
             argocd: true,
             variables: Vec::new(),
+            database: None,
         }
     }
 }
@@ -80,9 +83,16 @@ pub(crate) struct World {
     /// Digest of the first build of `api`.
     pub(crate) first: String,
     document: Value,
+    variables: Vec<(String, String)>,
     server: Server,
-    database: Database,
+    _database: Database,
     directory: TempDir,
+}
+
+/// One more server on the same database, with files of its own. It stops when this is dropped.
+pub(crate) struct Another {
+    pub(crate) base_url: String,
+    _server: Server,
 }
 
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a test")]
@@ -115,7 +125,7 @@ impl World {
     }
 
     /// Starts everything, applies the document, and waits until `api` is live in development and staging.
-    pub(crate) async fn with(setup: Setup) -> Self {
+    pub(crate) async fn with(mut setup: Setup) -> Self {
         let directory = TempDir::with_prefix("waybill-it-").unwrap();
         let root = directory.path();
         let (listener, port) = if setup.process {
@@ -136,11 +146,11 @@ impl World {
         let standin = start_standin(repository.path()).await;
         let data = root.join("data");
         site(&data.join("site/pkg"));
-        let database = setup.database.unwrap_or_else(|| Database::of_this_run(&data));
+        let database = setup.database.take().unwrap_or_else(|| Database::of_this_run(&data));
         let store = database.open().await;
         let token = make_token(&*store, "demo", "ci", Role::Admin).await;
         let variables = variables(&base_url, &data, &database, &setup);
-        let server = serve(root, &base_url, listener, variables).await;
+        let server = serve(root, &base_url, listener, variables.clone()).await;
         let host = registry.host();
         let document = document(&host, &git.url("deploy.git"), setup.argocd.then(|| standin.url()));
         let world = Self {
@@ -154,8 +164,9 @@ impl World {
             host,
             first,
             document,
+            variables,
             server,
-            database,
+            _database: database,
             directory,
         };
         world.apply(&world.document).await;
@@ -438,6 +449,25 @@ impl World {
         if let Server::Process { options, running } = &mut self.server {
             *running = Some(WaybillProcess::start(options).await.unwrap());
         }
+    }
+
+    /// Starts one more server on the same database, in this process.
+    pub(crate) async fn another_server(&self) -> Another {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let root = self.directory.path().join("another");
+        let mut variables = self.variables.clone();
+        for (name, value) in [
+            ("WAYBILL_LISTEN", base_url.trim_start_matches("http://").to_owned()),
+            ("WAYBILL_DATA_DIR", root.display().to_string()),
+        ] {
+            variables.retain(|(known, _)| known != name);
+            variables.push((name.to_owned(), value));
+        }
+        let _server = serve(&root, &base_url, Some(listener), variables).await;
+        let ready = format!("{base_url}/readyz");
+        until("another server to be ready", async || reqwest::get(&ready).await.ok()).await;
+        Another { base_url, _server }
     }
 
     /// Where the program logs, all starts together.
