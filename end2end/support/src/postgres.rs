@@ -125,6 +125,11 @@ impl Postgres {
         Ok(PostgresDatabase { server: self, name })
     }
 
+    /// Where its data and its socket lie.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn wait_until_ready(&self, log: &Path) -> Result<(), TestbedError> {
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.run_sql("SELECT 1") {
