@@ -11,7 +11,7 @@ use crate::secrets::EncryptionKey;
 use given::{Given, Place, Value};
 use keys::{DefaultValue, KEYS};
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::{
     ffi::OsString,
     net::SocketAddr,
@@ -121,10 +121,12 @@ pub struct Config {
 }
 
 /// Where state is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Database {
     /// A file, created when missing.
     Sqlite(PathBuf),
+    /// The address of a PostgreSQL database; it may hold a password.
+    Postgres(SecretString),
 }
 
 /// The form of log lines.
@@ -156,12 +158,15 @@ impl Config {
             Some((text, place)) => Some(EncryptionKey::parse(&text).map_err(|e| place.wrong(e.to_string()))?),
             None => None,
         };
+        let database = match given.take_secret("database.url")? {
+            Some((text, place)) => database(text.expose_secret()).map_err(|problem| place.wrong(problem))?,
+            None => Database::Sqlite(data_dir.join("waybill.db")),
+        };
         Ok(Self {
             listen: required(&mut given, "listen", listen)?,
             public_url: optional(&mut given, "public_url", public_url)?,
             site_dir: required(&mut given, "site_dir", path)?,
-            database: optional(&mut given, "database.url", database)?
-                .unwrap_or_else(|| Database::Sqlite(data_dir.join("waybill.db"))),
+            database,
             encryption_key,
             admin_email,
             admin_password: admin_password.map(|(secret, _)| secret),
@@ -254,16 +259,32 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn database(text: &str) -> Result<Database, String> {
-    // The text isn't repeated: an address of another database may hold a password.
-    if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-        return Err("names a PostgreSQL database, which comes with a later release; use sqlite://FILE".into());
+    // The text isn't repeated: it may hold a password.
+    if ["postgres:", "postgresql:"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
+        // Only what comes after the scheme can be wrong here; what it means is for the driver.
+        return match Url::parse(text) {
+            Ok(url) if url.path().len() > 1 || url.query_pairs().any(|(key, _)| key == "dbname") => {
+                Ok(Database::Postgres(text.into()))
+            }
+            Ok(_) => Err("must name the database after the host: postgres://USER:PASSWORD@HOST:PORT/DATABASE".into()),
+            Err(_) => Err("must be an address like postgres://USER:PASSWORD@HOST:PORT/DATABASE, \
+                 with special characters of the password written as %40 and the like"
+                .into()),
+        };
     }
     let file = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:"));
     match file {
         Some(file) if !file.is_empty() && file != ":memory:" && !file.contains('?') => {
             Ok(Database::Sqlite(file.into()))
         }
-        _ => Err("must be sqlite:// and the path of a file, for example sqlite:///var/lib/waybill/waybill.db".into()),
+        _ => Err(
+            "must be sqlite:// and the path of a file, for example sqlite:///var/lib/waybill/waybill.db, \
+             or postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+                .into(),
+        ),
     }
 }
 

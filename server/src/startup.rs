@@ -2,15 +2,12 @@
 
 use crate::{
     adapters::{argocd::ArgoCdClient, git::GitMirrors, registry::RegistryClient},
-    clock::System,
+    clock::{Ids as _, System},
     config::{Config, Database},
     events::Events,
     secrets::{KeyError, Sealer},
     service::{Services, Wake, session::SignInLimit},
-    store::{
-        StoreError,
-        sqlite::{OpenError, SqliteStore},
-    },
+    store::{OpenError, Store, StoreError, postgres::PostgresStore, sqlite::SqliteStore},
     web::{self, WebState, assets::Assets, drawing::Drawing},
     worker::{self, Worker},
 };
@@ -66,6 +63,17 @@ pub enum RunError {
     Serve(#[source] io::Error),
 }
 
+/// Opens the database, and brings its tables up to date.
+///
+/// # Errors
+/// When it can't be opened, or a migration fails.
+pub async fn open(database: &Database) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(match database {
+        Database::Sqlite(file) => Arc::new(SqliteStore::open(file).await?),
+        Database::Postgres(address) => Arc::new(PostgresStore::open(address).await?),
+    })
+}
+
 /// Builds the use cases on their concrete adapters; nothing runs yet.
 ///
 /// # Errors
@@ -82,11 +90,10 @@ pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services
         .mode(0o700)
         .create(&config.data_dir)
         .map_err(in_data_dir)?;
-    let Database::Sqlite(path) = &config.database;
-    let store = SqliteStore::open(path).await?;
+    let store = open(&config.database).await?;
     let client = |client: &'static str| move |reason: String| RunError::Client { client, reason };
     Ok(Services {
-        store: Arc::new(store),
+        store,
         git: Arc::new(GitMirrors::new(config.data_dir.join("git"))),
         argocd: Arc::new(ArgoCdClient::new()),
         registry: Arc::new(RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?),
@@ -123,8 +130,10 @@ pub async fn run(
         verify_timeout: config.promotion_verify_timeout,
         stable: config.promotion_stable_for,
     };
+    let owner = owner(&config)?;
+    background.spawn(services.clone().heed_others(stop.clone()));
     background.spawn(events.clone().tail(services.clone(), stop.clone()));
-    background.spawn(Worker::new(services.clone(), settings, "local").run(stop.clone()));
+    background.spawn(Worker::new(services.clone(), settings, &owner).run(stop.clone()));
     background.spawn(worker::watch::all(services.clone(), stop.clone()));
     background.spawn(worker::poll::git(
         services.clone(),
@@ -171,6 +180,33 @@ pub async fn run(
     stop.cancel();
     while background.join_next().await.is_some() {}
     served
+}
+
+/// Names this server among those that work on the same database, the same after a restart: what it was doing when it was killed
+/// it takes up itself. A file belongs to one server; on PostgreSQL each writes an id into its own data directory.
+fn owner(config: &Config) -> Result<String, RunError> {
+    if matches!(config.database, Database::Sqlite(_)) {
+        return Ok("local".into());
+    }
+    let path = config.data_dir.join("replica");
+    let known = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        read => Some(read),
+    };
+    let known = known
+        .transpose()
+        .map(|text| text.and_then(|text| text.trim().parse().ok()));
+    let id: uuid::Uuid = match known {
+        Ok(Some(id)) => id,
+        // None, or half of one: the machine went down while it was written.
+        Ok(None) => {
+            let id = System.next();
+            std::fs::write(&path, format!("{id}\n")).map_err(|source| RunError::DataDir { path, source })?;
+            id
+        }
+        Err(source) => return Err(RunError::DataDir { path, source }),
+    };
+    Ok(id.to_string())
 }
 
 async fn first_administrator(config: &Config, services: &Services) -> Result<(), RunError> {

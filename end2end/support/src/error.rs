@@ -61,6 +61,9 @@ pub enum TestbedError {
         /// The start of the body.
         body: String,
     },
+    /// A part that several share could not be started by the first.
+    #[error("it failed before: {0}")]
+    Earlier(String),
     /// A part did not become ready, or not what was waited for, within its time.
     #[error("{what} was not ready within {seconds} s\n{log}")]
     NotReady {

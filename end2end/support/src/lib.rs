@@ -7,10 +7,11 @@
 //! - [`git_repo`]: bare repositories, a writer from outside, and what the history says.
 //! - [`git_http`]: those repositories served over smart HTTP, with knobs for pushes.
 //! - [`oci_registry`]: a registry, and [`image`]: tiny real images to push into it.
+//! - [`postgres`]: a PostgreSQL with a database per test.
 //! - [`waybill`]: the server binary as a child process.
 //! - [`demo`]: all of them together, with a story in them.
 //!
-//! Everything binds 127.0.0.1 and ends with the value that started it.
+//! Everything binds 127.0.0.1, or a socket in a directory of its own, and ends with the value that started it.
 
 pub mod demo;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod git_http;
 pub mod git_repo;
 pub mod image;
 pub mod oci_registry;
+pub mod postgres;
 mod process;
 pub mod waybill;
 
@@ -26,4 +28,5 @@ pub use git_http::{GitServer, PushHold};
 pub use git_repo::{BareRepo, ChangedLine, CommitInfo, OutsideWriter};
 pub use image::ImageSpec;
 pub use oci_registry::{NotificationEndpoint, OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER, RegistryOptions};
+pub use postgres::{Postgres, PostgresDatabase};
 pub use waybill::{WaybillOptions, WaybillProcess, free_port, waybill_binary};

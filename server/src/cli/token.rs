@@ -5,13 +5,14 @@ use crate::{
     clock::System,
     config::{Config, Database},
     service::token::{NewToken, create_token_here, parse_span},
-    store::sqlite::SqliteStore,
+    startup,
+    store::Store,
 };
 use app::error::AppError;
 use clap::Args;
 use domain::rights::Role;
 use secrecy::ExposeSecret;
-use std::{io::Write as _, path::Path};
+use std::{io::Write as _, path::Path, sync::Arc};
 
 /// The token to be made.
 #[derive(Debug, Args)]
@@ -42,7 +43,7 @@ pub(super) async fn create(new: &New, config: Option<&Path>) -> Result<(), Failu
         expires_in_millis: new.expires,
     };
     let made = create_token_here(
-        &store,
+        &*store,
         &System,
         &System,
         new.workspace.as_deref(),
@@ -72,14 +73,21 @@ pub(super) async fn create(new: &New, config: Option<&Path>) -> Result<(), Failu
     printed.map_err(|e| Failure::Failed(format!("The token could not be printed: {e}. Make another one.")))
 }
 
-/// Opens the database, or makes it: the first token may come before the server's first start.
-async fn open(config: &Config) -> Result<SqliteStore, Failure> {
-    let Database::Sqlite(file) = &config.database;
-    if let Some(directory) = file.parent() {
-        std::fs::create_dir_all(directory)
-            .map_err(|e| Failure::Failed(format!("The directory {} can't be made: {e}.", directory.display())))?;
-    }
-    SqliteStore::open(file)
+/// Opens the database; a file is made when it isn't there: the first token may come before the server's first start.
+async fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    let what = match &config.database {
+        Database::Sqlite(file) => {
+            if let Some(directory) = file.parent() {
+                std::fs::create_dir_all(directory).map_err(|e| {
+                    Failure::Failed(format!("The directory {} can't be made: {e}.", directory.display()))
+                })?;
+            }
+            file.display().to_string()
+        }
+        // The address may hold a password.
+        Database::Postgres(_) => "database.url".into(),
+    };
+    startup::open(&config.database)
         .await
-        .map_err(|e| Failure::Failed(format!("{}: {}", file.display(), chain(&e))))
+        .map_err(|e| Failure::Failed(format!("{what}: {}", chain(&e))))
 }

@@ -38,7 +38,7 @@ pub(super) const KEYS: [Key; 18] = [
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("data_dir", Text("./data"), Kind::Text),
     key("site_dir", Text("target/site"), Kind::Text),
-    key("database.url", Words("`waybill.db` in `data_dir`"), Kind::Text),
+    key("database.url", Words("`waybill.db` in `data_dir`"), Kind::Secret),
     key("encryption_key", Words("`encryption.key` in `data_dir`"), Kind::Secret),
     key("admin.email", Words("none"), Kind::Text),
     key("admin.password", Words("none"), Kind::Secret),

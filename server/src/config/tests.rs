@@ -24,6 +24,13 @@ fn error(file: &str, environment: &[(&str, &str)]) -> String {
     load(file, environment).unwrap_err()
 }
 
+fn file_of(config: &Config) -> &Path {
+    match &config.database {
+        Database::Sqlite(file) => file,
+        Database::Postgres(_) => panic!("not a file"),
+    }
+}
+
 #[test]
 fn nothing_given_gives_the_defaults() {
     let config = Config::load(None, []).unwrap();
@@ -32,7 +39,7 @@ fn nothing_given_gives_the_defaults() {
     assert!(!config.secure_cookies());
     assert_eq!(config.data_dir, Path::new("./data"));
     assert_eq!(config.site_dir, Path::new("target/site"));
-    assert_eq!(config.database, Database::Sqlite("./data/waybill.db".into()));
+    assert_eq!(file_of(&config), Path::new("./data/waybill.db"));
     assert_eq!(config.default_encryption_key_file(), Path::new("./data/encryption.key"));
     assert!(config.encryption_key.is_none() && config.admin_email.is_none() && config.admin_password.is_none());
     assert!(config.registry_webhook_secret.is_none());
@@ -63,7 +70,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     assert_eq!(config.listen.port(), 80);
     assert_eq!(config.registry_poll_interval, Duration::from_secs(3600));
     assert_eq!(config.git_poll_interval, Duration::from_millis(250));
-    assert_eq!(config.database, Database::Sqlite("/srv/waybill.db".into()));
+    assert_eq!(file_of(&config), Path::new("/srv/waybill.db"));
     assert_eq!(config.public_url(config.listen), "https://waybill.example.com");
     assert!(config.secure_cookies());
     assert_eq!(config.sign_in_attempts, 3);
@@ -142,8 +149,12 @@ fn wrong_values_are_named_with_what_would_be_right() {
             "must not contain a user or password",
         ),
         (
-            "database.url = 'postgres://u:hidden@db/waybill'",
-            "comes with a later release",
+            "database.url = 'postgres://u:hid den@db:x/waybill'",
+            "must be an address like postgres://",
+        ),
+        (
+            "database.url = 'postgres://u:hidden@db'",
+            "must name the database after the host",
         ),
         ("database.url = 'mysql://u:hidden@db'", "must be sqlite://"),
         ("data_dir = ''", "must name a directory"),
@@ -219,6 +230,25 @@ fn secrets_may_lie_in_files_but_not_also_beside_them() {
             .encryption_key
             .is_some()
     );
+}
+
+#[test]
+fn a_database_is_a_file_or_an_address_that_nobody_gets_to_see() {
+    for address in [
+        "postgres://waybill:hidden@db.example.com:5432/waybill?sslmode=verify-full",
+        "postgresql://waybill@%2Frun%2Fpostgresql/waybill",
+        "postgres:///waybill?host=/run/postgresql",
+        "postgres://db.example.com/?dbname=waybill",
+    ] {
+        let config = load("", &[("WAYBILL_DATABASE_URL", address)]).unwrap();
+        let Database::Postgres(kept) = &config.database else {
+            panic!("{address}");
+        };
+        assert_eq!(kept.expose_secret(), address);
+        assert!(!format!("{config:?}").contains("hidden"));
+    }
+    let config = load("database.url = 'sqlite:///srv/w.db'", &[]).unwrap();
+    assert_eq!(file_of(&config), Path::new("/srv/w.db"));
 }
 
 /// The rows of the documentation's tables whose first cell is a key; the chapters after the first are about other things.

@@ -7,12 +7,14 @@ use crate::{
     adapters::{argocd::ArgoCd, git::Git, registry::Registry},
     clock::{Clock, Ids},
     secrets::Sealer,
-    store::{Store, StoreError},
+    store::{Change, Store, StoreError},
 };
 use app::error::AppError;
 use domain::{environment::Workspace, promotion::Actor, rights::Role, time::Timestamp};
+use futures::StreamExt as _;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 pub mod apply;
 pub mod artifact;
@@ -102,6 +104,23 @@ impl Services {
     /// To be called after clusters, projects or image sources changed.
     pub fn connections_changed(&self) {
         self.wake.connections.send_modify(|n| *n += 1);
+    }
+
+    /// Wakes those here when another server writes to the same database; until told to stop.
+    pub async fn heed_others(self, stop: CancellationToken) {
+        let mut changes = self.store.changes();
+        loop {
+            let change = tokio::select! {
+                () = stop.cancelled() => return,
+                change = changes.next() => change,
+            };
+            match change {
+                Some(Change::Work) => self.wake.worker.notify_one(),
+                Some(Change::Ledger) => self.wake.events.notify_one(),
+                Some(Change::Connections) => self.connections_changed(),
+                None => return,
+            }
+        }
     }
 }
 

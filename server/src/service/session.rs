@@ -201,6 +201,10 @@ impl Services {
             created_at: self.now(),
         };
         let mut tx = self.store.write().await?;
+        // Another server may start for the first time too.
+        if tx.count_users().await? > 0 {
+            return Ok(None);
+        }
         tx.insert_user(&user).await?;
         for workspace in tx.workspaces().await? {
             tx.set_membership(workspace.id, user.id, Role::Admin).await?;

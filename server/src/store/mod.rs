@@ -1,12 +1,15 @@
 //! What is remembered. [`Store`] opens transactions; [`Tx`] is all that can be read and written in one.
 //!
 //! A change, the next step it asks for and the event that tells of it are written in one transaction, and nothing goes over the
-//! network inside one. [`sql`] holds the statements, [`rows`] turns rows into the domain's values, [`sqlite`] runs
-//! them on SQLite.
+//! network inside one. [`sql`] holds the statements, [`rows`] turns rows into the domain's values, [`tx`] runs them in a
+//! transaction. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
+//! that something changed, and the statements that it writes differently. One story holds both (`server/tests/it/store_story.rs`).
 
+pub mod postgres;
 pub mod rows;
 pub mod sql;
 pub mod sqlite;
+pub mod tx;
 
 use async_trait::async_trait;
 use domain::{
@@ -19,6 +22,8 @@ use domain::{
     rights::Role,
     time::Timestamp,
 };
+use futures::stream::BoxStream;
+use sqlx::migrate::MigrateError;
 
 /// What may go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +45,28 @@ pub enum StoreError {
     /// Something of this name exists already.
     #[error("it exists already")]
     Exists,
+}
+
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such database, or it can't be reached or used.
+    #[error("the database could not be opened")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed.
+    #[error("the database could not be brought up to date")]
+    Migrate(#[from] MigrateError),
+}
+
+/// What a process wrote, as others on the same database are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A promotion may be due.
+    Work,
+    /// The ledger grew.
+    Ledger,
+    /// Clusters, projects or image sources changed.
+    Connections,
 }
 
 /// A person's account.
@@ -126,13 +153,21 @@ pub struct NewEvent {
 pub trait Store: Send + Sync {
     /// Begins a transaction that only reads.
     async fn read(&self) -> Result<Box<dyn Tx>, StoreError>;
-    /// Begins a transaction that writes; writers take turns.
+    /// Begins a transaction that writes. Writers take turns, those of other processes included: what is read here holds until the
+    /// end, and events become visible in their order.
     async fn write(&self) -> Result<Box<dyn Tx>, StoreError>;
+    /// Begins a transaction that claims promotions and does nothing else, no decision rests on it: where the database
+    /// lets claims pass each other, it waits for nobody's turn.
+    async fn claim(&self) -> Result<Box<dyn Tx>, StoreError>;
+    /// Tells what any process on the same database wrote, this one included, once it is committed. Only a hint to look: what can't be
+    /// told, because the connection was lost, is told as all of [`Change`]. Never ends; silent where one process has the database.
+    fn changes(&self) -> BoxStream<'static, Change>;
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
-/// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back.
+/// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
+/// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
 pub trait Tx: Send {
     /// Makes it all count.

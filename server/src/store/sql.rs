@@ -105,8 +105,6 @@ pub(crate) const IS_LEASED: &str = "SELECT COUNT(*) FROM promotions WHERE id = $
 pub(crate) const RELEASE_LEASES: &str = "UPDATE promotions SET lease_until = 0 WHERE lease_owner = $1";
 pub(crate) const NUDGE_ENVIRONMENT: &str = "UPDATE promotions SET next_at = $2 \
      WHERE environment_id = $1 AND ended_at IS NULL AND state IN ('syncing', 'verifying') AND next_at > $2";
-pub(crate) const NEXT_DUE: &str = "SELECT MIN(MAX(next_at, COALESCE(lease_until, 0))) FROM promotions \
-     WHERE next_at IS NOT NULL";
 
 pub(crate) const APPEND_EVENT: &str = "INSERT INTO events (at, workspace_id, project_id, environment_id, resource_id, \
      promotion_id, actor, happened) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING sequence";

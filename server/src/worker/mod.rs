@@ -132,7 +132,7 @@ impl Worker {
         if due.is_none_or(|due| due > now) {
             return Ok(None);
         }
-        let mut tx = self.services.store.write().await?;
+        let mut tx = self.services.store.claim().await?;
         let claimed = tx
             .claim_promotion(&self.owner, now, now.plus_millis(LEASE_MILLIS))
             .await?;

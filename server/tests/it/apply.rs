@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use server::{
     adapters::git::Credentials,
     service::{Caller, apply::plan::Sign},
-    store::Store as _,
 };
 
 const IMAGE: &str = "127.0.0.1:5000/myapp/api";

@@ -6,7 +6,6 @@ use domain::{
     event::Happened,
     promotion::{Promotion, State},
 };
-use server::store::Store as _;
 use std::time::Duration;
 use testbed::PushHold;
 

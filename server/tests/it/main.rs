@@ -1,4 +1,5 @@
-//! The use cases and the doors over HTTP, on a real database in a file, with an outside world that holds state.
+//! The use cases and the doors over HTTP, on a real database, with an outside world that holds state. `TEST_DATABASE=postgres`
+//! runs them on PostgreSQL.
 
 #![allow(
     clippy::panic,
@@ -15,6 +16,7 @@ mod graphql;
 mod hold;
 mod migrations;
 mod promotion;
+mod replicas;
 mod rest;
 mod store_story;
 mod story;

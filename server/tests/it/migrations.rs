@@ -1,35 +1,101 @@
 //! The database's own history.
 
+use crate::support::database::Database;
 use domain::rights::Role;
 use server::{
     clock::System,
     service::token::{NewToken, create_token_here},
-    store::{Store as _, sqlite::SqliteStore},
+    store::sqlite::SqliteStore,
 };
+use std::{collections::BTreeSet, path::Path};
 
 #[tokio::test]
 async fn migrations_run_twice_and_keep_what_is_there() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("waybill.db");
-    let first = SqliteStore::open(&file).await.unwrap();
-    let new = NewToken {
-        name: "ci",
-        role: Role::Viewer,
-        expires_in_millis: None,
-    };
-    create_token_here(&first, &System, &System, Some("demo"), true, &new)
-        .await
-        .unwrap();
-    // Beside the first, as a second server would.
-    let second = SqliteStore::open(&file).await.unwrap();
-    for store in [&first, &second] {
-        store.ping().await.unwrap();
-        let workspaces = store.read().await.unwrap().workspaces().await.unwrap();
-        assert_eq!(workspaces[0].name.as_str(), "demo");
+    for database in [Database::sqlite(directory.path()), Database::postgres()] {
+        let first = database.open().await;
+        let new = NewToken {
+            name: "ci",
+            role: Role::Viewer,
+            expires_in_millis: None,
+        };
+        create_token_here(&*first, &System, &System, Some("demo"), true, &new)
+            .await
+            .unwrap();
+        // Beside the first, as a second server would.
+        let second = database.open().await;
+        for store in [&first, &second] {
+            store.ping().await.unwrap();
+            let workspaces = store.read().await.unwrap().workspaces().await.unwrap();
+            assert_eq!(workspaces[0].name.as_str(), "demo");
+        }
+        drop((first, second));
+        let third = database.open().await;
+        assert_eq!(third.read().await.unwrap().workspaces().await.unwrap().len(), 1);
     }
-    drop((first, second));
-    let third = SqliteStore::open(&file).await.unwrap();
-    assert_eq!(third.read().await.unwrap().workspaces().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn servers_that_start_together_find_one_set_of_tables() {
+    let database = Database::postgres();
+    let stores = futures::future::join_all((0..4).map(|_| database.open())).await;
+    for store in stores {
+        store.ping().await.unwrap();
+    }
+}
+
+#[test]
+fn both_databases_have_the_same_migrations() {
+    let names = |database: &str| -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../migrations")
+            .join(database);
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    assert_eq!(names("sqlite"), names("postgres"));
+}
+
+#[tokio::test]
+async fn both_databases_have_the_same_tables_and_compare_texts_alike() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, server) = (Database::sqlite(directory.path()), Database::postgres());
+    drop((file.open().await, server.open().await));
+    let sqlite = sqlx::SqlitePool::connect(&file.url()).await.unwrap();
+    let postgres = sqlx::PgPool::connect(&server.url()).await.unwrap();
+    let columns: Vec<(String, String, bool)> = sqlx::query_as(
+        "SELECT t.name, c.name, c.\"notnull\" FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
+         WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT LIKE '_sqlx_%'",
+    )
+    .fetch_all(&sqlite)
+    .await
+    .unwrap();
+    let same: Vec<(String, String, bool)> = sqlx::query_as(
+        "SELECT table_name::text, column_name::text, is_nullable = 'NO' FROM information_schema.columns \
+         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_sqlx%'",
+    )
+    .fetch_all(&postgres)
+    .await
+    .unwrap();
+    // SQLite doesn't call a primary key NOT NULL.
+    let names = |columns: &[(String, String, bool)]| -> BTreeSet<(String, String, bool)> {
+        let key = |column: &str| matches!(column, "id" | "ordinal" | "sequence");
+        let each = columns
+            .iter()
+            .map(|(t, c, full)| (t.clone(), c.clone(), *full || key(c)));
+        each.collect()
+    };
+    assert_eq!(names(&columns), names(&same));
+    let foreign: Vec<(String, String)> = sqlx::query_as(
+        "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = 'public' \
+         AND table_name NOT LIKE '\\_sqlx%' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'",
+    )
+    .fetch_all(&postgres)
+    .await
+    .unwrap();
+    assert_eq!(foreign, [], "these compare as a language does");
 }
 
 #[tokio::test]

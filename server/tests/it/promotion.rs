@@ -13,7 +13,6 @@ use domain::{
     rights::Role,
 };
 use serde_json::{Value, json};
-use server::store::Store as _;
 
 const PRODUCTION: usize = 2;
 const PAGE: &str = "/w/demo/myapp/production/api";

@@ -8,10 +8,7 @@ use axum::{
 use domain::rights::Role;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use server::{
-    store::Store as _,
-    web::rest::{apply, registry_hook},
-};
+use server::web::rest::{apply, registry_hook};
 use std::{path::Path, sync::Arc};
 
 fn document() -> Value {

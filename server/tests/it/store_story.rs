@@ -1,6 +1,6 @@
-//! One story over [`Store`]: everything that a transaction offers, in the order in which a life with Waybill uses it.
+//! One story over [`Store`], on both databases: everything that a transaction offers, in the order in which a life with Waybill uses it.
 
-use crate::support::{BEGIN, digest};
+use crate::support::{BEGIN, database::Database, digest};
 use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository},
     environment::{ArgoCdSettings, Cluster, Environment, Project, Workspace},
@@ -12,9 +12,8 @@ use domain::{
     rights::Role,
     time::Timestamp,
 };
-use server::store::{
-    ApiToken, ClusterRecord, NewEvent, ProjectRecord, Store, StoreError, Tx, User, sqlite::SqliteStore,
-};
+use server::store::{ApiToken, ClusterRecord, NewEvent, ProjectRecord, Store, StoreError, Tx, User};
+use std::time::Duration;
 use uuid::Uuid;
 
 const OWNER: &str = "one";
@@ -47,11 +46,27 @@ async fn committed(mut tx: Box<dyn Tx>, store: &dyn Store) -> Box<dyn Tx> {
     store.write().await.unwrap()
 }
 
+/// After an error of the database a transaction is good for nothing: what must fail gets one of its own.
+async fn fails<T: std::fmt::Debug>(
+    store: &dyn Store,
+    why: &str,
+    change: impl AsyncFnOnce(&mut dyn Tx) -> Result<T, StoreError>,
+) -> StoreError {
+    let mut tx = store.write().await.unwrap();
+    let outcome = change(&mut *tx).await;
+    outcome.expect_err(why)
+}
+
 #[tokio::test]
-async fn a_life_with_waybill() {
+async fn a_life_with_waybill_in_a_file() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("waybill.db")).await.unwrap();
-    story(&store).await;
+    story(&*Database::sqlite(directory.path()).open().await).await;
+}
+
+#[tokio::test]
+async fn a_life_with_waybill_on_postgresql() {
+    let database = Database::postgres();
+    story(&*database.open().await).await;
 }
 
 async fn story(store: &dyn Store) {
@@ -80,10 +95,7 @@ async fn people(store: &dyn Store) -> (Workspace, Workspace) {
     for workspace in [&demo, &acme] {
         tx.insert_workspace(workspace, at(0)).await.unwrap();
     }
-    assert!(
-        tx.insert_workspace(&workspace(3, "demo"), at(0)).await.is_err(),
-        "names are unique"
-    );
+    let mut tx = committed(tx, store).await;
     assert_eq!(tx.workspaces().await.unwrap(), [acme.clone(), demo.clone()], "by name");
     assert_eq!(tx.workspace_by_name("demo").await.unwrap().as_ref(), Some(&demo));
     assert_eq!(tx.workspace_by_name("Demo").await.unwrap(), None);
@@ -99,10 +111,6 @@ async fn people(store: &dyn Store) -> (Workspace, Workspace) {
     let (ada, bob) = (user(11, "ada@example.com"), user(12, "bob@example.com"));
     tx.insert_user(&bob).await.unwrap();
     tx.insert_user(&ada).await.unwrap();
-    assert!(
-        tx.insert_user(&user(13, "ada@example.com")).await.is_err(),
-        "addresses are unique"
-    );
     assert_eq!(tx.count_users().await.unwrap(), 2);
     assert_eq!(tx.first_user().await.unwrap().as_ref(), Some(&ada));
     assert_eq!(tx.user(bob.id).await.unwrap().as_ref(), Some(&bob));
@@ -112,8 +120,6 @@ async fn people(store: &dyn Store) -> (Workspace, Workspace) {
     tx.set_membership(acme.id, ada.id, Role::Developer).await.unwrap();
     let mine = tx.memberships(ada.id).await.unwrap();
     assert_eq!(mine, [(acme.clone(), Role::Developer), (demo.clone(), Role::Admin)]);
-    let nobody = tx.set_membership(demo.id, UserId(id(99)), Role::Admin).await;
-    assert!(nobody.is_err(), "a member is an account");
 
     let token = |n, workspace: WorkspaceId, name: &str, hash: &str| ApiToken {
         id: TokenId(id(n)),
@@ -127,8 +133,6 @@ async fn people(store: &dyn Store) -> (Workspace, Workspace) {
     };
     let ci = token(21, demo.id, "ci", "aa");
     tx.insert_token(&ci).await.unwrap();
-    let again = tx.insert_token(&token(22, demo.id, "ci", "bb")).await;
-    assert!(matches!(again, Err(StoreError::Exists)), "{again:?}");
     tx.insert_token(&token(23, acme.id, "ci", "cc")).await.unwrap();
     assert_eq!(
         tx.token_by_hash("aa").await.unwrap(),
@@ -147,6 +151,28 @@ async fn people(store: &dyn Store) -> (Workspace, Workspace) {
     tx.delete_session("s1").await.unwrap();
     assert_eq!(tx.session("s1", at(0)).await.unwrap(), None);
     tx.commit().await.unwrap();
+
+    let demo_again = workspace(3, "demo");
+    let taken = fails(store, "names are unique", async |tx| {
+        tx.insert_workspace(&demo_again, at(0)).await
+    });
+    assert!(matches!(taken.await, StoreError::Exists));
+    let ada_again = user(13, "ada@example.com");
+    let taken = fails(store, "addresses are unique", async |tx| {
+        tx.insert_user(&ada_again).await
+    });
+    assert!(matches!(taken.await, StoreError::Exists));
+    let ci_again = token(22, demo.id, "ci", "bb");
+    let taken = fails(store, "names are unique", async |tx| tx.insert_token(&ci_again).await);
+    assert!(matches!(taken.await, StoreError::Exists));
+    fails(store, "a member is an account", async |tx| {
+        tx.set_membership(demo.id, UserId(id(99)), Role::Admin).await
+    })
+    .await;
+    // What nobody could mean, asked for all the same.
+    let mut tx = store.read().await.unwrap();
+    assert_eq!(tx.user_by_email("ada@example.com\0").await.unwrap(), None);
+    assert_eq!(tx.workspace_by_name("de\0mo").await.unwrap(), None);
     (demo, acme)
 }
 
@@ -244,11 +270,11 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
         cluster: ClusterId(id(39)),
         ..environment(53, "qa", 4)
     };
-    assert!(
-        tx.put_environment(&homeless).await.is_err(),
-        "an environment runs on a cluster"
-    );
     drop(tx);
+    fails(store, "an environment runs on a cluster", async |tx| {
+        tx.put_environment(&homeless).await
+    })
+    .await;
     Places {
         project: project_id,
         development: development.id,
@@ -284,10 +310,10 @@ async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Res
     let follower = resource(62, places.staging, Source::Promote { from: api.id });
     tx.insert_resource(&api).await.unwrap();
     tx.insert_resource(&follower).await.unwrap();
-    let twice = tx
-        .insert_resource(&resource(63, places.development, source.clone()))
-        .await;
-    assert!(matches!(twice, Err(StoreError::Exists)), "{twice:?}");
+    tx.commit().await.unwrap();
+    let twin = resource(63, places.development, source.clone());
+    let twice = fails(store, "names are unique", async |tx| tx.insert_resource(&twin).await);
+    assert!(matches!(twice.await, StoreError::Exists));
     let orphan = Source::Promote {
         from: ResourceId(id(69)),
     };
@@ -295,8 +321,12 @@ async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Res
         name: "orphan".parse().unwrap(),
         ..resource(64, places.staging, orphan)
     };
-    assert!(tx.insert_resource(&orphan).await.is_err(), "a source is a resource");
+    fails(store, "a source is a resource", async |tx| {
+        tx.insert_resource(&orphan).await
+    })
+    .await;
 
+    let mut tx = store.write().await.unwrap();
     api.binding = Binding::Pin(digest("a").parse().unwrap());
     api.runtime = Runtime {
         replicas: Some(0),
@@ -571,9 +601,39 @@ async fn ledger(store: &dyn Store, demo: &Workspace, places: &Places) {
 #[tokio::test]
 async fn the_ledger_is_only_ever_added_to() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("waybill.db");
-    let store = SqliteStore::open(&file).await.unwrap();
-    let (demo, _) = people(&store).await;
+    let file = Database::sqlite(directory.path());
+    written_once(&*file.open().await).await;
+    let server = Database::postgres();
+    written_once(&*server.open().await).await;
+    // Past Tx, which offers no such thing: the databases themselves refuse.
+    let sqlite = sqlx::SqlitePool::connect(&file.url()).await.unwrap();
+    let postgres = sqlx::PgPool::connect(&server.url()).await.unwrap();
+    for statement in ["UPDATE events SET at = 1", "DELETE FROM events"] {
+        let refused = sqlx::query(statement).execute(&sqlite).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{refused}");
+        let refused = sqlx::query(statement).execute(&postgres).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{refused}");
+    }
+    let refused = sqlx::query("TRUNCATE events").execute(&postgres).await.unwrap_err();
+    assert!(refused.to_string().contains("append-only"), "{refused}");
+    for database in [file, server] {
+        assert_eq!(
+            database
+                .open()
+                .await
+                .read()
+                .await
+                .unwrap()
+                .newest_event()
+                .await
+                .unwrap(),
+            1
+        );
+    }
+}
+
+async fn written_once(store: &dyn Store) {
+    let (demo, _) = people(store).await;
     let mut tx = store.write().await.unwrap();
     let event = NewEvent {
         workspace: demo.id,
@@ -583,33 +643,29 @@ async fn the_ledger_is_only_ever_added_to() {
     };
     tx.append_event(&event, at(0)).await.unwrap();
     tx.commit().await.unwrap();
-    // Past Tx, which offers no such thing: the database itself refuses.
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
-    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-    for statement in ["UPDATE events SET at = 1", "DELETE FROM events"] {
-        let refused = sqlx::query(statement).execute(&pool).await.unwrap_err().to_string();
-        assert!(refused.contains("append-only"), "{refused}");
-    }
-    assert_eq!(store.read().await.unwrap().newest_event().await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn writers_take_turns_and_readers_do_not_wait() {
     let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&directory.path().join("waybill.db")).await.unwrap();
-    let mut tx = store.write().await.unwrap();
-    let demo = Workspace {
-        id: WorkspaceId(id(1)),
-        name: "demo".parse().unwrap(),
-    };
-    tx.insert_workspace(&demo, at(0)).await.unwrap();
-    assert_eq!(store.read().await.unwrap().workspaces().await.unwrap(), []);
-    let second = tokio::spawn({
-        let store = store.clone();
-        async move { store.write().await.unwrap().workspaces().await.unwrap() }
-    });
-    tokio::task::yield_now().await;
-    assert!(!second.is_finished());
-    tx.commit().await.unwrap();
-    assert_eq!(second.await.unwrap(), [demo]);
+    for database in [Database::sqlite(directory.path()), Database::postgres()] {
+        let store = database.open().await;
+        let mut tx = store.write().await.unwrap();
+        let demo = Workspace {
+            id: WorkspaceId(id(1)),
+            name: "demo".parse().unwrap(),
+        };
+        tx.insert_workspace(&demo, at(0)).await.unwrap();
+        assert_eq!(store.read().await.unwrap().workspaces().await.unwrap(), []);
+        // One of the same server, and on PostgreSQL one of another.
+        let other = match &database {
+            Database::Sqlite(_) => store.clone(),
+            Database::Postgres(_) => database.open().await,
+        };
+        let second = tokio::spawn(async move { other.write().await.unwrap().workspaces().await.unwrap() });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!second.is_finished());
+        tx.commit().await.unwrap();
+        assert_eq!(second.await.unwrap(), [demo]);
+    }
 }

@@ -7,7 +7,6 @@ use secrecy::ExposeSecret;
 use server::{
     clock::System,
     service::token::{NewToken, create_token_here, hash},
-    store::Store as _,
 };
 
 fn new(name: &str) -> NewToken<'_> {
@@ -46,7 +45,7 @@ async fn a_token_ends_when_it_said_it_would() {
         expires_in_millis: Some(1000),
         ..new("ci")
     };
-    let (_, token) = create_token_here(&bench.store, &*bench.clock, &System, None, false, &expiring)
+    let (_, token) = create_token_here(&*bench.store, &*bench.clock, &System, None, false, &expiring)
         .await
         .unwrap();
     let who = || bench.services.caller_of_token(token.expose_secret());
@@ -95,7 +94,7 @@ async fn a_workspace_made_along_belongs_to_the_first_account() {
     let second = bench.person("bob@example.com").await;
     let make = |workspace, create| {
         let bench = &bench;
-        async move { create_token_here(&bench.store, &*bench.clock, &System, workspace, create, &new("ci")).await }
+        async move { create_token_here(&*bench.store, &*bench.clock, &System, workspace, create, &new("ci")).await }
     };
     assert!(
         make(None, false)

@@ -6,6 +6,7 @@
 )]
 
 mod git;
+mod postgres;
 mod registry;
 mod waybill;
 

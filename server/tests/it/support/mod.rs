@@ -1,7 +1,8 @@
-//! What tests stand on: [`Bench`] has the use cases on a database of its own, with the fakes of [`fakes`] around them;
-//! [`world`] has the whole server among real parts, and [`browser`] looks at its pages.
+//! What tests stand on: [`Bench`] has the use cases on a database of its own ([`database`]), with the fakes of [`fakes`] around
+//! them; [`world`] has the whole server among real parts, and [`browser`] looks at its pages.
 
 pub(crate) mod browser;
+pub(crate) mod database;
 pub(crate) mod fakes;
 pub(crate) mod world;
 
@@ -10,6 +11,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
+use database::Database;
 use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role, time::Timestamp};
 use fakes::{FakeArgoCd, FakeGit, FakeRegistry, SetClock};
 use secrecy::SecretString;
@@ -25,7 +27,7 @@ use server::{
         session::SignInLimit,
         token::{NewToken, create_token_here},
     },
-    store::{Store as _, User, sqlite::SqliteStore},
+    store::{Store, User},
     web::auth::Identity,
 };
 use std::sync::Arc;
@@ -35,10 +37,11 @@ use tower::ServiceExt as _;
 /// The use cases, and all that they work with.
 pub(crate) struct Bench {
     pub(crate) services: Services,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) git: Arc<FakeGit>,
     pub(crate) registry: Arc<FakeRegistry>,
     pub(crate) clock: Arc<SetClock>,
+    _database: Database,
     _directory: TempDir,
 }
 
@@ -50,12 +53,13 @@ pub(crate) fn digest(letter: &str) -> String {
 impl Bench {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&directory.path().join("waybill.db")).await.unwrap();
+        let database = Database::of_this_run(directory.path());
+        let store = database.open().await;
         let git = Arc::new(FakeGit::default());
         let (registry, clock) = (Arc::new(FakeRegistry::default()), Arc::new(SetClock::default()));
         let key = EncryptionKey::parse(&SecretString::from("A".repeat(43))).unwrap();
         let services = Services {
-            store: Arc::new(store.clone()),
+            store: store.clone(),
             git: git.clone(),
             argocd: Arc::new(FakeArgoCd::default()),
             registry: registry.clone(),
@@ -73,6 +77,7 @@ impl Bench {
             git,
             registry,
             clock,
+            _database: database,
             _directory: directory,
         }
     }
@@ -84,7 +89,7 @@ impl Bench {
             role,
             expires_in_millis: None,
         };
-        let (_, token) = create_token_here(&self.store, &*self.clock, &System, Some(workspace), true, &new)
+        let (_, token) = create_token_here(&*self.store, &*self.clock, &System, Some(workspace), true, &new)
             .await
             .unwrap();
         let caller = self

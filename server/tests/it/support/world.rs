@@ -4,7 +4,7 @@
 //! Project `myapp` has `development` (`api` from its image repository, `nightly`, a cronjob), `staging` (`api`, tracking
 //! development) and `production` (a `web` in Git that Waybill knows nothing of); project `other` has `sandbox`.
 
-use super::browser::Browser;
+use super::{browser::Browser, database::Database};
 use argocd_standin::{AppSpec, Options as StandinOptions, Policy, Standin, Timing, TokenGrant, token_for};
 use domain::{
     promotion::{Promotion, State},
@@ -20,10 +20,11 @@ use server::{
         session::hash_password,
         token::{NewToken, create_token_here},
     },
-    store::{Store as _, User, sqlite::SqliteStore},
+    store::{Store, User},
 };
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -51,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) argocd: bool,
     /// Further variables of the server.
     pub(crate) variables: Vec<(&'static str, String)>,
+    /// The database, instead of the one that this run is about.
+    pub(crate) database: Option<Database>,
 }
 
 impl Default for Setup {
@@ -60,6 +63,7 @@ impl Default for Setup {
             notifies: true,
             argocd: true,
             variables: Vec::new(),
+            database: None,
         }
     }
 }
@@ -70,7 +74,7 @@ pub(crate) struct World {
     pub(crate) registry: Option<OciRegistry>,
     pub(crate) standin: Standin,
     /// The server's own database, to look into.
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Arc<dyn Store>,
     /// An administrator's API token.
     pub(crate) token: String,
     pub(crate) base_url: String,
@@ -79,8 +83,16 @@ pub(crate) struct World {
     /// Digest of the first build of `api`.
     pub(crate) first: String,
     document: Value,
+    variables: Vec<(String, String)>,
     server: Server,
+    _database: Database,
     directory: TempDir,
+}
+
+/// One more server on the same database, with files of its own. It stops when this is dropped.
+pub(crate) struct Another {
+    pub(crate) base_url: String,
+    _server: Server,
 }
 
 #[allow(clippy::large_enum_variant, reason = "there is one of it in a test")]
@@ -113,7 +125,7 @@ impl World {
     }
 
     /// Starts everything, applies the document, and waits until `api` is live in development and staging.
-    pub(crate) async fn with(setup: Setup) -> Self {
+    pub(crate) async fn with(mut setup: Setup) -> Self {
         let directory = TempDir::with_prefix("waybill-it-").unwrap();
         let root = directory.path();
         let (listener, port) = if setup.process {
@@ -134,10 +146,11 @@ impl World {
         let standin = start_standin(repository.path()).await;
         let data = root.join("data");
         site(&data.join("site/pkg"));
-        let store = SqliteStore::open(&data.join("waybill.db")).await.unwrap();
-        let token = make_token(&store, "demo", "ci", Role::Admin).await;
-        let variables = variables(&base_url, &data, &setup);
-        let server = serve(root, &base_url, listener, variables).await;
+        let database = setup.database.take().unwrap_or_else(|| Database::of_this_run(&data));
+        let store = database.open().await;
+        let token = make_token(&*store, "demo", "ci", Role::Admin).await;
+        let variables = variables(&base_url, &data, &database, &setup);
+        let server = serve(root, &base_url, listener, variables.clone()).await;
         let host = registry.host();
         let document = document(&host, &git.url("deploy.git"), setup.argocd.then(|| standin.url()));
         let world = Self {
@@ -151,7 +164,9 @@ impl World {
             host,
             first,
             document,
+            variables,
             server,
+            _database: database,
             directory,
         };
         world.apply(&world.document).await;
@@ -253,7 +268,7 @@ impl World {
 
     /// Another token.
     pub(crate) async fn token(&self, workspace: &str, name: &str, role: Role) -> String {
-        make_token(&self.store, workspace, name, role).await
+        make_token(&*self.store, workspace, name, role).await
     }
 
     /// Pushes a build of `api`; returns its digest.
@@ -437,6 +452,25 @@ impl World {
         }
     }
 
+    /// Starts one more server on the same database, in this process.
+    pub(crate) async fn another_server(&self) -> Another {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let root = self.directory.path().join("another");
+        let mut variables = self.variables.clone();
+        for (name, value) in [
+            ("WAYBILL_LISTEN", base_url.trim_start_matches("http://").to_owned()),
+            ("WAYBILL_DATA_DIR", root.display().to_string()),
+        ] {
+            variables.retain(|(known, _)| known != name);
+            variables.push((name.to_owned(), value));
+        }
+        let _server = serve(&root, &base_url, Some(listener), variables).await;
+        let ready = format!("{base_url}/readyz");
+        until("another server to be ready", async || reqwest::get(&ready).await.ok()).await;
+        Another { base_url, _server }
+    }
+
     /// Where the program logs, all starts together.
     pub(crate) fn log_file(&self) -> PathBuf {
         match &self.server {
@@ -556,7 +590,7 @@ async fn start_standin(repository: &Path) -> Standin {
     standin
 }
 
-async fn make_token(store: &SqliteStore, workspace: &str, name: &str, role: Role) -> String {
+async fn make_token(store: &dyn Store, workspace: &str, name: &str, role: Role) -> String {
     let new = NewToken {
         name,
         role,
@@ -568,12 +602,13 @@ async fn make_token(store: &SqliteStore, workspace: &str, name: &str, role: Role
     token.expose_secret().to_owned()
 }
 
-fn variables(base_url: &str, data: &Path, setup: &Setup) -> Vec<(String, String)> {
+fn variables(base_url: &str, data: &Path, database: &Database, setup: &Setup) -> Vec<(String, String)> {
     let listen = base_url.trim_start_matches("http://").to_owned();
     let poll = if setup.notifies { "1h" } else { "100ms" };
     let usual = [
         ("LISTEN", listen),
         ("DATA_DIR", data.display().to_string()),
+        ("DATABASE_URL", database.url()),
         ("SITE_DIR", data.join("site").display().to_string()),
         ("ADMIN_EMAIL", ADMIN.to_owned()),
         ("ADMIN_PASSWORD", PASSWORD.to_owned()),

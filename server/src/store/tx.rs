@@ -1,0 +1,672 @@
+//! What can be read and written in a transaction, once for both databases: the statements are those of [`sql`], but for the few
+//! that a [`Dialect`] brings.
+
+use super::{
+    ApiToken, ClusterRecord, NewEvent, ProjectRecord, StoreError, Tx, User,
+    rows::{self, parse, to_json},
+    sql,
+};
+use async_trait::async_trait;
+use domain::{
+    artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    environment::{Environment, Workspace},
+    event::Event,
+    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
+    promotion::{Promotion, State},
+    resource::{Hold, Live, Outside, Resource, Source},
+    rights::Role,
+    time::Timestamp,
+};
+use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Transaction, Type};
+
+/// What a database writes differently from the other.
+pub(crate) trait Dialect: Database {
+    /// Takes the lease on the promotion that is due longest: owner, until, now.
+    const CLAIM_PROMOTION: &'static str;
+    /// When the next promotion becomes due.
+    const NEXT_DUE: &'static str;
+
+    /// How many rows a statement changed.
+    fn changed(done: &Self::QueryResult) -> u64;
+}
+
+/// A transaction on either database.
+pub(crate) struct SqlTx<D: Database> {
+    tx: Transaction<'static, D>,
+}
+
+impl<D: Database> SqlTx<D> {
+    /// What was begun.
+    pub(crate) fn new(tx: Transaction<'static, D>) -> Self {
+        Self { tx }
+    }
+}
+
+/// A value that a database takes and gives.
+pub(crate) trait Stored<D: Database>: Type<D> + for<'v> Encode<'v, D> + for<'v> Decode<'v, D> {}
+
+impl<D: Database, T: Type<D> + for<'v> Encode<'v, D> + for<'v> Decode<'v, D>> Stored<D> for T {}
+
+/// Fetches every row of a query and turns each into `$into`.
+macro_rules! all {
+    ($self:ident, $row:ty, $sql:expr $(, $bind:expr)*) => {
+        sqlx::query_as::<D, $row>($sql)$(.bind($bind))*
+            .fetch_all(&mut *$self.tx)
+            .await?
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect()
+    };
+}
+
+/// Fetches at most one row of a query and turns it into what is asked for.
+macro_rules! one {
+    ($self:ident, $row:ty, $sql:expr $(, $bind:expr)*) => {
+        sqlx::query_as::<D, $row>($sql)$(.bind($bind))*
+            .fetch_optional(&mut *$self.tx)
+            .await?
+            .map(TryInto::try_into)
+            .transpose()
+    };
+}
+
+/// Runs a statement and gives the number of rows it changed.
+macro_rules! run {
+    ($self:ident, $sql:expr $(, $bind:expr)* $(,)?) => {
+        sqlx::query::<D>($sql)$(.bind($bind))*.execute(&mut *$self.tx).await.map(|done| D::changed(&done))
+    };
+}
+
+/// A unique key that is taken is an answer, not a fault.
+fn taken(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::Exists,
+        _ => StoreError::Database(error),
+    }
+}
+
+/// PostgreSQL keeps no NUL in a text, and none of ours means one: what others wrote or typed loses it.
+fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn source_columns(resource: &Resource) -> (Option<String>, Option<String>) {
+    match &resource.source {
+        Source::Image { repository } => (Some(repository.to_string()), None),
+        Source::Promote { from } => (None, Some(from.to_string())),
+    }
+}
+
+#[async_trait]
+impl<D: Dialect> Tx for SqlTx<D>
+where
+    for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+    D::Arguments: IntoArguments<D>,
+    for<'n> &'n str: ColumnIndex<D::Row>,
+    usize: ColumnIndex<D::Row>,
+    str: Type<D>,
+    bool: Stored<D>,
+    i64: Stored<D>,
+    String: Stored<D>,
+    Option<i64>: for<'v> Encode<'v, D>,
+    Option<String>: for<'v> Encode<'v, D>,
+    for<'v> &'v str: Encode<'v, D>,
+    for<'v> Option<&'v str>: Encode<'v, D>,
+{
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(self.tx.commit().await?)
+    }
+
+    async fn workspaces(&mut self) -> Result<Vec<Workspace>, StoreError> {
+        all!(self, rows::WorkspaceRow, sql::WORKSPACES)
+    }
+
+    async fn workspace_by_name(&mut self, name: &str) -> Result<Option<Workspace>, StoreError> {
+        one!(self, rows::WorkspaceRow, sql::WORKSPACE_BY_NAME, text(name))
+    }
+
+    async fn insert_workspace(&mut self, workspace: &Workspace, at: Timestamp) -> Result<(), StoreError> {
+        run!(
+            self,
+            sql::INSERT_WORKSPACE,
+            workspace.id.to_string(),
+            workspace.name.as_str(),
+            at.0
+        )
+        .map_err(taken)?;
+        Ok(())
+    }
+
+    async fn count_users(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar::<D, _>(sql::COUNT_USERS)
+            .fetch_one(&mut *self.tx)
+            .await?)
+    }
+
+    async fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError> {
+        one!(self, rows::UserRow, sql::USER, id.to_string())
+    }
+
+    async fn user_by_email(&mut self, email: &str) -> Result<Option<User>, StoreError> {
+        one!(self, rows::UserRow, sql::USER_BY_EMAIL, text(email))
+    }
+
+    async fn first_user(&mut self) -> Result<Option<User>, StoreError> {
+        one!(self, rows::UserRow, sql::FIRST_USER)
+    }
+
+    async fn insert_user(&mut self, user: &User) -> Result<(), StoreError> {
+        run!(
+            self,
+            sql::INSERT_USER,
+            user.id.to_string(),
+            &user.email,
+            &user.name,
+            &user.password_hash,
+            user.active,
+            user.created_at.0,
+        )
+        .map_err(taken)?;
+        Ok(())
+    }
+
+    async fn memberships(&mut self, user: UserId) -> Result<Vec<(Workspace, Role)>, StoreError> {
+        all!(self, rows::MembershipRow, sql::MEMBERSHIPS, user.to_string())
+    }
+
+    async fn set_membership(&mut self, workspace: WorkspaceId, user: UserId, role: Role) -> Result<(), StoreError> {
+        run!(
+            self,
+            sql::SET_MEMBERSHIP,
+            workspace.to_string(),
+            user.to_string(),
+            role.as_str()
+        )?;
+        Ok(())
+    }
+
+    async fn insert_token(&mut self, token: &ApiToken) -> Result<(), StoreError> {
+        run!(
+            self,
+            sql::INSERT_TOKEN,
+            token.id.to_string(),
+            token.workspace.to_string(),
+            &token.name,
+            token.role.as_str(),
+            &token.hash,
+            token.created_at.0,
+            token.expires_at.map(|t| t.0),
+            token.revoked_at.map(|t| t.0),
+        )
+        .map_err(taken)?;
+        Ok(())
+    }
+
+    async fn token_by_hash(&mut self, hash: &str) -> Result<Option<(ApiToken, Workspace)>, StoreError> {
+        one!(self, rows::TokenRow, sql::TOKEN_BY_HASH, hash)
+    }
+
+    async fn session(&mut self, id: &str, now: Timestamp) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar::<D, _>(sql::SESSION)
+            .bind(id)
+            .bind(now.0)
+            .fetch_optional(&mut *self.tx)
+            .await?)
+    }
+
+    async fn save_session(&mut self, id: &str, data: &str, expires_at: Timestamp) -> Result<(), StoreError> {
+        run!(self, sql::SAVE_SESSION, id, data, expires_at.0)?;
+        Ok(())
+    }
+
+    async fn delete_session(&mut self, id: &str) -> Result<(), StoreError> {
+        run!(self, sql::DELETE_SESSION, id)?;
+        Ok(())
+    }
+
+    async fn delete_expired_sessions(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        run!(self, sql::DELETE_EXPIRED_SESSIONS, now.0)?;
+        Ok(())
+    }
+
+    async fn clusters(&mut self, workspace: WorkspaceId) -> Result<Vec<ClusterRecord>, StoreError> {
+        all!(self, rows::ClusterRow, sql::CLUSTERS, workspace.to_string())
+    }
+
+    async fn put_cluster(&mut self, record: &ClusterRecord) -> Result<(), StoreError> {
+        let cluster = &record.cluster;
+        let argocd = cluster
+            .argocd
+            .as_ref()
+            .map(|settings| to_json("Argo CD settings", settings))
+            .transpose()?;
+        run!(
+            self,
+            sql::PUT_CLUSTER,
+            cluster.id.to_string(),
+            cluster.workspace.to_string(),
+            cluster.name.as_str(),
+            argocd,
+            &record.argocd_token,
+            &record.argocd_ca,
+            &cluster.registry,
+            cluster.registry_plain_http,
+            &record.registry_user,
+            &record.registry_password,
+        )
+        .map_err(taken)?;
+        Ok(())
+    }
+
+    async fn projects(&mut self, workspace: WorkspaceId) -> Result<Vec<ProjectRecord>, StoreError> {
+        all!(self, rows::ProjectRow, sql::PROJECTS, workspace.to_string())
+    }
+
+    async fn project(&mut self, id: ProjectId) -> Result<Option<ProjectRecord>, StoreError> {
+        one!(self, rows::ProjectRow, sql::PROJECT, id.to_string())
+    }
+
+    async fn put_project(&mut self, record: &ProjectRecord) -> Result<(), StoreError> {
+        let project = &record.project;
+        run!(
+            self,
+            sql::PUT_PROJECT,
+            project.id.to_string(),
+            project.workspace.to_string(),
+            project.name.as_str(),
+            &project.repository_url,
+            &project.branch,
+            &project.path_template,
+            &project.values_prefix,
+            &record.credentials,
+        )
+        .map_err(taken)?;
+        Ok(())
+    }
+
+    async fn set_tip(&mut self, id: ProjectId, tip: Option<&str>, problem: Option<&str>) -> Result<(), StoreError> {
+        run!(self, sql::SET_TIP, id.to_string(), tip, problem.map(text))?;
+        Ok(())
+    }
+
+    async fn environments(&mut self, project: ProjectId) -> Result<Vec<Environment>, StoreError> {
+        all!(self, rows::EnvironmentRow, sql::ENVIRONMENTS, project.to_string())
+    }
+
+    async fn put_environment(&mut self, environment: &Environment) -> Result<(), StoreError> {
+        run!(
+            self,
+            sql::PUT_ENVIRONMENT,
+            environment.id.to_string(),
+            environment.project.to_string(),
+            environment.cluster.to_string(),
+            environment.name.as_str(),
+            environment.position,
+            environment.protected,
+        )
+        .map_err(taken)?;
+        Ok(())
+    }
+
+    async fn resources(&mut self, project: ProjectId) -> Result<Vec<Resource>, StoreError> {
+        all!(self, rows::ResourceRow, sql::RESOURCES, project.to_string())
+    }
+
+    async fn resource(&mut self, id: ResourceId) -> Result<Option<Resource>, StoreError> {
+        one!(self, rows::ResourceRow, sql::RESOURCE, id.to_string())
+    }
+
+    async fn resource_by_name(
+        &mut self,
+        environment: EnvironmentId,
+        name: &str,
+    ) -> Result<Option<Resource>, StoreError> {
+        one!(
+            self,
+            rows::ResourceRow,
+            sql::RESOURCE_BY_NAME,
+            environment.to_string(),
+            text(name)
+        )
+    }
+
+    async fn insert_resource(&mut self, resource: &Resource) -> Result<(), StoreError> {
+        let (image, source) = source_columns(resource);
+        run!(
+            self,
+            sql::INSERT_RESOURCE,
+            resource.id.to_string(),
+            resource.environment.to_string(),
+            resource.name.as_str(),
+            resource.kind.as_str(),
+            image,
+            source,
+            resource.pin().map(Digest::as_str),
+            to_json("runtime", &resource.runtime)?,
+            resource.created_at.0,
+        )
+        .map_err(taken)?;
+        Ok(())
+    }
+
+    async fn update_resource(&mut self, resource: &Resource) -> Result<(), StoreError> {
+        let (image, source) = source_columns(resource);
+        run!(
+            self,
+            sql::UPDATE_RESOURCE,
+            resource.id.to_string(),
+            resource.kind.as_str(),
+            image,
+            source,
+            resource.pin().map(Digest::as_str),
+            to_json("runtime", &resource.runtime)?,
+        )?;
+        Ok(())
+    }
+
+    async fn set_desired(
+        &mut self,
+        id: ResourceId,
+        image: Option<&ExactImage>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        run!(
+            self,
+            sql::SET_DESIRED,
+            id.to_string(),
+            image.map(|i| i.repository.as_str()),
+            image.and_then(|i| i.tag.as_ref()).map(Tag::as_str),
+            image.map(|i| i.digest.as_str()),
+            at.0,
+        )?;
+        Ok(())
+    }
+
+    async fn set_live(&mut self, id: ResourceId, live: Option<&Live>) -> Result<(), StoreError> {
+        let live = live.map(|live| to_json("live state", live)).transpose()?;
+        run!(self, sql::SET_LIVE, id.to_string(), live)?;
+        Ok(())
+    }
+
+    async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError> {
+        let hold = hold.map(|hold| to_json("hold", hold)).transpose()?;
+        run!(self, sql::SET_HOLD, id.to_string(), hold)?;
+        Ok(())
+    }
+
+    async fn set_outside(&mut self, id: ResourceId, outside: &Outside) -> Result<(), StoreError> {
+        run!(
+            self,
+            sql::SET_OUTSIDE,
+            id.to_string(),
+            to_json("outside change", outside)?
+        )?;
+        Ok(())
+    }
+
+    async fn followers(&mut self, id: ResourceId) -> Result<Vec<Resource>, StoreError> {
+        all!(self, rows::ResourceRow, sql::FOLLOWERS, id.to_string())
+    }
+
+    async fn resources_of_image(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+    ) -> Result<Vec<Resource>, StoreError> {
+        all!(
+            self,
+            rows::ResourceRow,
+            sql::RESOURCES_OF_IMAGE,
+            workspace.to_string(),
+            repository.as_str()
+        )
+    }
+
+    async fn image_repositories(&mut self) -> Result<Vec<(WorkspaceId, Repository)>, StoreError> {
+        let found: Vec<(String, String)> = sqlx::query_as::<D, _>(sql::IMAGE_REPOSITORIES)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        found
+            .iter()
+            .map(|(workspace, repository)| {
+                Ok((
+                    parse("workspace id", workspace)?,
+                    parse("image repository", repository)?,
+                ))
+            })
+            .collect()
+    }
+
+    async fn artifact(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Artifact>, StoreError> {
+        one!(
+            self,
+            rows::ArtifactRow,
+            sql::ARTIFACT,
+            workspace.to_string(),
+            repository.as_str(),
+            digest.as_str()
+        )
+    }
+
+    async fn see_artifact(
+        &mut self,
+        workspace: WorkspaceId,
+        image: &ExactImage,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (id, repository, digest) = (workspace.to_string(), image.repository.as_str(), image.digest.as_str());
+        let tag = image.tag.as_ref().map(Tag::as_str);
+        let added = run!(self, sql::INSERT_ARTIFACT, &id, repository, digest, tag, at.0)?;
+        // `latest` says nothing about an image; it never replaces a tag that does.
+        if added == 0 && tag.is_some_and(|tag| tag != "latest") {
+            run!(self, sql::SET_ARTIFACT_TAG, &id, repository, digest, tag)?;
+        }
+        Ok(added > 0)
+    }
+
+    async fn set_details(
+        &mut self,
+        workspace: WorkspaceId,
+        image: &ExactImage,
+        details: &ArtifactDetails,
+        rank: Timestamp,
+    ) -> Result<(), StoreError> {
+        let details = to_json("artifact", details)?;
+        let (repository, digest) = (image.repository.as_str(), image.digest.as_str());
+        run!(
+            self,
+            sql::SET_DETAILS,
+            workspace.to_string(),
+            repository,
+            digest,
+            details,
+            rank.0
+        )?;
+        Ok(())
+    }
+
+    async fn recent_artifacts(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        limit: i64,
+    ) -> Result<Vec<Artifact>, StoreError> {
+        all!(
+            self,
+            rows::ArtifactRow,
+            sql::RECENT_ARTIFACTS,
+            workspace.to_string(),
+            repository.as_str(),
+            limit
+        )
+    }
+
+    async fn count_newer(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        old: &Digest,
+        new: &Digest,
+    ) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar::<D, _>(sql::COUNT_NEWER)
+            .bind(workspace.to_string())
+            .bind(repository.as_str())
+            .bind(old.as_str())
+            .bind(new.as_str())
+            .fetch_one(&mut *self.tx)
+            .await?)
+    }
+
+    async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError> {
+        let tags: Vec<String> = sqlx::query_scalar::<D, _>(sql::KNOWN_TAGS)
+            .bind(workspace.to_string())
+            .bind(repository.as_str())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        tags.iter().map(|tag| parse("tag", tag)).collect()
+    }
+
+    async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError> {
+        let previous = promotion
+            .previous
+            .as_ref()
+            .map(|image| to_json("previous image", image))
+            .transpose()?;
+        run!(
+            self,
+            sql::INSERT_PROMOTION,
+            promotion.id.to_string(),
+            promotion.workspace.to_string(),
+            promotion.project.to_string(),
+            promotion.environment.to_string(),
+            promotion.resource.to_string(),
+            promotion.purpose.as_str(),
+            to_json("actor", &promotion.requested_by)?,
+            promotion.origin.as_ref().map(|o| o.environment.as_str()),
+            promotion.origin.as_ref().map(|o| o.resource.as_str()),
+            promotion.image.repository.as_str(),
+            promotion.image.tag.as_ref().map(Tag::as_str),
+            promotion.image.digest.as_str(),
+            previous,
+            promotion.creates,
+            promotion.state.as_str(),
+            promotion.created_at.0,
+        )?;
+        Ok(())
+    }
+
+    async fn promotion(&mut self, id: PromotionId) -> Result<Option<Promotion>, StoreError> {
+        one!(self, rows::PromotionRow, sql::PROMOTION, id.to_string())
+    }
+
+    async fn promotions_of(&mut self, resource: ResourceId, limit: i64) -> Result<Vec<Promotion>, StoreError> {
+        all!(
+            self,
+            rows::PromotionRow,
+            sql::PROMOTIONS_OF,
+            resource.to_string(),
+            limit
+        )
+    }
+
+    async fn newest_promotions(&mut self, project: ProjectId) -> Result<Vec<Promotion>, StoreError> {
+        all!(self, rows::PromotionRow, sql::NEWEST_PROMOTIONS, project.to_string())
+    }
+
+    async fn open_promotions(&mut self, resource: ResourceId) -> Result<Vec<Promotion>, StoreError> {
+        all!(self, rows::PromotionRow, sql::OPEN_PROMOTIONS, resource.to_string())
+    }
+
+    async fn update_promotion(
+        &mut self,
+        promotion: &Promotion,
+        from: State,
+        next_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let changed = run!(
+            self,
+            sql::UPDATE_PROMOTION,
+            promotion.id.to_string(),
+            from.as_str(),
+            promotion.image.tag.as_ref().map(Tag::as_str),
+            promotion.state.as_str(),
+            promotion.waits_for.as_deref().map(text),
+            promotion.failure.as_ref().map(|f| f.step.as_str()),
+            promotion.failure.as_ref().map(|f| text(&f.reason)),
+            &promotion.commit,
+            i64::from(promotion.attempts),
+            promotion.state_since.0,
+            promotion.ended_at.map(|t| t.0),
+            promotion.ended_at.is_none().then_some(next_at.0),
+            promotion.committed_at.map(|t| t.0),
+            i64::from(promotion.tries),
+        )?;
+        if changed == 1 { Ok(()) } else { Err(StoreError::Stale) }
+    }
+
+    async fn claim_promotion(
+        &mut self,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Promotion>, StoreError> {
+        one!(self, rows::PromotionRow, D::CLAIM_PROMOTION, owner, until.0, now.0)
+    }
+
+    async fn is_leased(&mut self, id: PromotionId, now: Timestamp) -> Result<bool, StoreError> {
+        let held: i64 = sqlx::query_scalar::<D, _>(sql::IS_LEASED)
+            .bind(id.to_string())
+            .bind(now.0)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(held > 0)
+    }
+
+    async fn release_leases(&mut self, owner: &str) -> Result<(), StoreError> {
+        run!(self, sql::RELEASE_LEASES, owner)?;
+        Ok(())
+    }
+
+    async fn nudge_environment(&mut self, environment: EnvironmentId, now: Timestamp) -> Result<(), StoreError> {
+        run!(self, sql::NUDGE_ENVIRONMENT, environment.to_string(), now.0)?;
+        Ok(())
+    }
+
+    async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let due: Option<i64> = sqlx::query_scalar::<D, _>(D::NEXT_DUE).fetch_one(&mut *self.tx).await?;
+        Ok(due.map(Timestamp))
+    }
+
+    async fn append_event(&mut self, event: &NewEvent, at: Timestamp) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar::<D, _>(sql::APPEND_EVENT)
+            .bind(at.0)
+            .bind(event.workspace.to_string())
+            .bind(event.subject.project.map(|id| id.to_string()))
+            .bind(event.subject.environment.map(|id| id.to_string()))
+            .bind(event.subject.resource.map(|id| id.to_string()))
+            .bind(event.subject.promotion.map(|id| id.to_string()))
+            .bind(to_json("actor", &event.actor)?)
+            .bind(to_json("event", &event.happened)?)
+            .fetch_one(&mut *self.tx)
+            .await?)
+    }
+
+    async fn events_after(&mut self, sequence: i64, limit: i64) -> Result<Vec<Event>, StoreError> {
+        all!(self, rows::EventRow, sql::EVENTS_AFTER, sequence, limit)
+    }
+
+    async fn newest_event(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar::<D, _>(sql::NEWEST_EVENT)
+            .fetch_one(&mut *self.tx)
+            .await?)
+    }
+
+    async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError> {
+        all!(self, rows::EventRow, sql::EVENTS_OF_PROMOTION, id.to_string())
+    }
+}
