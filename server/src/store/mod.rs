@@ -5,6 +5,7 @@
 //! transaction. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
 //! that something changed, and the statements that it writes differently. One story holds both (`server/tests/it/store_story.rs`).
 
+pub mod dialect;
 pub mod postgres;
 pub mod rows;
 pub mod sql;

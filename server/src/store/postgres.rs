@@ -1,9 +1,6 @@
 //! PostgreSQL: one database for several servers.
 
-use super::{
-    Change, OpenError, Store, StoreError, Tx,
-    tx::{Dialect, SqlTx},
-};
+use super::{Change, OpenError, Store, StoreError, Tx, dialect::Dialect, tx::SqlTx};
 use async_trait::async_trait;
 use futures::{
     future::BoxFuture,

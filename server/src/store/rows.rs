@@ -42,6 +42,19 @@ pub(crate) fn to_json<T: Serialize>(what: &'static str, value: &T) -> Result<Str
     })
 }
 
+/// PostgreSQL keeps no NUL in a text, and none of ours means one: what others wrote or typed loses it.
+pub(crate) fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// Where a source lies: image repository, or resource.
+pub(crate) fn source_columns(resource: &Resource) -> (Option<String>, Option<String>) {
+    match &resource.source {
+        Source::Image { repository } => (Some(repository.to_string()), None),
+        Source::Promote { from } => (None, Some(from.to_string())),
+    }
+}
+
 fn image(
     repository: Option<&String>,
     tag: Option<&String>,

@@ -1,9 +1,10 @@
 //! What can be read and written in a transaction, once for both databases: the statements are those of [`sql`], but for the few
-//! that a [`Dialect`] brings.
+//! that a [`Dialect`](super::dialect::Dialect) brings.
 
 use super::{
     ApiToken, ClusterRecord, NewEvent, ProjectRecord, StoreError, Tx, User,
-    rows::{self, parse, to_json},
+    dialect::{Dialect, Stored, taken},
+    rows::{self, parse, source_columns, text, to_json},
     sql,
 };
 use async_trait::async_trait;
@@ -13,22 +14,11 @@ use domain::{
     event::Event,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
     promotion::{Promotion, State},
-    resource::{Hold, Live, Outside, Resource, Source},
+    resource::{Hold, Live, Outside, Resource},
     rights::Role,
     time::Timestamp,
 };
-use sqlx::{ColumnIndex, Database, Decode, Encode, Executor, IntoArguments, Transaction, Type};
-
-/// What a database writes differently from the other.
-pub(crate) trait Dialect: Database {
-    /// Takes the lease on the promotion that is due longest: owner, until, now.
-    const CLAIM_PROMOTION: &'static str;
-    /// When the next promotion becomes due.
-    const NEXT_DUE: &'static str;
-
-    /// How many rows a statement changed.
-    fn changed(done: &Self::QueryResult) -> u64;
-}
+use sqlx::{ColumnIndex, Database, Encode, Executor, IntoArguments, Transaction, Type};
 
 /// A transaction on either database.
 pub(crate) struct SqlTx<D: Database> {
@@ -41,11 +31,6 @@ impl<D: Database> SqlTx<D> {
         Self { tx }
     }
 }
-
-/// A value that a database takes and gives.
-pub(crate) trait Stored<D: Database>: Type<D> + for<'v> Encode<'v, D> + for<'v> Decode<'v, D> {}
-
-impl<D: Database, T: Type<D> + for<'v> Encode<'v, D> + for<'v> Decode<'v, D>> Stored<D> for T {}
 
 /// Fetches every row of a query and turns each into `$into`.
 macro_rules! all {
@@ -75,26 +60,6 @@ macro_rules! run {
     ($self:ident, $sql:expr $(, $bind:expr)* $(,)?) => {
         sqlx::query::<D>($sql)$(.bind($bind))*.execute(&mut *$self.tx).await.map(|done| D::changed(&done))
     };
-}
-
-/// A unique key that is taken is an answer, not a fault.
-fn taken(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::Exists,
-        _ => StoreError::Database(error),
-    }
-}
-
-/// PostgreSQL keeps no NUL in a text, and none of ours means one: what others wrote or typed loses it.
-fn text(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-fn source_columns(resource: &Resource) -> (Option<String>, Option<String>) {
-    match &resource.source {
-        Source::Image { repository } => (Some(repository.to_string()), None),
-        Source::Promote { from } => (None, Some(from.to_string())),
-    }
 }
 
 #[async_trait]

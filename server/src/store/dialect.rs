@@ -1,0 +1,28 @@
+//! Where the two databases differ within a transaction: a few statements, and how the driver says what came of one.
+
+use super::StoreError;
+use sqlx::{Database, Decode, Encode, Type};
+
+/// What a database writes differently from the other.
+pub(crate) trait Dialect: Database {
+    /// Takes the lease on the promotion that is due longest: owner, until, now.
+    const CLAIM_PROMOTION: &'static str;
+    /// When the next promotion becomes due.
+    const NEXT_DUE: &'static str;
+
+    /// How many rows a statement changed.
+    fn changed(done: &Self::QueryResult) -> u64;
+}
+
+/// A value that a database takes and gives.
+pub(crate) trait Stored<D: Database>: Type<D> + for<'v> Encode<'v, D> + for<'v> Decode<'v, D> {}
+
+impl<D: Database, T: Type<D> + for<'v> Encode<'v, D> + for<'v> Decode<'v, D>> Stored<D> for T {}
+
+/// A unique key that is taken is an answer, not a fault.
+pub(crate) fn taken(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::Exists,
+        _ => StoreError::Database(error),
+    }
+}
