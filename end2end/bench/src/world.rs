@@ -114,6 +114,7 @@ impl Ground {
             ("WAYBILL_REGISTRY_WEBHOOK_SECRET", HOOK_SECRET),
             ("WAYBILL_REGISTRY_POLL_INTERVAL", never),
             ("WAYBILL_GIT_POLL_INTERVAL", never),
+            ("WAYBILL_PROMOTION_STABLE_FOR", "100ms"),
             ("WAYBILL_LOG_LEVEL", "warn"),
         ] {
             options = options.environment(key, value);

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 pub(crate) const ENVIRONMENTS: usize = 5;
 const IMAGE: &str = "bench/estate";
+/// Image of the first service, of its own: it is promoted while Waybill doesn't know yet that others share an image.
+const FIRST: &str = "bench/first";
 /// Builds of the image; most resources run the last.
 const BUILDS: usize = 8;
 /// Who the stand-in's token belongs to.
@@ -60,10 +62,9 @@ fn path(p: usize, e: usize) -> String {
     format!("{}/{}/values.yaml", project(p), environment(e))
 }
 
-/// What Git declares: some are behind in the last two environments, and the very first is promoted at the beginning.
+/// What Git declares: some are behind in the last two environments.
 fn build_of(e: usize, s: usize) -> usize {
     match (e, s) {
-        (4, 0) => BUILDS - 1,
         (3.., s) if s % 5 == 1 => BUILDS - 3,
         _ => BUILDS,
     }
@@ -79,13 +80,20 @@ impl Estate {
         for n in 1..=BUILDS {
             digests.push(ground.build(IMAGE, n).await?);
         }
+        let firsts = [ground.build(FIRST, 1).await?, ground.build(FIRST, 2).await?];
         let image = format!("{}/{IMAGE}", ground.registry.host());
+        let first = format!("{}/{FIRST}", ground.registry.host());
         let mut files = Vec::new();
         for p in 0..size.projects {
             for e in 0..ENVIRONMENTS {
                 let services = (0..size.services).map(|s| {
-                    let build = build_of(e, s);
-                    let digest = digests.get(build - 1).map_or("", String::as_str);
+                    // The very first is promoted at the beginning.
+                    let (image, builds, build) = match (e, s) {
+                        (4, 0) => (&first, &firsts[..], 1),
+                        (_, 0) => (&first, &firsts[..], 2),
+                        _ => (&image, &digests[..], build_of(e, s)),
+                    };
+                    let digest = builds.get(build - 1).map_or("", String::as_str);
                     (service(s), image.as_str(), build, digest)
                 });
                 files.push((path(p, e), values(services)));
@@ -102,11 +110,15 @@ impl Estate {
         let argocd = standin.as_ref().map(|standin| {
             json!({ "url": standin.url(), "token": token(), "application": "{project}-{environment}", "project": "p00" })
         });
-        let document = document(ground, name, &image, size, argocd);
+        let document = document(ground, name, &first, size, argocd);
         server.apply(&document).await?;
         server.idle(PATIENCE).await?;
+        // From here on it looks when it is told to: it shares the machine with what is measured.
+        if let Some(standin) = &standin {
+            standin.set_timing(timing(Duration::from_secs(3600)));
+        }
         server.stop().await;
-        seed(&server, size, &digests).await?;
+        seed(&server, size, &image, &digests).await?;
         server.start().await?;
         Ok(Self {
             server,
@@ -117,14 +129,15 @@ impl Estate {
     }
 }
 
+/// A quick Argo CD that looks at everything by itself this often.
+fn timing(poll: Duration) -> Timing {
+    Timing { poll, ..Timing::fast() }
+}
+
 async fn start_standin(repository: &str) -> Outcome<Standin> {
     let standin = Standin::start(Options {
         tokens: vec![TokenGrant::new(SUBJECT, Policy::promoter("p00"))],
-        timing: Timing {
-            // It looks when it is told to.
-            poll: Duration::from_secs(3600),
-            ..Timing::fast()
-        },
+        timing: timing(Duration::from_millis(500)),
         ..Options::default()
     })
     .await?;
@@ -163,7 +176,7 @@ fn document(ground: &Ground, repository: &str, image: &str, size: Size, argocd: 
 }
 
 /// Copies rows: resources of every environment, promotions of all of them in turn, an event for each.
-async fn seed(server: &Server, size: Size, digests: &[String]) -> Outcome<()> {
+async fn seed(server: &Server, size: Size, image: &str, digests: &[String]) -> Outcome<()> {
     let database = &server.database;
     let desired = |e: usize, what: &dyn Fn(usize) -> String| {
         let (behind, usual) = (what(build_of(e, 1)), what(build_of(e, 2)));
@@ -176,6 +189,11 @@ async fn seed(server: &Server, size: Size, digests: &[String]) -> Outcome<()> {
             let mut columns = vec![
                 ("id", old_id(kind, "n")),
                 ("name", "printf('svc-%04d', n)".to_owned()),
+                (
+                    "image_repository",
+                    (if e == 0 { format!("'{image}'") } else { "NULL".into() }),
+                ),
+                ("desired_repository", format!("'{image}'")),
                 ("desired_tag", desired(e, &tag)),
                 (
                     "desired_digest",
