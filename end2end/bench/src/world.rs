@@ -16,6 +16,9 @@ use testbed::{
 
 pub(crate) const GIT_USER: &str = "waybill";
 pub(crate) const GIT_TOKEN: &str = "git-token-of-the-bench";
+/// The administrator.
+pub(crate) const EMAIL: &str = "bench@example.com";
+pub(crate) const PASSWORD: &str = "password-of-the-bench";
 const HOOK_SECRET: &str = "hook-secret-of-the-bench";
 /// How long a server may take to stop, or a request to be answered.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -109,8 +112,8 @@ impl Ground {
             ("WAYBILL_LISTEN", listen.as_str()),
             ("WAYBILL_DATA_DIR", &data.display().to_string()),
             ("WAYBILL_SITE_DIR", &self.site.display().to_string()),
-            ("WAYBILL_ADMIN_EMAIL", "bench@example.com"),
-            ("WAYBILL_ADMIN_PASSWORD", "password-of-the-bench"),
+            ("WAYBILL_ADMIN_EMAIL", EMAIL),
+            ("WAYBILL_ADMIN_PASSWORD", PASSWORD),
             ("WAYBILL_REGISTRY_WEBHOOK_SECRET", HOOK_SECRET),
             ("WAYBILL_REGISTRY_POLL_INTERVAL", never),
             ("WAYBILL_GIT_POLL_INTERVAL", never),

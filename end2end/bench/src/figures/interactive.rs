@@ -5,7 +5,7 @@ use crate::{
     clock::median,
     report::{Report, number},
     scale::Scale,
-    world::{Ground, Server},
+    world::{EMAIL, Ground, PASSWORD, Server},
 };
 use std::path::Path;
 use tokio::process::Command;
@@ -39,7 +39,8 @@ pub(crate) async fn measure(
         .arg("end2end/bench/interactive.mjs")
         .arg(format!("{}{path}", server.url()))
         .arg(scale.navigations.to_string())
-        .env("BENCH_TOKEN", &server.token)
+        .env("BENCH_EMAIL", EMAIL)
+        .env("BENCH_PASSWORD", PASSWORD)
         .env("CHROMIUM", &browser)
         .kill_on_drop(true)
         .output()
@@ -50,7 +51,8 @@ pub(crate) async fn measure(
         .filter_map(|word| word.parse().ok())
         .collect();
     if !output.status.success() || times.is_empty() {
-        return Err(format!("the browser failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+        let said = String::from_utf8_lossy(&output.stderr).replace('\n', " | ");
+        return Err(format!("the browser failed: {said}").into());
     }
     report.value(NAME, median(&times));
     report.note(format!(
