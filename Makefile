@@ -1,10 +1,10 @@
 # Every command is a script in scripts/; this file names them. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint fmt dev deny setup clean-demo
+.PHONY: help run test bench bench-quick build lint fmt dev deny setup clean-demo
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## install what is missing, build, and start the demo on http://127.0.0.1:3000
 	@scripts/build
@@ -12,6 +12,12 @@ run: setup ## install what is missing, build, and start the demo on http://127.0
 
 test: setup ## install what is missing, and run every test
 	@scripts/test
+
+bench: setup ## measure how fast the release is, and write docs/benchmarks.md (some minutes)
+	@scripts/bench
+
+bench-quick: setup ## the same with smaller numbers, in under two minutes
+	@scripts/bench --quick
 
 build: ## build the release: target/release/waybill and target/site
 	@scripts/setup --build

@@ -1,0 +1,86 @@
+//! What a long history costs: the same questions to two servers that differ in nothing else.
+
+use super::estate::{Estate, Size, environment, project, service};
+use crate::{
+    Outcome,
+    clock::{median, now},
+    report::{Report, number},
+    scale::Scale,
+    world::{Ground, Server},
+};
+
+/// Repetitions of each question.
+const TIMES: usize = 40;
+
+/// A question: the server function and what it is given.
+type Question = (&'static str, Vec<(&'static str, String)>);
+
+/// Measures `history_growth`.
+pub(crate) async fn measure(ground: &Ground, scale: &Scale, report: &mut Report) -> Outcome<()> {
+    let mut estates = Vec::new();
+    for (name, promotions) in ["history-short", "history-long"].into_iter().zip(scale.histories) {
+        // Few resources: each has more history than a page shows in both.
+        let size = Size {
+            projects: 1,
+            services: 20,
+            promotions,
+            argocd: false,
+        };
+        estates.push(Estate::start(ground, name, size).await?);
+    }
+    let mut times: Vec<[Vec<f64>; 2]> = Vec::new();
+    for time in 0..TIMES {
+        for (which, estate) in estates.iter().enumerate() {
+            for (q, question) in questions(&estate.server).await?.into_iter().enumerate() {
+                let arguments: Vec<_> = question.1.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                let began = now();
+                estate.server.ask(question.0, &arguments).await?;
+                let took = now() - began;
+                if times.len() <= q {
+                    times.push(Default::default());
+                }
+                // The first answers fill caches.
+                if let Some(list) = times.get_mut(q).and_then(|both| both.get_mut(which))
+                    && time > 2
+                {
+                    list.push(took);
+                }
+            }
+        }
+    }
+    let names = questions(&estates[0].server).await?;
+    let mut worst: f64 = 0.0;
+    for ((name, _), [short, long]) in names.iter().zip(&times) {
+        let (short, long) = (median(short), median(long));
+        worst = worst.max(long / short);
+        report.note(format!(
+            "`{name}` takes {} s with {} promotions, {} s with {}",
+            number(short),
+            scale.histories[0],
+            number(long),
+            scale.histories[1]
+        ));
+    }
+    report.value("history_growth", worst);
+    Ok(())
+}
+
+/// The board, an environment, a resource with its history, and a promotion with its timeline.
+async fn questions(server: &Server) -> Outcome<Vec<Question>> {
+    let one = server
+        .database
+        .text("SELECT id FROM promotions WHERE resource_id = (SELECT id FROM resources WHERE name = 'svc-0007' LIMIT 1) ORDER BY id DESC LIMIT 1")
+        .await?;
+    let at = || vec![("workspace", "bench".to_owned()), ("project", project(0))];
+    let mut in_environment = at();
+    in_environment.push(("environment", environment(2)));
+    let mut of_resource = in_environment.clone();
+    of_resource.push(("resource", service(7)));
+    Ok(vec![
+        ("projects", Vec::new()),
+        ("board", at()),
+        ("environment", in_environment),
+        ("resource", of_resource),
+        ("promotion", vec![("id", one)]),
+    ])
+}

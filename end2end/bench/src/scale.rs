@@ -1,0 +1,98 @@
+//! How much is measured: the numbers of the promise, and smaller ones for a quick look.
+
+/// The numbers of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(crate) quick: bool,
+    /// Repetitions of single promotions, pushes and scripts.
+    pub(crate) singles: usize,
+    /// Repetitions on the large repository.
+    pub(crate) large_singles: usize,
+    /// Files, and commits, of the large repository.
+    pub(crate) large: usize,
+    pub(crate) burst: usize,
+    /// Repetitions of the burst and of the fan-out.
+    pub(crate) bursts: usize,
+    pub(crate) contended: usize,
+    pub(crate) follows: usize,
+    pub(crate) fanout: usize,
+    /// Rows of the board, in 5 environments.
+    pub(crate) board: usize,
+    pub(crate) renders: usize,
+    /// Seconds of load for requests per second.
+    pub(crate) load: f64,
+    pub(crate) navigations: usize,
+    pub(crate) live: usize,
+    /// Resources and promotions behind `rss_10k`.
+    pub(crate) memory: (usize, usize),
+    /// Promotions of the short and of the long history.
+    pub(crate) histories: [usize; 2],
+}
+
+impl Scale {
+    pub(crate) fn full() -> Self {
+        Self {
+            quick: false,
+            singles: 21,
+            large_singles: 7,
+            large: 20_000,
+            burst: 1_000,
+            bursts: 3,
+            contended: 200,
+            follows: 100,
+            fanout: 1_000,
+            board: 1_000,
+            renders: 60,
+            load: 10.0,
+            navigations: 7,
+            live: 100,
+            memory: (10_000, 100_000),
+            histories: [10_000, 1_000_000],
+        }
+    }
+
+    pub(crate) fn quick() -> Self {
+        Self {
+            quick: true,
+            singles: 7,
+            large_singles: 3,
+            large: 4_000,
+            burst: 200,
+            bursts: 1,
+            contended: 40,
+            follows: 20,
+            fanout: 100,
+            board: 300,
+            renders: 20,
+            load: 3.0,
+            navigations: 3,
+            live: 30,
+            memory: (2_000, 10_000),
+            histories: [2_000, 100_000],
+        }
+    }
+
+    /// What differs from the promise, for readers of the table.
+    pub(crate) fn words(&self) -> String {
+        format!(
+            "{} single promotions ({} on the large repository, which has {} files and commits), {} × {} in a burst, {} against the outside writer, {} followers one after another, {} × {} in the fan-out, {} × 5 on the board, {} page views, {} navigations, {} live changes, {} resources with {} promotions in memory, histories of {} and {} promotions",
+            self.singles,
+            self.large_singles,
+            self.large,
+            self.bursts,
+            self.burst,
+            self.contended,
+            self.follows,
+            self.bursts,
+            self.fanout,
+            self.board,
+            self.renders,
+            self.navigations,
+            self.live,
+            self.memory.0,
+            self.memory.1,
+            self.histories[0],
+            self.histories[1],
+        )
+    }
+}
