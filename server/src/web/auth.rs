@@ -14,6 +14,9 @@ use tower_sessions::Session;
 /// Key of the session's user id.
 const USER: &str = "user";
 
+/// Key of the day, counted from the epoch, on which the session was last written.
+const DAY: &str = "day";
+
 /// Who calls, as handlers take it (`Extension<Identity>`); `None` for strangers.
 #[derive(Clone, Debug)]
 pub struct Identity(pub Option<Caller>);
@@ -49,10 +52,19 @@ async fn caller_of_session(state: &WebState, session: &Session) -> Result<Option
         .get::<UserId>(USER)
         .await
         .map_err(|e| crate::service::internal(&e))?;
-    match user {
-        Some(user) => state.services.caller_of_user(user).await,
-        None => Ok(None),
+    let Some(user) = user else { return Ok(None) };
+    stay(state, session).await.map_err(|e| crate::service::internal(&e))?;
+    state.services.caller_of_user(user).await
+}
+
+/// A session ends some days after it was last used, not after it began: it is written anew once a day.
+async fn stay(state: &WebState, session: &Session) -> Result<(), tower_sessions::session::Error> {
+    const MILLIS_A_DAY: i64 = 86_400_000;
+    let today = state.services.now().0.div_euclid(MILLIS_A_DAY);
+    if session.get::<i64>(DAY).await? != Some(today) {
+        session.insert(DAY, today).await?;
     }
+    Ok(())
 }
 
 /// Begins a session for a person: under a new id, so that one planted before is worth nothing.

@@ -57,6 +57,14 @@ async fn signing_in_and_out() {
         assert!(cookie.contains(flag), "{cookie}");
     }
     assert!(!cookie.contains("Secure"), "not over plain HTTP: {cookie}");
+    // Used once a day it never ends: the first request of a day writes it anew, later ones don't.
+    let renewed = browser.get("/").await;
+    assert!(
+        renewed
+            .header("set-cookie")
+            .is_some_and(|cookie| cookie.contains("Max-Age="))
+    );
+    assert_eq!(browser.get("/").await.header("set-cookie"), None);
     assert!(is_in(&mut browser).await);
 
     // Signing in again gives another session, and the one before is worth nothing: nobody can plant one.
