@@ -123,7 +123,8 @@ pub async fn run(
         stable: config.promotion_stable_for,
     };
     background.spawn(events.clone().tail(services.clone(), stop.clone()));
-    background.spawn(Worker::new(services.clone(), settings, "local").run(stop.clone()));
+    let owner = lease_owner(&config, &services).await?;
+    background.spawn(Worker::new(services.clone(), settings, &owner).run(stop.clone()));
     background.spawn(worker::watch::all(services.clone(), stop.clone()));
     background.spawn(worker::poll::git(
         services.clone(),
@@ -168,6 +169,19 @@ pub async fn run(
     stop.cancel();
     while background.join_next().await.is_some() {}
     served
+}
+
+/// The name under which this life of the server holds leases. A database in a file has no other server: whatever is leased there
+/// was its own in an earlier life, and is taken up at once. Where others share the database, theirs run out.
+async fn lease_owner(config: &Config, services: &Services) -> Result<String, RunError> {
+    match &config.database {
+        Database::Sqlite(_) => {
+            let mut tx = services.store.write().await?;
+            tx.release_leases(None).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(services.ids.next().to_string())
 }
 
 async fn first_administrator(config: &Config, services: &Services) -> Result<(), RunError> {

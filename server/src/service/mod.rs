@@ -28,6 +28,7 @@ pub mod promote;
 pub mod promotion;
 pub mod resource;
 pub mod session;
+pub mod stuck;
 pub mod token;
 
 /// What every use case works with.

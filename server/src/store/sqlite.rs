@@ -1,7 +1,7 @@
 //! SQLite: one file, readers beside one writer.
 
 use super::{
-    ApiToken, ClusterRecord, NewEvent, ProjectRecord, Store, StoreError, Tx, User,
+    ApiToken, ClusterRecord, Lane, NewEvent, ProjectRecord, Store, StoreError, Tx, User,
     rows::{self, parse, to_json},
     sql,
 };
@@ -23,11 +23,22 @@ use sqlx::{
 };
 use std::{path::Path, time::Duration};
 
-/// The claim is the one statement that databases write differently: here one writer at a time makes it safe.
-const CLAIM_PROMOTION: &str = "UPDATE promotions SET lease_owner = $1, lease_until = $2, \
-     attempts = attempts + CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END WHERE id = (\
-     SELECT id FROM promotions WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
-     ORDER BY next_at, id LIMIT 1) RETURNING *";
+/// The claims are what databases write differently: here one writer at a time makes them safe, and one process makes every
+/// repository's writer the only one.
+macro_rules! claim {
+    ($states:literal) => {
+        concat!(
+            "UPDATE promotions SET lease_owner = $1, lease_until = $2, \
+             attempts = attempts + CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END WHERE id IN (\
+             SELECT id FROM promotions WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
+             AND state IN (",
+            $states,
+            ") ORDER BY next_at, id LIMIT $4) RETURNING *"
+        )
+    };
+}
+const CLAIM_COMMIT: &str = claim!("'waiting', 'queued', 'mirroring', 'committing'");
+const CLAIM_ROLLOUT: &str = claim!("'syncing', 'verifying'");
 
 /// The database in a file.
 #[derive(Clone)]
@@ -623,18 +634,58 @@ impl Tx for SqliteTx {
         if changed == 1 { Ok(()) } else { Err(StoreError::Stale) }
     }
 
-    async fn claim_promotion(
+    async fn claim_promotions(
         &mut self,
         owner: &str,
+        lane: Lane,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<Promotion>, StoreError> {
-        one!(self, rows::PromotionRow, CLAIM_PROMOTION, owner, until.0, now.0)
+        limit: i64,
+    ) -> Result<Vec<Promotion>, StoreError> {
+        let statement = match lane {
+            Lane::Commit => CLAIM_COMMIT,
+            Lane::Rollout => CLAIM_ROLLOUT,
+        };
+        let claimed: Result<Vec<Promotion>, StoreError> =
+            all!(self, rows::PromotionRow, statement, owner, until.0, now.0, limit);
+        let mut claimed = claimed?;
+        claimed.sort_by_key(|promotion| promotion.id);
+        Ok(claimed)
     }
 
-    async fn release_leases(&mut self, owner: &str) -> Result<(), StoreError> {
+    async fn keep_lease(&mut self, id: PromotionId, owner: &str, until: Timestamp) -> Result<(), StoreError> {
+        run!(self, sql::KEEP_LEASE, id.to_string(), owner, until.0)?;
+        Ok(())
+    }
+
+    async fn renew_leases(&mut self, owner: &str, ids: &[PromotionId], until: Timestamp) -> Result<(), StoreError> {
+        for id in ids {
+            run!(self, sql::RENEW_LEASE, id.to_string(), owner, until.0)?;
+        }
+        Ok(())
+    }
+
+    async fn release_leases(&mut self, owner: Option<&str>) -> Result<(), StoreError> {
         run!(self, sql::RELEASE_LEASES, owner)?;
         Ok(())
+    }
+
+    async fn committed_after(&mut self, promotion: &Promotion) -> Result<Option<PromotionId>, StoreError> {
+        let newest: Option<String> = sqlx::query_scalar(sql::COMMITTED_AFTER)
+            .bind(promotion.resource.to_string())
+            .bind(promotion.id.to_string())
+            .bind(promotion.image.digest.as_str())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        newest.map(|id| parse("promotion id", &id)).transpose()
+    }
+
+    async fn open_since(&mut self, lane: Lane, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError> {
+        let statement = match lane {
+            Lane::Commit => sql::OPEN_SINCE_COMMIT,
+            Lane::Rollout => sql::OPEN_SINCE_ROLLOUT,
+        };
+        all!(self, rows::PromotionRow, statement, since.0, limit)
     }
 
     async fn nudge_environment(&mut self, environment: EnvironmentId, now: Timestamp) -> Result<(), StoreError> {

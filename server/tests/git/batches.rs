@@ -49,9 +49,13 @@ fn request(n: usize, environments: usize, services: usize) -> CommitRequest {
 /// Promotions by the newest first, as the branch holds them.
 async fn trailers(setting: &Setting) -> Vec<String> {
     let commits = setting.repo.commits("main").await.unwrap();
-    let named = commits
-        .iter()
-        .filter_map(|c| c.body.lines().last()?.strip_prefix("Waybill-Promotion: ").map(str::to_owned));
+    let named = commits.iter().filter_map(|c| {
+        c.body
+            .lines()
+            .last()?
+            .strip_prefix("Waybill-Promotion: ")
+            .map(str::to_owned)
+    });
     named.collect()
 }
 
@@ -71,8 +75,17 @@ async fn many_go_out_with_one_push_as_one_commit_each() {
         assert_eq!(commits.len(), before + size);
         for (commit, request) in commits.iter().zip(requests.iter().rev()) {
             assert_eq!(commit.subject, request.subject);
-            assert!(commit.body.contains(&format!("Waybill-Promotion: {}", request.promotion)));
-            assert_eq!(commit.changes.len(), 4, "tag and digest, nothing else: {:?}", commit.changes);
+            assert!(
+                commit
+                    .body
+                    .contains(&format!("Waybill-Promotion: {}", request.promotion))
+            );
+            assert_eq!(
+                commit.changes.len(),
+                4,
+                "tag and digest, nothing else: {:?}",
+                commit.changes
+            );
             assert!(commit.changes.iter().all(|change| change.path == request.edit.path));
         }
     }
@@ -112,7 +125,9 @@ async fn new_files_and_directories_come_with_a_batch() {
 async fn what_fails_by_itself_stops_nobody() {
     let setting = Setting::new().await;
     fill(&setting, 2, 6).await;
-    setting.outsider_writes("environments/broken/values.yaml", "a: 1\n---\nb: 2\n").await;
+    setting
+        .outsider_writes("environments/broken/values.yaml", "a: 1\n---\nb: 2\n")
+        .await;
     let mut requests: Vec<_> = (0..10).map(|n| request(n, 2, 6)).collect();
     requests[3].edit.path = "environments/broken/values.yaml".to_owned();
     // The same image again: nothing to do.
@@ -142,7 +157,10 @@ async fn what_the_server_refuses_stops_nobody_else() {
     let done = setting.mirrors.commit_and_push_all(&setting.access, &requests).await;
     for (n, done) in done.into_iter().enumerate() {
         if n == 13 {
-            assert!(matches!(&done, Err(GitError::Refused { reason }) if reason.contains("not that one")), "{done:?}");
+            assert!(
+                matches!(&done, Err(GitError::Refused { reason }) if reason.contains("not that one")),
+                "{done:?}"
+            );
         } else {
             pushed(done);
         }
@@ -150,7 +168,10 @@ async fn what_the_server_refuses_stops_nobody_else() {
     assert_eq!(trailers(&setting).await.len(), 19);
     // A server that refuses everything is not asked for ever.
     std::fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
-    let (pushes, requests) = (setting.server.pushes(), (100..164).map(|n| request(n, 2, 6)).collect::<Vec<_>>());
+    let (pushes, requests) = (
+        setting.server.pushes(),
+        (100..164).map(|n| request(n, 2, 6)).collect::<Vec<_>>(),
+    );
     let done = setting.mirrors.commit_and_push_all(&setting.access, &requests).await;
     assert!(done.iter().all(|done| matches!(done, Err(GitError::Refused { .. }))));
     assert!(setting.server.pushes() - pushes < 60);
@@ -163,7 +184,11 @@ pub(super) async fn writes_without_pause(repo: BareRepo, name: usize, stop: Arc<
     while !stop.load(Ordering::SeqCst) {
         let text = format!("{}\n", through + 1);
         // Overtaken, it tries again like everybody.
-        if writer.commit(&[(&path, &text)], &format!("Outsider {name}: {}", through + 1)).await.is_ok() {
+        if writer
+            .commit(&[(&path, &text)], &format!("Outsider {name}: {}", through + 1))
+            .await
+            .is_ok()
+        {
             through += 1;
         }
     }
@@ -189,7 +214,10 @@ async fn who_pushes_without_pause_does_not_starve_us() {
     println!("{through} pushes of others; ours took {took:?}");
     let commits = setting.repo.commits("main").await.unwrap();
     assert_eq!(trailers(&setting).await.len(), 20, "none lost, none doubled");
-    assert_eq!(commits.iter().filter(|c| c.subject.starts_with("Outsider")).count(), through);
+    assert_eq!(
+        commits.iter().filter(|c| c.subject.starts_with("Outsider")).count(),
+        through
+    );
 }
 
 /// Not a test of speed, which machines differ in: it prints what a burst costs.
@@ -199,7 +227,15 @@ async fn how_long_a_burst_takes() {
     let setting = Setting::new().await;
     fill(&setting, 20, 200).await;
     setting.mirrors.fetch(&setting.access).await.unwrap();
-    for (from, size) in [(0, 1), (10, 1), (20, 1), (100, 10), (1_000, 100), (2_000, 1_000), (4_000, 1_000)] {
+    for (from, size) in [
+        (0, 1),
+        (10, 1),
+        (20, 1),
+        (100, 10),
+        (1_000, 100),
+        (2_000, 1_000),
+        (4_000, 1_000),
+    ] {
         let requests: Vec<_> = (0..size).map(|n| request(from + n, 20, 200)).collect();
         let began = Instant::now();
         for done in setting.mirrors.commit_and_push_all(&setting.access, &requests).await {

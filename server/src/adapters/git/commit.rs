@@ -6,8 +6,7 @@
 use std::path::Path;
 
 use git2::{
-    DiffFormat, DiffOptions, ErrorCode, FileMode, ObjectType, Oid, Repository, Time, Tree,
-    build::TreeUpdateBuilder,
+    DiffFormat, DiffOptions, ErrorCode, FileMode, ObjectType, Oid, Repository, Time, Tree, build::TreeUpdateBuilder,
 };
 
 use super::{
@@ -172,11 +171,7 @@ fn message(request: &CommitRequest) -> String {
 }
 
 /// The tree with the edit in it; `None` when it is the same tree.
-fn edited_tree(
-    repository: &Repository,
-    tree: Option<&Tree<'_>>,
-    edit: &ValuesEdit,
-) -> Result<Option<Oid>, LocalError> {
+fn edited_tree(repository: &Repository, tree: Option<&Tree<'_>>, edit: &ValuesEdit) -> Result<Option<Oid>, LocalError> {
     let values = |reason: String| LocalError::Values {
         path: edit.path.clone(),
         reason,
@@ -274,11 +269,7 @@ pub(super) fn read_file(repository: &Repository, commit: Oid, path: &str) -> Res
 }
 
 /// The unified diff between two trees.
-fn diff(
-    repository: &Repository,
-    old: Option<&Tree<'_>>,
-    new: Option<&Tree<'_>>,
-) -> Result<String, git2::Error> {
+fn diff(repository: &Repository, old: Option<&Tree<'_>>, new: Option<&Tree<'_>>) -> Result<String, git2::Error> {
     let mut options = DiffOptions::new();
     options.context_lines(3);
     let diff = repository.diff_tree_to_tree(old, new, Some(&mut options))?;

@@ -231,7 +231,10 @@ impl<'a> Draft<'a> {
         let (mut id, mut mode, mut path) = (id, file.mode, path);
         while !path.is_empty() {
             let (parent, name) = split(path);
-            self.directories.entry(parent.to_owned()).or_default().set(name, mode, id);
+            self.directories
+                .entry(parent.to_owned())
+                .or_default()
+                .set(name, mode, id);
             // The root's object is made once, by the commit.
             if parent.is_empty() {
                 break;

@@ -127,7 +127,14 @@ fn time(repository: &Repository, commit: Oid) -> Result<i64, git2::Error> {
 fn trailer(message: &[u8]) -> Option<PromotionId> {
     let message = String::from_utf8_lossy(message);
     let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    let value = |line: &str| Some(line.strip_prefix(PROMOTION_TRAILER)?.strip_prefix(": ")?.trim_end().to_owned());
+    let value = |line: &str| {
+        Some(
+            line.strip_prefix(PROMOTION_TRAILER)?
+                .strip_prefix(": ")?
+                .trim_end()
+                .to_owned(),
+        )
+    };
     let named = last.lines().rev().find_map(value)?;
     PromotionId::from_str(&named).ok()
 }
@@ -141,8 +148,14 @@ mod tests {
         let id = "01900000-0000-7000-8000-000000000001";
         let wanted = PromotionId::from_str(id).unwrap();
         let read = |text: String| trailer(text.as_bytes());
-        assert_eq!(read(format!("Subject\n\nX: y\nWaybill-Promotion: {id}\n")), Some(wanted));
-        assert_eq!(read(format!("Subject\n\nWaybill-Promotion: {id}\n\nSigned-off-by: x\n")), None);
+        assert_eq!(
+            read(format!("Subject\n\nX: y\nWaybill-Promotion: {id}\n")),
+            Some(wanted)
+        );
+        assert_eq!(
+            read(format!("Subject\n\nWaybill-Promotion: {id}\n\nSigned-off-by: x\n")),
+            None
+        );
         assert_eq!(read("Subject\n\nWaybill-Promotion: nonsense\n".to_owned()), None);
     }
 }

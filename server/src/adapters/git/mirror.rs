@@ -259,7 +259,8 @@ impl Mirror {
     async fn commit_all(&self, memory: &mut Memory, requests: &[CommitRequest]) -> Vec<Result<Committed, GitError>> {
         let mut results: Vec<Option<Result<Committed, GitError>>> = requests.iter().map(|_| None).collect();
         let mut splits = 0;
-        let mut open = VecDeque::from([0..requests.len()]);
+        let mut open = VecDeque::new();
+        open.push_back(0..requests.len());
         while let Some(range) = open.pop_front() {
             let part: Arc<[CommitRequest]> = requests[range.clone()].into();
             let done = match self.commit_part(memory, &part).await {
@@ -291,7 +292,10 @@ impl Mirror {
             }
         }
         let unanswered = || Err(self.broken("a commit was left out"));
-        results.into_iter().map(|result| result.unwrap_or_else(unanswered)).collect()
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(unanswered))
+            .collect()
     }
 
     /// Commits that go out with one push.
@@ -356,11 +360,7 @@ impl Mirror {
     }
 
     /// What came of a batch that is on the remote.
-    fn answers(
-        &self,
-        prepared: Vec<Result<Prepared, LocalError>>,
-        attempts: u32,
-    ) -> Vec<Result<Committed, GitError>> {
+    fn answers(&self, prepared: Vec<Result<Prepared, LocalError>>, attempts: u32) -> Vec<Result<Committed, GitError>> {
         let answer = |prepared| match prepared {
             Ok(Prepared::Commit(commit)) => Ok(Committed::Pushed {
                 commit: Oid::to_string(&commit),

@@ -59,7 +59,9 @@ impl Objects {
         if let Some(place) = self.places.get(&id) {
             return Ok((*place, id));
         }
-        let row = before.and_then(|(place, _)| self.list.get(place)).map_or(0, |o| o.row + 1);
+        let row = before
+            .and_then(|(place, _)| self.list.get(place))
+            .map_or(0, |o| o.row + 1);
         let (body, row) = match before {
             Some((place, old)) if self.packed && row <= LONGEST_ROW => {
                 (Body::Difference(place, difference(old, bytes)), row)
@@ -192,7 +194,10 @@ fn copy(out: &mut Vec<u8>, mut from: usize, mut length: usize) {
         let part = length.min(0xffff);
         let at = out.len();
         out.push(0x80);
-        for (bit, byte) in [from, from >> 8, from >> 16, from >> 24, part, part >> 8].into_iter().enumerate() {
+        for (bit, byte) in [from, from >> 8, from >> 16, from >> 24, part, part >> 8]
+            .into_iter()
+            .enumerate()
+        {
             let byte = (byte & 0xff) as u8;
             if byte != 0 {
                 out[at] |= 1 << bit;
@@ -239,7 +244,14 @@ mod tests {
 
     #[test]
     fn nothing_and_the_same_have_a_difference_too() {
-        for (old, new) in [("", ""), ("", "a"), ("a", ""), ("aaaa", "aaa"), ("aba", "ababa"), ("same", "same")] {
+        for (old, new) in [
+            ("", ""),
+            ("", "a"),
+            ("a", ""),
+            ("aaaa", "aaa"),
+            ("aba", "ababa"),
+            ("same", "same"),
+        ] {
             let directory = tempfile::tempdir().unwrap();
             let repository = Repository::init_bare(directory.path()).unwrap();
             let mut objects = Objects::new(true);
@@ -248,7 +260,11 @@ mod tests {
                 .add(ObjectType::Blob, new.as_bytes(), Some((base, old.as_bytes())))
                 .unwrap();
             objects.write(&repository).unwrap();
-            assert_eq!(repository.find_blob(id).unwrap().content(), new.as_bytes(), "{old:?} → {new:?}");
+            assert_eq!(
+                repository.find_blob(id).unwrap().content(),
+                new.as_bytes(),
+                "{old:?} → {new:?}"
+            );
         }
     }
 }

@@ -79,7 +79,10 @@ impl Wire {
 
     /// Whether it can speak to a server at this address.
     pub(super) fn serves(&self, url: &str) -> bool {
-        !self.is_plain || url.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+        !self.is_plain
+            || url
+                .get(..7)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
     }
 }
 
@@ -110,7 +113,10 @@ impl Server<'_> {
 
     /// Asks where the branch is, and for what is new since `known`.
     pub(super) async fn fetch(&self, branch: &str, known: Oid) -> Answer<Fetched> {
-        let request = self.wire.client.get(format!("{}/info/refs?service=git-upload-pack", self.url));
+        let request = self
+            .wire
+            .client
+            .get(format!("{}/info/refs?service=git-upload-pack", self.url));
         let advertised = match self.send(request, "application/x-git-upload-pack-advertisement").await {
             Answer::Done(bytes) => bytes,
             Answer::Down(reason) => return Answer::Down(reason),
@@ -166,7 +172,10 @@ impl Server<'_> {
         if status.is_server_error() {
             return Answer::Down(format!("the server answered with status {}", status.as_u16()));
         }
-        let is_kind = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == kind);
+        let is_kind = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value == kind);
         if status != StatusCode::OK || !is_kind {
             return Answer::Unclear;
         }
@@ -287,8 +296,14 @@ mod tests {
 
     #[test]
     fn only_clear_reports_count() {
-        assert_eq!(report(&reported(&["unpack ok\n", "ok refs/heads/main\n"], ""), MAIN), Answer::Done(()));
-        let rejected = reported(&["unpack ok\n", "ng refs/heads/main failed to update ref\n"], "cannot lock ref\n");
+        assert_eq!(
+            report(&reported(&["unpack ok\n", "ok refs/heads/main\n"], ""), MAIN),
+            Answer::Done(())
+        );
+        let rejected = reported(
+            &["unpack ok\n", "ng refs/heads/main failed to update ref\n"],
+            "cannot lock ref\n",
+        );
         assert_eq!(
             report(&rejected, MAIN),
             Answer::Rejected {
@@ -297,14 +312,25 @@ mod tests {
             }
         );
         for unclear in [
-            reported(&["unpack index-pack abnormal exit\n", "ng refs/heads/main unpacker error\n"], ""),
+            reported(
+                &[
+                    "unpack index-pack abnormal exit\n",
+                    "ng refs/heads/main unpacker error\n",
+                ],
+                "",
+            ),
             reported(&["unpack ok\n", "ok refs/heads/other\n"], ""),
             reported(&["ok refs/heads/main\n"], ""),
             in_band(3, b"fatal"),
             b"<html>".to_vec(),
             Vec::new(),
         ] {
-            assert_eq!(report(&unclear, MAIN), Answer::Unclear, "{}", String::from_utf8_lossy(&unclear));
+            assert_eq!(
+                report(&unclear, MAIN),
+                Answer::Unclear,
+                "{}",
+                String::from_utf8_lossy(&unclear)
+            );
         }
     }
 

@@ -143,7 +143,9 @@ impl<'a> Transport<'a> {
     /// The repository's own server, when it can be spoken to directly.
     fn server(&self) -> Option<Server<'_>> {
         self.address.origin()?;
-        let wire = self.wire.filter(|wire| wire.serves(&self.address.url) && self.check().is_ok())?;
+        let wire = self
+            .wire
+            .filter(|wire| wire.serves(&self.address.url) && self.check().is_ok())?;
         let url = self.address.url.trim_end_matches('/');
         let login = self.login();
         Some(Server { wire, url, login })

@@ -137,9 +137,10 @@ fn shows_how(document: &Document<'_>, edit: &ValuesEdit) -> bool {
 }
 
 fn sections(document: &Document<'_>, prefix: &str) -> Option<Vec<Section>> {
-    let plain = document.nodes().iter().all(|node| {
-        node.anchor.is_none() && node.tag.is_none() && !matches!(node.content, Content::Alias(_))
-    });
+    let plain = document
+        .nodes()
+        .iter()
+        .all(|node| node.anchor.is_none() && node.tag.is_none() && !matches!(node.content, Content::Alias(_)));
     if !plain || document.duplicate.is_some() {
         return None;
     }
