@@ -6,6 +6,7 @@
 //!
 //! - [`git_repo`]: bare repositories, a writer from outside, and what the history says.
 //! - [`git_http`]: those repositories served over smart HTTP, with knobs for pushes.
+//! - [`gate`]: in front of any of these, to hold requests before or after they are carried out.
 //! - [`oci_registry`]: a registry, and [`image`]: tiny real images to push into it.
 //! - [`waybill`]: the server binary as a child process.
 //! - [`demo`]: all of them together, with a story in them.
@@ -14,6 +15,7 @@
 
 pub mod demo;
 pub mod error;
+pub mod gate;
 pub mod git_http;
 pub mod git_repo;
 pub mod image;
@@ -22,6 +24,7 @@ mod process;
 pub mod waybill;
 
 pub use error::TestbedError;
+pub use gate::{Gate, Held, Moment};
 pub use git_http::{GitServer, PushHold};
 pub use git_repo::{BareRepo, ChangedLine, CommitInfo, OutsideWriter};
 pub use image::ImageSpec;

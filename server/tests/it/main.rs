@@ -15,6 +15,7 @@ mod graphql;
 mod migrations;
 mod promotion;
 mod rest;
+mod soak;
 mod store_story;
 mod story;
 mod support;
