@@ -2,7 +2,7 @@
 
 use crate::{
     adapters::{argocd::ArgoCdClient, git::GitMirrors, registry::RegistryClient},
-    clock::{Ids as _, System},
+    clock::System,
     config::{Config, Database},
     events::Events,
     secrets::{KeyError, Sealer},
@@ -130,9 +130,9 @@ pub async fn run(
         verify_timeout: config.promotion_verify_timeout,
         stable: config.promotion_stable_for,
     };
-    let owner = owner(&config)?;
     background.spawn(services.clone().heed_others(stop.clone()));
     background.spawn(events.clone().tail(services.clone(), stop.clone()));
+    let owner = lease_owner(&config, &services).await?;
     background.spawn(Worker::new(services.clone(), settings, &owner).run(stop.clone()));
     background.spawn(worker::watch::all(services.clone(), stop.clone()));
     background.spawn(worker::poll::git(
@@ -182,31 +182,18 @@ pub async fn run(
     served
 }
 
-/// Names this server among those that work on the same database, the same after a restart: what it was doing when it was killed
-/// it takes up itself. A file belongs to one server; on PostgreSQL each writes an id into its own data directory.
-fn owner(config: &Config) -> Result<String, RunError> {
-    if matches!(config.database, Database::Sqlite(_)) {
-        return Ok("local".into());
-    }
-    let path = config.data_dir.join("replica");
-    let known = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        read => Some(read),
-    };
-    let known = known
-        .transpose()
-        .map(|text| text.and_then(|text| text.trim().parse().ok()));
-    let id: uuid::Uuid = match known {
-        Ok(Some(id)) => id,
-        // None, or half of one: the machine went down while it was written.
-        Ok(None) => {
-            let id = System.next();
-            std::fs::write(&path, format!("{id}\n")).map_err(|source| RunError::DataDir { path, source })?;
-            id
+/// The name under which this life of the server holds leases. A database in a file has no other server: whatever is leased there
+/// was its own in an earlier life, and is taken up at once. Where others share the database, theirs run out.
+async fn lease_owner(config: &Config, services: &Services) -> Result<String, RunError> {
+    match &config.database {
+        Database::Sqlite(_) => {
+            let mut tx = services.store.write().await?;
+            tx.release_leases(None).await?;
+            tx.commit().await?;
         }
-        Err(source) => return Err(RunError::DataDir { path, source }),
-    };
-    Ok(id.to_string())
+        Database::Postgres(_) => {}
+    }
+    Ok(services.ids.next().to_string())
 }
 
 async fn first_administrator(config: &Config, services: &Services) -> Result<(), RunError> {

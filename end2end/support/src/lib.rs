@@ -6,6 +6,7 @@
 //!
 //! - [`git_repo`]: bare repositories, a writer from outside, and what the history says.
 //! - [`git_http`]: those repositories served over smart HTTP, with knobs for pushes.
+//! - [`gate`]: in front of any of these, to hold requests before or after they are carried out.
 //! - [`oci_registry`]: a registry, and [`image`]: tiny real images to push into it.
 //! - [`postgres`]: a PostgreSQL with a database per test.
 //! - [`waybill`]: the server binary as a child process.
@@ -15,6 +16,7 @@
 
 pub mod demo;
 pub mod error;
+pub mod gate;
 pub mod git_http;
 pub mod git_repo;
 pub mod image;
@@ -24,6 +26,7 @@ mod process;
 pub mod waybill;
 
 pub use error::TestbedError;
+pub use gate::{Gate, Held, Moment};
 pub use git_http::{GitServer, PushHold};
 pub use git_repo::{BareRepo, ChangedLine, CommitInfo, OutsideWriter};
 pub use image::ImageSpec;

@@ -39,6 +39,7 @@ pub mod rollback;
 pub mod session;
 pub mod source;
 pub mod start;
+pub mod stuck;
 pub mod token;
 
 /// What every use case works with.

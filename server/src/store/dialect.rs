@@ -5,8 +5,10 @@ use sqlx::{Database, Decode, Encode, Type};
 
 /// What a database writes differently from the other.
 pub(crate) trait Dialect: Database {
-    /// Takes the lease on the promotion that is due longest: owner, until, now.
-    const CLAIM_PROMOTION: &'static str;
+    /// Takes leases on what is due longest in the lane up to the push: owner, until, now, how many at most.
+    const CLAIM_COMMIT: &'static str;
+    /// The same in the lane after it.
+    const CLAIM_ROLLOUT: &'static str;
     /// When the next promotion becomes due.
     const NEXT_DUE: &'static str;
 

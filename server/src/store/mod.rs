@@ -149,6 +149,15 @@ pub struct NewEvent {
     pub happened: Happened,
 }
 
+/// Which promotions a claim is for: those that wait for Argo CD never take the place of those that don't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Up to the commit: `waiting`, `queued`, `mirroring`, `committing`.
+    Commit,
+    /// After it: `syncing`, `verifying`.
+    Rollout,
+}
+
 /// The database.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -157,9 +166,6 @@ pub trait Store: Send + Sync {
     /// Begins a transaction that writes. Writers take turns, those of other processes included: what is read here holds until the
     /// end, and events become visible in their order.
     async fn write(&self) -> Result<Box<dyn Tx>, StoreError>;
-    /// Begins a transaction that claims promotions and does nothing else, no decision rests on it: where the database
-    /// lets claims pass each other, it waits for nobody's turn.
-    async fn claim(&self) -> Result<Box<dyn Tx>, StoreError>;
     /// Tells what any process on the same database wrote, this one included, once it is committed. Only a hint to look: what can't be
     /// told, because the connection was lost, is told as all of [`Change`]. Never ends; silent where one process has the database.
     fn changes(&self) -> BoxStream<'static, Change>;
@@ -327,18 +333,36 @@ pub trait Tx: Send {
         from: State,
         next_at: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Takes a lease on the promotion that is due longest, if any. One whose lease was given back or ran out counts a further
-    /// attempt: its step may have been cut off half-way.
-    async fn claim_promotion(
+    /// Takes leases until `until` on at most `limit` promotions of `lane`, those that are due longest first, and returns them by
+    /// age. Due is what has `next_at <= now` and no lease that still runs (`lease_until` is null or `<= now`). One whose lease was
+    /// given back or ran out (it has a `lease_owner`) counts a further attempt: its step may have been cut off half-way.
+    ///
+    /// Each repository has one writer: where several replicas share the database, a promotion in `committing` is left alone while
+    /// another owner's lease runs on a `committing` promotion of the same project. That must hold for two claims at once
+    /// too, for example by an advisory lock that is held to the end of the transaction; SQLite has one process and one writer.
+    async fn claim_promotions(
         &mut self,
         owner: &str,
+        lane: Lane,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<Promotion>, StoreError>;
+        limit: i64,
+    ) -> Result<Vec<Promotion>, StoreError>;
     /// Whether a worker is at this promotion: holds a lease on it that has not run out.
     async fn is_leased(&mut self, id: PromotionId, now: Timestamp) -> Result<bool, StoreError>;
-    /// Gives back all leases of an owner: it stops, or begins anew.
-    async fn release_leases(&mut self, owner: &str) -> Result<(), StoreError>;
+    /// Keeps the lease on a promotion whose step was recorded in this transaction ([`Tx::update_promotion`] ended it): the same
+    /// worker goes on with the next step.
+    async fn keep_lease(&mut self, id: PromotionId, owner: &str, until: Timestamp) -> Result<(), StoreError>;
+    /// Makes an owner's leases on these promotions last until `until`. Those that it no longer holds are passed over.
+    async fn renew_leases(&mut self, owner: &str, ids: &[PromotionId], until: Timestamp) -> Result<(), StoreError>;
+    /// Gives back the leases of an owner, who stops; without an owner those of everybody: the process is the only one and begins
+    /// anew.
+    async fn release_leases(&mut self, owner: Option<&str>) -> Result<(), StoreError>;
+    /// The newest promotion of the same resource that was asked for after `promotion`, has a commit, and runs another digest.
+    async fn committed_after(&mut self, promotion: &Promotion) -> Result<Option<PromotionId>, StoreError>;
+    /// Open promotions of a lane that have been in their state since before `since`, longest first; those that wait for gates are
+    /// not among them: people take the time they take.
+    async fn open_since(&mut self, lane: Lane, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError>;
     /// Makes the open promotions due at once that wait for Argo CD in these environments.
     async fn nudge_environment(&mut self, environment: EnvironmentId, now: Timestamp) -> Result<(), StoreError>;
     /// When the next promotion becomes due; `None` when none will.

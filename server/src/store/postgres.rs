@@ -19,14 +19,33 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Claims of rollouts pass each other, and what a writer is changing, instead of waiting. Claims of commits are made in turn
+/// ([`TURN`]), so that each repository has one writer among all servers: where another one's lease runs on a promotion of the
+/// same project, it is left alone.
+macro_rules! claim {
+    ($states:literal, $and:literal) => {
+        concat!(
+            "WITH due AS MATERIALIZED (\
+             SELECT c.id FROM promotions c WHERE c.next_at <= $3 AND (c.lease_until IS NULL OR c.lease_until <= $3) \
+             AND c.state IN (",
+            $states,
+            ") ",
+            $and,
+            " ORDER BY c.next_at, c.id LIMIT $4 FOR UPDATE SKIP LOCKED) \
+             UPDATE promotions p SET lease_owner = $1, lease_until = $2, \
+             attempts = p.attempts + CASE WHEN p.lease_owner IS NULL THEN 0 ELSE 1 END FROM due WHERE p.id = due.id \
+             RETURNING p.*"
+        )
+    };
+}
+
 impl Dialect for Postgres {
-    /// Claims pass each other, and what a writer is changing, instead of waiting.
-    const CLAIM_PROMOTION: &'static str = "WITH due AS MATERIALIZED (\
-         SELECT id FROM promotions WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
-         ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) \
-         UPDATE promotions p SET lease_owner = $1, lease_until = $2, \
-         attempts = p.attempts + CASE WHEN p.lease_owner IS NULL THEN 0 ELSE 1 END FROM due WHERE p.id = due.id \
-         RETURNING p.*";
+    const CLAIM_COMMIT: &'static str = claim!(
+        "'waiting', 'queued', 'mirroring', 'committing'",
+        "AND NOT EXISTS (SELECT 1 FROM promotions o WHERE o.project_id = c.project_id AND o.next_at IS NOT NULL \
+         AND o.lease_owner <> $1 AND o.lease_until > $3 AND o.state IN ('waiting', 'queued', 'mirroring', 'committing'))"
+    );
+    const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
     const NEXT_DUE: &'static str = "SELECT MIN(GREATEST(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";
 
@@ -42,7 +61,7 @@ impl Dialect for Postgres {
 /// visible in their order. One lock for all of it is the choice that needs no proof per use case; what it costs is that
 /// decisions, a millisecond or two each, stand in one line, and they stand in one line with SQLite too. Nobody waits for
 /// anything else while holding it, so no deadlock and no serialization failure is possible, and nothing needs to be
-/// tried again. Claims don't take it: they lock one row and wait for none. Reads don't: they see one snapshot.
+/// tried again. Claims of rollouts don't take it: they pass over what is locked and wait for nothing. Reads don't: they see one snapshot.
 ///
 /// The number is `waybill` in ASCII.
 const TURN: &str = "SELECT pg_advisory_xact_lock(x'77617962696c6c'::bigint)";
@@ -146,10 +165,6 @@ impl Store for PostgresStore {
         // Each statement after this sees all that those before committed: that is what READ COMMITTED means.
         sqlx::query(TURN).execute(&mut *tx).await?;
         Ok(Box::new(SqlTx::new(tx)))
-    }
-
-    async fn claim(&self) -> Result<Box<dyn Tx>, StoreError> {
-        Ok(Box::new(SqlTx::new(self.others.begin_with(BEGIN_WRITE).await?)))
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

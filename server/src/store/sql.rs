@@ -102,7 +102,16 @@ pub(crate) const UPDATE_PROMOTION: &str = "UPDATE promotions SET tag = $3, state
      failure_step = $6, failure_reason = $7, commit_id = $8, attempts = $9, state_since = $10, ended_at = $11, \
      next_at = $12, committed_at = $13, tries = $14, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = $2";
 pub(crate) const IS_LEASED: &str = "SELECT COUNT(*) FROM promotions WHERE id = $1 AND lease_until > $2";
-pub(crate) const RELEASE_LEASES: &str = "UPDATE promotions SET lease_until = 0 WHERE lease_owner = $1";
+pub(crate) const KEEP_LEASE: &str = "UPDATE promotions SET lease_owner = $2, lease_until = $3 WHERE id = $1";
+pub(crate) const RENEW_LEASE: &str = "UPDATE promotions SET lease_until = $3 WHERE id = $1 AND lease_owner = $2";
+pub(crate) const RELEASE_LEASES: &str = "UPDATE promotions SET lease_until = 0 \
+     WHERE lease_owner = COALESCE($1, lease_owner) AND next_at IS NOT NULL";
+pub(crate) const COMMITTED_AFTER: &str = "SELECT id FROM promotions WHERE resource_id = $1 AND id > $2 \
+     AND commit_id IS NOT NULL AND digest <> $3 ORDER BY id DESC LIMIT 1";
+pub(crate) const OPEN_SINCE_COMMIT: &str = "SELECT * FROM promotions WHERE next_at IS NOT NULL \
+     AND state IN ('queued', 'mirroring', 'committing') AND state_since < $1 ORDER BY state_since, id LIMIT $2";
+pub(crate) const OPEN_SINCE_ROLLOUT: &str = "SELECT * FROM promotions WHERE next_at IS NOT NULL \
+     AND state IN ('syncing', 'verifying') AND state_since < $1 ORDER BY state_since, id LIMIT $2";
 pub(crate) const NUDGE_ENVIRONMENT: &str = "UPDATE promotions SET next_at = $2 \
      WHERE environment_id = $1 AND ended_at IS NULL AND state IN ('syncing', 'verifying') AND next_at > $2";
 

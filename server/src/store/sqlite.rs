@@ -13,12 +13,23 @@ use sqlx::{
 };
 use std::{path::Path, time::Duration};
 
+/// One writer at a time makes the claims safe, and one process makes every repository's writer the only one.
+macro_rules! claim {
+    ($states:literal) => {
+        concat!(
+            "UPDATE promotions SET lease_owner = $1, lease_until = $2, \
+             attempts = attempts + CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END WHERE id IN (\
+             SELECT id FROM promotions WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
+             AND state IN (",
+            $states,
+            ") ORDER BY next_at, id LIMIT $4) RETURNING *"
+        )
+    };
+}
+
 impl Dialect for Sqlite {
-    /// One writer at a time makes it safe.
-    const CLAIM_PROMOTION: &'static str = "UPDATE promotions SET lease_owner = $1, lease_until = $2, \
-         attempts = attempts + CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END WHERE id = (\
-         SELECT id FROM promotions WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
-         ORDER BY next_at, id LIMIT 1) RETURNING *";
+    const CLAIM_COMMIT: &'static str = claim!("'waiting', 'queued', 'mirroring', 'committing'");
+    const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'");
     const NEXT_DUE: &'static str = "SELECT MIN(MAX(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";
 
@@ -76,10 +87,6 @@ impl Store for SqliteStore {
 
     async fn write(&self) -> Result<Box<dyn Tx>, StoreError> {
         Ok(Box::new(SqlTx::new(self.writer.begin_with("BEGIN IMMEDIATE").await?)))
-    }
-
-    async fn claim(&self) -> Result<Box<dyn Tx>, StoreError> {
-        self.write().await
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

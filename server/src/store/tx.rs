@@ -2,7 +2,7 @@
 //! that a [`Dialect`](super::dialect::Dialect) brings.
 
 use super::{
-    ApiToken, ClusterRecord, NewEvent, ProjectRecord, StoreError, Tx, User,
+    ApiToken, ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
     dialect::{Dialect, Stored, taken},
     rows::{self, parse, source_columns, text, to_json},
     sql,
@@ -574,13 +574,23 @@ where
         if changed == 1 { Ok(()) } else { Err(StoreError::Stale) }
     }
 
-    async fn claim_promotion(
+    async fn claim_promotions(
         &mut self,
         owner: &str,
+        lane: Lane,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<Promotion>, StoreError> {
-        one!(self, rows::PromotionRow, D::CLAIM_PROMOTION, owner, until.0, now.0)
+        limit: i64,
+    ) -> Result<Vec<Promotion>, StoreError> {
+        let statement = match lane {
+            Lane::Commit => D::CLAIM_COMMIT,
+            Lane::Rollout => D::CLAIM_ROLLOUT,
+        };
+        let claimed: Result<Vec<Promotion>, StoreError> =
+            all!(self, rows::PromotionRow, statement, owner, until.0, now.0, limit);
+        let mut claimed = claimed?;
+        claimed.sort_by_key(|promotion| promotion.id);
+        Ok(claimed)
     }
 
     async fn is_leased(&mut self, id: PromotionId, now: Timestamp) -> Result<bool, StoreError> {
@@ -592,9 +602,39 @@ where
         Ok(held > 0)
     }
 
-    async fn release_leases(&mut self, owner: &str) -> Result<(), StoreError> {
+    async fn keep_lease(&mut self, id: PromotionId, owner: &str, until: Timestamp) -> Result<(), StoreError> {
+        run!(self, sql::KEEP_LEASE, id.to_string(), owner, until.0)?;
+        Ok(())
+    }
+
+    async fn renew_leases(&mut self, owner: &str, ids: &[PromotionId], until: Timestamp) -> Result<(), StoreError> {
+        for id in ids {
+            run!(self, sql::RENEW_LEASE, id.to_string(), owner, until.0)?;
+        }
+        Ok(())
+    }
+
+    async fn release_leases(&mut self, owner: Option<&str>) -> Result<(), StoreError> {
         run!(self, sql::RELEASE_LEASES, owner)?;
         Ok(())
+    }
+
+    async fn committed_after(&mut self, promotion: &Promotion) -> Result<Option<PromotionId>, StoreError> {
+        let newest: Option<String> = sqlx::query_scalar::<D, _>(sql::COMMITTED_AFTER)
+            .bind(promotion.resource.to_string())
+            .bind(promotion.id.to_string())
+            .bind(promotion.image.digest.as_str())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        newest.map(|id| parse("promotion id", &id)).transpose()
+    }
+
+    async fn open_since(&mut self, lane: Lane, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError> {
+        let statement = match lane {
+            Lane::Commit => sql::OPEN_SINCE_COMMIT,
+            Lane::Rollout => sql::OPEN_SINCE_ROLLOUT,
+        };
+        all!(self, rows::PromotionRow, statement, since.0, limit)
     }
 
     async fn nudge_environment(&mut self, environment: EnvironmentId, now: Timestamp) -> Result<(), StoreError> {

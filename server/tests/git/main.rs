@@ -7,6 +7,7 @@
     reason = "tests say what they expect by unwrapping"
 )]
 
+mod batches;
 mod commits;
 mod faults;
 mod ssh;

@@ -1,13 +1,13 @@
 //! The program is killed in the middle of a promotion. However it ended, the next start ends with one commit and one success.
 
 use crate::support::world::{Setup, World, until};
-use argocd_standin::{Fault, RolloutOutcome};
+use argocd_standin::{AppSpec, Fault, RolloutOutcome};
 use domain::{
     event::Happened,
     promotion::{Promotion, State},
 };
 use std::time::Duration;
-use testbed::PushHold;
+use testbed::{Moment, PushHold};
 
 async fn world() -> World {
     World::with(Setup {
@@ -142,4 +142,71 @@ async fn killed_while_it_waits_for_the_rollout() {
     world.standin.inject(None, rollout(RolloutOutcome::Healthy)).unwrap();
     world.restart().await;
     one_commit_one_success(&world, &digest).await;
+}
+
+/// Every point of every step that touches the outside world: just before, and just after it was done but not yet noted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_point_of_every_step() {
+    let mut world = World::with(Setup {
+        process: true,
+        gated: true,
+        ..Setup::default()
+    })
+    .await;
+    // In development nobody but Waybill syncs.
+    let url = world.repository.path().display().to_string();
+    let path = crate::support::world::values_path("development");
+    world
+        .standin
+        .upsert_app(AppSpec::new("myapp-development", "myapp", &url, &path));
+    let (git, argocd) = (false, true);
+    let points = [
+        ("the fetch", git, Moment::Before, "GET", "service=git-upload-pack"),
+        ("the push", git, Moment::Before, "POST", "git-receive-pack"),
+        ("the push", git, Moment::After, "POST", "git-receive-pack"),
+        ("the refresh", argocd, Moment::Before, "GET", "refresh="),
+        ("the refresh", argocd, Moment::After, "GET", "refresh="),
+        ("the sync", argocd, Moment::Before, "POST", "myapp-development/sync"),
+        ("the sync", argocd, Moment::After, "POST", "myapp-development/sync"),
+        (
+            "the look at what is live",
+            argocd,
+            Moment::Before,
+            "GET",
+            "applications/myapp-staging",
+        ),
+        (
+            "the look at what is live",
+            argocd,
+            Moment::After,
+            "GET",
+            "applications/myapp-staging",
+        ),
+    ];
+    for (n, (what, gate, moment, method, contains)) in points.into_iter().enumerate() {
+        println!("killed {moment:?} {what}");
+        let tag = format!("1.1.{n}");
+        let (git, argocd) = world.gates.as_ref().unwrap();
+        let gate = if gate { argocd } else { git };
+        let mut hold = gate.hold(moment, method, contains);
+        let digest = world.push(&tag).await;
+        tokio::time::timeout(Duration::from_secs(30), hold.held())
+            .await
+            .unwrap_or_else(|_| panic!("nothing came to be held {moment:?} {what}"));
+        world.kill();
+        drop(hold);
+        world.restart().await;
+        world.wait_for_live("staging", "api", &digest).await;
+        world.idle().await;
+        for environment in ["development", "staging"] {
+            let newest = world.promotions(environment, "api").await.remove(0);
+            assert_eq!(
+                (newest.image.digest.as_str(), newest.state),
+                (&*digest, State::Succeeded),
+                "{what}"
+            );
+        }
+        world.is_whole().await;
+    }
+    assert_eq!(world.subjects().await.len(), 1 + 2 * 9);
 }

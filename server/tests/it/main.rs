@@ -18,6 +18,7 @@ mod migrations;
 mod promotion;
 mod replicas;
 mod rest;
+mod soak;
 mod store_story;
 mod story;
 mod support;

@@ -12,9 +12,10 @@ use domain::{
     id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
     promotion::{Actor, Promotion, Purpose, State},
     resource::{Binding, Kind, Resource, Source},
+    time::Timestamp,
 };
 use futures::StreamExt as _;
-use server::store::{Change, ClusterRecord, NewEvent, ProjectRecord, Store};
+use server::store::{Change, ClusterRecord, Lane, NewEvent, ProjectRecord, Store};
 use std::{
     collections::BTreeSet,
     sync::Arc,
@@ -132,16 +133,20 @@ async fn changes_are_told_when_they_are_committed() {
     tx.commit().await.unwrap();
     assert_eq!(changes.next().await, Some(Change::Work));
     // A claim makes no work for others.
-    let mut tx = here.claim().await.unwrap();
-    let claimed = tx.claim_promotion("one", BEGIN, BEGIN.plus_millis(9)).await.unwrap();
-    assert!(claimed.is_some());
+    let mut tx = here.write().await.unwrap();
+    let claimed = tx
+        .claim_promotions("one", Lane::Commit, BEGIN, BEGIN.plus_millis(9), 1)
+        .await
+        .unwrap();
+    assert_eq!(claimed.len(), 1);
     tx.commit().await.unwrap();
     let told = tokio::time::timeout(SECOND / 4, changes.next()).await;
     assert!(told.is_err(), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn claims_wait_for_nobody_and_take_each_promotion_once() {
+async fn each_repository_has_one_writer_until_its_leases_run_out() {
+    const LEASE: i64 = 8_000;
     let database = Database::postgres();
     let stores = [database.open().await, database.open().await];
     one_place(&*stores[0]).await;
@@ -150,40 +155,38 @@ async fn claims_wait_for_nobody_and_take_each_promotion_once() {
         tx.insert_promotion(&promotion(n)).await.unwrap();
     }
     tx.commit().await.unwrap();
-    // Somebody decides all the while, and is about to change the one that is due first.
-    let mut deciding = stores[0].write().await.unwrap();
-    let first = promotion(1);
-    let changed = first.clone().become_(State::Committing, BEGIN).unwrap();
-    deciding
-        .update_promotion(&changed, State::Queued, BEGIN.plus_millis(1000))
-        .await
-        .unwrap();
-    let workers = (0..6).map(|worker| {
+    let claim = |worker: usize, now: Timestamp| {
         let store: Arc<dyn Store> = stores[worker % 2].clone();
-        tokio::spawn(async move {
+        async move {
             let mut mine = Vec::new();
             loop {
-                let mut tx = store.claim().await.unwrap();
+                let mut tx = store.write().await.unwrap();
+                let until = now.plus_millis(LEASE);
                 let claimed = tx
-                    .claim_promotion(&worker.to_string(), BEGIN, BEGIN.plus_millis(60_000))
+                    .claim_promotions(&worker.to_string(), Lane::Commit, now, until, 10)
                     .await
                     .unwrap();
                 tx.commit().await.unwrap();
-                match claimed {
-                    Some(promotion) => mine.push(promotion.id),
-                    None => return mine,
+                if claimed.is_empty() {
+                    return mine;
                 }
+                mine.extend(claimed.into_iter().map(|promotion| promotion.id));
             }
-        })
-    });
-    let mut all = Vec::new();
-    for mine in futures::future::join_all(workers).await {
-        all.extend(mine.unwrap());
-    }
-    let distinct: BTreeSet<_> = all.iter().copied().collect();
-    assert_eq!((all.len(), distinct.len()), (99, 99));
-    assert!(!distinct.contains(&first.id));
-    deciding.commit().await.unwrap();
+        }
+    };
+    let workers = (0..6).map(|worker| tokio::spawn(claim(worker, BEGIN)));
+    let taken: Vec<_> = futures::future::join_all(workers)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|mine| !mine.is_empty())
+        .collect();
+    assert_eq!(taken.len(), 1, "one of them has it all: {taken:?}");
+    let distinct: BTreeSet<_> = taken[0].iter().copied().collect();
+    assert_eq!((taken[0].len(), distinct.len()), (100, 100));
+    // It was killed: renewed by nobody, its work is another one's.
+    assert_eq!(claim(7, BEGIN.plus_millis(LEASE - 1)).await, []);
+    assert_eq!(claim(7, BEGIN.plus_millis(LEASE)).await.len(), 100);
 }
 
 #[tokio::test]

@@ -1,26 +1,24 @@
-//! Commits made in the bare mirror: a tree with one file changed, and nothing when nothing would change.
+//! Commits for the bare mirror: each a tree with one file changed, and none when nothing would change.
 //!
 //! Everything here blocks and touches no network; [`super::mirror`] calls it off the async threads. The commit is not put
 //! on any reference: it is pushed by its name, and the mirror's reference moves when the remote has it.
 
 use std::path::Path;
 
-use domain::id::PromotionId;
 use git2::{
-    DiffFormat, DiffOptions, ErrorCode, FileMode, ObjectType, Oid, Repository, Sort, Time, Tree,
-    build::TreeUpdateBuilder,
+    DiffFormat, DiffOptions, ErrorCode, FileMode, ObjectType, Oid, Repository, Time, Tree, build::TreeUpdateBuilder,
 };
 
-use super::{CommitRequest, CommitView, GitError, Signature, ValuesEdit, values};
+use super::{
+    CommitRequest, CommitView, GitError, Signature, ValuesEdit,
+    draft::{Draft, Outlines},
+    history::{History, PROMOTION_TRAILER},
+    pack::Objects,
+    values,
+};
 
-/// The trailer that finds a promotion's commit again.
-const PROMOTION_TRAILER: &str = "Waybill-Promotion";
-/// Commits that are looked at, at most, for an earlier commit of the same promotion.
-const LOOK_BACK: usize = 5_000;
-/// Clocks of committers may be off by this much, in seconds.
-const CLOCK_SKEW: i64 = 24 * 60 * 60;
-/// So many older commits in a row end the search; a single one may merely have a wrong date.
-const OLD_IN_A_ROW: usize = 100;
+/// Batches up to this size are written as single files, larger ones as a pack.
+const MOST_LOOSE: usize = 8;
 /// Larger diffs are cut: nobody reads them.
 const LARGEST_DIFF: usize = 512 * 1024;
 
@@ -50,83 +48,91 @@ impl LocalError {
 pub(super) enum Prepared {
     /// The branch holds a commit of this promotion.
     Found(Oid),
-    /// The tip says so already.
-    Unchanged,
+    /// This commit says so already: the tip, or one that goes out with this batch. `None` without a branch.
+    Unchanged(Option<Oid>),
     /// This commit is to be pushed.
     Commit(Oid),
 }
 
-/// Looks for the promotion's commit below `tip`, else makes it on top of it.
+/// What there is to do for a batch on a given tip.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// For each request in turn; a file's fault stops its own request only.
+    pub(super) prepared: Vec<Result<Prepared, LocalError>>,
+    /// The newest of the commits to be pushed, when there are any: the others are below it.
+    pub(super) head: Option<Oid>,
+    /// All that is new. It is in nobody's hands yet: not the mirror's either.
+    pub(super) objects: Objects,
+}
+
+/// What is remembered of a repository from batch to batch.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    history: History,
+    outlines: Outlines,
+}
+
+/// Looks for each promotion's commit below `tip`, else makes it on top of the one before.
 pub(super) fn prepare(
     repository: &Repository,
+    memory: &mut Memory,
     tip: Option<Oid>,
-    request: &CommitRequest,
-) -> Result<Prepared, LocalError> {
-    if let Some(tip) = tip
-        && let Some(found) = find(repository, tip, request.promotion, request.at)?
-    {
-        let undone = || -> Result<bool, LocalError> {
-            let tree = repository.find_commit(tip)?.tree()?;
-            Ok(edited_tree(repository, Some(&tree), &request.edit)?.is_some())
+    requests: &[CommitRequest],
+) -> Result<Batch, git2::Error> {
+    let since = requests.iter().map(|request| request.at).min().unwrap_or_default();
+    if let Some(tip) = tip {
+        memory.history.read(repository, tip, since)?;
+    }
+    let mut draft = Draft::new(repository, &mut memory.outlines, tip, requests.len() > MOST_LOOSE)?;
+    let mut prepared = Vec::with_capacity(requests.len());
+    for request in requests {
+        let found = match tip {
+            Some(tip) => memory.history.find(repository, tip, request.promotion, since)?,
+            None => None,
         };
-        if !request.again || !undone()? {
-            return Ok(Prepared::Found(found));
-        }
+        prepared.push(match prepare_one(&mut draft, found, request) {
+            Err(LocalError::Mirror(error)) => return Err(error),
+            done => done,
+        });
     }
-    let parent = tip.map(|tip| repository.find_commit(tip)).transpose()?;
-    let tree = parent.as_ref().map(git2::Commit::tree).transpose()?;
-    let Some(tree) = edited_tree(repository, tree.as_ref(), &request.edit)? else {
-        return Ok(Prepared::Unchanged);
-    };
-    let tree = repository.find_tree(tree)?;
-    let parents: Vec<_> = parent.iter().collect();
-    let commit = repository.commit(
-        None,
-        &signature(&request.author, request.at)?,
-        &signature(&request.committer, request.at)?,
-        &message(request),
-        &tree,
-        &parents,
-    )?;
-    Ok(Prepared::Commit(commit))
+    let head = draft.head.filter(|head| Some(*head) != tip);
+    let objects = draft.finish();
+    Ok(Batch {
+        prepared,
+        head,
+        objects,
+    })
 }
 
-/// The newest commit of `promotion` in the history of `tip`. Looks back to a day before `since`.
-fn find(repository: &Repository, tip: Oid, promotion: PromotionId, since: i64) -> Result<Option<Oid>, git2::Error> {
-    let wanted = format!("{PROMOTION_TRAILER}: {promotion}");
-    let mut walk = repository.revwalk()?;
-    walk.set_sorting(Sort::TIME)?;
-    walk.push(tip)?;
-    let mut old_in_a_row = 0;
-    for id in walk.take(LOOK_BACK) {
-        let id = id?;
-        let commit = repository.find_commit(id)?;
-        if has_trailer(&commit, |line| line == wanted) {
-            return Ok(Some(id));
-        }
-        if commit.time().seconds() < since.saturating_sub(CLOCK_SKEW) {
-            old_in_a_row += 1;
-            if old_in_a_row >= OLD_IN_A_ROW {
-                break;
-            }
-        } else {
-            old_in_a_row = 0;
-        }
+fn prepare_one(draft: &mut Draft<'_>, found: Option<Oid>, request: &CommitRequest) -> Result<Prepared, LocalError> {
+    if let Some(found) = found
+        && (!request.again || !draft.would_change(&request.edit)?)
+    {
+        return Ok(Prepared::Found(found));
     }
-    Ok(None)
+    Ok(match draft.commit(request)? {
+        Some(commit) => Prepared::Commit(commit),
+        None => Prepared::Unchanged(draft.head),
+    })
 }
 
-/// Whether a promotion made this commit.
-pub(super) fn is_by_waybill(commit: &git2::Commit<'_>) -> bool {
-    let prefix = format!("{PROMOTION_TRAILER}: ");
-    has_trailer(commit, |line| line.starts_with(&prefix))
-}
-
-/// Whether a line among the trailers `is_it`. They are the last paragraph; a quoted one further up is somebody else's text.
-fn has_trailer(commit: &git2::Commit<'_>, is_it: impl Fn(&str) -> bool) -> bool {
-    let message = String::from_utf8_lossy(commit.message_bytes());
-    let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    last.lines().any(|line| is_it(line.trim_end()))
+/// A commit's bytes: the request's, with `tree` on top of `parent`.
+pub(super) fn text(request: &CommitRequest, tree: Oid, parent: Option<Oid>) -> Result<Vec<u8>, git2::Error> {
+    let mut text = format!("tree {tree}\n").into_bytes();
+    if let Some(parent) = parent {
+        text.extend_from_slice(format!("parent {parent}\n").as_bytes());
+    }
+    for (role, who) in [("author", &request.author), ("committer", &request.committer)] {
+        let who = signature(who, request.at)?;
+        text.extend_from_slice(format!("{role} ").as_bytes());
+        text.extend_from_slice(who.name_bytes());
+        text.extend_from_slice(b" <");
+        text.extend_from_slice(who.email_bytes());
+        text.extend_from_slice(format!("> {} +0000\n", request.at).as_bytes());
+    }
+    text.push(b'\n');
+    text.extend_from_slice(message(request).as_bytes());
+    Ok(text)
 }
 
 fn signature(who: &Signature, at: i64) -> Result<git2::Signature<'static>, git2::Error> {
@@ -165,11 +171,7 @@ fn message(request: &CommitRequest) -> String {
 }
 
 /// The tree with the edit in it; `None` when it is the same tree.
-pub(super) fn edited_tree(
-    repository: &Repository,
-    tree: Option<&Tree<'_>>,
-    edit: &ValuesEdit,
-) -> Result<Option<Oid>, LocalError> {
+fn edited_tree(repository: &Repository, tree: Option<&Tree<'_>>, edit: &ValuesEdit) -> Result<Option<Oid>, LocalError> {
     let values = |reason: String| LocalError::Values {
         path: edit.path.clone(),
         reason,
@@ -201,7 +203,7 @@ pub(super) fn edited_tree(
     Ok(Some(update.create_updated(repository, base)?))
 }
 
-fn check_path(path: &str) -> Result<(), String> {
+pub(super) fn check_path(path: &str) -> Result<(), String> {
     let is_bad = |part: &str| {
         part.is_empty()
             || part == "."
@@ -267,11 +269,7 @@ pub(super) fn read_file(repository: &Repository, commit: Oid, path: &str) -> Res
 }
 
 /// The unified diff between two trees.
-pub(super) fn diff(
-    repository: &Repository,
-    old: Option<&Tree<'_>>,
-    new: Option<&Tree<'_>>,
-) -> Result<String, git2::Error> {
+fn diff(repository: &Repository, old: Option<&Tree<'_>>, new: Option<&Tree<'_>>) -> Result<String, git2::Error> {
     let mut options = DiffOptions::new();
     options.context_lines(3);
     let diff = repository.diff_tree_to_tree(old, new, Some(&mut options))?;

@@ -1,12 +1,12 @@
 //! One warm bare mirror per repository, and the optimistic way to commit to it.
 //!
-//! A commit is built on the tip the mirror knows and pushed at once: when nobody else pushed meanwhile, a promotion costs one
-//! push. When somebody did, the server says so; then the mirror is brought up to date, the edit is made again on the
+//! Commits are built on the tip the mirror knows and pushed at once: when nobody else pushed meanwhile, a batch costs one
+//! push. When somebody did, the server says so; then the mirror is brought up to date, the edits are made again on the
 //! new tip, and pushed again. What the remote has is told by the branch's history alone: a promotion's commit carries
 //! its id.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,26 +15,39 @@ use std::{
 use async_trait::async_trait;
 use git2::{ErrorCode, Oid, Repository};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::{
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
+    time::Instant,
+};
 
 use super::{
     Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
     ValuesEdit,
     address::Address,
-    commit::{self, LocalError, Prepared},
-    history,
+    commit::{self, Batch, LocalError, Memory, Prepared},
+    last_change,
+    pack::{self, Objects},
+    smart::{Fetched, Wire},
     transport::{Pushed, Transport},
     values,
 };
 
-/// Pushes in one call, before the caller is told to come back later.
-const MOST_ATTEMPTS: u32 = 10;
+/// Pushes of one batch, before the caller is told to come back later. Others who push without pause win most races, but not
+/// all: each try is a chance, and what waits meanwhile goes out with the next batch.
+const MOST_ATTEMPTS: u32 = 200;
+/// No batch is tried for longer than this, once others got there first.
+const LONGEST_RACE: Duration = Duration::from_secs(30);
+/// Rejections in a row while nobody else moved the branch: then it is the server that doesn't take pushes.
+const MOST_UNEXPLAINED: u32 = 5;
+/// Pushes spent, at most, on finding out which commits of a batch the server's policy refuses.
+const MOST_SPLITS: u32 = 24;
 
 /// Mirrors below one directory, each made at its first use.
 #[derive(Debug)]
 pub struct GitMirrors {
     directory: PathBuf,
-    locks: Mutex<HashMap<PathBuf, Arc<AsyncMutex<()>>>>,
+    turns: Mutex<HashMap<PathBuf, Arc<AsyncMutex<Memory>>>>,
+    wire: Option<Wire>,
 }
 
 impl GitMirrors {
@@ -43,7 +56,8 @@ impl GitMirrors {
     pub fn new(directory: PathBuf) -> Self {
         Self {
             directory,
-            locks: Mutex::default(),
+            turns: Mutex::default(),
+            wire: Wire::new(),
         }
     }
 
@@ -56,10 +70,10 @@ impl GitMirrors {
     }
 
     /// Waits for the turn to change this repository's mirror.
-    async fn turn(&self, mirror: &Mirror) -> OwnedMutexGuard<()> {
+    async fn turn(&self, mirror: &Mirror) -> OwnedMutexGuard<Memory> {
         let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(locks.entry(mirror.path.clone()).or_default())
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(mirror.path.clone()).or_default())
         };
         lock.lock_owned().await
     }
@@ -69,6 +83,7 @@ impl GitMirrors {
             path: self.path_of(repository),
             access: repository.clone(),
             url: Address::parse(&repository.url).url,
+            wire: self.wire.clone(),
         }
     }
 }
@@ -79,11 +94,12 @@ struct Mirror {
     path: PathBuf,
     access: RepositoryAccess,
     url: String,
+    wire: Option<Wire>,
 }
 
 impl Mirror {
     fn transport(&self) -> Transport<'_> {
-        Transport::new(&self.access, &self.path)
+        Transport::new(&self.access, &self.path, self.wire.as_ref())
     }
 
     fn broken(&self, reason: impl ToString) -> GitError {
@@ -139,6 +155,12 @@ impl Mirror {
         .await
     }
 
+    /// Puts what is new into the mirror.
+    async fn keep(&self, objects: Objects) -> Result<(), GitError> {
+        self.local(move |repository| Ok(objects.write(repository)?)).await
+    }
+
+    /// Notes that the remote's branch is at `tip`, a commit that the mirror has.
     async fn set_tip(&self, tip: Oid) -> Result<(), GitError> {
         let name = self.transport().tracking_ref();
         self.local(move |repository| {
@@ -146,6 +168,55 @@ impl Mirror {
             Ok(())
         })
         .await
+    }
+
+    /// Pushes a batch that was made on `tip`.
+    async fn push(&self, tip: Option<Oid>, head: Oid, objects: Objects) -> Result<Pushed, GitError> {
+        let directly = self.transport().push_directly(tip, head, || objects.pack()).await?;
+        let pushed = match directly {
+            Some(Pushed::Overtaken) => return Ok(Pushed::Overtaken),
+            Some(Pushed::Done) => self.keep(objects).await.map(|()| Pushed::Done),
+            None => {
+                self.keep(objects).await?;
+                self.transport().push(head).await
+            }
+        };
+        match pushed {
+            Ok(Pushed::Overtaken) => return Ok(Pushed::Overtaken),
+            Err(error) if directly.is_none() => return Err(error),
+            _ => {}
+        }
+        let noted = match pushed {
+            Ok(_) => self.set_tip(head).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = noted {
+            // The remote has it. The next push on the old tip is rejected, and that fetches.
+            tracing::warn!(url = %self.url, %error, "the mirror could not note a push");
+        }
+        Ok(Pushed::Done)
+    }
+
+    /// Fetches in the middle of a race, without starting a program where that can be; the turn must be held.
+    async fn fetch_at_once(&self, known: Option<Oid>) -> Result<Option<Oid>, GitError> {
+        if let Some(known) = known
+            && let Some(Fetched { tip, pack }) = self.transport().fetch_directly(known).await?
+        {
+            let name = self.transport().tracking_ref();
+            let kept = self.local(move |repository| {
+                if let Some(pack) = pack {
+                    pack::keep(repository, &pack)?;
+                }
+                // A pack that isn't whole is found out here, or at the latest when a commit is built on it.
+                repository.find_commit(tip)?.tree()?;
+                repository.reference(&name, tip, true, "fetched")?;
+                Ok(())
+            });
+            if kept.await.is_ok() {
+                return Ok(Some(tip));
+            }
+        }
+        self.fetch_or_empty().await
     }
 
     /// Fetches; the turn must be held.
@@ -167,71 +238,145 @@ impl Mirror {
         }
     }
 
-    /// One call's commit; the turn must be held.
-    async fn commit(&self, request: &CommitRequest) -> Result<Committed, GitError> {
+    /// Makes the batch's commits on `tip`.
+    async fn prepare(
+        &self,
+        memory: &mut Memory,
+        tip: Option<Oid>,
+        requests: &Arc<[CommitRequest]>,
+    ) -> Result<Batch, GitError> {
+        let requests = Arc::clone(requests);
+        let mut remembered = std::mem::take(memory);
+        let (batch, remembered) = self
+            .local(move |repository| {
+                let batch = commit::prepare(repository, &mut remembered, tip, &requests)?;
+                Ok((batch, remembered))
+            })
+            .await?;
+        *memory = remembered;
+        Ok(batch)
+    }
+
+    /// One batch, whatever comes of it; the turn must be held.
+    async fn commit_all(&self, memory: &mut Memory, requests: &[CommitRequest]) -> Vec<Result<Committed, GitError>> {
+        let mut results: Vec<Option<Result<Committed, GitError>>> = requests.iter().map(|_| None).collect();
+        let mut splits = 0;
+        let mut open = VecDeque::new();
+        open.push_back(0..requests.len());
+        while let Some(range) = open.pop_front() {
+            let part: Arc<[CommitRequest]> = requests[range.clone()].into();
+            let done = match self.commit_part(memory, &part).await {
+                Err(GitError::Mirror { .. }) => {
+                    *memory = Memory::default();
+                    self.discard().await;
+                    self.commit_part(memory, &part).await
+                }
+                done => done,
+            };
+            match done {
+                Ok(done) => {
+                    for (place, result) in range.zip(done) {
+                        results[place] = Some(result);
+                    }
+                }
+                // The server's policy may mind one of them: the others are not to suffer for it.
+                Err(GitError::Refused { .. }) if range.len() > 1 && splits < MOST_SPLITS => {
+                    splits += 1;
+                    let middle = range.start + range.len() / 2;
+                    open.push_front(middle..range.end);
+                    open.push_front(range.start..middle);
+                }
+                Err(error) => {
+                    for place in range {
+                        results[place] = Some(Err(error.clone()));
+                    }
+                }
+            }
+        }
+        let unanswered = || Err(self.broken("a commit was left out"));
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(unanswered))
+            .collect()
+    }
+
+    /// Commits that go out with one push.
+    async fn commit_part(
+        &self,
+        memory: &mut Memory,
+        requests: &Arc<[CommitRequest]>,
+    ) -> Result<Vec<Result<Committed, GitError>>, GitError> {
         self.ensure().await?;
         let mut tip = self.known_tip().await?;
         let mut fresh = false;
-        if request.retry || tip.is_none() {
+        if requests.iter().any(|request| request.retry) || tip.is_none() {
             tip = self.fetch_or_empty().await?;
             fresh = true;
         }
-        let request = Arc::new(request.clone());
-        let mut attempts = 0;
+        let began = Instant::now();
+        let (mut attempts, mut unexplained) = (0, 0);
         loop {
-            let wanted = Arc::clone(&request);
-            let prepared = self
-                .local(move |repository| commit::prepare(repository, tip, &wanted))
-                .await;
-            let commit = match (prepared, tip) {
-                (Ok(Prepared::Commit(commit)), _) => commit,
-                (Err(error @ GitError::Mirror { .. }), _) => return Err(error),
+            let batch = self.prepare(memory, tip, requests).await?;
+            let sure = batch.prepared.iter().all(|p| matches!(p, Ok(Prepared::Commit(_))));
+            if !fresh && !sure {
                 // Only the remote's present state may say that there is nothing to do, or nothing to be done.
-                _ if !fresh => {
-                    tip = self.fetch_or_empty().await?;
-                    fresh = true;
-                    continue;
-                }
-                (Ok(Prepared::Found(commit)), _) => {
-                    return Ok(Committed::Found {
-                        commit: commit.to_string(),
-                    });
-                }
-                (Ok(Prepared::Unchanged), Some(tip)) => return Ok(Committed::Unchanged { tip: tip.to_string() }),
-                (Ok(Prepared::Unchanged), None) => return Err(self.broken("an edit of nothing changed nothing")),
-                (Err(error), _) => return Err(error),
+                tip = self.fetch_or_empty().await?;
+                fresh = true;
+                continue;
+            }
+            let Batch {
+                prepared,
+                head,
+                objects,
+            } = batch;
+            let Some(head) = head else {
+                return Ok(self.answers(prepared, attempts));
             };
             attempts += 1;
-            match self.transport().push(commit).await? {
+            match self.push(tip, head, objects).await? {
                 Pushed::Done => {
-                    if let Err(error) = self.set_tip(commit).await {
-                        // The remote has it. The next push on the old tip is rejected, and that fetches.
-                        tracing::warn!(url = %self.url, %error, "the mirror could not note a push");
-                    }
-                    return Ok(Committed::Pushed {
-                        commit: commit.to_string(),
-                        attempts,
-                    });
+                    tracing::debug!(url = %self.url, commits = requests.len(), attempts, "pushed");
+                    return Ok(self.answers(prepared, attempts));
                 }
-                Pushed::Overtaken if attempts >= MOST_ATTEMPTS => return Err(GitError::Contended { attempts }),
+                Pushed::Overtaken if attempts >= MOST_ATTEMPTS || began.elapsed() > LONGEST_RACE => {
+                    return Err(GitError::Contended { attempts });
+                }
                 Pushed::Overtaken => {
-                    // The first time at once: usually it was one other push. Then apart from others in the same race.
-                    if attempts > 1 {
-                        tokio::time::sleep(pause(&request, attempts)).await;
-                    }
-                    tip = self.fetch_or_empty().await?;
+                    // No pause: the sooner the next push follows on this fetch, the likelier nobody comes between.
+                    let before = tip;
+                    tip = self.fetch_at_once(before).await?;
                     fresh = true;
+                    unexplained = if tip == before { unexplained + 1 } else { 0 };
+                    if unexplained >= MOST_UNEXPLAINED {
+                        return Err(GitError::Unreachable {
+                            url: self.url.clone(),
+                            reason: format!("it rejected {unexplained} pushes in a row although nobody else pushed"),
+                        });
+                    }
+                    if unexplained > 0 {
+                        tokio::time::sleep(Duration::from_millis(u64::from(unexplained) * 50)).await;
+                    }
                 }
             }
         }
     }
-}
 
-/// Up to 50 ms per attempt, spread by the promotion's id so that rivals don't keep step.
-fn pause(request: &CommitRequest, attempts: u32) -> Duration {
-    let bytes = request.promotion.0.as_bytes();
-    let spread = u64::from(bytes[15 - (attempts as usize % 8)]);
-    Duration::from_millis(u64::from(attempts) * (10 + spread % 40))
+    /// What came of a batch that is on the remote.
+    fn answers(&self, prepared: Vec<Result<Prepared, LocalError>>, attempts: u32) -> Vec<Result<Committed, GitError>> {
+        let answer = |prepared| match prepared {
+            Ok(Prepared::Commit(commit)) => Ok(Committed::Pushed {
+                commit: Oid::to_string(&commit),
+                attempts,
+            }),
+            Ok(Prepared::Found(commit)) => Ok(Committed::Found {
+                commit: commit.to_string(),
+            }),
+            Ok(Prepared::Unchanged(Some(tip))) => Ok(Committed::Unchanged { tip: tip.to_string() }),
+            Ok(Prepared::Unchanged(None)) => Err(self.broken("an edit of nothing changed nothing")),
+            Err(error) => Err(LocalError::at(error, &self.url)),
+        };
+        prepared.into_iter().map(answer).collect()
+    }
 }
 
 fn parse(mirror: &Mirror, commit: &str) -> Result<Oid, GitError> {
@@ -290,20 +435,14 @@ impl Git for GitMirrors {
         mirror.local(read).await
     }
 
-    async fn commit_and_push(
+    async fn commit_and_push_all(
         &self,
         repository: &RepositoryAccess,
-        request: &CommitRequest,
-    ) -> Result<Committed, GitError> {
+        requests: &[CommitRequest],
+    ) -> Vec<Result<Committed, GitError>> {
         let mirror = self.mirror(repository);
-        let _turn = self.turn(&mirror).await;
-        match mirror.commit(request).await {
-            Err(GitError::Mirror { .. }) => {
-                mirror.discard().await;
-                mirror.commit(request).await
-            }
-            done => done,
-        }
+        let mut memory = self.turn(&mirror).await;
+        mirror.commit_all(&mut memory, requests).await
     }
 
     async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError> {
@@ -342,7 +481,7 @@ impl Git for GitMirrors {
         let mirror = self.mirror(repository);
         let (tip, path) = (parse(&mirror, tip)?, path.to_owned());
         mirror
-            .local(move |repository| Ok(history::last_change(repository, tip, &path)?))
+            .local(move |repository| Ok(last_change::last_change(repository, tip, &path)?))
             .await
     }
 

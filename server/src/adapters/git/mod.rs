@@ -1,13 +1,17 @@
 //! The GitOps repository: read a values file at a commit, and put one small commit on the tip of a branch.
 //!
 //! [`Git`] is what services and steps use; [`GitMirrors`] implements it with one warm bare mirror per repository: objects
-//! and trees with libgit2, transport with the `git` program (it pushes faster, knows every credential scheme, and says
-//! when a server rejects a ref).
+//! and trees with libgit2, transport over HTTP directly where the server is clear, else with the `git` program (it knows
+//! every credential scheme, and says when a server rejects a ref).
 
 mod address;
 mod commit;
+mod draft;
 mod history;
+mod last_change;
 mod mirror;
+mod pack;
+mod smart;
 mod transport;
 pub mod values;
 
@@ -135,7 +139,7 @@ pub enum Committed {
     },
     /// The file says so already; no commit was made.
     Unchanged {
-        /// The tip that says it.
+        /// The commit that says it: the tip, or an earlier one of the same batch.
         tip: CommitId,
     },
 }
@@ -167,7 +171,7 @@ pub struct Change {
 }
 
 /// What may go wrong with Git. Every text is safe to show and says what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum GitError {
     /// The server could not be reached, or did not answer in time: try again later.
     #[error("Git could not be reached at {url}: {reason}. Check the address and the network; Waybill tries again.")]
@@ -254,14 +258,32 @@ pub trait Git: Send + Sync {
         prefix: &str,
     ) -> Result<Option<Vec<DeclaredService>>, GitError>;
 
-    /// Makes the commit on the tip of the branch and pushes it. A push that others overtook is made again on the new tip; a
-    /// commit of the same promotion that the branch already holds is found, not made twice; one repository's commits
-    /// are made one after another.
+    /// Makes a commit for each request, in their order, each on top of the one before, and pushes them at once. A push that others
+    /// overtook is made again on the new tip; a commit of the same promotion that the branch already holds is found, not
+    /// made twice; a request that fails by itself (its file can't be edited, the server's policy refuses it) does not stop the
+    /// others. One repository's batches are made one after another. The answers are in the order of the requests.
+    async fn commit_and_push_all(
+        &self,
+        repository: &RepositoryAccess,
+        requests: &[CommitRequest],
+    ) -> Vec<Result<Committed, GitError>>;
+
+    /// A batch of one.
     async fn commit_and_push(
         &self,
         repository: &RepositoryAccess,
         request: &CommitRequest,
-    ) -> Result<Committed, GitError>;
+    ) -> Result<Committed, GitError> {
+        let mut done = self
+            .commit_and_push_all(repository, std::slice::from_ref(request))
+            .await;
+        done.pop().unwrap_or_else(|| {
+            Err(GitError::Mirror {
+                url: repository.branch.clone(),
+                reason: "no answer was given".to_owned(),
+            })
+        })
+    }
 
     /// The unified diff that `edit` would make on the mirror's tip; empty when nothing would change.
     async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError>;

@@ -1,6 +1,6 @@
-//! Fetch and push with the `git` program.
+//! Fetch and push: directly where a server speaks HTTP ([`super::smart`]), and with the `git` program, which has the last word.
 //!
-//! It knows every way to sign in and says when a server rejects a reference. It gets a clean environment: no configuration
+//! The program knows every way to sign in and says when a server rejects a reference. It gets a clean environment: no configuration
 //! but ours, no prompts, no agent. Secrets travel in environment variables and files of mode 0600 only: never in
 //! arguments, addresses or the mirror's configuration. Texts are those of git 2.39 with `LC_ALL=C`.
 
@@ -20,6 +20,7 @@ use tokio::process::Command;
 use super::{
     Credentials, GitError, RepositoryAccess,
     address::{Address, without_logins},
+    smart::{Answer, Fetched, Server, Wire},
 };
 
 /// A fetch or push that takes longer has hung.
@@ -42,15 +43,17 @@ pub(super) enum Pushed {
 pub(super) struct Transport<'a> {
     access: &'a RepositoryAccess,
     mirror: &'a Path,
+    wire: Option<&'a Wire>,
     address: Address,
 }
 
 impl<'a> Transport<'a> {
-    pub(super) fn new(access: &'a RepositoryAccess, mirror: &'a Path) -> Self {
+    pub(super) fn new(access: &'a RepositoryAccess, mirror: &'a Path, wire: Option<&'a Wire>) -> Self {
         let address = Address::parse(&access.url);
         Self {
             access,
             mirror,
+            wire,
             address,
         }
     }
@@ -101,31 +104,18 @@ impl<'a> Transport<'a> {
         let output = self.run(&arguments, PATIENCE).await?;
         match rejection(&String::from_utf8_lossy(&output.stdout), &destination) {
             Some(reason) => self.judge(&reason, &output),
-            None if output.status.success() => Ok(Pushed::Done),
+            // Silence is no yes.
+            None if output.status.success() && is_taken(&output.stdout, &destination) => Ok(Pushed::Done),
             None => Err(self.failure(&output)),
         }
     }
 
     /// Tells "somebody was faster" from "you may not".
     fn judge(&self, reason: &str, output: &Output) -> Result<Pushed, GitError> {
-        let lower = reason.to_ascii_lowercase();
-        let overtaken = [
-            "fetch first",
-            "non-fast-forward",
-            "needs force",
-            "stale info",
-            "failed to update ref",
-            "cannot lock ref",
-            "failed to lock",
-            "unable to lock",
-            "lock failure",
-            "incorrect old value",
-            "reference already exists",
-            "remote ref updated",
-        ];
-        if overtaken.iter().any(|text| lower.contains(text)) {
+        if is_overtaken(reason) {
             return Ok(Pushed::Overtaken);
         }
+        let lower = reason.to_ascii_lowercase();
         let said = String::from_utf8_lossy(&output.stderr);
         // The connection broke before the answer: nobody knows.
         if lower.contains("remote failed to report status") || lower.contains("remote failure") {
@@ -148,6 +138,69 @@ impl<'a> Transport<'a> {
         Err(GitError::Refused {
             reason: self.presentable(&reason),
         })
+    }
+
+    /// The repository's own server, when it can be spoken to directly.
+    fn server(&self) -> Option<Server<'_>> {
+        self.address.origin()?;
+        let wire = self
+            .wire
+            .filter(|wire| wire.serves(&self.address.url) && self.check().is_ok())?;
+        let url = self.address.url.trim_end_matches('/');
+        let login = self.login();
+        Some(Server { wire, url, login })
+    }
+
+    /// As [`Transport::push`], in one request, with the objects that the mirror need not have yet; `None` when only the program
+    /// can tell.
+    pub(super) async fn push_directly(
+        &self,
+        old: Option<Oid>,
+        new: Oid,
+        pack: impl FnOnce() -> Result<Vec<u8>, git2::Error>,
+    ) -> Result<Option<Pushed>, GitError> {
+        let Some(server) = self.server() else { return Ok(None) };
+        let Ok(pack) = pack() else { return Ok(None) };
+        match server.push(&self.access.branch, old, new, pack).await {
+            Answer::Done(()) => Ok(Some(Pushed::Done)),
+            // A refusal that isn't a lost race may still be one, in other words.
+            Answer::Rejected { reason, said } => {
+                tracing::debug!(url = %self.address.url, reason, said = self.presentable(&said), "a push was rejected");
+                Ok(is_overtaken(&reason).then_some(Pushed::Overtaken))
+            }
+            Answer::Down(reason) => Err(self.unreachable(reason)),
+            Answer::Unclear => Ok(None),
+        }
+    }
+
+    /// As [`Transport::fetch`], in two requests and without a program; `None` when only the program can tell.
+    pub(super) async fn fetch_directly(&self, known: Oid) -> Result<Option<Fetched>, GitError> {
+        let Some(server) = self.server() else { return Ok(None) };
+        match server.fetch(&self.access.branch, known).await {
+            Answer::Done(fetched) => Ok(Some(fetched)),
+            Answer::Down(reason) => Err(self.unreachable(reason)),
+            _ => Ok(None),
+        }
+    }
+
+    fn unreachable(&self, reason: String) -> GitError {
+        GitError::Unreachable {
+            url: self.address.url.clone(),
+            reason,
+        }
+    }
+
+    /// User and password for HTTP.
+    fn login(&self) -> Option<(&str, &SecretString)> {
+        match &self.access.credentials {
+            Credentials::UserToken { user, token } => Some((user.as_str(), token)),
+            Credentials::None => self
+                .address
+                .login
+                .as_ref()
+                .map(|(user, password)| (user.as_str(), password)),
+            Credentials::SshKey { .. } => None,
+        }
     }
 
     fn check(&self) -> Result<(), GitError> {
@@ -232,34 +285,26 @@ impl<'a> Transport<'a> {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec();
         let mut key_file = None;
-        let login = match &self.access.credentials {
-            Credentials::UserToken { user, token } => Some((user.as_str(), token)),
-            Credentials::None => self
-                .address
-                .login
-                .as_ref()
-                .map(|(user, password)| (user.as_str(), password)),
-            Credentials::SshKey {
-                private_key,
-                known_hosts,
-            } => {
-                let key = self.write_key(private_key)?;
-                let known = self.write_known_hosts(known_hosts.as_deref())?;
-                command.env(
-                    "GIT_SSH_COMMAND",
-                    ssh_command(key.path(), &known, known_hosts.is_some()),
-                );
-                command.env("GIT_SSH_VARIANT", "ssh");
-                key_file = Some(key);
-                None
-            }
-        };
+        if let Credentials::SshKey {
+            private_key,
+            known_hosts,
+        } = &self.access.credentials
+        {
+            let key = self.write_key(private_key)?;
+            let known = self.write_known_hosts(known_hosts.as_deref())?;
+            command.env(
+                "GIT_SSH_COMMAND",
+                ssh_command(key.path(), &known, known_hosts.is_some()),
+            );
+            command.env("GIT_SSH_VARIANT", "ssh");
+            key_file = Some(key);
+        }
         if key_file.is_none() {
             let known = self.write_known_hosts(None)?;
             command.env("GIT_SSH_COMMAND", ssh_command(Path::new("/dev/null"), &known, false));
             command.env("GIT_SSH_VARIANT", "ssh");
         }
-        if let (Some((user, token)), Some(origin)) = (login, self.address.origin()) {
+        if let (Some((user, token)), Some(origin)) = (self.login(), self.address.origin()) {
             let basic = BASE64.encode(format!("{user}:{}", token.expose_secret()));
             settings.push((
                 format!("http.{origin}/.extraHeader"),
@@ -396,6 +441,37 @@ impl<'a> Transport<'a> {
     }
 }
 
+/// Whether a rejection says that somebody else moved the branch first, in the words of any server.
+fn is_overtaken(reason: &str) -> bool {
+    let lower = reason.to_ascii_lowercase();
+    [
+        "fetch first",
+        "non-fast-forward",
+        "needs force",
+        "stale info",
+        "failed to update ref",
+        "cannot lock ref",
+        "failed to lock",
+        "unable to lock",
+        "lock failure",
+        "incorrect old value",
+        "reference already exists",
+        "remote ref updated",
+    ]
+    .iter()
+    .any(|text| lower.contains(text))
+}
+
+/// Whether the output of `git push --porcelain` says that the reference is where it was meant to be.
+fn is_taken(porcelain: &[u8], destination: &str) -> bool {
+    String::from_utf8_lossy(porcelain).lines().any(|line| {
+        let mut fields = line.split('\t');
+        let flag = fields.next();
+        let reference = fields.next().unwrap_or_default();
+        matches!(flag, Some(" " | "*" | "=")) && reference.ends_with(&format!(":{destination}"))
+    })
+}
+
 /// The reason of a rejected reference in the output of `git push --porcelain`; `None` when it wasn't rejected.
 fn rejection(porcelain: &str, destination: &str) -> Option<String> {
     porcelain.lines().find_map(|line| {
@@ -450,7 +526,7 @@ mod tests {
     #[test]
     fn rejections_are_told_apart() {
         let access = access("https://git.example.com/x", Credentials::None);
-        let transport = Transport::new(&access, Path::new("/nowhere"));
+        let transport = Transport::new(&access, Path::new("/nowhere"), None);
         let judge = |summary: &str, stderr: &str| {
             let porcelain = format!("To https://git.example.com/x\n!\tabc:refs/heads/main\t{summary}\nDone\n");
             let reason = rejection(&porcelain, "refs/heads/main").unwrap();
@@ -487,6 +563,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_yes_is_a_yes() {
+        let taken = |line: &str| is_taken(format!("To x\n{line}\nDone\n").as_bytes(), "refs/heads/main");
+        assert!(taken(" \tabc:refs/heads/main\ta..b"));
+        assert!(taken("*\tabc:refs/heads/main\t[new branch]"));
+        assert!(taken("=\tabc:refs/heads/main\t[up to date]"));
+        assert!(!taken("!\tabc:refs/heads/main\t[rejected] (fetch first)"));
+        assert!(!taken(" \tabc:refs/heads/other\ta..b") && !taken(""));
+    }
+
+    #[test]
     fn failures_say_whose_they_are_and_keep_secrets() {
         let token = SecretString::from("hunter2".to_owned());
         let credentials = Credentials::UserToken {
@@ -494,7 +580,7 @@ mod tests {
             token,
         };
         let access = access("https://git.example.com/x", credentials);
-        let transport = Transport::new(&access, Path::new("/nowhere"));
+        let transport = Transport::new(&access, Path::new("/nowhere"), None);
         let failure = |stderr: &str| transport.failure(&failed(stderr));
         let error = failure("fatal: Authentication failed for 'https://bob:hunter2@git.example.com/x'\n");
         assert!(matches!(&error, GitError::Unauthorized { .. }));

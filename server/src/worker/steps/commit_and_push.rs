@@ -1,47 +1,108 @@
-//! Commit: one small commit on the tip of the branch, and its push.
+//! Commit: for each promotion one small commit on the tip of the branch, and one push for those of a repository that are ready.
 //!
 //! A step that was cut off is taken again: the commit is found by its trailer then, and not made twice.
 
-use super::{Outcome, Work};
+use super::Outcome;
 use crate::{
-    adapters::git::{CommitRequest, Committed, Signature},
-    service::promotion::values_edit,
+    adapters::git::{CommitRequest, Committed, GitError, Signature},
+    service::{Services, place::ProjectPlace, promotion::values_edit},
 };
 use app::error::AppError;
-use domain::promotion::{Actor, State};
+use domain::{
+    environment::Environment,
+    id::ResourceId,
+    promotion::{Actor, Promotion, State},
+    resource::Resource,
+};
+use std::{collections::HashMap, time::Duration};
 
-/// How soon a promotion looks again whose elder is still being committed.
-const ELDER_MILLIS: i64 = 100;
+/// A batch that takes longer hangs: a first fetch has ten minutes, and everything else less.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
-    let promotion = work.promotion;
-    // One resource's commits are made in the order in which they were asked for: otherwise the elder would undo the younger.
-    if let Some(by) = work.overtaken_by().await? {
-        return Ok(Outcome::Overtaken { by });
+/// One outcome for each of the promotions, which are of one project and in the order of their age.
+pub(super) async fn run(services: &Services, promotions: &[Promotion]) -> Vec<Outcome> {
+    let mut outcomes: Vec<Option<Outcome>> = promotions.iter().map(|_| None).collect();
+    match tokio::time::timeout(LONGEST, try_run(services, promotions, &mut outcomes)).await {
+        Ok(Ok(())) => {}
+        // A fault of our own (the database): the same as an outside one that may pass.
+        Ok(Err(error)) => fill(&mut outcomes, &error.to_string()),
+        Err(_) => fill(&mut outcomes, "The commit hung for 15 minutes."),
     }
-    let open = work
-        .services
-        .store
-        .read()
-        .await?
-        .open_promotions(work.resource.id)
-        .await?;
-    if open.iter().any(|p| p.id < promotion.id && p.state == State::Committing) {
-        let why = "An earlier promotion of this resource is being committed.".into();
-        return Ok(Outcome::Wait {
-            millis: ELDER_MILLIS,
-            why,
-        });
+    fill(&mut outcomes, "The commit was not made.");
+    outcomes.into_iter().flatten().collect()
+}
+
+fn fill(outcomes: &mut [Option<Outcome>], why: &str) {
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
+        *outcome = Some(Outcome::Retry { why: why.to_owned() });
     }
-    let access = work.services.repository_access(&work.place.record)?;
-    let request = request(work);
-    let (commit, pushes, detail) = match work.services.git.commit_and_push(&access, &request).await {
+}
+
+async fn try_run(
+    services: &Services,
+    promotions: &[Promotion],
+    outcomes: &mut [Option<Outcome>],
+) -> Result<(), AppError> {
+    let Some(first) = promotions.first() else { return Ok(()) };
+    let mut tx = services.store.read().await?;
+    let Some(record) = tx.project(first.project).await? else {
+        outcomes.fill_with(|| Some(super::gone("project")));
+        return Ok(());
+    };
+    let place = services.place_for_waybill(&mut *tx, record).await?;
+    let resources: HashMap<ResourceId, Resource> = match promotions {
+        [one] => tx
+            .resource(one.resource)
+            .await?
+            .into_iter()
+            .map(|r| (r.id, r))
+            .collect(),
+        _ => tx
+            .resources(first.project)
+            .await?
+            .into_iter()
+            .map(|r| (r.id, r))
+            .collect(),
+    };
+    let access = services.repository_access(&place.record)?;
+    let (mut requests, mut asked) = (
+        Vec::with_capacity(promotions.len()),
+        Vec::with_capacity(promotions.len()),
+    );
+    for (place_of, promotion) in promotions.iter().enumerate() {
+        let environment = place.environments.iter().find(|e| e.id == promotion.environment);
+        let (Some(resource), Some(environment)) = (resources.get(&promotion.resource), environment) else {
+            outcomes[place_of] = Some(super::gone("resource"));
+            continue;
+        };
+        // One resource's commits are made in the order in which they were asked for: otherwise the elder would undo the younger.
+        if let Some(by) = tx.committed_after(promotion).await? {
+            outcomes[place_of] = Some(Outcome::Overtaken { by });
+            continue;
+        }
+        requests.push(request(services, &place, environment, resource, promotion));
+        asked.push((place_of, environment));
+    }
+    drop(tx);
+    let done = services.git.commit_and_push_all(&access, &requests).await;
+    for (((place_of, environment), request), done) in asked.into_iter().zip(&requests).zip(done) {
+        let git_only = place
+            .cluster(environment)
+            .is_none_or(|record| record.cluster.argocd.is_none());
+        let next = if git_only { State::Succeeded } else { State::Syncing };
+        outcomes[place_of] = Some(outcome(done, request, &access.branch, next));
+    }
+    Ok(())
+}
+
+fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &str, next: State) -> Outcome {
+    let (commit, pushes, detail) = match done {
         Ok(Committed::Pushed { commit, attempts }) => {
-            let detail = format!("Commit {} is on {}.", short(&commit), access.branch);
+            let detail = format!("Commit {} is on {branch}.", short(&commit));
             (commit, attempts, detail)
         }
         Ok(Committed::Found { commit }) => {
-            let detail = format!("Commit {} was on {} already.", short(&commit), access.branch);
+            let detail = format!("Commit {} was on {branch} already.", short(&commit));
             (commit, 0, detail)
         }
         Ok(Committed::Unchanged { tip }) => {
@@ -52,26 +113,28 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
             );
             (tip, 0, detail)
         }
-        Err(error) if error.is_passing() => return Ok(Outcome::Retry { why: error.to_string() }),
+        Err(error) if error.is_passing() => return Outcome::Retry { why: error.to_string() },
         Err(error) => {
-            return Ok(Outcome::Fail {
+            return Outcome::Fail {
                 reason: error.to_string(),
-            });
+            };
         }
     };
-    let git_only = work.cluster().is_none_or(|record| record.cluster.argocd.is_none());
-    let next = if git_only { State::Succeeded } else { State::Syncing };
-    tracing::debug!(promotion = %promotion.id, %commit, "committed");
-    Ok(Outcome::Done {
+    Outcome::Done {
         next,
         detail: Some(detail),
         commit: Some((commit, pushes)),
-    })
+    }
 }
 
-fn request(work: &Work<'_>) -> CommitRequest {
-    let promotion = work.promotion;
-    let link = format!("{}/promotions/{}", work.services.public_url, promotion.id);
+fn request(
+    services: &Services,
+    place: &ProjectPlace,
+    environment: &Environment,
+    resource: &Resource,
+    promotion: &Promotion,
+) -> CommitRequest {
+    let link = format!("{}/promotions/{}", services.public_url, promotion.id);
     let mut trailers = vec![("Waybill-Digest".to_owned(), promotion.image.digest.to_string())];
     if let Some(origin) = &promotion.origin {
         trailers.push((
@@ -82,8 +145,8 @@ fn request(work: &Work<'_>) -> CommitRequest {
     trailers.push(("Waybill-Link".into(), link));
     CommitRequest {
         promotion: promotion.id,
-        edit: values_edit(&work.place, &work.environment, &work.resource, promotion),
-        subject: promotion.subject(&work.environment.name, &work.resource.name),
+        edit: values_edit(place, environment, resource, promotion),
+        subject: promotion.subject(&environment.name, &resource.name),
         trailers,
         author: author(&promotion.requested_by),
         committer: waybill(),

@@ -1,8 +1,11 @@
 //! The steps, a file each. A step looks at the world, acts at most once, and says what came of it.
 
 mod commit_and_push;
+mod known;
 mod resolve;
 mod rollout;
+
+pub(super) use known::Known;
 
 use super::{Outcome, Settings};
 use crate::{
@@ -15,17 +18,19 @@ use domain::{
     id::PromotionId,
     promotion::{Promotion, State},
     resource::Resource,
+    time::Timestamp,
 };
+use std::sync::Arc;
 
-/// Promotions of a resource that are looked at for newer ones.
-const NEIGHBOURS: i64 = 20;
+/// How long a promotion may be about its image or its commit: far longer than all that passes by itself.
+const COMMIT_LIMIT_MILLIS: i64 = 20 * 60 * 1000;
 
-/// What every step works with.
+/// What the steps that ask Argo CD work with.
 struct Work<'a> {
     services: &'a Services,
     settings: &'a Settings,
     promotion: &'a Promotion,
-    place: ProjectPlace,
+    place: Arc<ProjectPlace>,
     environment: Environment,
     resource: Resource,
 }
@@ -37,44 +42,49 @@ impl Work<'_> {
 
     /// The newer promotion of the resource whose commit is on the remote, if there is one: what this one promises will not be live.
     async fn overtaken_by(&self) -> Result<Option<PromotionId>, AppError> {
-        let this = self.promotion;
-        let newest = self
-            .services
-            .store
-            .read()
-            .await?
-            .promotions_of(self.resource.id, NEIGHBOURS)
-            .await?;
-        let newer = newest
-            .into_iter()
-            .find(|p| p.id > this.id && p.commit.is_some() && p.image.digest != this.image.digest);
-        Ok(newer.map(|p| p.id))
+        let mut tx = self.services.store.read().await?;
+        Ok(tx.committed_after(self.promotion).await?)
     }
 }
 
-/// Runs the step of the promotion's state.
-pub(super) async fn run(services: &Services, settings: &Settings, promotion: &Promotion) -> Result<Outcome, AppError> {
-    let mut tx = services.store.read().await?;
-    let gone = |what: &str| {
-        Ok(Outcome::Fail {
-            reason: format!("The {what} no longer exists."),
-        })
+fn gone(what: &str) -> Outcome {
+    Outcome::Fail {
+        reason: format!("The {what} no longer exists."),
+    }
+}
+
+/// Runs the step of the promotion's state; commits go through [`commit`].
+pub(super) async fn run(
+    services: &Services,
+    settings: &Settings,
+    known: &Known,
+    promotion: &Promotion,
+) -> Result<Outcome, AppError> {
+    let passes_through = |next| Outcome::Done {
+        next,
+        detail: None,
+        commit: None,
     };
-    let Some(record) = tx.project(promotion.project).await? else {
-        return gone("project");
+    match promotion.state {
+        // No gates yet: what waits goes on.
+        State::Waiting => return Ok(passes_through(State::Queued)),
+        // No copying yet: every cluster pulls from where the image is.
+        State::Mirroring => return Ok(passes_through(State::Committing)),
+        _ => {}
+    }
+    let Some(place) = known.place(services, promotion.project).await? else {
+        return Ok(gone("project"));
     };
-    let Some(resource) = tx.resource(promotion.resource).await? else {
-        return gone("resource");
+    if promotion.state == State::Queued {
+        return resolve::run(services, known, promotion, &place).await;
+    }
+    let resource = services.store.read().await?.resource(promotion.resource).await?;
+    let Some(resource) = resource else {
+        return Ok(gone("resource"));
     };
-    let place = services.place_for_waybill(&mut *tx, record).await?;
-    drop(tx);
-    let Some(environment) = place
-        .environments
-        .iter()
-        .find(|e| e.id == promotion.environment)
-        .cloned()
-    else {
-        return gone("environment");
+    let environment = place.environments.iter().find(|e| e.id == promotion.environment);
+    let Some(environment) = environment.cloned() else {
+        return Ok(gone("environment"));
     };
     let work = Work {
         services,
@@ -85,23 +95,45 @@ pub(super) async fn run(services: &Services, settings: &Settings, promotion: &Pr
         resource,
     };
     match promotion.state {
-        // No gates yet: what waits goes on.
-        State::Waiting => Ok(Outcome::Done {
-            next: State::Queued,
-            detail: None,
-            commit: None,
-        }),
-        State::Queued => resolve::run(&work).await,
-        // No copying yet: every cluster pulls from where the image is.
-        State::Mirroring => Ok(Outcome::Done {
-            next: State::Committing,
-            detail: None,
-            commit: None,
-        }),
-        State::Committing => commit_and_push::run(&work).await,
         State::Syncing | State::Verifying => rollout::run(&work).await,
-        ended => Ok(Outcome::Fail {
-            reason: format!("A promotion that is {ended} has no step."),
+        state => Ok(Outcome::Fail {
+            reason: format!("A promotion that is {state} has no step of its own."),
         }),
+    }
+}
+
+/// Commits promotions of one project; an outcome for each.
+pub(super) async fn commit(services: &Services, promotions: &[Promotion]) -> Vec<Outcome> {
+    commit_and_push::run(services, promotions).await
+}
+
+/// Nothing waits for ever: past the time-out of its state a wait becomes a failure that says what was last seen.
+pub(super) fn in_time(promotion: &Promotion, outcome: Outcome, settings: &Settings, now: Timestamp) -> Outcome {
+    let (Outcome::Wait { why, .. } | Outcome::Retry { why }) = &outcome else {
+        return outcome;
+    };
+    let millis = |limit: std::time::Duration| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+    let (limit, remedy) = match promotion.state {
+        // People take the time they take.
+        State::Waiting => return outcome,
+        State::Syncing => (
+            millis(settings.sync_timeout),
+            "Look at the application in Argo CD, then try again.",
+        ),
+        State::Verifying => (
+            millis(settings.verify_timeout),
+            "Look at the application in Argo CD, then try again.",
+        ),
+        _ => (COMMIT_LIMIT_MILLIS, "Try again when that is mended."),
+    };
+    let waited = now.millis_since(promotion.state_since);
+    if waited <= limit {
+        return outcome;
+    }
+    Outcome::Fail {
+        reason: format!(
+            "Not done after {}. Last seen: {why} {remedy}",
+            domain::time::duration(waited)
+        ),
     }
 }

@@ -1,37 +1,39 @@
 //! Resolve: the promotion names an exact digest since it was asked for; here the registry is asked whether it is still there.
 
-use super::{Outcome, Work};
+use super::{Known, Outcome, known::Said};
+use crate::service::{Services, place::ProjectPlace};
 use app::error::AppError;
-use domain::promotion::State;
+use domain::promotion::{Promotion, State};
 
-pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
-    let image = &work.promotion.image;
-    let access = work.services.registry_access(&work.place.clusters, &image.repository)?;
-    match work
-        .services
+pub(super) async fn run(
+    services: &Services,
+    known: &Known,
+    promotion: &Promotion,
+    place: &ProjectPlace,
+) -> Result<Outcome, AppError> {
+    let image = &promotion.image;
+    let access = services.registry_access(&place.clusters, &image.repository)?;
+    let ask = async || match services
         .registry
         .exists(&access, &image.repository, &image.digest)
         .await
     {
-        Ok(true) => {
-            // What it was built from is for people to see; without it the promotion goes on.
-            if let Err(error) = work.services.learn_details(work.place.workspace.id, image).await {
-                tracing::warn!(digest = %image.digest, %error, "the registry said nothing about an image");
-            }
-            Ok(Outcome::done(
-                State::Committing,
-                format!("{} holds {}.", image.repository, image.digest),
-            ))
-        }
-        Ok(false) => Ok(Outcome::Fail {
+        Ok(true) => Said::Holds,
+        Ok(false) => Said::Lacks,
+        Err(error) => Said::Failed(error.to_string(), error.is_passing()),
+    };
+    Ok(match known.said(promotion.workspace, image, ask).await {
+        Said::Holds => Outcome::done(
+            State::Committing,
+            format!("{} holds {}.", image.repository, image.digest),
+        ),
+        Said::Lacks => Outcome::Fail {
             reason: format!(
                 "The registry no longer holds {} in {}. Push the image again, or promote another.",
                 image.digest, image.repository
             ),
-        }),
-        Err(error) if error.is_passing() => Ok(Outcome::Retry { why: error.to_string() }),
-        Err(error) => Ok(Outcome::Fail {
-            reason: error.to_string(),
-        }),
-    }
+        },
+        Said::Failed(why, true) => Outcome::Retry { why },
+        Said::Failed(reason, false) => Outcome::Fail { reason },
+    })
 }

@@ -52,11 +52,11 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
         commit,
     };
     match rollout.look().await {
-        Ok(outcome) => Ok(rollout.in_time(outcome)),
-        Err(Trouble::ArgoCd(error)) if error.is_passing() => Ok(rollout.in_time(Outcome::Wait {
+        Ok(outcome) => Ok(outcome),
+        Err(Trouble::ArgoCd(error)) if error.is_passing() => Ok(Outcome::Wait {
             millis: 2 * LOOK_MILLIS,
             why: error.to_string(),
-        })),
+        }),
         Err(Trouble::ArgoCd(error)) => Ok(Outcome::Fail {
             reason: error.to_string(),
         }),
@@ -211,28 +211,5 @@ impl Rollout<'_> {
             .services
             .report_live(&self.work.place.record.project, &self.work.environment, app)
             .await
-    }
-
-    /// Nothing waits for ever: past the time-out of its state a wait becomes a failure that says what was last seen.
-    fn in_time(&self, outcome: Outcome) -> Outcome {
-        let Outcome::Wait { why, .. } = &outcome else {
-            return outcome;
-        };
-        let work = self.work;
-        let limit = match work.promotion.state {
-            State::Syncing => work.settings.sync_timeout,
-            _ => work.settings.verify_timeout,
-        };
-        let waited = work.services.now().millis_since(work.promotion.state_since);
-        if waited <= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX) {
-            return outcome;
-        }
-        Outcome::Fail {
-            reason: format!(
-                "Not done after {}. Last seen: {why} Look at application {} in Argo CD, then try again.",
-                domain::time::duration(waited),
-                self.app.name
-            ),
-        }
     }
 }

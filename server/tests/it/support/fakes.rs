@@ -92,6 +92,24 @@ impl Branch {
     fn tip(&self) -> CommitId {
         format!("{:040x}", self.commits.len())
     }
+
+    fn commit(&mut self, request: &CommitRequest) -> Committed {
+        let image = DeclaredImage {
+            repository: Some(request.edit.image.repository.clone()),
+            tag: request.edit.image.tag.clone(),
+            digest: Some(request.edit.image.digest.clone()),
+        };
+        let file = self.files.entry(request.edit.path.clone()).or_default();
+        if file.get(&request.edit.service) == Some(&image) {
+            return Committed::Unchanged { tip: self.tip() };
+        }
+        file.insert(request.edit.service.clone(), image);
+        self.commits.push(request.subject.clone());
+        Committed::Pushed {
+            commit: self.tip(),
+            attempts: 1,
+        }
+    }
 }
 
 #[async_trait]
@@ -128,23 +146,13 @@ impl Git for FakeGit {
         Ok(branch.files.get(path).map(|file| file.iter().map(declared).collect()))
     }
 
-    async fn commit_and_push(&self, _: &RepositoryAccess, request: &CommitRequest) -> Result<Committed, GitError> {
+    async fn commit_and_push_all(
+        &self,
+        _: &RepositoryAccess,
+        requests: &[CommitRequest],
+    ) -> Vec<Result<Committed, GitError>> {
         let mut branch = self.0.lock().unwrap();
-        let image = DeclaredImage {
-            repository: Some(request.edit.image.repository.clone()),
-            tag: request.edit.image.tag.clone(),
-            digest: Some(request.edit.image.digest.clone()),
-        };
-        let file = branch.files.entry(request.edit.path.clone()).or_default();
-        if file.get(&request.edit.service) == Some(&image) {
-            return Ok(Committed::Unchanged { tip: branch.tip() });
-        }
-        file.insert(request.edit.service.clone(), image);
-        branch.commits.push(request.subject.clone());
-        Ok(Committed::Pushed {
-            commit: branch.tip(),
-            attempts: 1,
-        })
+        requests.iter().map(|request| Ok(branch.commit(request))).collect()
     }
 
     async fn preview(&self, _: &RepositoryAccess, _: &ValuesEdit) -> Result<String, GitError> {

@@ -7,6 +7,7 @@
 use super::{browser::Browser, database::Database};
 use argocd_standin::{AppSpec, Options as StandinOptions, Policy, Standin, Timing, TokenGrant, token_for};
 use domain::{
+    event::Happened,
     promotion::{Promotion, State},
     resource::Resource,
     rights::Role,
@@ -23,13 +24,14 @@ use server::{
     store::{Store, User},
 };
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
 use testbed::{
-    BareRepo, GitServer, ImageSpec, NotificationEndpoint, OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER,
+    BareRepo, Gate, GitServer, ImageSpec, NotificationEndpoint, OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER,
     RegistryOptions, WaybillOptions, WaybillProcess, free_port,
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -50,6 +52,10 @@ pub(crate) struct Setup {
     pub(crate) notifies: bool,
     /// Whether the cluster has an Argo CD.
     pub(crate) argocd: bool,
+    /// Further services `s0`, `s1`, …: in development from images of their own, in staging tracking those.
+    pub(crate) services: usize,
+    /// Whether Waybill reaches Git and Argo CD through gates.
+    pub(crate) gated: bool,
     /// Further variables of the server.
     pub(crate) variables: Vec<(&'static str, String)>,
     /// The database, instead of the one that this run is about.
@@ -62,6 +68,8 @@ impl Default for Setup {
             process: false,
             notifies: true,
             argocd: true,
+            services: 0,
+            gated: false,
             variables: Vec::new(),
             database: None,
         }
@@ -73,6 +81,8 @@ pub(crate) struct World {
     pub(crate) git: Option<GitServer>,
     pub(crate) registry: Option<OciRegistry>,
     pub(crate) standin: Standin,
+    /// Before Git and before Argo CD, where they were asked for.
+    pub(crate) gates: Option<(Gate, Gate)>,
     /// The server's own database, to look into.
     pub(crate) store: Arc<dyn Store>,
     /// An administrator's API token.
@@ -139,7 +149,7 @@ impl World {
         let registry = OciRegistry::start(registry_options(root, None, setup.notifies.then_some(&base_url)))
             .await
             .unwrap();
-        let (repository, first) = fill(root, &registry).await;
+        let (repository, first) = fill(root, &registry, setup.services).await;
         let git = GitServer::start(root.join("git"), None, Some(("waybill", GIT_TOKEN)))
             .await
             .unwrap();
@@ -152,12 +162,34 @@ impl World {
         let variables = variables(&base_url, &data, &database, &setup);
         let server = serve(root, &base_url, listener, variables.clone()).await;
         let host = registry.host();
-        let document = document(&host, &git.url("deploy.git"), setup.argocd.then(|| standin.url()));
+        let gates = if setup.gated {
+            let git = Gate::start(&format!("http://{}", git.address())).await.unwrap();
+            Some((git, Gate::start(standin.url()).await.unwrap()))
+        } else {
+            None
+        };
+        let (git_url, argocd) = match &gates {
+            Some((git, argocd)) => (format!("{}/deploy.git", git.url()), argocd.url()),
+            None => (git.url("deploy.git"), standin.url().to_owned()),
+        };
+        let mut document = document(&host, &git_url, setup.argocd.then_some(&*argocd));
+        for n in 0..setup.services {
+            let name = service(n);
+            let resources = |document: &mut Value, environment: usize, resource: Value| {
+                let all = &mut document["projects"][0]["environments"][environment]["resources"];
+                all.as_array_mut().unwrap().push(resource);
+            };
+            let image = json!({ "image": format!("{host}/myapp/{name}") });
+            resources(&mut document, 0, json!({ "name": name, "source": image }));
+            let from = json!({ "promote": { "environment": "development", "resource": name } });
+            resources(&mut document, 1, json!({ "name": name, "source": from }));
+        }
         let world = Self {
             repository,
             git: Some(git),
             registry: Some(registry),
             standin,
+            gates,
             store,
             token,
             base_url,
@@ -269,6 +301,80 @@ impl World {
     /// Another token.
     pub(crate) async fn token(&self, workspace: &str, name: &str, role: Role) -> String {
         make_token(&*self.store, workspace, name, role).await
+    }
+
+    /// Pushes a build of each further service; returns their digests.
+    pub(crate) async fn push_all(&self, services: usize, tag: &str) -> Vec<String> {
+        let registry = self.registry.as_ref().unwrap();
+        let mut digests = Vec::new();
+        for name in (0..services).map(service) {
+            let pushed = registry
+                .push_image(&format!("myapp/{name}"), tag, &build(&name, tag))
+                .await;
+            digests.push(pushed.unwrap());
+        }
+        digests
+    }
+
+    /// All promotions there are.
+    pub(crate) async fn all_promotions(&self) -> Vec<Promotion> {
+        let mut tx = self.store.read().await.unwrap();
+        let mut all = Vec::new();
+        for workspace in tx.workspaces().await.unwrap() {
+            for project in tx.projects(workspace.id).await.unwrap() {
+                for resource in tx.resources(project.project.id).await.unwrap() {
+                    all.extend(tx.promotions_of(resource.id, 100_000).await.unwrap());
+                }
+            }
+        }
+        all
+    }
+
+    /// Every promotion has ended, each that was committed has one commit, no other has any, and the ledger tells it all once.
+    pub(crate) async fn is_whole(&self) {
+        let commits = self.repository.commits("main").await.unwrap();
+        let mut found: HashMap<String, Vec<String>> = HashMap::new();
+        for commit in &commits {
+            assert!(commit.parents.len() < 2, "no merges");
+            if let Some(id) = commit
+                .body
+                .lines()
+                .last()
+                .and_then(|l| l.strip_prefix("Waybill-Promotion: "))
+            {
+                found.entry(id.to_owned()).or_default().push(commit.sha.clone());
+            }
+        }
+        for promotion in self.all_promotions().await {
+            let id = promotion.id.to_string();
+            assert!(promotion.state.is_ended(), "{promotion:?}");
+            let ours = found.remove(&id).unwrap_or_default();
+            assert!(ours.len() < 2, "committed twice: {id} {ours:?}");
+            let mut tx = self.store.read().await.unwrap();
+            let events = tx.events_of_promotion(promotion.id).await.unwrap();
+            let count = |is: &dyn Fn(&Happened) -> bool| events.iter().filter(|e| is(&e.happened)).count();
+            assert_eq!(count(&|h| matches!(h, Happened::PromotionRequested { .. })), 1, "{id}");
+            assert_eq!(
+                count(&|h| matches!(h, Happened::Committed { .. })),
+                usize::from(promotion.commit.is_some()),
+                "{id}: {events:#?}"
+            );
+            // The moves make a way from the beginning to the end.
+            let mut at = State::Queued;
+            for event in &events {
+                if let Happened::PromotionMoved { from, to, .. } = &event.happened {
+                    assert_eq!(*from, at, "{id}: {events:#?}");
+                    at = *to;
+                }
+            }
+            assert_eq!(at, promotion.state, "{id}");
+            match promotion.state {
+                State::Succeeded => assert_eq!(ours.first(), promotion.commit.as_ref(), "{promotion:?}"),
+                State::Superseded => {}
+                _ => panic!("{promotion:?}"),
+            }
+        }
+        assert!(found.is_empty(), "commits of nobody: {found:?}");
     }
 
     /// Pushes a build of `api`; returns its digest.
@@ -480,6 +586,11 @@ impl World {
     }
 }
 
+/// The name of a further service.
+pub(crate) fn service(n: usize) -> String {
+    format!("s{n}")
+}
+
 pub(crate) fn values_path(environment: &str) -> String {
     format!("environments/{environment}/values.yaml")
 }
@@ -526,7 +637,7 @@ fn registry_options(root: &Path, port: Option<u16>, tells: Option<&String>) -> R
 }
 
 /// The first builds, and the repository that declares them.
-async fn fill(root: &Path, registry: &OciRegistry) -> (BareRepo, String) {
+async fn fill(root: &Path, registry: &OciRegistry, services: usize) -> (BareRepo, String) {
     let mut digests = Vec::new();
     for service in ["api", "nightly", "web"] {
         let path = format!("myapp/{service}");
@@ -543,13 +654,21 @@ async fn fill(root: &Path, registry: &OciRegistry) -> (BareRepo, String) {
             "    image:\n      repository: {host}/myapp/{service}\n      tag: 1.0.0 # moved by Waybill\n      digest: {digest}\n"
         )
     };
+    let mut further = String::new();
+    for name in (0..services).map(service) {
+        let pushed = registry
+            .push_image(&format!("myapp/{name}"), "1.0.0", &build(&name, "1.0.0"))
+            .await;
+        let digest = pushed.unwrap();
+        further.push_str(&format!("\n  {name}:\n{}    replicas: 1\n", image(&name, &digest)));
+    }
     let development = format!(
-        "# development\nservices:\n  api:\n{}    replicas: 1\n    port: 8080\n\n  # at night\n  nightly:\n{}    replicas: 0\n",
+        "# development\nservices:\n  api:\n{}    replicas: 1\n    port: 8080\n\n  # at night\n  nightly:\n{}    replicas: 0\n{further}",
         image("api", &digests[0]),
         image("nightly", &digests[1])
     );
     let staging = format!(
-        "# staging\nservices:\n  api:\n{}    replicas: 2 # two\n",
+        "# staging\nservices:\n  api:\n{}    replicas: 2 # two\n{further}",
         image("api", &digests[0])
     );
     let production = format!(

@@ -2,11 +2,12 @@
 //!
 //! A file is never written out anew. [`edit()`] takes the text apart ([`document`]), changes the bytes of single scalars or
 //! adds lines in the file's own style ([`change`]), and then proves on the result that nothing but the intended values
-//! differs ([`verify`]). What can't be edited with certainty is refused, with the reason and the way out.
+//! differs ([`verify`]). In files that many edits go to, [`outline`] keeps that to the lines of one service. What can't be edited with certainty is refused, with the reason and the way out.
 
 mod change;
 mod document;
 mod lines;
+mod outline;
 mod scalar;
 mod style;
 mod verify;
@@ -27,6 +28,8 @@ use self::{
     verify::Intent,
 };
 use super::{DeclaredService, ValuesEdit};
+
+pub use self::outline::{Outline, edit_with};
 
 /// Why a values file can't be read or edited, and what to do about it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use domain::artifact::ExactImage;
 use proptest::prelude::*;
 
-use super::{edit, services};
+use super::{Outline, edit, edit_with, services};
 use crate::adapters::git::ValuesEdit;
 
 /// How a generated file looks.
@@ -268,6 +268,32 @@ proptest! {
         // A plain value that had to be quoted keeps its quotes on the way back.
         let is_reversible = look.quotes[1] != Quote::Plain || super::scalar::is_text(&tag);
         check(&look.file(before), look.prefix(), "api", before, after, is_reversible);
+    }
+
+    #[test]
+    fn the_lines_of_one_service_are_edited_as_in_the_whole_file(
+        look in looks(), tags in proptest::collection::vec((tags(), repositories(), digests()), 1..4),
+    ) {
+        let mut file = look.file(["r.example/a", "v1", "x"]).into_bytes();
+        let mut outline = None;
+        for (tag, repository, digest) in &tags {
+            for service in ["api", "before1", "after0"] {
+                let mut wanted = request(look.prefix(), service, [repository, tag, digest]);
+                if tag.len() == 3 {
+                    wanted.image.tag = None;
+                }
+                let whole = edit(&file, &wanted).unwrap();
+                prop_assert_eq!(
+                    String::from_utf8(edit_with(&mut outline, &file, &wanted).unwrap()).unwrap(),
+                    String::from_utf8(whole.clone()).unwrap()
+                );
+                if let Some(outline) = &outline {
+                    // The outline is that of the new text.
+                    prop_assert_eq!(format!("{outline:?}"), format!("{:?}", Outline::of(&whole, look.prefix())));
+                }
+                file = whole;
+            }
+        }
     }
 
     #[test]

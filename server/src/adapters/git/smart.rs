@@ -1,0 +1,354 @@
+//! Smart HTTP spoken directly: a push is one request, and the fetch that follows a lost race is two.
+//!
+//! The program `git` starts other programs and asks for all references before it pushes. Whoever races others for a branch
+//! loses that time; so does every promotion. Here the push names the commit it builds on and the server compares and sets,
+//! as it does for every push: never by force. Only clear answers count. Whatever else comes (a redirect, other credentials, an
+//! answer in other words) is [`Answer::Unclear`], and the caller asks again with the program, which has the last word: pushing
+//! the same commit twice does no harm. Formats: gitprotocol-http(5), gitprotocol-pack(5), protocol version 0.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use git2::Oid;
+use reqwest::{Client, RequestBuilder, StatusCode, header, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(10);
+/// Larger answers are left to the program, which need not hold them in memory.
+const LARGEST: usize = 16 << 20;
+const FLUSH: &[u8] = b"0000";
+/// Some hosts tell Git from browsers by this name.
+const AGENT: &str = concat!("git/2.39 (waybill/", env!("CARGO_PKG_VERSION"), ")");
+
+/// What a server said, when it was clear.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer<T> {
+    /// Done.
+    Done(T),
+    /// The branch was not moved: the server's reason, and what it said beside.
+    Rejected {
+        /// In brackets after the branch, in Git's own output.
+        reason: String,
+        /// What hooks printed.
+        said: String,
+    },
+    /// The server has trouble of its own: another request now will not fare better.
+    Down(String),
+    /// Something else: the program is to be asked.
+    Unclear,
+}
+
+/// What a fetch brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fetched {
+    /// Where the branch is.
+    pub(super) tip: Oid,
+    /// What is new, as a pack; `None` when nothing is.
+    pub(super) pack: Option<Vec<u8>>,
+}
+
+/// Connections to Git servers, kept open.
+#[derive(Clone, Debug)]
+pub(super) struct Wire {
+    client: Client,
+    /// Certificates were named for the program, and only it knows them.
+    is_plain: bool,
+}
+
+/// A repository over HTTP.
+pub(super) struct Server<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) url: &'a str,
+    pub(super) login: Option<(&'a str, &'a SecretString)>,
+}
+
+impl Wire {
+    /// `None` when this machine can't speak HTTP by itself; the program can.
+    pub(super) fn new() -> Option<Self> {
+        let is_plain = std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("GIT_SSL_CA"));
+        let client = Client::builder()
+            .connect_timeout(PATIENCE_TO_CONNECT)
+            .timeout(PATIENCE)
+            .redirect(redirect::Policy::none())
+            .user_agent(AGENT)
+            .build()
+            .ok()?;
+        Some(Self { client, is_plain })
+    }
+
+    /// Whether it can speak to a server at this address.
+    pub(super) fn serves(&self, url: &str) -> bool {
+        !self.is_plain
+            || url
+                .get(..7)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+    }
+}
+
+impl Server<'_> {
+    /// Moves the branch from `old` (`None`: there is no branch) to `new`, whose objects are in `pack`.
+    pub(super) async fn push(&self, branch: &str, old: Option<Oid>, new: Oid, pack: Vec<u8>) -> Answer<()> {
+        let old = old.unwrap_or(Oid::ZERO_SHA1);
+        let reference = format!("refs/heads/{branch}");
+        let mut body = line(&format!(
+            "{old} {new} {reference}\0report-status side-band-64k agent={}",
+            AGENT.replace(' ', "-")
+        ));
+        body.extend_from_slice(FLUSH);
+        body.extend_from_slice(&pack);
+        let request = self
+            .wire
+            .client
+            .post(format!("{}/git-receive-pack", self.url))
+            .header(header::CONTENT_TYPE, "application/x-git-receive-pack-request")
+            .header(header::ACCEPT, "application/x-git-receive-pack-result")
+            .body(body);
+        match self.send(request, "application/x-git-receive-pack-result").await {
+            Answer::Done(bytes) => report(&bytes, &reference),
+            Answer::Down(reason) => Answer::Down(reason),
+            _ => Answer::Unclear,
+        }
+    }
+
+    /// Asks where the branch is, and for what is new since `known`.
+    pub(super) async fn fetch(&self, branch: &str, known: Oid) -> Answer<Fetched> {
+        let request = self
+            .wire
+            .client
+            .get(format!("{}/info/refs?service=git-upload-pack", self.url));
+        let advertised = match self.send(request, "application/x-git-upload-pack-advertisement").await {
+            Answer::Done(bytes) => bytes,
+            Answer::Down(reason) => return Answer::Down(reason),
+            _ => return Answer::Unclear,
+        };
+        let Some(tip) = advertised_tip(&advertised, &format!("refs/heads/{branch}")) else {
+            return Answer::Unclear;
+        };
+        if tip == known {
+            return Answer::Done(Fetched { tip, pack: None });
+        }
+        let mut body = line(&format!(
+            "want {tip} ofs-delta no-progress agent={}\n",
+            AGENT.replace(' ', "-")
+        ));
+        body.extend_from_slice(FLUSH);
+        body.extend_from_slice(&line(&format!("have {known}\n")));
+        body.extend_from_slice(&line("done\n"));
+        let request = self
+            .wire
+            .client
+            .post(format!("{}/git-upload-pack", self.url))
+            .header(header::CONTENT_TYPE, "application/x-git-upload-pack-request")
+            .header(header::ACCEPT, "application/x-git-upload-pack-result")
+            .body(body);
+        match self.send(request, "application/x-git-upload-pack-result").await {
+            Answer::Done(bytes) => match pack_in(&bytes) {
+                Some(pack) => Answer::Done(Fetched {
+                    tip,
+                    pack: Some(pack.to_vec()),
+                }),
+                None => Answer::Unclear,
+            },
+            Answer::Down(reason) => Answer::Down(reason),
+            _ => Answer::Unclear,
+        }
+    }
+
+    /// The body of an answer of the right kind.
+    async fn send(&self, mut request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
+        if let Some((user, password)) = self.login {
+            let basic = BASE64.encode(format!("{user}:{}", password.expose_secret()));
+            let Ok(mut value) = header::HeaderValue::from_str(&format!("Basic {basic}")) else {
+                return Answer::Unclear;
+            };
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let Ok(mut response) = request.send().await else {
+            return Answer::Unclear;
+        };
+        let status = response.status();
+        if status.is_server_error() {
+            return Answer::Down(format!("the server answered with status {}", status.as_u16()));
+        }
+        let is_kind = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|value| value == kind);
+        if status != StatusCode::OK || !is_kind {
+            return Answer::Unclear;
+        }
+        let mut bytes = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST => bytes.extend_from_slice(&chunk),
+                Ok(None) => return Answer::Done(bytes),
+                _ => return Answer::Unclear,
+            }
+        }
+    }
+}
+
+/// A pkt-line: its length in four hexadecimal digits, then the text.
+fn line(text: &str) -> Vec<u8> {
+    format!("{:04x}{text}", text.len() + 4).into_bytes()
+}
+
+/// The next pkt-line and what follows; `Some((None, …))` for a flush.
+fn next(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let length = std::str::from_utf8(bytes.get(..4)?).ok()?;
+    match usize::from_str_radix(length, 16).ok()? {
+        0 => Some((None, bytes.get(4..)?)),
+        length => Some((Some(bytes.get(4..length)?), bytes.get(length..)?)),
+    }
+}
+
+/// What the report on a push says of `reference`: gitprotocol-pack(5), "Report Status", within the side band.
+fn report(bytes: &[u8], reference: &str) -> Answer<()> {
+    let (mut status, mut said, mut rest) = (Vec::new(), Vec::new(), bytes);
+    while !rest.is_empty() {
+        let Some((text, after)) = next(rest) else {
+            return Answer::Unclear;
+        };
+        rest = after;
+        match text.and_then(|text| text.split_first()) {
+            None => {}
+            Some((1, text)) => status.extend_from_slice(text),
+            Some((2, text)) => said.extend_from_slice(text),
+            Some(_) => return Answer::Unclear,
+        }
+    }
+    let (mut is_unpacked, mut rest) = (false, &status[..]);
+    while !rest.is_empty() {
+        let Some((text, after)) = next(rest) else {
+            return Answer::Unclear;
+        };
+        rest = after;
+        let text = String::from_utf8_lossy(text.unwrap_or_default());
+        let mut words = text.trim_end_matches('\n').splitn(3, ' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("unpack"), Some("ok"), None) => is_unpacked = true,
+            (Some("ok"), Some(name), None) if is_unpacked && name == reference => return Answer::Done(()),
+            (Some("ng"), Some(name), reason) if is_unpacked && name == reference => {
+                return Answer::Rejected {
+                    reason: reason.unwrap_or_default().to_owned(),
+                    said: String::from_utf8_lossy(&said).into_owned(),
+                };
+            }
+            _ => {}
+        }
+    }
+    Answer::Unclear
+}
+
+/// Where the advertised references say that `reference` is.
+fn advertised_tip(bytes: &[u8], reference: &str) -> Option<Oid> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (text, after) = next(rest)?;
+        rest = after;
+        let Some(text) = text else { continue };
+        // The first one carries the server's abilities behind a NUL.
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = std::str::from_utf8(text).ok()?.trim_end_matches('\n');
+        if let Some((id, name)) = text.split_once(' ')
+            && name == reference
+        {
+            return Oid::from_str(id).ok();
+        }
+    }
+    None
+}
+
+/// The pack behind the acknowledgements; `None` when the known commit was not acknowledged, so that it may not be whole.
+fn pack_in(bytes: &[u8]) -> Option<&[u8]> {
+    let (mut rest, mut is_known) = (bytes, false);
+    while !rest.starts_with(b"PACK") {
+        let (text, after) = next(rest)?;
+        is_known |= text.is_some_and(|text| text.starts_with(b"ACK "));
+        rest = after;
+    }
+    is_known.then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIN: &str = "refs/heads/main";
+
+    fn in_band(band: u8, bytes: &[u8]) -> Vec<u8> {
+        let mut all = format!("{:04x}", bytes.len() + 5).into_bytes();
+        all.push(band);
+        all.extend_from_slice(bytes);
+        all
+    }
+
+    fn reported(lines: &[&str], said: &str) -> Vec<u8> {
+        let mut status: Vec<u8> = lines.iter().flat_map(|text| line(text)).collect();
+        status.extend_from_slice(FLUSH);
+        let mut all = in_band(2, said.as_bytes());
+        all.extend_from_slice(&in_band(1, &status));
+        all.extend_from_slice(FLUSH);
+        all
+    }
+
+    #[test]
+    fn only_clear_reports_count() {
+        assert_eq!(
+            report(&reported(&["unpack ok\n", "ok refs/heads/main\n"], ""), MAIN),
+            Answer::Done(())
+        );
+        let rejected = reported(
+            &["unpack ok\n", "ng refs/heads/main failed to update ref\n"],
+            "cannot lock ref\n",
+        );
+        assert_eq!(
+            report(&rejected, MAIN),
+            Answer::Rejected {
+                reason: "failed to update ref".into(),
+                said: "cannot lock ref\n".into()
+            }
+        );
+        for unclear in [
+            reported(
+                &[
+                    "unpack index-pack abnormal exit\n",
+                    "ng refs/heads/main unpacker error\n",
+                ],
+                "",
+            ),
+            reported(&["unpack ok\n", "ok refs/heads/other\n"], ""),
+            reported(&["ok refs/heads/main\n"], ""),
+            in_band(3, b"fatal"),
+            b"<html>".to_vec(),
+            Vec::new(),
+        ] {
+            assert_eq!(
+                report(&unclear, MAIN),
+                Answer::Unclear,
+                "{}",
+                String::from_utf8_lossy(&unclear)
+            );
+        }
+    }
+
+    #[test]
+    fn advertisements_and_packs_are_read() {
+        let (a, b) = ("a".repeat(40), "b".repeat(40));
+        let mut bytes = line("# service=git-upload-pack\n");
+        bytes.extend_from_slice(FLUSH);
+        bytes.extend(line(&format!("{a} HEAD\0multi_ack side-band-64k\n")));
+        bytes.extend(line(&format!("{a} refs/heads/main-2\n")));
+        bytes.extend(line(&format!("{b} refs/heads/main\n")));
+        bytes.extend_from_slice(FLUSH);
+        assert_eq!(advertised_tip(&bytes, MAIN), Oid::from_str(&b).ok());
+        assert_eq!(advertised_tip(&bytes, "refs/heads/none"), None);
+        let mut answer = line(&format!("ACK {a}\n"));
+        answer.extend_from_slice(b"PACKxyz");
+        assert_eq!(pack_in(&answer), Some(&b"PACKxyz"[..]));
+        assert_eq!(pack_in(b"0008NAK\nPACKxyz"), None);
+        assert_eq!(pack_in(b""), None);
+    }
+}

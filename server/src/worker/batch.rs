@@ -1,0 +1,114 @@
+//! One writer per repository: promotions that are ready for their commit gather here, and go out with one push.
+//!
+//! Nobody waits for company: the first one is committed at once, and what comes while its push is under way makes the next
+//! batch. So one alone is fast, and a thousand are a few pushes.
+
+use super::{Worker, claim::Hold, steps};
+use domain::{id::ProjectId, promotion::Promotion};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Commits that go out with one push, at most.
+const LARGEST: usize = 1_000;
+
+/// What is ready for its commit, by project.
+#[derive(Debug, Default)]
+pub(super) struct Commits(Mutex<HashMap<ProjectId, Vec<(Promotion, Hold)>>>);
+
+impl Commits {
+    fn ready(&self) -> MutexGuard<'_, HashMap<ProjectId, Vec<(Promotion, Hold)>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds promotions of one project; true when nobody commits for the project yet.
+    fn add(&self, project: ProjectId, promotions: Vec<(Promotion, Hold)>) -> bool {
+        let mut ready = self.ready();
+        match ready.get_mut(&project) {
+            Some(waiting) => {
+                waiting.extend(promotions);
+                false
+            }
+            None => {
+                ready.insert(project, promotions);
+                true
+            }
+        }
+    }
+
+    /// The next batch, by age: of one resource the elder is committed first. `None` when nothing is left, and nobody commits for
+    /// the project any more.
+    fn next(&self, project: ProjectId) -> Option<Vec<(Promotion, Hold)>> {
+        let mut ready = self.ready();
+        let waiting = ready.get_mut(&project)?;
+        if waiting.is_empty() {
+            ready.remove(&project);
+            return None;
+        }
+        waiting.sort_by_key(|(promotion, _)| promotion.id);
+        let many = waiting.len().min(LARGEST);
+        Some(waiting.drain(..many).collect())
+    }
+}
+
+/// Who commits for a project. One that is cut off makes room for the next; what it left is taken again when its leases end.
+struct Writer {
+    commits: Arc<Commits>,
+    project: Option<ProjectId>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(project) = self.project {
+            self.commits.ready().remove(&project);
+        }
+    }
+}
+
+impl Worker {
+    /// Hands promotions that are to be committed to their project's writer.
+    pub(super) fn commit(&self, project: ProjectId, promotions: Vec<(Promotion, Hold)>) {
+        if self.commits.add(project, promotions) {
+            let worker = self.clone();
+            self.tasks.spawn(async move {
+                let mut writer = Writer {
+                    commits: Arc::clone(&worker.commits),
+                    project: Some(project),
+                };
+                let cut_off = worker.cut_off.clone();
+                let writing = async {
+                    while let Some(batch) = worker.commits.next(project) {
+                        worker.commit_batch(batch).await;
+                    }
+                    writer.project = None;
+                };
+                tokio::select! {
+                    () = writing => {}
+                    () = cut_off.cancelled() => {}
+                }
+            });
+        }
+    }
+
+    async fn commit_batch(&self, batch: Vec<(Promotion, Hold)>) {
+        let (promotions, holds): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let outcomes = steps::commit(&self.services, &promotions).await;
+        let now = self.services.now();
+        let outcomes: Vec<_> = promotions
+            .into_iter()
+            .zip(outcomes)
+            .map(|(promotion, outcome)| {
+                let outcome = steps::in_time(&promotion, outcome, &self.settings, now);
+                super::told(&promotion, &outcome);
+                (promotion, outcome)
+            })
+            .collect();
+        let recorded = self.record_all(outcomes).await;
+        for (recorded, hold) in recorded.into_iter().zip(holds) {
+            if let Some(promotion) = recorded {
+                self.go_on(promotion, hold);
+            }
+        }
+    }
+}

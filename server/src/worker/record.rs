@@ -1,0 +1,321 @@
+//! What came of steps is written: the outcome, the next step and the events in one transaction, for many promotions at once.
+//!
+//! A commit of the database is what costs, not what is in it. So whoever has an outcome puts it into the queue and waits for
+//! the turn to write; who gets the turn writes all that has gathered. Alone, nobody waits. One promotion's fault is
+//! not the others': when the whole can't be written, each is written by itself.
+
+use super::{Outcome, Worker, claim::LEASE_MILLIS};
+use crate::{
+    service::{Services, internal, place::ProjectPlace},
+    store::{NewEvent, Tx},
+};
+use app::error::AppError;
+use domain::{
+    event::{Happened, Subject},
+    id::{ProjectId, PromotionId},
+    promotion::{Actor, Promotion, State},
+    time::Timestamp,
+};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
+
+/// Passing failures of one step before it ends in failure: with the back-off below about five minutes.
+pub(super) const MOST_ATTEMPTS: u32 = 14;
+/// First back-off; it doubles each time.
+const BACK_OFF_MILLIS: i64 = 500;
+/// Longest back-off.
+const LONGEST_BACK_OFF_MILLIS: i64 = 30_000;
+/// Promotions written in one transaction: others who write wait meanwhile.
+const MOST_AT_ONCE: usize = 256;
+
+/// Outcomes that wait to be written.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    queue: Mutex<Vec<Waiting>>,
+    turn: AsyncMutex<()>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    promotion: Promotion,
+    outcome: Outcome,
+    written: oneshot::Sender<Option<Promotion>>,
+}
+
+impl Recorder {
+    fn queue(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Worker {
+    /// Writes what came of a step. Returns the promotion as it is now when the next step follows at once: its lease is kept then.
+    pub(super) async fn record(&self, promotion: Promotion, outcome: Outcome) -> Option<Promotion> {
+        self.record_all(vec![(promotion, outcome)]).await.pop().flatten()
+    }
+
+    /// As [`Worker::record`], for several.
+    pub(super) async fn record_all(&self, outcomes: Vec<(Promotion, Outcome)>) -> Vec<Option<Promotion>> {
+        let mut answers = Vec::with_capacity(outcomes.len());
+        for (promotion, outcome) in outcomes {
+            let (written, answer) = oneshot::channel();
+            self.recorder.queue().push(Waiting {
+                promotion,
+                outcome,
+                written,
+            });
+            answers.push(answer);
+        }
+        {
+            let _turn = self.recorder.turn.lock().await;
+            // What others put in while this one waited, they wrote; what is there now is written here.
+            loop {
+                let gathered: Vec<_> = {
+                    let mut queue = self.recorder.queue();
+                    let many = queue.len().min(MOST_AT_ONCE);
+                    queue.drain(..many).collect()
+                };
+                if gathered.is_empty() {
+                    break;
+                }
+                self.write(gathered).await;
+            }
+        }
+        let mut recorded = Vec::with_capacity(answers.len());
+        for answer in answers {
+            // Who held the turn was cut off: the lease runs out, and the step is taken again.
+            recorded.push(answer.await.unwrap_or_default());
+        }
+        recorded
+    }
+
+    async fn write(&self, gathered: Vec<Waiting>) {
+        let outcomes: Vec<_> = gathered.iter().map(|w| (&w.promotion, &w.outcome)).collect();
+        let written = match self.try_write(&outcomes).await {
+            Ok(written) => written,
+            Err(error) if outcomes.len() > 1 => {
+                tracing::warn!(%error, "outcomes could not be recorded together; each is recorded by itself");
+                let mut written = Vec::with_capacity(outcomes.len());
+                for outcome in &outcomes {
+                    match self.try_write(std::slice::from_ref(outcome)).await {
+                        Ok(one) => written.extend(one),
+                        Err(error) => {
+                            unrecorded(outcome.0.id, &error);
+                            written.push(None);
+                        }
+                    }
+                }
+                written
+            }
+            Err(error) => {
+                outcomes
+                    .iter()
+                    .for_each(|(promotion, _)| unrecorded(promotion.id, &error));
+                vec![None; outcomes.len()]
+            }
+        };
+        for (waiting, written) in gathered.into_iter().zip(written) {
+            // Who waited may be gone.
+            let _ = waiting.written.send(written);
+        }
+    }
+
+    async fn try_write(&self, outcomes: &[(&Promotion, &Outcome)]) -> Result<Vec<Option<Promotion>>, AppError> {
+        let services = &self.services;
+        let now = services.now();
+        let mut places = Places::default();
+        let (mut written, mut told) = (Vec::with_capacity(outcomes.len()), false);
+        let mut tx = services.store.write().await?;
+        for (promotion, outcome) in outcomes {
+            let change = Change::of(promotion, outcome, now)?;
+            match tx
+                .update_promotion(&change.promotion, promotion.state, change.next_at)
+                .await
+            {
+                Ok(()) => {}
+                // A person or a newer promotion was faster; what they wrote holds.
+                Err(crate::store::StoreError::Stale) => {
+                    written.push(None);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if change.goes_on {
+                let until = now.plus_millis(LEASE_MILLIS);
+                tx.keep_lease(promotion.id, &self.owner, until).await?;
+            }
+            told |= !change.events.is_empty();
+            for happened in change.events {
+                let event = NewEvent {
+                    workspace: promotion.workspace,
+                    subject: subject(promotion),
+                    actor: Actor::Waybill,
+                    happened,
+                };
+                tx.append_event(&event, now).await?;
+            }
+            if change.is_committed {
+                publish(services, &mut *tx, &mut places, &change.promotion).await?;
+            }
+            written.push(change.goes_on.then_some(change.promotion));
+        }
+        tx.commit().await?;
+        if told {
+            services.wrote();
+        } else {
+            services.wake.worker.notify_one();
+        }
+        Ok(written)
+    }
+}
+
+fn unrecorded(promotion: PromotionId, error: &AppError) {
+    tracing::error!(%promotion, %error, "a step's outcome could not be recorded");
+}
+
+/// What an outcome makes of a promotion.
+struct Change {
+    promotion: Promotion,
+    next_at: Timestamp,
+    events: Vec<Happened>,
+    /// Whether the next step follows at once.
+    goes_on: bool,
+    is_committed: bool,
+}
+
+impl Change {
+    fn of(promotion: &Promotion, outcome: &Outcome, now: Timestamp) -> Result<Self, AppError> {
+        let from = promotion.state;
+        let moved = |to: State, detail: Option<String>| Happened::PromotionMoved { from, to, detail };
+        let mut p = promotion.clone();
+        let mut events = Vec::new();
+        let (mut goes_on, mut is_committed, mut next_at) = (false, false, now);
+        match outcome {
+            Outcome::Done { next, detail, commit } => {
+                p = p.become_(*next, now).map_err(|e| internal(&e))?;
+                if let Some((commit, pushes)) = commit {
+                    events.push(Happened::Committed {
+                        commit: commit.clone(),
+                        pushes: *pushes,
+                    });
+                    p.commit = Some(commit.clone());
+                    p.committed_at = Some(now);
+                    is_committed = true;
+                }
+                events.push(moved(*next, detail.clone()));
+                goes_on = !next.is_ended();
+            }
+            Outcome::Wait { millis, why } => {
+                wait_for(&mut p, why, &mut events);
+                p.attempts = 0;
+                next_at = now.plus_millis(*millis);
+            }
+            Outcome::Retry { why } if p.attempts + 1 < MOST_ATTEMPTS => {
+                wait_for(&mut p, why, &mut events);
+                p.attempts += 1;
+                next_at = now.plus_millis(back_off(p.attempts, p.id));
+            }
+            Outcome::Retry { why: reason } | Outcome::Fail { reason } => {
+                events.push(moved(State::Failed, Some(reason.clone())));
+                p = p.fail(reason.clone(), now).map_err(|e| internal(&e))?;
+            }
+            Outcome::Overtaken { by } => {
+                let why = "A newer promotion was committed before this one was live.";
+                events.push(moved(State::Superseded, Some(why.into())));
+                p = p.supersede(*by, now).map_err(|e| internal(&e))?;
+            }
+        }
+        Ok(Self {
+            promotion: p,
+            next_at,
+            events,
+            goes_on,
+            is_committed,
+        })
+    }
+}
+
+fn wait_for(promotion: &mut Promotion, why: &str, events: &mut Vec<Happened>) {
+    if promotion.waits_for.as_deref() != Some(why) {
+        events.push(Happened::PromotionWaits { detail: why.to_owned() });
+        promotion.waits_for = Some(why.to_owned());
+    }
+}
+
+/// Projects that were read in this transaction.
+#[derive(Default)]
+struct Places(HashMap<ProjectId, Option<ProjectPlace>>);
+
+impl Places {
+    async fn of(
+        &mut self,
+        services: &Services,
+        tx: &mut dyn Tx,
+        project: ProjectId,
+    ) -> Result<Option<&ProjectPlace>, AppError> {
+        let place = match self.0.entry(project) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(match tx.project(project).await? {
+                Some(record) => Some(services.place_for_waybill(tx, record).await?),
+                None => None,
+            }),
+        };
+        Ok(place.as_ref())
+    }
+}
+
+/// The remote has the commit: what the resource should run is what the promotion says, and its followers follow.
+async fn publish(
+    services: &Services,
+    tx: &mut dyn Tx,
+    places: &mut Places,
+    promotion: &Promotion,
+) -> Result<(), AppError> {
+    let now = services.now();
+    let Some(resource) = tx.resource(promotion.resource).await? else {
+        return Ok(());
+    };
+    tx.see_artifact(promotion.workspace, &promotion.image, now).await?;
+    if resource.desired.as_ref() != Some(&promotion.image) {
+        tx.set_desired(resource.id, Some(&promotion.image), now).await?;
+    }
+    match places.of(services, tx, promotion.project).await? {
+        Some(place) => services.follow(tx, place, &resource, &promotion.image).await,
+        None => Ok(()),
+    }
+}
+
+fn subject(promotion: &Promotion) -> Subject {
+    Subject {
+        project: Some(promotion.project),
+        environment: Some(promotion.environment),
+        resource: Some(promotion.resource),
+        promotion: Some(promotion.id),
+    }
+}
+
+/// Doubles each time up to a bound, and spreads promotions that failed together, by their ids.
+fn back_off(attempts: u32, id: PromotionId) -> i64 {
+    let base = BACK_OFF_MILLIS
+        .saturating_mul(1_i64 << attempts.saturating_sub(1).min(16))
+        .min(LONGEST_BACK_OFF_MILLIS);
+    let spread = i64::try_from(id.0.as_u128() % 251).unwrap_or(0);
+    base + base * spread / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_doubles_up_to_its_bound_and_spreads() {
+        let id = |n| PromotionId(uuid::Uuid::from_u128(n));
+        assert_eq!([1, 2, 3, 4].map(|n| back_off(n, id(0))), [500, 1000, 2000, 4000]);
+        assert_eq!(back_off(40, id(0)), LONGEST_BACK_OFF_MILLIS);
+        assert!(back_off(3, id(250)) > back_off(3, id(0)));
+        assert!(back_off(40, id(250)) <= LONGEST_BACK_OFF_MILLIS * 5 / 4);
+    }
+}

@@ -1,0 +1,157 @@
+//! The program under load, killed at random moments again and again. Short here; `make soak` takes its time.
+
+use crate::support::world::{Setup, World};
+use domain::promotion::State;
+use std::time::Duration;
+
+const SERVICES: usize = 8;
+
+/// The same numbers for the same seed: a failure can be repeated, as far as two processes and a network allow.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        // Numerical Recipes' constants; the high bits are good enough to pick moments.
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+async fn soak(kills: usize, seed: u64) {
+    println!("{kills} kills, seed {seed}");
+    let mut dice = Dice(seed);
+    let mut world = World::with(Setup {
+        process: true,
+        services: SERVICES,
+        ..Setup::default()
+    })
+    .await;
+    for kill in 0..kills {
+        // Everybody gets something new, and their followers too.
+        if kill % 2 == 0 {
+            world.push_all(SERVICES, &format!("2.0.{kill}")).await;
+        }
+        tokio::time::sleep(Duration::from_millis(dice.below(900))).await;
+        world.kill();
+        world.restart().await;
+    }
+    // Builds whose notification died with the server are told again by the registry, or not at all: the last word is ours.
+    let last = world.push_all(SERVICES, "3.0.0").await;
+    for (n, digest) in last.iter().enumerate() {
+        let name = crate::support::world::service(n);
+        world.wait_for_desired("staging", &name, digest).await;
+    }
+    let deadline = Duration::from_secs(120);
+    tokio::time::timeout(deadline, async {
+        while world.store.read().await.unwrap().next_due().await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("promotions did not end"));
+    world.is_whole().await;
+    let all = world.all_promotions().await;
+    let succeeded = all.iter().filter(|p| p.state == State::Succeeded).count();
+    println!(
+        "{} promotions, {succeeded} of them succeeded, one commit each",
+        all.len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_ten_times_under_load() {
+    soak(10, 20_261_121).await;
+}
+
+/// `make soak`: 200 kills, or as many as `SOAK_KILLS` says, from the seed `SOAK_SEED`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a quarter of an hour: make soak"]
+async fn killed_two_hundred_times_under_load() {
+    let number = |name: &str, usual: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
+    let kills = usize::try_from(number("SOAK_KILLS", 200)).unwrap();
+    soak(kills, number("SOAK_SEED", 1)).await;
+}
+
+/// Three others push to the same branch without pause while sixty promotions go out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_others_push_all_the_time() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+    const SERVICES: usize = 30;
+    let world = World::with(Setup {
+        argocd: false,
+        services: SERVICES,
+        ..Setup::default()
+    })
+    .await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let others: Vec<_> = (0..3)
+        .map(|name| {
+            let (repository, stop) = (world.repository.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let writer = repository.outsider("main").await.unwrap();
+                let (path, mut through) = (format!("others/{name}"), 0_usize);
+                while !stop.load(Ordering::SeqCst) {
+                    let text = format!("{}\n", through + 1);
+                    // Overtaken, it tries again like everybody.
+                    let done = writer
+                        .commit(&[(&path, &text)], &format!("Other {name}: {}", through + 1))
+                        .await;
+                    through += usize::from(done.is_ok());
+                }
+                through
+            })
+        })
+        .collect();
+    let digests = world.push_all(SERVICES, "1.1.0").await;
+    for (n, digest) in digests.iter().enumerate() {
+        let name = crate::support::world::service(n);
+        world.wait_for_desired("staging", &name, digest).await;
+    }
+    world.idle().await;
+    stop.store(true, Ordering::SeqCst);
+    let mut through = Vec::new();
+    for other in others {
+        through.push(other.await.unwrap());
+    }
+    world.is_whole().await;
+    let commits = world.repository.commits("main").await.unwrap();
+    let (mut ours, mut theirs) = (0, [0; 3]);
+    for commit in commits.iter().rev() {
+        if let Some(rest) = commit.subject.strip_prefix("Other ") {
+            // Each in its own order, none of them undone.
+            let (name, number) = rest.split_once(": ").unwrap();
+            let name: usize = name.parse().unwrap();
+            theirs[name] += 1;
+            assert_eq!(number, theirs[name].to_string());
+            assert!(
+                commit
+                    .changes
+                    .iter()
+                    .all(|change| change.path == format!("others/{name}"))
+            );
+        } else if commit.body.contains("Waybill-Promotion: ") {
+            ours += 1;
+            assert_eq!(commit.changes.len(), 4, "tag and digest, nothing else: {commit:?}");
+        }
+    }
+    assert_eq!((ours, theirs.to_vec()), (2 * SERVICES, through));
+    for (name, commits) in theirs.iter().enumerate() {
+        let last = world
+            .repository
+            .read_file("main", &format!("others/{name}"))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(String::from_utf8(last).unwrap(), format!("{commits}\n"));
+    }
+    println!(
+        "{ours} commits of ours among {theirs:?} of others, {} pushes",
+        world.git.as_ref().unwrap().pushes()
+    );
+}
