@@ -14,6 +14,7 @@ pub use outcome::Outcome;
 use crate::{
     service::{Services, internal},
     store::{NewEvent, StoreError},
+    telemetry,
 };
 use app::error::AppError;
 use domain::{
@@ -177,7 +178,7 @@ impl Worker {
             }
             return;
         }
-        let outcome = match steps::run(&self.services, &self.settings, &promotion).await {
+        let outcome = match telemetry::step(&promotion, steps::run(&self.services, &self.settings, &promotion)).await {
             Ok(outcome) => outcome,
             // A fault of our own (the database): the same as an outside one that may pass.
             Err(error) => Outcome::Retry { why: error.to_string() },

@@ -21,5 +21,6 @@ mod rest;
 mod store_story;
 mod story;
 mod support;
+mod telemetry;
 mod token;
 mod web;

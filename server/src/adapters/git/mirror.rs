@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -26,6 +26,7 @@ use super::{
     transport::{Pushed, Transport},
     values,
 };
+use crate::telemetry;
 
 /// Pushes in one call, before the caller is told to come back later.
 const MOST_ATTEMPTS: u32 = 10;
@@ -202,7 +203,10 @@ impl Mirror {
                 (Err(error), _) => return Err(error),
             };
             attempts += 1;
-            match self.transport().push(commit).await? {
+            let began = Instant::now();
+            let pushed = self.transport().push(commit).await;
+            telemetry::pushed(began, what_came(&pushed));
+            match pushed? {
                 Pushed::Done => {
                     if let Err(error) = self.set_tip(commit).await {
                         // The remote has it. The next push on the old tip is rejected, and that fetches.
@@ -224,6 +228,15 @@ impl Mirror {
                 }
             }
         }
+    }
+}
+
+fn what_came(pushed: &Result<Pushed, GitError>) -> telemetry::Push {
+    match pushed {
+        Ok(Pushed::Done) => telemetry::Push::Accepted { commits: 1 },
+        Ok(Pushed::Overtaken) => telemetry::Push::Overtaken,
+        Err(GitError::Refused { .. }) => telemetry::Push::Refused,
+        Err(_) => telemetry::Push::Failed,
     }
 }
 
