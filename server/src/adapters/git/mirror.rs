@@ -349,13 +349,14 @@ impl Git for GitMirrors {
     async fn last_change(
         &self,
         repository: &RepositoryAccess,
+        since: &str,
         tip: &str,
         path: &str,
     ) -> Result<Option<Change>, GitError> {
         let mirror = self.mirror(repository);
-        let (tip, path) = (parse(&mirror, tip)?, path.to_owned());
+        let (since, tip, path) = (parse(&mirror, since)?, parse(&mirror, tip)?, path.to_owned());
         mirror
-            .local(move |repository| Ok(history::last_change(repository, tip, &path)?))
+            .local(move |repository| Ok(history::last_change(repository, since, tip, &path)?))
             .await
     }
 
