@@ -118,6 +118,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged: a level, or directives like `info,server::worker=debug`.
     pub log_level: String,
+    /// Where traces go, without the path: an OpenTelemetry collector that takes OTLP over HTTP.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Where state is stored.
@@ -180,6 +182,7 @@ impl Config {
             sign_in_attempts: required(&mut given, "limits.sign_in_attempts", attempts)?,
             log_format: required(&mut given, "log.format", log_format)?,
             log_level: required(&mut given, "log.level", log_level)?,
+            otlp_endpoint: optional(&mut given, "otlp.endpoint", collector)?,
             data_dir,
         })
     }
@@ -256,6 +259,15 @@ fn public_url(text: &str) -> Result<String, String> {
         return Err("must end after the host and port: Waybill needs a host name of its own".into());
     }
     Ok(url.origin().ascii_serialization())
+}
+
+fn collector(text: &str) -> Result<String, String> {
+    let wrong = || format!("must be an address like http://collector.example.com:4318, not {text:?}");
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() {
+        return Err(wrong());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn database(text: &str) -> Result<Database, String> {

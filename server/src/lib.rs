@@ -5,7 +5,8 @@
 //! - [`web`] is the door over HTTP; every door calls the use cases in [`service`].
 //! - [`service`] authorises, decides and writes through [`store`]: the change, the next step and the event at once.
 //! - [`worker`] carries promotions out, step by step, through [`adapters`] to the outside world.
-//! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids.
+//! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids;
+//!   [`telemetry`] counts and traces.
 
 // A page's type is the type of all it shows: deep, and deeper with each component.
 #![recursion_limit = "512"]
@@ -19,6 +20,7 @@ pub mod secrets;
 pub mod service;
 pub mod startup;
 pub mod store;
+pub mod telemetry;
 pub mod web;
 pub mod worker;
 

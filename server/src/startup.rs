@@ -8,6 +8,7 @@ use crate::{
     secrets::{KeyError, Sealer},
     service::{Services, Wake, session::SignInLimit},
     store::{OpenError, Store, StoreError, postgres::PostgresStore, sqlite::SqliteStore},
+    telemetry::{self, Measured},
     web::{self, WebState, assets::Assets, drawing::Drawing},
     worker::{self, Worker},
 };
@@ -95,8 +96,10 @@ pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services
     Ok(Services {
         store,
         git: Arc::new(GitMirrors::new(config.data_dir.join("git"))),
-        argocd: Arc::new(ArgoCdClient::new()),
-        registry: Arc::new(RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?),
+        argocd: Arc::new(Measured(ArgoCdClient::new())),
+        registry: Arc::new(Measured(
+            RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?,
+        )),
         clock: Arc::new(System),
         ids: Arc::new(System),
         sealer: Arc::new(Sealer::from_config(config)?),
@@ -119,6 +122,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     let listening = listener.local_addr().map_err(RunError::Serve)?;
+    telemetry::install();
     let services = services(&config, listening).await?;
     first_administrator(&config, &services).await?;
 
@@ -131,6 +135,14 @@ pub async fn run(
         stable: config.promotion_stable_for,
     };
     background.spawn(services.clone().heed_others(stop.clone()));
+    background.spawn(telemetry::upkeep(stop.clone()));
+    if let Some(endpoint) = &config.otlp_endpoint {
+        let sending = telemetry::traces::start(endpoint, stop.clone());
+        background.spawn(sending.map_err(|reason| RunError::Client {
+            client: "OpenTelemetry",
+            reason,
+        })?);
+    }
     background.spawn(events.clone().tail(services.clone(), stop.clone()));
     let owner = lease_owner(&config, &services).await?;
     background.spawn(Worker::new(services.clone(), settings, &owner).run(stop.clone()));

@@ -2,7 +2,7 @@
 
 use super::{
     ConfigError,
-    keys::{self, COMMAND_LINE, Kind, Meaning, PREFIX},
+    keys::{self, COMMAND_LINE, Kind, Meaning, OPEN_TELEMETRY, PREFIX},
 };
 use secrecy::SecretString;
 use std::{
@@ -108,9 +108,21 @@ fn read_environment(
     values: &mut BTreeMap<String, Value>,
 ) -> Result<(), ConfigError> {
     let known: BTreeMap<String, String> = keys::names().map(|(name, _)| (keys::variable(&name), name)).collect();
-    let mut ours: Vec<_> = environment
+    let all: Vec<_> = environment
         .into_iter()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .collect();
+    let (variable, key) = OPEN_TELEMETRY;
+    let collector = all.iter().find(|(name, _)| name == variable);
+    if let Some(text) = collector.and_then(|(_, value)| value.to_str().filter(|text| !text.is_empty())) {
+        // It belongs to the surroundings: what was said to Waybill itself wins, in the file too.
+        values.entry(key.to_owned()).or_insert_with(|| Value {
+            text: text.to_owned(),
+            place: Place::Variable(variable.to_owned()),
+        });
+    }
+    let mut ours: Vec<_> = all
+        .into_iter()
         .filter(|(name, _)| name.starts_with(PREFIX) && !COMMAND_LINE.contains(&name.as_str()))
         .collect();
     // The same error each time, whatever order the system gives.

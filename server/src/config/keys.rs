@@ -33,7 +33,7 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 18] = [
+pub(super) const KEYS: [Key; 19] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("data_dir", Text("./data"), Kind::Text),
@@ -52,10 +52,14 @@ pub(super) const KEYS: [Key; 18] = [
     key("limits.sign_in_attempts", Text("10"), Kind::Integer),
     key("log.format", Text("text"), Kind::Text),
     key("log.level", Text("info"), Kind::Text),
+    key("otlp.endpoint", Words("none"), Kind::Text),
 ];
 
 /// Variables that belong to the command line.
 pub(super) const COMMAND_LINE: [&str; 3] = ["WAYBILL_CONFIG", "WAYBILL_SERVER", "WAYBILL_TOKEN"];
+
+/// The variable by which OpenTelemetry names a collector everywhere, and the key that it stands for when that isn't given.
+pub(super) const OPEN_TELEMETRY: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint");
 
 pub(super) const PREFIX: &str = "WAYBILL_";
 

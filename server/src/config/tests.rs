@@ -49,6 +49,7 @@ fn nothing_given_gives_the_defaults() {
     assert_eq!(config.promotion_verify_timeout, Duration::from_secs(600));
     assert_eq!((config.sign_in_attempts, config.log_format), (10, LogFormat::Text));
     assert_eq!(config.log_level, "info");
+    assert_eq!(config.otlp_endpoint, None);
 }
 
 #[test]
@@ -306,4 +307,29 @@ fn the_documentations_example_is_accepted_and_sets_every_key() {
 fn no_two_keys_share_a_variable() {
     let variables: std::collections::BTreeSet<String> = names().map(|(name, _)| variable(&name)).collect();
     assert_eq!(variables.len(), names().count());
+}
+
+#[test]
+fn the_collector_of_the_surroundings_counts_unless_waybill_has_one_of_its_own() {
+    let surroundings = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://everybody.example:4318/");
+    for (file, variables, expected) in [
+        ("", vec![surroundings], "http://everybody.example:4318"),
+        (
+            "otlp.endpoint = 'https://file.example/otlp'",
+            vec![surroundings],
+            "https://file.example/otlp",
+        ),
+        (
+            "",
+            vec![surroundings, ("WAYBILL_OTLP_ENDPOINT", "http://own.example")],
+            "http://own.example",
+        ),
+    ] {
+        assert_eq!(
+            load(file, &variables).unwrap().otlp_endpoint.as_deref(),
+            Some(expected),
+            "{file}"
+        );
+    }
+    assert!(load("otlp.endpoint = 'collector:4318'", &[]).is_err());
 }

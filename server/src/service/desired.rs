@@ -187,8 +187,8 @@ impl Services {
                         .collect();
                     declared.insert(environment.id, by_name);
                     // Nobody changed what is read for the first time.
-                    if record.tip.is_some()
-                        && let Ok(Some(change)) = self.git.last_change(&access, &tip, &path).await
+                    if let Some(since) = &record.tip
+                        && let Ok(Some(change)) = self.git.last_change(&access, since, &tip, &path).await
                     {
                         let outside = Outside {
                             author: change.author,

@@ -3,6 +3,16 @@
 use super::StoreError;
 use sqlx::{Database, Decode, Encode, Type};
 
+/// Leaves out the commits of projects on which another owner's lease runs, so that each repository has one writer among all
+/// servers; `$1` is the owner, `$3` is now. Asked once for all, not for each promotion.
+macro_rules! of_one_writer {
+    () => {
+        "AND project_id NOT IN (SELECT project_id FROM promotions WHERE next_at IS NOT NULL AND lease_owner <> $1 \
+         AND lease_until > $3 AND state IN ('waiting', 'queued', 'mirroring', 'committing'))"
+    };
+}
+pub(super) use of_one_writer;
+
 /// What a database writes differently from the other.
 pub(crate) trait Dialect: Database {
     /// Takes leases on what is due longest in the lane up to the push: owner, until, now, how many at most.

@@ -1,6 +1,10 @@
 //! PostgreSQL: one database for several servers.
 
-use super::{Change, OpenError, Store, StoreError, Tx, dialect::Dialect, tx::SqlTx};
+use super::{
+    Change, OpenError, Store, StoreError, Tx,
+    dialect::{Dialect, of_one_writer},
+    tx::SqlTx,
+};
 use async_trait::async_trait;
 use futures::{
     future::BoxFuture,
@@ -19,19 +23,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Claims of rollouts pass each other, and what a writer is changing, instead of waiting. Claims of commits are made in turn
-/// ([`TURN`]), so that each repository has one writer among all servers: where another one's lease runs on a promotion of the
-/// same project, it is left alone.
+/// Claims pass each other, and what a writer is changing, instead of waiting.
 macro_rules! claim {
-    ($states:literal, $and:literal) => {
+    ($states:literal, $and:expr) => {
         concat!(
             "WITH due AS MATERIALIZED (\
-             SELECT c.id FROM promotions c WHERE c.next_at <= $3 AND (c.lease_until IS NULL OR c.lease_until <= $3) \
-             AND c.state IN (",
+             SELECT id FROM promotions WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
+             AND state IN (",
             $states,
             ") ",
             $and,
-            " ORDER BY c.next_at, c.id LIMIT $4 FOR UPDATE SKIP LOCKED) \
+            " ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
              UPDATE promotions p SET lease_owner = $1, lease_until = $2, \
              attempts = p.attempts + CASE WHEN p.lease_owner IS NULL THEN 0 ELSE 1 END FROM due WHERE p.id = due.id \
              RETURNING p.*"
@@ -40,11 +42,8 @@ macro_rules! claim {
 }
 
 impl Dialect for Postgres {
-    const CLAIM_COMMIT: &'static str = claim!(
-        "'waiting', 'queued', 'mirroring', 'committing'",
-        "AND NOT EXISTS (SELECT 1 FROM promotions o WHERE o.project_id = c.project_id AND o.next_at IS NOT NULL \
-         AND o.lease_owner <> $1 AND o.lease_until > $3 AND o.state IN ('waiting', 'queued', 'mirroring', 'committing'))"
-    );
+    // Made in turn, like all that is written: two at once would not see each other's leases.
+    const CLAIM_COMMIT: &'static str = claim!("'waiting', 'queued', 'mirroring', 'committing'", of_one_writer!());
     const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
     const NEXT_DUE: &'static str = "SELECT MIN(GREATEST(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";

@@ -1,6 +1,10 @@
 //! SQLite: one file, readers beside one writer.
 
-use super::{Change, OpenError, Store, StoreError, Tx, dialect::Dialect, tx::SqlTx};
+use super::{
+    Change, OpenError, Store, StoreError, Tx,
+    dialect::{Dialect, of_one_writer},
+    tx::SqlTx,
+};
 use async_trait::async_trait;
 use futures::{
     future::BoxFuture,
@@ -13,23 +17,25 @@ use sqlx::{
 };
 use std::{path::Path, time::Duration};
 
-/// One writer at a time makes the claims safe, and one process makes every repository's writer the only one.
+/// One writer at a time makes the claims safe.
 macro_rules! claim {
-    ($states:literal) => {
+    ($states:literal, $and:expr) => {
         concat!(
             "UPDATE promotions SET lease_owner = $1, lease_until = $2, \
              attempts = attempts + CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END WHERE id IN (\
              SELECT id FROM promotions WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
              AND state IN (",
             $states,
-            ") ORDER BY next_at, id LIMIT $4) RETURNING *"
+            ") ",
+            $and,
+            " ORDER BY next_at, id LIMIT $4) RETURNING *"
         )
     };
 }
 
 impl Dialect for Sqlite {
-    const CLAIM_COMMIT: &'static str = claim!("'waiting', 'queued', 'mirroring', 'committing'");
-    const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'");
+    const CLAIM_COMMIT: &'static str = claim!("'waiting', 'queued', 'mirroring', 'committing'", of_one_writer!());
+    const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
     const NEXT_DUE: &'static str = "SELECT MIN(MAX(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";
 

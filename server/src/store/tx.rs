@@ -7,6 +7,7 @@ use super::{
     rows::{self, parse, source_columns, text, to_json},
     sql,
 };
+use crate::telemetry;
 use async_trait::async_trait;
 use domain::{
     artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
@@ -522,6 +523,7 @@ where
             promotion.state.as_str(),
             promotion.created_at.0,
         )?;
+        telemetry::promotion_is(promotion);
         Ok(())
     }
 
@@ -571,7 +573,13 @@ where
             promotion.committed_at.map(|t| t.0),
             i64::from(promotion.tries),
         )?;
-        if changed == 1 { Ok(()) } else { Err(StoreError::Stale) }
+        if changed != 1 {
+            return Err(StoreError::Stale);
+        }
+        if promotion.state != from {
+            telemetry::promotion_is(promotion);
+        }
+        Ok(())
     }
 
     async fn claim_promotions(

@@ -1,9 +1,8 @@
 //! Where pages are drawn: on threads of their own, everything of one page on one thread.
 //!
-//! Leptos draws a page as many small tasks that tell each other when they are ready. Where those run on several threads at
-//! once, such a word can be lost between them, and the page is never finished (leptos-rs/leptos issues 4673 and 4851 tell of
-//! several ways; not all are mended). On one thread nothing comes in between. It also keeps the drawing of large pages from
-//! delaying promotions.
+//! Leptos draws a page as many small tasks that tell each other when they are ready, and its issues 4673 and 4851 tell of
+//! such words lost between threads. On one thread nothing comes in between, and the drawing of large pages does not delay
+//! promotions. Under heavy load a page was still seen that never came, for a cause not found yet: hence [`PATIENCE`].
 
 use axum::{
     body::{Body, to_bytes},

@@ -63,6 +63,7 @@ pub fn router(state: WebState) -> Router {
         .route("/favicon.ico", get(assets::favicon))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .with_state(state)
         .layer(middleware::from_fn(drain::rest_of_body))
         .layer(

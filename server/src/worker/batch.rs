@@ -4,10 +4,12 @@
 //! batch. So one alone is fast, and a thousand are a few pushes.
 
 use super::{Worker, claim::Hold, steps};
+use crate::telemetry;
 use domain::{id::ProjectId, promotion::Promotion};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 /// Commits that go out with one push, at most.
@@ -93,7 +95,7 @@ impl Worker {
 
     async fn commit_batch(&self, batch: Vec<(Promotion, Hold)>) {
         let (promotions, holds): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let outcomes = steps::commit(&self.services, &promotions).await;
+        let outcomes = telemetry::batch(&promotions, steps::commit(&self.services, &promotions)).await;
         let now = self.services.now();
         let outcomes: Vec<_> = promotions
             .into_iter()
@@ -105,9 +107,10 @@ impl Worker {
             })
             .collect();
         let recorded = self.record_all(outcomes).await;
+        let since = Instant::now();
         for (recorded, hold) in recorded.into_iter().zip(holds) {
             if let Some(promotion) = recorded {
-                self.go_on(promotion, hold);
+                self.go_on(promotion, hold, since);
             }
         }
     }

@@ -15,7 +15,7 @@ pub mod watch;
 
 pub use outcome::Outcome;
 
-use crate::service::Services;
+use crate::{service::Services, telemetry};
 use batch::Commits;
 use claim::{Held, Hold};
 use domain::{
@@ -23,7 +23,11 @@ use domain::{
     promotion::{Promotion, State},
 };
 use record::{MOST_ATTEMPTS, Recorder};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use steps::Known;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -141,12 +145,13 @@ impl Worker {
     }
 
     fn take_up(&self, claimed: Vec<(Promotion, Hold)>) {
+        let since = Instant::now();
         let mut commits: HashMap<ProjectId, Vec<_>> = HashMap::new();
         for (promotion, hold) in claimed {
             if promotion.state == State::Committing && promotion.attempts < MOST_ATTEMPTS {
                 commits.entry(promotion.project).or_default().push((promotion, hold));
             } else {
-                self.go_on(promotion, hold);
+                self.go_on(promotion, hold, since);
             }
         }
         for (project, promotions) in commits {
@@ -154,19 +159,20 @@ impl Worker {
         }
     }
 
-    /// Takes a promotion's next step, and those that follow at once.
-    fn go_on(&self, promotion: Promotion, hold: Hold) {
+    /// Takes a promotion's next step, and those that follow at once. It was read before `since`: what the step needs to know
+    /// besides is read after that.
+    fn go_on(&self, promotion: Promotion, hold: Hold, since: Instant) {
         let worker = self.clone();
         self.tasks.spawn(async move {
             let cut_off = worker.cut_off.clone();
             tokio::select! {
-                () = worker.steps(promotion, hold) => {}
+                () = worker.steps(promotion, hold, since) => {}
                 () = cut_off.cancelled() => {}
             }
         });
     }
 
-    async fn steps(&self, mut promotion: Promotion, hold: Hold) {
+    async fn steps(&self, mut promotion: Promotion, hold: Hold, mut since: Instant) {
         loop {
             hold.moves_to(promotion.state);
             let is_bound_over = promotion.attempts >= MOST_ATTEMPTS;
@@ -178,18 +184,19 @@ impl Worker {
                 let reason = "This step was cut off again and again; the server's log says more. Try again.".to_owned();
                 Outcome::Fail { reason }
             } else {
-                self.step(&promotion).await
+                self.step(&promotion, since).await
             };
             told(&promotion, &outcome);
             match self.record(promotion, outcome).await {
                 Some(next) => promotion = next,
                 None => return,
             }
+            since = Instant::now();
         }
     }
 
     /// What came of the step of the promotion's state.
-    async fn step(&self, promotion: &Promotion) -> Outcome {
+    async fn step(&self, promotion: &Promotion, since: Instant) -> Outcome {
         let places = match promotion.state {
             State::Syncing | State::Verifying => &self.rolling_out,
             _ => &self.resolving,
@@ -199,15 +206,19 @@ impl Worker {
                 why: "The server is stopping.".into(),
             };
         };
-        let step = steps::run(&self.services, &self.settings, &self.known, promotion);
-        let outcome = match tokio::time::timeout(LONGEST_STEP, step).await {
-            Ok(Ok(outcome)) => outcome,
-            // A fault of our own (the database): the same as an outside one that may pass.
-            Ok(Err(error)) => Outcome::Retry { why: error.to_string() },
-            Err(_) => Outcome::Retry {
-                why: format!("This step hung for {} seconds.", LONGEST_STEP.as_secs()),
-            },
+        let hung = || Outcome::Retry {
+            why: format!("This step hung for {} seconds.", LONGEST_STEP.as_secs()),
         };
+        let step = steps::run(&self.services, &self.settings, &self.known, promotion, since);
+        let step = async {
+            tokio::time::timeout(LONGEST_STEP, step)
+                .await
+                .unwrap_or_else(|_| Ok(hung()))
+        };
+        // A fault of our own (the database) is the same as an outside one that may pass.
+        let outcome = telemetry::step(promotion, step)
+            .await
+            .unwrap_or_else(|error| Outcome::Retry { why: error.to_string() });
         if let (State::Queued, Outcome::Done { .. }) = (promotion.state, &outcome) {
             self.learn(promotion);
         }

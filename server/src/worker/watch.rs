@@ -7,6 +7,7 @@ use crate::{
     adapters::argocd::WatchEvent,
     service::{Services, connection},
     store::ClusterRecord,
+    telemetry::streams::Followed,
 };
 use domain::plan::AppSnapshot;
 use futures::StreamExt;
@@ -72,6 +73,11 @@ async fn clusters(services: &Services) -> Result<Vec<ClusterRecord>, crate::stor
 
 async fn follow(services: Services, record: ClusterRecord) {
     let name = &record.cluster.name;
+    let _followed = record
+        .cluster
+        .argocd
+        .as_ref()
+        .map(|argocd| Followed::begin(&argocd.url));
     let mut failures = 0;
     loop {
         match services.argocd_access(&record) {

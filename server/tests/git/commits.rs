@@ -278,3 +278,28 @@ async fn how_long_a_warm_commit_takes() {
         ours[7], theirs[7]
     );
 }
+
+#[tokio::test]
+async fn who_changed_a_file_is_told_past_our_own_commits() {
+    let setting = Setting::new().await;
+    let since = setting.tip().await;
+    let path = promotion(2, "api").edit.path;
+    let who = async |since: &str, tip: &str| {
+        let (mirrors, access) = (&setting.mirrors, &setting.access);
+        mirrors.fetch(access).await.unwrap();
+        mirrors.last_change(access, since, tip, &path).await.unwrap()
+    };
+    let (ours, _) = pushed(setting.commit(&promotion(2, "api")).await);
+    assert_eq!(who(&since, &ours).await, None, "ours alone is nobody else's");
+
+    let file = setting.repo.read_file("main", &path).await.unwrap().unwrap();
+    let by_hand = format!("# By hand.\n{}", String::from_utf8(file).unwrap());
+    let theirs = setting.outsider_writes(&path, &by_hand).await;
+    setting.outsider_writes("README", "about something else").await;
+    let (tip, _) = pushed(setting.commit(&promotion(3, "api")).await);
+    assert_eq!(
+        who(&since, &tip).await.map(|change| change.commit),
+        Some(theirs.clone())
+    );
+    assert_eq!(who(&theirs, &tip).await, None, "it was read before");
+}

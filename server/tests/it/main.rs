@@ -22,5 +22,6 @@ mod soak;
 mod store_story;
 mod story;
 mod support;
+mod telemetry;
 mod token;
 mod web;

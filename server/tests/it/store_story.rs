@@ -486,24 +486,36 @@ async fn promotions(store: &dyn Store, demo: &Workspace, places: &Places, resour
     );
     assert_eq!(tx.newest_promotions(places.project).await.unwrap().len(), 2);
 
-    // The one that is due longest is taken, by one worker only, until its lease ends.
+    // The one that is due longest is taken, by one worker only, until its lease ends; the commits of a project go to one.
     assert_eq!(tx.next_due().await.unwrap(), Some(at(0)));
-    let claimed = claim(&mut *tx, OWNER, at(2), at(100)).await.unwrap();
+    let claimed = claim(&mut *tx, OWNER, at(2), at(40)).await.unwrap();
     assert_eq!((claimed.id, claimed.attempts), (older.id, 0));
-    let claimed = claim(&mut *tx, OTHER, at(2), at(50)).await.unwrap();
+    assert_eq!(
+        claim(&mut *tx, OTHER, at(2), at(50)).await,
+        None,
+        "another one's project"
+    );
+    let claimed = claim(&mut *tx, OWNER, at(2), at(50)).await.unwrap();
     assert_eq!(claimed.id, newer.id);
-    assert_eq!(claim(&mut *tx, OTHER, at(2), at(50)).await, None);
-    assert_eq!(tx.next_due().await.unwrap(), Some(at(50)), "when the first lease ends");
+    assert_eq!(claim(&mut *tx, OWNER, at(2), at(50)).await, None);
+    assert_eq!(tx.next_due().await.unwrap(), Some(at(40)), "when the first lease ends");
 
-    // A lease that is given back, or runs out, is a further attempt.
-    tx.release_leases(Some(OWNER)).await.unwrap();
-    let again = claim(&mut *tx, OTHER, at(3), at(60)).await.unwrap();
+    // A lease that runs out, or is given back, is a further attempt.
+    assert_eq!(
+        claim(&mut *tx, OTHER, at(49), at(99)).await,
+        None,
+        "one of two leases runs"
+    );
+    let again = claim(&mut *tx, OTHER, at(50), at(60)).await.unwrap();
     assert_eq!(
         (again.id, again.attempts),
         (older.id, 1),
         "its step may have been cut off"
     );
-    let again = claim(&mut *tx, OWNER, at(50), at(90)).await.unwrap();
+    tx.release_leases(Some(OTHER)).await.unwrap();
+    let again = claim(&mut *tx, OTHER, at(51), at(60)).await.unwrap();
+    assert_eq!((again.id, again.attempts), (older.id, 2));
+    let again = claim(&mut *tx, OTHER, at(51), at(90)).await.unwrap();
     assert_eq!((again.id, again.attempts), (newer.id, 1));
 
     // What a step changed is written, given the state it began in.
@@ -547,7 +559,7 @@ async fn promotions(store: &dyn Store, demo: &Workspace, places: &Places, resour
     let superseded = retried.supersede(newer.id, at(75)).unwrap();
     tx.update_promotion(&superseded, State::Queued, at(75)).await.unwrap();
     assert_eq!(tx.promotion(older.id).await.unwrap(), Some(superseded));
-    tx.release_leases(Some(OWNER)).await.unwrap();
+    tx.release_leases(Some(OTHER)).await.unwrap();
     let done = newer.supersede(older.id, at(76)).unwrap();
     tx.update_promotion(&done, State::Queued, at(76)).await.unwrap();
     assert_eq!(tx.next_due().await.unwrap(), None, "what has ended is never due");

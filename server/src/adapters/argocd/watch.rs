@@ -78,6 +78,7 @@ impl Watch {
                 .await
                 .map_err(|_| silent())?
                 .map_err(|error| asked.unreachable(format!("its stream was cut: {}", describe(error))))?;
+            crate::telemetry::streams::heard(asked.url);
             match chunk {
                 Some(chunk) => self
                     .lines

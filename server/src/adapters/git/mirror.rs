@@ -9,16 +9,13 @@ use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use git2::{ErrorCode, Oid, Repository};
 use sha2::{Digest as _, Sha256};
-use tokio::{
-    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
-    time::Instant,
-};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::{
     Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
@@ -31,6 +28,7 @@ use super::{
     transport::{Pushed, Transport},
     values,
 };
+use crate::telemetry;
 
 /// Pushes of one batch, before the caller is told to come back later. Others who push without pause win most races, but not
 /// all: each try is a chance, and what waits meanwhile goes out with the next batch.
@@ -333,7 +331,11 @@ impl Mirror {
                 return Ok(self.answers(prepared, attempts));
             };
             attempts += 1;
-            match self.push(tip, head, objects).await? {
+            let made = |p: &&Result<Prepared, LocalError>| matches!(p, Ok(Prepared::Commit(_)));
+            let (pushing, commits) = (Instant::now(), prepared.iter().filter(made).count());
+            let pushed = self.push(tip, head, objects).await;
+            telemetry::pushed(pushing, what_came(&pushed, commits));
+            match pushed? {
                 Pushed::Done => {
                     tracing::debug!(url = %self.url, commits = requests.len(), attempts, "pushed");
                     return Ok(self.answers(prepared, attempts));
@@ -376,6 +378,15 @@ impl Mirror {
             Err(error) => Err(LocalError::at(error, &self.url)),
         };
         prepared.into_iter().map(answer).collect()
+    }
+}
+
+fn what_came(pushed: &Result<Pushed, GitError>, commits: usize) -> telemetry::Push {
+    match pushed {
+        Ok(Pushed::Done) => telemetry::Push::Accepted { commits },
+        Ok(Pushed::Overtaken) => telemetry::Push::Overtaken,
+        Err(GitError::Refused { .. }) => telemetry::Push::Refused,
+        Err(_) => telemetry::Push::Failed,
     }
 }
 
@@ -475,13 +486,14 @@ impl Git for GitMirrors {
     async fn last_change(
         &self,
         repository: &RepositoryAccess,
+        since: &str,
         tip: &str,
         path: &str,
     ) -> Result<Option<Change>, GitError> {
         let mirror = self.mirror(repository);
-        let (tip, path) = (parse(&mirror, tip)?, path.to_owned());
+        let (since, tip, path) = (parse(&mirror, since)?, parse(&mirror, tip)?, path.to_owned());
         mirror
-            .local(move |repository| Ok(last_change::last_change(repository, tip, &path)?))
+            .local(move |repository| Ok(last_change::last_change(repository, since, tip, &path)?))
             .await
     }
 

@@ -291,10 +291,11 @@ pub trait Git: Send + Sync {
     /// A commit with its diff; `None` when the mirror lacks it.
     async fn show(&self, repository: &RepositoryAccess, commit: &str) -> Result<Option<CommitView>, GitError>;
 
-    /// The newest commit at or below `tip` that changed the file at `path`, when somebody else than Waybill made it.
+    /// The newest commit after `since`, up to `tip`, with which somebody else than Waybill changed the file at `path`.
     async fn last_change(
         &self,
         repository: &RepositoryAccess,
+        since: &str,
         tip: &str,
         path: &str,
     ) -> Result<Option<Change>, GitError>;

@@ -1,4 +1,7 @@
 //! What promotions that are worked on at the same time need not each ask for.
+//!
+//! An answer is shared only by those who began to want it before it was asked for: whatever was changed before somebody
+//! asked for a promotion (a token, a registry), that promotion's steps see it.
 
 use crate::service::{Services, place::ProjectPlace};
 use app::error::AppError;
@@ -10,12 +13,9 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::{
-    sync::{OnceCell, Semaphore},
-    time::Instant,
-};
+use tokio::sync::{OnceCell, Semaphore};
 
 /// For how long an answer holds for others: a batch, not more.
 const HOLDS: Duration = Duration::from_millis(500);
@@ -59,11 +59,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The cell in which those who ask for the same at about the same time find the one answer.
-fn shared<K: Eq + Hash, T>(all: &Shared<K, T>, key: K) -> Arc<OnceCell<T>> {
+/// The cell in which those who want the same at about the same time find the one answer, asked for at `since` or later.
+fn shared<K: Eq + Hash, T>(all: &Shared<K, T>, key: K, since: Instant) -> Arc<OnceCell<T>> {
     let mut all = locked(all);
     all.retain(|_, (asked, _)| asked.elapsed() < HOLDS);
-    let (_, cell) = all.entry(key).or_insert_with(|| (Instant::now(), Arc::default()));
+    let fresh = || (Instant::now(), Arc::default());
+    let (asked, cell) = all.entry(key).or_insert_with(fresh);
+    if *asked < since {
+        (*asked, *cell) = fresh();
+    }
     Arc::clone(cell)
 }
 
@@ -77,9 +81,10 @@ impl Known {
         &self,
         workspace: WorkspaceId,
         image: &ExactImage,
+        since: Instant,
         ask: impl AsyncFnOnce() -> Said,
     ) -> Said {
-        shared(&self.said, key(workspace, image))
+        shared(&self.said, key(workspace, image), since)
             .get_or_init(|| ask())
             .await
             .clone()
@@ -90,6 +95,7 @@ impl Known {
         &self,
         services: &Services,
         project: ProjectId,
+        since: Instant,
     ) -> Result<Option<Arc<ProjectPlace>>, AppError> {
         let read = async || {
             let mut tx = services.store.read().await?;
@@ -99,7 +105,10 @@ impl Known {
             let place = services.place_for_waybill(&mut *tx, record).await?;
             Ok::<_, AppError>(Some(Arc::new(place)))
         };
-        shared(&self.places, project).get_or_try_init(read).await.cloned()
+        shared(&self.places, project, since)
+            .get_or_try_init(read)
+            .await
+            .cloned()
     }
 
     /// Learns what an image was built from, once for all who want it, a few at a time.

@@ -20,7 +20,7 @@ use domain::{
     resource::Resource,
     time::Timestamp,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// How long a promotion may be about its image or its commit: far longer than all that passes by itself.
 const COMMIT_LIMIT_MILLIS: i64 = 20 * 60 * 1000;
@@ -53,12 +53,13 @@ fn gone(what: &str) -> Outcome {
     }
 }
 
-/// Runs the step of the promotion's state; commits go through [`commit`].
+/// Runs the step of the promotion's state; commits go through [`commit`]. The promotion was read before `since`.
 pub(super) async fn run(
     services: &Services,
     settings: &Settings,
     known: &Known,
     promotion: &Promotion,
+    since: Instant,
 ) -> Result<Outcome, AppError> {
     let passes_through = |next| Outcome::Done {
         next,
@@ -72,11 +73,11 @@ pub(super) async fn run(
         State::Mirroring => return Ok(passes_through(State::Committing)),
         _ => {}
     }
-    let Some(place) = known.place(services, promotion.project).await? else {
+    let Some(place) = known.place(services, promotion.project, since).await? else {
         return Ok(gone("project"));
     };
     if promotion.state == State::Queued {
-        return resolve::run(services, known, promotion, &place).await;
+        return resolve::run(services, known, promotion, &place, since).await;
     }
     let resource = services.store.read().await?.resource(promotion.resource).await?;
     let Some(resource) = resource else {

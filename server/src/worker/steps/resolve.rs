@@ -4,12 +4,14 @@ use super::{Known, Outcome, known::Said};
 use crate::service::{Services, place::ProjectPlace};
 use app::error::AppError;
 use domain::promotion::{Promotion, State};
+use std::time::Instant;
 
 pub(super) async fn run(
     services: &Services,
     known: &Known,
     promotion: &Promotion,
     place: &ProjectPlace,
+    since: Instant,
 ) -> Result<Outcome, AppError> {
     let image = &promotion.image;
     let access = services.registry_access(&place.clusters, &image.repository)?;
@@ -22,7 +24,7 @@ pub(super) async fn run(
         Ok(false) => Said::Lacks,
         Err(error) => Said::Failed(error.to_string(), error.is_passing()),
     };
-    Ok(match known.said(promotion.workspace, image, ask).await {
+    Ok(match known.said(promotion.workspace, image, since, ask).await {
         Said::Holds => Outcome::done(
             State::Committing,
             format!("{} holds {}.", image.repository, image.digest),

@@ -163,7 +163,7 @@ impl Git for FakeGit {
         Ok(None)
     }
 
-    async fn last_change(&self, _: &RepositoryAccess, _: &str, _: &str) -> Result<Option<Change>, GitError> {
+    async fn last_change(&self, _: &RepositoryAccess, _: &str, _: &str, _: &str) -> Result<Option<Change>, GitError> {
         Ok(None)
     }
 

@@ -1,0 +1,299 @@
+//! What Waybill says about itself: numbers for Prometheus, and traces for OpenTelemetry when somebody asked for them.
+//!
+//! [`METRICS`] names and describes every metric once; the functions beside it record them, so that nobody else needs to know a
+//! name. `ports` measures registries and Argo CDs at their ports, `streams` knows how long Argo CD's streams have been silent,
+//! `traces` sends a trace per promotion. For people: `docs/operations.md`, which a test holds to the table.
+
+mod ports;
+pub(crate) mod streams;
+pub mod traces;
+
+pub(crate) use ports::Measured;
+
+use crate::worker::Outcome;
+use app::error::AppError;
+use domain::{
+    promotion::{Actor, Promotion},
+    time::Timestamp,
+};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::{
+    future::Future,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+/// What a metric counts in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises, until the server is started again.
+    Counter,
+    /// As it is now.
+    Gauge,
+    /// How many took how long.
+    Seconds,
+    /// How many were how large.
+    Sizes,
+}
+
+/// A metric: its name, its kind, and what it means.
+pub type Metric = (&'static str, Kind, &'static str);
+
+const PROMOTIONS: &str = "waybill_promotions_total";
+const PROMOTION_SECONDS: &str = "waybill_promotion_seconds";
+const STEP_SECONDS: &str = "waybill_step_seconds";
+const QUEUE_AGE: &str = "waybill_queue_age_seconds";
+const GIT_PUSHES: &str = "waybill_git_pushes_total";
+const GIT_PUSH_SECONDS: &str = "waybill_git_push_seconds";
+const GIT_BATCH: &str = "waybill_git_batch_commits";
+const ARGOCD_SECONDS: &str = "waybill_argocd_request_seconds";
+const REGISTRY_SECONDS: &str = "waybill_registry_request_seconds";
+const STREAM_AGE: &str = "waybill_argocd_stream_age_seconds";
+const BUILD: &str = "waybill_build_info";
+
+/// Every metric.
+pub const METRICS: [Metric; 11] = [
+    (
+        PROMOTIONS,
+        Kind::Counter,
+        "Promotions that came to a state, by state, purpose and who asked (person, token or waybill)",
+    ),
+    (
+        PROMOTION_SECONDS,
+        Kind::Seconds,
+        "From recorded to ended, by the state it ended in and its purpose",
+    ),
+    (
+        STEP_SECONDS,
+        Kind::Seconds,
+        "Steps of promotions, by step and what came of it (done, wait, retry, fail, overtaken or error)",
+    ),
+    (
+        QUEUE_AGE,
+        Kind::Gauge,
+        "How long the promotion that is overdue longest has been waiting for a worker; 0 when none is overdue",
+    ),
+    (
+        GIT_PUSHES,
+        Kind::Counter,
+        "Pushes to Git, by what came of them (accepted, overtaken by another writer, refused or failed)",
+    ),
+    (GIT_PUSH_SECONDS, Kind::Seconds, "Pushes to Git, by what came of them"),
+    (GIT_BATCH, Kind::Sizes, "Commits of an accepted push"),
+    (
+        ARGOCD_SECONDS,
+        Kind::Seconds,
+        "Requests to Argo CD, by call and what came of them (ok, passing or failed)",
+    ),
+    (
+        REGISTRY_SECONDS,
+        Kind::Seconds,
+        "Requests to registries, by call and what came of them (ok, passing or failed)",
+    ),
+    (
+        STREAM_AGE,
+        Kind::Gauge,
+        "How long an Argo CD's stream has been silent, keep-alives included, by its host",
+    ),
+    (BUILD, Kind::Gauge, "1, with the version that runs"),
+];
+
+/// Upper bounds of the buckets of [`Kind::Seconds`]: from a look in a cache to a rollout.
+const SECONDS: [f64; 15] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0,
+];
+/// The same of [`Kind::Sizes`].
+const SIZES: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
+/// How often samples are put into their buckets when nobody asks for them.
+const UPKEEP: Duration = Duration::from_secs(10);
+
+static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Begins to count; there is one set of numbers in a process.
+pub fn install() {
+    HANDLE.get_or_init(|| match build() {
+        Ok(handle) => {
+            describe();
+            gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            Some(handle)
+        }
+        Err(error) => {
+            tracing::error!(%error, "nothing is counted: /metrics is empty");
+            None
+        }
+    });
+}
+
+fn build() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for (name, kind, _) in METRICS {
+        let bounds: &[f64] = match kind {
+            Kind::Seconds => &SECONDS,
+            Kind::Sizes => &SIZES,
+            Kind::Counter | Kind::Gauge => continue,
+        };
+        builder = builder.set_buckets_for_metric(Matcher::Full(name.into()), bounds)?;
+    }
+    builder.install_recorder()
+}
+
+fn describe() {
+    for (name, kind, what) in METRICS {
+        match kind {
+            Kind::Counter => describe_counter!(name, what),
+            Kind::Gauge => describe_gauge!(name, what),
+            Kind::Seconds | Kind::Sizes => describe_histogram!(name, what),
+        }
+    }
+}
+
+/// Keeps the numbers small in memory until told to stop.
+pub async fn upkeep(stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(UPKEEP) => {}
+        }
+        if let Some(Some(handle)) = HANDLE.get() {
+            handle.run_upkeep();
+        }
+    }
+}
+
+/// Everything, as Prometheus reads it. `due` is when the first promotion became or becomes due.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "milliseconds of a queue fit")]
+pub fn render(now: Timestamp, due: Option<Timestamp>) -> String {
+    let overdue = due.map_or(0, |due| now.millis_since(due)).max(0);
+    gauge!(QUEUE_AGE).set(overdue as f64 / 1000.0);
+    for (host, age) in streams::ages() {
+        gauge!(STREAM_AGE, "argocd" => host).set(age.as_secs_f64());
+    }
+    match HANDLE.get() {
+        Some(Some(handle)) => handle.render(),
+        _ => String::new(),
+    }
+}
+
+/// A promotion came to its state; called where that is written, in whichever way it came about.
+#[allow(clippy::cast_precision_loss, reason = "milliseconds of a promotion fit")]
+pub(crate) fn promotion_is(promotion: &Promotion) {
+    let (state, purpose) = (promotion.state.as_str(), promotion.purpose.as_str());
+    counter!(PROMOTIONS, "state" => state, "purpose" => purpose, "by" => who(&promotion.requested_by)).increment(1);
+    if let Some(ended) = promotion.ended_at {
+        let millis = ended.millis_since(promotion.created_at).max(0);
+        histogram!(PROMOTION_SECONDS, "state" => state, "purpose" => purpose).record(millis as f64 / 1000.0);
+        traces::promotion(promotion, ended);
+    }
+}
+
+fn who(actor: &Actor) -> &'static str {
+    match actor {
+        Actor::Person { .. } => "person",
+        Actor::Token { .. } => "token",
+        Actor::Waybill => "waybill",
+    }
+}
+
+/// Runs a step: timed, traced, and with the promotion's id on every line that is logged meanwhile.
+pub(crate) async fn step(
+    promotion: &Promotion,
+    work: impl Future<Output = Result<Outcome, AppError>>,
+) -> Result<Outcome, AppError> {
+    let span = tracing::info_span!("step", promotion = %promotion.id, step = step_word(promotion));
+    let word = |outcome: &Result<Outcome, AppError>, _| outcome.as_ref().map_or("error", outcome_word);
+    together(std::slice::from_ref(promotion), work.instrument(span), word).await
+}
+
+/// The same for the commits of a batch, which are one piece of work; `work` says what came of each.
+pub(crate) async fn batch(promotions: &[Promotion], work: impl Future<Output = Vec<Outcome>>) -> Vec<Outcome> {
+    let span = tracing::info_span!("commit", promotions = promotions.len());
+    let word = |outcomes: &Vec<Outcome>, place| outcomes.get(place).map_or("error", outcome_word);
+    together(promotions, work.instrument(span), word).await
+}
+
+async fn together<T>(
+    promotions: &[Promotion],
+    work: impl Future<Output = T>,
+    word: impl Fn(&T, usize) -> &'static str,
+) -> T {
+    let began = Instant::now();
+    let result = traces::steps(promotions, step_word, work, &word).await;
+    for (place, promotion) in promotions.iter().enumerate() {
+        histogram!(STEP_SECONDS, "step" => step_word(promotion), "outcome" => word(&result, place))
+            .record(began.elapsed());
+    }
+    result
+}
+
+fn step_word(promotion: &Promotion) -> &'static str {
+    promotion.state.step().map_or("none", domain::promotion::Step::as_str)
+}
+
+fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done { .. } => "done",
+        Outcome::Wait { .. } => "wait",
+        Outcome::Retry { .. } => "retry",
+        Outcome::Fail { .. } => "fail",
+        Outcome::Overtaken { .. } => "overtaken",
+    }
+}
+
+/// What came of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Push {
+    /// The remote has this many more commits.
+    Accepted { commits: usize },
+    /// Another writer was faster.
+    Overtaken,
+    /// The server doesn't allow it.
+    Refused,
+    /// It could not be reached, or broke.
+    Failed,
+}
+
+/// A push that began at `began` has ended.
+#[allow(clippy::cast_precision_loss, reason = "batches are small")]
+pub(crate) fn pushed(began: Instant, push: Push) {
+    let word = match push {
+        Push::Accepted { .. } => "accepted",
+        Push::Overtaken => "overtaken",
+        Push::Refused => "refused",
+        Push::Failed => "failed",
+    };
+    counter!(GIT_PUSHES, "outcome" => word).increment(1);
+    histogram!(GIT_PUSH_SECONDS, "outcome" => word).record(began.elapsed());
+    if let Push::Accepted { commits } = push {
+        histogram!(GIT_BATCH).record(commits as f64);
+    }
+    traces::child("git push", began, word);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_names_every_metric() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for (name, _, _) in METRICS {
+            assert!(
+                text.contains(&format!("`{name}`")),
+                "{name} is not in docs/operations.md"
+            );
+        }
+        for name in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+            let plain = name
+                .trim_end_matches("_bucket")
+                .trim_end_matches("_count")
+                .trim_end_matches("_sum");
+            let known = METRICS.iter().any(|(known, _, _)| *known == plain);
+            assert!(known || !name.starts_with("waybill_"), "there is no metric {name}");
+        }
+    }
+}

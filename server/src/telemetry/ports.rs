@@ -1,0 +1,114 @@
+//! Registries and Argo CDs, measured at their ports: how long each call takes, and what comes of it.
+
+use super::{ARGOCD_SECONDS, REGISTRY_SECONDS, traces};
+use crate::adapters::{
+    argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, WatchEvent},
+    registry::{Registry, RegistryAccess, RegistryError},
+};
+use async_trait::async_trait;
+use domain::{
+    artifact::{ArtifactDetails, Digest, Repository, Tag},
+    plan::AppSnapshot,
+};
+use futures::stream::BoxStream;
+use metrics::histogram;
+use std::{future::Future, time::Instant};
+
+/// The same port, measured.
+pub(crate) struct Measured<T>(pub(crate) T);
+
+/// An error that may pass, or not.
+trait Passing {
+    fn passes(&self) -> bool;
+}
+
+impl Passing for ArgoCdError {
+    fn passes(&self) -> bool {
+        self.is_passing()
+    }
+}
+
+impl Passing for RegistryError {
+    fn passes(&self) -> bool {
+        self.is_passing()
+    }
+}
+
+async fn measure<T, E: Passing>(
+    metric: &'static str,
+    system: &'static str,
+    call: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let began = Instant::now();
+    let outcome = work.await;
+    let word = match &outcome {
+        Ok(_) => "ok",
+        Err(error) if error.passes() => "passing",
+        Err(_) => "failed",
+    };
+    histogram!(metric, "call" => call, "outcome" => word).record(began.elapsed());
+    traces::child(format!("{system} {call}"), began, word);
+    outcome
+}
+
+#[async_trait]
+impl<T: ArgoCd> ArgoCd for Measured<T> {
+    async fn app(&self, access: &ArgoCdAccess, app: &AppRef, refresh: Refresh) -> Result<AppSnapshot, ArgoCdError> {
+        // A refresh waits for Argo CD to look at Git: another thing altogether.
+        let call = match refresh {
+            Refresh::No => "app",
+            Refresh::Normal => "refresh",
+        };
+        measure(ARGOCD_SECONDS, "argocd", call, self.0.app(access, app, refresh)).await
+    }
+
+    async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "sync", self.0.sync(access, app, request)).await
+    }
+
+    fn watch(&self, access: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>> {
+        self.0.watch(access)
+    }
+
+    async fn check(&self, access: &ArgoCdAccess) -> Result<String, ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "check", self.0.check(access)).await
+    }
+}
+
+#[async_trait]
+impl<T: Registry> Registry for Measured<T> {
+    async fn resolve(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<Digest>, RegistryError> {
+        let work = self.0.resolve(access, repository, tag);
+        measure(REGISTRY_SECONDS, "registry", "resolve", work).await
+    }
+
+    async fn exists(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let work = self.0.exists(access, repository, digest);
+        measure(REGISTRY_SECONDS, "registry", "exists", work).await
+    }
+
+    async fn describe(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<ArtifactDetails>, RegistryError> {
+        let work = self.0.describe(access, repository, digest);
+        measure(REGISTRY_SECONDS, "registry", "describe", work).await
+    }
+
+    async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
+        measure(REGISTRY_SECONDS, "registry", "tags", self.0.tags(access, repository)).await
+    }
+}
