@@ -165,20 +165,8 @@ async fn killed_at_every_point_of_every_step() {
         ("the fetch", git, Moment::Before, "GET", "service=git-upload-pack"),
         ("the push", git, Moment::Before, "POST", "git-receive-pack"),
         ("the push", git, Moment::After, "POST", "git-receive-pack"),
-        (
-            "the refresh",
-            argocd,
-            Moment::Before,
-            "GET",
-            "refresh=",
-        ),
-        (
-            "the refresh",
-            argocd,
-            Moment::After,
-            "GET",
-            "refresh=",
-        ),
+        ("the refresh", argocd, Moment::Before, "GET", "refresh="),
+        ("the refresh", argocd, Moment::After, "GET", "refresh="),
         ("the sync", argocd, Moment::Before, "POST", "myapp-development/sync"),
         ("the sync", argocd, Moment::After, "POST", "myapp-development/sync"),
         (
