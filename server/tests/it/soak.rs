@@ -1,6 +1,6 @@
 //! The program under load, killed at random moments again and again. Short here; `make soak` takes its time.
 
-use crate::support::world::{Setup, World};
+use crate::support::world::{Setup, World, until};
 use domain::promotion::State;
 use server::store::Store as _;
 use std::time::Duration;
@@ -18,6 +18,21 @@ impl Dice {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
+    }
+}
+
+/// Waits longer than [`World::idle`]: under this load things take their time.
+async fn all_end(world: &World) {
+    let deadline = Duration::from_secs(180);
+    let ended = tokio::time::timeout(deadline, async {
+        while world.store.read().await.unwrap().next_due().await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    if ended.await.is_err() {
+        let mut open = world.all_promotions().await;
+        open.retain(|p| !p.state.is_ended());
+        panic!("promotions did not end: {open:#?}");
     }
 }
 
@@ -45,14 +60,7 @@ async fn soak(kills: usize, seed: u64) {
         let name = crate::support::world::service(n);
         world.wait_for_desired("staging", &name, digest).await;
     }
-    let deadline = Duration::from_secs(120);
-    tokio::time::timeout(deadline, async {
-        while world.store.read().await.unwrap().next_due().await.unwrap().is_some() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("promotions did not end"));
+    all_end(&world).await;
     world.is_whole().await;
     let all = world.all_promotions().await;
     let succeeded = all.iter().filter(|p| p.state == State::Succeeded).count();
@@ -109,12 +117,13 @@ async fn three_others_push_all_the_time() {
             })
         })
         .collect();
-    let digests = world.push_all(SERVICES, "1.1.0").await;
-    for (n, digest) in digests.iter().enumerate() {
-        let name = crate::support::world::service(n);
-        world.wait_for_desired("staging", &name, digest).await;
-    }
-    world.idle().await;
+    world.push_all(SERVICES, "1.1.0").await;
+    // Those of staging come with the commits of development.
+    until("the promotions", async || {
+        (world.all_promotions().await.len() >= SERVICES).then_some(())
+    })
+    .await;
+    all_end(&world).await;
     stop.store(true, Ordering::SeqCst);
     let mut through = Vec::new();
     for other in others {

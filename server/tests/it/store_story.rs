@@ -502,8 +502,10 @@ async fn promotions(store: &dyn Store, demo: &Workspace, places: &Places, resour
     // The same worker may go on at once: its lease is kept.
     tx.update_promotion(&moved, State::Committing, at(70)).await.unwrap();
     tx.keep_lease(moved.id, OTHER, at(99)).await.unwrap();
-    assert_eq!(claim(&mut *tx, OTHER, at(98), at(99)).await.map(|p| p.id), Some(newer.id));
-    tx.release_leases(None).await.unwrap();
+    assert_eq!(
+        claim(&mut *tx, OTHER, at(98), at(99)).await.map(|p| p.id),
+        Some(newer.id)
+    );
 
     // Argo CD's word wakes those that wait for it, and no others.
     let mut moved = moved.become_(State::Syncing, at(71)).unwrap();
