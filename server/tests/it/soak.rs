@@ -151,14 +151,14 @@ async fn three_others_push_all_the_time() {
         }
     }
     assert_eq!((ours, theirs.to_vec()), (2 * SERVICES, through));
-    for name in 0..3 {
+    for (name, count) in theirs.iter().enumerate() {
         let last = world
             .repository
             .read_file("main", &format!("others/{name}"))
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(String::from_utf8(last).unwrap(), format!("{}\n", theirs[name]));
+        assert_eq!(String::from_utf8(last).unwrap(), format!("{count}\n"));
     }
     println!(
         "{ours} commits of ours among {theirs:?} of others, {} pushes",
