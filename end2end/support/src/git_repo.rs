@@ -136,7 +136,7 @@ impl BareRepo {
 
     /// Someone else with write access: see [`OutsideWriter`].
     pub async fn outsider(&self, branch: &str) -> Result<OutsideWriter, TestbedError> {
-        OutsideWriter::new(self, branch).await
+        OutsideWriter::new(self.path(), branch).await
     }
 
     /// The commit at the tip of `branch`; none when the branch does not exist.
@@ -265,8 +265,8 @@ pub struct OutsideWriter {
 }
 
 impl OutsideWriter {
-    /// Clones `repo` into a directory of its own, which goes away with the writer.
-    pub async fn new(repo: &BareRepo, branch: &str) -> Result<Self, TestbedError> {
+    /// Clones `remote`, a path or a URL, into a directory of its own, which goes away with the writer.
+    pub async fn new(remote: impl AsRef<OsStr>, branch: &str) -> Result<Self, TestbedError> {
         let clone = TempDir::with_prefix("waybill-outsider-").map_err(TestbedError::file(std::env::temp_dir()))?;
         let here = clone.path();
         git(here, ["init", "--quiet", &format!("--initial-branch={branch}"), "."]).await?;
@@ -277,7 +277,7 @@ impl OutsideWriter {
                 OsStr::new("remote"),
                 OsStr::new("add"),
                 OsStr::new("origin"),
-                repo.path().as_os_str(),
+                remote.as_ref(),
             ],
         )
         .await?;

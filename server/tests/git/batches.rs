@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -177,30 +177,35 @@ async fn what_the_server_refuses_stops_nobody_else() {
     assert!(setting.server.pushes() - pushes < 60);
 }
 
-/// Pushes to a file of its own, again and again, until told to stop; returns how often it got through.
-pub(super) async fn writes_without_pause(repo: BareRepo, name: usize, stop: Arc<AtomicBool>) -> usize {
+/// Pushes to a file of its own, again and again, until told to stop; counts how often it got through.
+async fn writes_without_pause(repo: BareRepo, name: usize, stop: Arc<AtomicBool>, through: Arc<AtomicUsize>) {
     let writer = repo.outsider("main").await.unwrap();
-    let (path, mut through) = (format!("outsiders/{name}"), 0);
+    let path = format!("outsiders/{name}");
     while !stop.load(Ordering::SeqCst) {
-        let text = format!("{}\n", through + 1);
+        let next = through.load(Ordering::SeqCst) + 1;
+        let done = writer
+            .commit(&[(&path, &format!("{next}\n"))], &format!("Outsider {name}: {next}"))
+            .await;
         // Overtaken, it tries again like everybody.
-        if writer
-            .commit(&[(&path, &text)], &format!("Outsider {name}: {}", through + 1))
-            .await
-            .is_ok()
-        {
-            through += 1;
+        if done.is_ok() {
+            through.store(next, Ordering::SeqCst);
         }
     }
-    through
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_pushes_without_pause_does_not_starve_us() {
     let setting = Setting::new().await;
     fill(&setting, 2, 6).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let writer = tokio::spawn(writes_without_pause(setting.repo.clone(), 1, Arc::clone(&stop)));
+    let (stop, through) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let writer = writes_without_pause(setting.repo.clone(), 1, Arc::clone(&stop), Arc::clone(&through));
+    let writer = tokio::spawn(writer);
+    within(async {
+        while through.load(Ordering::SeqCst) < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
     let mut took = Vec::new();
     for n in 0..4 {
         let requests: Vec<_> = (0..5).map(|m| request(n * 5 + m, 2, 6)).collect();
@@ -210,7 +215,8 @@ async fn who_pushes_without_pause_does_not_starve_us() {
         }
     }
     stop.store(true, Ordering::SeqCst);
-    let through = writer.await.unwrap();
+    writer.await.unwrap();
+    let through = through.load(Ordering::SeqCst);
     println!("{through} pushes of others; ours took {took:?}");
     let commits = setting.repo.commits("main").await.unwrap();
     assert_eq!(trailers(&setting).await.len(), 20, "none lost, none doubled");

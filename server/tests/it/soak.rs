@@ -1,8 +1,9 @@
 //! The program under load, killed at random moments again and again. Short here; `make soak` takes its time.
 
-use crate::support::world::{Setup, World};
+use crate::support::world::{GIT_TOKEN, Setup, World, until};
 use domain::promotion::State;
 use std::time::Duration;
+use testbed::OutsideWriter;
 
 const SERVICES: usize = 8;
 
@@ -17,6 +18,21 @@ impl Dice {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
+    }
+}
+
+/// Waits longer than [`World::idle`]: under this load things take their time.
+async fn all_end(world: &World) {
+    let deadline = Duration::from_secs(180);
+    let ended = tokio::time::timeout(deadline, async {
+        while world.store.read().await.unwrap().next_due().await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    if ended.await.is_err() {
+        let mut open = world.all_promotions().await;
+        open.retain(|p| !p.state.is_ended());
+        panic!("promotions did not end: {open:#?}");
     }
 }
 
@@ -44,14 +60,7 @@ async fn soak(kills: usize, seed: u64) {
         let name = crate::support::world::service(n);
         world.wait_for_desired("staging", &name, digest).await;
     }
-    let deadline = Duration::from_secs(120);
-    tokio::time::timeout(deadline, async {
-        while world.store.read().await.unwrap().next_due().await.unwrap().is_some() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .unwrap_or_else(|_| panic!("promotions did not end"));
+    all_end(&world).await;
     world.is_whole().await;
     let all = world.all_promotions().await;
     let succeeded = all.iter().filter(|p| p.state == State::Succeeded).count();
@@ -90,13 +99,17 @@ async fn three_others_push_all_the_time() {
     })
     .await;
     let stop = Arc::new(AtomicBool::new(false));
+    // By the same door as Waybill: a path would be a short cut through the server's programs.
+    let door = world.git.as_ref().unwrap().url("deploy.git");
+    let remote = door.replace("://", &format!("://waybill:{GIT_TOKEN}@"));
     let others: Vec<_> = (0..3)
         .map(|name| {
-            let (repository, stop) = (world.repository.clone(), Arc::clone(&stop));
+            let (remote, stop) = (remote.clone(), Arc::clone(&stop));
             tokio::spawn(async move {
-                let writer = repository.outsider("main").await.unwrap();
+                let writer = OutsideWriter::new(remote, "main").await.unwrap();
                 let (path, mut through) = (format!("others/{name}"), 0_usize);
-                while !stop.load(Ordering::SeqCst) {
+                // Each leaves something to be checked, if only after the race.
+                while through == 0 || !stop.load(Ordering::SeqCst) {
                     let text = format!("{}\n", through + 1);
                     // Overtaken, it tries again like everybody.
                     let done = writer
@@ -108,12 +121,13 @@ async fn three_others_push_all_the_time() {
             })
         })
         .collect();
-    let digests = world.push_all(SERVICES, "1.1.0").await;
-    for (n, digest) in digests.iter().enumerate() {
-        let name = crate::support::world::service(n);
-        world.wait_for_desired("staging", &name, digest).await;
-    }
-    world.idle().await;
+    world.push_all(SERVICES, "1.1.0").await;
+    // Those of staging come with the commits of development.
+    until("the promotions", async || {
+        (world.all_promotions().await.len() >= SERVICES).then_some(())
+    })
+    .await;
+    all_end(&world).await;
     stop.store(true, Ordering::SeqCst);
     let mut through = Vec::new();
     for other in others {
@@ -141,14 +155,14 @@ async fn three_others_push_all_the_time() {
         }
     }
     assert_eq!((ours, theirs.to_vec()), (2 * SERVICES, through));
-    for (name, commits) in theirs.iter().enumerate() {
+    for (name, count) in theirs.iter().enumerate() {
         let last = world
             .repository
             .read_file("main", &format!("others/{name}"))
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(String::from_utf8(last).unwrap(), format!("{commits}\n"));
+        assert_eq!(String::from_utf8(last).unwrap(), format!("{count}\n"));
     }
     println!(
         "{ours} commits of ours among {theirs:?} of others, {} pushes",

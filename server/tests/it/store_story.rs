@@ -518,6 +518,12 @@ async fn promotions(store: &dyn Store, demo: &Workspace, places: &Places, resour
     let again = claim(&mut *tx, OTHER, at(51), at(90)).await.unwrap();
     assert_eq!((again.id, again.attempts), (newer.id, 1));
 
+    // A lease that is renewed lasts longer; that of somebody else stays as it is.
+    tx.renew_leases(OTHER, &[older.id, newer.id], at(70)).await.unwrap();
+    assert_eq!(tx.next_due().await.unwrap(), Some(at(70)), "the older's");
+    assert_eq!(claim(&mut *tx, OTHER, at(69), at(99)).await, None);
+    tx.renew_leases(OTHER, &[older.id], at(60)).await.unwrap();
+
     // What a step changed is written, given the state it began in.
     let mut moved = older.clone().become_(State::Committing, at(4)).unwrap();
     moved.waits_for = Some("the lock".into());
@@ -537,11 +543,30 @@ async fn promotions(store: &dyn Store, demo: &Workspace, places: &Places, resour
         "the lease had ended with the step"
     );
 
+    // The same worker may go on at once: its lease is kept.
+    tx.update_promotion(&moved, State::Committing, at(70)).await.unwrap();
+    tx.keep_lease(moved.id, OTHER, at(99)).await.unwrap();
+    assert_eq!(
+        claim(&mut *tx, OTHER, at(98), at(99)).await.map(|p| p.id),
+        Some(newer.id)
+    );
+
     // Argo CD's word wakes those that wait for it, and no others.
     let mut moved = moved.become_(State::Syncing, at(71)).unwrap();
     moved.commit = Some("c0ffee".into());
     moved.committed_at = Some(at(71));
+    assert_eq!(tx.open_since(Lane::Commit, at(5), 10).await.unwrap().len(), 2);
     tx.update_promotion(&moved, State::Committing, at(1000)).await.unwrap();
+    assert_eq!(tx.open_since(Lane::Commit, at(5), 10).await.unwrap()[0].id, newer.id);
+    assert_eq!(tx.open_since(Lane::Rollout, at(71), 10).await.unwrap(), []);
+    assert_eq!(tx.open_since(Lane::Rollout, at(72), 10).await.unwrap(), [moved.clone()]);
+    // A younger one overtakes only what runs something else.
+    let mut elder = moved.clone();
+    elder.id = PromotionId(id(70));
+    assert_eq!(tx.committed_after(&elder).await.unwrap(), None, "the same digest");
+    elder.image = image(None, "e");
+    assert_eq!(tx.committed_after(&elder).await.unwrap(), Some(moved.id));
+    assert_eq!(tx.committed_after(&moved).await.unwrap(), None, "nobody is younger");
     tx.nudge_environment(places.staging, at(72)).await.unwrap();
     assert_eq!(claim(&mut *tx, OTHER, at(72), at(99)).await, None);
     tx.nudge_environment(places.development, at(72)).await.unwrap();

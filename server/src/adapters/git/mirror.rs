@@ -35,6 +35,8 @@ use crate::telemetry;
 const MOST_ATTEMPTS: u32 = 200;
 /// No batch is tried for longer than this, once others got there first.
 const LONGEST_RACE: Duration = Duration::from_secs(30);
+/// The start that the server's programs get in a race.
+const HEAD_START: Duration = Duration::from_millis(25);
 /// Rejections in a row while nobody else moved the branch: then it is the server that doesn't take pushes.
 const MOST_UNEXPLAINED: u32 = 5;
 /// Pushes spent, at most, on finding out which commits of a batch the server's policy refuses.
@@ -170,27 +172,16 @@ impl Mirror {
 
     /// Pushes a batch that was made on `tip`.
     async fn push(&self, tip: Option<Oid>, head: Oid, objects: Objects) -> Result<Pushed, GitError> {
-        let directly = self.transport().push_directly(tip, head, || objects.pack()).await?;
-        let pushed = match directly {
+        match self.transport().push_directly(tip, head, || objects.pack()).await? {
             Some(Pushed::Overtaken) => return Ok(Pushed::Overtaken),
-            Some(Pushed::Done) => self.keep(objects).await.map(|()| Pushed::Done),
+            Some(Pushed::Done) => self.note(objects, head).await,
             None => {
                 self.keep(objects).await?;
-                self.transport().push(head).await
+                match self.transport().push(head).await? {
+                    Pushed::Overtaken => return Ok(Pushed::Overtaken),
+                    Pushed::Done => self.note(Objects::new(false), head).await,
+                }
             }
-        };
-        match pushed {
-            Ok(Pushed::Overtaken) => return Ok(Pushed::Overtaken),
-            Err(error) if directly.is_none() => return Err(error),
-            _ => {}
-        }
-        let noted = match pushed {
-            Ok(_) => self.set_tip(head).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = noted {
-            // The remote has it. The next push on the old tip is rejected, and that fetches.
-            tracing::warn!(url = %self.url, %error, "the mirror could not note a push");
         }
         Ok(Pushed::Done)
     }
@@ -314,6 +305,25 @@ impl Mirror {
         let began = Instant::now();
         let (mut attempts, mut unexplained) = (0, 0);
         loop {
+            // Overtaken twice, this is a race.
+            if attempts >= 2
+                && let Some(known) = tip
+                && let Some(race) = self.race(memory, known, requests).await?
+            {
+                attempts += 1;
+                match race.pushed {
+                    Pushed::Done => return Ok(self.answers(race.prepared, attempts)),
+                    Pushed::Overtaken if attempts >= MOST_ATTEMPTS || began.elapsed() > LONGEST_RACE => {
+                        return Err(GitError::Contended { attempts });
+                    }
+                    Pushed::Overtaken => {
+                        tip = Some(race.tip);
+                        fresh = true;
+                        self.explain(&mut unexplained, race.tip == known).await?;
+                        continue;
+                    }
+                }
+            }
             let batch = self.prepare(memory, tip, requests).await?;
             let sure = batch.prepared.iter().all(|p| matches!(p, Ok(Prepared::Commit(_))));
             if !fresh && !sure {
@@ -331,10 +341,9 @@ impl Mirror {
                 return Ok(self.answers(prepared, attempts));
             };
             attempts += 1;
-            let made = |p: &&Result<Prepared, LocalError>| matches!(p, Ok(Prepared::Commit(_)));
-            let (pushing, commits) = (Instant::now(), prepared.iter().filter(made).count());
+            let pushing = Instant::now();
             let pushed = self.push(tip, head, objects).await;
-            telemetry::pushed(pushing, what_came(&pushed, commits));
+            count(pushing, pushed.as_ref().map(|pushed| Some(*pushed)), &prepared);
             match pushed? {
                 Pushed::Done => {
                     tracing::debug!(url = %self.url, commits = requests.len(), attempts, "pushed");
@@ -348,18 +357,98 @@ impl Mirror {
                     let before = tip;
                     tip = self.fetch_at_once(before).await?;
                     fresh = true;
-                    unexplained = if tip == before { unexplained + 1 } else { 0 };
-                    if unexplained >= MOST_UNEXPLAINED {
-                        return Err(GitError::Unreachable {
-                            url: self.url.clone(),
-                            reason: format!("it rejected {unexplained} pushes in a row although nobody else pushed"),
-                        });
-                    }
-                    if unexplained > 0 {
-                        tokio::time::sleep(Duration::from_millis(u64::from(unexplained) * 50)).await;
-                    }
+                    self.explain(&mut unexplained, tip == before).await?;
                 }
             }
+        }
+    }
+
+    /// A rejection while nobody else moved the branch is not a lost race. Some may happen; then it is the server.
+    async fn explain(&self, unexplained: &mut u32, stood_still: bool) -> Result<(), GitError> {
+        *unexplained = if stood_still { *unexplained + 1 } else { 0 };
+        if *unexplained >= MOST_UNEXPLAINED {
+            return Err(GitError::Unreachable {
+                url: self.url.clone(),
+                reason: format!("it rejected {unexplained} pushes in a row although nobody else pushed"),
+            });
+        }
+        if *unexplained > 0 {
+            tokio::time::sleep(Duration::from_millis(u64::from(*unexplained) * 50)).await;
+        }
+        Ok(())
+    }
+
+    /// One try with requests that are begun before the branch is read, so that the least time passes between the read and the push.
+    /// `None` when the server isn't one for that. Returns the tip it was built on, what was prepared, and what came of the push.
+    async fn race(
+        &self,
+        memory: &mut Memory,
+        known: Oid,
+        requests: &Arc<[CommitRequest]>,
+    ) -> Result<Option<Race>, GitError> {
+        let transport = self.transport();
+        let Some(mut begun) = transport.begin() else {
+            return Ok(None);
+        };
+        // The server's programs start meanwhile.
+        tokio::time::sleep(HEAD_START).await;
+        let Some(Fetched { tip, pack }) = transport.fetch_begun(&mut begun, known).await? else {
+            return Ok(None);
+        };
+        let (wanted, mut remembered) = (Arc::clone(requests), std::mem::take(memory));
+        let prepared = self.local(move |repository| {
+            if let Some(pack) = pack {
+                pack::keep(repository, &pack)?;
+            }
+            let batch = commit::prepare(repository, &mut remembered, Some(tip), &wanted)?;
+            let bytes = batch.objects.pack()?;
+            Ok((batch, bytes, remembered))
+        });
+        let (batch, bytes, remembered) = prepared.await?;
+        *memory = remembered;
+        let Batch {
+            prepared,
+            head,
+            objects,
+        } = batch;
+        let pushed = match head {
+            None => Some(Pushed::Done),
+            Some(head) => {
+                let pushing = Instant::now();
+                let pushed = transport.push_begun(begun, tip, head, &bytes).await;
+                count(pushing, pushed.as_ref().copied(), &prepared);
+                pushed?
+            }
+        };
+        let pushed = match (pushed, head) {
+            (Some(Pushed::Done), Some(head)) => {
+                self.note(objects, head).await;
+                Pushed::Done
+            }
+            (Some(pushed), _) => {
+                self.set_tip(tip).await?;
+                pushed
+            }
+            (None, Some(head)) => {
+                let pushing = Instant::now();
+                let pushed = self.push(Some(tip), head, objects).await;
+                count(pushing, pushed.as_ref().map(|pushed| Some(*pushed)), &prepared);
+                pushed?
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Race { tip, prepared, pushed }))
+    }
+
+    /// Puts what the remote took into the mirror.
+    async fn note(&self, objects: Objects, head: Oid) {
+        let noted = match self.keep(objects).await {
+            Ok(()) => self.set_tip(head).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = noted {
+            // The remote has it. The next push on the old tip is rejected, and that fetches.
+            tracing::warn!(url = %self.url, %error, "the mirror could not note a push");
         }
     }
 
@@ -381,13 +470,26 @@ impl Mirror {
     }
 }
 
-fn what_came(pushed: &Result<Pushed, GitError>, commits: usize) -> telemetry::Push {
-    match pushed {
-        Ok(Pushed::Done) => telemetry::Push::Accepted { commits },
-        Ok(Pushed::Overtaken) => telemetry::Push::Overtaken,
+/// Counts a push that began at `began`; `None` when the server wasn't one for that kind, and it is made in another.
+fn count(began: Instant, pushed: Result<Option<Pushed>, &GitError>, prepared: &[Result<Prepared, LocalError>]) {
+    let made = |p: &&Result<Prepared, LocalError>| matches!(p, Ok(Prepared::Commit(_)));
+    let what = match pushed {
+        Ok(Some(Pushed::Done)) => telemetry::Push::Accepted {
+            commits: prepared.iter().filter(made).count(),
+        },
+        Ok(Some(Pushed::Overtaken)) => telemetry::Push::Overtaken,
+        Ok(None) => return,
         Err(GitError::Refused { .. }) => telemetry::Push::Refused,
         Err(_) => telemetry::Push::Failed,
-    }
+    };
+    telemetry::pushed(began, what);
+}
+
+/// A try in the middle of a race.
+struct Race {
+    tip: Oid,
+    prepared: Vec<Result<Prepared, LocalError>>,
+    pushed: Pushed,
 }
 
 fn parse(mirror: &Mirror, commit: &str) -> Result<Oid, GitError> {

@@ -4,20 +4,23 @@
 //! loses that time; so does every promotion. Here the push names the commit it builds on and the server compares and sets,
 //! as it does for every push: never by force. Only clear answers count. Whatever else comes (a redirect, other credentials, an
 //! answer in other words) is [`Answer::Unclear`], and the caller asks again with the program, which has the last word: pushing
-//! the same commit twice does no harm. Formats: gitprotocol-http(5), gitprotocol-pack(5), protocol version 0.
+//! the same commit twice does no harm. Formats: gitprotocol-http(5), gitprotocol-pack(5), gitprotocol-v2(5).
 
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use git2::Oid;
-use reqwest::{Client, RequestBuilder, StatusCode, header, redirect};
+use reqwest::{Body, Client, RequestBuilder, StatusCode, header, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(10);
 /// Larger answers are left to the program, which need not hold them in memory.
 const LARGEST: usize = 16 << 20;
 const FLUSH: &[u8] = b"0000";
+const DELIMITER: &[u8] = b"0001";
 /// Some hosts tell Git from browsers by this name.
 const AGENT: &str = concat!("git/2.39 (waybill/", env!("CARGO_PKG_VERSION"), ")");
 
@@ -46,6 +49,20 @@ pub(super) struct Fetched {
     pub(super) tip: Oid,
     /// What is new, as a pack; `None` when nothing is.
     pub(super) pack: Option<Vec<u8>>,
+}
+
+/// Requests that were begun before it is known what to say in them. The server's programs start meanwhile, so that in a race for
+/// the branch nobody waits for them. What isn't finished is broken off.
+pub(super) struct Begun {
+    refs: Request,
+    objects: Request,
+    push: Request,
+}
+
+/// A request whose body is still to come.
+struct Request {
+    body: mpsc::Sender<Result<Vec<u8>, std::io::Error>>,
+    answer: JoinHandle<Answer<Vec<u8>>>,
 }
 
 /// Connections to Git servers, kept open.
@@ -89,14 +106,8 @@ impl Wire {
 impl Server<'_> {
     /// Moves the branch from `old` (`None`: there is no branch) to `new`, whose objects are in `pack`.
     pub(super) async fn push(&self, branch: &str, old: Option<Oid>, new: Oid, pack: Vec<u8>) -> Answer<()> {
-        let old = old.unwrap_or(Oid::ZERO_SHA1);
         let reference = format!("refs/heads/{branch}");
-        let mut body = line(&format!(
-            "{old} {new} {reference}\0report-status side-band-64k agent={}",
-            AGENT.replace(' ', "-")
-        ));
-        body.extend_from_slice(FLUSH);
-        body.extend_from_slice(&pack);
+        let body = update(&reference, old, new, &pack);
         let request = self
             .wire
             .client
@@ -155,39 +166,159 @@ impl Server<'_> {
         }
     }
 
-    /// The body of an answer of the right kind.
-    async fn send(&self, mut request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
-        if let Some((user, password)) = self.login {
-            let basic = BASE64.encode(format!("{user}:{}", password.expose_secret()));
-            let Ok(mut value) = header::HeaderValue::from_str(&format!("Basic {basic}")) else {
-                return Answer::Unclear;
-            };
-            value.set_sensitive(true);
-            request = request.header(header::AUTHORIZATION, value);
-        }
-        let Ok(mut response) = request.send().await else {
-            return Answer::Unclear;
+    /// Begins the requests of a race: where the branch is, what is new there, and the push. Protocol version 2 lets the first
+    /// two do without asking for more before.
+    pub(super) fn begin(&self) -> Begun {
+        let request = |service: &str| {
+            let (body, rest) = mpsc::channel(1);
+            let kind = format!("application/x-{service}-result");
+            let request = self
+                .wire
+                .client
+                .post(format!("{}/{service}", self.url))
+                .header(header::CONTENT_TYPE, format!("application/x-{service}-request"))
+                .header(header::ACCEPT, &kind)
+                .header("Git-Protocol", "version=2")
+                .body(Body::wrap_stream(ReceiverStream::new(rest)));
+            let request = self.signed(request);
+            let answer = tokio::spawn(async move {
+                match request {
+                    Some(request) => answer(request, &kind).await,
+                    None => Answer::Unclear,
+                }
+            });
+            Request { body, answer }
         };
-        let status = response.status();
-        if status.is_server_error() {
-            return Answer::Down(format!("the server answered with status {}", status.as_u16()));
-        }
-        let is_kind = response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|value| value == kind);
-        if status != StatusCode::OK || !is_kind {
-            return Answer::Unclear;
-        }
-        let mut bytes = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST => bytes.extend_from_slice(&chunk),
-                Ok(None) => return Answer::Done(bytes),
-                _ => return Answer::Unclear,
-            }
+        Begun {
+            refs: request("git-upload-pack"),
+            objects: request("git-upload-pack"),
+            push: request("git-receive-pack"),
         }
     }
+
+    /// The body of an answer of the right kind.
+    async fn send(&self, request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
+        match self.signed(request) {
+            Some(request) => answer(request, kind).await,
+            None => Answer::Unclear,
+        }
+    }
+
+    fn signed(&self, request: RequestBuilder) -> Option<RequestBuilder> {
+        let Some((user, password)) = self.login else {
+            return Some(request);
+        };
+        let basic = BASE64.encode(format!("{user}:{}", password.expose_secret()));
+        let mut value = header::HeaderValue::from_str(&format!("Basic {basic}")).ok()?;
+        value.set_sensitive(true);
+        Some(request.header(header::AUTHORIZATION, value))
+    }
+}
+
+impl Begun {
+    /// Asks where the branch is, and for what is new since `known`.
+    pub(super) async fn fetch(&mut self, branch: &str, known: Oid) -> Answer<Fetched> {
+        let reference = format!("refs/heads/{branch}");
+        let ask = command("ls-refs", &[format!("ref-prefix {reference}\n")]);
+        let listed = match self.refs.finish(ask).await {
+            Answer::Done(listed) => listed,
+            Answer::Down(reason) => return Answer::Down(reason),
+            _ => return Answer::Unclear,
+        };
+        let Some(tip) = advertised_tip(&listed, &reference) else {
+            return Answer::Unclear;
+        };
+        if tip == known {
+            return Answer::Done(Fetched { tip, pack: None });
+        }
+        let words = ["no-progress\n", "ofs-delta\n"].map(str::to_owned);
+        let wanted = [format!("want {tip}\n"), format!("have {known}\n"), "done\n".to_owned()];
+        let ask = command("fetch", &[&words[..], &wanted[..]].concat());
+        match self.objects.finish(ask).await {
+            Answer::Done(bytes) => match pack_within(&bytes) {
+                Some(pack) => Answer::Done(Fetched { tip, pack: Some(pack) }),
+                None => Answer::Unclear,
+            },
+            Answer::Down(reason) => Answer::Down(reason),
+            _ => Answer::Unclear,
+        }
+    }
+
+    /// As [`Server::push`].
+    pub(super) async fn push(mut self, branch: &str, old: Oid, new: Oid, pack: &[u8]) -> Answer<()> {
+        let reference = format!("refs/heads/{branch}");
+        match self.push.finish(update(&reference, Some(old), new, pack)).await {
+            Answer::Done(bytes) => report(&bytes, &reference),
+            Answer::Down(reason) => Answer::Down(reason),
+            _ => Answer::Unclear,
+        }
+    }
+}
+
+impl Request {
+    async fn finish(&mut self, body: Vec<u8>) -> Answer<Vec<u8>> {
+        let (closed, _) = mpsc::channel(1);
+        let sender = std::mem::replace(&mut self.body, closed);
+        if sender.send(Ok(body)).await.is_err() {
+            return Answer::Unclear;
+        }
+        drop(sender);
+        (&mut self.answer).await.unwrap_or(Answer::Unclear)
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.answer.abort();
+    }
+}
+
+async fn answer(request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
+    let Ok(mut response) = request.send().await else {
+        return Answer::Unclear;
+    };
+    let status = response.status();
+    if status.is_server_error() {
+        return Answer::Down(format!("the server answered with status {}", status.as_u16()));
+    }
+    let is_kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == kind);
+    if status != StatusCode::OK || !is_kind {
+        return Answer::Unclear;
+    }
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST => bytes.extend_from_slice(&chunk),
+            Ok(None) => return Answer::Done(bytes),
+            _ => return Answer::Unclear,
+        }
+    }
+}
+
+/// The body of a push.
+fn update(reference: &str, old: Option<Oid>, new: Oid, pack: &[u8]) -> Vec<u8> {
+    let old = old.unwrap_or(Oid::ZERO_SHA1);
+    let mut body = line(&format!(
+        "{old} {new} {reference}\0report-status side-band-64k agent={}",
+        AGENT.replace(' ', "-")
+    ));
+    body.extend_from_slice(FLUSH);
+    body.extend_from_slice(pack);
+    body
+}
+
+/// A command of protocol version 2.
+fn command(name: &str, arguments: &[String]) -> Vec<u8> {
+    let mut body = line(&format!("command={name}\n"));
+    body.extend_from_slice(DELIMITER);
+    for argument in arguments {
+        body.extend_from_slice(&line(argument));
+    }
+    body.extend_from_slice(FLUSH);
+    body
 }
 
 /// A pkt-line: its length in four hexadecimal digits, then the text.
@@ -199,7 +330,7 @@ fn line(text: &str) -> Vec<u8> {
 fn next(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let length = std::str::from_utf8(bytes.get(..4)?).ok()?;
     match usize::from_str_radix(length, 16).ok()? {
-        0 => Some((None, bytes.get(4..)?)),
+        0..4 => Some((None, bytes.get(4..)?)),
         length => Some((Some(bytes.get(4..length)?), bytes.get(length..)?)),
     }
 }
@@ -270,6 +401,22 @@ fn pack_in(bytes: &[u8]) -> Option<&[u8]> {
         rest = after;
     }
     is_known.then_some(rest)
+}
+
+/// The pack in the answer to a fetch of version 2. `done` was said, so that it is whole whatever the server knew of ours.
+fn pack_within(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (mut rest, mut pack, mut is_pack) = (bytes, Vec::new(), false);
+    while !rest.is_empty() {
+        let (text, after) = next(rest)?;
+        rest = after;
+        match text {
+            Some(b"packfile\n") => is_pack = true,
+            Some([1, part @ ..]) if is_pack => pack.extend_from_slice(part),
+            Some([3, ..]) => return None,
+            _ => {}
+        }
+    }
+    pack.starts_with(b"PACK").then_some(pack)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use tokio::process::Command;
 use super::{
     Credentials, GitError, RepositoryAccess,
     address::{Address, without_logins},
-    smart::{Answer, Fetched, Server, Wire},
+    smart::{Answer, Begun, Fetched, Server, Wire},
 };
 
 /// A fetch or push that takes longer has hung.
@@ -31,7 +31,7 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(600);
 const LONGEST_REASON: usize = 800;
 
 /// What a push came to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
     /// The remote's branch is at the commit.
     Done,
@@ -121,23 +121,19 @@ impl<'a> Transport<'a> {
         if lower.contains("remote failed to report status") || lower.contains("remote failure") {
             return Err(self.failure(output));
         }
-        let remote: Vec<_> = said
-            .lines()
-            .filter_map(|line| line.strip_prefix("remote:"))
-            .map(str::trim)
-            .collect();
-        let mut reason = reason.to_owned();
-        let remote = remote
-            .into_iter()
-            .filter(|line| !line.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ");
-        if !remote.is_empty() {
-            reason = format!("{reason}: {remote}");
-        }
-        Err(GitError::Refused {
+        Err(self.refused(reason, said.lines().filter_map(|line| line.strip_prefix("remote:"))))
+    }
+
+    /// The server's policy, in its own words.
+    fn refused<'t>(&self, reason: &str, said: impl Iterator<Item = &'t str>) -> GitError {
+        let said: Vec<_> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
+        let reason = match said.is_empty() {
+            true => reason.to_owned(),
+            false => format!("{reason}: {}", said.join(" ")),
+        };
+        GitError::Refused {
             reason: self.presentable(&reason),
-        })
+        }
     }
 
     /// The repository's own server, when it can be spoken to directly.
@@ -161,16 +157,7 @@ impl<'a> Transport<'a> {
     ) -> Result<Option<Pushed>, GitError> {
         let Some(server) = self.server() else { return Ok(None) };
         let Ok(pack) = pack() else { return Ok(None) };
-        match server.push(&self.access.branch, old, new, pack).await {
-            Answer::Done(()) => Ok(Some(Pushed::Done)),
-            // A refusal that isn't a lost race may still be one, in other words.
-            Answer::Rejected { reason, said } => {
-                tracing::debug!(url = %self.address.url, reason, said = self.presentable(&said), "a push was rejected");
-                Ok(is_overtaken(&reason).then_some(Pushed::Overtaken))
-            }
-            Answer::Down(reason) => Err(self.unreachable(reason)),
-            Answer::Unclear => Ok(None),
-        }
+        self.judge_directly(server.push(&self.access.branch, old, new, pack).await)
     }
 
     /// As [`Transport::fetch`], in two requests and without a program; `None` when only the program can tell.
@@ -180,6 +167,48 @@ impl<'a> Transport<'a> {
             Answer::Done(fetched) => Ok(Some(fetched)),
             Answer::Down(reason) => Err(self.unreachable(reason)),
             _ => Ok(None),
+        }
+    }
+
+    /// The beginnings of a race for the branch; `None` where only the program can race.
+    pub(super) fn begin(&self) -> Option<Begun> {
+        Some(self.server()?.begin())
+    }
+
+    /// As [`Transport::fetch_directly`], with requests that were begun.
+    pub(super) async fn fetch_begun(&self, begun: &mut Begun, known: Oid) -> Result<Option<Fetched>, GitError> {
+        match begun.fetch(&self.access.branch, known).await {
+            Answer::Done(fetched) => Ok(Some(fetched)),
+            Answer::Down(reason) => Err(self.unreachable(reason)),
+            _ => Ok(None),
+        }
+    }
+
+    /// As [`Transport::push_directly`], with a request that was begun.
+    pub(super) async fn push_begun(
+        &self,
+        begun: Begun,
+        old: Oid,
+        new: Oid,
+        pack: &[u8],
+    ) -> Result<Option<Pushed>, GitError> {
+        self.judge_directly(begun.push(&self.access.branch, old, new, pack).await)
+    }
+
+    fn judge_directly(&self, answer: Answer<()>) -> Result<Option<Pushed>, GitError> {
+        match answer {
+            Answer::Done(()) => Ok(Some(Pushed::Done)),
+            Answer::Rejected { reason, .. } if is_overtaken(&reason) => Ok(Some(Pushed::Overtaken)),
+            Answer::Rejected { reason, said } if reason.contains("declined") => {
+                Err(self.refused(&reason, said.lines()))
+            }
+            // Anything else may be either, in other words: the program asks again.
+            Answer::Rejected { reason, said } => {
+                tracing::debug!(url = %self.address.url, reason, said = self.presentable(&said), "a push was rejected");
+                Ok(None)
+            }
+            Answer::Down(reason) => Err(self.unreachable(reason)),
+            Answer::Unclear => Ok(None),
         }
     }
 
