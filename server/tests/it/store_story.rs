@@ -519,9 +519,10 @@ async fn promotions(store: &dyn Store, demo: &Workspace, places: &Places, resour
     assert_eq!((again.id, again.attempts), (newer.id, 1));
 
     // A lease that is renewed lasts longer; that of somebody else stays as it is.
-    tx.renew_leases(OTHER, &[older.id, newer.id], at(70)).await.unwrap();
-    assert_eq!(tx.next_due().await.unwrap(), Some(at(70)), "the older's");
-    assert_eq!(claim(&mut *tx, OTHER, at(69), at(99)).await, None);
+    tx.renew_leases(OTHER, &[older.id], at(95)).await.unwrap();
+    tx.renew_leases(OWNER, &[newer.id], at(99)).await.unwrap();
+    assert_eq!(tx.next_due().await.unwrap(), Some(at(90)), "the newer's");
+    assert_eq!(claim(&mut *tx, OTHER, at(89), at(99)).await, None);
     tx.renew_leases(OTHER, &[older.id], at(60)).await.unwrap();
 
     // What a step changed is written, given the state it began in.
