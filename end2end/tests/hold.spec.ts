@@ -23,7 +23,7 @@ test('one click goes back, holds, and goes on again', async ({ page, open, demo,
   await waybill.succeeded(rollback);
   await open(rollback);
   await expect(page.getByText(`rollback(staging): ${name} 1.0.0`)).toBeVisible();
-  await expect(page.getByText('differs from what was previewed')).toHaveCount(0);
+  await expect(page.getByText('differs from what was expected')).toHaveCount(0);
 
   // A new build goes to development, and no further.
   const third = await pushBuild(demo, `myapp/${name}`, '3.0.0');

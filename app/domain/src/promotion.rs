@@ -83,6 +83,26 @@ impl State {
         )
     }
 
+    /// How long a promotion is in this state when nothing is wrong, in milliseconds: resolving and committing take seconds,
+    /// rollouts take minutes. `None` where people take the time they take, and at the end.
+    #[must_use]
+    pub fn expected_millis(self) -> Option<i64> {
+        match self {
+            Self::Queued | Self::Mirroring | Self::Committing => Some(60_000),
+            Self::Syncing | Self::Verifying => Some(15 * 60_000),
+            Self::Waiting | Self::Succeeded | Self::Rejected | Self::Cancelled | Self::Superseded | Self::Failed => {
+                None
+            }
+        }
+    }
+
+    /// Whether a promotion that has been in this state since `since` doesn't get on.
+    #[must_use]
+    pub fn is_stuck(self, since: Timestamp, now: Timestamp) -> bool {
+        self.expected_millis()
+            .is_some_and(|expected| now.millis_since(since) > expected)
+    }
+
     /// Whether `next` may follow.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
@@ -470,6 +490,20 @@ mod tests {
             created_at: Timestamp(0),
             state_since: Timestamp(0),
             ended_at: None,
+        }
+    }
+
+    #[test]
+    fn what_waits_for_people_or_has_ended_is_never_stuck() {
+        let (begin, minute) = (Timestamp(1_000_000), 60_000);
+        for state in State::ALL {
+            let after = |minutes: i64| state.is_stuck(begin, begin.plus_millis(minutes * minute));
+            let expected = match state {
+                State::Queued | State::Mirroring | State::Committing => [false, true, true],
+                State::Syncing | State::Verifying => [false, false, true],
+                _ => [false, false, false],
+            };
+            assert_eq!([after(1), after(2), after(16)], expected, "{state}");
         }
     }
 

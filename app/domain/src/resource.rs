@@ -248,6 +248,12 @@ impl Resource {
         }
     }
 
+    /// Whether Git says that it runs this digest.
+    #[must_use]
+    pub fn declares(&self, digest: &Digest) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.digest == *digest)
+    }
+
     /// Whether Git and Argo CD agree on the digest; `None` while one of them hasn't said, or nothing runs.
     #[must_use]
     pub fn is_live_as_desired(&self) -> Option<bool> {

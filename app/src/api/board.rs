@@ -28,10 +28,29 @@ pub struct BoardView {
     pub matching: usize,
     /// Rows of the project.
     pub total: usize,
+    /// Promotions under way, those first that have been in their state longest; a few.
+    pub open: Vec<Open>,
     /// Why the repository can't be read, a sentence: what Git says may be older than it seems then.
     pub problem: Option<String>,
     /// When this was read, on the server's clock.
     pub now: Timestamp,
+}
+
+/// A promotion under way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Open {
+    /// The promotion.
+    pub id: PromotionId,
+    /// Where it leads.
+    pub environment: Name,
+    /// Whose it is.
+    pub resource: Name,
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+    /// What it waits for, a sentence, where that is known.
+    pub waits_for: Option<String>,
 }
 
 /// A column's head.

@@ -52,7 +52,7 @@ pub struct PromotionView {
     pub commit: Option<CommitShown>,
     /// Before the commit is made: the unified diff that it would make now.
     pub preview: Option<String>,
-    /// The change that the person who asked was shown, when the commit's differs from it.
+    /// The change that was to be made when it was asked for, when the commit's differs from it.
     pub shown_before: Option<String>,
     /// All that happened, oldest first.
     pub timeline: Vec<TimelineEntry>,

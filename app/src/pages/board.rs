@@ -5,7 +5,7 @@
 
 use crate::{
     api::{
-        board::{BoardRow, BoardView, EnvironmentHead, board},
+        board::{BoardRow, BoardView, EnvironmentHead, Open, board},
         board_filter::BoardFilter,
     },
     components::{
@@ -93,6 +93,8 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
     };
     let name = move || view.with(|v| v.project.to_string());
     let problem = Memo::new(move |_| view.with(|v| v.problem.clone()));
+    let open = Memo::new(move |_| view.with(|v| v.open.clone()));
+    let stuck = Memo::new(move |_| open.with(|open| stuck_lines(open, now.get())));
     let table = move || {
         view! {
             <div class="board-scroll" role="region" aria-label="Board" tabindex="0">
@@ -135,6 +137,7 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
                     }
                 })
         }}
+        {move || stuck.with(|lines| (!lines.is_empty()).then(|| stuck_notice(lines)))}
         <Show when=move || { counts.get().1 > 0 } fallback=move || nothing(&view.get_untracked())>
             <Show when=move || { counts.get().0 > 0 } fallback=move || no_match(&view.get_untracked())>
                 {table()}
@@ -144,6 +147,50 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
             let (matching, _, here) = counts.get();
             (matching > here).then(|| more(&view.get_untracked(), &filter.get(), matching, here))
         }}
+    }
+    .into_any()
+}
+
+/// The promotions that don't get on: where each leads, and in words where it stands.
+fn stuck_lines(open: &[Open], now: Timestamp) -> Vec<(String, String)> {
+    let is_stuck = |open: &&Open| open.state.is_stuck(open.since, now);
+    let line = |open: &Open| {
+        // Whole minutes: the line is read, not watched.
+        let minutes = now.millis_since(open.since) / 60_000;
+        let words = format!(
+            "{}/{} has been {} for {minutes} min.{}",
+            open.environment,
+            open.resource,
+            open.state,
+            open.waits_for.as_ref().map(|why| format!(" {why}")).unwrap_or_default()
+        );
+        (format!("/promotions/{}", open.id), words)
+    };
+    open.iter().filter(is_stuck).map(line).collect()
+}
+
+fn stuck_notice(lines: &[(String, String)]) -> AnyView {
+    let head = match lines.len() {
+        1 => "One promotion takes longer than it should:".to_owned(),
+        many => format!("{many} promotions take longer than they should:"),
+    };
+    let lines: Vec<AnyView> = lines
+        .iter()
+        .cloned()
+        .map(|(href, words)| {
+            view! {
+                <li>
+                    <a href=href>{words}</a>
+                </li>
+            }
+            .into_any()
+        })
+        .collect();
+    view! {
+        <Notice meaning=Meaning::Waiting>
+            <p>{head}</p>
+            <ul>{lines}</ul>
+        </Notice>
     }
     .into_any()
 }
@@ -287,4 +334,38 @@ fn nothing(view: &BoardView) -> AnyView {
         </EmptyState>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::promotion::State;
+
+    #[test]
+    fn what_is_stuck_is_told_with_the_reason_and_what_moves_is_not() {
+        let open = |resource: &str, state, minutes: i64, why: Option<&str>| Open {
+            id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
+            environment: "production".parse().unwrap(),
+            resource: resource.parse().unwrap(),
+            state,
+            since: Timestamp(0).plus_millis(-minutes * 60_000),
+            waits_for: why.map(str::to_owned),
+        };
+        let all = [
+            open("api", State::Committing, 3, Some("Git can't be reached.")),
+            open("web", State::Verifying, 3, None),
+            open("jobs", State::Verifying, 16, None),
+        ];
+        let words: Vec<String> = stuck_lines(&all, Timestamp(0))
+            .into_iter()
+            .map(|(_, words)| words)
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "production/api has been committing for 3 min. Git can't be reached.",
+                "production/jobs has been verifying for 16 min."
+            ]
+        );
+    }
 }

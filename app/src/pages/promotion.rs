@@ -339,8 +339,8 @@ fn change(view: &PromotionView) -> AnyView {
                     <div class="notice waiting">
                         {icon("waiting")}
                         <div class="body stack tight">
-                            <p>"Others changed the file in between: the commit differs from what was previewed, which was:"</p>
-                            <Diff diff=shown label="What was previewed" />
+                            <p>"Others changed the file in between: the commit differs from what was expected when it was asked for, which was:"</p>
+                            <Diff diff=shown label="What was expected" />
                         </div>
                     </div>
                 }

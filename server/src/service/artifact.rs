@@ -216,10 +216,7 @@ impl Services {
         Ok(match newest {
             Some(newest) if newest.image.digest == image.digest => true,
             Some(newest) if !newest.state.is_ended() => false,
-            _ => resource
-                .desired
-                .as_ref()
-                .is_some_and(|desired| desired.digest == image.digest),
+            _ => resource.declares(&image.digest),
         })
     }
 

@@ -16,6 +16,9 @@ use app::{
 use domain::{environment::Environment, id::EnvironmentId, name::Name};
 use std::collections::{BTreeMap, HashMap};
 
+/// Promotions under way that a board tells of: if more are stuck, these are where to begin.
+const MOST_OPEN: usize = 20;
+
 pub(crate) fn head(place: &ProjectPlace, environment: &Environment) -> EnvironmentHead {
     let cluster = place.cluster(environment);
     EnvironmentHead {
@@ -69,6 +72,7 @@ impl Services {
                 .collect(),
             total,
             matching,
+            open: cells.longest_open(MOST_OPEN),
             problem: place.record.problem,
             now: self.now(),
             workspace: place.workspace.name,

@@ -3,7 +3,7 @@
 use super::{Services, place::ProjectPlace};
 use crate::store::Tx;
 use app::{
-    api::board::{Behind, Cell, Follows, Held, Moving, Truth},
+    api::board::{Behind, Cell, Follows, Held, Moving, Open, Truth},
     error::AppError,
 };
 use domain::{
@@ -108,6 +108,24 @@ impl Cells {
         let resource = self.resources.get(&id)?;
         let (environment, _) = self.environments.get(&resource.environment)?;
         Some((environment.clone(), resource.name.clone()))
+    }
+
+    /// Promotions under way, those first that have been in their state longest, at most `many`.
+    pub(crate) fn longest_open(&self, many: usize) -> Vec<Open> {
+        let mut open: Vec<&Promotion> = self.newest.values().filter(|p| !p.state.is_ended()).collect();
+        open.sort_by_key(|promotion| (promotion.state_since, promotion.id));
+        let told = |promotion: &Promotion| {
+            let (environment, resource) = self.name_of(promotion.resource)?;
+            Some(Open {
+                id: promotion.id,
+                environment,
+                resource,
+                state: promotion.state,
+                since: promotion.state_since,
+                waits_for: promotion.waits_for.clone(),
+            })
+        };
+        open.into_iter().filter_map(told).take(many).collect()
     }
 
     /// A resource's cell; `None` for one that the project hasn't.

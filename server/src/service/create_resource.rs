@@ -245,11 +245,11 @@ impl Services {
                             .map_err(|why| FieldErrors::one("source_resource", why))?
                     }
                 };
-                let origin = Origin {
-                    environment: environment.clone(),
-                    resource: resource.clone(),
-                };
-                Ok((Source::Promote { from: source.id }, image, Some(origin)))
+                Ok((
+                    Source::Promote { from: source.id },
+                    image,
+                    place.project.origin(&source),
+                ))
             }
         }
     }

@@ -8,7 +8,7 @@ use app::{backend::At, error::AppError};
 use domain::{
     environment::{Environment, Workspace},
     id::{PromotionId, WorkspaceId},
-    promotion::Promotion,
+    promotion::{Origin, Promotion},
     resource::Resource,
     rights::{self, Right, Role},
 };
@@ -44,6 +44,16 @@ impl ProjectPlace {
         self.clusters
             .iter()
             .find(|record| record.cluster.id == environment.cluster)
+    }
+
+    /// Where an image comes from that `source` publishes; `None` when its environment is gone.
+    #[must_use]
+    pub fn origin(&self, source: &Resource) -> Option<Origin> {
+        let environment = self.environments.iter().find(|e| e.id == source.environment)?;
+        Some(Origin {
+            environment: environment.name.clone(),
+            resource: source.name.clone(),
+        })
     }
 
     /// Whether the caller may change what runs in an environment.

@@ -157,12 +157,7 @@ impl Services {
         let mut tx = self.store.write().await?;
         let mut resource = self.again(&mut *tx, resource).await?;
         let open = tx.open_promotions(resource.id).await?;
-        if open.is_empty()
-            && resource
-                .desired
-                .as_ref()
-                .is_some_and(|desired| desired.digest == image.digest)
-        {
+        if open.is_empty() && resource.declares(&image.digest) {
             return Err(AppError::Conflict(format!(
                 "{}/{} runs {} already; there is nothing to promote.",
                 place.environment.name,

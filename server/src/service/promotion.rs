@@ -98,6 +98,18 @@ impl Services {
         })
     }
 
+    /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.
+    pub(crate) async fn preview_of(
+        &self,
+        place: &EnvironmentPlace,
+        resource: &Resource,
+        image: &ExactImage,
+    ) -> Option<String> {
+        let access = self.repository_access(&place.project.record).ok()?;
+        let edit = image_edit(&place.project, &place.environment, resource, image);
+        self.git.preview(&access, &edit).await.ok()
+    }
+
     /// The commit as Git holds it, or what it would change. A page is shown also when Git can't be read.
     async fn commit_or_preview(
         &self,

@@ -23,7 +23,7 @@ pub(crate) struct Request {
     pub(crate) origin: Option<Origin>,
     pub(crate) image: ExactImage,
     pub(crate) creates: bool,
-    /// The change that the person was shown, as a unified diff.
+    /// The change that it would make at the moment it is asked for, as a unified diff; none where nobody asks.
     pub(crate) preview: Option<String>,
 }
 
@@ -41,8 +41,7 @@ impl Services {
         let now = self.now();
         let open = tx.open_promotions(resource.id).await?;
         // Past its commit it is the same only while Git still says so: somebody may have changed that by hand.
-        let says =
-            |p: &Promotion| p.commit.is_none() || resource.desired.as_ref().is_some_and(|d| d.digest == p.image.digest);
+        let says = |p: &Promotion| p.commit.is_none() || resource.declares(&p.image.digest);
         if let Some(same) = open
             .first()
             .filter(|p| p.image.digest == request.image.digest && says(p))
@@ -130,21 +129,10 @@ impl Services {
         if !source.is_promotable() {
             return Ok(());
         }
-        let origin = place
-            .environments
-            .iter()
-            .find(|e| e.id == source.environment)
-            .map(|e| Origin {
-                environment: e.name.clone(),
-                resource: source.name.clone(),
-            });
+        let origin = place.origin(source);
         for follower in tx.followers(source.id).await? {
-            let has_it = follower
-                .desired
-                .as_ref()
-                .is_some_and(|desired| desired.digest == image.digest);
             let open = tx.open_promotions(follower.id).await?;
-            if !follower.follows_by_itself() || (has_it && open.is_empty()) {
+            if !follower.follows_by_itself() || (open.is_empty() && follower.declares(&image.digest)) {
                 continue;
             }
             let request = Request {

@@ -1,20 +1,14 @@
 //! *Roll back*: a resource goes back to an image that ran there before, at once, and stays there until a person resumes it.
 
-use super::{
-    Caller, Services,
-    place::{EnvironmentPlace, ProjectPlace},
-    request::Request,
-};
-use crate::store::{NewEvent, Tx};
+use super::{Caller, Services, request::Request};
 use app::{backend::At, error::AppError};
 use domain::{
     artifact::ExactImage,
     draft::check_digest,
-    event::{Happened, Subject},
     field::FieldErrors,
     id::PromotionId,
     promotion::{Promotion, Purpose, State},
-    resource::{Hold, HoldCause, Resource},
+    resource::HoldCause,
 };
 
 /// Promotions of a resource that are looked through for an image that ran.
@@ -50,12 +44,7 @@ impl Services {
         let mut tx = self.store.write().await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         let open = tx.open_promotions(resource.id).await?;
-        if open.is_empty()
-            && resource
-                .desired
-                .as_ref()
-                .is_some_and(|desired| desired.digest == digest)
-        {
+        if open.is_empty() && resource.declares(&digest) {
             return Err(AppError::Conflict(format!(
                 "{}/{} runs {} already; there is nothing to roll back.",
                 place.environment.name,
@@ -82,48 +71,6 @@ impl Services {
         tx.commit().await?;
         self.wrote();
         Ok(promotion.id)
-    }
-
-    /// Puts a hold on a resource that tracks its source; one that is there already stays as it is.
-    pub(crate) async fn hold(
-        &self,
-        tx: &mut dyn Tx,
-        caller: &Caller,
-        place: &ProjectPlace,
-        resource: &mut Resource,
-        cause: HoldCause,
-    ) -> Result<(), AppError> {
-        if resource.hold.is_some() {
-            return Ok(());
-        }
-        let at = self.now();
-        let hold = Hold {
-            cause,
-            by: caller.actor.clone(),
-            at,
-        };
-        tx.set_hold(resource.id, Some(&hold)).await?;
-        resource.hold = Some(hold);
-        let event = NewEvent {
-            workspace: place.workspace.id,
-            subject: Subject::resource(place.record.project.id, resource),
-            actor: caller.actor.clone(),
-            happened: Happened::Held { cause },
-        };
-        tx.append_event(&event, at).await?;
-        Ok(())
-    }
-
-    /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.
-    pub(crate) async fn preview_of(
-        &self,
-        place: &EnvironmentPlace,
-        resource: &Resource,
-        image: &ExactImage,
-    ) -> Option<String> {
-        let access = self.repository_access(&place.project.record).ok()?;
-        let edit = super::promotion::image_edit(&place.project, &place.environment, resource, image);
-        self.git.preview(&access, &edit).await.ok()
     }
 }
 

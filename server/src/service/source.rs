@@ -88,15 +88,7 @@ impl Services {
                 resource.name, resource.kind
             )));
         }
-        let environment = place
-            .environments
-            .iter()
-            .find(|e| e.id == resource.environment)
-            .ok_or_else(missing)?;
-        let origin = Origin {
-            environment: environment.name.clone(),
-            resource: resource.name.clone(),
-        };
+        let origin = place.origin(&resource).ok_or_else(missing)?;
         Ok((resource, origin))
     }
 

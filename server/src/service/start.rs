@@ -83,14 +83,7 @@ impl Services {
         let mut tx = self.store.write().await?;
         let resource = self.again(&mut *tx, &resource).await?;
         // A person held it: what it runs is theirs to say.
-        if resource.hold.is_some() {
-            return Ok(());
-        }
-        if resource
-            .desired
-            .as_ref()
-            .is_some_and(|desired| desired.digest == image.digest)
-        {
+        if resource.hold.is_some() || resource.declares(&image.digest) {
             return Ok(());
         }
         let creates = resource.desired.is_none();

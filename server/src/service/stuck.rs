@@ -1,14 +1,11 @@
-//! The watchdog's eye: promotions that have been in one state for far longer than expected.
+//! The watchdog's eye: promotions that have been in one state for far longer than expected. The worker logs them; the board
+//! shows those of its project (`Cells::longest_open`).
 
 use super::Services;
 use crate::store::Lane;
 use app::error::AppError;
-use domain::promotion::Promotion;
+use domain::promotion::{Promotion, State};
 
-/// Resolving and committing take seconds.
-const COMMIT_MILLIS: i64 = 60_000;
-/// Rollouts take minutes.
-const ROLLOUT_MILLIS: i64 = 15 * 60_000;
 /// More are not told: who has so many looks at the first.
 const MOST: i64 = 100;
 
@@ -30,9 +27,12 @@ impl Services {
         let now = self.now();
         let mut tx = self.store.read().await?;
         let mut stuck = Vec::new();
-        for (lane, millis) in [(Lane::Commit, COMMIT_MILLIS), (Lane::Rollout, ROLLOUT_MILLIS)] {
-            stuck.extend(tx.open_since(lane, now.plus_millis(-millis), MOST).await?);
+        for (lane, state) in [(Lane::Commit, State::Committing), (Lane::Rollout, State::Verifying)] {
+            if let Some(millis) = state.expected_millis() {
+                stuck.extend(tx.open_since(lane, now.plus_millis(-millis), MOST).await?);
+            }
         }
+        stuck.retain(|promotion| promotion.state.is_stuck(promotion.state_since, now));
         let told = |promotion: Promotion| Stuck {
             millis: now.millis_since(promotion.state_since),
             promotion,

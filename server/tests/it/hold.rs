@@ -236,7 +236,7 @@ async fn the_commit_is_the_one_that_was_shown_or_the_page_says_what_differs() {
     let id = id_in(answer.location());
     world.ends(&id, State::Succeeded).await;
     let page = browser.get(&format!("/promotions/{id}")).await.words();
-    assert!(!page.contains("differs from what was previewed"), "{page}");
+    assert!(!page.contains("differs from what was expected"), "{page}");
 
     let (repository, values) = (world.repository.clone(), world.values("staging").await);
     let path = super::support::world::values_path("staging");
@@ -249,7 +249,7 @@ async fn the_commit_is_the_one_that_was_shown_or_the_page_says_what_differs() {
     let id = id_in(answer.location());
     world.ends(&id, State::Succeeded).await;
     let page = browser.get(&format!("/promotions/{id}")).await.words();
-    assert!(page.contains("differs from what was previewed"), "{page}");
+    assert!(page.contains("differs from what was expected"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,10 @@ use domain::{
     time::Timestamp,
 };
 use futures::StreamExt as _;
-use server::store::{Change, ClusterRecord, Lane, NewEvent, ProjectRecord, Store};
+use server::{
+    clock::{Clock as _, System},
+    store::{Change, ClusterRecord, Lane, NewEvent, ProjectRecord, Store},
+};
 use std::{
     collections::BTreeSet,
     sync::Arc,
@@ -97,6 +100,36 @@ async fn two_servers_carry_each_promotion_out_once() {
         }
     }
     assert!(succeeded >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_server_was_doing_is_taken_over() {
+    let mut world = World::with(Setup {
+        process: true,
+        database: Some(Database::postgres()),
+        variables: vec![("ENCRYPTION_KEY", "A".repeat(43))],
+        ..Setup::default()
+    })
+    .await;
+    let hold = world.git.as_ref().unwrap().hold_push_before();
+    let digest = world.push("1.1.0").await;
+    hold.held().await;
+    // What is held now is the first server's: the other one comes later.
+    let _another = world.another_server().await;
+    world.kill();
+    let (killed, now) = (Instant::now(), System.now());
+    let due = world.store.read().await.unwrap().next_due().await.unwrap().unwrap();
+    assert!(
+        due.millis_since(now) <= 8_000,
+        "its lease lasts for {} ms more",
+        due.millis_since(now)
+    );
+    hold.release();
+    world.wait_for_desired("development", "api", &digest).await;
+    println!("taken over and pushed after {:?}", killed.elapsed());
+    world.wait_for_live("staging", "api", &digest).await;
+    world.idle().await;
+    world.is_whole().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! The program under load, killed at random moments again and again. Short here; `make soak` takes its time.
 
-use crate::support::world::{GIT_TOKEN, Setup, World, until};
+use crate::support::{
+    database::Database,
+    world::{GIT_TOKEN, Setup, World, until},
+};
 use domain::promotion::State;
 use std::time::Duration;
 use testbed::OutsideWriter;
@@ -36,15 +39,22 @@ async fn all_end(world: &World) {
     }
 }
 
-async fn soak(kills: usize, seed: u64) {
+/// Kills the server `kills` times; with `replicas`, another one works on the same PostgreSQL meanwhile, and is not killed.
+async fn soak(kills: usize, seed: u64, replicas: bool) {
     println!("{kills} kills, seed {seed}");
     let mut dice = Dice(seed);
     let mut world = World::with(Setup {
         process: true,
         services: SERVICES,
+        database: replicas.then(Database::postgres),
+        variables: vec![("ENCRYPTION_KEY", "A".repeat(43))],
         ..Setup::default()
     })
     .await;
+    let _another = match replicas {
+        true => Some(world.another_server().await),
+        false => None,
+    };
     for kill in 0..kills {
         // Everybody gets something new, and their followers too.
         if kill % 2 == 0 {
@@ -72,7 +82,12 @@ async fn soak(kills: usize, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_ten_times_under_load() {
-    soak(10, 20_261_121).await;
+    soak(10, 20_261_121, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_two_servers_killed_under_load() {
+    soak(4, 20_261_122, true).await;
 }
 
 /// `make soak`: 200 kills, or as many as `SOAK_KILLS` says, from the seed `SOAK_SEED`.
@@ -81,7 +96,7 @@ async fn killed_ten_times_under_load() {
 async fn killed_two_hundred_times_under_load() {
     let number = |name: &str, usual: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
     let kills = usize::try_from(number("SOAK_KILLS", 200)).unwrap();
-    soak(kills, number("SOAK_SEED", 1)).await;
+    soak(kills, number("SOAK_SEED", 1), false).await;
 }
 
 /// Three others push to the same branch without pause while sixty promotions go out.

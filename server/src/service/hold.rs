@@ -1,16 +1,46 @@
-//! *Resume*: a resource that a person held follows its source again, and catches up.
+//! *Hold* and *Resume*: what a person chose stays until a person lets the resource follow its source again; then it catches up.
 
-use super::{Caller, Services, request::Request};
-use crate::store::NewEvent;
+use super::{Caller, Services, place::ProjectPlace, request::Request};
+use crate::store::{NewEvent, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
     event::{Happened, Subject},
     id::PromotionId,
-    promotion::{Origin, Purpose},
-    resource::{Binding, Source},
+    promotion::Purpose,
+    resource::{Binding, Hold, HoldCause, Resource, Source},
 };
 
 impl Services {
+    /// Puts a hold on a resource that tracks its source; one that is there already stays as it is.
+    pub(crate) async fn hold(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        place: &ProjectPlace,
+        resource: &mut Resource,
+        cause: HoldCause,
+    ) -> Result<(), AppError> {
+        if resource.hold.is_some() {
+            return Ok(());
+        }
+        let at = self.now();
+        let hold = Hold {
+            cause,
+            by: caller.actor.clone(),
+            at,
+        };
+        tx.set_hold(resource.id, Some(&hold)).await?;
+        resource.hold = Some(hold);
+        let event = NewEvent {
+            workspace: place.workspace.id,
+            subject: Subject::resource(place.record.project.id, resource),
+            actor: caller.actor.clone(),
+            happened: Happened::Held { cause },
+        };
+        tx.append_event(&event, at).await?;
+        Ok(())
+    }
+
     /// Lifts the hold. Returns the promotion that catches up with the source; `None` when there is nothing to catch up with.
     ///
     /// # Errors
@@ -40,13 +70,7 @@ impl Services {
         let (image, origin, purpose) = match &resource.source {
             Source::Promote { from } => {
                 let source = tx.resource(*from).await?;
-                let origin = source.as_ref().and_then(|source| {
-                    let environment = place.project.environments.iter().find(|e| e.id == source.environment)?;
-                    Some(Origin {
-                        environment: environment.name.clone(),
-                        resource: source.name.clone(),
-                    })
-                });
+                let origin = source.as_ref().and_then(|source| place.project.origin(source));
                 (source.and_then(|source| source.desired), origin, Purpose::Promote)
             }
             Source::Image { repository } => {
@@ -59,15 +83,9 @@ impl Services {
             }
         };
         let open = tx.open_promotions(resource.id).await?;
-        let has_it = |digest| {
-            open.is_empty()
-                && resource
-                    .desired
-                    .as_ref()
-                    .is_some_and(|desired| desired.digest == digest)
-        };
+        let has_it = |digest| open.is_empty() && resource.declares(digest);
         let promotion = match image {
-            Some(image) if !has_it(image.digest.clone()) => {
+            Some(image) if !has_it(&image.digest) => {
                 let request = Request {
                     purpose,
                     actor: caller.actor.clone(),
