@@ -20,6 +20,7 @@ pub mod radio_card;
 pub mod rows;
 pub mod state_badge;
 pub mod stepper;
+pub mod still;
 pub mod summary;
 pub mod time;
 pub mod timeline;

@@ -15,6 +15,7 @@ use crate::{
         frame::{Crumb, Frame},
         notice::{ErrorSummary, Notice},
         state_badge::Meaning,
+        still::Still,
     },
     form::form,
     live,
@@ -118,7 +119,7 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
         }
         .into_any()
     };
-    view! {
+    let page = view! {
         <div class="page-head">
             <div class="title">
                 <h1>{name}</h1>
@@ -147,8 +148,9 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
             let (matching, _, here) = counts.get();
             (matching > here).then(|| more(&view.get_untracked(), &filter.get(), matching, here))
         }}
-    }
-    .into_any()
+    };
+    // What it shows was read above: nothing here is waited for.
+    Still(page.into_any()).into_any()
 }
 
 /// The promotions that don't get on: where each leads, and in words where it stands.

@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::Mutex as AsyncMutex;
 
 /// Projects whose cells are kept at once.
-const MOST_KEPT: usize = 16;
+const MOST_KEPT: usize = 64;
 
 /// The cells of projects that were looked at, each kept until the ledger grows: whatever shows on a board is told there.
 #[derive(Default)]
@@ -37,7 +37,9 @@ impl KeptCells {
     fn slot(&self, project: ProjectId) -> Slot {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MOST_KEPT && !kept.contains_key(&project) {
-            kept.clear();
+            // Any one makes room: whoever looks at it next reads it again.
+            let other = kept.keys().next().copied();
+            other.and_then(|other| kept.remove(&other));
         }
         Arc::clone(kept.entry(project).or_default())
     }
@@ -58,6 +60,14 @@ impl Services {
             }
         }
     }
+}
+
+/// The resources of a project, and those whose newest promotion is under way or failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    pub(crate) resources: u32,
+    pub(crate) moving: u32,
+    pub(crate) failed: u32,
 }
 
 /// The cells of a project, with all that they are made of.
@@ -96,6 +106,17 @@ impl Cells {
         }
         this.cells = cells;
         Ok(this)
+    }
+
+    /// How many there are, for lists of projects.
+    pub(crate) fn counts(&self) -> Counts {
+        let count = |test: fn(State) -> bool| self.newest.values().filter(|p| test(p.state)).count();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Counts {
+            resources: number(self.resources.len()),
+            moving: number(count(|state| !state.is_ended())),
+            failed: number(count(|state| state == State::Failed)),
+        }
     }
 
     /// The resources, in no order.

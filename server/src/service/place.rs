@@ -116,7 +116,8 @@ impl Services {
         self.complete(tx, workspace, role, record).await
     }
 
-    async fn complete(
+    /// A project of a workspace, with all that its environments need.
+    pub(crate) async fn complete(
         &self,
         tx: &mut dyn Tx,
         workspace: Workspace,

@@ -24,4 +24,5 @@ mod story;
 mod support;
 mod telemetry;
 mod token;
+mod traps;
 mod web;

@@ -120,6 +120,7 @@ impl Estate {
         server.stop().await;
         seed(&server, size, &image, &digests).await?;
         server.start().await?;
+        server.idle(PATIENCE).await?;
         Ok(Self {
             server,
             standin,
@@ -200,6 +201,9 @@ async fn seed(server: &Server, size: Size, image: &str, digests: &[String]) -> O
                     desired(e, &|build| digests.get(build - 1).cloned().unwrap_or_default()),
                 ),
             ];
+            // All stay where they are: otherwise they would follow one another while something is measured.
+            let digest = |build: usize| digests.get(build - 1).cloned().unwrap_or_default();
+            columns.push(("pin", desired(e, &digest)));
             if e > 0 {
                 columns.push(("source_id", old_id(kind - 1, "n")));
             }
