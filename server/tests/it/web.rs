@@ -507,9 +507,9 @@ async fn pages_are_whole_however_many_are_asked_for_at_once() {
         tokio::spawn(async move {
             for _ in 0..15 {
                 for path in ["/w/demo/myapp", "/w/demo/myapp/staging", "/w/demo/myapp/staging/api"] {
-                    let page = tokio::time::timeout(Duration::from_secs(30), browser.get(path)).await;
-                    let page = page.unwrap_or_else(|_| panic!("{path} never came"));
-                    assert_eq!(page.status, 200, "{path}");
+                    // One that is never drawn comes as 504 in the end; without any answer it was the connection.
+                    let page = browser.get(path).await;
+                    assert_eq!(page.status, 200, "{path}: {}", page.words());
                     assert!(page.words().contains(&short), "{path} is not whole: {}", page.words());
                 }
             }

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -37,6 +38,11 @@ const MOST_ATTEMPTS: u32 = 200;
 const LONGEST_RACE: Duration = Duration::from_secs(30);
 /// The start that the server's programs get in a race.
 const HEAD_START: Duration = Duration::from_millis(25);
+/// In a race the server's part grows with the batch, and with it the chance that somebody comes between: a batch larger than
+/// this one that has lost [`MOST_LOST_BY_MANY`] times is halved.
+const FEW: usize = 16;
+/// Races that a large batch may lose before it is halved.
+const MOST_LOST_BY_MANY: u32 = 2;
 /// Rejections in a row while nobody else moved the branch: then it is the server that doesn't take pushes.
 const MOST_UNEXPLAINED: u32 = 5;
 /// Pushes spent, at most, on finding out which commits of a batch the server's policy refuses.
@@ -249,16 +255,16 @@ impl Mirror {
     /// One batch, whatever comes of it; the turn must be held.
     async fn commit_all(&self, memory: &mut Memory, requests: &[CommitRequest]) -> Vec<Result<Committed, GitError>> {
         let mut results: Vec<Option<Result<Committed, GitError>>> = requests.iter().map(|_| None).collect();
-        let mut splits = 0;
+        let (began, mut splits) = (Instant::now(), 0);
         let mut open = VecDeque::new();
         open.push_back(0..requests.len());
         while let Some(range) = open.pop_front() {
             let part: Arc<[CommitRequest]> = requests[range.clone()].into();
-            let done = match self.commit_part(memory, &part).await {
+            let done = match self.commit_part(memory, &part, began).await {
                 Err(GitError::Mirror { .. }) => {
                     *memory = Memory::default();
                     self.discard().await;
-                    self.commit_part(memory, &part).await
+                    self.commit_part(memory, &part, began).await
                 }
                 done => done,
             };
@@ -271,9 +277,10 @@ impl Mirror {
                 // The server's policy may mind one of them: the others are not to suffer for it.
                 Err(GitError::Refused { .. }) if range.len() > 1 && splits < MOST_SPLITS => {
                     splits += 1;
-                    let middle = range.start + range.len() / 2;
-                    open.push_front(middle..range.end);
-                    open.push_front(range.start..middle);
+                    halve(&mut open, range);
+                }
+                Err(GitError::Contended { .. }) if range.len() > FEW && began.elapsed() < LONGEST_RACE => {
+                    halve(&mut open, range);
                 }
                 Err(error) => {
                     for place in range {
@@ -294,6 +301,7 @@ impl Mirror {
         &self,
         memory: &mut Memory,
         requests: &Arc<[CommitRequest]>,
+        began: Instant,
     ) -> Result<Vec<Result<Committed, GitError>>, GitError> {
         self.ensure().await?;
         let mut tip = self.known_tip().await?;
@@ -302,7 +310,11 @@ impl Mirror {
             tip = self.fetch_or_empty().await?;
             fresh = true;
         }
-        let began = Instant::now();
+        let most_attempts = if requests.len() > FEW {
+            MOST_LOST_BY_MANY
+        } else {
+            MOST_ATTEMPTS
+        };
         let (mut attempts, mut unexplained) = (0, 0);
         loop {
             // Overtaken twice, this is a race.
@@ -313,7 +325,7 @@ impl Mirror {
                 attempts += 1;
                 match race.pushed {
                     Pushed::Done => return Ok(self.answers(race.prepared, attempts)),
-                    Pushed::Overtaken if attempts >= MOST_ATTEMPTS || began.elapsed() > LONGEST_RACE => {
+                    Pushed::Overtaken if attempts >= most_attempts || began.elapsed() > LONGEST_RACE => {
                         return Err(GitError::Contended { attempts });
                     }
                     Pushed::Overtaken => {
@@ -349,7 +361,7 @@ impl Mirror {
                     tracing::debug!(url = %self.url, commits = requests.len(), attempts, "pushed");
                     return Ok(self.answers(prepared, attempts));
                 }
-                Pushed::Overtaken if attempts >= MOST_ATTEMPTS || began.elapsed() > LONGEST_RACE => {
+                Pushed::Overtaken if attempts >= most_attempts || began.elapsed() > LONGEST_RACE => {
                     return Err(GitError::Contended { attempts });
                 }
                 Pushed::Overtaken => {
@@ -468,6 +480,13 @@ impl Mirror {
         };
         prepared.into_iter().map(answer).collect()
     }
+}
+
+/// The halves of a part come next, the elder one first.
+fn halve(open: &mut VecDeque<Range<usize>>, part: Range<usize>) {
+    let middle = part.start + part.len() / 2;
+    open.push_front(middle..part.end);
+    open.push_front(part.start..middle);
 }
 
 /// Counts a push that began at `began`; `None` when the server wasn't one for that kind, and it is made in another.

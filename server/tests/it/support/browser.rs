@@ -28,7 +28,8 @@ impl Browser {
         Self {
             client: Client::builder()
                 .redirect(redirect::Policy::none())
-                .timeout(2 * PATIENCE)
+                // Longer than the server itself is patient with a page: its answer says more than none.
+                .timeout(4 * PATIENCE)
                 .build()
                 .unwrap(),
             base_url: base_url.to_owned(),
