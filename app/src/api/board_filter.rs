@@ -9,7 +9,7 @@ use leptos_router::{location::Url, params::ParamsMap};
 use serde::{Deserialize, Serialize};
 
 /// Rows that are shown unless more are asked for.
-pub const ROWS: usize = 100;
+pub const ROWS: usize = 50;
 
 /// The board's view, as the address holds it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
