@@ -14,7 +14,7 @@ test: setup ## install what is missing, and run every test
 	@scripts/test
 
 soak: setup ## kill the server 200 times under load; nothing may be lost or done twice
-	@bash -c '. scripts/env && cargo test -p server --test it -- --ignored --nocapture killed_two_hundred_times'
+	@bash -c '. scripts/env && cargo test --workspace --exclude frontend --test it -- --ignored --nocapture killed_two_hundred_times'
 
 bench: setup ## measure how fast the release is, and write docs/benchmarks.md (some minutes)
 	@scripts/bench

@@ -337,9 +337,9 @@ pub trait Tx: Send {
     /// age. Due is what has `next_at <= now` and no lease that still runs (`lease_until` is null or `<= now`). One whose lease was
     /// given back or ran out (it has a `lease_owner`) counts a further attempt: its step may have been cut off half-way.
     ///
-    /// Each repository has one writer: where several replicas share the database, a promotion in `committing` is left alone while
-    /// another owner's lease runs on a `committing` promotion of the same project. That must hold for two claims at once
-    /// too, for example by an advisory lock that is held to the end of the transaction; SQLite has one process and one writer.
+    /// Each repository has one writer: in [`Lane::Commit`] a promotion is left alone while another owner's lease runs on one of
+    /// the same project and lane. That holds for two claims at once too: whoever writes has the turn to the end of the
+    /// transaction.
     async fn claim_promotions(
         &mut self,
         owner: &str,

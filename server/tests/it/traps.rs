@@ -3,6 +3,7 @@
 use crate::support::world::{World, until};
 use argocd_standin::{Fault, RolloutOutcome};
 use domain::promotion::{Promotion, State};
+use server::clock::{Clock as _, System};
 use std::time::Duration;
 
 const APP: &str = "myapp-staging";
@@ -82,7 +83,11 @@ async fn walk_into(world: &World, traps: Vec<(&str, Option<&str>, Fault, Then)>)
                 assert!(reason.contains(why), "{trap}: {reason}");
                 open();
                 // Argo CD tells whole seconds: a failure of this second would still count as one of the next try.
-                tokio::time::sleep(Duration::from_millis(1_100)).await;
+                let ended = failed.ended_at.unwrap();
+                until("the second to be over", async || {
+                    (System.now().millis_since(ended) > 1_000).then_some(())
+                })
+                .await;
                 let answer = browser.post(&format!("/promotions/{id}"), &[("intent", "retry")]).await;
                 assert_eq!(answer.status, 303, "{trap}: {}", answer.words());
                 let ended = ends(world, &id, State::Succeeded, &digest, trap).await;
