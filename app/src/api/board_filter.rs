@@ -234,7 +234,7 @@ mod tests {
             "?q=a%20b%26c&env=dev&diff=1"
         );
         let more = filter("", "", "", "").more();
-        assert_eq!((more.to_query(), more.limit()), ("?rows=500".into(), 500));
+        assert_eq!((more.to_query(), more.limit()), ("?rows=250".into(), 250));
         assert!(more.is_empty(), "more rows hide nothing");
     }
 }
