@@ -2,7 +2,7 @@
 //!
 //! Leptos draws a page as many small tasks that tell each other when they are ready, and its issues 4673 and 4851 tell of
 //! such words lost between threads. On one thread nothing comes in between, and the drawing of large pages does not delay
-//! promotions. Under heavy load a page was still seen that never came, for a cause not found yet: hence [`PATIENCE`].
+//! promotions.
 
 use axum::{
     body::{Body, to_bytes},

@@ -33,19 +33,30 @@ use domain::{
 };
 use leptos::{nonce::use_nonce, prelude::*, tachys::reactive_graph::OwnedView};
 use leptos_axum::ResponseOptions;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
 use tower_sessions::Session;
 
 /// Most bytes of a form: far above what the largest honest one needs.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
 
+/// The paths of the app's routes. Asked for once: while Leptos makes this list, whatever any page of the process begins to
+/// read stays unread for ever (`leptos::server::SuppressResourceLoad` is one flag for all), also where a server draws already.
+static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    leptos_axum::generate_route_list(App)
+        .into_iter()
+        .map(|route| route.path().to_owned())
+        .collect()
+});
+
 /// Every route of the app, got and posted, and the page for what is none.
 pub(super) fn pages() -> Router<WebState> {
-    let mut router = Router::new();
-    for listing in leptos_axum::generate_route_list(App) {
-        router = router.route(listing.path(), get(page).post(page));
-    }
-    router.fallback(page)
+    PATHS
+        .iter()
+        .fold(Router::new(), |router, path| router.route(path, get(page).post(page)))
+        .fallback(page)
 }
 
 /// A page, also as the answer to a plain post of its form.

@@ -153,7 +153,7 @@ async fn a_push_becomes_the_newest_artifact_and_is_deployed() {
 }
 
 /// The whole of the routes, as the server has them.
-fn everything(bench: &Bench) -> axum::Router {
+pub(crate) fn everything(bench: &Bench) -> axum::Router {
     let state = server::web::WebState {
         services: bench.services.clone(),
         events: server::events::Events::default(),

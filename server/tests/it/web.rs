@@ -1,13 +1,23 @@
 //! The door: signing in and out, whose posts count, what pages may hold, what strangers see, and the live stream.
 
-use crate::support::{
-    browser::{Browser, Page},
-    world::{ADMIN, GIT_TOKEN, HOOK_SECRET, PASSWORD, SITE, Setup, World, argocd_token, until},
+use crate::{
+    rest::everything,
+    support::{
+        Bench,
+        browser::{Browser, Page},
+        world::{ADMIN, GIT_TOKEN, HOOK_SECRET, PASSWORD, SITE, Setup, World, argocd_token, until},
+    },
 };
 use domain::{promotion::State, rights::Role};
 use reqwest::Method;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use testbed::REGISTRY_PASSWORD;
 
 const SESSION: &str = "waybill_session";
@@ -517,5 +527,29 @@ async fn pages_are_whole_however_many_are_asked_for_at_once() {
     });
     for reader in readers.collect::<Vec<_>>() {
         reader.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_comes_while_another_server_starts_in_the_same_process() {
+    let (world, bench) = (World::start().await, Bench::new().await);
+    let mut admin = world.admin().await;
+    let read = Arc::new(AtomicBool::new(false));
+    let starting = tokio::task::spawn_blocking({
+        let read = Arc::clone(&read);
+        move || {
+            while !read.load(Ordering::Relaxed) {
+                drop(everything(&bench));
+            }
+        }
+    });
+    let mut pages = Vec::new();
+    for path in ["/w/demo/myapp", "/w/demo/myapp/staging", "/w/demo/myapp/staging/api"] {
+        pages.push(admin.get(path).await);
+    }
+    read.store(true, Ordering::Relaxed);
+    starting.await.unwrap();
+    for page in pages {
+        assert_eq!(page.status, 200, "{}", page.words());
     }
 }
