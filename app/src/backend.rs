@@ -5,8 +5,8 @@
 
 use crate::{
     api::{
-        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, project::ProjectView,
-        promotion::PromotionView, resource::ResourceView, session::Me,
+        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, preview::Preview,
+        project::ProjectView, promotion::PromotionView, resource::ResourceView, session::Me,
     },
     error::AppError,
 };
@@ -36,11 +36,15 @@ pub trait Backend: Send + Sync {
     async fn environment(&self, at: &At) -> Result<EnvironmentView, AppError>;
     /// What the form Create Resource offers in an environment.
     async fn form_options(&self, at: &At) -> Result<FormOptions, AppError>;
+    /// What creating a resource would do.
+    async fn preview_create(&self, at: &At, draft: ResourceDraft) -> Result<Preview, AppError>;
     /// Creates a resource and starts its first promotion.
     async fn create_resource(&self, at: &At, draft: ResourceDraft) -> Result<PromotionId, AppError>;
 
     /// One resource with its history.
     async fn resource(&self, at: &At, resource: &str) -> Result<ResourceView, AppError>;
+    /// What pinning a resource to a digest would do.
+    async fn preview_pin(&self, at: &At, resource: &str, digest: &str) -> Result<Preview, AppError>;
     /// Pins a resource to a digest and starts the promotion to it.
     async fn edit_pin(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError>;
     /// Promotes a resource to its source's latest artifact; moves the pin of a pinned one.

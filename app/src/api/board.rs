@@ -149,6 +149,8 @@ pub struct Behind {
     pub count: Option<u32>,
     /// Of which environment; `None` for an image repository.
     pub of: Option<Name>,
+    /// What its source offers now: what *Promote* would run.
+    pub latest: ExactImage,
 }
 
 /// A promotion under way.

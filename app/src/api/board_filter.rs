@@ -204,6 +204,7 @@ mod tests {
         behind.behind = Some(Behind {
             count: Some(1),
             of: None,
+            latest: behind.image.clone().unwrap(),
         });
         let name: Name = "api".parse().unwrap();
         let first = cell("aaa", "V2");

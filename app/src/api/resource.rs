@@ -1,7 +1,10 @@
 //! One resource: what it runs, what it follows, what ran before.
 
 use crate::{
-    api::board::{Cell, EnvironmentHead},
+    api::{
+        board::{Cell, EnvironmentHead},
+        preview::Preview,
+    },
     error::AppError,
 };
 use domain::{
@@ -32,12 +35,8 @@ pub struct ResourceView {
     pub repository: Option<Repository>,
     /// What its source offers now, when that is exact: what *Promote* would run.
     pub latest: Option<ExactImage>,
-    /// What *Promote* would change in the values file, as a unified diff; `None` when there is nothing to promote, or Git can't say.
-    pub preview: Option<String>,
-    /// The values file.
-    pub path: String,
-    /// The Application that Argo CD syncs; `None` without an Argo CD.
-    pub application: Option<String>,
+    /// What *Promote* would do; `None` when there is nothing to promote, or Git can't say.
+    pub preview: Option<Preview>,
     /// Artifacts of its repository, newest first: what a pin may be set to.
     pub recent: Vec<Artifact>,
     /// How it runs.
@@ -57,8 +56,8 @@ pub struct ResourceView {
 pub struct EarlierImage {
     /// The image.
     pub image: ExactImage,
-    /// What rolling back to it would change in the values file, as a unified diff; `None` when Git can't say.
-    pub preview: Option<String>,
+    /// What rolling back to it would do; `None` when Git can't say.
+    pub preview: Option<Preview>,
 }
 
 /// A promotion in a list.

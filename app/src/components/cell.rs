@@ -1,7 +1,7 @@
 //! A resource as board and environment page show it: what runs, since when, and one line with what matters most.
 
 use crate::{
-    api::board::{Cell, EnvironmentHead, Follows, Held, Truth},
+    api::board::{Behind, Cell, EnvironmentHead, Follows, Held, Truth},
     components::{
         digest_chip::DigestChip,
         icon::icon,
@@ -11,6 +11,7 @@ use crate::{
     },
 };
 use domain::{
+    artifact::ExactImage,
     name::Name,
     resource::{Binding, Kind},
     time::Timestamp,
@@ -183,24 +184,36 @@ pub fn kind(kind: Kind) -> Option<AnyView> {
     (kind != Kind::Deployment).then(|| view! { <span>{kind.as_str()}</span> }.into_any())
 }
 
+/// What a cell's button would run, and in place of what; the resource's page shows the whole change.
+fn will_run(behind: &Behind, cell: &Cell) -> String {
+    let said = |image: &ExactImage| format!("{} ({})", image.short_label(), image.digest.short());
+    match &cell.image {
+        Some(image) => format!("Runs {} in place of {}", said(&behind.latest), said(image)),
+        None => format!("Runs {}", said(&behind.latest)),
+    }
+}
+
 /// *Resume*, where a person holds it, or *Promote*, where there is something newer; if the actor may. Posts a [`CellPost`] to the page.
 #[must_use]
 pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
-    let (intent, word, name) = if cell.follows.hold.is_some() {
-        let name = format!("Resume {} in {}", place.resource, place.environment);
-        ("resume", "Resume", name)
-    } else if cell.behind.is_some() && cell.moving.is_none() {
-        let name = format!("Promote {} to {}", place.resource, place.environment);
-        ("promote", "Promote", name)
-    } else {
-        return None;
+    let (intent, word, name, title) = match &cell.behind {
+        behind if cell.follows.hold.is_some() => {
+            let name = format!("Resume {} in {}", place.resource, place.environment);
+            let catches_up = behind.as_ref().map(|behind| will_run(behind, cell));
+            ("resume", "Resume", name, catches_up)
+        }
+        Some(behind) if cell.moving.is_none() => {
+            let name = format!("Promote {} to {}", place.resource, place.environment);
+            ("promote", "Promote", name, Some(will_run(behind, cell)))
+        }
+        _ => return None,
     };
     place.may_change.then(|| {
         view! {
             <form class="promote" method="post">
                 <input type="hidden" name="environment" value=place.environment.to_string() />
                 <input type="hidden" name="resource" value=place.resource.to_string() />
-                <button class="button small" name="intent" value=intent aria-label=name>
+                <button class="button small" name="intent" value=intent aria-label=name title=title>
                     {word}
                 </button>
             </form>

@@ -16,6 +16,7 @@ pub mod frame;
 pub mod icon;
 pub mod live_status;
 pub mod notice;
+pub mod preview;
 pub mod radio_card;
 pub mod rows;
 pub mod state_badge;

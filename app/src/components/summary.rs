@@ -3,6 +3,7 @@
 use crate::components::{
     digest_chip::{BareDigest, DigestChip, copy_button},
     flow_strip::{FlowEnd, FlowStrip},
+    preview::{self, Foreseen},
 };
 use domain::artifact::{Digest, ExactImage};
 use leptos::prelude::*;
@@ -49,11 +50,13 @@ pub fn Summary(
     /// What would happen.
     #[prop(into)]
     summary: Signal<SummaryView>,
+    /// Exactly what would change, once the form is complete.
+    foreseen: Signal<Foreseen>,
 ) -> AnyView {
-    view! { <div class="summary panel padded">{move || shown(summary.get())}</div> }.into_any()
+    view! { <div class="summary panel padded">{move || shown(summary.get(), foreseen)}</div> }.into_any()
 }
 
-fn shown(summary: SummaryView) -> AnyView {
+fn shown(summary: SummaryView, foreseen: Signal<Foreseen>) -> AnyView {
     let target_image = match &summary.image {
         WillRun::Exact(image) => Some(image.clone()),
         _ => None,
@@ -63,7 +66,11 @@ fn shown(summary: SummaryView) -> AnyView {
     } else {
         summary.from
     };
-    let keys: Vec<_> = summary.keys.into_iter().map(|key| view! { <li>{key}</li> }).collect();
+    let keys = summary.keys;
+    let change = move || {
+        let keys: Vec<_> = keys.iter().map(|key| view! { <li>{key.clone()}</li> }).collect();
+        preview::shown(foreseen.get(), view! { <ul class="keys">{keys}</ul> }.into_any())
+    };
     let gates = if summary.gates.is_empty() {
         view! { <p>"No gates: starts at once."</p> }.into_any()
     } else {
@@ -94,7 +101,7 @@ fn shown(summary: SummaryView) -> AnyView {
         <section>
             <h3>"What changes in Git"</h3>
             <p class="mono break">{summary.path}</p>
-            <ul class="keys">{keys}</ul>
+            {change}
         </section>
         <section>
             <h3>"Gates"</h3>

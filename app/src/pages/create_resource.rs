@@ -13,20 +13,24 @@ mod source;
 mod state;
 
 use crate::{
-    api::environment::{EnvironmentView, create_resource, environment, form_options},
+    api::{
+        environment::{EnvironmentView, create_resource, environment, form_options},
+        preview::preview_create,
+    },
     components::{
         frame::{Crumb, Frame},
         notice::ErrorSummary,
+        preview::foresee,
         summary::Summary,
     },
     error::AppError,
     form::{Form, form},
     pages::error::error_view,
 };
-use domain::{draft::FormOptions, id::PromotionId};
+use domain::draft::FormOptions;
 use leptos::{ev, prelude::*};
 use leptos_router::{components::Redirect, hooks::use_params_map};
-use post::{Intent, Submission};
+use post::{Done, Intent, Submission};
 use state::FormState;
 
 /// The names of the address.
@@ -61,15 +65,18 @@ pub fn CreateResource() -> impl IntoView {
             }
         })
     });
-    let sent = form::<Submission, PromotionId, _>(move |mut submission| {
+    let sent = form::<Submission, Done, _>(move |mut submission| {
         let place = place.get_untracked();
         async move {
             let intent = Intent::parse(&submission.intent);
             intent.apply(&mut submission.draft);
+            let draft = submission.draft.clone();
+            let (w, p, e) = (place.workspace, place.project, place.environment);
             let outcome = match intent {
-                Intent::Create => {
-                    let draft = submission.draft.clone();
-                    Some(create_resource(place.workspace, place.project, place.environment, draft).await)
+                Intent::Create => Some(create_resource(w, p, e, draft).await.map(Done::Created)),
+                Intent::Preview => {
+                    let preview = preview_create(w, p, e, draft).await;
+                    Some(preview.map(|preview| Done::Previewed(Box::new(preview))))
                 }
                 _ => None,
             };
@@ -109,7 +116,13 @@ pub fn CreateResource() -> impl IntoView {
                         Err(error) => error_view(error),
                     })
             }}
-            {move || sent.done().map(|id| view! { <Redirect path=format!("/promotions/{id}") /> })}
+            {move || {
+                sent.done()
+                    .and_then(|done| match done {
+                        Done::Created(id) => Some(view! { <Redirect path=format!("/promotions/{id}") /> }),
+                        Done::Previewed(_) => None,
+                    })
+            }}
         </Frame>
     }
     .into_any()
@@ -119,7 +132,7 @@ fn the_form(
     here: &EnvironmentView,
     options: FormOptions,
     posted: Option<Submission>,
-    sent: Form<Submission, PromotionId>,
+    sent: Form<Submission, Done>,
     place: Memo<Place>,
 ) -> AnyView {
     let (draft, focus) = match posted {
@@ -134,6 +147,15 @@ fn the_form(
     let environment = here.head.name.to_string();
     let is_protected = here.head.protected;
     let summary = state.memo(outlook::outlook);
+    let first = untrack(move || sent.done()).and_then(|done| match done {
+        Done::Previewed(preview) => Some(*preview),
+        Done::Created(_) => None,
+    });
+    let complete = state.memo(|draft, options| draft.check(options).is_ok().then(|| draft.clone()));
+    let foreseen = foresee(first, complete, move |draft| {
+        let place = place.get_untracked();
+        preview_create(place.workspace, place.project, place.environment, draft)
+    });
 
     // What came of sending it in place.
     Effect::new(move |before: Option<()>| {
@@ -180,7 +202,7 @@ fn the_form(
             </div>
             <aside class="aside" aria-labelledby="summary">
                 <h2 id="summary">"Summary"</h2>
-                <Summary summary />
+                <Summary summary foreseen />
             </aside>
             <div class="actions">
                 <button
@@ -191,6 +213,9 @@ fn the_form(
                     aria-disabled=move || sent.pending.get().then_some("true")
                 >
                     "Create Resource"
+                </button>
+                <button type="submit" class="button needs-no-script" name="intent" value="preview">
+                    "Preview the change"
                 </button>
                 <a class="button plain" href=move || place.get().environment()>
                     "Cancel"

@@ -5,12 +5,14 @@ mod actions;
 use crate::{
     api::{
         board::{Behind, Cell, Follows},
+        preview::preview_pin,
         resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
     },
     components::{
         digest_chip::DigestChip,
         frame::{Crumb, Frame},
         notice::ErrorSummary,
+        preview,
         state_badge::{badge, meaning, word},
         time::Ago,
         truth::TruthLine,
@@ -19,10 +21,8 @@ use crate::{
     live,
     pages::error::shown,
 };
-use actions::{Preview, ResourcePost};
-use domain::{
-    artifact::ExactImage, id::PromotionId, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp,
-};
+use actions::{Done, ResourcePost};
+use domain::{artifact::ExactImage, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp};
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
 
@@ -56,18 +56,21 @@ pub fn ResourcePage() -> impl IntoView {
             }
         })
     });
-    let sent = form::<ResourcePost, Option<PromotionId>, _>(move |post| {
+    let sent = form::<ResourcePost, Done, _>(move |post| {
         let at = place.get_untracked();
         async move {
             let (w, p, e, r) = (at.workspace, at.project, at.environment, at.resource);
+            let digest = post.digest.trim().to_owned();
+            let started = |id| Done::Started(Some(id));
             let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
-                ("promote", _) => Some(promote(w, p, e, r).await.map(Some)),
-                ("resume", _) => Some(resume(w, p, e, r).await),
-                ("pin", _) => {
-                    let digest = post.digest.trim().to_owned();
-                    Some(edit_pin(w, p, e, r, digest).await.map(Some))
+                ("promote", _) => Some(promote(w, p, e, r).await.map(started)),
+                ("resume", _) => Some(resume(w, p, e, r).await.map(Done::Started)),
+                ("pin", _) => Some(edit_pin(w, p, e, r, digest).await.map(started)),
+                ("preview-pin", _) => {
+                    let preview = preview_pin(w, p, e, r, digest).await;
+                    Some(preview.map(|preview| Done::Previewed(Box::new(preview))))
                 }
-                (_, Some(digest)) => Some(rollback(w, p, e, r, digest.to_owned()).await.map(Some)),
+                (_, Some(back)) => Some(rollback(w, p, e, r, back.to_owned()).await.map(started)),
                 _ => None,
             };
             (post.used(), outcome)
@@ -105,14 +108,14 @@ pub fn ResourcePage() -> impl IntoView {
             {move || {
                 sent.done()
                     .map(|started| match started {
-                        Some(id) => view! { <Redirect path=format!("/promotions/{id}") /> }.into_any(),
+                        Done::Started(Some(id)) => view! { <Redirect path=format!("/promotions/{id}") /> }.into_any(),
                         // It caught up with nothing: the page itself says that nobody holds it any more.
-                        None if cfg!(feature = "ssr") => {
+                        Done::Started(None) if cfg!(feature = "ssr") => {
                             let at = place.get_untracked();
                             let here = format!("{}/{}/{}", at.board(), at.environment, at.resource);
                             view! { <Redirect path=here /> }.into_any()
                         }
-                        None => ().into_any(),
+                        Done::Started(None) | Done::Previewed(_) => ().into_any(),
                     })
             }}
         </Frame>
@@ -120,11 +123,7 @@ pub fn ResourcePage() -> impl IntoView {
     .into_any()
 }
 
-fn content(
-    view: Signal<ResourceView>,
-    posted: Option<ResourcePost>,
-    sent: Form<ResourcePost, Option<PromotionId>>,
-) -> AnyView {
+fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Form<ResourcePost, Done>) -> AnyView {
     let now = live::now(Signal::derive(move || view.with(|view| view.now)));
     let part = move |show: fn(&ResourceView, Signal<Timestamp>) -> AnyView| move || view.with(|view| show(view, now));
     view! {
@@ -287,7 +286,7 @@ fn followers(view: &ResourceView) -> AnyView {
 
 /// How far it is behind its source: `3 artifacts behind development`.
 fn behind_words(cell: &Cell) -> Option<String> {
-    let Behind { count, of } = cell.behind.as_ref()?;
+    let Behind { count, of, .. } = cell.behind.as_ref()?;
     let of = of.as_ref().map_or("its image repository", |name| name.as_str());
     Some(match count {
         Some(1) => format!("1 artifact behind {of}"),
@@ -336,7 +335,7 @@ fn runtime(runtime: &Runtime) -> AnyView {
     .into_any()
 }
 
-fn history(view: &ResourceView, sent: Form<ResourcePost, Option<PromotionId>>, now: Signal<Timestamp>) -> AnyView {
+fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> AnyView {
     if view.history.is_empty() {
         return view! { <p class="muted">"Nothing was promoted here yet."</p> }.into_any();
     }
@@ -348,14 +347,10 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Option<PromotionId>>, n
             .earlier
             .iter()
             .find(|earlier| first_of(&earlier.image).is_some_and(|first| first.id == row.id));
-        rows.push(history_row(
-            row,
-            earlier.map(|earlier| way_back(view, earlier, sent)),
-            now,
-        ));
+        rows.push(history_row(row, earlier.map(|earlier| way_back(earlier, sent)), now));
     }
     for earlier in view.earlier.iter().filter(|earlier| first_of(&earlier.image).is_none()) {
-        rows.push(unknown_row(&earlier.image, way_back(view, earlier, sent)));
+        rows.push(unknown_row(&earlier.image, way_back(earlier, sent)));
     }
     view! {
         <div class="table history">
@@ -380,10 +375,10 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Option<PromotionId>>, n
 }
 
 /// The button *Roll back*, and what it would change.
-fn way_back(view: &ResourceView, earlier: &EarlierImage, sent: Form<ResourcePost, Option<PromotionId>>) -> WayBack {
+fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>) -> WayBack {
     WayBack {
         button: actions::rollback_form(&earlier.image, sent),
-        preview: Preview::of_earlier(view, earlier).map(Preview::show),
+        preview: earlier.preview.clone().map(preview::folded),
     }
 }
 

@@ -206,7 +206,7 @@ impl Cells {
             .count_newer(self.workspace, &latest.repository, &desired.digest, &latest.digest)
             .await?;
         let count = u32::try_from(newer).ok().filter(|n| *n > 0);
-        Ok(Some(Behind { count, of }))
+        Ok(Some(Behind { count, of, latest }))
     }
 
     /// What a resource's source offers now.

@@ -1,6 +1,6 @@
 //! Create Resource: what the form offers, and saving what it says.
 
-use super::{Caller, Services, artifact::RECENT, place::EnvironmentPlace, request::Request};
+use super::{Caller, Services, artifact::RECENT, place::EnvironmentPlace, preview::image_edit, request::Request};
 use crate::{
     adapters::git::ValuesEdit,
     store::{NewEvent, StoreError, Tx},
@@ -29,7 +29,7 @@ impl Services {
         self.options(&place, false).await
     }
 
-    async fn options(&self, place: &EnvironmentPlace, fetch: bool) -> Result<FormOptions, AppError> {
+    pub(super) async fn options(&self, place: &EnvironmentPlace, fetch: bool) -> Result<FormOptions, AppError> {
         let EnvironmentPlace {
             project,
             environment: target,
@@ -126,7 +126,7 @@ impl Services {
         let options = self.options(&place, true).await?;
         let new = draft.check(&options)?;
         let (source, image, origin) = self.first_image(&place, &new).await?;
-        let preview = self.check_values(&place, &new, &image).await?;
+        let diff = self.check_values(&place, &new, &image).await?;
 
         let now = self.now();
         let resource = Resource {
@@ -168,7 +168,7 @@ impl Services {
             origin,
             image,
             creates: true,
-            preview: Some(preview),
+            preview: Some(diff),
         };
         let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
         // What the source published while this was being decided reached only those who followed it then.
@@ -188,7 +188,7 @@ impl Services {
     }
 
     /// The exact image that a new resource runs first.
-    async fn first_image(
+    pub(super) async fn first_image(
         &self,
         place: &EnvironmentPlace,
         new: &NewResource,
@@ -255,7 +255,7 @@ impl Services {
     }
 
     /// Makes sure that the values file can take the change, before anything is saved; returns the change as a unified diff.
-    async fn check_values(
+    pub(super) async fn check_values(
         &self,
         place: &EnvironmentPlace,
         new: &NewResource,
@@ -263,11 +263,8 @@ impl Services {
     ) -> Result<String, AppError> {
         let access = self.repository_access(&place.project.record)?;
         let edit = ValuesEdit {
-            path: place.project.record.project.values_path(&place.environment.name),
-            prefix: place.project.record.project.values_prefix.clone(),
-            service: new.name.to_string(),
-            image: image.clone(),
             runtime: Some(new.runtime.clone()),
+            ..image_edit(&place.project, &place.environment, &new.name, image)
         };
         match self.git.preview(&access, &edit).await {
             Ok(preview) => Ok(preview),

@@ -29,6 +29,7 @@ pub mod inventory;
 pub mod live;
 pub mod pin;
 pub mod place;
+pub mod preview;
 pub mod project;
 pub mod promote;
 pub mod promotion;

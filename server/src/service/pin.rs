@@ -4,12 +4,12 @@ use super::{Caller, Services, place::ProjectPlace, request::Request};
 use crate::store::{NewEvent, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
-    artifact::Digest,
+    artifact::{Digest, ExactImage},
     draft::check_digest,
     event::{Happened, Subject},
     field::FieldErrors,
     id::PromotionId,
-    promotion::Purpose,
+    promotion::{Origin, Purpose},
     resource::{Binding, HoldCause, Resource, Source},
 };
 
@@ -26,23 +26,15 @@ impl Services {
         digest: &str,
     ) -> Result<PromotionId, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
-        let digest = check_digest(digest).map_err(|why| FieldErrors::one("digest", why))?;
-        let (repository, origin) = match &resource.source {
-            Source::Image { repository } => (repository.clone(), None),
-            Source::Promote { from } => {
-                let (repository, origin) = self.source_repository(&place.project, *from).await?;
-                (repository, Some(origin))
-            }
-        };
-        let image = self.pinned_image(&place.project, &repository, &digest).await?;
-        let preview = self.preview_of(&place, &resource, &image).await;
+        let (image, origin) = self.image_to_pin(&place.project, &resource, digest).await?;
+        let preview = self.diff_of(&place, &resource, &image).await;
         let mut tx = self.store.write().await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         if resource.pin().is_none() {
             self.hold(&mut *tx, caller, &place.project, &mut resource, HoldCause::Pinned)
                 .await?;
         }
-        self.move_pin(&mut *tx, caller, &place.project, &mut resource, &digest)
+        self.move_pin(&mut *tx, caller, &place.project, &mut resource, &image.digest)
             .await?;
         let request = Request {
             purpose: Purpose::Pin,
@@ -56,6 +48,24 @@ impl Services {
         tx.commit().await?;
         self.wrote();
         Ok(promotion.id)
+    }
+
+    /// The image that a resource would be pinned to, and where it comes from when it is promoted.
+    pub(super) async fn image_to_pin(
+        &self,
+        place: &ProjectPlace,
+        resource: &Resource,
+        digest: &str,
+    ) -> Result<(ExactImage, Option<Origin>), AppError> {
+        let digest = check_digest(digest).map_err(|why| FieldErrors::one("digest", why))?;
+        let (repository, origin) = match &resource.source {
+            Source::Image { repository } => (repository.clone(), None),
+            Source::Promote { from } => {
+                let (repository, origin) = self.source_repository(place, *from).await?;
+                (repository, Some(origin))
+            }
+        };
+        Ok((self.pinned_image(place, &repository, &digest).await?, origin))
     }
 
     pub(crate) async fn move_pin(

@@ -153,7 +153,7 @@ impl Services {
         image: ExactImage,
         origin: Option<Origin>,
     ) -> Result<PromotionId, AppError> {
-        let preview = self.preview_of(place, resource, &image).await;
+        let preview = self.diff_of(place, resource, &image).await;
         let mut tx = self.store.write().await?;
         let mut resource = self.again(&mut *tx, resource).await?;
         let open = tx.open_promotions(resource.id).await?;

@@ -3,14 +3,13 @@
 use super::{
     Caller, Services,
     place::{EnvironmentPlace, ProjectPlace, not_found},
+    preview::values_edit,
 };
-use crate::adapters::git::ValuesEdit;
 use app::{
     api::promotion::{CommitShown, PromotionView, StepStatus, StepView, TimelineEntry},
     error::AppError,
 };
 use domain::{
-    artifact::ExactImage,
     environment::Environment,
     event::{Event, Happened},
     promotion::{Promotion, Purpose, State, Step},
@@ -98,18 +97,6 @@ impl Services {
         })
     }
 
-    /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.
-    pub(crate) async fn preview_of(
-        &self,
-        place: &EnvironmentPlace,
-        resource: &Resource,
-        image: &ExactImage,
-    ) -> Option<String> {
-        let access = self.repository_access(&place.project.record).ok()?;
-        let edit = image_edit(&place.project, &place.environment, resource, image);
-        self.git.preview(&access, &edit).await.ok()
-    }
-
     /// The commit as Git holds it, or what it would change. A page is shown also when Git can't be read.
     async fn commit_or_preview(
         &self,
@@ -162,35 +149,6 @@ fn changed_lines(diff: &str) -> Vec<&str> {
         (line.starts_with('+') && !line.starts_with("+++ ")) || (line.starts_with('-') && !line.starts_with("--- "))
     };
     diff.lines().filter(is_change).collect()
-}
-
-/// The change of the values file that a promotion makes.
-pub(crate) fn values_edit(
-    place: &ProjectPlace,
-    environment: &Environment,
-    resource: &Resource,
-    promotion: &Promotion,
-) -> ValuesEdit {
-    ValuesEdit {
-        runtime: promotion.creates.then(|| resource.runtime.clone()),
-        ..image_edit(place, environment, resource, &promotion.image)
-    }
-}
-
-/// The change of the values file that running an image makes, without configuration.
-pub(crate) fn image_edit(
-    place: &ProjectPlace,
-    environment: &Environment,
-    resource: &Resource,
-    image: &ExactImage,
-) -> ValuesEdit {
-    ValuesEdit {
-        path: place.record.project.values_path(&environment.name),
-        prefix: place.record.project.values_prefix.clone(),
-        service: resource.name.to_string(),
-        image: image.clone(),
-        runtime: None,
-    }
 }
 
 /// Where a browser shows a commit, for hosts whose addresses are known: GitHub, GitLab, Gitea and Forgejo (Codeberg).

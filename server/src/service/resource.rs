@@ -4,12 +4,14 @@ use super::{
     Caller, Services,
     artifact::RECENT,
     board::head,
-    connection,
     place::{EnvironmentPlace, not_found},
     rollback::that_ran,
 };
 use app::{
-    api::resource::{EarlierImage, PromotionRow, ResourceView},
+    api::{
+        preview::Preview,
+        resource::{EarlierImage, PromotionRow, ResourceView},
+    },
     backend::At,
     error::AppError,
 };
@@ -73,19 +75,13 @@ impl Services {
             project: place,
             environment,
         } = at;
-        let application = place
-            .cluster(&environment)
-            .and_then(|c| connection::application(c, &place.record.project.name, &environment.name))
-            .map(|app| app.name);
         Ok(ResourceView {
             head: head(&place, &environment),
-            path: place.record.project.values_path(&environment.name),
             name: resource.name,
             cell,
             repository,
             latest,
             preview,
-            application,
             recent,
             runtime: resource.runtime,
             followers,
@@ -97,14 +93,14 @@ impl Services {
         })
     }
 
-    /// What promoting it, and rolling it back to what ran before, would change in Git.
+    /// What promoting it, and rolling it back to what ran before, would do.
     async fn outlook(
         &self,
         at: &EnvironmentPlace,
         resource: &Resource,
         latest: Option<&ExactImage>,
         history: &[Promotion],
-    ) -> (Option<String>, Vec<EarlierImage>) {
+    ) -> (Option<Preview>, Vec<EarlierImage>) {
         let runs = resource.desired.as_ref().map(|image| &image.digest);
         let preview = match latest.filter(|image| Some(&image.digest) != runs) {
             Some(image) => self.preview_of(at, resource, image).await,

@@ -39,7 +39,7 @@ impl Services {
             );
             FieldErrors::one("digest", why)
         })?;
-        let preview = self.preview_of(&place, &resource, &image).await;
+        let preview = self.diff_of(&place, &resource, &image).await;
 
         let mut tx = self.store.write().await?;
         let mut resource = self.again(&mut *tx, &resource).await?;

@@ -10,8 +10,8 @@ use crate::service::{Caller, Services, session};
 use app::{
     App,
     api::{
-        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, project::ProjectView,
-        promotion::PromotionView, resource::ResourceView, session::Me,
+        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, preview::Preview,
+        project::ProjectView, promotion::PromotionView, resource::ResourceView, session::Me,
     },
     backend::{At, Backend},
     error::AppError,
@@ -325,12 +325,20 @@ impl Backend for RequestBackend {
         self.services.form_options(self.caller()?, at).await
     }
 
+    async fn preview_create(&self, at: &At, draft: ResourceDraft) -> Result<Preview, AppError> {
+        self.services.preview_create(self.caller()?, at, draft).await
+    }
+
     async fn create_resource(&self, at: &At, draft: ResourceDraft) -> Result<PromotionId, AppError> {
         self.services.create_resource(self.caller()?, at, draft).await
     }
 
     async fn resource(&self, at: &At, resource: &str) -> Result<ResourceView, AppError> {
         self.services.resource(self.caller()?, at, resource).await
+    }
+
+    async fn preview_pin(&self, at: &At, resource: &str, digest: &str) -> Result<Preview, AppError> {
+        self.services.preview_pin(self.caller()?, at, resource, digest).await
     }
 
     async fn edit_pin(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError> {

@@ -3,7 +3,11 @@
 //! Without a script every button of the form submits it. *Create Resource* carries it out; the others ask for another
 //! row, or for narrowed choices, and get the form back as it was typed.
 
-use domain::draft::{MAX_ROWS, ResourceDraft, VariableDraft};
+use crate::api::preview::Preview;
+use domain::{
+    draft::{MAX_ROWS, ResourceDraft, VariableDraft},
+    id::PromotionId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The posted form.
@@ -17,11 +21,22 @@ pub(crate) struct Submission {
     pub(crate) intent: String,
 }
 
+/// What came of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Done {
+    /// The resource is there; its first promotion.
+    Created(PromotionId),
+    /// What creating it would do.
+    Previewed(Box<Preview>),
+}
+
 /// What a button of the form asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Intent {
     /// Create the resource.
     Create,
+    /// Show what creating it would change.
+    Preview,
     /// Show the choices that follow from what was chosen.
     Update,
     /// One more port.
@@ -42,6 +57,7 @@ impl Intent {
         let row = |prefix: &str| value.strip_prefix(prefix)?.parse::<usize>().ok()?.checked_sub(1);
         match value {
             "" | "create" => Self::Create,
+            "preview" => Self::Preview,
             "add-port" => Self::AddPort,
             "add-variable" => Self::AddVariable,
             _ => {
@@ -61,7 +77,7 @@ impl Intent {
     /// Does to the draft what the button says.
     pub(crate) fn apply(&self, draft: &mut ResourceDraft) {
         match self {
-            Self::Create | Self::Update => {}
+            Self::Create | Self::Preview | Self::Update => {}
             Self::AddPort => draft.ports.push(String::new()),
             Self::AddVariable => draft.env.push(VariableDraft::default()),
             Self::RemovePort(row) if *row < draft.ports.len() => drop(draft.ports.remove(*row)),
@@ -78,7 +94,7 @@ impl Intent {
     /// The field to go on with when the page is shown again.
     pub(crate) fn focus(&self, draft: &ResourceDraft) -> Option<String> {
         match self {
-            Self::Create => None,
+            Self::Create | Self::Preview => None,
             Self::Update if draft.source_environment.is_empty() => Some("source_environment".into()),
             Self::Update => Some("source_resource".into()),
             Self::AddPort | Self::RemovePort(_) => Some(format!("ports[{}]", draft.ports.len().saturating_sub(1))),

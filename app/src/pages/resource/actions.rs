@@ -4,15 +4,16 @@ use super::behind_words;
 use crate::{
     api::{
         board::Cell,
-        resource::{EarlierImage, ResourceView},
+        preview::{Preview, preview_pin},
+        resource::ResourceView,
     },
     components::{
         cell::held_words,
-        diff::Diff,
         digest_picker::DigestPicker,
         flow_strip::{FlowEnd, FlowStrip},
         icon::icon,
         notice::ErrorSummary,
+        preview,
     },
     error::AppError,
     form::{self, Form},
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ResourcePost {
-    /// `promote`, `resume`, `pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
+    /// `promote`, `resume`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
@@ -49,15 +50,24 @@ impl ResourcePost {
 
     /// Whether it was about the pin.
     fn is_pin(&self) -> bool {
-        self.intent == "pin" || self.intent.starts_with("use-")
+        ["pin", "preview-pin"].contains(&self.intent.as_str()) || self.intent.starts_with("use-")
     }
+}
+
+/// What came of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Done {
+    /// It was carried out; the promotion that it started, if any.
+    Started(Option<PromotionId>),
+    /// What pinning would do.
+    Previewed(Box<Preview>),
 }
 
 /// The forms; nothing for those who may not change it.
 pub(super) fn actions(
     view: Signal<ResourceView>,
     posted: Option<ResourcePost>,
-    sent: Form<ResourcePost, Option<PromotionId>>,
+    sent: Form<ResourcePost, Done>,
     now: Signal<Timestamp>,
 ) -> AnyView {
     let may_change = Memo::new(move |_| view.with(|view| view.head.may_change));
@@ -86,7 +96,7 @@ fn is_pinned(cell: &Cell) -> bool {
 }
 
 /// The error of the button `intent`, while it was the last that was sent.
-fn error_of(sent: Form<ResourcePost, Option<PromotionId>>, intent: &'static str) -> Signal<Option<AppError>> {
+fn error_of(sent: Form<ResourcePost, Done>, intent: &'static str) -> Signal<Option<AppError>> {
     Signal::derive(move || {
         let is_it = sent.latest().is_some_and(|post| post.draft.intent == intent);
         sent.error().filter(|_| is_it)
@@ -94,12 +104,7 @@ fn error_of(sent: Form<ResourcePost, Option<PromotionId>>, intent: &'static str)
 }
 
 /// A form that is only a button.
-fn button_form(
-    sent: Form<ResourcePost, Option<PromotionId>>,
-    intent: String,
-    word: &'static str,
-    class: &'static str,
-) -> AnyView {
+fn button_form(sent: Form<ResourcePost, Done>, intent: String, word: &'static str, class: &'static str) -> AnyView {
     view! {
         <form method="post" on:submit=sent.on_submit()>
             <button
@@ -117,11 +122,7 @@ fn button_form(
 }
 
 /// Who holds it and why, and *Resume*.
-fn hold_form(
-    view: Signal<ResourceView>,
-    sent: Form<ResourcePost, Option<PromotionId>>,
-    now: Signal<Timestamp>,
-) -> impl IntoView {
+fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> impl IntoView {
     let hold = Memo::new(move |_| view.with(|view| view.cell.follows.hold.clone()));
     move || {
         hold.get().map(|hold| {
@@ -141,7 +142,7 @@ fn hold_form(
 }
 
 /// Why a rollback was refused.
-pub(super) fn rollback_error(sent: Form<ResourcePost, Option<PromotionId>>) -> Signal<Option<AppError>> {
+pub(super) fn rollback_error(sent: Form<ResourcePost, Done>) -> Signal<Option<AppError>> {
     Signal::derive(move || {
         let is_it = sent.latest().is_some_and(|post| post.draft.rolls_back_to().is_some());
         sent.error().filter(|_| is_it)
@@ -149,7 +150,7 @@ pub(super) fn rollback_error(sent: Form<ResourcePost, Option<PromotionId>>) -> S
 }
 
 /// *Roll back*, beside an image of the history.
-pub(super) fn rollback_form(image: &ExactImage, sent: Form<ResourcePost, Option<PromotionId>>) -> AnyView {
+pub(super) fn rollback_form(image: &ExactImage, sent: Form<ResourcePost, Done>) -> AnyView {
     let intent = format!("rollback-{}", image.digest);
     let name = format!("Roll back to {}", image.short_label());
     view! {
@@ -170,7 +171,7 @@ pub(super) fn rollback_form(image: &ExactImage, sent: Form<ResourcePost, Option<
 }
 
 /// Promote, while it is behind its source and nobody holds it: *Resume* does the same then.
-fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Option<PromotionId>>) -> impl IntoView {
+fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>) -> impl IntoView {
     let error = error_of(sent, "promote");
     let offer = Memo::new(move |_| {
         view.with(|view| {
@@ -192,7 +193,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Option<Prom
                     },
                 )
             });
-            Some((words, ends.clone(), is_pinned(&view.cell), Preview::of(view)))
+            Some((words, ends.clone(), is_pinned(&view.cell), view.preview.clone()))
         })
     });
     move || {
@@ -204,7 +205,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Option<Prom
                     <h2 id="promote">{words}</h2>
                     {strip}
                     {note}
-                    {preview.map(Preview::show)}
+                    {preview.map(preview::folded)}
                     <ErrorSummary error />
                     {button_form(sent, "promote".into(), "Promote", "button primary")}
                 </section>
@@ -214,71 +215,11 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Option<Prom
     }
 }
 
-/// What a promotion will do, before anyone asks for it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Preview {
-    diff: String,
-    path: String,
-    /// Revisions of the image now and then, as their builder labelled them.
-    revisions: Option<(String, String)>,
-    application: Option<String>,
-}
-
-impl Preview {
-    fn of(view: &ResourceView) -> Option<Self> {
-        let revision = |image: &ExactImage| {
-            let known = view.recent.iter().find(|a| a.image.digest == image.digest)?;
-            Some(known.details.as_ref()?.revision()?.chars().take(12).collect::<String>())
-        };
-        let (now, then) = (view.cell.image.as_ref(), view.latest.as_ref());
-        Some(Self {
-            diff: view.preview.clone()?,
-            path: view.path.clone(),
-            revisions: now.and_then(revision).zip(then.and_then(revision)),
-            application: view.application.clone(),
-        })
-    }
-
-    /// Of rolling back.
-    pub(super) fn of_earlier(view: &ResourceView, earlier: &EarlierImage) -> Option<Self> {
-        Some(Self {
-            diff: earlier.preview.clone()?,
-            path: view.path.clone(),
-            revisions: None,
-            application: view.application.clone(),
-        })
-    }
-
-    pub(super) fn show(self) -> AnyView {
-        let revisions = self.revisions.map(|(from, to)| {
-            view! {
-                <p class="muted">"Source commits " <code>{format!("{from}..{to}")}</code></p>
-            }
-        });
-        let rollout = match self.application {
-            Some(application) => {
-                format!("Argo CD then brings {application} to this commit, and Waybill proves what is live.")
-            }
-            None => "This cluster has no Argo CD: it ends at the push.".to_owned(),
-        };
-        view! {
-            <details class="preview">
-                <summary>"What will change"</summary>
-                <div class="stack tight">
-                    {revisions} <Diff diff=self.diff label=format!("Preview of the change in {}", self.path) />
-                    <p class="muted">{rollout}</p>
-                </div>
-            </details>
-        }
-        .into_any()
-    }
-}
-
 /// Edit pin, or pin a tracking resource.
 fn pin_form(
     view: Signal<ResourceView>,
     posted: Option<ResourcePost>,
-    sent: Form<ResourcePost, Option<PromotionId>>,
+    sent: Form<ResourcePost, Done>,
     was_pin: Signal<bool>,
     now: Signal<Timestamp>,
 ) -> AnyView {
@@ -319,6 +260,27 @@ fn pin_form(
             }
         }
     };
+    let complete = Memo::new(move |_| {
+        let digest = typed.get();
+        let runs = view.with(|view| view.cell.image.as_ref().map(|image| image.digest.to_string()));
+        (refusal(&digest).is_none() && runs.as_deref() != Some(digest.trim())).then_some(digest)
+    });
+    let first = untrack(move || sent.done()).and_then(|done| match done {
+        Done::Previewed(preview) => Some(*preview),
+        Done::Started(_) => None,
+    });
+    let foreseen = preview::foresee(first, complete, move |digest| {
+        let (w, p, e, r) = view.with_untracked(|view| {
+            let text = |name: &domain::name::Name| name.to_string();
+            (
+                text(&view.workspace),
+                text(&view.project),
+                text(&view.head.name),
+                text(&view.name),
+            )
+        });
+        preview_pin(w, p, e, r, digest)
+    });
     let name = move || if is_pinned.get() { "Edit pin" } else { "Pin to digest" };
     let note = move || {
         if is_pinned.get() {
@@ -346,6 +308,7 @@ fn pin_form(
                     autofocus
                     on_change
                 />
+                {move || preview::shown(foreseen.get(), ().into_any())}
                 <div class="row">
                     <button
                         type="submit"
@@ -355,6 +318,9 @@ fn pin_form(
                         aria-disabled=move || sent.pending.get().then_some("true")
                     >
                         {name}
+                    </button>
+                    <button type="submit" class="button plain needs-no-script" name="intent" value="preview-pin">
+                        "Preview the change"
                     </button>
                 </div>
             </form>

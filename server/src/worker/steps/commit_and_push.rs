@@ -5,7 +5,7 @@
 use super::Outcome;
 use crate::{
     adapters::git::{CommitRequest, Committed, GitError, Signature},
-    service::{Services, place::ProjectPlace, promotion::values_edit},
+    service::{Services, place::ProjectPlace, preview::values_edit},
 };
 use app::error::AppError;
 use domain::{

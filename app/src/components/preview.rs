@@ -1,0 +1,124 @@
+//! What a decision would do, before anybody takes it.
+
+use crate::{api::preview::Preview, components::diff::Diff, error::AppError};
+use leptos::{prelude::*, task::spawn_local};
+use std::{future::Future, time::Duration};
+
+/// How long a form rests before it is asked what it would do.
+const REST: Duration = Duration::from_millis(400);
+
+/// What a form would do, as far as it is known.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Foreseen {
+    /// What it would do, or why it would be refused; `None` while the form isn't complete.
+    pub outcome: Option<Result<Preview, AppError>>,
+    /// Whether the form says something else meanwhile.
+    pub is_old: bool,
+}
+
+/// Foresees what a form would do: in the browser, each time that `about` is something else and has rested; `about` is `None`
+/// while the form would be refused anyway. `first` is what the server foresaw for a form that was posted without a script.
+#[must_use]
+pub fn foresee<A, F>(
+    first: Option<Preview>,
+    about: Memo<Option<A>>,
+    preview: impl Fn(A) -> F + Copy + Send + Sync + 'static,
+) -> Signal<Foreseen>
+where
+    A: Clone + PartialEq + Send + Sync + 'static,
+    F: Future<Output = Result<Preview, AppError>> + 'static,
+{
+    let foreseen = RwSignal::new(Foreseen {
+        outcome: first.map(Ok),
+        is_old: false,
+    });
+    let newest = StoredValue::new(0_u32);
+    Effect::new(move |_| {
+        let about = about.get();
+        let this = newest.try_update_value(|newest| {
+            *newest += 1;
+            *newest
+        });
+        let is_newest = move || newest.try_get_value() == this;
+        let Some(about) = about else {
+            foreseen.set(Foreseen::default());
+            return;
+        };
+        foreseen.update(|foreseen| foreseen.is_old = foreseen.outcome.is_some());
+        let ask = move || {
+            if !is_newest() {
+                return;
+            }
+            spawn_local(async move {
+                let outcome = preview(about).await;
+                if is_newest() {
+                    foreseen.set(Foreseen {
+                        outcome: Some(outcome),
+                        is_old: false,
+                    });
+                }
+            });
+        };
+        set_timeout(ask, REST);
+    });
+    foreseen.into()
+}
+
+/// What was foreseen, or `otherwise` while nothing is.
+#[must_use]
+pub fn shown(foreseen: Foreseen, otherwise: AnyView) -> AnyView {
+    let busy = foreseen.is_old.then_some("true");
+    let inside = match foreseen.outcome {
+        None => return otherwise,
+        Some(Ok(preview)) => whole(preview),
+        Some(Err(error)) => view! { <p class="refused">{format!("It would be refused: {error}")}</p> }.into_any(),
+    };
+    view! { <div class="foreseen" aria-busy=busy>{inside}</div> }.into_any()
+}
+
+/// What will change, behind a word to open it.
+#[must_use]
+pub fn folded(preview: Preview) -> AnyView {
+    view! {
+        <details class="preview">
+            <summary>"What will change"</summary>
+            {whole(preview)}
+        </details>
+    }
+    .into_any()
+}
+
+/// What will change.
+#[must_use]
+pub fn whole(preview: Preview) -> AnyView {
+    let Preview {
+        path,
+        diff,
+        revisions,
+        application,
+        ..
+    } = preview;
+    let revisions = revisions.map(|(from, to)| {
+        view! {
+            <p class="muted">"Source commits " <code>{format!("{from}..{to}")}</code></p>
+        }
+    });
+    let change = if diff.is_empty() {
+        view! { <p class="muted">"The values file says so already: no commit is needed."</p> }.into_any()
+    } else {
+        view! { <Diff diff label=format!("Preview of the change in {path}") /> }.into_any()
+    };
+    let rollout = match application {
+        Some(application) => {
+            format!("Argo CD then brings {application} to this commit, and Waybill proves what is live.")
+        }
+        None => "This cluster has no Argo CD: it ends at the push.".to_owned(),
+    };
+    view! {
+        <div class="stack tight">
+            {revisions} {change}
+            <p class="muted">{rollout}</p>
+        </div>
+    }
+    .into_any()
+}

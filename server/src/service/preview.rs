@@ -1,0 +1,147 @@
+//! What a decision would do, before anybody takes it: the change in Git, the source code in between, what Argo CD syncs.
+//!
+//! The decision itself keeps the same change with its promotion, so that the promotion's page can say when the commit came
+//! out differently because others changed the file meanwhile.
+
+use super::{
+    Caller, Services, connection,
+    place::{EnvironmentPlace, ProjectPlace},
+};
+use crate::{
+    adapters::git::ValuesEdit,
+    store::{StoreError, Tx},
+};
+use app::{api::preview::Preview, backend::At, error::AppError};
+use domain::{
+    artifact::ExactImage, draft::ResourceDraft, environment::Environment, id::WorkspaceId, name::Name,
+    promotion::Promotion, resource::Resource,
+};
+
+/// Characters of a revision that are shown.
+const REVISION: usize = 12;
+
+impl Services {
+    /// What Create Resource would do with a draft.
+    ///
+    /// # Errors
+    /// What creating it would be refused for, but for what others did since Git was last read.
+    pub async fn preview_create(&self, caller: &Caller, at: &At, draft: ResourceDraft) -> Result<Preview, AppError> {
+        let mut tx = self.store.read().await?;
+        let place = self.environment_place(&mut *tx, caller, at).await?;
+        place.project.may_change(&place.environment)?;
+        drop(tx);
+        let options = self.options(&place, false).await?;
+        let new = draft.check(&options)?;
+        let (_, image, _) = self.first_image(&place, &new).await?;
+        let diff = self.check_values(&place, &new, &image).await?;
+        self.preview_with(&place, None, image, diff).await
+    }
+
+    /// What pinning a resource to a digest would do.
+    ///
+    /// # Errors
+    /// What the pin would be refused for.
+    pub async fn preview_pin(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        digest: &str,
+    ) -> Result<Preview, AppError> {
+        let (place, resource) = self.resource_to_change(caller, at, resource).await?;
+        let (image, _) = self.image_to_pin(&place.project, &resource, digest).await?;
+        let access = self.repository_access(&place.project.record)?;
+        let edit = image_edit(&place.project, &place.environment, &resource.name, &image);
+        let diff = self.git.preview(&access, &edit).await?;
+        self.preview_with(&place, resource.desired.as_ref(), image, diff).await
+    }
+
+    /// What running `image` would do; `None` when Git can't say.
+    pub(super) async fn preview_of(
+        &self,
+        place: &EnvironmentPlace,
+        resource: &Resource,
+        image: &ExactImage,
+    ) -> Option<Preview> {
+        let diff = self.diff_of(place, resource, image).await?;
+        self.preview_with(place, resource.desired.as_ref(), image.clone(), diff)
+            .await
+            .ok()
+    }
+
+    /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.
+    pub(super) async fn diff_of(
+        &self,
+        place: &EnvironmentPlace,
+        resource: &Resource,
+        image: &ExactImage,
+    ) -> Option<String> {
+        let access = self.repository_access(&place.project.record).ok()?;
+        let edit = image_edit(&place.project, &place.environment, &resource.name, image);
+        self.git.preview(&access, &edit).await.ok()
+    }
+
+    async fn preview_with(
+        &self,
+        place: &EnvironmentPlace,
+        runs: Option<&ExactImage>,
+        image: ExactImage,
+        diff: String,
+    ) -> Result<Preview, AppError> {
+        let EnvironmentPlace { project, environment } = place;
+        let mut tx = self.store.read().await?;
+        let revisions = match runs {
+            Some(runs) => {
+                let now = revision(&mut *tx, project.workspace.id, runs).await?;
+                now.zip(revision(&mut *tx, project.workspace.id, &image).await?)
+            }
+            None => None,
+        };
+        Ok(Preview {
+            image,
+            path: project.record.project.values_path(&environment.name),
+            diff,
+            revisions: revisions.filter(|(now, then)| now != then),
+            application: project
+                .cluster(environment)
+                .and_then(|cluster| connection::application(cluster, &project.record.project.name, &environment.name))
+                .map(|application| application.name),
+        })
+    }
+}
+
+/// The commit that an image was built from, shortened, if its builder said so.
+async fn revision(tx: &mut dyn Tx, workspace: WorkspaceId, image: &ExactImage) -> Result<Option<String>, StoreError> {
+    let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
+    let details = known.and_then(|artifact| artifact.details);
+    Ok(details.and_then(|details| Some(details.revision()?.chars().take(REVISION).collect())))
+}
+
+/// The change of the values file that a promotion makes.
+pub(crate) fn values_edit(
+    place: &ProjectPlace,
+    environment: &Environment,
+    resource: &Resource,
+    promotion: &Promotion,
+) -> ValuesEdit {
+    ValuesEdit {
+        runtime: promotion.creates.then(|| resource.runtime.clone()),
+        ..image_edit(place, environment, &resource.name, &promotion.image)
+    }
+}
+
+/// The change of the values file that running an image makes, without configuration.
+pub(super) fn image_edit(
+    place: &ProjectPlace,
+    environment: &Environment,
+    service: &Name,
+    image: &ExactImage,
+) -> ValuesEdit {
+    ValuesEdit {
+        path: place.record.project.values_path(&environment.name),
+        prefix: place.record.project.values_prefix.clone(),
+        service: service.to_string(),
+        image: image.clone(),
+        runtime: None,
+    }
+}

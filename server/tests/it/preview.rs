@@ -1,0 +1,150 @@
+//! What a decision would do is shown before anybody takes it, and is what then happens.
+
+use crate::support::{browser::Page, world::World};
+use domain::{promotion::State, rights::Role};
+
+const NEW: &str = "/w/demo/myapp/production/-/new";
+const STAGING: &str = "/w/demo/myapp/staging/api";
+
+/// The form Create Resource as its button posts it, without a script.
+fn form<'a>(button: &'a str, binding: &'a str, digest: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("intent", button),
+        ("source", "promote"),
+        ("source_environment", "staging"),
+        ("source_resource", "api"),
+        ("binding", binding),
+        ("digest", digest),
+        ("name", "api"),
+        ("replicas", "3"),
+        ("ports[0]", "8080"),
+        ("env[0][name]", "LOG_LEVEL"),
+        ("env[0][value]", "info"),
+    ]
+}
+
+/// The lines that a page shows as added and removed, with their signs.
+fn changed(page: &Page) -> Vec<String> {
+    page.text
+        .split("<span class=\"line ")
+        .skip(1)
+        .filter(|line| line.starts_with("added") || line.starts_with("removed"))
+        .map(|line| {
+            let (_, after) = line.split_once("class=\"sign\">").unwrap();
+            let (sign, after) = after.split_once("</span>").unwrap();
+            let text = after.split_once("\n").unwrap().0.replace("<!>", "");
+            format!("{}{text}", sign.replace("<!>", ""))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn creating_does_what_its_preview_said() {
+    let world = World::start().await;
+    let mut browser = world.admin().await;
+    let before = world.everything().await;
+
+    let shown = browser.post(NEW, &form("preview", "track", "")).await;
+    assert_eq!(shown.status, 200, "{}", shown.words());
+    let foreseen = changed(&shown);
+    assert!(
+        foreseen.contains(&format!("+      digest: {}", world.first)) && foreseen.contains(&"+    replicas: 3".into()),
+        "{foreseen:?}"
+    );
+    assert!(
+        shown
+            .words()
+            .contains("Argo CD then brings myapp-production to this commit"),
+        "{}",
+        shown.words()
+    );
+    assert_eq!(
+        shown.value("env[0][value]").as_deref(),
+        Some("info"),
+        "nothing typed is lost"
+    );
+    assert_eq!(world.everything().await, before, "looking changes nothing");
+
+    let answer = browser.post(NEW, &form("create", "track", "")).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    let promotion = answer.location().unwrap().to_owned();
+    world
+        .ends(promotion.strip_prefix("/promotions/").unwrap(), State::Succeeded)
+        .await;
+    let page = browser.get(&promotion).await;
+    assert_eq!(changed(&page), foreseen);
+    assert!(!page.words().contains("differs from what was expected"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pinning_does_what_its_preview_said() {
+    let world = World::start().await;
+    let second = world.push("1.1.0").await;
+    world.wait_for_live("staging", "api", &second).await;
+    world.idle().await;
+    let mut browser = world.admin().await;
+    let before = world.everything().await;
+
+    let pin = |button: &'static str| [("intent", button), ("digest", world.first.as_str())];
+    let shown = browser.post(STAGING, &pin("preview-pin")).await;
+    assert_eq!(shown.status, 200, "{}", shown.words());
+    assert_eq!(shown.value("digest").as_deref(), Some(world.first.as_str()));
+    let wanted = [
+        format!("-      digest: {second}"),
+        format!("+      digest: {}", world.first),
+    ];
+    let foreseen = changed(&shown);
+    assert!(wanted.iter().all(|line| foreseen.contains(line)), "{foreseen:?}");
+    assert_eq!(world.everything().await, before, "looking changes nothing");
+
+    let answer = browser.post(STAGING, &pin("pin")).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    let promotion = answer.location().unwrap().to_owned();
+    world
+        .ends(promotion.strip_prefix("/promotions/").unwrap(), State::Succeeded)
+        .await;
+    let made = changed(&browser.get(&promotion).await);
+    assert!(wanted.iter().all(|line| made.contains(line)), "{made:?}");
+    assert!(made.iter().all(|line| foreseen.contains(line)), "{made:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preview_is_refused_like_the_decision() {
+    let world = World::start().await;
+    let mut browser = world.admin().await;
+    let unknown = format!("sha256:{}", "0f".repeat(32));
+
+    let refused = browser.post(NEW, &form("preview", "pin", &unknown)).await;
+    let why = "The registry holds no image with this digest";
+    assert_eq!(refused.status, 422, "{}", refused.words());
+    assert!(
+        refused.field_error("digest").is_some_and(|e| e.contains(why)),
+        "{}",
+        refused.words()
+    );
+    let refused = browser
+        .post(STAGING, &[("intent", "preview-pin"), ("digest", &unknown)])
+        .await;
+    assert_eq!(refused.status, 422, "{}", refused.words());
+    assert!(
+        refused.field_error("digest").is_some_and(|e| e.contains(why)),
+        "{}",
+        refused.words()
+    );
+
+    world.person("vic@example.com", "demo", Role::Viewer).await;
+    let mut viewer = world.signed_in("vic@example.com").await;
+    let looked = viewer
+        .post(
+            "/api/ui/preview_pin",
+            &[
+                ("workspace", "demo"),
+                ("project", "myapp"),
+                ("environment", "staging"),
+                ("resource", "api"),
+                ("digest", &world.first),
+            ],
+        )
+        .await;
+    assert!(looked.text.contains("\"kind\":\"forbidden\""), "{}", looked.text);
+}
