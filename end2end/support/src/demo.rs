@@ -318,6 +318,18 @@ async fn sync(standin: &Standin) -> Result<(), TestbedError> {
         .send()
         .await
         .map_err(failed)?;
+    // A set-up that was interrupted is gone on with: it asked already then, and this is Argo CD's word for that.
+    if answer.status() == reqwest::StatusCode::BAD_REQUEST {
+        let said: Value = answer.json().await.map_err(failed)?;
+        let again = said["message"]
+            .as_str()
+            .is_some_and(|words| words.contains("another operation is already in progress"));
+        return if again {
+            Ok(())
+        } else {
+            Err(TestbedError::file("myapp-production")(io::Error::other(said.to_string())))
+        };
+    }
     answer.error_for_status().map_err(failed)?;
     Ok(())
 }
