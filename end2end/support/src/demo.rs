@@ -327,7 +327,9 @@ async fn sync(standin: &Standin) -> Result<(), TestbedError> {
         return if again {
             Ok(())
         } else {
-            Err(TestbedError::file("myapp-production")(io::Error::other(said.to_string())))
+            Err(TestbedError::file("myapp-production")(io::Error::other(
+                said.to_string(),
+            )))
         };
     }
     answer.error_for_status().map_err(failed)?;

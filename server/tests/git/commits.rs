@@ -303,3 +303,35 @@ async fn who_changed_a_file_is_told_past_our_own_commits() {
     );
     assert_eq!(who(&theirs, &tip).await, None, "it was read before");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_who_ask_at_once_share_a_look_at_the_remote() {
+    let setting = Setting::new().await;
+    setting.mirrors.fetch(&setting.access).await.unwrap();
+    let before = setting.server.fetches();
+    let tip = setting.outsider_writes(PATH, VALUES).await;
+    let found = futures::future::join_all((0..20).map(|_| setting.mirrors.fetch(&setting.access))).await;
+    for found in found {
+        assert_eq!(found.unwrap(), tip, "what was pushed before they asked is there");
+    }
+    let looks = setting.server.fetches() - before;
+    assert!(looks <= 2, "{looks} looks for 20 who asked at once");
+
+    // Each is answered for their own credentials.
+    let mut stranger = setting.access.clone();
+    stranger.credentials = Credentials::UserToken {
+        user: "waybill".into(),
+        token: "wrong".into(),
+    };
+    let both = (0..10).map(|n| {
+        setting
+            .mirrors
+            .fetch(if n % 2 == 0 { &setting.access } else { &stranger })
+    });
+    for (n, found) in futures::future::join_all(both).await.into_iter().enumerate() {
+        match found {
+            Ok(found) => assert!(n % 2 == 0 && found == tip, "{n}"),
+            Err(error) => assert!(n % 2 == 1 && matches!(error, GitError::Unauthorized { .. }), "{error}"),
+        }
+    }
+}

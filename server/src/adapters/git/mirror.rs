@@ -6,17 +6,16 @@
 //! its id.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     ops::Range,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use git2::{ErrorCode, Oid, Repository};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::{
     Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
@@ -27,6 +26,7 @@ use super::{
     pack::{self, Objects},
     smart::{Fetched, Wire},
     transport::{Pushed, Transport},
+    turns::Turns,
     values,
 };
 use crate::telemetry;
@@ -52,7 +52,7 @@ const MOST_SPLITS: u32 = 24;
 #[derive(Debug)]
 pub struct GitMirrors {
     directory: PathBuf,
-    turns: Mutex<HashMap<PathBuf, Arc<AsyncMutex<Memory>>>>,
+    turns: Turns,
     wire: Option<Wire>,
 }
 
@@ -62,7 +62,7 @@ impl GitMirrors {
     pub fn new(directory: PathBuf) -> Self {
         Self {
             directory,
-            turns: Mutex::default(),
+            turns: Turns::default(),
             wire: Wire::new(),
         }
     }
@@ -73,15 +73,6 @@ impl GitMirrors {
         let hash = Sha256::digest(whose.as_bytes());
         let name: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         self.directory.join(format!("{name}.git"))
-    }
-
-    /// Waits for the turn to change this repository's mirror.
-    async fn turn(&self, mirror: &Mirror) -> OwnedMutexGuard<Memory> {
-        let lock = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(turns.entry(mirror.path.clone()).or_default())
-        };
-        lock.lock_owned().await
     }
 
     fn mirror(&self, repository: &RepositoryAccess) -> Mirror {
@@ -522,7 +513,12 @@ fn parse(mirror: &Mirror, commit: &str) -> Result<Oid, GitError> {
 impl Git for GitMirrors {
     async fn fetch(&self, repository: &RepositoryAccess) -> Result<CommitId, GitError> {
         let mirror = self.mirror(repository);
-        let _turn = self.turn(&mirror).await;
+        let asked = Instant::now();
+        let mut turn = self.turns.wait(&mirror.path).await;
+        if let Some(found) = turn.looked(repository, asked) {
+            return found;
+        }
+        let began = Instant::now();
         mirror.ensure().await?;
         let fetched = match mirror.fetch().await {
             Err(GitError::Mirror { .. }) => {
@@ -532,7 +528,9 @@ impl Git for GitMirrors {
             }
             fetched => fetched,
         };
-        fetched.map(|tip| tip.to_string())
+        let found = fetched.map(|tip| tip.to_string());
+        turn.keep(repository, began, found.clone());
+        found
     }
 
     async fn known_tip(&self, repository: &RepositoryAccess) -> Result<Option<CommitId>, GitError> {
@@ -573,14 +571,14 @@ impl Git for GitMirrors {
         requests: &[CommitRequest],
     ) -> Vec<Result<Committed, GitError>> {
         let mirror = self.mirror(repository);
-        let mut memory = self.turn(&mirror).await;
-        mirror.commit_all(&mut memory, requests).await
+        let mut turn = self.turns.wait(&mirror.path).await;
+        mirror.commit_all(&mut turn.memory, requests).await
     }
 
     async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError> {
         let mirror = self.mirror(repository);
         if self.known_tip(repository).await?.is_none() {
-            let _turn = self.turn(&mirror).await;
+            let _turn = self.turns.wait(&mirror.path).await;
             mirror.ensure().await?;
             mirror.fetch_or_empty().await?;
         }

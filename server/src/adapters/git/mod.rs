@@ -13,6 +13,7 @@ mod mirror;
 mod pack;
 mod smart;
 mod transport;
+mod turns;
 pub mod values;
 
 pub use mirror::GitMirrors;
@@ -23,7 +24,7 @@ use domain::{
     id::PromotionId,
     resource::Runtime,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// A repository and how to reach it.
 #[derive(Clone, Debug)]
@@ -57,6 +58,28 @@ pub enum Credentials {
         /// Lines for `known_hosts`; without them the host's key is accepted at first sight and kept.
         known_hosts: Option<String>,
     },
+}
+
+impl Credentials {
+    /// Whether they are the same.
+    fn are(&self, others: &Self) -> bool {
+        let same = |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();
+        match (self, others) {
+            (Self::None, Self::None) => true,
+            (Self::UserToken { user, token }, Self::UserToken { user: u, token: t }) => user == u && same(token, t),
+            (
+                Self::SshKey {
+                    private_key,
+                    known_hosts,
+                },
+                Self::SshKey {
+                    private_key: k,
+                    known_hosts: h,
+                },
+            ) => known_hosts == h && same(private_key, k),
+            _ => false,
+        }
+    }
 }
 
 /// A commit's object name: 40 (or 64) lower-case hexadecimal characters.
