@@ -12,6 +12,7 @@ use domain::{
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What runs where in a project.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -22,8 +23,8 @@ pub struct BoardView {
     pub project: Name,
     /// Columns.
     pub environments: Vec<EnvironmentHead>,
-    /// Rows that match, by resource name; not more than were asked for.
-    pub rows: Vec<BoardRow>,
+    /// Rows that match, by resource name; not more than were asked for. The server keeps them for all who read them.
+    pub rows: Vec<Arc<BoardRow>>,
     /// Rows that match, also those that aren't here.
     pub matching: usize,
     /// Rows of the project.
@@ -32,7 +33,7 @@ pub struct BoardView {
     pub open: Vec<Open>,
     /// Why the repository can't be read, a sentence: what Git says may be older than it seems then.
     pub problem: Option<String>,
-    /// When this was read, on the server's clock.
+    /// The second in which this was read, on the server's clock: all who read within it are shown the same.
     pub now: Timestamp,
 }
 

@@ -3,8 +3,8 @@
 //! The server answers with the rows that match, as many as are asked for; the browser hides what no longer matches while
 //! one types, until that answer comes.
 
-use super::board::{Cell, EnvironmentHead, Truth};
-use domain::{name::Name, plan::Health};
+use super::board::{BoardRow, Cell, EnvironmentHead, Truth};
+use domain::plan::Health;
 use leptos_router::{location::Url, params::ParamsMap};
 use serde::{Deserialize, Serialize};
 
@@ -102,13 +102,13 @@ impl BoardFilter {
             .collect()
     }
 
-    /// Whether a row is shown: the resource's name and its cells, one per environment; given the columns that are.
+    /// Whether a row is shown, given the columns that are.
     #[must_use]
-    pub fn shows(&self, resource: &Name, row: &[Option<&Cell>], columns: &[(usize, EnvironmentHead)]) -> bool {
-        let cells = || columns.iter().filter_map(|(i, _)| row.get(*i).copied().flatten());
+    pub fn shows(&self, row: &BoardRow, columns: &[(usize, EnvironmentHead)]) -> bool {
+        let cells = || columns.iter().filter_map(|(i, _)| row.cells.get(*i)?.as_ref());
         let text = self.q.trim().to_lowercase();
         let by_text = text.is_empty()
-            || resource.as_str().contains(&text)
+            || row.resource.as_str().contains(&text)
             || cells().any(|cell| {
                 cell.image.as_ref().is_some_and(|image| {
                     image
@@ -127,12 +127,12 @@ impl BoardFilter {
             "unhealthy" => cells().any(|cell| is_unhealthy(&cell.truth)),
             _ => true,
         };
-        by_text && by_state && (self.diff != "1" || differs(row))
+        by_text && by_state && (self.diff != "1" || differs(&row.cells))
     }
 }
 
 /// Whether the environments don't all run the same digest; a place where the resource isn't counts as different.
-fn differs(cells: &[Option<&Cell>]) -> bool {
+fn differs(cells: &[Option<Cell>]) -> bool {
     let digests = cells.iter().map(|cell| Some(&cell.as_ref()?.image.as_ref()?.digest));
     let others = digests.clone().skip(1);
     digests.zip(others).any(|(one, other)| one != other)
@@ -206,9 +206,11 @@ mod tests {
             of: None,
             latest: behind.image.clone().unwrap(),
         });
-        let name: Name = "api".parse().unwrap();
-        let first = cell("aaa", "V2");
-        let row = [Some(&first), Some(&behind)];
+        let row = |prod: Cell| BoardRow {
+            resource: "api".parse().unwrap(),
+            cells: vec![Some(cell("aaa", "V2")), Some(prod)],
+        };
+        let differs = row(behind);
         for (wanted, filter) in [
             (true, filter("", "", "", "")),
             (true, filter(" AP", "", "", "")),
@@ -220,11 +222,10 @@ mod tests {
             (false, filter("", "behind", "dev", "")),
             (true, filter("", "behind", "nowhere", "")),
         ] {
-            assert_eq!(filter.shows(&name, &row, &filter.columns(&heads)), wanted, "{filter:?}");
+            assert_eq!(filter.shows(&differs, &filter.columns(&heads)), wanted, "{filter:?}");
         }
-        let other = cell("aaa", "other");
-        let same = [Some(&first), Some(&other)];
-        assert!(!filter("", "", "", "1").shows(&name, &same, &filter("", "", "", "").columns(&heads)));
+        let same = row(cell("aaa", "other"));
+        assert!(!filter("", "", "", "1").shows(&same, &filter("", "", "", "").columns(&heads)));
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::{
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         notice::{ErrorSummary, Notice},
+        once::once,
         state_badge::Meaning,
-        still::Still,
     },
     form::form,
     live,
@@ -69,7 +69,11 @@ pub fn Board() -> AnyView {
             <ErrorSummary error=Signal::derive(move || promotion.error()) />
             <Promoted form=promotion />
             <div class="stack" on:submit=promotion.on_submit()>
-                {shown(read, move |view| whole(view, filter))}
+                {shown(read, move |view| {
+                    // What is shown follows from these: nothing in it is waited for.
+                    let key = (view.get_untracked(), filter.get_untracked());
+                    once(key, move || whole(view, filter))
+                })}
             </div>
         </Frame>
     }
@@ -119,7 +123,7 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
         }
         .into_any()
     };
-    let page = view! {
+    view! {
         <div class="page-head">
             <div class="title">
                 <h1>{name}</h1>
@@ -148,9 +152,8 @@ fn whole(view: Signal<BoardView>, filter: Memo<BoardFilter>) -> AnyView {
             let (matching, _, here) = counts.get();
             (matching > here).then(|| more(&view.get_untracked(), &filter.get(), matching, here))
         }}
-    };
-    // What it shows was read above: nothing here is waited for.
-    Still(page.into_any()).into_any()
+    }
+    .into_any()
 }
 
 /// The promotions that don't get on: where each leads, and in words where it stands.
@@ -243,10 +246,8 @@ fn row(
     });
     let hidden = Memo::new(move |_| {
         this.with(|row| {
-            row.as_ref().is_none_or(|row| {
-                let cells: Vec<_> = row.cells.iter().map(Option::as_ref).collect();
-                !filter.with(|f| columns.with(|c| f.shows(&row.resource, &cells, c)))
-            })
+            row.as_ref()
+                .is_none_or(|row| !filter.with(|f| columns.with(|c| f.shows(row, c))))
         })
     });
     let cells = move || {

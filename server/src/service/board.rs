@@ -13,8 +13,8 @@ use app::{
     backend::At,
     error::AppError,
 };
-use domain::{environment::Environment, id::EnvironmentId, name::Name};
-use std::collections::{BTreeMap, HashMap};
+use domain::{environment::Environment, name::Name, time::Timestamp};
+use std::sync::Arc;
 
 /// Promotions under way that a board tells of: if more are stuck, these are where to begin.
 const MOST_OPEN: usize = 20;
@@ -46,35 +46,19 @@ impl Services {
         let place = self.project_place(&mut *tx, caller, workspace, project).await?;
         let cells = self.cells(&mut *tx, &place).await?;
         drop(tx);
-        let column: HashMap<EnvironmentId, usize> =
-            place.environments.iter().enumerate().map(|(i, e)| (e.id, i)).collect();
-        let mut rows: BTreeMap<&Name, Vec<Option<&Cell>>> = BTreeMap::new();
-        for resource in cells.resources() {
-            if let Some(i) = column.get(&resource.environment) {
-                let row = rows.entry(&resource.name).or_insert_with(|| vec![None; column.len()]);
-                row[*i] = cells.cell(resource.id);
-            }
-        }
+        let now = self.now();
         let environments: Vec<EnvironmentHead> = place.environments.iter().map(|e| head(&place, e)).collect();
         let columns = filter.columns(&environments);
-        let total = rows.len();
-        rows.retain(|name, cells| filter.shows(name, cells, &columns));
-        let matching = rows.len();
+        let total = cells.rows().len();
+        let matches: Vec<&Arc<BoardRow>> = cells.rows().iter().filter(|row| filter.shows(row, &columns)).collect();
         Ok(BoardView {
             environments,
-            rows: rows
-                .into_iter()
-                .take(filter.limit())
-                .map(|(resource, cells)| BoardRow {
-                    resource: resource.clone(),
-                    cells: cells.into_iter().map(Option::<&Cell>::cloned).collect(),
-                })
-                .collect(),
+            matching: matches.len(),
+            rows: matches.into_iter().take(filter.limit()).cloned().collect(),
             total,
-            matching,
             open: cells.longest_open(MOST_OPEN),
             problem: place.record.problem,
-            now: self.now(),
+            now: Timestamp(now.0 - now.0.rem_euclid(1000)),
             workspace: place.workspace.name,
             project: place.record.project.name,
         })

@@ -3,7 +3,7 @@
 use super::{Services, place::ProjectPlace};
 use crate::store::Tx;
 use app::{
-    api::board::{Behind, Cell, Follows, Held, Moving, Open, Truth},
+    api::board::{Behind, BoardRow, Cell, Follows, Held, Moving, Open, Truth},
     error::AppError,
 };
 use domain::{
@@ -76,7 +76,9 @@ pub(crate) struct Cells {
     environments: HashMap<EnvironmentId, (Name, bool)>,
     resources: HashMap<ResourceId, Resource>,
     newest: HashMap<ResourceId, Promotion>,
-    cells: HashMap<ResourceId, Cell>,
+    rows: Vec<Arc<BoardRow>>,
+    /// Row and column of each resource.
+    places: HashMap<ResourceId, (usize, usize)>,
 }
 
 impl Cells {
@@ -98,14 +100,38 @@ impl Cells {
                 .into_iter()
                 .map(|p| (p.resource, p))
                 .collect(),
-            cells: HashMap::new(),
+            rows: Vec::new(),
+            places: HashMap::new(),
         };
-        let mut cells = HashMap::with_capacity(this.resources.len());
-        for resource in this.resources.values() {
-            cells.insert(resource.id, this.make(tx, resource).await?);
+        let column: HashMap<EnvironmentId, usize> =
+            place.environments.iter().enumerate().map(|(i, e)| (e.id, i)).collect();
+        let mut sorted: Vec<(&Resource, usize)> = this
+            .resources
+            .values()
+            .filter_map(|resource| Some((resource, *column.get(&resource.environment)?)))
+            .collect();
+        sorted.sort_unstable_by_key(|(resource, _)| &resource.name);
+        let (mut rows, mut places): (Vec<BoardRow>, _) = (Vec::new(), HashMap::with_capacity(sorted.len()));
+        for (resource, column_of_it) in sorted {
+            let cell = this.make(tx, resource).await?;
+            if rows.last().is_none_or(|row| row.resource != resource.name) {
+                rows.push(BoardRow {
+                    resource: resource.name.clone(),
+                    cells: vec![None; column.len()],
+                });
+            }
+            places.insert(resource.id, (rows.len() - 1, column_of_it));
+            if let Some(place) = rows.last_mut().and_then(|row| row.cells.get_mut(column_of_it)) {
+                *place = Some(cell);
+            }
         }
-        this.cells = cells;
+        (this.rows, this.places) = (rows.into_iter().map(Arc::new).collect(), places);
         Ok(this)
+    }
+
+    /// The rows of the board, by resource name.
+    pub(crate) fn rows(&self) -> &[Arc<BoardRow>] {
+        &self.rows
     }
 
     /// How many there are, for lists of projects.
@@ -151,7 +177,8 @@ impl Cells {
 
     /// A resource's cell; `None` for one that the project hasn't.
     pub(crate) fn cell(&self, resource: ResourceId) -> Option<&Cell> {
-        self.cells.get(&resource)
+        let (row, column) = *self.places.get(&resource)?;
+        self.rows.get(row)?.cells.get(column)?.as_ref()
     }
 
     async fn make(&self, tx: &mut dyn Tx, resource: &Resource) -> Result<Cell, AppError> {
