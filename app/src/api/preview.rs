@@ -20,36 +20,34 @@ pub struct Preview {
     pub application: Option<String>,
 }
 
+/// What a decision would do; or what it would be refused for, in the fields and words of the refusal. That is an answer too:
+/// whoever only asks has done nothing wrong.
+pub type Outlook = Result<Preview, AppError>;
+
 /// What Create Resource would do with a draft.
 ///
 /// # Errors
-/// What creating it would be refused for, in the same fields and words.
+/// When the server can't be asked.
 #[server(prefix = "/api/ui", endpoint = "preview_create")]
 pub async fn preview_create(
     workspace: String,
     project: String,
     environment: String,
     draft: ResourceDraft,
-) -> Result<Preview, AppError> {
-    use crate::backend::{At, answer, backend};
-    answer(
-        backend()?
-            .preview_create(
-                &At {
-                    workspace,
-                    project,
-                    environment,
-                },
-                draft,
-            )
-            .await,
-    )
+) -> Result<Outlook, AppError> {
+    use crate::backend::{At, backend};
+    let at = At {
+        workspace,
+        project,
+        environment,
+    };
+    Ok(backend()?.preview_create(&at, draft).await)
 }
 
 /// What pinning a resource to a digest would do.
 ///
 /// # Errors
-/// What the pin would be refused for, in the same field and words.
+/// When the server can't be asked.
 #[server(prefix = "/api/ui", endpoint = "preview_pin")]
 pub async fn preview_pin(
     workspace: String,
@@ -57,19 +55,12 @@ pub async fn preview_pin(
     environment: String,
     resource: String,
     digest: String,
-) -> Result<Preview, AppError> {
-    use crate::backend::{At, answer, backend};
-    answer(
-        backend()?
-            .preview_pin(
-                &At {
-                    workspace,
-                    project,
-                    environment,
-                },
-                &resource,
-                &digest,
-            )
-            .await,
-    )
+) -> Result<Outlook, AppError> {
+    use crate::backend::{At, backend};
+    let at = At {
+        workspace,
+        project,
+        environment,
+    };
+    Ok(backend()?.preview_pin(&at, &resource, &digest).await)
 }

@@ -1,6 +1,10 @@
 //! What a decision would do, before anybody takes it.
 
-use crate::{api::preview::Preview, components::diff::Diff, error::AppError};
+use crate::{
+    api::preview::{Outlook, Preview},
+    components::diff::Diff,
+    error::AppError,
+};
 use leptos::{prelude::*, task::spawn_local};
 use std::{future::Future, time::Duration};
 
@@ -11,22 +15,24 @@ const REST: Duration = Duration::from_millis(400);
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Foreseen {
     /// What it would do, or why it would be refused; `None` while the form isn't complete.
-    pub outcome: Option<Result<Preview, AppError>>,
+    pub outcome: Option<Outlook>,
     /// Whether the form says something else meanwhile.
     pub is_old: bool,
 }
 
 /// Foresees what a form would do: in the browser, each time that `about` is something else and has rested; `about` is `None`
-/// while the form would be refused anyway. `first` is what the server foresaw for a form that was posted without a script.
+/// while the form would be refused anyway, and nothing is asked while it is `sent`. `first` is what the server foresaw for a form
+/// that was posted without a script.
 #[must_use]
 pub fn foresee<A, F>(
     first: Option<Preview>,
     about: Memo<Option<A>>,
+    sent: Signal<bool>,
     preview: impl Fn(A) -> F + Copy + Send + Sync + 'static,
 ) -> Signal<Foreseen>
 where
     A: Clone + PartialEq + Send + Sync + 'static,
-    F: Future<Output = Result<Preview, AppError>> + 'static,
+    F: Future<Output = Result<Outlook, AppError>> + 'static,
 {
     let foreseen = RwSignal::new(Foreseen {
         outcome: first.map(Ok),
@@ -40,6 +46,9 @@ where
             *newest
         });
         let is_newest = move || newest.try_get_value() == this;
+        if sent.get() {
+            return;
+        }
         let Some(about) = about else {
             foreseen.set(Foreseen::default());
             return;
@@ -50,7 +59,7 @@ where
                 return;
             }
             spawn_local(async move {
-                let outcome = preview(about).await;
+                let outcome = preview(about).await.and_then(|outlook| outlook);
                 if is_newest() {
                     foreseen.set(Foreseen {
                         outcome: Some(outcome),

@@ -76,7 +76,11 @@ pub fn CreateResource() -> impl IntoView {
                 Intent::Create => Some(create_resource(w, p, e, draft).await.map(Done::Created)),
                 Intent::Preview => {
                     let preview = preview_create(w, p, e, draft).await;
-                    Some(preview.map(|preview| Done::Previewed(Box::new(preview))))
+                    Some(
+                        preview
+                            .and_then(|outlook| outlook)
+                            .map(|preview| Done::Previewed(Box::new(preview))),
+                    )
                 }
                 _ => None,
             };
@@ -152,7 +156,8 @@ fn the_form(
         Done::Created(_) => None,
     });
     let complete = state.memo(|draft, options| draft.check(options).is_ok().then(|| draft.clone()));
-    let foreseen = foresee(first, complete, move |draft| {
+    let leaves = Signal::derive(move || sent.pending.get() || sent.sent_and_done());
+    let foreseen = foresee(first, complete, leaves, move |draft| {
         let place = place.get_untracked();
         preview_create(place.workspace, place.project, place.environment, draft)
     });

@@ -68,7 +68,11 @@ pub fn ResourcePage() -> impl IntoView {
                 ("pin", _) => Some(edit_pin(w, p, e, r, digest).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;
-                    Some(preview.map(|preview| Done::Previewed(Box::new(preview))))
+                    Some(
+                        preview
+                            .and_then(|outlook| outlook)
+                            .map(|preview| Done::Previewed(Box::new(preview))),
+                    )
                 }
                 (_, Some(back)) => Some(rollback(w, p, e, r, back.to_owned()).await.map(started)),
                 _ => None,

@@ -269,7 +269,8 @@ fn pin_form(
         Done::Previewed(preview) => Some(*preview),
         Done::Started(_) => None,
     });
-    let foreseen = preview::foresee(first, complete, move |digest| {
+    let leaves = Signal::derive(move || sent.pending.get() || matches!(sent.done(), Some(Done::Started(Some(_)))));
+    let foreseen = preview::foresee(first, complete, leaves, move |digest| {
         let (w, p, e, r) = view.with_untracked(|view| {
             let text = |name: &domain::name::Name| name.to_string();
             (
