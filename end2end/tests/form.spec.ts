@@ -216,23 +216,23 @@ test('pickers narrow as one chooses @hydrated @narrow', async ({ page, open, way
 
 test('what the form foresees is what is committed', async ({ page, open, waybill, expectAccessible, javaScriptEnabled }) => {
   const { name, build } = await waybill.service('foresee');
-  await open(`${project}/production/-/new`);
+  await open(`${project}/staging/-/new`);
   await chooseSource(page, 'development', name, javaScriptEnabled !== false);
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByLabel('Replicas').fill('2');
   // Without a script the page must be asked; with one it says so by itself.
   if (javaScriptEnabled === false) await page.getByRole('button', { name: 'Preview the change' }).click();
-  const preview = page.getByRole('region', { name: 'Preview of the change in environments/production/values.yaml' });
+  const preview = page.getByRole('region', { name: 'Preview of the change in environments/staging/values.yaml' });
   await expect(preview).toContainText(`+      digest: ${build.digest}`);
   await expect(preview).toContainText('+    replicas: 2');
   await expectAccessible();
   const foreseen = await preview.locator('.added, .removed').allTextContents();
   await submit(page).click();
-  await expect(page.getByRole('heading', { name: `${name} → production` })).toBeVisible();
+  await expect(page.getByRole('heading', { name: `${name} → staging` })).toBeVisible();
   const promotion = new URL(page.url()).pathname;
   await waybill.succeeded(promotion);
   await open(promotion);
-  const change = page.getByRole('region', { name: 'Change in environments/production/values.yaml' });
+  const change = page.getByRole('region', { name: 'Change in environments/staging/values.yaml' });
   await expect(change.locator('.added, .removed')).toHaveText(foreseen);
 });
 

@@ -1,8 +1,8 @@
 // People go before automation: back to an earlier build, held there, and on again; and what others change in Git.
 import { commitByHand } from '../fixtures/git.ts';
-import { pushBuild } from '../fixtures/registry.ts';
+import { pushBuild, RegistryDoor } from '../fixtures/registry.ts';
 import { expect, test } from '../fixtures/test.ts';
-import { project } from '../fixtures/waybill.ts';
+import { freshName, project } from '../fixtures/waybill.ts';
 
 test('one click goes back, holds, and goes on again', async ({ page, open, demo, waybill, expectAccessible, javaScriptEnabled }) => {
   const { name, build } = await waybill.service('back');
@@ -58,4 +58,41 @@ test('the board says who changed Git without Waybill', async ({ page, open, demo
   }).toPass({ timeout: 40_000 });
   await open(`${project}?q=${name}`);
   await expect(page.locator('.cell', { hasText: 'Changed in Git by Eve' }).filter({ hasText: name })).toBeVisible();
+});
+
+test('what waits is superseded by what is newer, and can be cancelled', async ({ page, open, demo, waybill, expectAccessible, javaScriptEnabled }) => {
+  const door = await RegistryDoor.open(demo);
+  try {
+    const own = await waybill.ownProject(door.host);
+    const name = freshName('waits');
+    const build = (tag: string) => pushBuild(demo, `myapp/${name}`, tag);
+    const [first, second, third] = [await build('1.0.0'), await build('2.0.0'), await build('3.0.0')];
+    const fields = { source: 'image', image: `${door.host}/myapp/${name}`, kind: 'deployment', binding: 'pin', digest: first.digest, name };
+    await waybill.succeeded(await waybill.begin('development', fields, own));
+    const resource = `${own}/development/${name}`;
+    const ended = (word: string) => page.getByRole('main').getByText(word, { exact: true }).first();
+    const cancel = page.getByRole('button', { name: 'Cancel promotion' });
+
+    // The registry doesn't answer for them any more, so they wait.
+    door.shut();
+    await open(await waybill.pin(resource, second.digest));
+    await expect(cancel).toBeVisible();
+    const newer = await waybill.pin(resource, third.digest);
+    // Without a script the page must be asked.
+    if (javaScriptEnabled === false) await page.reload();
+    await expect(ended('Superseded')).toBeVisible();
+    await expect(cancel).toHaveCount(0);
+    await expect(page.getByText('A newer promotion took its place.').first()).toBeVisible();
+    await expectAccessible();
+
+    await open(newer);
+    await cancel.click();
+    await expect(ended('Cancelled')).toBeVisible();
+    await expect(page.getByText(/cancelled it/).first()).toBeVisible();
+    await expectAccessible();
+    await open(resource);
+    await expect(page.getByRole('region', { name: 'What runs' })).toContainText(first.short);
+  } finally {
+    await door.close();
+  }
 });

@@ -135,7 +135,12 @@ impl Demo {
         json!({
             "base_url": self.waybill.base_url(),
             "admin": { "email": ADMIN_EMAIL, "password": self.kept.admin_password },
-            "git": { "url": self.git.url("deploy.git"), "path": self.repository.path() },
+            "git": {
+                "url": self.git.url("deploy.git"),
+                "path": self.repository.path(),
+                "user": GIT_USER,
+                "token": self.kept.git_token,
+            },
             "registry": { "host": self.registry.host(), "url": self.registry.base_url() },
             "argocd": { "url": self.standin.url() },
         })
