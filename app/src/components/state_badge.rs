@@ -75,25 +75,12 @@ pub fn word(state: State) -> &'static str {
     }
 }
 
-/// A promotion's state, with what it waits for: "Waiting · 1 of 2 approvals".
-#[component]
-pub fn StateBadge(
-    /// The state.
-    state: State,
-    /// What it waits for, or other words beside it.
-    #[prop(optional, into)]
-    detail: Option<String>,
-) -> AnyView {
-    badge(meaning(state), word(state), detail)
-}
-
 /// Any word with its meaning, on its own.
 #[must_use]
-pub fn badge(meaning: Meaning, word: &'static str, detail: Option<String>) -> AnyView {
+pub fn badge(meaning: Meaning, word: &'static str) -> AnyView {
     view! {
         <span class=format!("badge {}", meaning.class())>
             {icon(meaning.icon())} <span>{word}</span>
-            {detail.map(|detail| view! { <span class="detail">{format!("· {detail}")}</span> })}
         </span>
     }
     .into_any()

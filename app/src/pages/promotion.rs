@@ -173,8 +173,9 @@ fn head(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
                     <h1>{name(view)}</h1>
                     <p>{lead(view)}</p>
                 </div>
-                {badge(meaning(view.state), word(view.state), waits_for)}
+                {badge(meaning(view.state), word(view.state))}
             </div>
+            {waits_for.map(|why| view! { <p>{why}</p> })}
             {flow(view)}
             <p class="row muted">
                 <span>

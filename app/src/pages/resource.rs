@@ -207,7 +207,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             <dt>"On its way"</dt>
             <dd class="row">
                 <DigestChip image=moving.image.clone() tag=true />
-                {badge(meaning(moving.state), word(moving.state), None)}
+                {badge(meaning(moving.state), word(moving.state))}
                 <a href=href>"Promotion"</a>
             </dd>
         }
@@ -216,7 +216,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
         view! {
             <dt>"Last promotion"</dt>
             <dd class="row">
-                {badge(meaning(domain::promotion::State::Failed), word(domain::promotion::State::Failed), None)}
+                {badge(meaning(domain::promotion::State::Failed), word(domain::promotion::State::Failed))}
                 <a href=format!("/promotions/{id}")>"See why"</a>
             </dd>
         }
@@ -429,7 +429,7 @@ fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>
             <td data-label="">
                 <DigestChip image=row.image.clone() tag=true />
             </td>
-            <td>{badge(meaning(row.state), word(row.state), None)} {reason} {preview}</td>
+            <td>{badge(meaning(row.state), word(row.state))} {reason} {preview}</td>
             <td data-label="What for">{what_for}</td>
             <td data-label="Who">{row.requested_by.clone()}</td>
             <td data-label="When">
