@@ -33,8 +33,9 @@ mod written {
         sync::{Arc, Mutex, PoisonError},
     };
 
-    /// How many are kept: those of the last moment, since keys hold the second.
+    /// How many are kept, and how many bytes: those of the last moment, since keys hold the second.
     const MOST: usize = 8;
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
 
     /// What the server wrote last.
     static KEPT: Written = Written::new();
@@ -67,11 +68,15 @@ mod written {
         }
 
         fn keep(&self, part: Part) {
-            let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if parts.len() == MOST {
-                parts.pop_front();
+            if part.html.len() > MOST_BYTES {
+                return;
             }
+            let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             parts.push_back(part);
+            let mut bytes: usize = parts.iter().map(|part| part.html.len()).sum();
+            while parts.len() > MOST || bytes > MOST_BYTES {
+                bytes -= parts.pop_front().map_or(bytes, |old| old.html.len());
+            }
         }
     }
 
@@ -201,7 +206,20 @@ mod written {
             for n in 0..=u8::try_from(MOST).unwrap() {
                 html((n, "x"), Position::FirstChild);
             }
-            assert_eq!(HERE.0.lock().unwrap().len(), MOST, "old ones make room");
+            let kept = || HERE.0.lock().unwrap().len();
+            assert_eq!(kept(), MOST, "old ones make room");
+            let large = |n: usize| Part {
+                key: Arc::new(n),
+                begins: Position::FirstChild,
+                ends: Position::NextChild,
+                escape: true,
+                html: "x".repeat(n).into(),
+            };
+            HERE.keep(large(MOST_BYTES / 2));
+            HERE.keep(large(MOST_BYTES / 2));
+            assert_eq!(kept(), 2, "by bytes too");
+            HERE.keep(large(MOST_BYTES + 1));
+            assert_eq!(kept(), 2, "what is too large is not kept");
         }
     }
 }
