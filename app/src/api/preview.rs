@@ -1,27 +1,25 @@
 //! What a decision would do, before anybody takes it.
 
 use crate::error::AppError;
-use domain::{artifact::ExactImage, draft::ResourceDraft};
+use domain::draft::ResourceDraft;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// What a promotion would do, as things are now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Preview {
-    /// What would run.
-    pub image: ExactImage,
     /// The file of the repository that changes.
     pub path: String,
     /// Its change, as a unified diff; empty when the file says so already.
     pub diff: String,
-    /// Revisions of the source code now and then, shortened, as the images' builders labelled them.
+    /// Revisions of the source code now and then, shortened, as the images' builders labelled them; `None` when it goes back.
     pub revisions: Option<(String, String)>,
     /// The Application that Argo CD syncs; `None` without an Argo CD.
     pub application: Option<String>,
 }
 
-/// What a decision would do; or what it would be refused for, in the fields and words of the refusal. That is an answer too:
-/// whoever only asks has done nothing wrong.
+/// What a decision would do; or why it would be refused, or can't be foreseen, in fields and words as of the decision. That is an
+/// answer too: whoever only asks has done nothing wrong.
 pub type Outlook = Result<Preview, AppError>;
 
 /// What Create Resource would do with a draft.

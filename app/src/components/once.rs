@@ -15,7 +15,7 @@ pub fn once<K>(_key: K, view: impl FnOnce() -> AnyView + Send + 'static) -> AnyV
 }
 
 #[cfg(feature = "ssr")]
-pub use written::{Written, once};
+pub use written::once;
 
 #[cfg(feature = "ssr")]
 mod written {
@@ -41,8 +41,7 @@ mod written {
     static KEPT: Written = Written::new();
 
     /// Parts that were written, newest last.
-    #[derive(Default)]
-    pub struct Written(Mutex<VecDeque<Part>>);
+    struct Written(Mutex<VecDeque<Part>>);
 
     #[derive(Clone)]
     struct Part {
@@ -60,11 +59,12 @@ mod written {
         }
 
         fn find<K: PartialEq + 'static>(&self, key: &K, begins: Position, escape: bool) -> Option<Part> {
-            let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_it = |part: &&Part| {
+            // Others are not kept waiting while keys are compared.
+            let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let is_it = |part: &Part| {
                 part.begins == begins && part.escape == escape && part.key.downcast_ref::<K>() == Some(key)
             };
-            parts.iter().rev().find(is_it).cloned()
+            parts.into_iter().rev().find(is_it)
         }
 
         fn keep(&self, part: Part) {

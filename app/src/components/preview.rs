@@ -14,7 +14,7 @@ const REST: Duration = Duration::from_millis(400);
 /// What a form would do, as far as it is known.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Foreseen {
-    /// What it would do, or why it would be refused; `None` while the form isn't complete.
+    /// What it would do, or why that can't be said; `None` while the form isn't complete.
     pub outcome: Option<Outlook>,
     /// Whether the form says something else meanwhile.
     pub is_old: bool,
@@ -80,7 +80,7 @@ pub fn shown(foreseen: Foreseen, otherwise: AnyView) -> AnyView {
     let inside = match foreseen.outcome {
         None => return otherwise,
         Some(Ok(preview)) => whole(preview),
-        Some(Err(error)) => view! { <p class="refused">{format!("It would be refused: {error}")}</p> }.into_any(),
+        Some(Err(error)) => view! { <p class="why">{error.to_string()}</p> }.into_any(),
     };
     view! { <div class="foreseen" aria-busy=busy>{inside}</div> }.into_any()
 }
@@ -89,7 +89,7 @@ pub fn shown(foreseen: Foreseen, otherwise: AnyView) -> AnyView {
 #[must_use]
 pub fn folded(preview: Preview) -> AnyView {
     view! {
-        <details class="preview">
+        <details>
             <summary>"What will change"</summary>
             {whole(preview)}
         </details>

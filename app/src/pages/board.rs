@@ -71,8 +71,9 @@ pub fn Board() -> AnyView {
             <div class="stack" on:submit=promotion.on_submit()>
                 {shown(read, move |view| {
                     // What is shown follows from these: nothing in it is waited for.
-                    let key = (view.get_untracked(), filter.get_untracked());
-                    once(key, move || whole(view, filter))
+                    let first = view.get_untracked();
+                    // The time first: it is what differs.
+                    once((first.now, first, filter.get_untracked()), move || whole(view, filter))
                 })}
             </div>
         </Frame>

@@ -9,6 +9,7 @@ use app::{backend::At, error::AppError};
 use domain::{
     artifact::{Artifact, DeclaredImage, ExactImage, Repository},
     draft::{FormOptions, NewResource, NewSource, ResourceDraft, SourceEnvironment, SourceResource},
+    environment::Environment,
     event::{Happened, Subject},
     field::FieldErrors,
     id::{PromotionId, ResourceId},
@@ -26,10 +27,25 @@ impl Services {
         let place = self.environment_place(&mut *tx, caller, at).await?;
         place.project.may_change(&place.environment)?;
         drop(tx);
-        self.options(&place, false).await
+        self.options(&place, false, None).await
     }
 
-    pub(super) async fn options(&self, place: &EnvironmentPlace, fetch: bool) -> Result<FormOptions, AppError> {
+    /// As much of what the form offers as it takes to check a draft.
+    pub(super) async fn options_for(
+        &self,
+        place: &EnvironmentPlace,
+        draft: &ResourceDraft,
+    ) -> Result<FormOptions, AppError> {
+        self.options(place, false, Some(draft)).await
+    }
+
+    /// What the form offers; of sources only the one that `of` names, without its artifacts.
+    async fn options(
+        &self,
+        place: &EnvironmentPlace,
+        fetch: bool,
+        of: Option<&ResourceDraft>,
+    ) -> Result<FormOptions, AppError> {
         let EnvironmentPlace {
             project,
             environment: target,
@@ -44,7 +60,13 @@ impl Services {
         }
         drop(tx);
         let mut environments = Vec::new();
-        for environment in project.environments.iter().filter(|e| e.id != target.id) {
+        let is_asked_for = |e: &&Environment| of.is_none_or(|draft| *e.name.as_str() == draft.source_environment);
+        for environment in project
+            .environments
+            .iter()
+            .filter(|e| e.id != target.id)
+            .filter(is_asked_for)
+        {
             let here: Vec<&Resource> = resources.iter().filter(|r| r.environment == environment.id).collect();
             let (promotable, rest): (Vec<&Resource>, Vec<&Resource>) =
                 here.into_iter().partition(|r| r.is_promotable());
@@ -58,7 +80,10 @@ impl Services {
                 let declared = declared.remove(resource.name.as_str()).unwrap_or_default();
                 sources.push(SourceResource {
                     name: resource.name.clone(),
-                    recent: self.recent(&mut *tx, place, &declared, resource).await?,
+                    recent: match of {
+                        Some(_) => Vec::new(),
+                        None => self.recent(&mut *tx, place, &declared, resource).await?,
+                    },
                     declared,
                     since: resource.desired_at,
                 });
@@ -123,7 +148,7 @@ impl Services {
         place.project.may_change(&place.environment)?;
         drop(tx);
         let began = self.now();
-        let options = self.options(&place, true).await?;
+        let options = self.options(&place, true, None).await?;
         let new = draft.check(&options)?;
         let (source, image, origin) = self.first_image(&place, &new).await?;
         let diff = self.check_values(&place, &new, &image).await?;

@@ -13,34 +13,56 @@ use crate::{
 };
 use app::{api::preview::Preview, backend::At, error::AppError};
 use domain::{
-    artifact::ExactImage, draft::ResourceDraft, environment::Environment, id::WorkspaceId, name::Name,
-    promotion::Promotion, resource::Resource,
+    artifact::{ExactImage, Repository},
+    draft::{NewSource, ResourceDraft},
+    environment::Environment,
+    id::WorkspaceId,
+    name::Name,
+    promotion::Promotion,
+    resource::{Binding, Resource},
+    time::Timestamp,
 };
 
 /// Characters of a revision that are shown.
 const REVISION: usize = 12;
 
 impl Services {
-    /// What Create Resource would do with a draft.
+    /// What Create Resource would do with a draft, as far as Waybill knows: forms ask while somebody types, so nothing is written, and
+    /// neither Git nor an image repository is read anew.
     ///
     /// # Errors
-    /// What creating it would be refused for, but for what others did since Git was last read.
+    /// What creating it would be refused for, or why that can't be said.
     pub async fn preview_create(&self, caller: &Caller, at: &At, draft: ResourceDraft) -> Result<Preview, AppError> {
         let mut tx = self.store.read().await?;
         let place = self.environment_place(&mut *tx, caller, at).await?;
         place.project.may_change(&place.environment)?;
         drop(tx);
-        let options = self.options(&place, false).await?;
+        let options = self.options_for(&place, &draft).await?;
         let new = draft.check(&options)?;
-        let (_, image, _) = self.first_image(&place, &new).await?;
+        let image = match (&new.source, &new.binding) {
+            (NewSource::Image(repository), Binding::TrackLatest) => self.newest_known(&place, repository).await?,
+            _ => self.first_image(&place, &new).await?.1,
+        };
         let diff = self.check_values(&place, &new, &image).await?;
-        self.preview_with(&place, None, image, diff).await
+        self.preview_with(&place, None, &image, diff).await
+    }
+
+    /// The newest image of a repository that Waybill has seen.
+    async fn newest_known(&self, place: &EnvironmentPlace, repository: &Repository) -> Result<ExactImage, AppError> {
+        let mut tx = self.store.read().await?;
+        let newest = tx.recent_artifacts(place.project.workspace.id, repository, 1).await?;
+        let unknown = || {
+            AppError::Conflict(format!(
+                "Waybill has seen no image of {repository} yet. It looks for one when the resource is created."
+            ))
+        };
+        Ok(newest.into_iter().next().ok_or_else(unknown)?.image)
     }
 
     /// What pinning a resource to a digest would do.
     ///
     /// # Errors
-    /// What the pin would be refused for.
+    /// What the pin would be refused for, or why Git can't say what would change.
     pub async fn preview_pin(
         &self,
         caller: &Caller,
@@ -53,7 +75,7 @@ impl Services {
         let access = self.repository_access(&place.project.record)?;
         let edit = image_edit(&place.project, &place.environment, &resource.name, &image);
         let diff = self.git.preview(&access, &edit).await?;
-        self.preview_with(&place, resource.desired.as_ref(), image, diff).await
+        self.preview_with(&place, resource.desired.as_ref(), &image, diff).await
     }
 
     /// What running `image` would do; `None` when Git can't say.
@@ -64,7 +86,7 @@ impl Services {
         image: &ExactImage,
     ) -> Option<Preview> {
         let diff = self.diff_of(place, resource, image).await?;
-        self.preview_with(place, resource.desired.as_ref(), image.clone(), diff)
+        self.preview_with(place, resource.desired.as_ref(), image, diff)
             .await
             .ok()
     }
@@ -85,7 +107,7 @@ impl Services {
         &self,
         place: &EnvironmentPlace,
         runs: Option<&ExactImage>,
-        image: ExactImage,
+        image: &ExactImage,
         diff: String,
     ) -> Result<Preview, AppError> {
         let EnvironmentPlace { project, environment } = place;
@@ -93,15 +115,16 @@ impl Services {
         let revisions = match runs {
             Some(runs) => {
                 let now = revision(&mut *tx, project.workspace.id, runs).await?;
-                now.zip(revision(&mut *tx, project.workspace.id, &image).await?)
+                now.zip(revision(&mut *tx, project.workspace.id, image).await?)
             }
             None => None,
         };
+        // A range reads forwards: of an older image it would be empty.
+        let forwards = revisions.filter(|((now, from), (then, to))| now <= then && from != to);
         Ok(Preview {
-            image,
             path: project.record.project.values_path(&environment.name),
             diff,
-            revisions: revisions.filter(|(now, then)| now != then),
+            revisions: forwards.map(|((_, from), (_, to))| (from, to)),
             application: project
                 .cluster(environment)
                 .and_then(|cluster| connection::application(cluster, &project.record.project.name, &environment.name))
@@ -110,11 +133,17 @@ impl Services {
     }
 }
 
-/// The commit that an image was built from, shortened, if its builder said so.
-async fn revision(tx: &mut dyn Tx, workspace: WorkspaceId, image: &ExactImage) -> Result<Option<String>, StoreError> {
+/// When an image was first seen, and the commit that it was built from, shortened, if its builder said so.
+async fn revision(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    image: &ExactImage,
+) -> Result<Option<(Timestamp, String)>, StoreError> {
     let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
-    let details = known.and_then(|artifact| artifact.details);
-    Ok(details.and_then(|details| Some(details.revision()?.chars().take(REVISION).collect())))
+    Ok(known.and_then(|artifact| {
+        let revision = artifact.details.as_ref()?.revision()?.chars().take(REVISION).collect();
+        Some((artifact.seen_at, revision))
+    }))
 }
 
 /// The change of the values file that a promotion makes.

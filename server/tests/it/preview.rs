@@ -77,6 +77,44 @@ async fn creating_does_what_its_preview_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_writes_nothing() {
+    let world = World::start().await;
+    let mut browser = world.admin().await;
+    world.idle().await;
+    let newest = async || world.store.read().await.unwrap().newest_event().await.unwrap();
+    let before = newest().await;
+    let image = |repository: String| {
+        [
+            ("intent", "preview".to_owned()),
+            ("source", "image".to_owned()),
+            ("image", repository),
+            ("binding", "track".to_owned()),
+            ("kind", "deployment".to_owned()),
+            ("name", "other".to_owned()),
+        ]
+    };
+    for (repository, status, said) in [
+        (
+            format!("{}/myapp/api", world.host),
+            200,
+            format!("digest: {}", world.first),
+        ),
+        (
+            format!("{}/myapp/never-seen", world.host),
+            409,
+            "Waybill has seen no image of".to_owned(),
+        ),
+    ] {
+        let fields = image(repository);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let page = browser.post(NEW, &fields).await;
+        assert_eq!(page.status, status, "{}", page.words());
+        assert!(page.words().contains(&said), "{}", page.words());
+    }
+    assert_eq!(newest().await, before, "the ledger says nothing of it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pinning_does_what_its_preview_said() {
     let world = World::start().await;
     let second = world.push("1.1.0").await;

@@ -11,14 +11,9 @@ use crate::{
 use domain::{promotion::State, rights::Role};
 use reqwest::Method;
 use serde_json::json;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use testbed::REGISTRY_PASSWORD;
+use tokio_util::sync::CancellationToken;
 
 const SESSION: &str = "waybill_session";
 
@@ -534,20 +529,23 @@ async fn pages_are_whole_however_many_are_asked_for_at_once() {
 async fn a_page_comes_while_another_server_starts_in_the_same_process() {
     let (world, bench) = (World::start().await, Bench::new().await);
     let mut admin = world.admin().await;
-    let read = Arc::new(AtomicBool::new(false));
+    let read = CancellationToken::new();
     let starting = tokio::task::spawn_blocking({
-        let read = Arc::clone(&read);
+        let read = read.clone();
         move || {
-            while !read.load(Ordering::Relaxed) {
+            while !read.is_cancelled() {
                 drop(everything(&bench));
+                std::thread::yield_now();
             }
         }
     });
+    // Also when this test fails: a server that starts for ever would keep it from ending.
+    let ends = read.drop_guard();
     let mut pages = Vec::new();
     for path in ["/w/demo/myapp", "/w/demo/myapp/staging", "/w/demo/myapp/staging/api"] {
         pages.push(admin.get(path).await);
     }
-    read.store(true, Ordering::Relaxed);
+    drop(ends);
     starting.await.unwrap();
     for page in pages {
         assert_eq!(page.status, 200, "{}", page.words());

@@ -263,14 +263,15 @@ fn pin_form(
     let complete = Memo::new(move |_| {
         let digest = typed.get();
         let runs = view.with(|view| view.cell.image.as_ref().map(|image| image.digest.to_string()));
-        (refusal(&digest).is_none() && runs.as_deref() != Some(digest.trim())).then_some(digest)
+        // What runs now is part of the change, too.
+        (refusal(&digest).is_none() && runs.as_deref() != Some(digest.trim())).then_some((digest, runs))
     });
     let first = untrack(move || sent.done()).and_then(|done| match done {
         Done::Previewed(preview) => Some(*preview),
         Done::Started(_) => None,
     });
     let leaves = Signal::derive(move || sent.pending.get() || matches!(sent.done(), Some(Done::Started(Some(_)))));
-    let foreseen = preview::foresee(first, complete, leaves, move |digest| {
+    let foreseen = preview::foresee(first, complete, leaves, move |(digest, _)| {
         let (w, p, e, r) = view.with_untracked(|view| {
             let text = |name: &domain::name::Name| name.to_string();
             (

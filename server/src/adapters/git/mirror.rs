@@ -572,6 +572,7 @@ impl Git for GitMirrors {
     ) -> Vec<Result<Committed, GitError>> {
         let mirror = self.mirror(repository);
         let mut turn = self.turns.wait(&mirror.path).await;
+        turn.forget_look();
         mirror.commit_all(&mut turn.memory, requests).await
     }
 
