@@ -39,36 +39,49 @@ where
         is_old: false,
     });
     let newest = StoredValue::new(0_u32);
-    Effect::new(move |_| {
-        let about = about.get();
-        let this = newest.try_update_value(|newest| {
-            *newest += 1;
-            *newest
-        });
-        let is_newest = move || newest.try_get_value() == this;
-        if sent.get() {
+    let is_asking = StoredValue::new(false);
+    // One question at a time: what the form says meanwhile is asked about afterwards.
+    let ask = move || {
+        if is_asking.try_get_value() != Some(false) {
             return;
         }
-        let Some(about) = about else {
-            foreseen.set(Foreseen::default());
-            return;
-        };
-        foreseen.update(|foreseen| foreseen.is_old = foreseen.outcome.is_some());
-        let ask = move || {
-            if !is_newest() {
-                return;
-            }
-            spawn_local(async move {
-                let outcome = preview(about).await.and_then(|outlook| outlook);
-                if is_newest() {
-                    foreseen.set(Foreseen {
+        is_asking.set_value(true);
+        spawn_local(async move {
+            while let (Some(asked), Some(Some(now)), Some(false)) = (
+                newest.try_get_value(),
+                about.try_get_untracked(),
+                sent.try_get_untracked(),
+            ) {
+                let outcome = preview(now).await.and_then(|outlook| outlook);
+                if newest.try_get_value() == Some(asked) {
+                    foreseen.try_set(Foreseen {
                         outcome: Some(outcome),
                         is_old: false,
                     });
+                    break;
                 }
-            });
+            }
+            is_asking.try_set_value(false);
+        });
+    };
+    Effect::new(move |_| {
+        let is_complete = about.with(Option::is_some);
+        newest.update_value(|newest| *newest += 1);
+        let this = newest.get_value();
+        if sent.get() {
+            return;
+        }
+        if !is_complete {
+            foreseen.set(Foreseen::default());
+            return;
+        }
+        foreseen.update(|foreseen| foreseen.is_old = foreseen.outcome.is_some());
+        let rested = move || {
+            if newest.try_get_value() == Some(this) {
+                ask();
+            }
         };
-        set_timeout(ask, REST);
+        set_timeout(rested, REST);
     });
     foreseen.into()
 }
