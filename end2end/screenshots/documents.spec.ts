@@ -2,7 +2,7 @@
 import type { Page } from '@playwright/test';
 import { mkdirSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { test } from '../fixtures/test.ts';
+import { expect, test } from '../fixtures/test.ts';
 import { project } from '../fixtures/waybill.ts';
 
 const images = resolve(import.meta.dirname, '..', '..', 'docs', 'images');
@@ -18,6 +18,8 @@ test('pictures', async ({ browser, demo, session, waybill }) => {
     const context = await browser.newContext({ ...options, viewport: wide });
     const page = await context.newPage();
     await open(page, project);
+    // As it is most of the time: nothing on its way.
+    await expect(page.locator('.says.moving')).toHaveCount(0);
     await take(page, `board-${colorScheme}`);
     await open(page, `${project}/production/-/new`);
     await page.getByLabel('Source environment').selectOption('staging');
@@ -29,6 +31,7 @@ test('pictures', async ({ browser, demo, session, waybill }) => {
       (document.activeElement as HTMLElement | null)?.blur();
       window.scrollTo(0, 0);
     });
+    await expect(page.getByRole('region', { name: /^Preview of the change/ })).toBeVisible();
     await take(page, `form-${colorScheme}`);
     await open(page, promotion);
     await take(page, `promotion-${colorScheme}`);
