@@ -118,7 +118,6 @@ pub fn whole(preview: Preview) -> AnyView {
         diff,
         revisions,
         application,
-        ..
     } = preview;
     let revisions = revisions.map(|(from, to)| {
         view! {

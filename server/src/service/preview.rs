@@ -27,8 +27,8 @@ use domain::{
 const REVISION: usize = 12;
 
 impl Services {
-    /// What Create Resource would do with a draft, as far as Waybill knows: forms ask while somebody types, so nothing is written, and
-    /// neither Git nor an image repository is read anew.
+    /// What Create Resource would do with a draft, as far as Waybill knows: forms ask while somebody types, so nothing is written,
+    /// Git is not fetched, and no repository is looked through; a registry is asked about a digest or tag that the form names.
     ///
     /// # Errors
     /// What creating it would be refused for, or why that can't be said.
