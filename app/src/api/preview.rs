@@ -1,13 +1,24 @@
 //! What a decision would do, before anybody takes it.
 
 use crate::error::AppError;
-use domain::draft::ResourceDraft;
+use domain::{
+    artifact::{ArtifactDetails, ExactImage},
+    draft::ResourceDraft,
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// What a promotion would do, as things are now.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Preview {
+    /// What would run.
+    pub image: ExactImage,
+    /// What its builder says about it, once known.
+    pub details: Option<ArtifactDetails>,
+    /// What runs now, if anything does.
+    pub previous: Option<ExactImage>,
+    /// What that one's builder says about it, once known.
+    pub previous_details: Option<ArtifactDetails>,
     /// The file of the repository that changes.
     pub path: String,
     /// Its change, as a unified diff; empty when the file says so already.

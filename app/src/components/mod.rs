@@ -14,6 +14,7 @@ pub mod field;
 pub mod flow_strip;
 pub mod frame;
 pub mod icon;
+pub mod image_change;
 pub mod live_status;
 pub mod notice;
 pub mod once;

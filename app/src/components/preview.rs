@@ -2,9 +2,10 @@
 
 use crate::{
     api::preview::{Outlook, Preview},
-    components::diff::Diff,
+    components::{diff::Diff, image_change::image_change},
     error::AppError,
 };
+use domain::time::Timestamp;
 use leptos::{prelude::*, task::spawn_local};
 use std::{future::Future, time::Duration};
 
@@ -88,11 +89,11 @@ where
 
 /// What was foreseen, or `otherwise` while nothing is.
 #[must_use]
-pub fn shown(foreseen: Foreseen, otherwise: AnyView) -> AnyView {
+pub fn shown(foreseen: Foreseen, now: Signal<Timestamp>, otherwise: AnyView) -> AnyView {
     let busy = foreseen.is_old.then_some("true");
     let inside = match foreseen.outcome {
         None => return otherwise,
-        Some(Ok(preview)) => whole(preview),
+        Some(Ok(preview)) => whole(preview, now),
         Some(Err(error)) => view! { <p class="why">{error.to_string()}</p> }.into_any(),
     };
     view! { <div class="foreseen" aria-busy=busy>{inside}</div> }.into_any()
@@ -100,24 +101,29 @@ pub fn shown(foreseen: Foreseen, otherwise: AnyView) -> AnyView {
 
 /// What will change, behind a word to open it.
 #[must_use]
-pub fn folded(preview: Preview) -> AnyView {
+pub fn folded(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     view! {
         <details>
             <summary>"What will change"</summary>
-            {whole(preview)}
+            {whole(preview, now)}
         </details>
     }
     .into_any()
 }
 
 /// What will change.
-#[must_use]
-pub fn whole(preview: Preview) -> AnyView {
+fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
+    let before = preview
+        .previous
+        .as_ref()
+        .map(|image| (image, preview.previous_details.as_ref()));
+    let images = image_change(before, (&preview.image, preview.details.as_ref()), now);
     let Preview {
         path,
         diff,
         revisions,
         application,
+        ..
     } = preview;
     let revisions = revisions.map(|(from, to)| {
         view! {
@@ -137,7 +143,7 @@ pub fn whole(preview: Preview) -> AnyView {
     };
     view! {
         <div class="stack tight">
-            {revisions} {change}
+            {change} {images} {revisions}
             <p class="muted">{rollout}</p>
         </div>
     }

@@ -5,7 +5,10 @@ use crate::components::{
     flow_strip::{FlowEnd, FlowStrip},
     preview::{self, Foreseen},
 };
-use domain::artifact::{Digest, ExactImage};
+use domain::{
+    artifact::{Digest, ExactImage},
+    time::Timestamp,
+};
 use leptos::prelude::*;
 
 /// What a form would do, as far as it says so yet.
@@ -52,11 +55,13 @@ pub fn Summary(
     summary: Signal<SummaryView>,
     /// Exactly what would change, once the form is complete.
     foreseen: Signal<Foreseen>,
+    /// The server's clock.
+    now: Signal<Timestamp>,
 ) -> AnyView {
-    view! { <div class="summary panel padded">{move || shown(summary.get(), foreseen)}</div> }.into_any()
+    view! { <div class="summary panel padded">{move || shown(summary.get(), foreseen, now)}</div> }.into_any()
 }
 
-fn shown(summary: SummaryView, foreseen: Signal<Foreseen>) -> AnyView {
+fn shown(summary: SummaryView, foreseen: Signal<Foreseen>, now: Signal<Timestamp>) -> AnyView {
     let target_image = match &summary.image {
         WillRun::Exact(image) => Some(image.clone()),
         _ => None,
@@ -69,7 +74,7 @@ fn shown(summary: SummaryView, foreseen: Signal<Foreseen>) -> AnyView {
     let keys = summary.keys;
     let change = move || {
         let keys: Vec<_> = keys.iter().map(|key| view! { <li>{key.clone()}</li> }).collect();
-        preview::shown(foreseen.get(), view! { <ul class="keys">{keys}</ul> }.into_any())
+        preview::shown(foreseen.get(), now, view! { <ul class="keys">{keys}</ul> }.into_any())
     };
     let gates = if summary.gates.is_empty() {
         view! { <p>"No gates: starts at once."</p> }.into_any()

@@ -207,7 +207,7 @@ fn the_form(
             </div>
             <aside class="aside" aria-labelledby="summary">
                 <h2 id="summary">"Summary"</h2>
-                <Summary summary foreseen />
+                <Summary summary foreseen now=Signal::stored(now) />
             </aside>
             <div class="actions">
                 <button

@@ -3,8 +3,6 @@
 //! It moves by itself: the event stream says that something changed, and the page reads again. Without a script there
 //! is a link to read it again, and *Retry* is a plain form.
 
-mod image;
-
 use crate::{
     api::promotion::{CommitShown, PromotionView, cancel, promotion, retry},
     components::{
@@ -12,6 +10,7 @@ use crate::{
         flow_strip::{FlowEnd, FlowStrip},
         frame::{Crumb, Frame},
         icon::icon,
+        image_change::{image_change, is_web},
         notice::ErrorSummary,
         state_badge::{badge, meaning, word},
         stepper::Stepper,
@@ -138,7 +137,10 @@ fn content(
                 {part(|view, _| change(view))}
                 <section class="stack" aria-labelledby="image">
                     <h2 id="image">"Image"</h2>
-                    {part(image::image_change)}
+                    {part(|view, now| {
+                        let before = view.previous.as_ref().map(|image| (image, view.previous_details.as_ref()));
+                        image_change(before, (&view.image, view.details.as_ref()), now)
+                    })}
                 </section>
             </div>
         </div>
@@ -374,7 +376,7 @@ fn change(view: &PromotionView) -> AnyView {
 
 fn committed(commit: &CommitShown, path: &str) -> AnyView {
     let short: String = commit.commit.chars().take(7).collect();
-    let name = match commit.url.clone().filter(|url| image::is_web(url)) {
+    let name = match commit.url.clone().filter(|url| is_web(url)) {
         Some(url) => view! {
             <a class="mono" href=url rel="noreferrer" title=commit.commit.clone()>
                 {short}

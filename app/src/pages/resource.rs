@@ -351,10 +351,14 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Time
             .earlier
             .iter()
             .find(|earlier| first_of(&earlier.image).is_some_and(|first| first.id == row.id));
-        rows.push(history_row(row, earlier.map(|earlier| way_back(earlier, sent)), now));
+        rows.push(history_row(
+            row,
+            earlier.map(|earlier| way_back(earlier, sent, now)),
+            now,
+        ));
     }
     for earlier in view.earlier.iter().filter(|earlier| first_of(&earlier.image).is_none()) {
-        rows.push(unknown_row(&earlier.image, way_back(earlier, sent)));
+        rows.push(unknown_row(&earlier.image, way_back(earlier, sent, now)));
     }
     view! {
         <div class="table history">
@@ -379,10 +383,10 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Time
 }
 
 /// The button *Roll back*, and what it would change.
-fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>) -> WayBack {
+fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> WayBack {
     WayBack {
         button: actions::rollback_form(&earlier.image, sent),
-        preview: earlier.preview.clone().map(preview::folded),
+        preview: earlier.preview.clone().map(|preview| preview::folded(preview, now)),
     }
 }
 

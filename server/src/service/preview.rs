@@ -7,20 +7,15 @@ use super::{
     Caller, Services, connection,
     place::{EnvironmentPlace, ProjectPlace},
 };
-use crate::{
-    adapters::git::ValuesEdit,
-    store::{StoreError, Tx},
-};
+use crate::adapters::git::ValuesEdit;
 use app::{api::preview::Preview, backend::At, error::AppError};
 use domain::{
-    artifact::{ExactImage, Repository},
+    artifact::{Artifact, ExactImage, Repository},
     draft::{NewSource, ResourceDraft},
     environment::Environment,
-    id::WorkspaceId,
     name::Name,
     promotion::Promotion,
     resource::{Binding, Resource},
-    time::Timestamp,
 };
 
 /// Characters of a revision that are shown.
@@ -112,19 +107,21 @@ impl Services {
     ) -> Result<Preview, AppError> {
         let EnvironmentPlace { project, environment } = place;
         let mut tx = self.store.read().await?;
-        let revisions = match runs {
-            Some(runs) => {
-                let now = revision(&mut *tx, project.workspace.id, runs).await?;
-                now.zip(revision(&mut *tx, project.workspace.id, image).await?)
-            }
+        let workspace = project.workspace.id;
+        let then = tx.artifact(workspace, &image.repository, &image.digest).await?;
+        let now = match runs {
+            Some(runs) => tx.artifact(workspace, &runs.repository, &runs.digest).await?,
             None => None,
         };
-        // A range reads forwards: of an older image it would be empty.
-        let forwards = revisions.filter(|((now, from), (then, to))| now <= then && from != to);
+        let revisions = now.as_ref().zip(then.as_ref()).and_then(forwards);
         Ok(Preview {
+            image: image.clone(),
+            details: then.and_then(|artifact| artifact.details),
+            previous: runs.cloned(),
+            previous_details: now.and_then(|artifact| artifact.details),
             path: project.record.project.values_path(&environment.name),
             diff,
-            revisions: forwards.map(|((_, from), (_, to))| (from, to)),
+            revisions,
             application: project
                 .cluster(environment)
                 .and_then(|cluster| connection::application(cluster, &project.record.project.name, &environment.name))
@@ -133,17 +130,12 @@ impl Services {
     }
 }
 
-/// When an image was first seen, and the commit that it was built from, shortened, if its builder said so.
-async fn revision(
-    tx: &mut dyn Tx,
-    workspace: WorkspaceId,
-    image: &ExactImage,
-) -> Result<Option<(Timestamp, String)>, StoreError> {
-    let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
-    Ok(known.and_then(|artifact| {
-        let revision = artifact.details.as_ref()?.revision()?.chars().take(REVISION).collect();
-        Some((artifact.seen_at, revision))
-    }))
+/// From which commit of the source code to which, shortened, if the builders said so; `None` to an older image: a range reads
+/// forwards, and would be empty.
+fn forwards((now, then): (&Artifact, &Artifact)) -> Option<(String, String)> {
+    let revision = |artifact: &Artifact| Some(artifact.details.as_ref()?.revision()?.chars().take(REVISION).collect());
+    let (from, to): (String, String) = (revision(now)?, revision(then)?);
+    (now.seen_at <= then.seen_at && from != to).then_some((from, to))
 }
 
 /// The change of the values file that a promotion makes.

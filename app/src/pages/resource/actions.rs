@@ -77,7 +77,7 @@ pub(super) fn actions(
         {move || {
             if may_change.get() {
                 let posted = posted.clone();
-                view! { {hold_form(view, sent, now)} {promote_form(view, sent)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
+                view! { {hold_form(view, sent, now)} {promote_form(view, sent, now)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
             } else {
                 view! {
                     <p class="muted">
@@ -123,15 +123,16 @@ fn button_form(sent: Form<ResourcePost, Done>, intent: String, word: &'static st
 
 /// Who holds it and why, and *Resume*.
 fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> impl IntoView {
-    let hold = Memo::new(move |_| view.with(|view| view.cell.follows.hold.clone()));
+    let hold = Memo::new(move |_| view.with(|view| Some((view.cell.follows.hold.clone()?, view.preview.clone()))));
     move || {
-        hold.get().map(|hold| {
+        hold.get().map(|(hold, preview)| {
             view! {
                 <section class="notice held" aria-labelledby="hold">
                     {icon("held")}
                     <div class="body stack">
                         <h2 id="hold">{held_words(&hold, now)}</h2>
                         <p>"New artifacts of its source don't reach it until somebody resumes it. It catches up then."</p>
+                        {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
                         {button_form(sent, "resume".into(), "Resume", "button")}
                     </div>
@@ -171,7 +172,7 @@ pub(super) fn rollback_form(image: &ExactImage, sent: Form<ResourcePost, Done>) 
 }
 
 /// Promote, while it is behind its source and nobody holds it: *Resume* does the same then.
-fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>) -> impl IntoView {
+fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> impl IntoView {
     let error = error_of(sent, "promote");
     let offer = Memo::new(move |_| {
         view.with(|view| {
@@ -205,7 +206,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>) -> i
                     <h2 id="promote">{words}</h2>
                     {strip}
                     {note}
-                    {preview.map(preview::folded)}
+                    {preview.map(|preview| preview::folded(preview, now))}
                     <ErrorSummary error />
                     {button_form(sent, "promote".into(), "Promote", "button primary")}
                 </section>
@@ -310,7 +311,7 @@ fn pin_form(
                     autofocus
                     on_change
                 />
-                {move || preview::shown(foreseen.get(), ().into_any())}
+                {move || preview::shown(foreseen.get(), now, ().into_any())}
                 <div class="row">
                     <button
                         type="submit"

@@ -1,23 +1,21 @@
 //! What changes in the image: before and after, with what the builder says about each.
 
-use crate::{
-    api::promotion::PromotionView,
-    components::{digest_chip::DigestChip, time::Ago},
-};
+use crate::components::{digest_chip::DigestChip, time::Ago};
 use domain::{
     artifact::{ArtifactDetails, ExactImage},
     time::Timestamp,
 };
 use leptos::prelude::*;
 
-/// An image before and after.
-pub(super) fn image_change(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
-    let is_same = view
-        .previous
-        .as_ref()
-        .is_some_and(|previous| previous.digest == view.image.digest);
-    let before = match &view.previous {
-        Some(previous) => facts(previous, view.previous_details.as_ref(), now),
+/// An image, and what its builder says about it, once known.
+pub type Image<'a> = (&'a ExactImage, Option<&'a ArtifactDetails>);
+
+/// The images before and after.
+#[must_use]
+pub fn image_change(before: Option<Image<'_>>, after: Image<'_>, now: Signal<Timestamp>) -> AnyView {
+    let is_same = before.is_some_and(|(previous, _)| previous.digest == after.0.digest);
+    let before = match before {
+        Some(before) => facts(before, now),
         None => view! { <p class="muted">"Nothing ran here before."</p> }.into_any(),
     };
     view! {
@@ -28,7 +26,7 @@ pub(super) fn image_change(view: &PromotionView, now: Signal<Timestamp>) -> AnyV
             </section>
             <section>
                 <h3>"After"</h3>
-                {facts(&view.image, view.details.as_ref(), now)}
+                {facts(after, now)}
             </section>
         </div>
         {is_same.then(|| view! { <p class="muted">"The image stays the same."</p> })}
@@ -36,7 +34,7 @@ pub(super) fn image_change(view: &PromotionView, now: Signal<Timestamp>) -> AnyV
     .into_any()
 }
 
-fn facts(image: &ExactImage, details: Option<&ArtifactDetails>, now: Signal<Timestamp>) -> AnyView {
+fn facts((image, details): Image<'_>, now: Signal<Timestamp>) -> AnyView {
     let known = details.map(|details| {
         let built = details.created_at.filter(|at| at.0 > 0);
         let size = (details.size_bytes > 0).then(|| bytes(details.size_bytes));
@@ -92,7 +90,7 @@ fn link(text: &str) -> AnyView {
 }
 
 /// Whether a text is an address that a browser may safely be led to.
-pub(super) fn is_web(text: &str) -> bool {
+pub(crate) fn is_web(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
 }
