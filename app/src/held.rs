@@ -39,7 +39,8 @@ impl Held {
     pub(crate) fn get<T: Clone + DeserializeOwned + 'static>(&self) -> Option<T> {
         match &self.0 {
             Inner::Value { value, .. } => value.downcast_ref::<T>().cloned(),
-            Inner::Text(text) => leptos::serde_json::from_str(text).ok(),
+            // Read from bytes, as answers of server functions are: so the browser downloads one reader per type, not two.
+            Inner::Text(text) => leptos::serde_json::from_slice(text.as_bytes()).ok(),
         }
     }
 }

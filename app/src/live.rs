@@ -95,7 +95,11 @@ fn connect(live: Live) {
         live.opened.update(|n| *n += 1);
     });
     let on_message = Closure::<dyn FnMut(_)>::new(move |event: web_sys::MessageEvent| {
-        if let Some(change) = event.data().as_string().and_then(|s| serde_json::from_str(&s).ok()) {
+        if let Some(change) = event
+            .data()
+            .as_string()
+            .and_then(|s| serde_json::from_slice(s.as_bytes()).ok())
+        {
             live.changed.set(Some(change));
         }
     });

@@ -32,7 +32,16 @@ test('one click goes back, holds, and goes on again', async ({ page, open, demo,
   await open(`${project}?q=${name}`);
   const cell = page.locator('.cell', { hasText: 'Held' }).filter({ hasText: name });
   await expect(cell).toContainText(/Held: rolled back by .+/);
-  await expect(cell.getByRole('button', { name: `Resume ${name} in staging` })).toBeVisible();
+  // The board says what it would catch up with before anything is done.
+  await cell.getByRole('button', { name: `Resume ${name} in staging` }).click();
+  const decision = page.getByRole('dialog', { name: `Resume ${name} in staging` });
+  await expect(decision).toContainText(`-      digest: ${build.digest}`);
+  await expect(decision).toContainText(`+      digest: ${third.digest}`);
+  await expect(decision).toContainText('Argo CD then brings myapp-staging to this commit');
+  await expectAccessible();
+  await decision.getByRole('button', { name: 'Not now' }).click();
+  await expect(decision).toBeHidden();
+  await waybill.runs('staging', name, build);
 
   await open(`${project}/staging/${name}`);
   await expect(page.getByRole('heading', { name: /^Held: rolled back by/ })).toBeVisible();
@@ -43,6 +52,32 @@ test('one click goes back, holds, and goes on again', async ({ page, open, demo,
   await open(`${project}/staging/${name}`);
   await expect(page.getByRole('heading', { name: /^Held/ })).toHaveCount(0);
   if (javaScriptEnabled !== false) await expect(page.getByText('Tracks latest')).toBeVisible();
+});
+
+test('board and environment show what Promote would do, and do it', async ({ page, open, demo, waybill, javaScriptEnabled }) => {
+  const { name, build } = await waybill.service('shown');
+  await waybill.follow('staging', 'development', name, build.digest);
+  for (const [at, tag] of [[`${project}?q=${name}`, '2.0.0'], [`${project}/staging`, '3.0.0']] as const) {
+    const next = await pushBuild(demo, `myapp/${name}`, tag);
+    await waybill.runs('development', name, next);
+    await open(at);
+    const button = page.getByRole('button', { name: `Promote ${name} to staging` });
+    const decision = page.getByRole('dialog', { name: `Promote ${name} to staging` });
+    if (javaScriptEnabled !== false) {
+      // Closed with the keyboard, it is there again when it is asked for.
+      await button.click();
+      await expect(decision).toContainText(next.digest);
+      await page.keyboard.press('Escape');
+      await expect(decision).toBeHidden();
+    }
+    await button.click();
+    await expect(decision).toContainText(`+      digest: ${next.digest}`);
+    await expect(decision).toContainText(`+      tag: ${next.tag}`);
+    await decision.getByRole('button', { name: 'Promote', exact: true }).click();
+    await expect(decision).toHaveCount(0);
+    await expect(page.getByText(javaScriptEnabled === false ? `${name} → staging` : `${name} is on its way to staging.`).first()).toBeVisible();
+    await waybill.runs('staging', name, next);
+  }
 });
 
 test('the board says who changed Git without Waybill', async ({ page, open, demo, waybill }) => {

@@ -106,7 +106,7 @@ impl BoardFilter {
     #[must_use]
     pub fn shows(&self, row: &BoardRow, columns: &[(usize, EnvironmentHead)]) -> bool {
         let cells = || columns.iter().filter_map(|(i, _)| row.cells.get(*i)?.as_ref());
-        let text = self.q.trim().to_lowercase();
+        let text = self.q.trim().to_ascii_lowercase();
         let by_text = text.is_empty()
             || row.resource.as_str().contains(&text)
             || cells().any(|cell| {
@@ -114,7 +114,7 @@ impl BoardFilter {
                     image
                         .tag
                         .as_ref()
-                        .is_some_and(|tag| tag.as_str().to_lowercase().contains(&text))
+                        .is_some_and(|tag| tag.as_str().to_ascii_lowercase().contains(&text))
                         || image.digest.hex().starts_with(text.trim_start_matches("sha256:"))
                 })
             });

@@ -53,6 +53,26 @@ pub async fn preview_create(
     Ok(backend()?.preview_create(&at, draft).await)
 }
 
+/// What *Promote*, or *Resume* of what is held, would do.
+///
+/// # Errors
+/// When the server can't be asked.
+#[server(prefix = "/api/ui", endpoint = "preview_promote")]
+pub async fn preview_promote(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+) -> Result<Outlook, AppError> {
+    use crate::backend::{At, backend};
+    let at = At {
+        workspace,
+        project,
+        environment,
+    };
+    Ok(backend()?.preview_promote(&at, &resource).await)
+}
+
 /// What pinning a resource to a digest would do.
 ///
 /// # Errors

@@ -45,11 +45,11 @@ impl Place {
     }
 }
 
-/// What the button *Promote* or *Resume* of a cell posts to its page.
+/// What the button *Promote* or *Resume* of a cell, and of its preview, posts to the page.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CellPost {
-    /// `promote` or `resume`.
+    /// `promote` or `resume`; `preview-promote` or `preview-resume` to see first what that would do.
     pub intent: String,
     /// The environment.
     pub environment: String,
@@ -184,7 +184,7 @@ pub fn kind(kind: Kind) -> Option<AnyView> {
     (kind != Kind::Deployment).then(|| view! { <span>{kind.as_str()}</span> }.into_any())
 }
 
-/// What a cell's button would run, and in place of what; the resource's page shows the whole change.
+/// What a cell's button would run, and in place of what.
 fn will_run(behind: &Behind, cell: &Cell) -> String {
     let said = |image: &ExactImage| format!("{} ({})", image.short_label(), image.digest.short());
     match &cell.image {
@@ -193,18 +193,21 @@ fn will_run(behind: &Behind, cell: &Cell) -> String {
     }
 }
 
-/// *Resume*, where a person holds it, or *Promote*, where there is something newer; if the actor may. Posts a [`CellPost`] to the page.
+/// *Resume*, where a person holds it, or *Promote*, where there is something newer; if the actor may. Posts a [`CellPost`] to the
+/// page, which shows first what will change, if anything will.
 #[must_use]
 pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
     let (intent, word, name, title) = match &cell.behind {
         behind if cell.follows.hold.is_some() => {
             let name = format!("Resume {} in {}", place.resource, place.environment);
-            let catches_up = behind.as_ref().map(|behind| will_run(behind, cell));
-            ("resume", "Resume", name, catches_up)
+            match behind {
+                Some(behind) => ("preview-resume", "Resume", name, Some(will_run(behind, cell))),
+                None => ("resume", "Resume", name, None),
+            }
         }
         Some(behind) if cell.moving.is_none() => {
             let name = format!("Promote {} to {}", place.resource, place.environment);
-            ("promote", "Promote", name, Some(will_run(behind, cell)))
+            ("preview-promote", "Promote", name, Some(will_run(behind, cell)))
         }
         _ => return None,
     };

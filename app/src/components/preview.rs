@@ -91,12 +91,20 @@ where
 #[must_use]
 pub fn shown(foreseen: Foreseen, now: Signal<Timestamp>, otherwise: AnyView) -> AnyView {
     let busy = foreseen.is_old.then_some("true");
-    let inside = match foreseen.outcome {
-        None => return otherwise,
-        Some(Ok(preview)) => whole(preview, now),
-        Some(Err(error)) => view! { <p class="why">{error.to_string()}</p> }.into_any(),
+    let Some(outlook) = foreseen.outcome else {
+        return otherwise;
     };
+    let inside = open(outlook, now);
     view! { <div class="foreseen" aria-busy=busy>{inside}</div> }.into_any()
+}
+
+/// What will change, or why that can't be said.
+#[must_use]
+pub fn open(outlook: Outlook, now: Signal<Timestamp>) -> AnyView {
+    match outlook {
+        Ok(preview) => whole(preview, now),
+        Err(error) => view! { <p class="why">{error.to_string()}</p> }.into_any(),
+    }
 }
 
 /// What will change, behind a word to open it.

@@ -56,6 +56,7 @@ pub fn Board() -> AnyView {
             read.refetch();
         }
     });
+    let read_at = Signal::derive(move || read.get().and_then(Result::ok).map(|view| view.now));
     let title = Signal::derive(move || format!("{} board", place.get().1));
     let crumbs = Signal::derive(move || {
         let (workspace, project) = place.get();
@@ -67,7 +68,7 @@ pub fn Board() -> AnyView {
     view! {
         <Frame title=title crumbs=crumbs wide=true>
             <ErrorSummary error=Signal::derive(move || promotion.error()) />
-            <Promoted form=promotion />
+            <Promoted form=promotion read_at />
             <div class="stack" on:submit=promotion.on_submit()>
                 {shown(read, move |view| {
                     // What is shown follows from these: nothing in it is waited for.

@@ -48,6 +48,7 @@ pub fn Environment() -> AnyView {
             read.refetch();
         }
     });
+    let read_at = Signal::derive(move || read.get().and_then(Result::ok).map(|view| view.now));
     let title = Signal::derive(move || {
         let (_, project, name) = place.get();
         format!("{name} · {project}")
@@ -64,7 +65,7 @@ pub fn Environment() -> AnyView {
     view! {
         <Frame title=title crumbs=crumbs>
             <ErrorSummary error=Signal::derive(move || promotion.error()) />
-            <Promoted form=promotion />
+            <Promoted form=promotion read_at />
             <div class="stack environment" on:submit=promotion.on_submit()>
                 {shown(read, whole)}
             </div>

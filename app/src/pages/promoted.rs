@@ -1,53 +1,138 @@
-//! The buttons of a page that lists resources, *Promote* and *Resume*: carried out, and what came of it.
+//! The buttons of a page that lists resources, *Promote* and *Resume*: what they would do, carried out, and what came of it.
 
 use crate::{
-    api::resource::{promote, resume},
-    components::{cell::CellPost, notice::Notice, state_badge::Meaning},
+    api::{
+        preview::{Outlook, preview_promote},
+        resource::{promote, resume},
+    },
+    components::{cell::CellPost, notice::Notice, preview, state_badge::Meaning},
     error::AppError,
     form::Form,
 };
-use domain::id::PromotionId;
-use leptos::prelude::*;
+use domain::{id::PromotionId, time::Timestamp};
+use leptos::{html, prelude::*};
 use leptos_router::components::Redirect;
+use serde::{Deserialize, Serialize};
 
-/// What came of a button: the promotion that it started, if any.
-pub type Outcome = Option<Result<Option<PromotionId>, AppError>>;
+/// What came of a button.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Done {
+    /// What it would do.
+    Previewed(Box<Outlook>),
+    /// It was carried out; the promotion that it started, if any.
+    Started(Option<PromotionId>),
+}
 
-/// Carries a button out.
-pub async fn carry_out(post: CellPost, workspace: String, project: String) -> (CellPost, Outcome) {
-    let (environment, resource) = (post.environment.clone(), post.resource.clone());
+/// Carries a button out, or says what it would do.
+pub async fn carry_out(
+    post: CellPost,
+    workspace: String,
+    project: String,
+) -> (CellPost, Option<Result<Done, AppError>>) {
+    let (w, p, e, r) = (workspace, project, post.environment.clone(), post.resource.clone());
     let outcome = match post.intent.as_str() {
-        "resume" => resume(workspace, project, environment, resource).await,
-        _ => promote(workspace, project, environment, resource).await.map(Some),
+        "preview-promote" | "preview-resume" => preview_promote(w, p, e, r)
+            .await
+            .map(|outlook| Done::Previewed(Box::new(outlook))),
+        "resume" => resume(w, p, e, r).await.map(Done::Started),
+        _ => promote(w, p, e, r).await.map(|id| Done::Started(Some(id))),
     };
     (post, Some(outcome))
 }
 
-/// Says that a promotion is under way. A plain post leads to the promotion instead.
+/// Shows what a button would do, with the button that does it; or says that a promotion is under way. A plain post leads to
+/// the promotion instead.
 #[component]
 pub fn Promoted(
     /// The form that the buttons post.
-    form: Form<CellPost, Option<PromotionId>>,
+    form: Form<CellPost, Done>,
+    /// When the page was read.
+    read_at: Signal<Option<Timestamp>>,
 ) -> AnyView {
+    let now = crate::live::now(Signal::derive(move || read_at.get().unwrap_or(Timestamp(0))));
     let words = move || {
-        form.done().map(|started| {
+        form.done().map(|done| {
             let post = form.latest().map(|posted| posted.draft).unwrap_or_default();
-            let href = started.map(|id| format!("/promotions/{id}"));
-            if let (true, Some(href)) = (cfg!(feature = "ssr"), &href) {
-                return view! { <Redirect path=href.clone() /> }.into_any();
+            match done {
+                Done::Previewed(outlook) => {
+                    let asked = Suspend::new(async move { asked(post, *outlook, form, now).await });
+                    view! { {asked} }.into_any()
+                }
+                Done::Started(started) => said(&post, started),
             }
-            let what = match &href {
-                Some(_) => format!("{} is on its way to {}. ", post.resource, post.environment),
-                None => format!("{} in {} follows its source again.", post.resource, post.environment),
-            };
-            let link = href.map(|href| view! { <a href=href>"See the promotion"</a> });
-            view! {
-                <Notice meaning=Meaning::Moving>
-                    <p>{what} {link}</p>
-                </Notice>
-            }
-            .into_any()
         })
     };
     view! { {words} }.into_any()
+}
+
+/// What a button would do, above the page, until somebody decides. Its code comes when it is first needed, as that of other pages
+/// does.
+#[lazy]
+fn asked(post: CellPost, outlook: Outlook, form: Form<CellPost, Done>, now: Signal<Timestamp>) -> AnyView {
+    let dialog = NodeRef::<html::Dialog>::new();
+    // Drawn open, so that it is there without a script; with one, nothing below it can be reached meanwhile.
+    Effect::new(move |_| {
+        if let Some(dialog) = dialog.get() {
+            dialog.close();
+            let _ = dialog.show_modal();
+        }
+    });
+    let (intent, word, title) = match post.intent.as_str() {
+        "preview-resume" => (
+            "resume",
+            "Resume",
+            format!("Resume {} in {}", post.resource, post.environment),
+        ),
+        _ => (
+            "promote",
+            "Promote",
+            format!("Promote {} to {}", post.resource, post.environment),
+        ),
+    };
+    view! {
+        <dialog class="panel decision" open aria-labelledby="decision" node_ref=dialog>
+            <h2 id="decision">{title}</h2>
+            <div class="body foreseen" role="region" aria-label="What will change" tabindex="0">
+                {preview::open(outlook, now)}
+            </div>
+            <div class="row">
+                <form method="post" on:submit=form.on_submit()>
+                    <input type="hidden" name="environment" value=post.environment />
+                    <input type="hidden" name="resource" value=post.resource />
+                    <button
+                        class="button primary"
+                        name="intent"
+                        value=intent
+                        autofocus
+                        aria-disabled=move || form.pending.get().then_some("true")
+                    >
+                        {word}
+                    </button>
+                </form>
+                <form method="dialog">
+                    <button class="button">"Not now"</button>
+                </form>
+            </div>
+        </dialog>
+    }
+    .into_any()
+}
+
+/// What came of it.
+fn said(post: &CellPost, started: Option<PromotionId>) -> AnyView {
+    let href = started.map(|id| format!("/promotions/{id}"));
+    if let (true, Some(href)) = (cfg!(feature = "ssr"), &href) {
+        return view! { <Redirect path=href.clone() /> }.into_any();
+    }
+    let what = match &href {
+        Some(_) => format!("{} is on its way to {}. ", post.resource, post.environment),
+        None => format!("{} in {} follows its source again.", post.resource, post.environment),
+    };
+    let link = href.map(|href| view! { <a href=href>"See the promotion"</a> });
+    view! {
+        <Notice meaning=Meaning::Moving>
+            <p>{what} {link}</p>
+        </Notice>
+    }
+    .into_any()
 }

@@ -54,6 +54,27 @@ impl Services {
         Ok(newest.into_iter().next().ok_or_else(unknown)?.image)
     }
 
+    /// What promoting a resource, or resuming a held one, would do, as far as Waybill knows its source.
+    ///
+    /// # Errors
+    /// When the caller may not, there is nothing newer, or Git can't say what would change.
+    pub async fn preview_promote(&self, caller: &Caller, at: &At, resource: &str) -> Result<Preview, AppError> {
+        let (place, resource) = self.resource_to_change(caller, at, resource).await?;
+        let mut tx = self.store.read().await?;
+        let cells = self.cells(&mut *tx, &place.project).await?;
+        let latest = cells.latest(&mut *tx, &resource).await?;
+        drop(tx);
+        let runs = resource.desired.as_ref().map(|image| &image.digest);
+        let nothing = || {
+            AppError::Conflict(format!(
+                "{}/{} runs what its source offers already; there is nothing to promote.",
+                place.environment.name, resource.name
+            ))
+        };
+        let image = latest.filter(|image| Some(&image.digest) != runs).ok_or_else(nothing)?;
+        self.preview_image(&place, &resource, &image).await
+    }
+
     /// What pinning a resource to a digest would do.
     ///
     /// # Errors
@@ -67,10 +88,20 @@ impl Services {
     ) -> Result<Preview, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (image, _) = self.image_to_pin(&place.project, &resource, digest).await?;
+        self.preview_image(&place, &resource, &image).await
+    }
+
+    /// What running `image` would do, or why Git can't say.
+    async fn preview_image(
+        &self,
+        place: &EnvironmentPlace,
+        resource: &Resource,
+        image: &ExactImage,
+    ) -> Result<Preview, AppError> {
         let access = self.repository_access(&place.project.record)?;
-        let edit = image_edit(&place.project, &place.environment, &resource.name, &image);
+        let edit = image_edit(&place.project, &place.environment, &resource.name, image);
         let diff = self.git.preview(&access, &edit).await?;
-        self.preview_with(&place, resource.desired.as_ref(), &image, diff).await
+        self.preview_with(place, resource.desired.as_ref(), image, diff).await
     }
 
     /// What running `image` would do; `None` when Git can't say.
@@ -80,10 +111,7 @@ impl Services {
         resource: &Resource,
         image: &ExactImage,
     ) -> Option<Preview> {
-        let diff = self.diff_of(place, resource, image).await?;
-        self.preview_with(place, resource.desired.as_ref(), image, diff)
-            .await
-            .ok()
+        self.preview_image(place, resource, image).await.ok()
     }
 
     /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.

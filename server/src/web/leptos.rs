@@ -337,6 +337,10 @@ impl Backend for RequestBackend {
         self.services.resource(self.caller()?, at, resource).await
     }
 
+    async fn preview_promote(&self, at: &At, resource: &str) -> Result<Preview, AppError> {
+        self.services.preview_promote(self.caller()?, at, resource).await
+    }
+
     async fn preview_pin(&self, at: &At, resource: &str, digest: &str) -> Result<Preview, AppError> {
         self.services.preview_pin(self.caller()?, at, resource, digest).await
     }
