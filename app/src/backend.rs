@@ -5,7 +5,7 @@
 
 use crate::{
     api::{
-        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, preview::Preview,
+        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, inbox::InboxView, preview::Preview,
         project::ProjectView, promotion::PromotionView, resource::ResourceView, session::Me,
     },
     error::AppError,
@@ -61,6 +61,20 @@ pub trait Backend: Send + Sync {
     async fn promotion(&self, id: &str) -> Result<PromotionView, AppError>;
     /// Tries a failed promotion again.
     async fn retry(&self, id: &str) -> Result<(), AppError>;
+    /// What waits for the actor.
+    async fn inbox(&self) -> Result<InboxView, AppError>;
+    /// How many promotions wait for the actor; none when nobody is signed in.
+    async fn inbox_count(&self) -> Result<usize, AppError>;
+    /// Approves a promotion.
+    async fn approve(&self, id: &str, comment: &str) -> Result<(), AppError>;
+    /// Rejects a promotion, with a reason.
+    async fn reject(&self, id: &str, comment: &str) -> Result<(), AppError>;
+    /// Lets a promotion through a gate that is shut, with a reason.
+    async fn override_gate(&self, id: &str, gate: &str, reason: &str) -> Result<(), AppError>;
+    /// Stops the line of an environment, with a reason.
+    async fn stop_line(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError>;
+    /// Lets it go on.
+    async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError>;
     /// Withdraws a promotion whose commit isn't on its way yet.
     async fn cancel(&self, id: &str) -> Result<(), AppError>;
 }

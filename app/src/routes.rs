@@ -32,6 +32,7 @@ pub fn App() -> impl IntoView {
             <FlatRoutes fallback=pages::not_found::NotFound>
                 <Route path=path!("/") view={Lazy::<lazy::ProjectsPage>::new()} ssr=Async />
                 <Route path=path!("/sign-in") view={Lazy::<lazy::SignInPage>::new()} ssr=Async />
+                <Route path=path!("/inbox") view={Lazy::<lazy::InboxPage>::new()} ssr=Async />
                 <Route path=path!("/promotions/:id") view={Lazy::<lazy::OnePromotionPage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/:project") view=pages::board::Board ssr=Async />
                 <Route path=path!("/w/:workspace/:project/:environment") view={Lazy::<lazy::EnvironmentPage>::new()} ssr=Async />

@@ -5,13 +5,15 @@
 //! - [`web`] is the door over HTTP; every door calls the use cases in [`service`].
 //! - [`service`] authorises, decides and writes through [`store`]: the change, the next step and the event at once.
 //! - [`worker`] carries promotions out, step by step, through [`adapters`] to the outside world.
-//! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids;
+//! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids, [`calendar`] says
+//!   when freezes are on;
 //!   [`telemetry`] counts and traces.
 
 // A page's type is the type of all it shows: deep, and deeper with each component.
 #![recursion_limit = "512"]
 
 pub mod adapters;
+pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -108,6 +108,7 @@ pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services
             usize::try_from(config.sign_in_attempts).unwrap_or(usize::MAX),
         )),
         kept_cells: Arc::default(),
+        kept_inbox: Arc::default(),
         public_url: config.public_url(listening).trim_end_matches('/').into(),
     })
 }

@@ -3,6 +3,7 @@
 use crate::{
     id::{ClusterId, EnvironmentId, ProjectId, WorkspaceId},
     name::Name,
+    policy::Policy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,8 @@ pub struct Environment {
     pub name: Name,
     /// Its place among the project's environments, from 0.
     pub position: i64,
-    /// Whether it needs approval (policies come with their own pages; today it is shown, and only approvers may act).
+    /// Whether only approvers may act in it.
     pub protected: bool,
+    /// What it asks for before an image may run in it.
+    pub policy: Policy,
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     artifact::ExactImage,
+    gate::{CheckStatus, GateId},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
     plan::Health,
     promotion::{Actor, Promotion, Purpose, State},
@@ -115,6 +116,47 @@ pub enum Happened {
         /// The change that the person was shown before they asked, as a unified diff.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         preview: Option<String>,
+    },
+    /// A person approved a promotion.
+    Approved {
+        /// The digest that they saw.
+        digest: crate::artifact::Digest,
+        /// What they said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
+    },
+    /// A person rejected a promotion.
+    Rejected {
+        /// Why.
+        comment: String,
+    },
+    /// A person let a promotion through a gate that was shut.
+    GateOverridden {
+        /// Which gate.
+        gate: GateId,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody stopped the line: nothing new may run.
+    LineStopped {
+        /// Why.
+        reason: String,
+    },
+    /// Somebody let it go on.
+    LineResumed,
+    /// What an environment asks for was changed.
+    PolicyChanged {
+        /// The policy now, JSON.
+        policy: String,
+    },
+    /// The result of a check was reported.
+    CheckReported {
+        /// The digest that it is about.
+        digest: crate::artifact::Digest,
+        /// The check's name.
+        name: String,
+        /// How it stands.
+        status: CheckStatus,
     },
     /// A promotion moved on.
     PromotionMoved {

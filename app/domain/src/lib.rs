@@ -5,6 +5,7 @@
 //!
 //! - Who and where: [`id`], [`name`], [`environment`], [`rights`].
 //! - What runs: [`artifact`], [`resource`], and the rules of the form that creates one, [`draft`].
+//! - What an environment asks for, [`policy`], and whether it is there, [`gate`].
 //! - What happens: [`promotion`] (the state machine), [`plan`] (what Argo CD reports, and what to do next),
 //!   [`event`] (one per transition: feeds the ledger and the live pages).
 
@@ -14,10 +15,13 @@ pub mod environment;
 pub mod event;
 pub mod field;
 pub mod follow;
+pub mod gate;
 pub mod id;
 pub mod name;
 pub mod plan;
+pub mod policy;
 pub mod promotion;
 pub mod resource;
 pub mod rights;
+mod text;
 pub mod time;

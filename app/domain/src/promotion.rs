@@ -432,6 +432,16 @@ impl Promotion {
         Ok(cancelled)
     }
 
+    /// Ends because a person said no; `why` is a sentence.
+    ///
+    /// # Errors
+    /// When it doesn't wait any more.
+    pub fn reject(self, why: impl Into<String>, at: Timestamp) -> Result<Self, Refused> {
+        let mut rejected = self.become_(State::Rejected, at)?;
+        rejected.waits_for = Some(why.into());
+        Ok(rejected)
+    }
+
     /// The identity of this try, which the operations that it starts in Argo CD carry.
     #[must_use]
     pub fn operation_identity(&self) -> String {

@@ -26,10 +26,70 @@ pub struct EnvironmentView {
     pub values_path: String,
     /// Its Argo CD Application, if it has one.
     pub application: Option<String>,
+    /// What it asks for before an image may run in it, a sentence each.
+    pub policy: Vec<String>,
+    /// Who stopped the line here.
+    pub stops: Vec<StopView>,
+    /// Whether the actor may stop the line, and let it go on.
+    pub may_stop: bool,
     /// Its resources, by name.
     pub resources: Vec<(Name, Cell)>,
     /// When this was read.
     pub now: Timestamp,
+}
+
+/// Somebody stopped the line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StopView {
+    /// Of the whole project, not only of this environment.
+    pub of_project: bool,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// Stops the line of an environment, or of its whole project.
+///
+/// # Errors
+/// In the field `reason` without one; when the actor may not, or it is stopped already.
+#[server(prefix = "/api/ui", endpoint = "stop_line")]
+pub async fn stop_line(
+    workspace: String,
+    project: String,
+    environment: String,
+    of_project: bool,
+    reason: String,
+) -> Result<(), AppError> {
+    use crate::backend::{At, answer, backend};
+    let at = At {
+        workspace,
+        project,
+        environment,
+    };
+    answer(backend()?.stop_line(&at, of_project, &reason).await)
+}
+
+/// Lets the line go on.
+///
+/// # Errors
+/// When the actor may not, or nobody stopped it.
+#[server(prefix = "/api/ui", endpoint = "resume_line")]
+pub async fn resume_line(
+    workspace: String,
+    project: String,
+    environment: String,
+    of_project: bool,
+) -> Result<(), AppError> {
+    use crate::backend::{At, answer, backend};
+    let at = At {
+        workspace,
+        project,
+        environment,
+    };
+    answer(backend()?.resume_line(&at, of_project).await)
 }
 
 /// One environment with its resources.

@@ -8,6 +8,7 @@
 pub mod board;
 pub mod board_filter;
 pub mod environment;
+pub mod inbox;
 pub mod preview;
 pub mod project;
 pub mod promotion;

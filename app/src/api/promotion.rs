@@ -3,6 +3,7 @@
 use crate::error::AppError;
 use domain::{
     artifact::{ArtifactDetails, ExactImage},
+    gate::Gate,
     id::PromotionId,
     name::Name,
     promotion::{Failure, Purpose, State, Step},
@@ -44,6 +45,10 @@ pub struct PromotionView {
     pub waits_for: Option<String>,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// Its gates, as they stand, or stood when it went on.
+    pub gates: Vec<GateView>,
+    /// Whether the actor may approve and reject it now.
+    pub may_decide: bool,
     /// Its steps, in order.
     pub steps: Vec<StepView>,
     /// The file that changes in Git.
@@ -66,6 +71,15 @@ pub struct PromotionView {
     pub ended_at: Option<Timestamp>,
     /// When this was read.
     pub now: Timestamp,
+}
+
+/// A gate of a promotion.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GateView {
+    /// How it stands.
+    pub gate: Gate,
+    /// Whether the actor may override it now.
+    pub may_override: bool,
 }
 
 /// A step of a promotion.

@@ -55,6 +55,8 @@ pub struct CellPost {
     pub environment: String,
     /// The resource.
     pub resource: String,
+    /// Why the line is stopped, on an environment's page.
+    pub reason: String,
 }
 
 /// A cell of the board.

@@ -2,12 +2,13 @@
 
 use crate::{
     api::{
+        inbox::inbox_count,
         project::{ProjectView, projects},
         session::{Me, me},
     },
     components::{icon::icon, live_status::LiveStatus},
     error::AppError,
-    live::Live,
+    live::{self, Live, Read},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -45,6 +46,10 @@ struct RailView {
 #[derive(Clone, Copy)]
 struct Rail {
     read: Resource<Result<Option<RailView>, AppError>>,
+    /// What waits for the reader.
+    waiting: Read<usize>,
+    /// The same, for the window's title: written when it is there.
+    count: RwSignal<usize>,
     /// Whether a page was shown before this one, without loading the document again.
     moved: StoredValue<bool>,
 }
@@ -59,8 +64,11 @@ pub(crate) fn provide_rail() {
             Ok(Some(RailView { me, projects }))
         },
     );
+    let waiting = live::read(|| (), |()| inbox_count(), |(), change| change.promotion.is_some());
     provide_context(Rail {
         read,
+        waiting,
+        count: RwSignal::new(0),
         moved: StoredValue::new(false),
     });
 }
@@ -100,7 +108,11 @@ pub fn Frame(
         }
     });
     view! {
-        <Title text=move || in_head(&format!("{} · Waybill", title.try_get().unwrap_or_else(|| last.get_value()))) />
+        <Title text=move || {
+            let count = rail.and_then(|rail| rail.count.try_get()).unwrap_or_default();
+            let count = if count == 0 { String::new() } else { format!("({count}) ") };
+            in_head(&format!("{count}{} · Waybill", title.try_get().unwrap_or_else(|| last.get_value())))
+        } />
         <a class="skip" href="#main" rel="external">
             "Skip to content"
         </a>
@@ -150,6 +162,11 @@ fn rail_waiting(rail: Option<Rail>) -> AnyView {
     waiting(Box::new(move || (move || rail.map(inside)).into_any()))
 }
 
+/// A count, where there is something to count.
+fn count(count: usize) -> Option<AnyView> {
+    (count > 0).then(|| view! { <span class="count">{count}</span> }.into_any())
+}
+
 fn brand() -> AnyView {
     view! {
         <a class="brand" href="/">
@@ -184,14 +201,23 @@ fn trail(crumbs: Vec<Crumb>) -> Vec<AnyView> {
 
 fn inside(rail: Rail) -> AnyView {
     match rail.read.get() {
-        Some(Ok(Some(view))) => rail_view(view),
+        Some(Ok(Some(view))) => rail_view(view, rail),
         _ => ().into_any(),
     }
 }
 
-fn rail_view(RailView { me, projects }: RailView) -> AnyView {
+/// How many promotions wait for the reader.
+fn waiting_count(rail: Rail) -> usize {
+    let count = rail.waiting.get().and_then(Result::ok).unwrap_or_default();
+    if rail.count.get_untracked() != count {
+        rail.count.set(count);
+    }
+    count
+}
+
+fn rail_view(RailView { me, projects }: RailView, rail: Rail) -> AnyView {
     let path = use_location().pathname;
-    let link = move |href: String, icon_name: &'static str, text: String| {
+    let link = move |href: String, icon_name: &'static str, text: AnyView| {
         let here = {
             let href = href.clone();
             move || {
@@ -224,7 +250,7 @@ fn rail_view(RailView { me, projects }: RailView) -> AnyView {
                     link(
                         format!("/w/{workspace}/{}", project.name),
                         "board",
-                        project.name.to_string(),
+                        project.name.to_string().into_any(),
                     )
                 })
                 .collect();
@@ -239,7 +265,10 @@ fn rail_view(RailView { me, projects }: RailView) -> AnyView {
         .collect();
     view! {
         <nav class="rail-nav" aria-label="Main">
-            <ul>{link("/".into(), "projects", "Projects".into())}</ul>
+            <ul>
+                {link("/inbox".into(), "inbox", view! { "Inbox" {move || count(waiting_count(rail))} }.into_any())}
+                {link("/".into(), "projects", "Projects".into_any())}
+            </ul>
             {groups}
         </nav>
         <div class="rail-foot">

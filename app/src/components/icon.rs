@@ -49,6 +49,10 @@ const DRAWINGS: &[(&str, &str)] = &[
         "drift",
         r#"<path d="M2.5 5.5h8M8 3l2.5 2.5L8 8M13.5 10.5h-8M8 8l-2.5 2.5L8 13"/>"#,
     ),
+    (
+        "inbox",
+        r#"<path d="M2.5 9.5h3l1 2h3l1-2h3M2.5 9.5v3h11v-3l-2-6.5h-7z"/>"#,
+    ),
     ("behind", r#"<path d="M8 12.5v-9M4.5 7 8 3.5 11.5 7"/>"#),
     ("arrow", r#"<path d="M2.5 8h11M9.5 4l4 4-4 4"/>"#),
     (

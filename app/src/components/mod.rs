@@ -6,6 +6,7 @@
 
 pub mod board_filter;
 pub mod cell;
+pub mod decide;
 pub mod diff;
 pub mod digest_chip;
 pub mod digest_picker;
@@ -13,6 +14,7 @@ pub mod empty_state;
 pub mod field;
 pub mod flow_strip;
 pub mod frame;
+pub mod gates;
 pub mod icon;
 pub mod image_change;
 pub mod live_status;

@@ -3,7 +3,7 @@
 use crate::{
     api::{
         board::Cell,
-        environment::{EnvironmentView, environment},
+        environment::{EnvironmentView, environment, resume_line, stop_line},
     },
     components::{
         cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, what},
@@ -17,12 +17,12 @@ use crate::{
     live,
     pages::{
         error::shown,
-        promoted::{Promoted, carry_out},
+        promoted::{Done, Promoted, carry_out},
     },
 };
 use domain::{name::Name, time::Timestamp};
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
+use leptos_router::{components::Redirect, hooks::use_params_map};
 
 /// An environment with its resources.
 #[component]
@@ -40,8 +40,18 @@ pub fn Environment() -> AnyView {
         |(workspace, project, _), changed| changed.concerns(workspace, project),
     );
     let promotion = form(move |post: CellPost| {
-        let (workspace, project, _) = place.get_untracked();
-        carry_out(post, workspace, project)
+        let (workspace, project, name) = place.get_untracked();
+        async move {
+            let of_project = post.intent.ends_with("-project");
+            let outcome = match post.intent.as_str() {
+                "stop-line" | "stop-project" => {
+                    stop_line(workspace, project, name, of_project, post.reason.clone()).await
+                }
+                "resume-line" | "resume-project" => resume_line(workspace, project, name, of_project).await,
+                _ => return carry_out(post, workspace, project).await,
+            };
+            (post, Some(outcome.map(|()| Done::Changed)))
+        }
     });
     Effect::new(move |_| {
         if promotion.sent_and_done() {
@@ -66,6 +76,12 @@ pub fn Environment() -> AnyView {
         <Frame title=title crumbs=crumbs>
             <ErrorSummary error=Signal::derive(move || promotion.error()) />
             <Promoted form=promotion read_at />
+            {move || {
+                // A plain post is led to the page itself, so that reading it again posts nothing.
+                let is_changed = promotion.done() == Some(Done::Changed) && cfg!(feature = "ssr");
+                let (workspace, project, name) = place.get_untracked();
+                is_changed.then(|| view! { <Redirect path=format!("/w/{workspace}/{project}/{name}") /> })
+            }}
             <div class="stack environment" on:submit=promotion.on_submit()>
                 {shown(read, whole)}
             </div>
@@ -118,7 +134,7 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
         }
         .into_any()
     };
-    let application = view.application.map(|name| {
+    let application = view.application.clone().map(|name| {
         view! {
             <dt>"Application"</dt>
             <dd class="mono">{name}</dd>
@@ -133,9 +149,11 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
             {create}
         </div>
         {list}
+        {asks(&view)}
+        {stops(&view, now)}
         <dl class="facts small">
             <dt>"Values file"</dt>
-            <dd class="mono">{view.values_path}</dd>
+            <dd class="mono">{view.values_path.clone()}</dd>
             {application}
         </dl>
     }
@@ -163,6 +181,82 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
             <td class="muted">{age}</td>
             <td class="number">{button(cell, &place)}</td>
         </tr>
+    }
+    .into_any()
+}
+
+/// What it asks for before an image may run in it.
+fn asks(view: &EnvironmentView) -> Option<AnyView> {
+    let asks: Vec<_> = view
+        .policy
+        .iter()
+        .map(|words| view! { <li>{words.clone()}</li> })
+        .collect();
+    (!asks.is_empty()).then(|| {
+        view! {
+            <section class="stack tight" aria-labelledby="asks">
+                <h2 id="asks">"Gates"</h2>
+                <ul class="plain">{asks}</ul>
+            </section>
+        }
+        .into_any()
+    })
+}
+
+/// Who stopped the line, with the way to let it go on; and the way to stop it.
+fn stops(view: &EnvironmentView, now: Signal<Timestamp>) -> AnyView {
+    let name = view.head.name.to_string();
+    let may_stop = view.may_stop;
+    let stopped: Vec<_> = (view.stops.iter())
+        .map(|stop| {
+            let what = if stop.of_project { view.project.to_string() } else { name.clone() };
+            let intent = if stop.of_project { "resume-project" } else { "resume-line" };
+            let lift = may_stop.then(|| {
+                view! {
+                    <form method="post">
+                        <button class="button small" name="intent" value=intent>
+                            {format!("Let {what} go on")}
+                        </button>
+                    </form>
+                }
+            });
+            view! {
+                <section class="notice waiting" aria-label=format!("{what} is stopped")>
+                    {icon("waiting")}
+                    <div class="body">
+                        <p>
+                            {format!("{} stopped {what} ", stop.by)} <Ago at=stop.at now /> {format!(": {}", stop.reason)}
+                        </p>
+                        {lift}
+                    </div>
+                </section>
+            }
+        })
+        .collect();
+    let is_stopped = view.stops.iter().any(|stop| !stop.of_project);
+    let stop = (may_stop && !is_stopped).then(|| {
+        view! {
+            <details class="stop">
+                <summary>"Stop the line"</summary>
+                <form class="decide" method="post">
+                    <p class="muted">"Nothing new runs here until somebody lets it go on. What is committed already is let finish."</p>
+                    <label for="reason">"Why?"</label>
+                    <input type="text" id="reason" name="reason" maxlength="1000" autocomplete="off" />
+                    <div class="row">
+                        <button class="button small" name="intent" value="stop-line">
+                            {format!("Stop {name}")}
+                        </button>
+                        <button class="button small" name="intent" value="stop-project">
+                            {format!("Stop all of {}", view.project)}
+                        </button>
+                    </div>
+                </form>
+            </details>
+        }
+    });
+    view! {
+        {stopped}
+        {stop}
     }
     .into_any()
 }

@@ -3,7 +3,7 @@
 //!
 //! The build splits the WebAssembly at these borders (`scripts/build-web`); on the server they are plain calls.
 
-use super::{create_resource, environment, projects, promotion, resource, sign_in};
+use super::{create_resource, environment, inbox, projects, promotion, resource, sign_in};
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
@@ -32,6 +32,20 @@ impl LazyRoute for SignInPage {
 
     fn view(_this: Self) -> AnyView {
         view! { <sign_in::SignIn /> }.into_any()
+    }
+}
+
+/// [`inbox::Inbox`], when needed.
+pub struct InboxPage;
+
+#[lazy_route]
+impl LazyRoute for InboxPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <inbox::Inbox /> }.into_any()
     }
 }
 

@@ -4,6 +4,7 @@ pub mod board;
 pub mod create_resource;
 pub mod environment;
 pub mod error;
+pub mod inbox;
 pub mod lazy;
 pub mod not_found;
 pub mod projects;

@@ -21,6 +21,8 @@ pub enum Done {
     Previewed(Box<Outlook>),
     /// It was carried out; the promotion that it started, if any.
     Started(Option<PromotionId>),
+    /// It was carried out, and the page itself shows it.
+    Changed,
 }
 
 /// Carries a button out, or says what it would do.
@@ -35,7 +37,8 @@ pub async fn carry_out(
             .await
             .map(|outlook| Done::Previewed(Box::new(outlook))),
         "resume" => resume(w, p, e, r).await.map(Done::Started),
-        _ => promote(w, p, e, r).await.map(|id| Done::Started(Some(id))),
+        "promote" => promote(w, p, e, r).await.map(|id| Done::Started(Some(id))),
+        _ => return (post, None),
     };
     (post, Some(outcome))
 }
@@ -59,6 +62,7 @@ pub fn Promoted(
                     view! { {asked} }.into_any()
                 }
                 Done::Started(started) => said(&post, started),
+                Done::Changed => ().into_any(),
             }
         })
     };

@@ -3,9 +3,15 @@
 //! It moves by itself: the event stream says that something changed, and the page reads again. Without a script there
 //! is a link to read it again, and *Retry* is a plain form.
 
+mod gates;
+
 use crate::{
-    api::promotion::{CommitShown, PromotionView, cancel, promotion, retry},
+    api::{
+        inbox::{approve, override_gate, reject},
+        promotion::{CommitShown, PromotionView, cancel, promotion, retry},
+    },
     components::{
+        decide::DecisionPost,
         diff::Diff,
         flow_strip::{FlowEnd, FlowStrip},
         frame::{Crumb, Frame},
@@ -27,27 +33,21 @@ use domain::{
 };
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
-use serde::{Deserialize, Serialize};
-
-/// What the page posts.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct PromotionPost {
-    /// `retry` or `cancel`.
-    intent: String,
-}
 
 /// The page of one promotion.
 #[component]
 pub fn PromotionPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    let retried = form::<PromotionPost, (), _>(move |post| {
+    let retried = form::<DecisionPost, (), _>(move |post| {
         let id = id.get_untracked();
         async move {
             let outcome = match post.intent.as_str() {
                 "retry" => Some(retry(id).await),
                 "cancel" => Some(cancel(id).await),
+                "approve" => Some(approve(id, post.comment.clone()).await),
+                "reject" => Some(reject(id, post.comment.clone()).await),
+                "override" => Some(override_gate(id, post.gate.clone(), post.reason.clone()).await),
                 _ => None,
             };
             (post, outcome)
@@ -108,7 +108,7 @@ fn name(view: &PromotionView) -> String {
 
 fn content(
     view: Signal<PromotionView>,
-    retried: Form<PromotionPost, ()>,
+    retried: Form<DecisionPost, ()>,
     title: RwSignal<String>,
     said: RwSignal<String>,
 ) -> AnyView {
@@ -127,6 +127,7 @@ fn content(
     view! {
         {part(head)}
         {failure(view, retried)}
+        {gates::gates(view, retried)}
         {withdraw(view, retried)}
         <div class="promotion">
             <section class="steps stack" aria-labelledby="steps">
@@ -241,7 +242,7 @@ fn flow(view: &PromotionView) -> AnyView {
 }
 
 /// Why it failed and what to do; nothing while it hasn't.
-fn failure(view: Signal<PromotionView>, retried: Form<PromotionPost, ()>) -> AnyView {
+fn failure(view: Signal<PromotionView>, retried: Form<DecisionPost, ()>) -> AnyView {
     let failed = Memo::new(move |_| {
         view.with(|view| {
             let failure = view.failure.clone().filter(|_| view.state == State::Failed);
@@ -290,7 +291,7 @@ fn failure(view: Signal<PromotionView>, retried: Form<PromotionPost, ()>) -> Any
 }
 
 /// *Cancel*, as long as it can be withdrawn.
-fn withdraw(view: Signal<PromotionView>, sent: Form<PromotionPost, ()>) -> AnyView {
+fn withdraw(view: Signal<PromotionView>, sent: Form<DecisionPost, ()>) -> AnyView {
     let may = Memo::new(move |_| view.with(|view| view.may_cancel));
     let error = Signal::derive(move || {
         let is_it = sent.latest().is_some_and(|post| post.draft.intent == "cancel");
@@ -432,6 +433,8 @@ mod tests {
             previous_details: None,
             state,
             waits_for: None,
+            gates: Vec::new(),
+            may_decide: false,
             failure: None,
             steps: Vec::new(),
             path: "environments/production/values.yaml".into(),

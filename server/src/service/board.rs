@@ -3,17 +3,18 @@
 use super::{
     Caller, Services, connection,
     place::{EnvironmentPlace, ProjectPlace},
+    stop::STOP,
 };
 use app::{
     api::{
         board::{BoardRow, BoardView, Cell, EnvironmentHead},
         board_filter::BoardFilter,
-        environment::EnvironmentView,
+        environment::{EnvironmentView, StopView},
     },
     backend::At,
     error::AppError,
 };
-use domain::{environment::Environment, name::Name, time::Timestamp};
+use domain::{environment::Environment, gate::Stop, id::EnvironmentId, name::Name, rights, time::Timestamp};
 use std::sync::Arc;
 
 /// Promotions under way that a board tells of: if more are stuck, these are where to begin.
@@ -88,10 +89,22 @@ impl Services {
             head: head(&place, &environment),
             values_path: place.record.project.values_path(&environment.name),
             application,
+            policy: environment.policy.words(),
+            stops: place.stops_of(environment.id).map(stop).collect(),
+            may_stop: rights::check(place.role, STOP).is_ok(),
             resources,
             now: self.now(),
             workspace: place.workspace.name,
             project: place.record.project.name,
         })
+    }
+}
+
+fn stop((of, stop): &(Option<EnvironmentId>, Stop)) -> StopView {
+    StopView {
+        of_project: of.is_none(),
+        by: stop.by.name().to_owned(),
+        reason: stop.reason.clone(),
+        at: stop.at,
     }
 }

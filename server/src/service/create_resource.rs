@@ -112,7 +112,7 @@ impl Services {
                 .collect(),
             environments,
             repositories,
-            gates: Vec::new(),
+            gates: place.environment.policy.words(),
         })
     }
 

@@ -1,15 +1,17 @@
 //! What is live, as Argo CD reports it.
 
 use super::Services;
-use crate::store::{ClusterRecord, NewEvent};
+use crate::store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting};
 use app::error::AppError;
 use domain::{
     artifact::{Digest, Repository},
     environment::{Environment, Project},
     event::{Happened, Subject},
-    plan::{self, AppSnapshot},
+    id::WorkspaceId,
+    plan::{self, AppSnapshot, Health},
     promotion::Actor,
     resource::{Live, Resource, Source},
+    time::Timestamp,
 };
 
 impl Services {
@@ -45,6 +47,10 @@ impl Services {
             if same {
                 continue;
             }
+            let healthy = match app.health {
+                Health::Healthy => digests.clone(),
+                _ => Vec::new(),
+            };
             let short = digests.iter().map(|d| d.short().to_owned()).collect();
             tx.set_live(
                 resource.id,
@@ -65,6 +71,7 @@ impl Services {
                 },
             };
             tx.append_event(&event, now).await?;
+            note_runs(&mut *tx, project.workspace, resource, &healthy, now).await?;
             changed = true;
         }
         tx.commit().await?;
@@ -101,6 +108,7 @@ impl Services {
                     .any(|e| e.id == resource.environment && e.cluster == record.cluster.id);
                 if here && resource.live.is_some() {
                     tx.set_live(resource.id, None).await?;
+                    note_runs(&mut *tx, record.cluster.workspace, &resource, &[], self.now()).await?;
                     let event = NewEvent {
                         workspace: record.cluster.workspace,
                         subject: Subject::resource(project.project.id, &resource),
@@ -118,6 +126,25 @@ impl Services {
         }
         Ok(())
     }
+}
+
+/// Remembers since when a resource is healthy with which digests, and has those looked at that wait for it.
+async fn note_runs(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    resource: &Resource,
+    healthy: &[Digest],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let open = tx.open_runs(resource.id).await?;
+    for ended in open.iter().filter(|digest| !healthy.contains(digest)) {
+        tx.end_run(resource.id, ended, now).await?;
+    }
+    for begun in healthy.iter().filter(|digest| !open.contains(digest)) {
+        tx.begin_run(resource.id, begun, now).await?;
+        tx.wake_waiting(Waiting::Digest(workspace, begun), now).await?;
+    }
+    Ok(())
 }
 
 /// Whether another resource runs this digest of the repository because Git says so.

@@ -17,14 +17,18 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub mod apply;
+pub mod approve;
 pub mod artifact;
 pub mod board;
 pub mod cancel;
 pub mod cells;
+pub mod check;
 pub mod connection;
 pub mod create_resource;
 pub mod desired;
+pub mod gates;
 pub mod hold;
+pub mod inbox;
 pub mod inventory;
 pub mod live;
 pub mod pin;
@@ -40,6 +44,7 @@ pub mod rollback;
 pub mod session;
 pub mod source;
 pub mod start;
+pub mod stop;
 pub mod stuck;
 pub mod token;
 
@@ -66,6 +71,8 @@ pub struct Services {
     pub sign_ins: Arc<session::SignInLimit>,
     /// What pages show of projects, until something changes.
     pub kept_cells: Arc<cells::KeptCells>,
+    /// What waits for approvals, until something changes.
+    pub kept_inbox: Arc<inbox::KeptInbox>,
     /// Address people use, without a slash at the end: links in commits begin with it.
     pub public_url: Arc<str>,
 }

@@ -7,7 +7,8 @@ use crate::store::{ClusterRecord, ProjectRecord, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
     environment::{Environment, Workspace},
-    id::{PromotionId, WorkspaceId},
+    gate::Stop,
+    id::{EnvironmentId, PromotionId, WorkspaceId},
     promotion::{Origin, Promotion},
     resource::Resource,
     rights::{self, Right, Role},
@@ -26,6 +27,8 @@ pub struct ProjectPlace {
     pub environments: Vec<Environment>,
     /// The workspace's clusters.
     pub clusters: Vec<ClusterRecord>,
+    /// Who stopped the line: of the whole project (`None`), of which environments.
+    pub stops: Vec<(Option<EnvironmentId>, Stop)>,
 }
 
 /// An environment of a project.
@@ -56,6 +59,13 @@ impl ProjectPlace {
         })
     }
 
+    /// Who stopped the line of an environment, or of the whole project.
+    pub fn stops_of(&self, environment: EnvironmentId) -> impl Iterator<Item = &(Option<EnvironmentId>, Stop)> {
+        self.stops
+            .iter()
+            .filter(move |(of, _)| of.is_none_or(|of| of == environment))
+    }
+
     /// Whether the caller may change what runs in an environment.
     ///
     /// # Errors
@@ -64,13 +74,20 @@ impl ProjectPlace {
         rights::check(
             self.role,
             Right::Change {
-                protected: environment.protected,
+                // Where others must approve, asking is open to all who may change something.
+                protected: environment.protected && environment.policy.approvals.is_none(),
             },
         )
     }
 }
 
 impl Caller {
+    /// Groups of a workspace that the caller is in.
+    #[must_use]
+    pub fn groups_in(&self, _workspace: WorkspaceId) -> &[domain::name::Name] {
+        &[]
+    }
+
     /// The caller's role in a workspace; `None` for strangers.
     #[must_use]
     pub fn role_in(&self, workspace: WorkspaceId) -> Option<Role> {
@@ -126,12 +143,14 @@ impl Services {
     ) -> Result<ProjectPlace, AppError> {
         let environments = tx.environments(record.project.id).await?;
         let clusters = tx.clusters(workspace.id).await?;
+        let stops = tx.stops(record.project.id).await?;
         Ok(ProjectPlace {
             workspace,
             role,
             record,
             environments,
             clusters,
+            stops,
         })
     }
 

@@ -45,6 +45,15 @@ impl Services {
             }
             None => None,
         };
+        let at = EnvironmentPlace {
+            project: place,
+            environment,
+        };
+        let (gates, may_decide) = self.gates_for(&mut *tx, caller, &at, &promotion).await?;
+        let EnvironmentPlace {
+            project: place,
+            environment,
+        } = at;
         drop(tx);
 
         let (commit, preview) = self
@@ -63,6 +72,8 @@ impl Services {
             .map(|(_, shown)| shown);
         Ok(PromotionView {
             shown_before,
+            gates,
+            may_decide,
             may_cancel: may_change
                 && matches!(
                     promotion.state,
@@ -291,6 +302,12 @@ fn told(event: &Event) -> Option<TimelineEntry> {
             };
             format!("Commit {} is on the remote{again}", commit.get(..7).unwrap_or(commit))
         }
+        Happened::Approved { comment, .. } => match comment {
+            Some(comment) => format!("Approved: {comment}"),
+            None => "Approved".to_owned(),
+        },
+        Happened::GateOverridden { gate, reason } => format!("Overrode the gate {}: {reason}", gate.title()),
+        // The move to `rejected` says it, with the reason.
         _ => return None,
     };
     Some(TimelineEntry {

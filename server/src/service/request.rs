@@ -9,6 +9,7 @@ use app::error::AppError;
 use domain::{
     artifact::ExactImage,
     event::{Happened, Subject},
+    gate::Decision,
     id::PromotionId,
     promotion::{Actor, Origin, Promotion, Purpose, Refused, State},
     resource::Resource,
@@ -75,7 +76,7 @@ impl Services {
             )
             .await?;
         }
-        let promotion = Promotion {
+        let mut promotion = Promotion {
             id,
             workspace: place.workspace.id,
             project: place.record.project.id,
@@ -102,7 +103,18 @@ impl Services {
             state_since: now,
             ended_at: None,
         };
+        let decision = match place.environments.iter().find(|e| e.id == resource.environment) {
+            Some(environment) => self.decide(tx, environment, &place.environments, &promotion).await?,
+            None => Decision::default(),
+        };
+        if let Some(waits_for) = decision.waits_for() {
+            promotion.state = State::Waiting;
+            promotion.waits_for = Some(waits_for);
+        }
         tx.insert_promotion(&promotion).await?;
+        if !decision.gates.is_empty() {
+            tx.set_gates(id, &decision).await?;
+        }
         tx.see_artifact(place.workspace.id, &promotion.image, now).await?;
         let event = NewEvent {
             workspace: place.workspace.id,

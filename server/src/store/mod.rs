@@ -6,11 +6,14 @@
 //! that something changed, and the statements that it writes differently. One story holds both (`server/tests/it/store_story.rs`).
 
 pub mod dialect;
+pub mod gates;
 pub mod postgres;
 pub mod rows;
 pub mod sql;
 pub mod sqlite;
 pub mod tx;
+
+pub use gates::{Awaiting, Gates, Waiting};
 
 use async_trait::async_trait;
 use domain::{
@@ -176,7 +179,7 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: Send {
+pub trait Tx: Gates {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 

@@ -244,6 +244,7 @@ pub(crate) struct EnvironmentRow {
     name: String,
     position: i64,
     protected: bool,
+    policy: String,
 }
 
 impl TryFrom<EnvironmentRow> for Environment {
@@ -257,6 +258,7 @@ impl TryFrom<EnvironmentRow> for Environment {
             name: parse("environment name", &row.name)?,
             position: row.position,
             protected: row.protected,
+            policy: from_json("policy", &row.policy)?,
         })
     }
 }

@@ -44,9 +44,10 @@ pub(crate) const PUT_PROJECT: &str = "INSERT INTO projects (id, workspace_id, na
 pub(crate) const SET_TIP: &str = "UPDATE projects SET tip = COALESCE($2, tip), problem = $3 WHERE id = $1";
 
 pub(crate) const ENVIRONMENTS: &str = "SELECT * FROM environments WHERE project_id = $1 ORDER BY position, name";
-pub(crate) const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, position, protected) VALUES ($1, $2, $3, $4, $5, $6) \
+pub(crate) const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, position, protected, policy) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) \
      ON CONFLICT (id) DO UPDATE SET cluster_id = excluded.cluster_id, position = excluded.position, \
-     protected = excluded.protected";
+     protected = excluded.protected, policy = excluded.policy";
 
 pub(crate) const RESOURCES: &str = "SELECT r.* FROM resources r JOIN environments e ON e.id = r.environment_id \
      WHERE e.project_id = $1 ORDER BY r.name";

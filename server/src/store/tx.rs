@@ -23,7 +23,7 @@ use sqlx::{ColumnIndex, Database, Encode, Executor, IntoArguments, Transaction, 
 
 /// A transaction on either database.
 pub(crate) struct SqlTx<D: Database> {
-    tx: Transaction<'static, D>,
+    pub(super) tx: Transaction<'static, D>,
 }
 
 impl<D: Database> SqlTx<D> {
@@ -62,6 +62,20 @@ macro_rules! run {
         sqlx::query::<D>($sql)$(.bind($bind))*.execute(&mut *$self.tx).await.map(|done| D::changed(&done))
     };
 }
+pub(super) use run;
+
+/// Fetches one column of JSON of every row of a query.
+macro_rules! texts {
+    ($self:ident, $what:literal, $sql:expr $(, $bind:expr)*) => {
+        sqlx::query_scalar::<D, String>($sql)$(.bind($bind))*
+            .fetch_all(&mut *$self.tx)
+            .await?
+            .iter()
+            .map(|json| from_json($what, json))
+            .collect::<Result<Vec<_>, StoreError>>()
+    };
+}
+pub(super) use texts;
 
 #[async_trait]
 impl<D: Dialect> Tx for SqlTx<D>
@@ -269,6 +283,7 @@ where
             environment.name.as_str(),
             environment.position,
             environment.protected,
+            to_json("policy", &environment.policy)?,
         )
         .map_err(taken)?;
         Ok(())

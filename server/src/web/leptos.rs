@@ -10,7 +10,7 @@ use crate::service::{Caller, Services, session};
 use app::{
     App,
     api::{
-        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, preview::Preview,
+        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, inbox::InboxView, preview::Preview,
         project::ProjectView, promotion::PromotionView, resource::ResourceView, session::Me,
     },
     backend::{At, Backend},
@@ -363,6 +363,45 @@ impl Backend for RequestBackend {
 
     async fn promotion(&self, id: &str) -> Result<PromotionView, AppError> {
         self.services.promotion(self.caller()?, id).await
+    }
+
+    async fn inbox(&self) -> Result<InboxView, AppError> {
+        self.services.inbox(self.caller()?).await
+    }
+
+    async fn inbox_count(&self) -> Result<usize, AppError> {
+        match self.caller() {
+            Ok(caller) => self.services.inbox_count(caller).await,
+            Err(_) => Ok(0),
+        }
+    }
+
+    async fn approve(&self, id: &str, comment: &str) -> Result<(), AppError> {
+        self.services.approve(self.caller()?, id, comment).await
+    }
+
+    async fn reject(&self, id: &str, comment: &str) -> Result<(), AppError> {
+        self.services.reject(self.caller()?, id, comment).await
+    }
+
+    async fn override_gate(&self, id: &str, gate: &str, reason: &str) -> Result<(), AppError> {
+        self.services.override_gate(self.caller()?, id, gate, reason).await
+    }
+
+    async fn stop_line(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError> {
+        let environment = (!of_project).then_some(at.environment.as_str());
+        let caller = self.caller()?;
+        self.services
+            .stop_line(caller, &at.workspace, &at.project, environment, reason)
+            .await
+    }
+
+    async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError> {
+        let environment = (!of_project).then_some(at.environment.as_str());
+        let caller = self.caller()?;
+        self.services
+            .resume_line(caller, &at.workspace, &at.project, environment)
+            .await
     }
 
     async fn retry(&self, id: &str) -> Result<(), AppError> {

@@ -180,6 +180,15 @@ impl Worker {
                 self.commit(promotion.project, vec![(promotion, hold)]);
                 return;
             }
+            if promotion.state == State::Waiting && !is_bound_over {
+                // It is read and written in one transaction: what people say meanwhile is not missed.
+                if let Err(error) = self.services.pass_gates(promotion.id).await {
+                    tracing::error!(promotion = %promotion.id, %error, "gates could not be looked at");
+                    let why = error.to_string();
+                    self.record(promotion, Outcome::Retry { why }).await;
+                }
+                return;
+            }
             let outcome = if is_bound_over {
                 let reason = "This step was cut off again and again; the server's log says more. Try again.".to_owned();
                 Outcome::Fail { reason }

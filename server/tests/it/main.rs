@@ -12,6 +12,7 @@ mod apply;
 mod bad_input;
 mod command;
 mod crash;
+mod gates;
 mod graphql;
 mod hold;
 mod migrations;

@@ -332,6 +332,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
         name: "development".parse().unwrap(),
         position: 1,
         protected: false,
+        policy: domain::policy::Policy::default(),
     };
     tx.put_environment(&environment).await.unwrap();
     let resource = Resource {

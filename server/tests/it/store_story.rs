@@ -7,6 +7,7 @@ use domain::{
     event::{Happened, Subject},
     id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
     plan::Health,
+    policy::{Policy, RequiredCheck},
     promotion::{Actor, Origin, Promotion, Purpose, State},
     resource::{Binding, Kind, Live, Resource, Runtime, Size, Source},
     rights::Role,
@@ -253,6 +254,7 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
         name: name.parse().unwrap(),
         position,
         protected: false,
+        policy: Policy::default(),
     };
     let mut staging = environment(52, "staging", 1);
     let development = environment(51, "development", 2);
@@ -260,6 +262,10 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
     tx.put_environment(&development).await.unwrap();
     staging.position = 3;
     staging.protected = true;
+    staging.policy.checks = vec![RequiredCheck {
+        name: "integration".into(),
+        max_age_hours: None,
+    }];
     tx.put_environment(&staging).await.unwrap();
     let mut tx = committed(tx, store).await;
     assert_eq!(

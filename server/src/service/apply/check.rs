@@ -12,6 +12,7 @@ use domain::{
     environment::ArgoCdSettings,
     field::FieldErrors,
     name::Name,
+    policy::Policy,
     resource::{Binding, Kind, Runtime},
 };
 use std::{collections::HashSet, str::FromStr};
@@ -87,6 +88,8 @@ pub struct CheckedEnvironment {
     pub cluster: Name,
     /// Whether it is protected.
     pub protected: bool,
+    /// Its policy; `None` leaves it as it is.
+    pub policy: Option<Policy>,
     /// Its resources.
     pub resources: Vec<CheckedResource>,
 }
@@ -443,6 +446,7 @@ fn environment(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) -> Op
         name: name?,
         cluster: cluster?,
         protected: spec.protected,
+        policy: spec.policy.clone(),
         resources: whole(resources)?,
     })
 }

@@ -31,7 +31,10 @@
 //!             binding: latest
 //! ```
 
-use domain::resource::{Kind, Size};
+use domain::{
+    policy::Policy,
+    resource::{Kind, Size},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -170,6 +173,9 @@ pub struct EnvironmentSpec {
     /// Whether only approvers may change it. Default false.
     #[serde(default)]
     pub protected: bool,
+    /// What it asks for before an image may run in it; left out, that stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
     /// Resources to create or change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceSpec>,

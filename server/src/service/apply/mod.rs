@@ -13,7 +13,7 @@ use super::{
     connection::{argocd_token_context, credentials_context, registry_password_context},
     internal,
 };
-use crate::store::{NewEvent, Tx};
+use crate::store::{NewEvent, Tx, Waiting, rows::to_json};
 use app::error::AppError;
 use document::{Document, SecretText};
 use domain::{
@@ -183,6 +183,20 @@ impl Services {
         }
         for (_, resource) in &plan.changed_resources {
             tx.update_resource(resource).await?;
+        }
+        for (project, environment) in &plan.policies {
+            let Some(new) = plan.environments.iter().find(|e| e.id == *environment) else {
+                continue;
+            };
+            let subject = Subject {
+                project: Some(*project),
+                environment: Some(*environment),
+                ..Subject::default()
+            };
+            let policy = to_json("policy", &new.policy)?;
+            tx.append_event(&event(subject, Happened::PolicyChanged { policy }), now)
+                .await?;
+            tx.wake_waiting(Waiting::Project(*project), now).await?;
         }
         for (project, environment, resource, digest) in &plan.pins {
             let subject = Subject {

@@ -8,6 +8,7 @@ use super::{
     document::SecretText,
 };
 use crate::{
+    calendar,
     clock::Ids,
     service::connection::{SealedCredentials, argocd_token_context, credentials_context, registry_password_context},
     store::{ClusterRecord, ProjectRecord},
@@ -20,6 +21,7 @@ use domain::{
     follow,
     id::{ClusterId, EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,
+    policy::Policy,
     resource::{Binding, Kind, Resource, Runtime, Source},
     time::Timestamp,
 };
@@ -99,6 +101,8 @@ pub(super) struct Plan {
     pub(super) new_resources: Vec<(ProjectId, Resource)>,
     pub(super) changed_resources: Vec<(ProjectId, Resource)>,
     pub(super) pins: Vec<(ProjectId, EnvironmentId, ResourceId, Digest)>,
+    /// Environments whose policy is another than before.
+    pub(super) policies: Vec<(ProjectId, EnvironmentId)>,
     /// Resources of the document: id, whether they are new or follow something else now.
     pub(super) resources: Vec<(ResourceId, bool)>,
 }
@@ -117,6 +121,7 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
         new_resources: Vec::new(),
         changed_resources: Vec::new(),
         pins: Vec::new(),
+        policies: Vec::new(),
         resources: Vec::new(),
         workspace,
     };
@@ -346,6 +351,10 @@ impl Plan {
         let positions = order(existing, &spec.environments);
         let mut ids: HashMap<Name, EnvironmentId> = existing.iter().map(|e| (e.name.clone(), e.id)).collect();
         let mut written = HashSet::new();
+        let names: Vec<Name> = (existing.iter().map(|e| &e.name))
+            .chain(spec.environments.iter().map(|e| &e.name))
+            .cloned()
+            .collect();
         for environment in &spec.environments {
             let Some(cluster) = clusters.get(&environment.cluster).copied() else {
                 let why = format!(
@@ -358,6 +367,11 @@ impl Plan {
             let before = existing.iter().find(|e| e.name == environment.name);
             let id = before.map_or_else(|| EnvironmentId(means.ids.next()), |e| e.id);
             ids.insert(environment.name.clone(), id);
+            let policy = match &environment.policy {
+                Some(policy) => policy.clone(),
+                None => before.map(|old| old.policy.clone()).unwrap_or_default(),
+            };
+            check_policy(&policy, environment, &names, errors);
             let new = Environment {
                 id,
                 project,
@@ -365,6 +379,7 @@ impl Plan {
                 name: environment.name.clone(),
                 position: positions.get(&environment.name).copied().unwrap_or_default(),
                 protected: environment.protected,
+                policy,
             };
             let what = format!("environment {}/{}", spec.name, environment.name);
             match before {
@@ -380,11 +395,16 @@ impl Plan {
                     };
                     differences.compare("cluster", &cluster_name(old.cluster), &cluster_name(new.cluster));
                     differences.compare("protected", &yes_no(old.protected), &yes_no(new.protected));
+                    let json = |policy: &Policy| serde_json::to_string(policy).unwrap_or_default();
+                    differences.compare("policy", &json(&old.policy), &json(&new.policy));
                     differences.compare("place", &(old.position + 1), &(new.position + 1));
                     if !self.change(&what, &differences) {
                         continue;
                     }
                 }
+            }
+            if before.map(|old| &old.policy).unwrap_or(&Policy::default()) != &new.policy {
+                self.policies.push((project, id));
             }
             written.insert(environment.name.clone());
             self.environments.push(new);
@@ -519,6 +539,17 @@ fn runtime_differences(from: &Runtime, to: &Runtime) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
     .collect()
+}
+
+/// Whether a policy fits the project's environments and the calendar.
+fn check_policy(policy: &Policy, environment: &CheckedEnvironment, names: &[Name], errors: &mut FieldErrors) {
+    let at = format!("{}.policy", environment.at);
+    policy.check(&at, &environment.name, names, errors);
+    for (i, freeze) in policy.freezes.iter().enumerate() {
+        if let Err((field, why)) = calendar::check(freeze) {
+            errors.add(format!("{at}.freezes[{i}].{field}"), why);
+        }
+    }
 }
 
 /// The place of every environment: in the document's order, with those it doesn't name kept behind the one they followed.

@@ -378,3 +378,39 @@ impl Promotion {
         self.0.promotion.ended_at.map(Timestamp::rfc3339)
     }
 }
+
+/// The result of a check on a digest.
+pub struct Check(pub(super) domain::gate::Check);
+
+#[Object]
+impl Check {
+    /// Its name.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The digest that it is about.
+    async fn digest(&self) -> String {
+        self.0.digest.to_string()
+    }
+
+    /// `pending`, `passed` or `failed`.
+    async fn status(&self) -> &str {
+        self.0.status.as_str()
+    }
+
+    /// What it found.
+    async fn summary(&self) -> Option<&str> {
+        self.0.summary.as_deref()
+    }
+
+    /// Where more is said.
+    async fn url(&self) -> Option<&str> {
+        self.0.url.as_deref()
+    }
+
+    /// When it was so.
+    async fn at(&self) -> String {
+        self.0.at.rfc3339()
+    }
+}

@@ -2,9 +2,12 @@
 
 use super::{
     error,
-    objects::{Environment, Project, Promotion, Resource},
+    objects::{Check, Environment, Project, Promotion, Resource},
 };
-use crate::service::{Caller, Services};
+use crate::{
+    service::{Caller, Services, check::ReportedCheck},
+    web::rest::checks::moment,
+};
 use app::{backend::At, error::AppError};
 use async_graphql::{Context, EmptySubscription, ID, InputObject, Object, Result};
 use std::sync::Arc;
@@ -178,6 +181,25 @@ pub struct DigestInput {
     pub digest: String,
 }
 
+/// The result of a check.
+#[derive(InputObject)]
+pub struct ReportCheckInput {
+    /// The workspace's name; needed by those who are in several.
+    pub workspace: Option<String>,
+    /// `sha256:` and 64 lower-case hexadecimal characters.
+    pub digest: String,
+    /// The check's name, as policies name it.
+    pub name: String,
+    /// `pending`, `passed` or `failed`.
+    pub status: String,
+    /// What it found, a sentence.
+    pub summary: Option<String>,
+    /// Where more is said.
+    pub url: Option<String>,
+    /// When it was so, RFC 3339; now unless given.
+    pub at: Option<String>,
+}
+
 /// Where an input points, as the use cases want it.
 async fn place(services: &Services, caller: &Caller, project: &str, environment: String) -> Result<At> {
     let project = services.project_named(caller, project).await.map_err(error)?;
@@ -250,6 +272,40 @@ impl Mutation {
             Some(id) => named(services, caller, &id.to_string()).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Reports the result of a check on a digest. The newest result of a name counts; the same again changes nothing.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn report_check(&self, context: &Context<'_>, input: ReportCheckInput) -> Result<Check> {
+        let (services, caller) = at(context)?;
+        let at = input.at.as_deref().map(moment).transpose();
+        let reported = ReportedCheck {
+            workspace: input.workspace,
+            digest: input.digest,
+            name: input.name,
+            status: input.status,
+            summary: input.summary,
+            url: input.url,
+            at: at.map_err(|e| error(e.into()))?,
+        };
+        services.report_check(caller, &reported).await.map(Check).map_err(error)
+    }
+
+    /// Approves a promotion that waits; only people do.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn approve(&self, context: &Context<'_>, id: ID, comment: Option<String>) -> Result<Promotion> {
+        let (services, caller) = at(context)?;
+        let comment = comment.unwrap_or_default();
+        services.approve(caller, &id, &comment).await.map_err(error)?;
+        named(services, caller, &id).await
+    }
+
+    /// Rejects a promotion that waits, with a reason; only people do.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn reject(&self, context: &Context<'_>, id: ID, comment: String) -> Result<Promotion> {
+        let (services, caller) = at(context)?;
+        services.reject(caller, &id, &comment).await.map_err(error)?;
+        named(services, caller, &id).await
     }
 
     /// Withdraws a promotion whose commit isn't on its way yet.

@@ -1,9 +1,10 @@
-//! The REST interface, below `/api/v1`: [`apply`] and the webhooks of registries ([`registry_hook`]) and Git hosts ([`git_hook`]).
+//! The REST interface, below `/api/v1`: [`apply`], [`checks`] and the webhooks of registries ([`registry_hook`]) and Git hosts ([`git_hook`]).
 //!
 //! Errors are problem details ([`super::error`]). Who calls is said by the extension [`super::auth::Identity`], which the layer that
 //! reads sessions and tokens sets.
 
 pub mod apply;
+pub mod checks;
 pub mod git_hook;
 pub mod registry_hook;
 

@@ -10,6 +10,7 @@ use crate::{
 use app::error::AppError;
 use domain::{
     environment::Environment,
+    gate::Approval,
     id::ResourceId,
     promotion::{Actor, Promotion, State},
     resource::Resource,
@@ -80,7 +81,11 @@ async fn try_run(
             outcomes[place_of] = Some(Outcome::Overtaken { by });
             continue;
         }
-        requests.push(request(services, &place, environment, resource, promotion));
+        let approved = match environment.policy.approvals {
+            Some(_) => tx.approvals(promotion.id).await?,
+            None => Vec::new(),
+        };
+        requests.push(request(services, &place, environment, resource, promotion, &approved));
         asked.push((place_of, environment));
     }
     drop(tx);
@@ -133,6 +138,7 @@ fn request(
     environment: &Environment,
     resource: &Resource,
     promotion: &Promotion,
+    approvals: &[Approval],
 ) -> CommitRequest {
     let link = format!("{}/promotions/{}", services.public_url, promotion.id);
     let mut trailers = vec![("Waybill-Digest".to_owned(), promotion.image.digest.to_string())];
@@ -141,6 +147,10 @@ fn request(
             "Waybill-Source".into(),
             format!("{}/{}", origin.environment, origin.resource),
         ));
+    }
+    for Approval { by, .. } in approvals.iter().filter(|approval| approval.approves) {
+        let by = format!("{} <{}>", by.name, by.email);
+        trailers.push(("Approved-by".into(), by.replace(char::is_control, " ")));
     }
     trailers.push(("Waybill-Link".into(), link));
     CommitRequest {

@@ -61,17 +61,13 @@ pub(super) async fn run(
     promotion: &Promotion,
     since: Instant,
 ) -> Result<Outcome, AppError> {
-    let passes_through = |next| Outcome::Done {
-        next,
-        detail: None,
-        commit: None,
-    };
-    match promotion.state {
-        // No gates yet: what waits goes on.
-        State::Waiting => return Ok(passes_through(State::Queued)),
-        // No copying yet: every cluster pulls from where the image is.
-        State::Mirroring => return Ok(passes_through(State::Committing)),
-        _ => {}
+    // No copying yet: every cluster pulls from where the image is.
+    if promotion.state == State::Mirroring {
+        return Ok(Outcome::Done {
+            next: State::Committing,
+            detail: None,
+            commit: None,
+        });
     }
     let Some(place) = known.place(services, promotion.project, since).await? else {
         return Ok(gone("project"));

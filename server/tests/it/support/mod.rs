@@ -69,6 +69,7 @@ impl Bench {
             wake: Arc::new(Wake::default()),
             sign_ins: Arc::new(SignInLimit::new(10)),
             kept_cells: Arc::default(),
+            kept_inbox: Arc::default(),
             public_url: "http://waybill.example".into(),
         };
         Self {

@@ -498,6 +498,12 @@ impl World {
         commits.into_iter().map(|commit| commit.subject).collect()
     }
 
+    /// The message of the newest commit below its first line.
+    pub(crate) async fn newest_message(&self) -> String {
+        let commits = self.repository.commits("main").await.unwrap();
+        commits.into_iter().next().unwrap().body
+    }
+
     /// All that a failed request must not have changed: resources, promotions and commits.
     pub(crate) async fn everything(&self) -> (usize, usize, usize) {
         let mut tx = self.store.read().await.unwrap();

@@ -1,0 +1,332 @@
+//! Each rule of gates, by name.
+
+use super::*;
+use uuid::Uuid;
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
+const HOUR: i64 = 3_600_000;
+
+fn digest(n: u8) -> Digest {
+    format!("sha256:{}", format!("{n:02x}").repeat(32)).parse().unwrap()
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn person(n: u128, role: Role, groups: &[&str]) -> Approver {
+    Approver {
+        id: UserId(Uuid::from_u128(n)),
+        name: format!("P{n}"),
+        email: format!("p{n}@example.com"),
+        role,
+        groups: groups.iter().map(|group| name(group)).collect(),
+    }
+}
+
+fn yes(by: Approver) -> Approval {
+    Approval {
+        by,
+        digest: digest(1),
+        approves: true,
+        comment: None,
+        at: NOW,
+    }
+}
+
+fn check(status: CheckStatus, ago: i64) -> Check {
+    Check {
+        digest: digest(1),
+        name: "integration".into(),
+        status,
+        summary: Some("12 tests".into()),
+        url: Some("https://ci.example.com/1".into()),
+        at: NOW.plus_millis(-ago),
+        reported_by: Actor::Waybill,
+    }
+}
+
+/// What is known, to be changed by a test.
+struct Known {
+    purpose: Purpose,
+    requester: Option<UserId>,
+    approvals: Vec<Approval>,
+    checks: Vec<Check>,
+    runs: Vec<HealthyRun>,
+    stops: Vec<Stop>,
+    overrides: Vec<Override>,
+    frozen: Result<Frozen, String>,
+}
+
+impl Known {
+    fn nothing() -> Self {
+        Self {
+            purpose: Purpose::Promote,
+            requester: Some(UserId(Uuid::from_u128(1))),
+            approvals: Vec::new(),
+            checks: Vec::new(),
+            runs: Vec::new(),
+            stops: Vec::new(),
+            overrides: Vec::new(),
+            frozen: Ok(Frozen::From(None)),
+        }
+    }
+
+    fn decide(&self, policy: &Policy) -> Decision {
+        let frozen = |_: &Freeze| self.frozen.clone();
+        evaluate(
+            policy,
+            &Evidence {
+                now: NOW,
+                digest: &digest(1),
+                purpose: self.purpose,
+                requester: self.requester,
+                approvals: &self.approvals,
+                checks: &self.checks,
+                runs: &self.runs,
+                stops: &self.stops,
+                overrides: &self.overrides,
+                frozen: &frozen,
+            },
+        )
+    }
+}
+
+fn policy(json: serde_json::Value) -> Policy {
+    serde_json::from_value(json).unwrap()
+}
+
+fn two_approvals() -> Policy {
+    policy(serde_json::json!({ "approvals": { "count": 2 } }))
+}
+
+fn stop() -> Stop {
+    Stop {
+        by: Actor::Waybill,
+        reason: "The database is being moved".into(),
+        at: NOW.plus_millis(-5 * 60_000),
+    }
+}
+
+#[test]
+fn an_empty_policy_opens_at_once() {
+    let decision = Known::nothing().decide(&Policy::default());
+    assert!(decision.opens() && decision.gates.is_empty() && decision.waits_for().is_none());
+}
+
+#[test]
+fn two_approvals_are_counted_and_named() {
+    let mut known = Known::nothing();
+    let waits = |known: &Known| known.decide(&two_approvals()).waits_for();
+    assert_eq!(waits(&known).as_deref(), Some("0 of 2 approvals"));
+    known.approvals.push(yes(person(2, Role::Approver, &[])));
+    assert_eq!(waits(&known).as_deref(), Some("1 of 2 approvals"));
+    assert!(known.decide(&two_approvals()).awaits_approval());
+    known.approvals.push(yes(person(3, Role::Admin, &[])));
+    let decision = known.decide(&two_approvals());
+    assert!(decision.opens());
+    assert_eq!(decision.gates[0].why, "Approved by P2 and P3.");
+}
+
+#[test]
+fn who_asked_cannot_approve_unless_that_is_allowed() {
+    let mut known = Known::nothing();
+    known.approvals = vec![yes(person(1, Role::Admin, &[]))];
+    let one = |allowed: bool| policy(serde_json::json!({ "approvals": { "count": 1, "selfApproval": allowed } }));
+    assert!(!known.decide(&one(false)).opens());
+    assert!(known.decide(&one(true)).opens());
+}
+
+#[test]
+fn only_those_named_count() {
+    let mut known = Known::nothing();
+    let by_group = policy(
+        serde_json::json!({ "approvals": { "count": 1, "by": [{ "group": "release" }, { "user": "P9@example.com" }] } }),
+    );
+    known.approvals = vec![yes(person(2, Role::Admin, &[]))];
+    let decision = known.decide(&by_group);
+    assert!(!decision.opens(), "an administrator who isn't named doesn't count");
+    assert_eq!(
+        decision.gates[0].who,
+        "Members of group release or P9@example.com can approve. Who asked can't."
+    );
+    for approver in [person(3, Role::Viewer, &["release"]), person(9, Role::Viewer, &[])] {
+        known.approvals = vec![yes(approver)];
+        assert!(known.decide(&by_group).opens());
+    }
+    known.approvals = vec![yes(person(4, Role::Developer, &[]))];
+    let by_role = policy(serde_json::json!({ "approvals": { "count": 1 } }));
+    assert!(!known.decide(&by_role).opens(), "without names it takes an approver");
+}
+
+#[test]
+fn one_of_them_must_be_of_the_required_group() {
+    let both = policy(serde_json::json!({ "approvals": { "count": 2, "requiredGroup": "security" } }));
+    let mut known = Known::nothing();
+    known.approvals = vec![yes(person(2, Role::Approver, &[])), yes(person(3, Role::Approver, &[]))];
+    let decision = known.decide(&both);
+    assert_eq!(decision.waits_for().as_deref(), Some("approval of group security"));
+    known.approvals.push(yes(person(4, Role::Viewer, &["security"])));
+    assert!(known.decide(&both).opens());
+}
+
+#[test]
+fn an_approval_of_another_digest_is_void_and_a_no_is_no_yes() {
+    let mut known = Known::nothing();
+    let one = policy(serde_json::json!({ "approvals": { "count": 1 } }));
+    let mut other = yes(person(2, Role::Approver, &[]));
+    other.digest = digest(2);
+    let mut no = yes(person(3, Role::Approver, &[]));
+    no.approves = false;
+    known.approvals = vec![other, no];
+    assert!(!known.decide(&one).opens());
+}
+
+#[test]
+fn a_check_must_have_passed_on_this_digest_and_not_be_too_old() {
+    let fresh = policy(serde_json::json!({ "checks": [{ "name": "integration", "maxAgeHours": 2 }] }));
+    let mut known = Known::nothing();
+    let state = |known: &Known| {
+        let decision = known.decide(&fresh);
+        (decision.gates[0].state, decision.look_again)
+    };
+    assert_eq!(state(&known), (GateState::Waiting, None));
+    known.checks = vec![check(CheckStatus::Pending, 0)];
+    assert_eq!(state(&known), (GateState::Waiting, None));
+    known.checks = vec![check(CheckStatus::Passed, HOUR)];
+    assert_eq!(
+        state(&known),
+        (GateState::Met, Some(NOW.plus_millis(HOUR))),
+        "looked at again when it gets too old"
+    );
+    known.checks = vec![check(CheckStatus::Passed, 2 * HOUR)];
+    assert_eq!(state(&known).0, GateState::Waiting);
+    known.checks = vec![check(CheckStatus::Passed, 60_000), check(CheckStatus::Failed, 0)];
+    assert_eq!(state(&known).0, GateState::Failed, "the newest counts");
+    let mut other = check(CheckStatus::Passed, 0);
+    other.digest = digest(2);
+    known.checks = vec![other];
+    assert_eq!(
+        state(&known).0,
+        GateState::Waiting,
+        "another digest's result says nothing"
+    );
+}
+
+#[test]
+fn a_digest_must_have_been_healthy_elsewhere_for_long_enough() {
+    let soak = policy(serde_json::json!({ "ranIn": [{ "environment": "staging", "soakMinutes": 30 }] }));
+    let mut known = Known::nothing();
+    let run = |ago: i64, until: Option<i64>| HealthyRun {
+        environment: name("staging"),
+        since: NOW.plus_millis(-ago * 60_000),
+        until: until.map(|ago| NOW.plus_millis(-ago * 60_000)),
+    };
+    assert_eq!(known.decide(&soak).waits_for().as_deref(), Some("run in staging"));
+    known.runs = vec![run(10, None)];
+    let decision = known.decide(&soak);
+    assert_eq!(decision.waits_for().as_deref(), Some("soak in staging"));
+    assert_eq!(
+        decision.look_again,
+        Some(NOW.plus_millis(20 * 60_000)),
+        "the exact moment"
+    );
+    known.runs = vec![run(30, None)];
+    assert!(known.decide(&soak).opens());
+    known.runs = vec![run(90, Some(50))];
+    assert!(known.decide(&soak).opens(), "it was so, before something else ran");
+    known.runs = vec![run(60, Some(40)), run(20, None)];
+    assert!(!known.decide(&soak).opens(), "two short runs are not one long one");
+    known.runs[0].environment = name("qa");
+    assert!(!known.decide(&soak).opens(), "another environment doesn't count");
+}
+
+#[test]
+fn a_freeze_blocks_until_its_end_and_what_cannot_be_evaluated_blocks() {
+    let freeze = policy(serde_json::json!({ "freezes": [{ "name": "weekend", "timeZone": "UTC",
+        "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } }] }));
+    let mut known = Known::nothing();
+    known.frozen = Ok(Frozen::Until(NOW.plus_millis(HOUR)));
+    let decision = known.decide(&freeze);
+    assert_eq!(
+        (decision.opens(), decision.look_again),
+        (false, Some(NOW.plus_millis(HOUR)))
+    );
+    known.frozen = Ok(Frozen::From(Some(NOW.plus_millis(HOUR))));
+    assert!(known.decide(&freeze).opens());
+    known.frozen = Err("there is no time zone Mars/Olympus.".into());
+    let decision = known.decide(&freeze);
+    assert_eq!(decision.gates[0].state, GateState::Failed);
+    assert!(decision.gates[0].why.contains("Mars/Olympus"));
+}
+
+#[test]
+fn a_stopped_line_blocks_and_says_who_and_why() {
+    let mut known = Known::nothing();
+    known.stops = vec![stop()];
+    let decision = known.decide(&Policy::default());
+    assert!(!decision.opens());
+    assert_eq!(
+        decision.gates[0].why,
+        "Waybill stopped it 5 min ago: The database is being moved."
+    );
+}
+
+#[test]
+fn an_override_opens_one_gate_and_stays_visible() {
+    let mut known = Known::nothing();
+    known.stops = vec![stop()];
+    known.overrides = vec![Override {
+        gate: "stop".parse().unwrap(),
+        by: Actor::Token { name: "ops".into() },
+        reason: "Security fix".into(),
+        at: NOW,
+    }];
+    let decision = known.decide(&two_approvals());
+    assert_eq!(
+        decision.waits_for().as_deref(),
+        Some("0 of 2 approvals"),
+        "the other gate stays"
+    );
+    let gate = &decision.gates[1];
+    assert_eq!(gate.state, GateState::Overridden);
+    assert!(
+        gate.why
+            .starts_with("Overridden by ops: Security fix. Before: Waybill stopped it"),
+        "{}",
+        gate.why
+    );
+}
+
+#[test]
+fn a_rollback_passes_only_the_gates_that_are_named_for_it() {
+    let mut known = Known::nothing();
+    (known.purpose, known.stops) = (Purpose::Rollback, vec![stop()]);
+    let strict = |on_rollback: &[&str]| {
+        policy(
+            serde_json::json!({ "approvals": { "count": 1 }, "checks": [{ "name": "a" }],
+            "onRollback": on_rollback }),
+        )
+    };
+    assert!(known.decide(&strict(&[])).opens());
+    let titles = |on_rollback: &[&str]| -> Vec<String> {
+        let decision = known.decide(&strict(on_rollback));
+        decision.gates.iter().map(|gate| gate.id.title()).collect()
+    };
+    assert_eq!(titles(&["check"]), ["Check a"]);
+    assert_eq!(titles(&["approvals", "stop"]), ["Approvals", "Stop the line"]);
+}
+
+#[test]
+fn gates_are_named_as_they_are_read() {
+    for text in [
+        "approvals",
+        "check:integration tests",
+        "ranIn:staging",
+        "freeze:a:b",
+        "stop",
+    ] {
+        assert_eq!(text.parse::<GateId>().unwrap().to_string(), text);
+    }
+    assert!("ghost:x".parse::<GateId>().is_err());
+}

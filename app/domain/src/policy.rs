@@ -1,0 +1,510 @@
+//! What an environment asks for before an image may run in it: data that people edit, and the rules for it.
+//!
+//! Whether it is met for one promotion is said by [`crate::gate`].
+
+use crate::{
+    field::FieldErrors,
+    gate::GateKind,
+    name::Name,
+    rights::Role,
+    text::{from_text, wrong},
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Approvals that may be asked for, at most.
+const MOST_APPROVALS: u32 = 20;
+/// Characters of a check's or freeze's name, at most.
+const LONGEST_NAME: usize = 100;
+/// Minutes of a week.
+const WEEK_MINUTES: u32 = 7 * 24 * 60;
+
+/// The gates of an environment; the empty policy asks for nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Policy {
+    /// Who must approve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Approvals>,
+    /// Checks that must have passed on the digest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<RequiredCheck>,
+    /// Environments where the digest must have been healthy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ran_in: Vec<RanIn>,
+    /// When nothing new may run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<Freeze>,
+    /// Who may override what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<OverrideRight>,
+    /// The gates that a rollback passes, too. Default: none, so that the way back is open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on_rollback: Vec<GateKind>,
+}
+
+/// Approvals of people, bound to the digest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Approvals {
+    /// How many.
+    pub count: u32,
+    /// Whose count; left out: those of approvers and administrators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<Who>,
+    /// A group that one of them must be in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required_group: Option<Name>,
+    /// Whether the approval of who asked counts.
+    #[serde(default)]
+    pub self_approval: bool,
+}
+
+/// Somebody, by e-mail address, group or role.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Who {
+    /// The person with this e-mail address.
+    User(String),
+    /// Members of a group.
+    Group(Name),
+    /// Those whose role includes this one.
+    Role(Role),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(email) => f.write_str(email),
+            Self::Group(group) => write!(f, "members of group {group}"),
+            Self::Role(Role::Admin) => f.write_str("administrators"),
+            Self::Role(role) => write!(f, "{role}s"),
+        }
+    }
+}
+
+/// A check that must have passed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RequiredCheck {
+    /// Its name, as it is reported.
+    pub name: String,
+    /// How old its result may be; left out: any age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_hours: Option<u32>,
+}
+
+/// An environment where the digest must have been healthy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RanIn {
+    /// Which, of the same project.
+    pub environment: Name,
+    /// For how long without a break, at least.
+    #[serde(default)]
+    pub soak_minutes: u32,
+}
+
+/// When nothing new may run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Freeze {
+    /// What it is called: `weekend`.
+    pub name: String,
+    /// The IANA time zone of its times: `Europe/Berlin`.
+    pub time_zone: String,
+    /// When.
+    pub when: When,
+}
+
+/// When a freeze begins and ends, in its time zone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum When {
+    /// Every week: from `friday 17:00` to `monday 09:00`.
+    Weekly {
+        /// Its beginning.
+        from: WeekTime,
+        /// Its end.
+        to: WeekTime,
+    },
+    /// Once: from `2026-12-24 18:00` to `2027-01-02 09:00`.
+    Dates {
+        /// Its beginning.
+        from: DateTime,
+        /// Its end.
+        to: DateTime,
+    },
+}
+
+/// Who may override a gate.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct OverrideRight {
+    /// Which gates.
+    pub gates: Vec<GateKind>,
+    /// Who.
+    pub by: Vec<Who>,
+}
+
+const DAYS: [&str; 7] = [
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+];
+
+/// A time of every week, by the clock on the wall: `friday 17:00`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct WeekTime {
+    /// Minutes since Monday 00:00, below 10,080.
+    pub minute: u32,
+}
+
+impl fmt::Display for WeekTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (day, minute) = (self.minute / 1440, self.minute % 1440);
+        let day = usize::try_from(day).ok().and_then(|day| DAYS.get(day)).unwrap_or(&"");
+        write!(f, "{day} {:02}:{:02}", minute / 60, minute % 60)
+    }
+}
+
+impl FromStr for WeekTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let why = || wrong(text, "a day and a time of it", "friday 17:00");
+        let (day, time) = text.trim().split_once(' ').ok_or_else(why)?;
+        let day = DAYS
+            .iter()
+            .position(|name| *name == day.to_ascii_lowercase())
+            .and_then(|day| u32::try_from(day).ok())
+            .ok_or_else(why)?;
+        let minute = minute_of_day(time.trim()).ok_or_else(why)?;
+        Ok(Self {
+            minute: day * 1440 + minute,
+        })
+    }
+}
+
+/// A date and time, by the clock on the wall: `2026-12-24 18:00`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct DateTime {
+    /// The year.
+    pub year: i16,
+    /// The month, from 1.
+    pub month: i8,
+    /// The day, from 1; at most 31. Whether the month has it is checked with the time zone.
+    pub day: i8,
+    /// Minutes since 00:00.
+    pub minute: u32,
+}
+
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            year,
+            month,
+            day,
+            minute,
+        } = self;
+        write!(f, "{year:04}-{month:02}-{day:02} {:02}:{:02}", minute / 60, minute % 60)
+    }
+}
+
+impl FromStr for DateTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let why = || wrong(text, "a date and a time", "2026-12-24 18:00");
+        let (date, time) = text.trim().split_once([' ', 'T']).ok_or_else(why)?;
+        let mut parts = date.split('-');
+        let mut next = |digits: usize| parts.next().filter(|part| part.len() == digits && part.is_ascii());
+        let year = next(4).and_then(|part| part.parse().ok()).ok_or_else(why)?;
+        let month = next(2).and_then(|part| part.parse().ok()).ok_or_else(why)?;
+        let day = next(2).and_then(|part| part.parse().ok()).ok_or_else(why)?;
+        let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && year >= 1970;
+        let minute = minute_of_day(time.trim()).filter(|_| in_range && parts.next().is_none());
+        Ok(Self {
+            year,
+            month,
+            day,
+            minute: minute.ok_or_else(why)?,
+        })
+    }
+}
+
+fn minute_of_day(time: &str) -> Option<u32> {
+    let (hour, minute) = time.split_once(':')?;
+    let part = |part: &str, below: u32| -> Option<u32> {
+        let is_it = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+        part.parse().ok().filter(|n| is_it && *n < below)
+    };
+    Some(part(hour, 24)? * 60 + part(minute, 60)?)
+}
+
+from_text!(WeekTime);
+from_text!(DateTime);
+
+impl Policy {
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.approvals.is_none() && self.checks.is_empty() && self.ran_in.is_empty() && self.freezes.is_empty()
+    }
+
+    /// What it asks for, a sentence each.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(approvals) = &self.approvals {
+            let count = match approvals.count {
+                1 => "1 approval".to_owned(),
+                n => format!("{n} approvals"),
+            };
+            let group = match &approvals.required_group {
+                Some(group) => format!(", one of them of group {group}"),
+                None => String::new(),
+            };
+            words.push(format!("{count} by {}{group}.", approvals.words()));
+        }
+        words.extend(self.checks.iter().map(|check| match check.max_age_hours {
+            Some(hours) => format!("Check {} passed, at most {hours} h ago.", check.name),
+            None => format!("Check {} passed.", check.name),
+        }));
+        words.extend(self.ran_in.iter().map(|ran| match ran.soak_minutes {
+            0 => format!("Healthy in {} before.", ran.environment),
+            minutes => format!("Healthy in {} for {minutes} min.", ran.environment),
+        }));
+        words.extend(self.freezes.iter().map(|freeze| {
+            let (from, to) = match freeze.when {
+                When::Weekly { from, to } => (from.to_string(), to.to_string()),
+                When::Dates { from, to } => (from.to_string(), to.to_string()),
+            };
+            format!("Not from {from} to {to}, {} ({}).", freeze.time_zone, freeze.name)
+        }));
+        words
+    }
+
+    /// What is wrong with it, by field below `at`, for the environment `own` of a project with these environments. Time zones and
+    /// dates are checked where the calendar is.
+    pub fn check(&self, at: &str, own: &Name, environments: &[Name], errors: &mut FieldErrors) {
+        if let Some(approvals) = &self.approvals {
+            if !(1..=MOST_APPROVALS).contains(&approvals.count) {
+                errors.add(
+                    format!("{at}.approvals.count"),
+                    format!("Ask for 1 to {MOST_APPROVALS} approvals; leave approvals out for none."),
+                );
+            }
+            who(&approvals.by, &format!("{at}.approvals.by"), errors);
+        }
+        let names = self.checks.iter().map(|check| check.name.as_str());
+        named(&format!("{at}.checks"), "check", names, errors);
+        for (i, check) in self.checks.iter().enumerate() {
+            if check.max_age_hours == Some(0) {
+                errors.add(
+                    format!("{at}.checks[{i}].maxAgeHours"),
+                    "Give at least 1 hour, or leave it out for any age.",
+                );
+            }
+        }
+        for (i, ran) in self.ran_in.iter().enumerate() {
+            let field = format!("{at}.ranIn[{i}].environment");
+            if ran.environment == *own {
+                errors.add(field, format!("{own} can't wait for itself. Name another environment."));
+            } else if !environments.contains(&ran.environment) {
+                errors.add(field, format!("The project has no environment {}.", ran.environment));
+            } else if self.ran_in[..i]
+                .iter()
+                .any(|other| other.environment == ran.environment)
+            {
+                errors.add(field, format!("{} is named twice. Name it once.", ran.environment));
+            }
+        }
+        let names = self.freezes.iter().map(|freeze| freeze.name.as_str());
+        named(&format!("{at}.freezes"), "freeze", names, errors);
+        for (i, freeze) in self.freezes.iter().enumerate() {
+            let is_empty = match freeze.when {
+                When::Weekly { from, to } => from == to,
+                When::Dates { from, to } => from >= to,
+            };
+            if is_empty {
+                errors.add(format!("{at}.freezes[{i}].when"), "It must end after it begins.");
+            }
+        }
+        for (i, right) in self.overrides.iter().enumerate() {
+            let at = format!("{at}.overrides[{i}]");
+            if right.gates.is_empty() {
+                errors.add(format!("{at}.gates"), "Name at least one gate.");
+            }
+            if right.by.is_empty() {
+                errors.add(format!("{at}.by"), "Name at least one person, group or role.");
+            }
+            who(&right.by, &format!("{at}.by"), errors);
+        }
+    }
+}
+
+fn who(all: &[Who], at: &str, errors: &mut FieldErrors) {
+    for (i, who) in all.iter().enumerate() {
+        if let Who::User(email) = who
+            && !email.contains('@')
+        {
+            errors.add(format!("{at}[{i}].user"), "Give the person's e-mail address.");
+        }
+    }
+}
+
+fn named<'a>(at: &str, what: &str, names: impl Iterator<Item = &'a str>, errors: &mut FieldErrors) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (i, name) in names.enumerate() {
+        let field = format!("{at}[{i}].name");
+        if let Err(why) = check_name(name) {
+            errors.add(field, why);
+        } else if seen.contains(&name) {
+            errors.add(
+                field,
+                format!("Another {what} is called {name} already. Choose another name."),
+            );
+        }
+        seen.push(name);
+    }
+}
+
+/// Whether a check or a freeze may be called so.
+///
+/// # Errors
+/// Why not, a sentence.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    let fits = !name.is_empty() && name.chars().count() <= LONGEST_NAME;
+    if !fits || name.trim() != name || name.chars().any(char::is_control) {
+        return Err("Give a name of 1 to 100 characters, without spaces around it or line breaks.");
+    }
+    Ok(())
+}
+
+impl WeekTime {
+    /// Minutes from this time of the week to `later`, once around when that is earlier in the week.
+    #[must_use]
+    pub fn minutes_to(self, later: Self) -> u32 {
+        (later.minute + WEEK_MINUTES - self.minute) % WEEK_MINUTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_policy_reads_as_people_write_it_and_back() {
+        let json = serde_json::json!({
+            "approvals": { "count": 2, "by": [{ "group": "release" }, { "user": "ada@example.com" }, { "role": "approver" }],
+                "requiredGroup": "release", "selfApproval": false },
+            "checks": [{ "name": "integration", "maxAgeHours": 24 }],
+            "ranIn": [{ "environment": "staging", "soakMinutes": 30 }],
+            "freezes": [
+                { "name": "weekend", "timeZone": "Europe/Berlin",
+                  "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } },
+                { "name": "holidays", "timeZone": "UTC",
+                  "when": { "dates": { "from": "2026-12-24 18:00", "to": "2027-01-02 09:00" } } },
+            ],
+            "overrides": [{ "gates": ["freeze", "stop"], "by": [{ "role": "admin" }] }],
+            "onRollback": ["check"],
+        });
+        let policy: Policy = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&policy).unwrap(), json);
+        let mut errors = FieldErrors::default();
+        let environments = [name("staging"), name("production")];
+        policy.check("policy", &name("production"), &environments, &mut errors);
+        assert_eq!(errors, FieldErrors::default());
+        assert!(!policy.is_empty() && Policy::default().is_empty());
+        let unknown = serde_json::json!({ "approvers": 2 });
+        assert!(
+            serde_json::from_value::<Policy>(unknown).is_err(),
+            "unknown keys are refused"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_at_its_field() {
+        let policy: Policy = serde_json::from_value(serde_json::json!({
+            "approvals": { "count": 0, "by": [{ "user": "ada" }] },
+            "checks": [{ "name": "a", "maxAgeHours": 0 }, { "name": "a" }, { "name": " b" }],
+            "ranIn": [{ "environment": "production" }, { "environment": "ghost" },
+                { "environment": "staging" }, { "environment": "staging" }],
+            "freezes": [{ "name": "x", "timeZone": "UTC", "when": { "weekly": { "from": "friday 17:00", "to": "friday 17:00" } } }],
+            "overrides": [{ "gates": [], "by": [] }],
+        }))
+        .unwrap();
+        let mut errors = FieldErrors::default();
+        policy.check(
+            "p",
+            &name("production"),
+            &[name("staging"), name("production")],
+            &mut errors,
+        );
+        let fields: Vec<&str> = errors.0.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            [
+                "p.approvals.count",
+                "p.approvals.by[0].user",
+                "p.checks[1].name",
+                "p.checks[2].name",
+                "p.checks[0].maxAgeHours",
+                "p.ranIn[0].environment",
+                "p.ranIn[1].environment",
+                "p.ranIn[3].environment",
+                "p.freezes[0].when",
+                "p.overrides[0].gates",
+                "p.overrides[0].by",
+            ]
+        );
+    }
+
+    #[test]
+    fn times_are_read_strictly() {
+        for (text, minute) in [
+            ("monday 00:00", 0),
+            ("Friday 17:00", 4 * 1440 + 17 * 60),
+            ("sunday 23:59", 10_079),
+        ] {
+            let time: WeekTime = text.parse().unwrap();
+            assert_eq!((time.minute, time.to_string()), (minute, text.to_ascii_lowercase()));
+        }
+        for wrong in [
+            "",
+            "friday",
+            "friday 24:00",
+            "friday 7:00",
+            "fri 17:00",
+            "friday 17:60",
+            "friday +7:00",
+        ] {
+            assert!(wrong.parse::<WeekTime>().is_err(), "{wrong}");
+        }
+        let time: DateTime = "2026-12-24T18:00".parse().unwrap();
+        assert_eq!(time.to_string(), "2026-12-24 18:00");
+        for wrong in [
+            "2026-12-24",
+            "2026-13-01 00:00",
+            "2026-1-01 00:00",
+            "2026-12-24-1 00:00",
+            "1969-01-01 00:00",
+        ] {
+            assert!(wrong.parse::<DateTime>().is_err(), "{wrong}");
+        }
+        let time = |text: &str| text.parse::<WeekTime>().unwrap();
+        assert_eq!(
+            time("friday 17:00").minutes_to(time("monday 09:00")),
+            (7 + 24 + 24 + 9) * 60
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! *Approve* and *Reject* with a comment: on a promotion's page, and on each row of the inbox.
+
+use crate::components::field::field_id;
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What a person says about a promotion, as it is posted.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DecisionPost {
+    /// `approve`, `reject`, or another button of the page.
+    pub intent: String,
+    /// The promotion.
+    pub id: String,
+    /// A comment, or the reason.
+    pub comment: String,
+    /// The gate to override: `check:integration`.
+    pub gate: String,
+    /// Why it is overridden.
+    pub reason: String,
+}
+
+/// The fields and buttons, to stand in a form that posts a [`DecisionPost`]. `of` tells several on one page apart.
+#[must_use]
+pub fn decide(
+    id: &str,
+    of: &str,
+    name: &str,
+    comment: String,
+    error: Option<String>,
+    pending: RwSignal<bool>,
+) -> AnyView {
+    let field = format!("{}{of}", field_id("comment"));
+    let error_id = format!("{field}-error");
+    let described = error.is_some().then(|| error_id.clone());
+    let invalid = error.is_some().then_some("true");
+    let error = error.map(|error| view! { <p class="error" id=error_id>{error}</p> });
+    view! {
+        <input type="hidden" name="id" value=id.to_owned() />
+        <label class="visually-hidden" for=field.clone()>
+            {format!("Comment about {name}")}
+        </label>
+        <input
+            type="text"
+            id=field
+            name="comment"
+            value=comment
+            maxlength="1000"
+            placeholder="Comment; needed to reject"
+            autocomplete="off"
+            aria-invalid=invalid
+            aria-describedby=described
+        />
+        {error}
+        <div class="row">
+            <button
+                class="button primary small"
+                name="intent"
+                value="approve"
+                aria-label=format!("Approve {name}")
+                aria-disabled=move || pending.get().then_some("true")
+            >
+                "Approve and deploy"
+            </button>
+            <button
+                class="button small"
+                name="intent"
+                value="reject"
+                aria-label=format!("Reject {name}")
+                aria-disabled=move || pending.get().then_some("true")
+            >
+                "Reject"
+            </button>
+        </div>
+    }
+    .into_any()
+}

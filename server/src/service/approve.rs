@@ -1,0 +1,282 @@
+//! *Approve*, *Reject* and *Override*: what people say about a promotion that waits.
+
+use super::{
+    Caller, Services,
+    gates::requester,
+    internal,
+    place::{EnvironmentPlace, ProjectPlace, not_found},
+};
+use crate::store::{NewEvent, StoreError, Tx};
+use app::{api::promotion::GateView, error::AppError};
+use domain::{
+    event::{Happened, Subject},
+    field::FieldErrors,
+    gate::{Approval, Approver, GateId, Override},
+    policy::Approvals,
+    promotion::{Actor, Promotion, State},
+};
+
+/// Characters of a comment or reason, at most.
+const LONGEST: usize = 1_000;
+
+/// A promotion that waits, and who looks at it.
+struct Waiting {
+    promotion: Promotion,
+    place: EnvironmentPlace,
+    approver: Approver,
+}
+
+impl Services {
+    /// Approves a promotion: it goes on when this was the last thing it waited for. Approving twice, or after it went on, does nothing.
+    ///
+    /// # Errors
+    /// When the caller may not, or it has ended otherwise.
+    pub async fn approve(&self, caller: &Caller, id: &str, comment: &str) -> Result<(), AppError> {
+        let comment = said(comment)?;
+        let mut tx = self.store.write().await?;
+        let waiting = self.waiting(&mut *tx, caller, id).await?;
+        let approvals = waiting.approvals()?;
+        waiting.may_decide(&approvals)?;
+        match waiting.promotion.state {
+            State::Waiting => {}
+            State::Rejected | State::Cancelled | State::Superseded | State::Failed => {
+                return Err(AppError::Conflict(format!(
+                    "It is {} already; nothing is left to approve.",
+                    waiting.promotion.state
+                )));
+            }
+            // Somebody else was faster, and it is on its way.
+            _ => return Ok(()),
+        }
+        let approval = waiting.decision(true, comment.clone(), self);
+        match tx.insert_approval(waiting.promotion.id, &approval).await {
+            Err(StoreError::Exists) => return Ok(()),
+            written => written?,
+        }
+        let happened = Happened::Approved {
+            digest: waiting.promotion.image.digest.clone(),
+            comment,
+        };
+        tx.append_event(&waiting.event(caller, happened), self.now()).await?;
+        self.look_at_gates(&mut *tx, waiting.promotion.id, &caller.actor)
+            .await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Rejects a promotion, with a reason: it ends.
+    ///
+    /// # Errors
+    /// In the field `comment` without one; when the caller may not, or it waits no more.
+    pub async fn reject(&self, caller: &Caller, id: &str, comment: &str) -> Result<(), AppError> {
+        let comment = said(comment)?
+            .ok_or_else(|| FieldErrors::one("comment", "Say why, so that who asked knows what to do next."))?;
+        let mut tx = self.store.write().await?;
+        let waiting = self.waiting(&mut *tx, caller, id).await?;
+        let approvals = waiting.approvals()?;
+        waiting.may_decide(&approvals)?;
+        match waiting.promotion.state {
+            State::Waiting => {}
+            State::Rejected => return Ok(()),
+            state => {
+                return Err(AppError::Conflict(format!(
+                    "It is {state} already, and can't be rejected any more. Roll back instead if it should not run."
+                )));
+            }
+        }
+        let now = self.now();
+        let approval = waiting.decision(false, Some(comment.clone()), self);
+        match tx.insert_approval(waiting.promotion.id, &approval).await {
+            Err(StoreError::Exists) => {
+                return Err(AppError::Conflict(
+                    "You approved it before. Cancel the promotion if it should not go on.".into(),
+                ));
+            }
+            written => written?,
+        }
+        let happened = Happened::Rejected {
+            comment: comment.clone(),
+        };
+        tx.append_event(&waiting.event(caller, happened), now).await?;
+        let why = format!("Rejected by {}: {comment}", caller.actor.name());
+        let rejected = waiting
+            .promotion
+            .clone()
+            .reject(why.clone(), now)
+            .map_err(|e| internal(&e))?;
+        tx.update_promotion(&rejected, State::Waiting, now).await?;
+        let happened = Happened::PromotionMoved {
+            from: State::Waiting,
+            to: State::Rejected,
+            detail: Some(why),
+        };
+        tx.append_event(&waiting.event(caller, happened), now).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// Lets a promotion through a gate that is shut, with a reason that is shown ever after.
+    ///
+    /// # Errors
+    /// In the field `reason` without one; when the caller may not, or the gate isn't shut.
+    pub async fn override_gate(&self, caller: &Caller, id: &str, gate: &str, reason: &str) -> Result<(), AppError> {
+        let reason = said(reason)?
+            .ok_or_else(|| FieldErrors::one("reason", "Say why: it is shown with the promotion from now on."))?;
+        let gate: GateId = gate.parse().map_err(|_| not_found("gate", gate))?;
+        let mut tx = self.store.write().await?;
+        let waiting = self.waiting(&mut *tx, caller, id).await?;
+        if !may_override(&waiting.place, &waiting.approver, &gate) {
+            return Err(AppError::Forbidden(format!(
+                "You may not override the gate {}. The policy of {} says who may.",
+                gate.title(),
+                waiting.place.environment.name
+            )));
+        }
+        let EnvironmentPlace { project, environment } = &waiting.place;
+        let decision = self
+            .decide(&mut *tx, environment, &project.environments, &waiting.promotion)
+            .await?;
+        let is_shut = decision.gates.iter().any(|one| one.id == gate && !one.state.opens());
+        if waiting.promotion.state != State::Waiting || !is_shut {
+            return Err(AppError::Conflict(format!(
+                "The gate {} is not shut any more; there is nothing to override.",
+                gate.title()
+            )));
+        }
+        let now = self.now();
+        let one = Override {
+            gate: gate.clone(),
+            by: caller.actor.clone(),
+            reason: reason.clone(),
+            at: now,
+        };
+        tx.insert_override(waiting.promotion.id, &one).await?;
+        let happened = Happened::GateOverridden { gate, reason };
+        tx.append_event(&waiting.event(caller, happened), now).await?;
+        self.look_at_gates(&mut *tx, waiting.promotion.id, &caller.actor)
+            .await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+
+    async fn waiting(&self, tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Waiting, AppError> {
+        let (promotion, place) = self.promotion_place(tx, caller, id).await?;
+        let approver = approver(caller, &place.project).ok_or_else(|| {
+            AppError::Forbidden("Programs don't approve. Sign in as a person to decide about a promotion.".into())
+        })?;
+        Ok(Waiting {
+            promotion,
+            place,
+            approver,
+        })
+    }
+}
+
+impl Services {
+    /// The gates of a promotion, as they stand or stood when it went on, with what the caller may do about each; and whether the
+    /// caller may approve or reject it.
+    pub(crate) async fn gates_for(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        place: &EnvironmentPlace,
+        promotion: &Promotion,
+    ) -> Result<(Vec<GateView>, bool), AppError> {
+        let waits = promotion.state == State::Waiting;
+        let decision = if waits {
+            let environments = &place.project.environments;
+            self.decide(tx, &place.environment, environments, promotion).await?
+        } else {
+            tx.gates(promotion.id).await?.unwrap_or_default()
+        };
+        let me = approver(caller, &place.project).filter(|_| waits);
+        let decided = match &me {
+            Some(me) => tx.approvals(promotion.id).await?.iter().any(|one| one.by.id == me.id),
+            None => false,
+        };
+        let approvals = place.environment.policy.approvals.as_ref();
+        let may_decide = !decided
+            && approvals
+                .zip(me.as_ref())
+                .is_some_and(|(approvals, me)| approvals.accepts(me, requester(&promotion.requested_by)));
+        let gates = decision.gates.into_iter().map(|gate| GateView {
+            may_override: !gate.state.opens() && me.as_ref().is_some_and(|me| may_override(place, me, &gate.id)),
+            gate,
+        });
+        Ok((gates.collect(), may_decide))
+    }
+}
+
+fn may_override(place: &EnvironmentPlace, approver: &Approver, gate: &GateId) -> bool {
+    let rights = &place.environment.policy.overrides;
+    let mut named = rights.iter().filter(|right| right.gates.contains(&gate.kind));
+    named.any(|right| approver.is_one_of(&right.by))
+}
+
+/// The caller as one who decides; `None` for programs.
+pub(crate) fn approver(caller: &Caller, place: &ProjectPlace) -> Option<Approver> {
+    let Actor::Person { id, name, email } = &caller.actor else {
+        return None;
+    };
+    Some(Approver {
+        id: *id,
+        name: name.clone(),
+        email: email.clone(),
+        role: place.role,
+        groups: caller.groups_in(place.workspace.id).to_vec(),
+    })
+}
+
+impl Waiting {
+    fn approvals(&self) -> Result<Approvals, AppError> {
+        let approvals = self.place.environment.policy.approvals.clone();
+        approvals.ok_or_else(|| AppError::Conflict(format!("{} asks for no approvals.", self.place.environment.name)))
+    }
+
+    fn may_decide(&self, approvals: &Approvals) -> Result<(), AppError> {
+        let requester = requester(&self.promotion.requested_by);
+        if approvals.accepts(&self.approver, requester) {
+            return Ok(());
+        }
+        let why = if requester == Some(self.approver.id) && !approvals.self_approval {
+            "You asked for this promotion yourself: somebody else must decide.".to_owned()
+        } else {
+            format!(
+                "Here {} decide. Ask one of them, or an administrator for the right.",
+                approvals.words()
+            )
+        };
+        Err(AppError::Forbidden(why))
+    }
+
+    fn decision(&self, approves: bool, comment: Option<String>, services: &Services) -> Approval {
+        Approval {
+            by: self.approver.clone(),
+            digest: self.promotion.image.digest.clone(),
+            approves,
+            comment,
+            at: services.now(),
+        }
+    }
+
+    fn event(&self, caller: &Caller, happened: Happened) -> NewEvent {
+        NewEvent {
+            workspace: self.promotion.workspace,
+            subject: Subject::promotion(&self.promotion),
+            actor: caller.actor.clone(),
+            happened,
+        }
+    }
+}
+
+/// What somebody typed; `None` for nothing.
+fn said(text: &str) -> Result<Option<String>, AppError> {
+    let text = text.trim();
+    if text.chars().count() > LONGEST {
+        return Err(FieldErrors::one("comment", format!("Say it in at most {LONGEST} characters.")).into());
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}

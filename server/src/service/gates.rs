@@ -1,0 +1,154 @@
+//! The gates of a promotion: what is known about it is gathered, [`domain::gate::evaluate`] decides, and the decision is kept with it.
+//!
+//! All of it happens in one write transaction, and writers take turns: what somebody says while gates are looked at is seen by this
+//! look or by the next, which whoever writes something that may matter asks for ([`Tx::wake_waiting`]).
+
+use super::{Services, internal};
+use crate::{
+    calendar,
+    store::{NewEvent, StoreError, Tx},
+};
+use app::error::AppError;
+use domain::{
+    environment::Environment,
+    event::{Happened, Subject},
+    gate::{Decision, Evidence, HealthyRun, Stop, evaluate},
+    id::{PromotionId, UserId},
+    promotion::{Actor, Promotion, State},
+    time::Timestamp,
+};
+
+/// After how long a promotion is looked at that nothing has to do with the clock: only if a wake-up was lost.
+const LOOK_MILLIS: i64 = 10 * 60 * 1000;
+
+impl Services {
+    /// How the gates of a promotion stand; none where its environment asks for nothing.
+    pub(crate) async fn decide(
+        &self,
+        tx: &mut dyn Tx,
+        environment: &Environment,
+        environments: &[Environment],
+        promotion: &Promotion,
+    ) -> Result<Decision, StoreError> {
+        let stops = tx.stops(promotion.project).await?;
+        let stops: Vec<Stop> = (stops.into_iter())
+            .filter(|(of, _)| of.is_none_or(|of| of == environment.id))
+            .map(|(_, stop)| stop)
+            .collect();
+        let policy = &environment.policy;
+        if policy.is_empty() && stops.is_empty() {
+            return Ok(Decision::default());
+        }
+        let digest = &promotion.image.digest;
+        let approvals = tx.approvals(promotion.id).await?;
+        let overrides = tx.overrides(promotion.id).await?;
+        let checks = match policy.checks.is_empty() {
+            true => Vec::new(),
+            false => tx.checks(promotion.workspace, digest).await?,
+        };
+        let mut runs = Vec::new();
+        if !policy.ran_in.is_empty() {
+            for (id, since, until) in tx.runs(promotion.project, digest).await? {
+                let environment = environments.iter().find(|e| e.id == id).map(|e| e.name.clone());
+                runs.extend(environment.map(|environment| HealthyRun {
+                    environment,
+                    since,
+                    until,
+                }));
+            }
+        }
+        let now = self.now();
+        let frozen = |freeze: &_| calendar::frozen(freeze, now);
+        Ok(evaluate(
+            policy,
+            &Evidence {
+                now,
+                digest,
+                purpose: promotion.purpose,
+                requester: requester(&promotion.requested_by),
+                approvals: &approvals,
+                checks: &checks,
+                runs: &runs,
+                stops: &stops,
+                overrides: &overrides,
+                frozen: &frozen,
+            },
+        ))
+    }
+
+    /// Looks at the gates of a waiting promotion, and lets it go on when all are open. What did not wait any more is left alone.
+    pub(crate) async fn look_at_gates(&self, tx: &mut dyn Tx, id: PromotionId, by: &Actor) -> Result<(), AppError> {
+        let Some(promotion) = tx.promotion(id).await?.filter(|p| p.state == State::Waiting) else {
+            return Ok(());
+        };
+        let now = self.now();
+        let environments = tx.environments(promotion.project).await?;
+        let Some(environment) = environments.iter().find(|e| e.id == promotion.environment) else {
+            let failed = promotion.fail("The environment no longer exists.", now);
+            let failed = failed.map_err(|e| internal(&e))?;
+            return Ok(tx.update_promotion(&failed, State::Waiting, now).await?);
+        };
+        let decision = self.decide(tx, environment, &environments, &promotion).await?;
+        let mut event = NewEvent {
+            workspace: promotion.workspace,
+            subject: Subject::promotion(&promotion),
+            actor: by.clone(),
+            happened: Happened::PromotionMoved {
+                from: State::Waiting,
+                to: State::Queued,
+                detail: Some("All gates are open.".into()),
+            },
+        };
+        if decision.opens() {
+            tx.set_gates(id, &decision).await?;
+            let queued = promotion.become_(State::Queued, now).map_err(|e| internal(&e))?;
+            tx.update_promotion(&queued, State::Waiting, now).await?;
+            tx.append_event(&event, now).await?;
+            return Ok(());
+        }
+        if tx.gates(id).await?.as_ref() != Some(&decision) {
+            tx.set_gates(id, &decision).await?;
+        }
+        let waits_for = decision.waits_for();
+        let mut waiting = promotion;
+        if waiting.waits_for != waits_for {
+            event.happened = Happened::PromotionWaits {
+                detail: waits_for.clone().unwrap_or_default(),
+            };
+            tx.append_event(&event, now).await?;
+            waiting.waits_for = waits_for;
+        }
+        waiting.attempts = 0;
+        tx.update_promotion(&waiting, State::Waiting, next_look(&decision, now))
+            .await?;
+        Ok(())
+    }
+
+    /// Looks at the gates of a waiting promotion, in a transaction of its own.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn pass_gates(&self, id: PromotionId) -> Result<(), AppError> {
+        let mut tx = self.store.write().await?;
+        self.look_at_gates(&mut *tx, id, &Actor::Waybill).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+}
+
+/// The moment at which the clock may open a gate, or close it.
+fn next_look(decision: &Decision, now: Timestamp) -> Timestamp {
+    let latest = now.plus_millis(LOOK_MILLIS);
+    decision
+        .look_again
+        .map_or(latest, |at| at.clamp(now.plus_millis(1), latest))
+}
+
+/// Who asked, if a person did.
+pub(crate) fn requester(actor: &Actor) -> Option<UserId> {
+    match actor {
+        Actor::Person { id, .. } => Some(*id),
+        Actor::Token { .. } | Actor::Waybill => None,
+    }
+}

@@ -1,0 +1,122 @@
+//! *Stop the line*: nothing new may run in a project, or in one of its environments, until somebody lets it go on.
+
+use super::{
+    Caller, Services,
+    place::{ProjectPlace, not_found},
+};
+use crate::store::{NewEvent, Waiting};
+use app::error::AppError;
+use domain::{
+    environment::Environment,
+    event::{Happened, Subject},
+    field::FieldErrors,
+    gate::Stop,
+    rights::{self, Right},
+};
+
+/// Characters of a reason, at most.
+const LONGEST: usize = 1_000;
+
+impl Services {
+    /// Stops the line of a project, or of one of its environments; what is committed already is let finish.
+    ///
+    /// # Errors
+    /// In the field `reason` without one; when the caller may not, or it is stopped already.
+    pub async fn stop_line(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+        project: &str,
+        environment: Option<&str>,
+        reason: &str,
+    ) -> Result<(), AppError> {
+        let reason = reason.trim();
+        if reason.is_empty() || reason.chars().count() > LONGEST {
+            let why = format!("Say why, in at most {LONGEST} characters: everybody who waits reads it.");
+            return Err(FieldErrors::one("reason", why).into());
+        }
+        let stop = Stop {
+            by: caller.actor.clone(),
+            reason: reason.to_owned(),
+            at: self.now(),
+        };
+        self.set_stop(caller, workspace, project, environment, Some(stop)).await
+    }
+
+    /// Lets the line go on.
+    ///
+    /// # Errors
+    /// When the caller may not, or nobody stopped it.
+    pub async fn resume_line(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+        project: &str,
+        environment: Option<&str>,
+    ) -> Result<(), AppError> {
+        self.set_stop(caller, workspace, project, environment, None).await
+    }
+
+    async fn set_stop(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+        project: &str,
+        environment: Option<&str>,
+        stop: Option<Stop>,
+    ) -> Result<(), AppError> {
+        let mut tx = self.store.write().await?;
+        let place = self.project_place(&mut *tx, caller, workspace, project).await?;
+        let environment = match environment {
+            Some(name) => Some(named(&place, name)?),
+            None => None,
+        };
+        rights::check(place.role, STOP)?;
+        let id = environment.map(|environment| environment.id);
+        let before = place.stops.iter().find(|(of, _)| *of == id);
+        match (before, &stop) {
+            (Some((_, before)), Some(_)) => {
+                return Err(AppError::Conflict(format!(
+                    "{} stopped it already: {}",
+                    before.by.name(),
+                    before.reason
+                )));
+            }
+            (None, None) => {
+                return Err(AppError::Conflict(
+                    "Nobody stops it: somebody let it go on already.".into(),
+                ));
+            }
+            _ => {}
+        }
+        let project = place.record.project.id;
+        tx.set_stop(project, id, stop.as_ref()).await?;
+        let event = NewEvent {
+            workspace: place.workspace.id,
+            subject: Subject {
+                project: Some(project),
+                environment: id,
+                ..Subject::default()
+            },
+            actor: caller.actor.clone(),
+            happened: match stop {
+                Some(stop) => Happened::LineStopped { reason: stop.reason },
+                None => Happened::LineResumed,
+            },
+        };
+        let now = self.now();
+        tx.append_event(&event, now).await?;
+        tx.wake_waiting(Waiting::Project(project), now).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+}
+
+/// Who may stop the line: those who may change what runs in protected environments.
+pub(crate) const STOP: Right = Right::Change { protected: true };
+
+fn named<'a>(place: &'a ProjectPlace, name: &str) -> Result<&'a Environment, AppError> {
+    let found = place.environments.iter().find(|e| e.name.as_str() == name);
+    found.ok_or_else(|| not_found("environment", name))
+}

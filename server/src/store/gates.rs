@@ -1,0 +1,289 @@
+//! What gates are decided by: policies' stops, approvals, overrides, checks, healthy runs, and how each waiting promotion stands.
+
+use super::{
+    StoreError,
+    dialect::{Dialect, Stored, taken},
+    rows::{from_json, parse, to_json},
+    tx::{SqlTx, run, texts},
+};
+use async_trait::async_trait;
+use domain::{
+    artifact::Digest,
+    gate::{Approval, Check, Decision, Override, Stop},
+    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
+    promotion::Actor,
+    time::Timestamp,
+};
+use sqlx::{ColumnIndex, Encode, Executor, IntoArguments, Type};
+
+/// A promotion that waits for approvals.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Awaiting {
+    /// Which.
+    pub promotion: PromotionId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Where it wants to run.
+    pub environment: EnvironmentId,
+    /// Who asked.
+    pub requested_by: Actor,
+}
+
+/// Which waiting promotions are looked at again.
+#[derive(Clone, Copy, Debug)]
+pub enum Waiting<'a> {
+    /// Those of a project.
+    Project(ProjectId),
+    /// Those of a workspace that would run this digest.
+    Digest(WorkspaceId, &'a Digest),
+}
+
+/// What can be read and written of gates in a transaction.
+#[async_trait]
+pub trait Gates: Send {
+    /// Who stopped the line: of the whole project (`None`), of which environments.
+    async fn stops(&mut self, project: ProjectId) -> Result<Vec<(Option<EnvironmentId>, Stop)>, StoreError>;
+    /// Stops the line, or lets it go on (`None`).
+    async fn set_stop(
+        &mut self,
+        project: ProjectId,
+        environment: Option<EnvironmentId>,
+        stop: Option<&Stop>,
+    ) -> Result<(), StoreError>;
+
+    /// What people said about a promotion, oldest first.
+    async fn approvals(&mut self, promotion: PromotionId) -> Result<Vec<Approval>, StoreError>;
+    /// Fails with [`StoreError::Exists`] when this person has said something already.
+    async fn insert_approval(&mut self, promotion: PromotionId, approval: &Approval) -> Result<(), StoreError>;
+    /// The waiting promotions about which a person has said something.
+    async fn decided_by(&mut self, user: UserId) -> Result<Vec<PromotionId>, StoreError>;
+    /// What was overridden of a promotion.
+    async fn overrides(&mut self, promotion: PromotionId) -> Result<Vec<Override>, StoreError>;
+    /// Fails with [`StoreError::Exists`] when the gate was overridden already.
+    async fn insert_override(&mut self, promotion: PromotionId, one: &Override) -> Result<(), StoreError>;
+
+    /// All results about a digest, oldest first.
+    async fn checks(&mut self, workspace: WorkspaceId, digest: &Digest) -> Result<Vec<Check>, StoreError>;
+    /// Adds a result.
+    async fn insert_check(&mut self, workspace: WorkspaceId, check: &Check) -> Result<(), StoreError>;
+
+    /// The digests that a resource is healthy with since when.
+    async fn open_runs(&mut self, resource: ResourceId) -> Result<Vec<Digest>, StoreError>;
+    /// A digest became healthy.
+    async fn begin_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError>;
+    /// A digest is healthy no more.
+    async fn end_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError>;
+    /// Where in a project a digest was healthy, from when, until when.
+    async fn runs(
+        &mut self,
+        project: ProjectId,
+        digest: &Digest,
+    ) -> Result<Vec<(EnvironmentId, Timestamp, Option<Timestamp>)>, StoreError>;
+
+    /// How a promotion's gates stood when they were looked at last.
+    async fn gates(&mut self, promotion: PromotionId) -> Result<Option<Decision>, StoreError>;
+    /// Writes how they stand.
+    async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError>;
+    /// Promotions of a workspace that wait for approvals, newest first.
+    async fn awaiting_approval(&mut self, workspace: WorkspaceId) -> Result<Vec<Awaiting>, StoreError>;
+    /// Has waiting promotions looked at now.
+    async fn wake_waiting(&mut self, which: Waiting<'_>, now: Timestamp) -> Result<(), StoreError>;
+}
+
+const STOPS: &str = "SELECT environment_id, stop FROM stops WHERE project_id = $1 ORDER BY environment_id";
+const DELETE_STOP: &str = "DELETE FROM stops WHERE project_id = $1 AND environment_id = $2";
+const INSERT_STOP: &str = "INSERT INTO stops (project_id, environment_id, stop) VALUES ($1, $2, $3)";
+const APPROVALS: &str = "SELECT approval FROM approvals WHERE promotion_id = $1";
+const INSERT_APPROVAL: &str = "INSERT INTO approvals (promotion_id, user_id, approval) VALUES ($1, $2, $3)";
+const DECIDED_BY: &str = "SELECT a.promotion_id FROM approvals a JOIN promotions p ON p.id = a.promotion_id \
+     WHERE a.user_id = $1 AND p.state = 'waiting'";
+const OVERRIDES: &str = "SELECT override FROM overrides WHERE promotion_id = $1";
+const INSERT_OVERRIDE: &str = "INSERT INTO overrides (promotion_id, gate, override) VALUES ($1, $2, $3)";
+const CHECKS: &str = "SELECT result FROM checks WHERE workspace_id = $1 AND digest = $2 ORDER BY at, ordinal";
+const INSERT_CHECK: &str = "INSERT INTO checks (workspace_id, digest, name, at, result) VALUES ($1, $2, $3, $4, $5)";
+const OPEN_RUNS: &str = "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND until IS NULL";
+const BEGIN_RUN: &str = "INSERT INTO healthy_runs (resource_id, digest, since) VALUES ($1, $2, $3) \
+     ON CONFLICT (resource_id, digest, since) DO UPDATE SET until = NULL";
+const END_RUN: &str = "UPDATE healthy_runs SET until = $3 WHERE resource_id = $1 AND digest = $2 AND until IS NULL";
+const RUNS: &str = "SELECT r.environment_id, h.since, h.until FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
+     JOIN environments e ON e.id = r.environment_id WHERE h.digest = $2 AND e.project_id = $1";
+const GATES: &str = "SELECT gates FROM promotions WHERE id = $1";
+const SET_GATES: &str = "UPDATE promotions SET gates = $2, awaits_approval = $3 WHERE id = $1";
+const AWAITING_APPROVAL: &str = "SELECT id, project_id, environment_id, requested_by FROM promotions \
+     WHERE workspace_id = $1 AND state = 'waiting' AND awaits_approval ORDER BY id DESC";
+const WAKE_PROJECT: &str =
+    "UPDATE promotions SET next_at = $2 WHERE project_id = $1 AND state = 'waiting' AND next_at > $2";
+const WAKE_DIGEST: &str =
+    "UPDATE promotions SET next_at = $3 WHERE workspace_id = $1 AND digest = $2 AND state = 'waiting' AND next_at > $3";
+
+#[async_trait]
+impl<D: Dialect> Gates for SqlTx<D>
+where
+    for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+    D::Arguments: IntoArguments<D>,
+    for<'n> &'n str: ColumnIndex<D::Row>,
+    usize: ColumnIndex<D::Row>,
+    str: Type<D>,
+    bool: Stored<D>,
+    i64: Stored<D>,
+    String: Stored<D>,
+    Option<String>: for<'v> Encode<'v, D>,
+    for<'v> &'v str: Encode<'v, D>,
+{
+    async fn stops(&mut self, project: ProjectId) -> Result<Vec<(Option<EnvironmentId>, Stop)>, StoreError> {
+        let rows = sqlx::query_as::<D, (String, String)>(STOPS)
+            .bind(project.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let stop = |(environment, stop): (String, String)| {
+            let environment = match environment.as_str() {
+                "" => None,
+                id => Some(parse("environment id", id)?),
+            };
+            Ok((environment, from_json("stop", &stop)?))
+        };
+        rows.into_iter().map(stop).collect()
+    }
+
+    async fn set_stop(
+        &mut self,
+        project: ProjectId,
+        environment: Option<EnvironmentId>,
+        stop: Option<&Stop>,
+    ) -> Result<(), StoreError> {
+        let (project, environment) = (
+            project.to_string(),
+            environment.map_or_else(String::new, |id| id.to_string()),
+        );
+        run!(self, DELETE_STOP, &project, &environment)?;
+        if let Some(stop) = stop {
+            run!(self, INSERT_STOP, &project, &environment, to_json("stop", stop)?)?;
+        }
+        Ok(())
+    }
+
+    async fn approvals(&mut self, promotion: PromotionId) -> Result<Vec<Approval>, StoreError> {
+        let mut approvals: Vec<Approval> = texts!(self, "approval", APPROVALS, promotion.to_string())?;
+        approvals.sort_by_key(|approval| approval.at);
+        Ok(approvals)
+    }
+
+    async fn insert_approval(&mut self, promotion: PromotionId, approval: &Approval) -> Result<(), StoreError> {
+        let (user, json) = (approval.by.id.to_string(), to_json("approval", approval)?);
+        run!(self, INSERT_APPROVAL, promotion.to_string(), user, json).map_err(taken)?;
+        Ok(())
+    }
+
+    async fn decided_by(&mut self, user: UserId) -> Result<Vec<PromotionId>, StoreError> {
+        let ids = sqlx::query_scalar::<D, String>(DECIDED_BY)
+            .bind(user.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        ids.iter().map(|id| parse("promotion id", id)).collect()
+    }
+
+    async fn overrides(&mut self, promotion: PromotionId) -> Result<Vec<Override>, StoreError> {
+        texts!(self, "override", OVERRIDES, promotion.to_string())
+    }
+
+    async fn insert_override(&mut self, promotion: PromotionId, one: &Override) -> Result<(), StoreError> {
+        let (gate, json) = (one.gate.to_string(), to_json("override", one)?);
+        run!(self, INSERT_OVERRIDE, promotion.to_string(), gate, json).map_err(taken)?;
+        Ok(())
+    }
+
+    async fn checks(&mut self, workspace: WorkspaceId, digest: &Digest) -> Result<Vec<Check>, StoreError> {
+        texts!(self, "check", CHECKS, workspace.to_string(), digest.to_string())
+    }
+
+    async fn insert_check(&mut self, workspace: WorkspaceId, check: &Check) -> Result<(), StoreError> {
+        run!(
+            self,
+            INSERT_CHECK,
+            workspace.to_string(),
+            check.digest.to_string(),
+            &check.name,
+            check.at.0,
+            to_json("check", check)?,
+        )?;
+        Ok(())
+    }
+
+    async fn open_runs(&mut self, resource: ResourceId) -> Result<Vec<Digest>, StoreError> {
+        let digests = sqlx::query_scalar::<D, String>(OPEN_RUNS)
+            .bind(resource.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        digests.iter().map(|digest| parse("digest", digest)).collect()
+    }
+
+    async fn begin_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError> {
+        run!(self, BEGIN_RUN, resource.to_string(), digest.to_string(), at.0)?;
+        Ok(())
+    }
+
+    async fn end_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError> {
+        run!(self, END_RUN, resource.to_string(), digest.to_string(), at.0)?;
+        Ok(())
+    }
+
+    async fn runs(
+        &mut self,
+        project: ProjectId,
+        digest: &Digest,
+    ) -> Result<Vec<(EnvironmentId, Timestamp, Option<Timestamp>)>, StoreError> {
+        let rows = sqlx::query_as::<D, (String, i64, Option<i64>)>(RUNS)
+            .bind(project.to_string())
+            .bind(digest.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let run = |(environment, since, until): (String, i64, Option<i64>)| {
+            Ok((
+                parse("environment id", &environment)?,
+                Timestamp(since),
+                until.map(Timestamp),
+            ))
+        };
+        rows.into_iter().map(run).collect()
+    }
+
+    async fn gates(&mut self, promotion: PromotionId) -> Result<Option<Decision>, StoreError> {
+        let stored = sqlx::query_scalar::<D, Option<String>>(GATES)
+            .bind(promotion.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        stored.flatten().map(|json| from_json("gates", &json)).transpose()
+    }
+
+    async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError> {
+        let json = to_json("gates", decision)?;
+        run!(self, SET_GATES, promotion.to_string(), json, decision.awaits_approval())?;
+        Ok(())
+    }
+
+    async fn awaiting_approval(&mut self, workspace: WorkspaceId) -> Result<Vec<Awaiting>, StoreError> {
+        let rows = sqlx::query_as::<D, (String, String, String, String)>(AWAITING_APPROVAL)
+            .bind(workspace.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let awaiting = |(promotion, project, environment, by): (String, String, String, String)| {
+            Ok(Awaiting {
+                promotion: parse("promotion id", &promotion)?,
+                project: parse("project id", &project)?,
+                environment: parse("environment id", &environment)?,
+                requested_by: from_json("actor", &by)?,
+            })
+        };
+        rows.into_iter().map(awaiting).collect()
+    }
+
+    async fn wake_waiting(&mut self, which: Waiting<'_>, now: Timestamp) -> Result<(), StoreError> {
+        match which {
+            Waiting::Project(project) => run!(self, WAKE_PROJECT, project.to_string(), now.0)?,
+            Waiting::Digest(workspace, digest) => {
+                run!(self, WAKE_DIGEST, workspace.to_string(), digest.to_string(), now.0)?
+            }
+        };
+        Ok(())
+    }
+}
