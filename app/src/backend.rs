@@ -5,8 +5,9 @@
 
 use crate::{
     api::{
-        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, inbox::InboxView, preview::Preview,
-        project::ProjectView, promotion::PromotionView, resource::ResourceView, session::Me,
+        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, inbox::InboxView,
+        policy::PolicyView, preview::Preview, project::ProjectView, promotion::PromotionView, resource::ResourceView,
+        session::Me,
     },
     error::AppError,
 };
@@ -73,6 +74,10 @@ pub trait Backend: Send + Sync {
     async fn override_gate(&self, id: &str, gate: &str, reason: &str) -> Result<(), AppError>;
     /// Stops the line of an environment, with a reason.
     async fn stop_line(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError>;
+    /// What an environment asks for, as people read and write it.
+    async fn policy(&self, at: &At) -> Result<PolicyView, AppError>;
+    /// Writes what an environment asks for.
+    async fn set_policy(&self, at: &At, text: &str) -> Result<(), AppError>;
     /// Lets it go on.
     async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError>;
     /// Withdraws a promotion whose commit isn't on its way yet.

@@ -42,6 +42,11 @@ pub fn App() -> impl IntoView {
                     ssr=Async
                 />
                 <Route
+                    path=path!("/w/:workspace/:project/:environment/-/policy")
+                    view={Lazy::<lazy::EnvironmentPolicyPage>::new()}
+                    ssr=Async
+                />
+                <Route
                     path=path!("/w/:workspace/:project/:environment/:resource")
                     view={Lazy::<lazy::OneResourcePage>::new()}
                     ssr=Async

@@ -9,6 +9,7 @@ pub mod board;
 pub mod board_filter;
 pub mod environment;
 pub mod inbox;
+pub mod policy;
 pub mod preview;
 pub mod project;
 pub mod promotion;

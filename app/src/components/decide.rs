@@ -41,6 +41,7 @@ pub fn decide(
             {format!("Comment about {name}")}
         </label>
         <input
+            class="control"
             type="text"
             id=field
             name="comment"

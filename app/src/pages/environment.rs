@@ -186,21 +186,26 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
 }
 
 /// What it asks for before an image may run in it.
-fn asks(view: &EnvironmentView) -> Option<AnyView> {
-    let asks: Vec<_> = view
-        .policy
-        .iter()
+fn asks(view: &EnvironmentView) -> AnyView {
+    let asks: Vec<_> = (view.policy.iter())
         .map(|words| view! { <li>{words.clone()}</li> })
         .collect();
-    (!asks.is_empty()).then(|| {
-        view! {
-            <section class="stack tight" aria-labelledby="asks">
-                <h2 id="asks">"Gates"</h2>
-                <ul class="plain">{asks}</ul>
-            </section>
-        }
-        .into_any()
-    })
+    let asks = if asks.is_empty() {
+        view! { <p class="muted">"Nothing: promotions to it start at once."</p> }.into_any()
+    } else {
+        view! { <ul class="plain">{asks}</ul> }.into_any()
+    };
+    let href = format!("/w/{}/{}/{}/-/policy", view.workspace, view.project, view.head.name);
+    view! {
+        <section class="stack tight" aria-labelledby="asks">
+            <h2 id="asks">"Gates"</h2>
+            {asks}
+            <p>
+                <a href=href>"Policy"</a>
+            </p>
+        </section>
+    }
+    .into_any()
 }
 
 /// Who stopped the line, with the way to let it go on; and the way to stop it.
@@ -241,7 +246,7 @@ fn stops(view: &EnvironmentView, now: Signal<Timestamp>) -> AnyView {
                 <form class="decide" method="post">
                     <p class="muted">"Nothing new runs here until somebody lets it go on. What is committed already is let finish."</p>
                     <label for="reason">"Why?"</label>
-                    <input type="text" id="reason" name="reason" maxlength="1000" autocomplete="off" />
+                    <input class="control" type="text" id="reason" name="reason" maxlength="1000" autocomplete="off" />
                     <div class="row">
                         <button class="button small" name="intent" value="stop-line">
                             {format!("Stop {name}")}

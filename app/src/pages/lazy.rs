@@ -3,7 +3,7 @@
 //!
 //! The build splits the WebAssembly at these borders (`scripts/build-web`); on the server they are plain calls.
 
-use super::{create_resource, environment, inbox, projects, promotion, resource, sign_in};
+use super::{create_resource, environment, inbox, policy, projects, promotion, resource, sign_in};
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
@@ -46,6 +46,20 @@ impl LazyRoute for InboxPage {
 
     fn view(_this: Self) -> AnyView {
         view! { <inbox::Inbox /> }.into_any()
+    }
+}
+
+/// [`policy::PolicyPage`], when needed.
+pub struct EnvironmentPolicyPage;
+
+#[lazy_route]
+impl LazyRoute for EnvironmentPolicyPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <policy::PolicyPage /> }.into_any()
     }
 }
 

@@ -7,6 +7,7 @@ pub mod error;
 pub mod inbox;
 pub mod lazy;
 pub mod not_found;
+pub mod policy;
 pub mod projects;
 pub mod promoted;
 pub mod promotion;

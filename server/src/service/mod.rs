@@ -33,6 +33,7 @@ pub mod inventory;
 pub mod live;
 pub mod pin;
 pub mod place;
+pub mod policy;
 pub mod preview;
 pub mod project;
 pub mod promote;

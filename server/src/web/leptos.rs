@@ -10,8 +10,9 @@ use crate::service::{Caller, Services, session};
 use app::{
     App,
     api::{
-        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, inbox::InboxView, preview::Preview,
-        project::ProjectView, promotion::PromotionView, resource::ResourceView, session::Me,
+        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, inbox::InboxView,
+        policy::PolicyView, preview::Preview, project::ProjectView, promotion::PromotionView, resource::ResourceView,
+        session::Me,
     },
     backend::{At, Backend},
     error::AppError,
@@ -394,6 +395,14 @@ impl Backend for RequestBackend {
         self.services
             .stop_line(caller, &at.workspace, &at.project, environment, reason)
             .await
+    }
+
+    async fn policy(&self, at: &At) -> Result<PolicyView, AppError> {
+        self.services.policy(self.caller()?, at).await
+    }
+
+    async fn set_policy(&self, at: &At, text: &str) -> Result<(), AppError> {
+        self.services.set_policy(self.caller()?, at, text).await
     }
 
     async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError> {

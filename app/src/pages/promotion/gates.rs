@@ -72,7 +72,7 @@ fn row(shown: &GateView, id: &str, sent: Form<DecisionPost, ()>) -> AnyView {
                     <input type="hidden" name="id" value=id.to_owned() />
                     <input type="hidden" name="gate" value=gate />
                     <label for=field.clone()>"Why? It is shown with this promotion ever after."</label>
-                    <input type="text" id=field name="reason" maxlength="1000" autocomplete="off" required />
+                    <input class="control" type="text" id=field name="reason" maxlength="1000" autocomplete="off" />
                     <div class="row">
                         <button
                             class="button small"

@@ -1,0 +1,113 @@
+//! *Edit policy*: what an environment asks for, as text that people write; the same as below `policy` in the document of
+//! `waybill apply`.
+
+use super::{Caller, Services, internal};
+use crate::{
+    calendar,
+    store::{NewEvent, Waiting, rows::to_json},
+};
+use app::{api::policy::PolicyView, backend::At, error::AppError};
+use domain::{
+    event::{Happened, Subject},
+    field::FieldErrors,
+    name::Name,
+    policy::Policy,
+    rights::{self, Right},
+};
+
+/// Most bytes of a policy's text.
+const LARGEST: usize = 32 * 1024;
+
+impl Services {
+    /// What an environment asks for, as text and in words.
+    ///
+    /// # Errors
+    /// When there is no such environment for the caller.
+    pub async fn policy(&self, caller: &Caller, at: &At) -> Result<PolicyView, AppError> {
+        let mut tx = self.store.read().await?;
+        let place = self.environment_place(&mut *tx, caller, at).await?;
+        let policy = &place.environment.policy;
+        let text = match *policy == Policy::default() {
+            true => String::new(),
+            false => serde_saphyr::to_string(policy).map_err(|e| internal(&e))?,
+        };
+        Ok(PolicyView {
+            words: policy.words(),
+            text,
+            may_edit: rights::check(place.project.role, Right::Administer).is_ok(),
+        })
+    }
+
+    /// Writes what an environment asks for; promotions that wait are looked at again.
+    ///
+    /// # Errors
+    /// In the field `policy` where the text is wrong; when the caller may not.
+    pub async fn set_policy(&self, caller: &Caller, at: &At, text: &str) -> Result<(), AppError> {
+        let mut tx = self.store.write().await?;
+        let place = self.environment_place(&mut *tx, caller, at).await?;
+        rights::check(place.project.role, Right::Administer)?;
+        let names: Vec<Name> = place.project.environments.iter().map(|e| e.name.clone()).collect();
+        let mut environment = place.environment;
+        let policy = read(text, &environment.name, &names)?;
+        if policy == environment.policy {
+            return Ok(());
+        }
+        environment.policy = policy;
+        tx.put_environment(&environment).await?;
+        let project = place.project.record.project.id;
+        let event = NewEvent {
+            workspace: place.project.workspace.id,
+            subject: Subject {
+                project: Some(project),
+                environment: Some(environment.id),
+                ..Subject::default()
+            },
+            actor: caller.actor.clone(),
+            happened: Happened::PolicyChanged {
+                policy: to_json("policy", &environment.policy)?,
+            },
+        };
+        let now = self.now();
+        tx.append_event(&event, now).await?;
+        tx.wake_waiting(Waiting::Project(project), now).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+}
+
+/// Reads a policy as people write it.
+///
+/// # Errors
+/// In the field `policy`: all that is wrong with it.
+pub fn read(text: &str, own: &Name, environments: &[Name]) -> Result<Policy, FieldErrors> {
+    let wrong = |why: String| FieldErrors::one("policy", why);
+    if text.len() > LARGEST {
+        return Err(wrong(format!("Write at most {} KiB.", LARGEST / 1024)));
+    }
+    if text.trim().is_empty() {
+        return Ok(Policy::default());
+    }
+    let options = serde_saphyr::options! { with_snippet: false };
+    let policy: Policy = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        wrong(format!(
+            "This is not a policy: {}.",
+            error.to_string().trim_end_matches('.')
+        ))
+    })?;
+    let mut errors = FieldErrors::default();
+    policy.check("policy", own, environments, &mut errors);
+    for (i, freeze) in policy.freezes.iter().enumerate() {
+        if let Err((field, why)) = calendar::check(freeze) {
+            errors.add(format!("policy.freezes[{i}].{field}"), why);
+        }
+    }
+    if errors.is_empty() {
+        return Ok(policy);
+    }
+    // There is one field for all of it.
+    let all: Vec<String> = (errors.0.iter())
+        .map(|error| format!("{}: {}", error.field.trim_start_matches("policy."), error.message))
+        .collect();
+    Err(wrong(all.join(" ")))
+}
