@@ -6,9 +6,10 @@
 //! - Who and where: [`id`], [`name`], [`environment`], [`rights`].
 //! - What runs: [`artifact`], [`resource`], and the rules of the form that creates one, [`draft`].
 //! - What happens: [`promotion`] (the state machine), [`plan`] (what Argo CD reports, and what to do next),
-//!   [`event`] (one per transition: feeds the ledger and the live pages).
+//!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in).
 
 pub mod artifact;
+pub mod door;
 pub mod draft;
 pub mod environment;
 pub mod event;

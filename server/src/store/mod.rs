@@ -2,9 +2,10 @@
 //!
 //! A change, the next step it asks for and the event that tells of it are written in one transaction, and nothing goes over the
 //! network inside one. [`sql`] holds the statements, [`rows`] turns rows into the domain's values, [`tx`] runs them in a
-//! transaction. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
+//! transaction, and [`chain`] ties the ledger's entries together. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
 //! that something changed, and the statements that it writes differently. One story holds both (`server/tests/it/store_story.rs`).
 
+pub mod chain;
 pub mod dialect;
 pub mod postgres;
 pub mod rows;
@@ -13,8 +14,10 @@ pub mod sqlite;
 pub mod tx;
 
 use async_trait::async_trait;
+use chain::{Entry, Head};
 use domain::{
     artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    door::Entrance,
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
@@ -369,7 +372,9 @@ pub trait Tx: Send {
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
 
     // Events.
-    /// Adds to the ledger; returns its place.
+    /// Says how whoever writes in this transaction came in; events are written with it. Until then it is Waybill itself.
+    fn entered_by(&mut self, entrance: &Entrance);
+    /// Adds to the ledger, chained to the workspace's entry before; returns its place.
     async fn append_event(&mut self, event: &NewEvent, at: Timestamp) -> Result<i64, StoreError>;
     /// Events after a place, oldest first.
     async fn events_after(&mut self, sequence: i64, limit: i64) -> Result<Vec<Event>, StoreError>;
@@ -377,4 +382,13 @@ pub trait Tx: Send {
     async fn newest_event(&mut self) -> Result<i64, StoreError>;
     /// All events of a promotion, oldest first.
     async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError>;
+    /// Rows of a workspace's ledger after a place as they are stored, oldest first: for who checks or exports them.
+    async fn ledger_entries(
+        &mut self,
+        workspace: WorkspaceId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError>;
+    /// Where a workspace's chain ends; at its beginning, when nothing was chained yet.
+    async fn ledger_head(&mut self, workspace: WorkspaceId) -> Result<Head, StoreError>;
 }
