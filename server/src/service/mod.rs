@@ -7,10 +7,10 @@ use crate::{
     adapters::{argocd::ArgoCd, git::Git, registry::Registry},
     clock::{Clock, Ids},
     secrets::Sealer,
-    store::{Change, Store, StoreError},
+    store::{Change, Store, StoreError, Tx},
 };
 use app::error::AppError;
-use domain::{environment::Workspace, promotion::Actor, rights::Role, time::Timestamp};
+use domain::{door::Entrance, environment::Workspace, promotion::Actor, rights::Role, time::Timestamp};
 use futures::StreamExt as _;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
@@ -26,6 +26,7 @@ pub mod create_resource;
 pub mod desired;
 pub mod hold;
 pub mod inventory;
+pub mod ledger;
 pub mod live;
 pub mod pin;
 pub mod place;
@@ -88,6 +89,8 @@ pub struct Caller {
     pub actor: Actor,
     /// Their workspaces with the role in each.
     pub access: Vec<(Workspace, Role)>,
+    /// How they came in: the ledger tells.
+    pub entrance: Entrance,
 }
 
 impl Services {
@@ -95,6 +98,18 @@ impl Services {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Begins a transaction in which a caller writes: what is added to the ledger tells how they came in.
+    pub(crate) async fn write_as(&self, caller: &Caller) -> Result<Box<dyn Tx>, StoreError> {
+        self.write_through(&caller.entrance).await
+    }
+
+    /// The same for what no caller stands behind: a webhook's hint.
+    pub(crate) async fn write_through(&self, entrance: &Entrance) -> Result<Box<dyn Tx>, StoreError> {
+        let mut tx = self.store.write().await?;
+        tx.entered_by(entrance);
+        Ok(tx)
     }
 
     /// To be called after a transaction that wrote events or promotions.

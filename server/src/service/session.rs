@@ -8,6 +8,7 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use domain::{
+    door::{Door, Entrance},
     event::{Happened, Subject},
     field::FieldErrors,
     id::UserId,
@@ -140,7 +141,11 @@ impl Services {
         };
         self.sign_ins.succeeded(&keys);
         let actor = person(&user);
-        let mut tx = self.store.write().await?;
+        let entrance = Entrance {
+            door: Door::Browser,
+            address: Some(from.to_owned()),
+        };
+        let mut tx = self.write_through(&entrance).await?;
         for (workspace, _) in tx.memberships(user.id).await? {
             let happened = Happened::SignedIn;
             let event = NewEvent {
@@ -169,6 +174,7 @@ impl Services {
         Ok(Some(Caller {
             actor: person(&user),
             access,
+            entrance: Entrance::default(),
         }))
     }
 

@@ -14,6 +14,7 @@ mod command;
 mod crash;
 mod graphql;
 mod hold;
+mod ledger;
 mod migrations;
 mod preview;
 mod promotion;
