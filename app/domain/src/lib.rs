@@ -6,7 +6,8 @@
 //! - Who and where: [`id`], [`name`], [`environment`], [`rights`].
 //! - What runs: [`artifact`], [`resource`], and the rules of the form that creates one, [`draft`].
 //! - What happens: [`promotion`] (the state machine), [`plan`] (what Argo CD reports, and what to do next),
-//!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in).
+//!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
+//!   [`told`] (what happened, in words).
 
 pub mod artifact;
 pub mod door;
@@ -22,3 +23,4 @@ pub mod promotion;
 pub mod resource;
 pub mod rights;
 pub mod time;
+pub mod told;

@@ -231,7 +231,10 @@ fn rail_view(RailView { me, projects }: RailView) -> AnyView {
             view! {
                 <section>
                     <p class="group">{workspace.to_string()}</p>
-                    <ul>{boards}</ul>
+                    <ul>
+                        {boards}
+                        {link(format!("/w/{workspace}/-/activity"), "activity", "Activity".into())}
+                    </ul>
                 </section>
             }
             .into_any()

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub mod activity;
 pub mod apply;
 pub mod artifact;
 pub mod board;

@@ -2,9 +2,10 @@
 //!
 //! A change, the next step it asks for and the event that tells of it are written in one transaction, and nothing goes over the
 //! network inside one. [`sql`] holds the statements, [`rows`] turns rows into the domain's values, [`tx`] runs them in a
-//! transaction, and [`chain`] ties the ledger's entries together. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
+//! transaction, and [`chain`] ties the ledger's entries together, [`activity`] finds them. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
 //! that something changed, and the statements that it writes differently. One story holds both (`server/tests/it/store_story.rs`).
 
+pub mod activity;
 pub mod chain;
 pub mod dialect;
 pub mod postgres;
@@ -13,6 +14,7 @@ pub mod sql;
 pub mod sqlite;
 pub mod tx;
 
+use activity::Search;
 use async_trait::async_trait;
 use chain::{Entry, Head};
 use domain::{
@@ -389,6 +391,10 @@ pub trait Tx: Send {
         after: i64,
         limit: i64,
     ) -> Result<Vec<Entry>, StoreError>;
+    /// Newest first.
+    async fn search_events(&mut self, search: &Search) -> Result<Vec<Event>, StoreError>;
+    /// Everybody who ever did something in a workspace, by name, in lower case: `ada <ada@example.com>`, `token ci`, `waybill`.
+    async fn actors(&mut self, workspace: WorkspaceId) -> Result<Vec<String>, StoreError>;
     /// Where a workspace's chain ends; at its beginning, when nothing was chained yet.
     async fn ledger_head(&mut self, workspace: WorkspaceId) -> Result<Head, StoreError>;
 }

@@ -3,6 +3,7 @@
 
 use super::{
     ApiToken, ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
+    activity::{self, Along, Search},
     chain::{Entry, Head},
     dialect::{Dialect, Stored, taken},
     rows::{self, parse, source_columns, text, to_json},
@@ -20,6 +21,7 @@ use domain::{
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
     time::Timestamp,
+    told::EventKind,
 };
 use sqlx::{ColumnIndex, Database, Encode, Executor, IntoArguments, Transaction, Type};
 use std::collections::HashMap;
@@ -743,6 +745,39 @@ where
             .fetch_all(&mut *self.tx)
             .await?;
         Ok(rows.into_iter().map(Entry::from).collect())
+    }
+
+    async fn search_events(&mut self, search: &Search) -> Result<Vec<Event>, StoreError> {
+        let workspace = search.workspace.to_string();
+        let (statement, leads) = match &search.along {
+            Along::Time => (activity::BY_TIME, workspace.clone()),
+            Along::Kind(kind) => (activity::BY_KIND, kind.to_string()),
+            Along::Actor(actor) => (activity::BY_ACTOR, actor.clone()),
+            Along::Environment(id) => (activity::BY_ENVIRONMENT, id.to_string()),
+            Along::Resource(id) => (activity::BY_RESOURCE, id.to_string()),
+        };
+        let query = sqlx::query_as::<D, rows::EventRow>(statement)
+            .bind(leads)
+            .bind(search.before.at.0)
+            .bind(search.before.sequence)
+            .bind(search.from.0)
+            .bind(search.kind.map(EventKind::as_str))
+            .bind(search.environment.map(|id| id.to_string()))
+            .bind(search.actor.as_deref().map(activity::pattern))
+            .bind(search.limit);
+        let query = match search.along {
+            Along::Kind(_) | Along::Actor(_) => query.bind(workspace),
+            Along::Time | Along::Environment(_) | Along::Resource(_) => query,
+        };
+        let rows = query.fetch_all(&mut *self.tx).await?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn actors(&mut self, workspace: WorkspaceId) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar::<D, _>(activity::ACTORS)
+            .bind(workspace.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?)
     }
 
     async fn ledger_head(&mut self, workspace: WorkspaceId) -> Result<Head, StoreError> {

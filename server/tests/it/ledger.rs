@@ -3,7 +3,7 @@
 use crate::support::{
     BEGIN,
     database::Database,
-    world::{ADMIN, World},
+    world::{ADMIN, World, until},
 };
 use domain::{
     artifact::Digest,
@@ -264,6 +264,15 @@ async fn entries_tell_the_door_and_the_address_and_administrators_export_them() 
     let mut browser = world.admin().await;
     let signed_in = newest(&world, |e| e.happened == Happened::SignedIn).await;
     assert_eq!(came(signed_in), (Some(Door::Browser), address.clone()));
+
+    let wrong = [("email", ADMIN), ("password", "wrong")];
+    assert_eq!(world.stranger().post("/sign-in", &wrong).await.status, 422);
+    let refused = until("the failed sign-in is told", async || {
+        let events = world.store.read().await.unwrap().events_after(0, 10_000).await.unwrap();
+        let is = |e: &Event| matches!(&e.happened, Happened::SignInFailed { email } if email == ADMIN);
+        events.into_iter().find(is)
+    });
+    assert_eq!(came(refused.await), (Some(Door::Browser), address.clone()));
 
     let applied = newest(&world, |e| matches!(e.happened, Happened::Applied { .. })).await;
     assert_eq!(came(applied), (Some(Door::Rest), address.clone()));

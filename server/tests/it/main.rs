@@ -8,6 +8,7 @@
     reason = "a test, and what helps it, says what it expects that way"
 )]
 
+mod activity;
 mod apply;
 mod bad_input;
 mod command;

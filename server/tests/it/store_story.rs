@@ -12,9 +12,11 @@ use domain::{
     resource::{Binding, Kind, Live, Resource, Runtime, Size, Source},
     rights::Role,
     time::Timestamp,
+    told::EventKind,
 };
 use server::store::{
     ApiToken, ClusterRecord, Lane, NewEvent, ProjectRecord, Store, StoreError, Tx, User,
+    activity::{Along, Place, Search},
     chain::{BEGINNING, Head},
 };
 use std::time::Duration;
@@ -700,9 +702,107 @@ async fn chain(store: &dyn Store, demo: &Workspace, all: &[Event]) {
         tx.ledger_entries(demo.id, entries[2].sequence, 10).await.unwrap(),
         entries[3..]
     );
+    search(&mut *tx, demo).await;
     assert_eq!((all[0].door, &all[0].address), (Some(Door::Waybill), &None));
     let told = tx.events_after(entries[1].sequence, 1).await.unwrap().remove(0);
     assert_eq!((told.door, told.address), (Some(entrance.door), entrance.address));
+}
+
+/// Newest first by time and then by place, along each index, and only what is looked for.
+async fn search(tx: &mut dyn Tx, demo: &Workspace) {
+    let all = Search {
+        workspace: demo.id,
+        along: Along::Time,
+        kind: None,
+        environment: None,
+        actor: None,
+        from: Timestamp(i64::MIN),
+        before: Place {
+            at: Timestamp(i64::MAX),
+            sequence: i64::MAX,
+        },
+        limit: 10,
+    };
+    let mut times = async |search: Search| -> Vec<i64> {
+        let found = tx.search_events(&search).await.unwrap();
+        found.iter().map(|event| event.at.millis_since(at(0))).collect()
+    };
+    assert_eq!(
+        times(all.clone()).await,
+        [4, 3, 1, 0],
+        "as the clock said, and those of another workspace not"
+    );
+    let along = |along| Search { along, ..all.clone() };
+    assert_eq!(times(along(Along::Kind(EventKind::SignedIn))).await, [4, 3]);
+    assert_eq!(times(along(Along::Actor("token ci".into()))).await, [4, 3]);
+    assert_eq!(times(along(Along::Actor("waybill".into()))).await, [1, 0]);
+    let nowhere = EnvironmentId(id(999));
+    assert_eq!(times(along(Along::Environment(nowhere))).await, [] as [i64; 0]);
+    assert_eq!(times(along(Along::Resource(ResourceId(id(999))))).await, [] as [i64; 0]);
+    for (search, wanted) in [
+        (
+            Search {
+                kind: Some(EventKind::Committed),
+                ..all.clone()
+            },
+            &[0][..],
+        ),
+        (
+            Search {
+                actor: Some("en c".into()),
+                ..all.clone()
+            },
+            &[4, 3],
+        ),
+        (
+            Search {
+                actor: Some("%".into()),
+                ..all.clone()
+            },
+            &[],
+        ),
+        (
+            Search {
+                environment: Some(nowhere),
+                ..all.clone()
+            },
+            &[],
+        ),
+        (
+            Search {
+                from: at(1),
+                ..all.clone()
+            },
+            &[4, 3, 1],
+        ),
+        (
+            Search {
+                limit: 2,
+                ..all.clone()
+            },
+            &[4, 3],
+        ),
+        (
+            Search {
+                before: Place { at: at(3), sequence: 0 },
+                ..all.clone()
+            },
+            &[1, 0],
+        ),
+        (
+            Search {
+                before: Place {
+                    at: at(3),
+                    sequence: i64::MAX,
+                },
+                ..all.clone()
+            },
+            &[3, 1, 0],
+        ),
+    ] {
+        assert_eq!(times(search.clone()).await, wanted, "{search:?}");
+    }
+    assert_eq!(tx.actors(demo.id).await.unwrap(), ["token ci", "waybill"]);
 }
 
 #[tokio::test]
