@@ -1,7 +1,7 @@
 //! The page *Activity*: what happened in a workspace, for its members, filtered and page by page.
 //!
 //! Names become ids here, and the thing with the fewest entries leads the search (`store/activity.rs`): a resource, a kind that people
-//! cause, an environment, an actor, a kind that machines write. Where a name means several (a resource of that name in each
+//! cause, a person or program, an environment, Waybill, a kind that machines write. Where a name means several (a resource of that name in each
 //! environment, everybody whose name holds a text), the newest of each are merged.
 
 use super::{Caller, Services, place::not_found};
@@ -30,6 +30,9 @@ use time::{Date, PrimitiveDateTime, Time, macros::format_description};
 const PAGE: usize = 50;
 /// Actors that the filter offers; any text can be typed.
 const MOST_ACTORS: usize = 100;
+
+/// How the store tells of Waybill itself, who does most.
+const WAYBILL: &str = "waybill";
 
 /// The environments of a workspace, with the names of their projects.
 struct Ground {
@@ -188,12 +191,14 @@ async fn understand(
         before: place(&filter.before).map_or(end, |place| place.min(end)),
         limit: i64::try_from(PAGE + 1).unwrap_or(i64::MAX),
     };
+    let others = by.clone().filter(|by| by.iter().all(|actor| actor != WAYBILL));
     let rare = kind.filter(|kind| !kind.is_frequent());
-    let alongs = match (resources, rare, environment, by, kind) {
+    let alongs = match (resources, rare, others, environment, by, kind) {
         (Some(ids), ..) => ids.into_iter().map(Along::Resource).collect(),
         (_, Some(kind), ..) => vec![Along::Kind(kind)],
-        (_, _, Some(id), ..) => vec![Along::Environment(id)],
-        (_, _, _, Some(by), _) => by.into_iter().map(Along::Actor).collect(),
+        (_, _, Some(by), ..) => by.into_iter().map(Along::Actor).collect(),
+        (_, _, _, Some(id), ..) => vec![Along::Environment(id)],
+        (_, _, _, _, Some(by), _) => by.into_iter().map(Along::Actor).collect(),
         (.., Some(kind)) => vec![Along::Kind(kind)],
         _ => vec![Along::Time],
     };
@@ -258,7 +263,7 @@ fn entry(event: Event, resource: Option<Name>, ground: &Ground, with_address: bo
         actor_search: match &event.actor {
             Actor::Person { email, .. } => email.clone(),
             Actor::Token { name } => format!("token {name}"),
-            Actor::Waybill => "waybill".into(),
+            Actor::Waybill => WAYBILL.into(),
         },
         did,
         more,

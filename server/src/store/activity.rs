@@ -55,13 +55,24 @@ pub struct Place {
     pub sequence: i64,
 }
 
+/// The statement for each thing that may lead.
+pub(crate) struct Statements {
+    pub(crate) by_time: &'static str,
+    pub(crate) by_kind: &'static str,
+    pub(crate) by_actor: &'static str,
+    pub(crate) by_environment: &'static str,
+    pub(crate) by_resource: &'static str,
+}
+
 /// `$1` leads; `$2` and `$3` are the place, `$4` the earliest time, `$5` to `$7` what else is wanted, `$8` how many, `$9` the
 /// workspace beside a kind or an actor. What drops rows is written so that no index can be chosen for it.
 macro_rules! search {
-    ($leads:literal) => {
+    ($leads:literal, $($along:literal)?) => {
         concat!(
             "SELECT sequence, at, workspace_id, project_id, environment_id, resource_id, promotion_id, actor, door, address, \
-             happened FROM events WHERE ",
+             happened FROM events",
+            $(" INDEXED BY ", $along,)?
+            " WHERE ",
             $leads,
             " AND (at, sequence) < ($2, $3) AND at >= $4 AND (kind = $5 OR $5 IS NULL) \
              AND (environment_id = $6 OR $6 IS NULL) AND (actor_key LIKE $7 ESCAPE '!' OR $7 IS NULL) \
@@ -70,11 +81,23 @@ macro_rules! search {
     };
 }
 
-pub(crate) const BY_TIME: &str = search!("workspace_id = $1");
-pub(crate) const BY_KIND: &str = search!("workspace_id = $9 AND kind = $1");
-pub(crate) const BY_ACTOR: &str = search!("workspace_id = $9 AND actor_key = $1");
-pub(crate) const BY_ENVIRONMENT: &str = search!("environment_id = $1");
-pub(crate) const BY_RESOURCE: &str = search!("resource_id = $1");
+/// SQLite guesses how many rows there are of each, and may guess wrong: it is told.
+pub(crate) const SQLITE: Statements = Statements {
+    by_time: search!("workspace_id = $1", "events_by_time"),
+    by_kind: search!("workspace_id = $9 AND kind = $1", "events_by_kind"),
+    by_actor: search!("workspace_id = $9 AND actor_key = $1", "events_by_actor"),
+    by_environment: search!("environment_id = $1", "events_by_environment"),
+    by_resource: search!("resource_id = $1", "events_by_resource"),
+};
+
+/// PostgreSQL counts.
+pub(crate) const POSTGRES: Statements = Statements {
+    by_time: search!("workspace_id = $1",),
+    by_kind: search!("workspace_id = $9 AND kind = $1",),
+    by_actor: search!("workspace_id = $9 AND actor_key = $1",),
+    by_environment: search!("environment_id = $1",),
+    by_resource: search!("resource_id = $1",),
+};
 
 /// From one actor to the next along the index, however many entries each has.
 pub(crate) const ACTORS: &str = "WITH RECURSIVE actors (name) AS (\
@@ -98,7 +121,7 @@ pub(crate) fn pattern(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sqlite::SqliteStore;
+    use crate::store::{sql, sqlite::SqliteStore};
     use sqlx::AssertSqlSafe;
 
     /// Each search goes along its own index, in its order: nothing is sorted, and no more is read than is shown and dropped.
@@ -110,18 +133,30 @@ mod tests {
         let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display()))
             .await
             .unwrap();
-        for (statement, along) in [
-            (BY_TIME, "events_by_time (workspace_id=? AND at>? AND at<?)"),
-            (BY_KIND, "events_by_kind (workspace_id=? AND kind=? AND at>? AND at<?)"),
+        let by = |index: &str| format!("SEARCH events USING INDEX {index}");
+        for (statement, wanted) in [
+            (SQLITE.by_time, by("events_by_time (workspace_id=? AND at>? AND at<?)")),
             (
-                BY_ACTOR,
-                "events_by_actor (workspace_id=? AND actor_key=? AND at>? AND at<?)",
+                SQLITE.by_kind,
+                by("events_by_kind (workspace_id=? AND kind=? AND at>? AND at<?)"),
             ),
             (
-                BY_ENVIRONMENT,
-                "events_by_environment (environment_id=? AND at>? AND at<?)",
+                SQLITE.by_actor,
+                by("events_by_actor (workspace_id=? AND actor_key=? AND at>? AND at<?)"),
             ),
-            (BY_RESOURCE, "events_by_resource (resource_id=? AND at>? AND at<?)"),
+            (
+                SQLITE.by_environment,
+                by("events_by_environment (environment_id=? AND at>? AND at<?)"),
+            ),
+            (
+                SQLITE.by_resource,
+                by("events_by_resource (resource_id=? AND at>? AND at<?)"),
+            ),
+            // Checking and exporting go through all of it in its order.
+            (
+                sql::LEDGER_ENTRIES,
+                "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)".into(),
+            ),
         ] {
             let plan: Vec<(i64, i64, i64, String)> =
                 sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
@@ -129,7 +164,7 @@ mod tests {
                     .await
                     .unwrap();
             let plan: Vec<_> = plan.into_iter().map(|(.., what)| what).collect();
-            assert_eq!(plan, [format!("SEARCH events USING INDEX {along}")], "{statement}");
+            assert_eq!(plan, [wanted], "{statement}");
         }
     }
 

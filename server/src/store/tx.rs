@@ -750,11 +750,11 @@ where
     async fn search_events(&mut self, search: &Search) -> Result<Vec<Event>, StoreError> {
         let workspace = search.workspace.to_string();
         let (statement, leads) = match &search.along {
-            Along::Time => (activity::BY_TIME, workspace.clone()),
-            Along::Kind(kind) => (activity::BY_KIND, kind.to_string()),
-            Along::Actor(actor) => (activity::BY_ACTOR, actor.clone()),
-            Along::Environment(id) => (activity::BY_ENVIRONMENT, id.to_string()),
-            Along::Resource(id) => (activity::BY_RESOURCE, id.to_string()),
+            Along::Time => (D::SEARCH.by_time, workspace.clone()),
+            Along::Kind(kind) => (D::SEARCH.by_kind, kind.to_string()),
+            Along::Actor(actor) => (D::SEARCH.by_actor, actor.clone()),
+            Along::Environment(id) => (D::SEARCH.by_environment, id.to_string()),
+            Along::Resource(id) => (D::SEARCH.by_resource, id.to_string()),
         };
         let query = sqlx::query_as::<D, rows::EventRow>(statement)
             .bind(leads)
