@@ -5,8 +5,16 @@
 
 use crate::{
     api::{
-        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, inbox::InboxView,
-        policy::PolicyView, preview::Preview, project::ProjectView, promotion::PromotionView, resource::ResourceView,
+        activity::{ActivityFilter, ActivityView},
+        board::BoardView,
+        board_filter::BoardFilter,
+        environment::EnvironmentView,
+        inbox::InboxView,
+        policy::PolicyView,
+        preview::Preview,
+        project::ProjectView,
+        promotion::PromotionView,
+        resource::ResourceView,
         session::Me,
     },
     error::AppError,
@@ -31,6 +39,8 @@ pub trait Backend: Send + Sync {
 
     /// All projects of the actor's workspaces.
     async fn projects(&self) -> Result<Vec<ProjectView>, AppError>;
+    /// What happened in a workspace.
+    async fn activity(&self, workspace: &str, filter: &ActivityFilter) -> Result<ActivityView, AppError>;
     /// What runs where in a project.
     async fn board(&self, workspace: &str, project: &str, filter: &BoardFilter) -> Result<BoardView, AppError>;
     /// One environment with its resources.

@@ -34,6 +34,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/sign-in") view={Lazy::<lazy::SignInPage>::new()} ssr=Async />
                 <Route path=path!("/inbox") view={Lazy::<lazy::InboxPage>::new()} ssr=Async />
                 <Route path=path!("/promotions/:id") view={Lazy::<lazy::OnePromotionPage>::new()} ssr=Async />
+                // No name is a hyphen: it is no project's board.
+                <Route path=path!("/w/:workspace/-/activity") view={Lazy::<lazy::ActivityPage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/:project") view=pages::board::Board ssr=Async />
                 <Route path=path!("/w/:workspace/:project/:environment") view={Lazy::<lazy::EnvironmentPage>::new()} ssr=Async />
                 <Route

@@ -2,6 +2,7 @@
 
 use crate::{
     artifact::ExactImage,
+    door::Door,
     gate::{CheckStatus, GateId},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
     plan::Health,
@@ -24,6 +25,10 @@ pub struct Event {
     pub subject: Subject,
     /// Who caused it.
     pub actor: Actor,
+    /// Through which door; unknown of entries that are older than the question.
+    pub door: Option<Door>,
+    /// From which network address, where there was one.
+    pub address: Option<String>,
     /// What happened.
     pub happened: Happened,
 }

@@ -7,9 +7,11 @@
 //! - What runs: [`artifact`], [`resource`], and the rules of the form that creates one, [`draft`].
 //! - What an environment asks for, [`policy`], and whether it is there, [`gate`].
 //! - What happens: [`promotion`] (the state machine), [`plan`] (what Argo CD reports, and what to do next),
-//!   [`event`] (one per transition: feeds the ledger and the live pages).
+//!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
+//!   [`told`] (what happened, in words).
 
 pub mod artifact;
+pub mod door;
 pub mod draft;
 pub mod environment;
 pub mod event;
@@ -25,3 +27,4 @@ pub mod resource;
 pub mod rights;
 mod text;
 pub mod time;
+pub mod told;

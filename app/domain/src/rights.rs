@@ -64,6 +64,8 @@ pub enum Right {
     },
     /// Create API tokens, apply configuration.
     Administer,
+    /// Take the ledger out as a whole.
+    Export,
 }
 
 /// Whether `role` includes `right`.
@@ -76,6 +78,7 @@ pub fn check(role: Role, right: Right) -> Result<(), Denied> {
         Right::Change { protected: false } => (Role::Developer, "change what runs"),
         Right::Change { protected: true } => (Role::Approver, "change what runs in a protected environment"),
         Right::Administer => (Role::Admin, "change connections, members and tokens"),
+        Right::Export => (Role::Admin, "export the ledger"),
     };
     if role >= needed {
         Ok(())

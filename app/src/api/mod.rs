@@ -5,6 +5,7 @@
     reason = "the server macro makes a struct of the parameters, which the function's own words describe"
 )]
 
+pub mod activity;
 pub mod board;
 pub mod board_filter;
 pub mod environment;

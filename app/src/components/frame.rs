@@ -257,7 +257,10 @@ fn rail_view(RailView { me, projects }: RailView, rail: Rail) -> AnyView {
             view! {
                 <section>
                     <p class="group">{workspace.to_string()}</p>
-                    <ul>{boards}</ul>
+                    <ul>
+                        {boards}
+                        {link(format!("/w/{workspace}/-/activity"), "activity", "Activity".into_any())}
+                    </ul>
                 </section>
             }
             .into_any()

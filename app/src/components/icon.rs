@@ -80,6 +80,7 @@ const DRAWINGS: &[(&str, &str)] = &[
         "board",
         r#"<rect x="2.5" y="2.5" width="11" height="11" rx="1.5"/><path d="M2.5 6.2h11M6.5 6.2v7.3"/>"#,
     ),
+    ("activity", r#"<path d="M1.5 8.5h3l2-5 3 9 2-4h3"/>"#),
     (
         "light",
         r#"<circle cx="8" cy="8" r="2.8"/><path d="M8 1.8v1.4M8 12.8v1.4M1.8 8h1.4M12.8 8h1.4M3.6 3.6l1 1M11.4 11.4l1 1M12.4 3.6l-1 1M4.6 11.4l-1 1"/>"#,

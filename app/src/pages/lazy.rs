@@ -3,7 +3,7 @@
 //!
 //! The build splits the WebAssembly at these borders (`scripts/build-web`); on the server they are plain calls.
 
-use super::{create_resource, environment, inbox, policy, projects, promotion, resource, sign_in};
+use super::{activity, create_resource, environment, inbox, policy, projects, promotion, resource, sign_in};
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
@@ -18,6 +18,20 @@ impl LazyRoute for ProjectsPage {
 
     fn view(_this: Self) -> AnyView {
         view! { <projects::Projects /> }.into_any()
+    }
+}
+
+/// [`activity::Activity`], when needed.
+pub struct ActivityPage;
+
+#[lazy_route]
+impl LazyRoute for ActivityPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <activity::Activity /> }.into_any()
     }
 }
 

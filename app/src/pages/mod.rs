@@ -1,5 +1,6 @@
 //! A file per route: fetch, wait, compose.
 
+pub mod activity;
 pub mod board;
 pub mod create_resource;
 pub mod environment;

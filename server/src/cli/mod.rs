@@ -1,9 +1,10 @@
-//! The command line: `waybill serve`, `waybill apply`, `waybill token create`.
+//! The command line: `waybill serve`, `waybill apply`, `waybill token create`, `waybill ledger verify` and `export`.
 //!
 //! Exit codes: 0 when it is done, 1 when it failed, 2 when what was given can't be used (arguments, configuration, a file).
 //! What a command is asked for goes to the standard output, everything else to the standard error.
 
 pub mod apply;
+mod ledger;
 mod serve;
 mod token;
 
@@ -47,6 +48,11 @@ enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// The record of all that happened
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +61,27 @@ enum TokenCommand {
     Create {
         #[command(flatten)]
         new: token::New,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Check that no entry was changed, removed or put in; names the first that was, and ends with 1. Works on the database
+    /// that the configuration names; the server may be running
+    Verify {
+        /// Only this workspace
+        #[arg(long, value_name = "NAME")]
+        workspace: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Write all entries to the standard output, one JSON object a line, oldest first
+    Export {
+        /// Only this workspace
+        #[arg(long, value_name = "NAME")]
+        workspace: Option<String>,
         #[command(flatten)]
         config: ConfigFile,
     },
@@ -112,6 +139,12 @@ pub fn main() -> ExitCode {
             Command::Token {
                 command: TokenCommand::Create { new, config },
             } => token::create(&new, config.config.as_deref()).await,
+            Command::Ledger {
+                command: LedgerCommand::Verify { workspace, config },
+            } => ledger::verify(workspace.as_deref(), config.config.as_deref()).await,
+            Command::Ledger {
+                command: LedgerCommand::Export { workspace, config },
+            } => ledger::export(workspace.as_deref(), config.config.as_deref()).await,
         }
     });
     // What still runs in the background (a slow name look-up) must not hold up the end.

@@ -74,7 +74,7 @@ pub(super) async fn create(new: &New, config: Option<&Path>) -> Result<(), Failu
 }
 
 /// Opens the database; a file is made when it isn't there: the first token may come before the server's first start.
-async fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+pub(super) async fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     let what = match &config.database {
         Database::Sqlite(file) => {
             if let Some(directory) = file.parent() {

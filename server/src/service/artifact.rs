@@ -8,6 +8,7 @@ use crate::{
 use app::error::AppError;
 use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    door::Entrance,
     event::{Happened, Subject},
     id::WorkspaceId,
     promotion::{Actor, Purpose},
@@ -35,7 +36,7 @@ impl Services {
     ///
     /// # Errors
     /// When there is no such workspace, or the registry can't be asked (the poller will).
-    pub async fn pushed(&self, workspace: &str, pushes: Vec<Pushed>) -> Result<usize, AppError> {
+    pub async fn pushed(&self, workspace: &str, pushes: Vec<Pushed>, entrance: &Entrance) -> Result<usize, AppError> {
         let mut tx = self.store.read().await?;
         let workspace = tx
             .workspace_by_name(workspace)
@@ -52,7 +53,7 @@ impl Services {
                 .filter(|(w, r)| *w == workspace.id && r.path() == push.repository_path);
             for (_, repository) in known {
                 concerned += 1;
-                self.look_at_tag(workspace.id, repository, tag, push.digest.as_ref())
+                self.look_at_tag(workspace.id, repository, tag, push.digest.as_ref(), entrance)
                     .await?;
             }
         }
@@ -81,7 +82,7 @@ impl Services {
         // Tags come in no order of time; what was built later is newer.
         found.sort_by_key(|(_, details)| details.created_at);
         for (image, details) in found {
-            self.see(workspace, image, &details).await?;
+            self.see(workspace, image, &details, &Entrance::default()).await?;
         }
         Ok(())
     }
@@ -94,6 +95,7 @@ impl Services {
         repository: &Repository,
         tag: &Tag,
         pushed: Option<&Digest>,
+        entrance: &Entrance,
     ) -> Result<(), AppError> {
         let clusters = self.store.read().await?.clusters(workspace).await?;
         let access = self.registry_access(&clusters, repository)?;
@@ -105,7 +107,7 @@ impl Services {
             tokio::time::sleep(pause).await;
         }
         match self.look_at(workspace, &access, repository, tag).await? {
-            Some((image, details)) => self.see(workspace, image, &details).await,
+            Some((image, details)) => self.see(workspace, image, &details, entrance).await,
             None => Ok(()),
         }
     }
@@ -170,7 +172,13 @@ impl Services {
 
     /// Remembers an artifact; when it is the newest of its repository, resources that track that are deployed. Notifications come
     /// late and out of order: an older build that is heard of last is not news.
-    async fn see(&self, workspace: WorkspaceId, image: ExactImage, details: &ArtifactDetails) -> Result<(), AppError> {
+    async fn see(
+        &self,
+        workspace: WorkspaceId,
+        image: ExactImage,
+        details: &ArtifactDetails,
+        entrance: &Entrance,
+    ) -> Result<(), AppError> {
         let mut tx = self.store.read().await?;
         let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
         let tracked = tx.resources_of_image(workspace, &image.repository).await?;
@@ -186,7 +194,7 @@ impl Services {
         }
         self.adopt(workspace, &image.repository).await?;
         let now = self.now();
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_through(entrance).await?;
         let new = tx.see_artifact(workspace, &image, now).await?;
         let seen_at = tx
             .artifact(workspace, &image.repository, &image.digest)

@@ -14,7 +14,7 @@ impl Services {
     /// # Errors
     /// When it has ended, its commit is made or being made, or the caller may not.
     pub async fn cancel(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
         place.project.may_change(&place.environment)?;
         let (from, now) = (promotion.state, self.now());

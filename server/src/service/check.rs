@@ -48,7 +48,7 @@ impl Services {
         let (workspace, role) = workspace_of(caller, reported.workspace.as_deref())?;
         rights::check(role, Right::Change { protected: false })?;
         let check = checked(caller, reported, now)?;
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let known = tx.checks(workspace.id, &check.digest).await?;
         let same = |other: &&Check| {
             other.name == check.name

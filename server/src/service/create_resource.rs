@@ -169,7 +169,7 @@ impl Services {
             live: None,
             created_at: now,
         };
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         match tx.insert_resource(&resource).await {
             Err(StoreError::Exists) => {
                 let why = format!(

@@ -11,6 +11,7 @@ use crate::{
 use app::error::AppError;
 use domain::{
     artifact::{DeclaredImage, ExactImage},
+    door::Entrance,
     event::{Happened, Subject},
     id::{EnvironmentId, ProjectId, ResourceId},
     name::Name,
@@ -52,6 +53,14 @@ impl Services {
     /// # Errors
     /// When the repository can't be read; the reason is stored with the project too.
     pub async fn read_desired(&self, id: ProjectId) -> Result<(), AppError> {
+        self.read_desired_through(id, &Entrance::default()).await
+    }
+
+    /// The same, because somebody told that it may have changed.
+    ///
+    /// # Errors
+    /// As [`Services::read_desired`].
+    pub async fn read_desired_through(&self, id: ProjectId, entrance: &Entrance) -> Result<(), AppError> {
         let Some(record) = self.store.read().await?.project(id).await? else {
             return Ok(());
         };
@@ -78,7 +87,7 @@ impl Services {
         };
         let (by_tag, all_resolved) = self.resolve_declared_tags(&record, &declared).await?;
 
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_through(entrance).await?;
         let Some(current) = tx.project(id).await? else {
             return Ok(());
         };
@@ -314,6 +323,7 @@ impl Services {
         let caller = Caller {
             actor: Actor::Waybill,
             access: vec![(workspace, Role::Admin)],
+            entrance: Entrance::default(),
         };
         self.project_place_by_id(tx, &caller, record.project.id).await
     }

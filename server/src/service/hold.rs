@@ -47,7 +47,7 @@ impl Services {
     /// When nothing holds it, or the caller may not.
     pub async fn resume(&self, caller: &Caller, at: &At, resource: &str) -> Result<Option<PromotionId>, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         if resource.hold.is_none() {
             return Err(AppError::Conflict(format!(

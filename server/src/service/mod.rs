@@ -7,15 +7,16 @@ use crate::{
     adapters::{argocd::ArgoCd, git::Git, registry::Registry},
     clock::{Clock, Ids},
     secrets::Sealer,
-    store::{Change, Store, StoreError},
+    store::{Change, Store, StoreError, Tx},
 };
 use app::error::AppError;
-use domain::{environment::Workspace, promotion::Actor, rights::Role, time::Timestamp};
+use domain::{door::Entrance, environment::Workspace, promotion::Actor, rights::Role, time::Timestamp};
 use futures::StreamExt as _;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub mod activity;
 pub mod apply;
 pub mod approve;
 pub mod artifact;
@@ -30,6 +31,7 @@ pub mod gates;
 pub mod hold;
 pub mod inbox;
 pub mod inventory;
+pub mod ledger;
 pub mod live;
 pub mod pin;
 pub mod place;
@@ -96,6 +98,8 @@ pub struct Caller {
     pub actor: Actor,
     /// Their workspaces with the role in each.
     pub access: Vec<(Workspace, Role)>,
+    /// How they came in: the ledger tells.
+    pub entrance: Entrance,
 }
 
 impl Services {
@@ -103,6 +107,18 @@ impl Services {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Begins a transaction in which a caller writes: what is added to the ledger tells how they came in.
+    pub(crate) async fn write_as(&self, caller: &Caller) -> Result<Box<dyn Tx>, StoreError> {
+        self.write_through(&caller.entrance).await
+    }
+
+    /// The same for what no caller stands behind: a webhook's hint.
+    pub(crate) async fn write_through(&self, entrance: &Entrance) -> Result<Box<dyn Tx>, StoreError> {
+        let mut tx = self.store.write().await?;
+        tx.entered_by(entrance);
+        Ok(tx)
     }
 
     /// To be called after a transaction that wrote events or promotions.

@@ -28,7 +28,7 @@ impl Services {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (image, origin) = self.image_to_pin(&place.project, &resource, digest).await?;
         let preview = self.diff_of(&place, &resource, &image).await;
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         if resource.pin().is_none() {
             self.hold(&mut *tx, caller, &place.project, &mut resource, HoldCause::Pinned)

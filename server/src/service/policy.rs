@@ -43,7 +43,7 @@ impl Services {
     /// # Errors
     /// In the field `policy` where the text is wrong; when the caller may not.
     pub async fn set_policy(&self, caller: &Caller, at: &At, text: &str) -> Result<(), AppError> {
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let place = self.environment_place(&mut *tx, caller, at).await?;
         rights::check(place.project.role, Right::Administer)?;
         let names: Vec<Name> = place.project.environments.iter().map(|e| e.name.clone()).collect();

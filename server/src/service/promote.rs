@@ -154,7 +154,7 @@ impl Services {
         origin: Option<Origin>,
     ) -> Result<PromotionId, AppError> {
         let preview = self.diff_of(place, resource, &image).await;
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let mut resource = self.again(&mut *tx, resource).await?;
         let open = tx.open_promotions(resource.id).await?;
         if open.is_empty() && resource.declares(&image.digest) {

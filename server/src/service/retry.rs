@@ -14,7 +14,7 @@ impl Services {
     /// # Errors
     /// When it hasn't failed, a newer one took its place, or the caller may not.
     pub async fn retry(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
         place.project.may_change(&place.environment)?;
         let newest = tx.promotions_of(promotion.resource, 1).await?;

@@ -8,6 +8,7 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use domain::{
+    door::{Door, Entrance},
     event::{Happened, Subject},
     field::FieldErrors,
     id::UserId,
@@ -134,13 +135,27 @@ impl Services {
         let fits = tokio::task::spawn_blocking(move || matches(&password, &hash))
             .await
             .map_err(|e| internal(&e))?;
+        let entrance = Entrance {
+            door: Door::Browser,
+            address: Some(from.to_owned()),
+        };
+        let known = user.as_ref().map(|user| user.id);
         let Some(user) = user.filter(|user| fits && user.active) else {
             tracing::warn!(address = %from, "a sign-in failed");
+            if let Some(id) = known {
+                // Beside the answer, whose time says nothing of whether there is such an account.
+                let services = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = services.tell_of_failure(id, email, &entrance).await {
+                        tracing::error!(%error, "a failed sign-in could not be recorded");
+                    }
+                });
+            }
             return Err(FieldErrors::one("password", "The e-mail address or the password is wrong.").into());
         };
         self.sign_ins.succeeded(&keys);
         let actor = person(&user);
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_through(&entrance).await?;
         for (workspace, _) in tx.memberships(user.id).await? {
             let happened = Happened::SignedIn;
             let event = NewEvent {
@@ -156,6 +171,24 @@ impl Services {
         Ok(user.id)
     }
 
+    /// Writes into the ledgers of a person's workspaces that somebody tried to sign in as them.
+    async fn tell_of_failure(&self, id: UserId, email: String, entrance: &Entrance) -> Result<(), AppError> {
+        let now = self.now();
+        let mut tx = self.write_through(entrance).await?;
+        for (workspace, _) in tx.memberships(id).await? {
+            let event = NewEvent {
+                workspace: workspace.id,
+                subject: Subject::default(),
+                actor: Actor::Waybill,
+                happened: Happened::SignInFailed { email: email.clone() },
+            };
+            tx.append_event(&event, now).await?;
+        }
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+
     /// The caller behind a signed-in session; `None` when the account is gone or may no longer sign in.
     ///
     /// # Errors
@@ -169,6 +202,7 @@ impl Services {
         Ok(Some(Caller {
             actor: person(&user),
             access,
+            entrance: Entrance::default(),
         }))
     }
 

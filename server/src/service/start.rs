@@ -80,7 +80,7 @@ impl Services {
             }
         };
         let Some(image) = image else { return Ok(()) };
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let resource = self.again(&mut *tx, &resource).await?;
         // A person held it: what it runs is theirs to say.
         if resource.hold.is_some() || resource.declares(&image.digest) {

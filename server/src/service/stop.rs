@@ -65,7 +65,7 @@ impl Services {
         environment: Option<&str>,
         stop: Option<Stop>,
     ) -> Result<(), AppError> {
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let place = self.project_place(&mut *tx, caller, workspace, project).await?;
         let environment = match environment {
             Some(name) => Some(named(&place, name)?),

@@ -12,6 +12,7 @@ use app::error::AppError;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::Generate as _;
 use domain::{
+    door::{Door, Entrance},
     environment::Workspace,
     event::{Happened, Subject},
     field::FieldErrors,
@@ -107,7 +108,7 @@ impl Services {
             .find(|(w, _)| w.name.as_str() == workspace)
             .ok_or_else(|| no_workspace(workspace))?;
         rights::check(*role, Right::Administer)?;
-        let mut tx = self.store.write().await?;
+        let mut tx = self.write_as(caller).await?;
         let token = insert_token(&mut *tx, &*self.clock, &*self.ids, workspace.id, &caller.actor, new).await?;
         tx.commit().await?;
         self.wrote();
@@ -129,6 +130,7 @@ impl Services {
             .map(|(token, workspace)| Caller {
                 actor: Actor::Token { name: token.name },
                 access: vec![(workspace, token.role)],
+                entrance: Entrance::default(),
             }))
     }
 }
@@ -147,6 +149,7 @@ pub async fn create_token_here(
     new: &NewToken<'_>,
 ) -> Result<(Workspace, SecretString), AppError> {
     let mut tx = store.write().await?;
+    tx.entered_by(&Entrance::by(Door::CommandLine));
     let mut all = tx.workspaces().await?;
     let workspace = match workspace {
         Some(name) => match all.into_iter().find(|w| w.name.as_str() == name) {

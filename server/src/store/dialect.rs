@@ -1,6 +1,6 @@
 //! Where the two databases differ within a transaction: a few statements, and how the driver says what came of one.
 
-use super::StoreError;
+use super::{StoreError, activity::Statements};
 use sqlx::{Database, Decode, Encode, Type};
 
 /// Leaves out the commits of projects on which another owner's lease runs, so that each repository has one writer among all
@@ -21,6 +21,8 @@ pub(crate) trait Dialect: Database {
     const CLAIM_ROLLOUT: &'static str;
     /// When the next promotion becomes due.
     const NEXT_DUE: &'static str;
+    /// What finds entries of the ledger.
+    const SEARCH: Statements;
 
     /// How many rows a statement changed.
     fn changed(done: &Self::QueryResult) -> u64;

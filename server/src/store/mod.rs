@@ -2,9 +2,11 @@
 //!
 //! A change, the next step it asks for and the event that tells of it are written in one transaction, and nothing goes over the
 //! network inside one. [`sql`] holds the statements, [`rows`] turns rows into the domain's values, [`tx`] runs them in a
-//! transaction. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
+//! transaction, and [`chain`] ties the ledger's entries together, [`activity`] finds them. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
 //! that something changed, and the statements that it writes differently. One story holds both (`server/tests/it/store_story.rs`).
 
+pub mod activity;
+pub mod chain;
 pub mod dialect;
 pub mod gates;
 pub mod postgres;
@@ -15,9 +17,12 @@ pub mod tx;
 
 pub use gates::{Awaiting, Gates, Waiting};
 
+use activity::Search;
 use async_trait::async_trait;
+use chain::{Entry, Head};
 use domain::{
     artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    door::Entrance,
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
@@ -372,7 +377,9 @@ pub trait Tx: Gates {
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
 
     // Events.
-    /// Adds to the ledger; returns its place.
+    /// Says how whoever writes in this transaction came in; events are written with it. Until then it is Waybill itself.
+    fn entered_by(&mut self, entrance: &Entrance);
+    /// Adds to the ledger, chained to the workspace's entry before; returns its place.
     async fn append_event(&mut self, event: &NewEvent, at: Timestamp) -> Result<i64, StoreError>;
     /// Events after a place, oldest first.
     async fn events_after(&mut self, sequence: i64, limit: i64) -> Result<Vec<Event>, StoreError>;
@@ -380,4 +387,17 @@ pub trait Tx: Gates {
     async fn newest_event(&mut self) -> Result<i64, StoreError>;
     /// All events of a promotion, oldest first.
     async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError>;
+    /// Rows of a workspace's ledger after a place as they are stored, oldest first: for who checks or exports them.
+    async fn ledger_entries(
+        &mut self,
+        workspace: WorkspaceId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError>;
+    /// Newest first.
+    async fn search_events(&mut self, search: &Search) -> Result<Vec<Event>, StoreError>;
+    /// Everybody who ever did something in a workspace, by name, in lower case: `ada <ada@example.com>`, `token ci`, `waybill`.
+    async fn actors(&mut self, workspace: WorkspaceId) -> Result<Vec<String>, StoreError>;
+    /// Where a workspace's chain ends; at its beginning, when nothing was chained yet.
+    async fn ledger_head(&mut self, workspace: WorkspaceId) -> Result<Head, StoreError>;
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Change, OpenError, Store, StoreError, Tx,
+    activity::{self, Statements},
     dialect::{Dialect, of_one_writer},
     tx::SqlTx,
 };
@@ -47,6 +48,8 @@ impl Dialect for Postgres {
     const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
     const NEXT_DUE: &'static str = "SELECT MIN(GREATEST(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";
+
+    const SEARCH: Statements = activity::POSTGRES;
 
     fn changed(done: &PgQueryResult) -> u64 {
         done.rows_affected()

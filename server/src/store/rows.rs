@@ -1,6 +1,9 @@
 //! Rows as they lie in the tables, and how they become the domain's values.
 
-use super::{ApiToken, ClusterRecord, ProjectRecord, StoreError, User};
+use super::{
+    ApiToken, ClusterRecord, ProjectRecord, StoreError, User,
+    chain::{Entry, Head},
+};
 use domain::{
     artifact::{Artifact, ExactImage},
     environment::{Cluster, Environment, Project, Workspace},
@@ -451,6 +454,8 @@ pub(crate) struct EventRow {
     resource_id: Option<String>,
     promotion_id: Option<String>,
     actor: String,
+    door: Option<String>,
+    address: Option<String>,
     happened: String,
 }
 
@@ -469,7 +474,62 @@ impl TryFrom<EventRow> for Event {
                 promotion: parse_if("promotion id", row.promotion_id.as_ref())?,
             },
             actor: from_json("actor", &row.actor)?,
+            door: parse_if("door", row.door.as_ref())?,
+            address: row.address,
             happened: from_json("event", &row.happened)?,
         })
+    }
+}
+
+/// As it is stored: what can't be read is kept too, and only named by who checks it.
+#[derive(FromRow)]
+pub(crate) struct EntryRow {
+    sequence: i64,
+    at: i64,
+    workspace_id: String,
+    project_id: Option<String>,
+    environment_id: Option<String>,
+    resource_id: Option<String>,
+    promotion_id: Option<String>,
+    actor: String,
+    door: Option<String>,
+    address: Option<String>,
+    happened: String,
+    previous_hash: Option<String>,
+    hash: Option<String>,
+}
+
+impl From<EntryRow> for Entry {
+    fn from(row: EntryRow) -> Self {
+        Self {
+            sequence: row.sequence,
+            at: row.at,
+            workspace: row.workspace_id,
+            project: row.project_id,
+            environment: row.environment_id,
+            resource: row.resource_id,
+            promotion: row.promotion_id,
+            actor: row.actor,
+            door: row.door,
+            address: row.address,
+            happened: row.happened,
+            previous_hash: row.previous_hash,
+            hash: row.hash,
+        }
+    }
+}
+
+#[derive(FromRow)]
+pub(crate) struct HeadRow {
+    hash: String,
+    entries: i64,
+}
+
+impl From<HeadRow> for Head {
+    fn from(row: HeadRow) -> Self {
+        Self {
+            hash: row.hash,
+            entries: row.entries,
+        }
     }
 }

@@ -117,7 +117,15 @@ pub(crate) const NUDGE_ENVIRONMENT: &str = "UPDATE promotions SET next_at = $2 \
      WHERE environment_id = $1 AND ended_at IS NULL AND state IN ('syncing', 'verifying') AND next_at > $2";
 
 pub(crate) const APPEND_EVENT: &str = "INSERT INTO events (at, workspace_id, project_id, environment_id, resource_id, \
-     promotion_id, actor, happened) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING sequence";
+     promotion_id, actor, happened, door, address, previous_hash, hash) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING sequence";
+pub(crate) const LEDGER_HEAD: &str = "SELECT hash, entries FROM ledger_heads WHERE workspace_id = $1";
+pub(crate) const GROW_LEDGER: &str = "INSERT INTO ledger_heads (workspace_id, hash, entries) VALUES ($1, $2, $3) \
+     ON CONFLICT (workspace_id) DO UPDATE SET hash = excluded.hash, entries = ledger_heads.entries + excluded.entries";
+// In the order in which they were written: no index that would have to be sorted may be chosen for the workspace.
+pub(crate) const LEDGER_ENTRIES: &str = "SELECT sequence, at, workspace_id, project_id, environment_id, resource_id, \
+     promotion_id, actor, door, address, happened, previous_hash, hash FROM events \
+     WHERE sequence > $2 AND COALESCE(workspace_id, '') = $1 ORDER BY sequence LIMIT $3";
 pub(crate) const EVENTS_AFTER: &str = "SELECT * FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 pub(crate) const NEWEST_EVENT: &str = "SELECT COALESCE(MAX(sequence), 0) FROM events";
 pub(crate) const EVENTS_OF_PROMOTION: &str = "SELECT * FROM events WHERE promotion_id = $1 ORDER BY sequence";

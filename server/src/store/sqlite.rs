@@ -2,6 +2,7 @@
 
 use super::{
     Change, OpenError, Store, StoreError, Tx,
+    activity::{self, Statements},
     dialect::{Dialect, of_one_writer},
     tx::SqlTx,
 };
@@ -38,6 +39,8 @@ impl Dialect for Sqlite {
     const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
     const NEXT_DUE: &'static str = "SELECT MIN(MAX(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";
+
+    const SEARCH: Statements = activity::SQLITE;
 
     fn changed(done: &SqliteQueryResult) -> u64 {
         done.rows_affected()

@@ -3,6 +3,8 @@
 
 use super::{
     ApiToken, ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
+    activity::{self, Along, Search},
+    chain::{Entry, Head},
     dialect::{Dialect, Stored, taken},
     rows::{self, parse, source_columns, text, to_json},
     sql,
@@ -11,6 +13,7 @@ use crate::telemetry;
 use async_trait::async_trait;
 use domain::{
     artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    door::Entrance,
     environment::{Environment, Workspace},
     event::Event,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
@@ -18,18 +21,28 @@ use domain::{
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
     time::Timestamp,
+    told::EventKind,
 };
 use sqlx::{ColumnIndex, Database, Encode, Executor, IntoArguments, Transaction, Type};
+use std::collections::HashMap;
 
 /// A transaction on either database.
 pub(crate) struct SqlTx<D: Database> {
     pub(super) tx: Transaction<'static, D>,
+    /// How whoever writes came in.
+    entrance: Entrance,
+    /// Where the chains end that this transaction adds to, and by how many entries it did: the table learns it once, at the end.
+    heads: HashMap<WorkspaceId, Head>,
 }
 
 impl<D: Database> SqlTx<D> {
     /// What was begun.
     pub(crate) fn new(tx: Transaction<'static, D>) -> Self {
-        Self { tx }
+        Self {
+            tx,
+            entrance: Entrance::default(),
+            heads: HashMap::new(),
+        }
     }
 }
 
@@ -93,7 +106,10 @@ where
     for<'v> &'v str: Encode<'v, D>,
     for<'v> Option<&'v str>: Encode<'v, D>,
 {
-    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        for (workspace, grown) in std::mem::take(&mut self.heads) {
+            run!(self, sql::GROW_LEDGER, workspace.to_string(), grown.hash, grown.entries)?;
+        }
         Ok(self.tx.commit().await?)
     }
 
@@ -670,18 +686,51 @@ where
         Ok(due.map(Timestamp))
     }
 
+    fn entered_by(&mut self, entrance: &Entrance) {
+        self.entrance = entrance.clone();
+    }
+
     async fn append_event(&mut self, event: &NewEvent, at: Timestamp) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar::<D, _>(sql::APPEND_EVENT)
-            .bind(at.0)
-            .bind(event.workspace.to_string())
-            .bind(event.subject.project.map(|id| id.to_string()))
-            .bind(event.subject.environment.map(|id| id.to_string()))
-            .bind(event.subject.resource.map(|id| id.to_string()))
-            .bind(event.subject.promotion.map(|id| id.to_string()))
-            .bind(to_json("actor", &event.actor)?)
-            .bind(to_json("event", &event.happened)?)
+        let entry = Entry {
+            sequence: 0,
+            at: at.0,
+            workspace: event.workspace.to_string(),
+            project: event.subject.project.map(|id| id.to_string()),
+            environment: event.subject.environment.map(|id| id.to_string()),
+            resource: event.subject.resource.map(|id| id.to_string()),
+            promotion: event.subject.promotion.map(|id| id.to_string()),
+            actor: to_json("actor", &event.actor)?,
+            door: Some(self.entrance.door.to_string()),
+            address: self.entrance.address.as_deref().map(text),
+            happened: to_json("event", &event.happened)?,
+            previous_hash: None,
+            hash: None,
+        };
+        // Writers take turns, so nobody else adds to the chain until the end of this transaction.
+        let previous = match self.heads.get(&event.workspace) {
+            Some(head) => head.hash.clone(),
+            None => self.ledger_head(event.workspace).await?.hash,
+        };
+        let hash = entry.hash_after(&previous);
+        let sequence = sqlx::query_scalar::<D, _>(sql::APPEND_EVENT)
+            .bind(entry.at)
+            .bind(entry.workspace)
+            .bind(entry.project)
+            .bind(entry.environment)
+            .bind(entry.resource)
+            .bind(entry.promotion)
+            .bind(entry.actor)
+            .bind(entry.happened)
+            .bind(entry.door)
+            .bind(entry.address)
+            .bind(previous)
+            .bind(&hash)
             .fetch_one(&mut *self.tx)
-            .await?)
+            .await?;
+        let grown = self.heads.entry(event.workspace).or_default();
+        grown.hash = hash;
+        grown.entries += 1;
+        Ok(sequence)
     }
 
     async fn events_after(&mut self, sequence: i64, limit: i64) -> Result<Vec<Event>, StoreError> {
@@ -696,5 +745,61 @@ where
 
     async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError> {
         all!(self, rows::EventRow, sql::EVENTS_OF_PROMOTION, id.to_string())
+    }
+
+    async fn ledger_entries(
+        &mut self,
+        workspace: WorkspaceId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows = sqlx::query_as::<D, rows::EntryRow>(sql::LEDGER_ENTRIES)
+            .bind(workspace.to_string())
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        Ok(rows.into_iter().map(Entry::from).collect())
+    }
+
+    async fn search_events(&mut self, search: &Search) -> Result<Vec<Event>, StoreError> {
+        let workspace = search.workspace.to_string();
+        let (statement, leads) = match &search.along {
+            Along::Time => (D::SEARCH.by_time, workspace.clone()),
+            Along::Kind(kind) => (D::SEARCH.by_kind, kind.to_string()),
+            Along::Actor(actor) => (D::SEARCH.by_actor, actor.clone()),
+            Along::Environment(id) => (D::SEARCH.by_environment, id.to_string()),
+            Along::Resource(id) => (D::SEARCH.by_resource, id.to_string()),
+        };
+        let query = sqlx::query_as::<D, rows::EventRow>(statement)
+            .bind(leads)
+            .bind(search.before.at.0)
+            .bind(search.before.sequence)
+            .bind(search.from.0)
+            .bind(search.kind.map(EventKind::as_str))
+            .bind(search.environment.map(|id| id.to_string()))
+            .bind(search.actor.as_deref().map(activity::pattern))
+            .bind(search.limit);
+        let query = match search.along {
+            Along::Kind(_) | Along::Actor(_) => query.bind(workspace),
+            Along::Time | Along::Environment(_) | Along::Resource(_) => query,
+        };
+        let rows = query.fetch_all(&mut *self.tx).await?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn actors(&mut self, workspace: WorkspaceId) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar::<D, _>(activity::ACTORS)
+            .bind(workspace.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?)
+    }
+
+    async fn ledger_head(&mut self, workspace: WorkspaceId) -> Result<Head, StoreError> {
+        let row = sqlx::query_as::<D, rows::HeadRow>(sql::LEDGER_HEAD)
+            .bind(workspace.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(row.map_or_else(Head::default, Head::from))
     }
 }

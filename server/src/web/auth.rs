@@ -3,12 +3,16 @@
 use super::WebState;
 use crate::service::Caller;
 use axum::{
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::header,
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::id::UserId;
+use domain::{
+    door::{Door, Entrance},
+    id::UserId,
+};
+use std::net::SocketAddr;
 use tower_sessions::Session;
 
 /// Key of the session's user id.
@@ -16,6 +20,9 @@ const USER: &str = "user";
 
 /// Key of the day, counted from the epoch, on which the session was last written.
 const DAY: &str = "day";
+
+/// What the program `waybill` calls itself in requests, a version follows.
+pub(crate) const COMMAND_LINE: &str = "waybill/";
 
 /// Who calls, as handlers take it (`Extension<Identity>`); `None` for strangers.
 #[derive(Clone, Debug)]
@@ -33,11 +40,33 @@ pub(super) async fn identify(
         None => caller_of_session(&state, &session).await,
     };
     match caller {
-        Ok(caller) => {
+        Ok(mut caller) => {
+            if let Some(caller) = &mut caller {
+                caller.entrance = entrance(&request);
+            }
             request.extensions_mut().insert(Identity(caller));
             next.run(request).await
         }
         Err(error) => super::error::problem(&error),
+    }
+}
+
+/// Through which door a request comes, and from where: behind a proxy, from the proxy.
+fn entrance(request: &Request) -> Entrance {
+    let path = request.uri().path();
+    let agent = request.headers().get(header::USER_AGENT);
+    let is_ours = agent.is_some_and(|agent| agent.as_bytes().starts_with(COMMAND_LINE.as_bytes()));
+    let door = match () {
+        () if path.starts_with("/api/graphql") => Door::Graphql,
+        // Its own word for it: a program may call itself so, too.
+        () if path.starts_with("/api/v1/") && is_ours => Door::CommandLine,
+        () if path.starts_with("/api/v1/") => Door::Rest,
+        () => Door::Browser,
+    };
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    Entrance {
+        door,
+        address: address.map(|ConnectInfo(address)| address.ip().to_string()),
     }
 }
 

@@ -10,8 +10,16 @@ use crate::service::{Caller, Services, session};
 use app::{
     App,
     api::{
-        board::BoardView, board_filter::BoardFilter, environment::EnvironmentView, inbox::InboxView,
-        policy::PolicyView, preview::Preview, project::ProjectView, promotion::PromotionView, resource::ResourceView,
+        activity::{ActivityFilter, ActivityView},
+        board::BoardView,
+        board_filter::BoardFilter,
+        environment::EnvironmentView,
+        inbox::InboxView,
+        policy::PolicyView,
+        preview::Preview,
+        project::ProjectView,
+        promotion::PromotionView,
+        resource::ResourceView,
         session::Me,
     },
     backend::{At, Backend},
@@ -312,6 +320,10 @@ impl Backend for RequestBackend {
 
     async fn projects(&self) -> Result<Vec<ProjectView>, AppError> {
         self.services.projects(self.caller()?).await
+    }
+
+    async fn activity(&self, workspace: &str, filter: &ActivityFilter) -> Result<ActivityView, AppError> {
+        self.services.activity(self.caller()?, workspace, filter).await
     }
 
     async fn board(&self, workspace: &str, project: &str, filter: &BoardFilter) -> Result<BoardView, AppError> {

@@ -43,6 +43,7 @@ pub fn router(state: WebState) -> Router {
         .merge(graphql::router(state.services.clone()))
         .merge(rest::apply::router(state.services.clone()))
         .merge(rest::checks::router(state.services.clone()))
+        .merge(rest::ledger::router(state.services.clone()))
         .layer(middleware::from_fn(origin::refuse_cross_site))
         .layer(middleware::from_fn_with_state(state.clone(), auth::identify))
         .layer(sessions)

@@ -8,6 +8,7 @@
     reason = "a test, and what helps it, says what it expects that way"
 )]
 
+mod activity;
 mod apply;
 mod bad_input;
 mod command;
@@ -15,6 +16,7 @@ mod crash;
 mod gates;
 mod graphql;
 mod hold;
+mod ledger;
 mod migrations;
 mod preview;
 mod promotion;

@@ -66,7 +66,7 @@ async fn both_databases_have_the_same_tables_and_compare_texts_alike() {
     let sqlite = sqlx::SqlitePool::connect(&file.url()).await.unwrap();
     let postgres = sqlx::PgPool::connect(&server.url()).await.unwrap();
     let columns: Vec<(String, String, bool)> = sqlx::query_as(
-        "SELECT t.name, c.name, c.\"notnull\" FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
+        "SELECT t.name, c.name, c.\"notnull\" FROM sqlite_schema t JOIN pragma_table_xinfo(t.name) c \
          WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' AND t.name NOT LIKE '_sqlx_%'",
     )
     .fetch_all(&sqlite)

@@ -3,8 +3,9 @@
 use crate::support::{BEGIN, database::Database, digest};
 use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository},
+    door::{Door, Entrance},
     environment::{ArgoCdSettings, Cluster, Environment, Project, Workspace},
-    event::{Happened, Subject},
+    event::{Event, Happened, Subject},
     id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
     plan::Health,
     policy::{Policy, RequiredCheck},
@@ -12,8 +13,13 @@ use domain::{
     resource::{Binding, Kind, Live, Resource, Runtime, Size, Source},
     rights::Role,
     time::Timestamp,
+    told::EventKind,
 };
-use server::store::{ApiToken, ClusterRecord, Lane, NewEvent, ProjectRecord, Store, StoreError, Tx, User};
+use server::store::{
+    ApiToken, ClusterRecord, Lane, NewEvent, ProjectRecord, Store, StoreError, Tx, User,
+    activity::{Along, Place, Search},
+    chain::{BEGINNING, Head},
+};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -650,6 +656,159 @@ async fn ledger(store: &dyn Store, demo: &Workspace, places: &Places) {
     assert_eq!((told.len(), &told[0].happened, told[0].at), (1, &committed, at(0)));
     let refused = tx.append_event(&event(Happened::ResourceCreated, None), at(2)).await;
     assert!(refused.is_err(), "who only reads can't write");
+    chain(store, demo, &all).await;
+}
+
+/// Entries hold the hash of the one before, of their own workspace; who came in how is told; what is taken back leaves no trace.
+async fn chain(store: &dyn Store, demo: &Workspace, all: &[Event]) {
+    let acme = store
+        .read()
+        .await
+        .unwrap()
+        .workspace_by_name("acme")
+        .await
+        .unwrap()
+        .unwrap();
+    let event = |workspace: &Workspace| NewEvent {
+        workspace: workspace.id,
+        subject: Subject::default(),
+        actor: Actor::Token { name: "ci".into() },
+        happened: Happened::SignedIn,
+    };
+    let mut taken_back = store.write().await.unwrap();
+    taken_back.append_event(&event(demo), at(3)).await.unwrap();
+    drop(taken_back);
+    let mut tx = store.write().await.unwrap();
+    let entrance = Entrance {
+        door: Door::Rest,
+        address: Some("192.0.2.7".into()),
+    };
+    tx.entered_by(&entrance);
+    tx.append_event(&event(demo), at(3)).await.unwrap();
+    tx.append_event(&event(&acme), at(3)).await.unwrap();
+    tx.append_event(&event(demo), at(4)).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = store.read().await.unwrap();
+    let entries = tx.ledger_entries(demo.id, 0, 10).await.unwrap();
+    assert_eq!(entries.len(), 4);
+    let mut newest = BEGINNING.to_owned();
+    for entry in &entries {
+        assert_eq!(entry.previous_hash.as_deref(), Some(&*newest));
+        newest = entry.hash_after(&newest);
+        assert_eq!(entry.hash.as_deref(), Some(&*newest));
+    }
+    let head = Head {
+        hash: newest,
+        entries: 4,
+    };
+    assert_eq!(tx.ledger_head(demo.id).await.unwrap(), head);
+    assert_eq!(tx.ledger_head(acme.id).await.unwrap().entries, 1, "a chain of its own");
+    assert_eq!(
+        tx.ledger_entries(demo.id, entries[2].sequence, 10).await.unwrap(),
+        entries[3..]
+    );
+    search(&mut *tx, demo).await;
+    assert_eq!((all[0].door, &all[0].address), (Some(Door::Waybill), &None));
+    let told = tx.events_after(entries[1].sequence, 1).await.unwrap().remove(0);
+    assert_eq!((told.door, told.address), (Some(entrance.door), entrance.address));
+}
+
+/// Newest first by time and then by place, along each index, and only what is looked for.
+async fn search(tx: &mut dyn Tx, demo: &Workspace) {
+    let all = Search {
+        workspace: demo.id,
+        along: Along::Time,
+        kind: None,
+        environment: None,
+        actor: None,
+        from: Timestamp(i64::MIN),
+        before: Place {
+            at: Timestamp(i64::MAX),
+            sequence: i64::MAX,
+        },
+        limit: 10,
+    };
+    let mut times = async |search: Search| -> Vec<i64> {
+        let found = tx.search_events(&search).await.unwrap();
+        found.iter().map(|event| event.at.millis_since(at(0))).collect()
+    };
+    assert_eq!(
+        times(all.clone()).await,
+        [4, 3, 1, 0],
+        "as the clock said, and those of another workspace not"
+    );
+    let along = |along| Search { along, ..all.clone() };
+    assert_eq!(times(along(Along::Kind(EventKind::SignedIn))).await, [4, 3]);
+    assert_eq!(times(along(Along::Actor("token ci".into()))).await, [4, 3]);
+    assert_eq!(times(along(Along::Actor("waybill".into()))).await, [1, 0]);
+    let nowhere = EnvironmentId(id(999));
+    assert_eq!(times(along(Along::Environment(nowhere))).await, [] as [i64; 0]);
+    assert_eq!(times(along(Along::Resource(ResourceId(id(999))))).await, [] as [i64; 0]);
+    for (search, wanted) in [
+        (
+            Search {
+                kind: Some(EventKind::Committed),
+                ..all.clone()
+            },
+            &[0][..],
+        ),
+        (
+            Search {
+                actor: Some("en c".into()),
+                ..all.clone()
+            },
+            &[4, 3],
+        ),
+        (
+            Search {
+                actor: Some("%".into()),
+                ..all.clone()
+            },
+            &[],
+        ),
+        (
+            Search {
+                environment: Some(nowhere),
+                ..all.clone()
+            },
+            &[],
+        ),
+        (
+            Search {
+                from: at(1),
+                ..all.clone()
+            },
+            &[4, 3, 1],
+        ),
+        (
+            Search {
+                limit: 2,
+                ..all.clone()
+            },
+            &[4, 3],
+        ),
+        (
+            Search {
+                before: Place { at: at(3), sequence: 0 },
+                ..all.clone()
+            },
+            &[1, 0],
+        ),
+        (
+            Search {
+                before: Place {
+                    at: at(3),
+                    sequence: i64::MAX,
+                },
+                ..all.clone()
+            },
+            &[3, 1, 0],
+        ),
+    ] {
+        assert_eq!(times(search.clone()).await, wanted, "{search:?}");
+    }
+    assert_eq!(tx.actors(demo.id).await.unwrap(), ["token ci", "waybill"]);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use crate::service::apply::{
     document::{Document, SecretText},
     plan::{Change, Sign},
 };
+use crate::web::auth::COMMAND_LINE;
 use domain::field::FieldErrors;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -123,6 +124,7 @@ async fn send(document: &Document<SecretText>, dry_run: bool, remote: &Remote) -
         return Err(Failure::Usage(why.into()));
     };
     let client = reqwest::Client::builder()
+        .user_agent(format!("{COMMAND_LINE}{}", env!("CARGO_PKG_VERSION")))
         .timeout(Duration::from_secs(120))
         .connect_timeout(Duration::from_secs(10))
         // A token must not follow a redirect to somewhere else.

@@ -62,7 +62,7 @@ impl Services {
         let mut tx = if dry_run {
             self.store.read().await?
         } else {
-            self.store.write().await?
+            self.write_as(caller).await?
         };
         let workspace = tx.workspace_by_name(checked.workspace.as_str()).await?;
         may_apply(caller, workspace.as_ref(), &checked.workspace)?;

@@ -5,13 +5,13 @@
 //! webhook deliveries", Gitea's "Webhooks" and GitLab's "Webhooks" documentation. A push is a hint only: what the branch says is
 //! read from the repository.
 
-use super::body;
+use super::{body, webhook};
 use crate::{service::Services, web::error::Problem};
 use app::error::AppError;
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
     routing::post,
 };
@@ -19,6 +19,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::net::SocketAddr;
 
 /// Most bytes of a push: hosts send up to 25 MB for thousands of commits, whose list isn't needed; those are polled.
 const LARGEST: usize = 4 * 1024 * 1024;
@@ -40,6 +41,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(services: Services, secret: Opti
 async fn pushed(
     State(Hook { services, secret }): State<Hook>,
     Path(workspace): Path<String>,
+    address: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Problem> {
@@ -62,10 +64,11 @@ async fn pushed(
     let projects = services
         .projects_of_push(&workspace, &push.addresses, &push.branch)
         .await?;
+    let entrance = webhook(address);
     // The host need not wait until the repository was read.
     tokio::spawn(async move {
         for project in projects {
-            if let Err(error) = services.read_desired(project).await {
+            if let Err(error) = services.read_desired_through(project, &entrance).await {
                 tracing::warn!(%project, %error, "a pushed repository could not be read");
             }
         }

@@ -1,4 +1,5 @@
-//! The REST interface, below `/api/v1`: [`apply`], [`checks`] and the webhooks of registries ([`registry_hook`]) and Git hosts ([`git_hook`]).
+//! The REST interface, below `/api/v1`: [`apply`], [`checks`], [`ledger`] and the webhooks of registries ([`registry_hook`]) and Git hosts
+//! ([`git_hook`]).
 //!
 //! Errors are problem details ([`super::error`]). Who calls is said by the extension [`super::auth::Identity`], which the layer that
 //! reads sessions and tokens sets.
@@ -6,14 +7,26 @@
 pub mod apply;
 pub mod checks;
 pub mod git_hook;
+pub mod ledger;
 pub mod registry_hook;
 
 use super::error::Problem;
 use axum::{
+    Extension,
     body::Bytes,
-    extract::rejection::BytesRejection,
+    extract::{ConnectInfo, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
+use domain::door::{Door, Entrance};
+use std::net::SocketAddr;
+
+/// How a webhook came in.
+fn webhook(from: Option<Extension<ConnectInfo<SocketAddr>>>) -> Entrance {
+    Entrance {
+        door: Door::Webhook,
+        address: from.map(|Extension(ConnectInfo(address))| address.ip().to_string()),
+    }
+}
 
 /// The body of a request, or what is wrong with it.
 fn body(body: Result<Bytes, BytesRejection>, most: usize) -> Result<Bytes, Problem> {

@@ -4,20 +4,20 @@
 //! sends it), in `X-Waybill-Secret`, or, for registries that know nothing but an address, as `?secret=`. It is a hint only:
 //! what a tag names is asked of the registry.
 
-use super::body;
+use super::{body, webhook};
 use crate::{adapters::registry::notification, service::Services, web::error::Problem};
 use app::error::AppError;
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::BytesRejection},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
     routing::post,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// Most bytes of a notification.
 const LARGEST: usize = 1024 * 1024;
@@ -47,6 +47,7 @@ async fn registry(
     State(Hooks { services, secret }): State<Hooks>,
     Path(workspace): Path<String>,
     Query(address): Query<InAddress>,
+    from: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Problem> {
@@ -63,8 +64,9 @@ async fn registry(
     if pushes.is_empty() {
         return Ok(StatusCode::ACCEPTED);
     }
+    let entrance = webhook(from);
     let work = tokio::spawn(async move {
-        let looked = services.pushed(&workspace, pushes).await;
+        let looked = services.pushed(&workspace, pushes, &entrance).await;
         if matches!(&looked, Err(error) if !matches!(error, AppError::NotFound(_))) {
             // The registry's part is done; the poller looks again at once, for what could not be looked up now.
             services.connections_changed();

@@ -12,7 +12,7 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use database::Database;
-use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role, time::Timestamp};
+use domain::{door::Entrance, environment::Workspace, id::UserId, promotion::Actor, rights::Role, time::Timestamp};
 use fakes::{FakeArgoCd, FakeGit, FakeRegistry, SetClock};
 use secrecy::SecretString;
 use server::{
@@ -158,6 +158,7 @@ pub(crate) fn stranger(workspace: &Workspace, role: Role) -> Caller {
             name: "somebody".into(),
         },
         access: vec![(workspace.clone(), role)],
+        entrance: Entrance::default(),
     }
 }
 

@@ -18,6 +18,7 @@ use server::{
     clock::{Ids as _, System},
     config::Config,
     service::{
+        ledger,
         session::hash_password,
         token::{NewToken, create_token_here},
     },
@@ -379,6 +380,11 @@ impl World {
             }
         }
         assert!(found.is_empty(), "commits of nobody: {found:?}");
+        let workspaces = self.store.read().await.unwrap().workspaces().await.unwrap();
+        for workspace in workspaces {
+            let checked = ledger::check(&*self.store, workspace.id).await.unwrap();
+            assert_eq!(checked.broken, None, "{}", workspace.name);
+        }
     }
 
     /// Pushes a build of `api`; returns its digest.

@@ -1,0 +1,300 @@
+//! What happened, in words: the kinds of events, and the sentence of each. Every list of what happened says it like this.
+//!
+//! A new kind of event is a variant of [`Happened`], a line in the table below, and an arm in each of the two `match`es: the compiler asks
+//! for all of them.
+
+use crate::{event::Happened, promotion::Purpose};
+use std::{fmt, str::FromStr};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident $word:literal $label:literal),* $(,)?) => {
+        /// The kinds of events: what the ledger can be searched for.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum EventKind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl EventKind {
+            /// All of them, as people choose from them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The word for it, as it is stored: the `kind` of [`Happened`].
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+
+            /// The words for people.
+            #[must_use]
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// [`Happened::PromotionRequested`]
+    PromotionRequested "promotion_requested" "Promotion asked for",
+    /// [`Happened::PromotionMoved`]
+    PromotionMoved "promotion_moved" "Promotion moved on",
+    /// [`Happened::PromotionWaits`]
+    PromotionWaits "promotion_waits" "Promotion waits",
+    /// [`Happened::Committed`]
+    Committed "committed" "Commit",
+    /// [`Happened::Approved`]
+    Approved "approved" "Approved",
+    /// [`Happened::Rejected`]
+    Rejected "rejected" "Rejected",
+    /// [`Happened::GateOverridden`]
+    GateOverridden "gate_overridden" "Gate overridden",
+    /// [`Happened::LineStopped`]
+    LineStopped "line_stopped" "Line stopped",
+    /// [`Happened::LineResumed`]
+    LineResumed "line_resumed" "Line goes on",
+    /// [`Happened::PolicyChanged`]
+    PolicyChanged "policy_changed" "Policy changed",
+    /// [`Happened::CheckReported`]
+    CheckReported "check_reported" "Check reported",
+    /// [`Happened::PinChanged`]
+    PinChanged "pin_changed" "Pin changed",
+    /// [`Happened::Held`]
+    Held "held" "Held",
+    /// [`Happened::Resumed`]
+    Resumed "resumed" "Resumed",
+    /// [`Happened::ResourceCreated`]
+    ResourceCreated "resource_created" "Resource created",
+    /// [`Happened::Applied`]
+    Applied "applied" "Configuration applied",
+    /// [`Happened::SignedIn`]
+    SignedIn "signed_in" "Sign-in",
+    /// [`Happened::SignInFailed`]
+    SignInFailed "sign_in_failed" "Sign-in refused",
+    /// [`Happened::TokenCreated`]
+    TokenCreated "token_created" "Token created",
+    /// [`Happened::ArtifactSeen`]
+    ArtifactSeen "artifact_seen" "New artifact",
+    /// [`Happened::DesiredChanged`]
+    DesiredChanged "desired_changed" "Git changed",
+    /// [`Happened::LiveChanged`]
+    LiveChanged "live_changed" "Live state changed",
+    /// [`Happened::LiveForgotten`]
+    LiveForgotten "live_forgotten" "Live state lost",
+}
+
+impl EventKind {
+    /// Whether machines write it by the thousand: looking for it alone finds a lot.
+    #[must_use]
+    pub fn is_frequent(self) -> bool {
+        matches!(
+            self,
+            Self::PromotionRequested
+                | Self::PromotionMoved
+                | Self::PromotionWaits
+                | Self::Committed
+                | Self::ArtifactSeen
+                | Self::DesiredChanged
+                | Self::LiveChanged
+                | Self::LiveForgotten
+        )
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EventKind {
+    type Err = UnknownKind;
+
+    fn from_str(s: &str) -> Result<Self, UnknownKind> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|kind| kind.as_str() == s).ok_or(UnknownKind)
+    }
+}
+
+/// A text that is no [`EventKind`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("There is no such kind of event.")]
+pub struct UnknownKind;
+
+impl Happened {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::SignedIn => EventKind::SignedIn,
+            Self::SignInFailed { .. } => EventKind::SignInFailed,
+            Self::TokenCreated { .. } => EventKind::TokenCreated,
+            Self::Applied { .. } => EventKind::Applied,
+            Self::ResourceCreated => EventKind::ResourceCreated,
+            Self::Approved { .. } => EventKind::Approved,
+            Self::Rejected { .. } => EventKind::Rejected,
+            Self::GateOverridden { .. } => EventKind::GateOverridden,
+            Self::LineStopped { .. } => EventKind::LineStopped,
+            Self::LineResumed => EventKind::LineResumed,
+            Self::PolicyChanged { .. } => EventKind::PolicyChanged,
+            Self::CheckReported { .. } => EventKind::CheckReported,
+            Self::PinChanged { .. } => EventKind::PinChanged,
+            Self::Held { .. } => EventKind::Held,
+            Self::Resumed => EventKind::Resumed,
+            Self::ArtifactSeen { .. } => EventKind::ArtifactSeen,
+            Self::PromotionRequested { .. } => EventKind::PromotionRequested,
+            Self::PromotionMoved { .. } => EventKind::PromotionMoved,
+            Self::PromotionWaits { .. } => EventKind::PromotionWaits,
+            Self::Committed { .. } => EventKind::Committed,
+            Self::DesiredChanged { .. } => EventKind::DesiredChanged,
+            Self::LiveChanged { .. } => EventKind::LiveChanged,
+            Self::LiveForgotten => EventKind::LiveForgotten,
+        }
+    }
+
+    /// What the actor did, to stand behind their name, without a full stop: `asked for a promotion to v1.4`. And more about it, whole
+    /// sentences or lines, where there is more.
+    #[must_use]
+    pub fn told(&self) -> (String, Vec<String>) {
+        let mut more = Vec::new();
+        let did = match self {
+            Self::SignedIn => "signed in".into(),
+            Self::SignInFailed { email } => format!("refused a sign-in as {email}"),
+            Self::TokenCreated { name, role } => format!("created the token {name} with the role {role}"),
+            Self::Applied { changes } => {
+                more.clone_from(changes);
+                match changes.len() {
+                    1 => "applied configuration, with one change".into(),
+                    count => format!("applied configuration, with {count} changes"),
+                }
+            }
+            Self::ResourceCreated => "created the resource".into(),
+            Self::Approved { digest, comment } => {
+                more.extend(comment.clone());
+                format!("approved {}", digest.short())
+            }
+            Self::Rejected { comment } => {
+                more.push(comment.clone());
+                "rejected it".into()
+            }
+            Self::GateOverridden { gate, reason } => {
+                more.push(reason.clone());
+                format!("overrode the gate {}", gate.title())
+            }
+            Self::LineStopped { reason } => {
+                more.push(reason.clone());
+                "stopped the line".into()
+            }
+            Self::LineResumed => "let the line go on".into(),
+            Self::PolicyChanged { policy } => {
+                more.push(policy.clone());
+                "changed the policy".into()
+            }
+            Self::CheckReported { digest, name, status } => {
+                format!(
+                    "reported that check {name} is {} on {}",
+                    status.as_str(),
+                    digest.short()
+                )
+            }
+            Self::PinChanged { to } => format!("moved the pin to {}", to.short()),
+            Self::Held { cause } => format!("put a hold on it: {} by hand", cause.deed()),
+            Self::Resumed => "resumed it; it follows its source again".into(),
+            Self::ArtifactSeen { image } => format!("saw {} in {}", image.short_label(), image.repository),
+            Self::PromotionRequested { purpose, image, .. } => {
+                let label = image.short_label();
+                match purpose {
+                    Purpose::Deploy => format!("asked for a deploy of {label}"),
+                    Purpose::Promote => format!("asked for a promotion to {label}"),
+                    Purpose::Pin => format!("asked for a pin to {label}"),
+                    Purpose::Rollback => format!("asked for a rollback to {label}"),
+                }
+            }
+            Self::PromotionMoved { from, to, detail } => {
+                more.extend(detail.clone());
+                format!("moved the promotion from {from} to {to}")
+            }
+            Self::PromotionWaits { detail } => {
+                more.push(detail.clone());
+                "waits with the promotion".into()
+            }
+            Self::Committed { commit, pushes } => {
+                let commit = commit.get(..7).unwrap_or(commit);
+                match pushes {
+                    0 => format!("found commit {commit} in Git already"),
+                    1 => format!("pushed commit {commit}"),
+                    _ => format!("pushed commit {commit} at try {pushes}: others pushed first"),
+                }
+            }
+            Self::DesiredChanged { image, commit, by } => {
+                let commit = commit.get(..7).unwrap_or(commit);
+                let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+                match image {
+                    Some(image) => format!(
+                        "saw that Git declares {} now, with commit {commit}{by}",
+                        image.short_label()
+                    ),
+                    None => format!("saw that Git declares no exact image any more, with commit {commit}{by}"),
+                }
+            }
+            Self::LiveChanged { digests, health } => match digests.as_slice() {
+                [] => format!("saw nothing live, {}", health.as_str().to_lowercase()),
+                digests => format!("saw {} live, {}", digests.join(" and "), health.as_str().to_lowercase()),
+            },
+            Self::LiveForgotten => "lost sight of what is live: Argo CD can't be reached".into(),
+        };
+        (did, more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{plan::Health, promotion::State};
+
+    fn image() -> crate::artifact::ExactImage {
+        crate::artifact::ExactImage {
+            repository: "r.example/myapp/api".parse().unwrap(),
+            tag: Some("v1.4".parse().unwrap()),
+            digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn kinds_have_one_word_and_words_for_people_each() {
+        for kind in EventKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(*kind));
+            assert!(!kind.label().is_empty() && !kind.label().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn what_happened_is_said_in_plain_words() {
+        let moved = Happened::PromotionMoved {
+            from: State::Committing,
+            to: State::Syncing,
+            detail: Some("Commit c0ffee1 is on main.".into()),
+        };
+        assert_eq!(
+            moved.told(),
+            (
+                "moved the promotion from committing to syncing".into(),
+                vec!["Commit c0ffee1 is on main.".into()]
+            )
+        );
+        let asked = Happened::PromotionRequested {
+            purpose: Purpose::Rollback,
+            image: image(),
+            preview: None,
+        };
+        assert_eq!(asked.told().0, "asked for a rollback to v1.4");
+        let live = Happened::LiveChanged {
+            digests: vec!["aaaaaaa".into(), "bbbbbbb".into()],
+            health: Health::Progressing,
+        };
+        assert_eq!(live.told().0, "saw aaaaaaa and bbbbbbb live, progressing");
+    }
+}

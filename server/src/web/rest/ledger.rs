@@ -1,0 +1,46 @@
+//! `GET /api/v1/workspaces/{workspace}/ledger`: the ledger as JSON lines, for administrators. It is sent while it is read.
+
+use crate::{
+    service::Services,
+    web::{auth::Identity, error::Problem},
+};
+use app::error::AppError;
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::TryStreamExt as _;
+
+/// The route.
+pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Router<S> {
+    Router::new()
+        .route("/api/v1/workspaces/{workspace}/ledger", get(export))
+        .with_state(services)
+}
+
+async fn export(
+    State(services): State<Services>,
+    Path(workspace): Path<String>,
+    caller: Option<Extension<Identity>>,
+) -> Result<Response, Problem> {
+    let Some(Extension(Identity(Some(caller)))) = caller else {
+        let why = "Send an API token: Authorization: Bearer wb_…; waybill token create makes one.";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
+    };
+    let lines = services.export_ledger(&caller, &workspace)?;
+    // Cut off rather than ended: who reads must not take a part for the whole.
+    let body = Body::from_stream(lines.inspect_err(|error| tracing::error!(%error, "the ledger could not be read")));
+    let headers = [
+        (header::CONTENT_TYPE, "application/jsonl".to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"ledger-{workspace}.jsonl\""),
+        ),
+    ];
+    Ok((headers, body).into_response())
+}
