@@ -5,11 +5,15 @@
     reason = "the server macro makes a struct of the parameters, which the function's own words describe"
 )]
 
+pub mod account;
 pub mod board;
 pub mod board_filter;
 pub mod environment;
+pub mod group;
+pub mod member;
 pub mod preview;
 pub mod project;
 pub mod promotion;
 pub mod resource;
 pub mod session;
+pub mod token;

@@ -10,23 +10,28 @@ use crate::{
     store::{Change, Store, StoreError},
 };
 use app::error::AppError;
-use domain::{environment::Workspace, promotion::Actor, rights::Role, time::Timestamp};
+use domain::time::Timestamp;
 use futures::StreamExt as _;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub mod account;
 pub mod apply;
 pub mod artifact;
 pub mod board;
+pub mod caller;
 pub mod cancel;
 pub mod cells;
 pub mod connection;
 pub mod create_resource;
 pub mod desired;
+pub mod group;
 pub mod hold;
 pub mod inventory;
+pub mod invitation;
 pub mod live;
+pub mod member;
 pub mod pin;
 pub mod place;
 pub mod preview;
@@ -42,6 +47,8 @@ pub mod source;
 pub mod start;
 pub mod stuck;
 pub mod token;
+
+pub use caller::Caller;
 
 /// What every use case works with.
 #[derive(Clone)]
@@ -79,15 +86,6 @@ pub struct Wake {
     pub events: Notify,
     /// Clusters, projects or repositories changed: those who follow them look again.
     pub connections: watch::Sender<u64>,
-}
-
-/// Who calls, and where they may do what.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Caller {
-    /// Who.
-    pub actor: Actor,
-    /// Their workspaces with the role in each.
-    pub access: Vec<(Workspace, Role)>,
 }
 
 impl Services {

@@ -15,6 +15,7 @@ mod crash;
 mod graphql;
 mod hold;
 mod migrations;
+mod people;
 mod preview;
 mod promotion;
 mod replicas;

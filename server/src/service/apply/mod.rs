@@ -217,6 +217,7 @@ pub(crate) async fn create_workspace(
 }
 
 fn may_apply(caller: &Caller, workspace: Option<&Workspace>, name: &Name) -> Result<(), AppError> {
+    caller.check_whole()?;
     let Some(workspace) = workspace else {
         if caller
             .access

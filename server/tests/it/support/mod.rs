@@ -152,12 +152,10 @@ pub(crate) fn read(document: &serde_json::Value) -> Document<SecretText> {
 
 /// A caller who never was stored.
 pub(crate) fn stranger(workspace: &Workspace, role: Role) -> Caller {
-    Caller {
-        actor: Actor::Token {
-            name: "somebody".into(),
-        },
-        access: vec![(workspace.clone(), role)],
-    }
+    let actor = Actor::Token {
+        name: "somebody".into(),
+    };
+    Caller::new(actor, vec![(workspace.clone(), role)])
 }
 
 /// What the changes are in words.
