@@ -19,8 +19,6 @@ pub struct MembersView {
     pub members: Vec<MemberView>,
     /// Invitations that can still be accepted, by address.
     pub invitations: Vec<InvitationRow>,
-    /// When it was read.
-    pub now: Timestamp,
 }
 
 /// A member.

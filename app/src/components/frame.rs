@@ -9,6 +9,7 @@ use crate::{
     error::AppError,
     live::Live,
 };
+use domain::rights::Role;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_location;
@@ -216,7 +217,9 @@ fn rail_view(RailView { me, projects }: RailView) -> AnyView {
     let groups: Vec<AnyView> = me
         .workspaces
         .iter()
-        .map(|(workspace, _)| {
+        .map(|(workspace, role)| {
+            let settings = (*role == Role::Admin)
+                .then(|| link(format!("/w/{workspace}/-/settings"), "settings", "Settings".into()));
             let boards: Vec<AnyView> = projects
                 .iter()
                 .filter(|project| project.workspace == *workspace)
@@ -231,7 +234,7 @@ fn rail_view(RailView { me, projects }: RailView) -> AnyView {
             view! {
                 <section>
                     <p class="group">{workspace.to_string()}</p>
-                    <ul>{boards}</ul>
+                    <ul>{boards} {settings}</ul>
                 </section>
             }
             .into_any()
@@ -243,10 +246,10 @@ fn rail_view(RailView { me, projects }: RailView) -> AnyView {
             {groups}
         </nav>
         <div class="rail-foot">
-            <div class="who">
+            <a class="who" href="/account">
                 <span class="truncate">{me.name}</span>
                 <span class="truncate muted">{me.email}</span>
-            </div>
+            </a>
             <div class="row">
                 {theme_switch()} <form method="post" action="/sign-out">
                     <button class="button plain small">{icon("out")} "Sign out"</button>

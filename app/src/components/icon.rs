@@ -77,6 +77,10 @@ const DRAWINGS: &[(&str, &str)] = &[
         r#"<rect x="2.5" y="2.5" width="11" height="11" rx="1.5"/><path d="M2.5 6.2h11M6.5 6.2v7.3"/>"#,
     ),
     (
+        "settings",
+        r#"<circle cx="10.5" cy="4.5" r="1.7"/><circle cx="5.5" cy="11.5" r="1.7"/><path d="M2.5 4.5h6.3M12.2 4.5h1.3M2.5 11.5h1.3M7.2 11.5h6.3"/>"#,
+    ),
+    (
         "light",
         r#"<circle cx="8" cy="8" r="2.8"/><path d="M8 1.8v1.4M8 12.8v1.4M1.8 8h1.4M12.8 8h1.4M3.6 3.6l1 1M11.4 11.4l1 1M12.4 3.6l-1 1M4.6 11.4l-1 1"/>"#,
     ),

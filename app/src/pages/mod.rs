@@ -1,13 +1,16 @@
 //! A file per route: fetch, wait, compose.
 
+pub mod account;
 pub mod board;
 pub mod create_resource;
 pub mod environment;
 pub mod error;
+pub mod invitation;
 pub mod lazy;
 pub mod not_found;
 pub mod projects;
 pub mod promoted;
 pub mod promotion;
 pub mod resource;
+pub mod settings;
 pub mod sign_in;

@@ -54,7 +54,6 @@ impl Services {
                     expires_at: invitation.expires_at,
                 })
                 .collect(),
-            now,
         })
     }
 

@@ -9,6 +9,7 @@
 )]
 
 mod apply;
+mod authorisation;
 mod bad_input;
 mod command;
 mod crash;
@@ -20,6 +21,7 @@ mod preview;
 mod promotion;
 mod replicas;
 mod rest;
+mod settings;
 mod soak;
 mod store_story;
 mod story;
