@@ -536,3 +536,139 @@ async fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
         Err(AppError::TooMany { .. })
     ));
 }
+
+#[tokio::test]
+async fn a_document_says_who_is_in_groups_and_who_may_change_what() {
+    let (bench, ada, _) = set_up().await;
+    let (_, bob) = member(&bench, "bob@example.com", Role::Developer).await;
+    let (_, kim) = member(&bench, "kim@example.com", Role::Developer).await;
+    let services = &bench.services;
+    let mut wanted = document();
+    wanted["groups"] = json!([{ "name": "release", "members": ["Bob@example.com"] }]);
+    wanted["projects"][0]["environments"][1]["restrictedTo"] = json!(["release"]);
+    wanted["projects"][0]["roles"] = json!({ "kim@example.com": "viewer" });
+    wanted["projects"][1]["roles"] = json!({ "kim@example.com": "none", "bob@example.com": "approver" });
+    let applied = bench.apply(&ada, &wanted).await;
+    assert_eq!(
+        crate::support::words(&applied),
+        [
+            "create group release",
+            "change group release: with bob@example.com",
+            "change roles in myapp: kim@example.com is viewer",
+            "change environment myapp/production: may be changed by everybody → release",
+            "change roles in blog: bob@example.com is approver, kim@example.com is none",
+        ]
+    );
+    assert_eq!(crate::support::words(&bench.apply(&ada, &wanted).await), [""; 0]);
+
+    let pin = async |id: UserId, environment: &str| {
+        let caller = again(&bench, id).await.unwrap();
+        let place = at("myapp", environment);
+        services
+            .edit_pin(&caller, &place, "api", &digest("a"))
+            .await
+            .unwrap_err()
+    };
+    // The registry lacks the digest: whoever gets that far may.
+    assert_eq!(pin(bob, "production").await.status(), 422);
+    let Actor::Person { id: ada_id, .. } = ada.actor else {
+        panic!("a person")
+    };
+    let refused = pin(ada_id, "production").await;
+    assert_eq!(
+        refused.to_string(),
+        "Only members of the group release may change what runs in production. Ask one of them, or an administrator \
+         to add you."
+    );
+    assert_eq!(refused.status(), 403, "also for administrators");
+    assert_eq!(pin(ada_id, "development").await.status(), 422);
+    let environment = services.environment(&ada, &at("myapp", "production")).await.unwrap();
+    assert!(!environment.head.may_change);
+
+    assert!(
+        pin(kim, "development")
+            .await
+            .to_string()
+            .contains("As viewer you may not")
+    );
+    let kims = again(&bench, kim).await.unwrap();
+    let shown = services.projects(&kims).await.unwrap();
+    assert_eq!(shown.len(), 1, "what is hidden isn't listed: {shown:?}");
+    let hidden = services.board(&kims, "demo", "blog", &BoardFilter::default()).await;
+    assert!(matches!(hidden, Err(AppError::NotFound(_))));
+
+    // A token does what its maker may, in the same groups.
+    let (cid, id) = member(&bench, "cid@example.com", Role::Admin).await;
+    let new = NewToken {
+        name: "cids",
+        role: Role::Developer,
+        expires_in_millis: None,
+    };
+    let token = services.create_token(&cid, "demo", &new).await.unwrap();
+    let may = async || {
+        let caller = services.caller_of_token(token.expose_secret()).await.unwrap().unwrap();
+        let place = at("myapp", "production");
+        let refused = services
+            .edit_pin(&caller, &place, "api", &digest("a"))
+            .await
+            .unwrap_err();
+        refused.status() != 403
+    };
+    assert!(!may().await);
+    services
+        .join_group(&ada, "demo", "release", &id.to_string())
+        .await
+        .unwrap();
+    assert!(may().await);
+
+    wanted["groups"][0]["members"] = json!([]);
+    wanted["projects"][0]["environments"][1]
+        .as_object_mut()
+        .unwrap()
+        .remove("restrictedTo");
+    wanted["projects"][0].as_object_mut().unwrap().remove("roles");
+    wanted["projects"][1]["roles"] = json!({ "bob@example.com": "approver" });
+    let applied = bench.apply(&ada, &wanted).await;
+    assert_eq!(
+        crate::support::words(&applied),
+        [
+            "change group release: without bob@example.com, without cid@example.com",
+            "change environment myapp/production: may be changed by release → everybody",
+            "change roles in blog: kim@example.com as in the workspace",
+        ],
+        "roles that are left out stay"
+    );
+
+    for (path, value, at) in [
+        (
+            "/groups",
+            json!([{ "name": "ops", "members": ["x@example.com"] }]),
+            "groups[0].members[0]",
+        ),
+        (
+            "/projects/0/roles",
+            json!({ "x@example.com": "viewer" }),
+            "projects[0].roles.x@example.com",
+        ),
+        (
+            "/projects/0/roles",
+            json!({ "bob@example.com": "boss" }),
+            "projects[0].roles.bob@example.com",
+        ),
+        (
+            "/projects/0/environments/0/restrictedTo",
+            json!(["nobody"]),
+            "projects[0].environments[0].restrictedTo[0]",
+        ),
+    ] {
+        let mut bad = document();
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        bad.pointer_mut(parent).unwrap()[key] = value;
+        let refused = services
+            .apply(&ada, &crate::support::read(&bad), false)
+            .await
+            .unwrap_err();
+        let fields = refused.fields().unwrap();
+        assert!(fields.get(at).is_some(), "{fields}");
+    }
+}
