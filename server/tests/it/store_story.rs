@@ -458,7 +458,10 @@ async fn sessions_and_invitations(store: &dyn Store, demo: &Workspace) {
         expires_at: at(10),
     };
     tx.insert_invitation(&invitation).await.unwrap();
-    assert_eq!(tx.invitations(demo.id, at(9)).await.unwrap(), [invitation.clone()]);
+    assert_eq!(
+        tx.invitations(demo.id, at(9)).await.unwrap(),
+        std::slice::from_ref(&invitation)
+    );
     assert_eq!(tx.invitations(demo.id, at(10)).await.unwrap(), [], "it ended");
     let found = tx.invitation_by_hash("ii", at(9)).await.unwrap();
     assert_eq!(found, Some((invitation.clone(), demo.clone())));
