@@ -5,17 +5,21 @@
 
 use crate::{
     api::{
+        account::AccountView,
         activity::{ActivityFilter, ActivityView},
         board::BoardView,
         board_filter::BoardFilter,
         environment::EnvironmentView,
+        group::GroupsView,
         inbox::InboxView,
+        member::{InvitationLink, InvitationView, MembersView},
         policy::PolicyView,
         preview::Preview,
         project::ProjectView,
         promotion::PromotionView,
         resource::ResourceView,
         session::Me,
+        token::{TokenDraft, TokenMade, TokensView},
     },
     error::AppError,
 };
@@ -92,6 +96,45 @@ pub trait Backend: Send + Sync {
     async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError>;
     /// Withdraws a promotion whose commit isn't on its way yet.
     async fn cancel(&self, id: &str) -> Result<(), AppError>;
+
+    /// The members of a workspace, and who is invited.
+    async fn members(&self, workspace: &str) -> Result<MembersView, AppError>;
+    /// Gives a member another role.
+    async fn set_role(&self, workspace: &str, user: &str, role: &str) -> Result<(), AppError>;
+    /// Takes a member out of a workspace.
+    async fn remove_member(&self, workspace: &str, user: &str) -> Result<(), AppError>;
+    /// Closes a member's account; its sessions and tokens end.
+    async fn deactivate(&self, workspace: &str, user: &str) -> Result<(), AppError>;
+    /// Opens a closed account again.
+    async fn activate(&self, workspace: &str, user: &str) -> Result<(), AppError>;
+    /// Invites an address into a workspace; the link can be seen only now.
+    async fn invite(&self, workspace: &str, email: &str, role: &str) -> Result<InvitationLink, AppError>;
+    /// Takes an invitation back.
+    async fn withdraw_invitation(&self, workspace: &str, invitation: &str) -> Result<(), AppError>;
+    /// What an invitation is for.
+    async fn invitation(&self, key: &str) -> Result<InvitationView, AppError>;
+    /// Accepts an invitation, and begins a session.
+    async fn accept_invitation(&self, key: &str, name: &str, password: &str) -> Result<(), AppError>;
+    /// The groups of a workspace.
+    async fn groups(&self, workspace: &str) -> Result<GroupsView, AppError>;
+    /// Makes a group.
+    async fn create_group(&self, workspace: &str, name: &str) -> Result<(), AppError>;
+    /// Puts a member into a group.
+    async fn join_group(&self, workspace: &str, group: &str, user: &str) -> Result<(), AppError>;
+    /// Takes a member out of a group.
+    async fn leave_group(&self, workspace: &str, group: &str, user: &str) -> Result<(), AppError>;
+    /// The API tokens of a workspace.
+    async fn tokens(&self, workspace: &str) -> Result<TokensView, AppError>;
+    /// Makes an API token; its text can be seen only now.
+    async fn create_token(&self, workspace: &str, draft: TokenDraft) -> Result<TokenMade, AppError>;
+    /// Withdraws an API token.
+    async fn revoke_token(&self, workspace: &str, token: &str) -> Result<(), AppError>;
+    /// The account of the actor, with its sessions.
+    async fn account(&self) -> Result<AccountView, AppError>;
+    /// Changes the actor's password, and ends their other sessions.
+    async fn change_password(&self, current: &str, new: &str) -> Result<(), AppError>;
+    /// Ends all sessions of the actor.
+    async fn sign_out_everywhere(&self) -> Result<(), AppError>;
 }
 
 /// Which environment, by names as they came from an address.

@@ -81,6 +81,11 @@ where
         self.first.get().flatten()?.get()
     }
 
+    /// Waits until a plain post of the page was carried out, for what is to be read after it.
+    pub async fn settled(self) {
+        let _ = self.first.await;
+    }
+
     /// The newest post and what came of it.
     #[must_use]
     pub fn latest(self) -> Option<Posted<D, T>> {

@@ -1,7 +1,7 @@
 //! Where things run: workspace, project, cluster, environment.
 
 use crate::{
-    id::{ClusterId, EnvironmentId, ProjectId, WorkspaceId},
+    id::{ClusterId, EnvironmentId, GroupId, ProjectId, WorkspaceId},
     name::Name,
     policy::Policy,
 };
@@ -13,6 +13,17 @@ pub struct Workspace {
     /// Its id.
     pub id: WorkspaceId,
     /// Its name, unique in the installation.
+    pub name: Name,
+}
+
+/// Members of a workspace who may do something together: change a restricted environment, approve.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Group {
+    /// Its id.
+    pub id: GroupId,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// Its name, unique in the workspace.
     pub name: Name,
 }
 

@@ -85,9 +85,78 @@ pub enum Happened {
     TokenCreated {
         /// Its name.
         name: String,
-        /// Its role.
+        /// Its role. What it is for, when it isn't the whole workspace, the event's subject says.
         role: String,
     },
+    /// An API token was withdrawn.
+    TokenRevoked {
+        /// Its name.
+        name: String,
+    },
+    /// Somebody was invited.
+    MemberInvited {
+        /// Their address.
+        email: String,
+        /// The role they are to have.
+        role: String,
+    },
+    /// An invitation was taken back.
+    InvitationWithdrawn {
+        /// The address that was invited.
+        email: String,
+    },
+    /// Somebody accepted an invitation.
+    MemberJoined {
+        /// Their address.
+        email: String,
+        /// Their role.
+        role: String,
+    },
+    /// A member's role changed.
+    RoleChanged {
+        /// Their address.
+        email: String,
+        /// The role now.
+        role: String,
+    },
+    /// A member left the workspace, and their tokens with them.
+    MemberRemoved {
+        /// Their address.
+        email: String,
+    },
+    /// An account may no longer be used; its sessions and tokens ended.
+    AccountDeactivated {
+        /// Its address.
+        email: String,
+    },
+    /// An account may be used again.
+    AccountActivated {
+        /// Its address.
+        email: String,
+    },
+    /// A group was made.
+    GroupCreated {
+        /// Its name.
+        name: String,
+    },
+    /// A member joined a group.
+    GroupJoined {
+        /// The group.
+        group: String,
+        /// The member's address.
+        email: String,
+    },
+    /// A member left a group.
+    GroupLeft {
+        /// The group.
+        group: String,
+        /// The member's address.
+        email: String,
+    },
+    /// Somebody changed their password; their other sessions ended.
+    PasswordChanged,
+    /// Somebody ended all of their sessions.
+    SignedOutEverywhere,
     /// Configuration was applied.
     Applied {
         /// One line per change.
@@ -203,4 +272,20 @@ pub enum Happened {
     },
     /// Argo CD can't be reached, and what it reported is no longer believed.
     LiveForgotten,
+}
+
+impl Happened {
+    /// Whether somebody may be shut out by it, so that whoever is connected should be asked again who they are.
+    #[must_use]
+    pub fn shuts_out(&self) -> bool {
+        matches!(
+            self,
+            Self::TokenRevoked { .. }
+                | Self::RoleChanged { .. }
+                | Self::MemberRemoved { .. }
+                | Self::AccountDeactivated { .. }
+                | Self::PasswordChanged
+                | Self::SignedOutEverywhere
+        )
+    }
 }

@@ -44,4 +44,8 @@ ids! {
     UserId,
     /// An API token.
     TokenId,
+    /// A group of members.
+    GroupId,
+    /// An invitation.
+    InvitationId,
 }

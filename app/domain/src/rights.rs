@@ -1,5 +1,6 @@
 //! Who may do what: roles, rights, and the one place that compares them.
 
+use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -83,20 +84,54 @@ pub fn check(role: Role, right: Right) -> Result<(), Denied> {
     if role >= needed {
         Ok(())
     } else {
-        Err(Denied { role, needed, deed })
+        Err(Denied::Role { role, needed, deed })
     }
 }
 
+/// Whether somebody who is in the groups `mine` may change what runs in `environment`, which only `allowed` may; everybody,
+/// when that is empty.
+///
+/// # Errors
+/// Which groups may.
+pub fn check_groups(environment: &Name, allowed: &[Name], mine: &[Name]) -> Result<(), Denied> {
+    if allowed.is_empty() || allowed.iter().any(|group| mine.contains(group)) {
+        return Ok(());
+    }
+    Err(Denied::Group {
+        environment: environment.clone(),
+        groups: allowed.iter().map(Name::as_str).collect::<Vec<_>>().join(" or "),
+    })
+}
+
 /// Why something isn't allowed, and who may help.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("As {role} you may not {deed}. Ask an administrator for the role {needed}.")]
-pub struct Denied {
-    /// The role that was held.
-    pub role: Role,
-    /// The lowest role that suffices.
-    pub needed: Role,
-    /// What was wanted, to follow "you may not".
-    pub deed: &'static str,
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Denied {
+    /// The role doesn't include it.
+    #[error("As {role} you may not {deed}. Ask an administrator for the role {needed}.")]
+    Role {
+        /// The role that was held.
+        role: Role,
+        /// The lowest role that suffices.
+        needed: Role,
+        /// What was wanted, to follow "you may not".
+        deed: &'static str,
+    },
+    /// The environment is for groups that the person isn't in.
+    #[error(
+        "Only members of the group {groups} may change what runs in {environment}. Ask one of them, or an administrator to add you."
+    )]
+    Group {
+        /// The environment.
+        environment: Name,
+        /// The groups, to follow "of the group".
+        groups: String,
+    },
+    /// A token for a part of the workspace was used for all of it.
+    #[error("This token is for {part} of the workspace only. Use a token of the whole workspace.")]
+    Scope {
+        /// `one project` or `one environment`.
+        part: &'static str,
+    },
 }
 
 #[cfg(test)]
@@ -116,6 +151,20 @@ mod tests {
                 assert_eq!(check(role, right).is_ok(), j <= i, "{role} {right:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_restricted_environment_is_for_its_groups() {
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        let (production, release) = (name("production"), [name("release"), name("on-call")]);
+        assert_eq!(check_groups(&production, &[], &[]), Ok(()));
+        assert_eq!(check_groups(&production, &release, &[name("on-call")]), Ok(()));
+        let denied = check_groups(&production, &release, &[name("web")]).unwrap_err();
+        assert_eq!(
+            denied.to_string(),
+            "Only members of the group release or on-call may change what runs in production. Ask one of them, or an \
+             administrator to add you."
+        );
     }
 
     #[test]

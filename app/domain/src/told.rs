@@ -76,6 +76,32 @@ kinds! {
     SignInFailed "sign_in_failed" "Sign-in refused",
     /// [`Happened::TokenCreated`]
     TokenCreated "token_created" "Token created",
+    /// [`Happened::TokenRevoked`]
+    TokenRevoked "token_revoked" "Token revoked",
+    /// [`Happened::MemberInvited`]
+    MemberInvited "member_invited" "Member invited",
+    /// [`Happened::InvitationWithdrawn`]
+    InvitationWithdrawn "invitation_withdrawn" "Invitation taken back",
+    /// [`Happened::MemberJoined`]
+    MemberJoined "member_joined" "Member joined",
+    /// [`Happened::RoleChanged`]
+    RoleChanged "role_changed" "Role changed",
+    /// [`Happened::MemberRemoved`]
+    MemberRemoved "member_removed" "Member removed",
+    /// [`Happened::AccountDeactivated`]
+    AccountDeactivated "account_deactivated" "Account deactivated",
+    /// [`Happened::AccountActivated`]
+    AccountActivated "account_activated" "Account activated",
+    /// [`Happened::GroupCreated`]
+    GroupCreated "group_created" "Group created",
+    /// [`Happened::GroupJoined`]
+    GroupJoined "group_joined" "Group joined",
+    /// [`Happened::GroupLeft`]
+    GroupLeft "group_left" "Group left",
+    /// [`Happened::PasswordChanged`]
+    PasswordChanged "password_changed" "Password changed",
+    /// [`Happened::SignedOutEverywhere`]
+    SignedOutEverywhere "signed_out_everywhere" "Signed out everywhere",
     /// [`Happened::ArtifactSeen`]
     ArtifactSeen "artifact_seen" "New artifact",
     /// [`Happened::DesiredChanged`]
@@ -132,6 +158,19 @@ impl Happened {
             Self::SignedIn => EventKind::SignedIn,
             Self::SignInFailed { .. } => EventKind::SignInFailed,
             Self::TokenCreated { .. } => EventKind::TokenCreated,
+            Self::TokenRevoked { .. } => EventKind::TokenRevoked,
+            Self::MemberInvited { .. } => EventKind::MemberInvited,
+            Self::InvitationWithdrawn { .. } => EventKind::InvitationWithdrawn,
+            Self::MemberJoined { .. } => EventKind::MemberJoined,
+            Self::RoleChanged { .. } => EventKind::RoleChanged,
+            Self::MemberRemoved { .. } => EventKind::MemberRemoved,
+            Self::AccountDeactivated { .. } => EventKind::AccountDeactivated,
+            Self::AccountActivated { .. } => EventKind::AccountActivated,
+            Self::GroupCreated { .. } => EventKind::GroupCreated,
+            Self::GroupJoined { .. } => EventKind::GroupJoined,
+            Self::GroupLeft { .. } => EventKind::GroupLeft,
+            Self::PasswordChanged => EventKind::PasswordChanged,
+            Self::SignedOutEverywhere => EventKind::SignedOutEverywhere,
             Self::Applied { .. } => EventKind::Applied,
             Self::ResourceCreated => EventKind::ResourceCreated,
             Self::Approved { .. } => EventKind::Approved,
@@ -164,6 +203,19 @@ impl Happened {
             Self::SignedIn => "signed in".into(),
             Self::SignInFailed { email } => format!("refused a sign-in as {email}"),
             Self::TokenCreated { name, role } => format!("created the token {name} with the role {role}"),
+            Self::TokenRevoked { name } => format!("revoked the token {name}"),
+            Self::MemberInvited { email, role } => format!("invited {email} with the role {role}"),
+            Self::InvitationWithdrawn { email } => format!("took back the invitation of {email}"),
+            Self::MemberJoined { email, role } => format!("joined as {email} with the role {role}"),
+            Self::RoleChanged { email, role } => format!("gave {email} the role {role}"),
+            Self::MemberRemoved { email } => format!("removed {email} from the workspace"),
+            Self::AccountDeactivated { email } => format!("deactivated the account {email}"),
+            Self::AccountActivated { email } => format!("activated the account {email} again"),
+            Self::GroupCreated { name } => format!("created the group {name}"),
+            Self::GroupJoined { group, email } => format!("put {email} into the group {group}"),
+            Self::GroupLeft { group, email } => format!("took {email} out of the group {group}"),
+            Self::PasswordChanged => "changed their password".into(),
+            Self::SignedOutEverywhere => "signed out everywhere".into(),
             Self::Applied { changes } => {
                 more.clone_from(changes);
                 match changes.len() {

@@ -5,14 +5,18 @@
     reason = "the server macro makes a struct of the parameters, which the function's own words describe"
 )]
 
+pub mod account;
 pub mod activity;
 pub mod board;
 pub mod board_filter;
 pub mod environment;
+pub mod group;
 pub mod inbox;
+pub mod member;
 pub mod policy;
 pub mod preview;
 pub mod project;
 pub mod promotion;
 pub mod resource;
 pub mod session;
+pub mod token;

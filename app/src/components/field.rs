@@ -148,6 +148,39 @@ pub fn TextField(
     around(&name, label, help, error, control)
 }
 
+/// A list to choose one from; its options are the children.
+#[component]
+pub fn SelectField(
+    /// The name in the form.
+    #[prop(into)]
+    name: String,
+    /// What it is called.
+    #[prop(into)]
+    label: String,
+    /// A line of help.
+    #[prop(optional, into)]
+    help: Option<String>,
+    /// What is wrong with it.
+    #[prop(optional, into)]
+    error: Signal<Option<String>>,
+    /// The options.
+    children: Children,
+) -> AnyView {
+    let control = view! {
+        <select
+            class="control"
+            id=field_id(&name)
+            name=name.clone()
+            aria-describedby=described_by(&name)
+            aria-invalid=move || error.with(|e| e.is_some().then_some("true"))
+        >
+            {children()}
+        </select>
+    }
+    .into_any();
+    around(&name, label, help, error, control)
+}
+
 #[cfg(test)]
 mod tests {
     use super::field_id;

@@ -10,6 +10,7 @@ use crate::{
     error::AppError,
     live::{self, Live, Read},
 };
+use domain::rights::Role;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_location;
@@ -242,7 +243,9 @@ fn rail_view(RailView { me, projects }: RailView, rail: Rail) -> AnyView {
     let groups: Vec<AnyView> = me
         .workspaces
         .iter()
-        .map(|(workspace, _)| {
+        .map(|(workspace, role)| {
+            let settings = (*role == Role::Admin)
+                .then(|| link(format!("/w/{workspace}/-/settings"), "settings", "Settings".into_any()));
             let boards: Vec<AnyView> = projects
                 .iter()
                 .filter(|project| project.workspace == *workspace)
@@ -259,7 +262,7 @@ fn rail_view(RailView { me, projects }: RailView, rail: Rail) -> AnyView {
                     <p class="group">{workspace.to_string()}</p>
                     <ul>
                         {boards}
-                        {link(format!("/w/{workspace}/-/activity"), "activity", "Activity".into_any())}
+                        {link(format!("/w/{workspace}/-/activity"), "activity", "Activity".into_any())} {settings}
                     </ul>
                 </section>
             }
@@ -275,10 +278,10 @@ fn rail_view(RailView { me, projects }: RailView, rail: Rail) -> AnyView {
             {groups}
         </nav>
         <div class="rail-foot">
-            <div class="who">
+            <a class="who" href="/account">
                 <span class="truncate">{me.name}</span>
                 <span class="truncate muted">{me.email}</span>
-            </div>
+            </a>
             <div class="row">
                 {theme_switch()} <form method="post" action="/sign-out">
                     <button class="button plain small">{icon("out")} "Sign out"</button>

@@ -82,6 +82,10 @@ const DRAWINGS: &[(&str, &str)] = &[
     ),
     ("activity", r#"<path d="M1.5 8.5h3l2-5 3 9 2-4h3"/>"#),
     (
+        "settings",
+        r#"<circle cx="10.5" cy="4.5" r="1.7"/><circle cx="5.5" cy="11.5" r="1.7"/><path d="M2.5 4.5h6.3M12.2 4.5h1.3M2.5 11.5h1.3M7.2 11.5h6.3"/>"#,
+    ),
+    (
         "light",
         r#"<circle cx="8" cy="8" r="2.8"/><path d="M8 1.8v1.4M8 12.8v1.4M1.8 8h1.4M12.8 8h1.4M3.6 3.6l1 1M11.4 11.4l1 1M12.4 3.6l-1 1M4.6 11.4l-1 1"/>"#,
     ),

@@ -3,7 +3,10 @@
 //!
 //! The build splits the WebAssembly at these borders (`scripts/build-web`); on the server they are plain calls.
 
-use super::{activity, create_resource, environment, inbox, policy, projects, promotion, resource, sign_in};
+use super::{
+    account, activity, create_resource, environment, inbox, invitation, policy, projects, promotion, resource,
+    settings, sign_in,
+};
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
@@ -130,5 +133,47 @@ impl LazyRoute for OnePromotionPage {
 
     fn view(_this: Self) -> AnyView {
         view! { <promotion::PromotionPage /> }.into_any()
+    }
+}
+
+/// [`settings::Settings`], when needed.
+pub struct SettingsPage;
+
+#[lazy_route]
+impl LazyRoute for SettingsPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <settings::Settings /> }.into_any()
+    }
+}
+
+/// [`account::Account`], when needed.
+pub struct AccountPage;
+
+#[lazy_route]
+impl LazyRoute for AccountPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <account::Account /> }.into_any()
+    }
+}
+
+/// [`invitation::Invitation`], when needed.
+pub struct InvitationPage;
+
+#[lazy_route]
+impl LazyRoute for InvitationPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <invitation::Invitation /> }.into_any()
     }
 }

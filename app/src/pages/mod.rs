@@ -1,11 +1,13 @@
 //! A file per route: fetch, wait, compose.
 
+pub mod account;
 pub mod activity;
 pub mod board;
 pub mod create_resource;
 pub mod environment;
 pub mod error;
 pub mod inbox;
+pub mod invitation;
 pub mod lazy;
 pub mod not_found;
 pub mod policy;
@@ -13,4 +15,5 @@ pub mod projects;
 pub mod promoted;
 pub mod promotion;
 pub mod resource;
+pub mod settings;
 pub mod sign_in;

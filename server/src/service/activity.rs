@@ -57,8 +57,18 @@ impl Services {
             .find(|(w, _)| w.name.as_str() == workspace)
             .ok_or_else(|| not_found("workspace", workspace))?;
         rights::check(*role, Right::View)?;
+        caller.check_whole()?;
         let may_export = rights::check(*role, Right::Export).is_ok();
         let mut tx = self.store.read().await?;
+        // It tells of all projects: it isn't for those from whom one is hidden.
+        for project in tx.projects(workspace.id).await? {
+            if caller.role_in_project(workspace.id, project.project.id).is_none() {
+                return Err(AppError::Forbidden(
+                    "The activity is that of all projects, and you may not see all of them. Ask an administrator."
+                        .into(),
+                ));
+            }
+        }
         let ground = ground(&mut *tx, workspace.id).await?;
         let actors = tx.actors(workspace.id).await?;
         let mut problems = Vec::new();

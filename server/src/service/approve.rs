@@ -12,6 +12,7 @@ use domain::{
     event::{Happened, Subject},
     field::FieldErrors,
     gate::{Approval, Approver, GateId, Override},
+    id::UserId,
     policy::Approvals,
     promotion::{Actor, Promotion, State},
 };
@@ -24,6 +25,8 @@ struct Waiting {
     promotion: Promotion,
     place: EnvironmentPlace,
     approver: Approver,
+    /// Who asked, if a person did.
+    requester: Option<UserId>,
 }
 
 impl Services {
@@ -167,10 +170,12 @@ impl Services {
         let approver = approver(caller, &place.project).ok_or_else(|| {
             AppError::Forbidden("Programs don't approve. Sign in as a person to decide about a promotion.".into())
         })?;
+        let requester = requester(tx, promotion.workspace, &promotion.requested_by).await?;
         Ok(Waiting {
             promotion,
             place,
             approver,
+            requester,
         })
     }
 }
@@ -197,11 +202,12 @@ impl Services {
             Some(me) => tx.approvals(promotion.id).await?.iter().any(|one| one.by.id == me.id),
             None => false,
         };
+        let requester = requester(tx, promotion.workspace, &promotion.requested_by).await?;
         let approvals = place.environment.policy.approvals.as_ref();
         let may_decide = !decided
             && approvals
                 .zip(me.as_ref())
-                .is_some_and(|(approvals, me)| approvals.accepts(me, requester(&promotion.requested_by)));
+                .is_some_and(|(approvals, me)| approvals.accepts(me, requester));
         let gates = decision.gates.into_iter().map(|gate| GateView {
             may_override: !gate.state.opens() && me.as_ref().is_some_and(|me| may_override(place, me, &gate.id)),
             gate,
@@ -237,11 +243,10 @@ impl Waiting {
     }
 
     fn may_decide(&self, approvals: &Approvals) -> Result<(), AppError> {
-        let requester = requester(&self.promotion.requested_by);
-        if approvals.accepts(&self.approver, requester) {
+        if approvals.accepts(&self.approver, self.requester) {
             return Ok(());
         }
-        let why = if requester == Some(self.approver.id) && !approvals.self_approval {
+        let why = if self.requester == Some(self.approver.id) && !approvals.self_approval {
             "You asked for this promotion yourself: somebody else must decide.".to_owned()
         } else {
             format!(

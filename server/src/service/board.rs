@@ -48,16 +48,21 @@ impl Services {
         let cells = self.cells(&mut *tx, &place).await?;
         drop(tx);
         let now = self.now();
-        let environments: Vec<EnvironmentHead> = place.environments.iter().map(|e| head(&place, e)).collect();
+        let shown = place.environments.iter().filter(|e| place.shows(e));
+        let environments: Vec<EnvironmentHead> = shown.map(|e| head(&place, e)).collect();
         let columns = filter.columns(&environments);
-        let total = cells.rows().len();
-        let matches: Vec<&Arc<BoardRow>> = cells.rows().iter().filter(|row| filter.shows(row, &columns)).collect();
+        let narrowed = only_column(&place, cells.rows());
+        let rows = narrowed.as_deref().unwrap_or_else(|| cells.rows());
+        let total = rows.len();
+        let matches: Vec<&Arc<BoardRow>> = rows.iter().filter(|row| filter.shows(row, &columns)).collect();
+        let mut open = cells.longest_open(MOST_OPEN);
+        open.retain(|open| environments.iter().any(|head| head.name == open.environment));
         Ok(BoardView {
             environments,
             matching: matches.len(),
             rows: matches.into_iter().take(filter.limit()).cloned().collect(),
             total,
-            open: cells.longest_open(MOST_OPEN),
+            open,
             problem: place.record.problem,
             now: Timestamp(now.0 - now.0.rem_euclid(1000)),
             workspace: place.workspace.name,
@@ -107,4 +112,18 @@ fn stop((of, stop): &(Option<EnvironmentId>, Stop)) -> StopView {
         reason: stop.reason.clone(),
         at: stop.at,
     }
+}
+
+/// The rows with the one column that a token is for; `None` when it isn't for one.
+fn only_column(place: &ProjectPlace, rows: &[Arc<BoardRow>]) -> Option<Vec<Arc<BoardRow>>> {
+    let only = place.only?;
+    let column = place.environments.iter().position(|e| e.id == only)?;
+    let narrow = |row: &Arc<BoardRow>| {
+        let cell = row.cells.get(column)?.clone()?;
+        Some(Arc::new(BoardRow {
+            resource: row.resource.clone(),
+            cells: vec![Some(cell)],
+        }))
+    };
+    Some(rows.iter().filter_map(narrow).collect())
 }

@@ -320,11 +320,7 @@ impl Services {
         let workspaces = tx.workspaces().await?;
         let workspace = workspaces.into_iter().find(|w| w.id == record.project.workspace);
         let workspace = workspace.ok_or_else(|| super::place::not_found("workspace", "of the project"))?;
-        let caller = Caller {
-            actor: Actor::Waybill,
-            access: vec![(workspace, Role::Admin)],
-            entrance: Entrance::default(),
-        };
+        let caller = Caller::new(Actor::Waybill, vec![(workspace, Role::Admin)]);
         self.project_place_by_id(tx, &caller, record.project.id).await
     }
 }

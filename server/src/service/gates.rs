@@ -13,7 +13,7 @@ use domain::{
     environment::Environment,
     event::{Happened, Subject},
     gate::{Decision, Evidence, HealthyRun, Stop, evaluate},
-    id::{PromotionId, UserId},
+    id::{PromotionId, UserId, WorkspaceId},
     promotion::{Actor, Promotion, State},
     time::Timestamp,
 };
@@ -57,6 +57,10 @@ impl Services {
                 }));
             }
         }
+        let requester = match policy.approvals {
+            Some(_) => requester(tx, promotion.workspace, &promotion.requested_by).await?,
+            None => None,
+        };
         let now = self.now();
         let frozen = |freeze: &_| calendar::frozen(freeze, now);
         Ok(evaluate(
@@ -65,7 +69,7 @@ impl Services {
                 now,
                 digest,
                 purpose: promotion.purpose,
-                requester: requester(&promotion.requested_by),
+                requester,
                 approvals: &approvals,
                 checks: &checks,
                 runs: &runs,
@@ -145,10 +149,24 @@ fn next_look(decision: &Decision, now: Timestamp) -> Timestamp {
         .map_or(latest, |at| at.clamp(now.plus_millis(1), latest))
 }
 
-/// Who asked, if a person did.
-pub(crate) fn requester(actor: &Actor) -> Option<UserId> {
+/// Who asked, if a person did: by themselves, or through a token that they made.
+pub(crate) async fn requester(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    actor: &Actor,
+) -> Result<Option<UserId>, StoreError> {
+    match actor {
+        Actor::Person { id, .. } => Ok(Some(*id)),
+        Actor::Token { .. } => Ok(behind(&tx.token_makers(workspace).await?, actor)),
+        Actor::Waybill => Ok(None),
+    }
+}
+
+/// The person behind an actor, given who made which token.
+pub(crate) fn behind(makers: &[(String, UserId)], actor: &Actor) -> Option<UserId> {
     match actor {
         Actor::Person { id, .. } => Some(*id),
-        Actor::Token { .. } | Actor::Waybill => None,
+        Actor::Token { name } => makers.iter().find(|(token, _)| token == name).map(|(_, maker)| *maker),
+        Actor::Waybill => None,
     }
 }

@@ -1,13 +1,13 @@
 //! The inbox: promotions that wait for this person's approval, newest first, with enough to decide.
 
-use super::{Caller, Services, approve::approver, gates::requester, place::ProjectPlace};
+use super::{Caller, Services, approve::approver, gates::behind, place::ProjectPlace};
 use crate::store::{Awaiting, Tx};
 use app::{
     api::inbox::{InboxItem, InboxView},
     error::AppError,
 };
 use domain::{
-    id::{ProjectId, PromotionId, WorkspaceId},
+    id::{ProjectId, PromotionId, UserId, WorkspaceId},
     promotion::Actor,
 };
 use std::{
@@ -19,12 +19,12 @@ use std::{
 const LISTED: usize = 50;
 
 /// Whether the caller's approval would count.
-fn accepts(caller: &Caller, place: &ProjectPlace, one: &Awaiting) -> bool {
+fn accepts(caller: &Caller, place: &ProjectPlace, one: &Awaiting, requester: Option<UserId>) -> bool {
     let environment = place.environments.iter().find(|e| e.id == one.environment);
     let approvals = environment.and_then(|e| e.policy.approvals.as_ref());
     approvals
         .zip(approver(caller, place))
-        .is_some_and(|(approvals, me)| approvals.accepts(&me, requester(&one.requested_by)))
+        .is_some_and(|(approvals, me)| approvals.accepts(&me, requester))
 }
 
 /// What waits in each workspace, kept until the ledger grows: whatever begins or ends to wait is told there.
@@ -97,6 +97,10 @@ impl Services {
         let mut mine = Vec::new();
         for (workspace, _) in &caller.access {
             let awaiting = self.awaiting(tx, workspace.id, newest).await?;
+            let makers = match awaiting.is_empty() {
+                true => Vec::new(),
+                false => tx.token_makers(workspace.id).await?,
+            };
             let mut places: HashMap<ProjectId, Option<ProjectPlace>> = HashMap::new();
             for one in awaiting.iter().filter(|one| !decided.contains(&one.promotion)) {
                 if let Entry::Vacant(vacant) = places.entry(one.project) {
@@ -108,7 +112,7 @@ impl Services {
                     vacant.insert(place);
                 }
                 let place = places.get(&one.project).and_then(Option::as_ref);
-                if place.is_some_and(|place| accepts(caller, place, one)) {
+                if place.is_some_and(|place| accepts(caller, place, one, behind(&makers, &one.requested_by))) {
                     mine.push(one.promotion);
                 }
             }

@@ -79,7 +79,8 @@ impl Services {
                 tx.projects(workspace.id)
                     .await?
                     .into_iter()
-                    .map(|record| record.project),
+                    .map(|record| record.project)
+                    .filter(|project| caller.role_in_project(workspace.id, project.id).is_some()),
             );
         }
         Ok(projects)
@@ -107,8 +108,12 @@ impl Services {
     /// When there is none that the caller may see.
     pub async fn contents(&self, caller: &Caller, project: ProjectId) -> Result<Contents, AppError> {
         let mut tx = self.store.read().await?;
-        let place = self.project_place_by_id(&mut *tx, caller, project).await?;
-        let resources = tx.resources(project).await?;
+        let mut place = self.project_place_by_id(&mut *tx, caller, project).await?;
+        let mut resources = tx.resources(project).await?;
+        if let Some(only) = place.only {
+            place.environments.retain(|environment| environment.id == only);
+            resources.retain(|resource| resource.environment == only);
+        }
         Ok(Contents { place, resources })
     }
 

@@ -235,6 +235,7 @@ impl Services {
             .find(|(w, _)| w.name.as_str() == workspace)
             .ok_or_else(|| not_found("workspace", workspace))?;
         rights::check(*role, Right::Export)?;
+        caller.check_whole()?;
         Ok(lines(self.store.clone(), workspace.id))
     }
 }

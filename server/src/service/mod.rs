@@ -10,17 +10,19 @@ use crate::{
     store::{Change, Store, StoreError, Tx},
 };
 use app::error::AppError;
-use domain::{door::Entrance, environment::Workspace, promotion::Actor, rights::Role, time::Timestamp};
+use domain::{door::Entrance, time::Timestamp};
 use futures::StreamExt as _;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub mod account;
 pub mod activity;
 pub mod apply;
 pub mod approve;
 pub mod artifact;
 pub mod board;
+pub mod caller;
 pub mod cancel;
 pub mod cells;
 pub mod check;
@@ -28,11 +30,14 @@ pub mod connection;
 pub mod create_resource;
 pub mod desired;
 pub mod gates;
+pub mod group;
 pub mod hold;
 pub mod inbox;
 pub mod inventory;
+pub mod invitation;
 pub mod ledger;
 pub mod live;
+pub mod member;
 pub mod pin;
 pub mod place;
 pub mod policy;
@@ -50,6 +55,8 @@ pub mod start;
 pub mod stop;
 pub mod stuck;
 pub mod token;
+
+pub use caller::Caller;
 
 /// What every use case works with.
 #[derive(Clone)]
@@ -89,17 +96,6 @@ pub struct Wake {
     pub events: Notify,
     /// Clusters, projects or repositories changed: those who follow them look again.
     pub connections: watch::Sender<u64>,
-}
-
-/// Who calls, and where they may do what.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Caller {
-    /// Who.
-    pub actor: Actor,
-    /// Their workspaces with the role in each.
-    pub access: Vec<(Workspace, Role)>,
-    /// How they came in: the ledger tells.
-    pub entrance: Entrance,
 }
 
 impl Services {

@@ -8,10 +8,11 @@ use app::{backend::At, error::AppError};
 use domain::{
     environment::{Environment, Workspace},
     gate::Stop,
-    id::{EnvironmentId, PromotionId, WorkspaceId},
+    id::{EnvironmentId, PromotionId},
+    name::Name,
     promotion::{Origin, Promotion},
     resource::Resource,
-    rights::{self, Right, Role},
+    rights::{self, Denied, Right, Role},
 };
 
 /// A project, with all that its environments need.
@@ -19,12 +20,18 @@ use domain::{
 pub struct ProjectPlace {
     /// The workspace.
     pub workspace: Workspace,
-    /// The caller's role in it.
+    /// The caller's role in the project.
     pub role: Role,
+    /// Names of the caller's groups in the workspace.
+    pub groups: Vec<Name>,
+    /// The environment that a token is for, when it is for one only.
+    pub only: Option<EnvironmentId>,
     /// The project.
     pub record: ProjectRecord,
     /// Its environments, in order.
     pub environments: Vec<Environment>,
+    /// Which groups may change the environments that aren't for everybody.
+    pub restricted: Vec<(EnvironmentId, Name)>,
     /// The workspace's clusters.
     pub clusters: Vec<ClusterRecord>,
     /// Who stopped the line: of the whole project (`None`), of which environments.
@@ -66,35 +73,36 @@ impl ProjectPlace {
             .filter(move |(of, _)| of.is_none_or(|of| of == environment))
     }
 
+    /// Whether the caller may know of an environment.
+    #[must_use]
+    pub fn shows(&self, environment: &Environment) -> bool {
+        self.only.is_none_or(|only| only == environment.id)
+    }
+
+    /// The environment of this name, if the caller may know of it.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<&Environment> {
+        self.environments
+            .iter()
+            .find(|e| e.name.as_str() == name)
+            .filter(|e| self.shows(e))
+    }
+
     /// Whether the caller may change what runs in an environment.
     ///
     /// # Errors
-    /// Which role is needed.
-    pub fn may_change(&self, environment: &Environment) -> Result<(), rights::Denied> {
-        rights::check(
-            self.role,
-            Right::Change {
-                // Where others must approve, asking is open to all who may change something.
-                protected: environment.protected && environment.policy.approvals.is_none(),
-            },
-        )
-    }
-}
-
-impl Caller {
-    /// Groups of a workspace that the caller is in.
-    #[must_use]
-    pub fn groups_in(&self, _workspace: WorkspaceId) -> &[domain::name::Name] {
-        &[]
-    }
-
-    /// The caller's role in a workspace; `None` for strangers.
-    #[must_use]
-    pub fn role_in(&self, workspace: WorkspaceId) -> Option<Role> {
-        self.access
+    /// Which role is needed, or which group.
+    pub fn may_change(&self, environment: &Environment) -> Result<(), Denied> {
+        // Where others must approve, asking is open to all who may change something.
+        let protected = environment.protected && environment.policy.approvals.is_none();
+        rights::check(self.role, Right::Change { protected })?;
+        let allowed: Vec<Name> = self
+            .restricted
             .iter()
-            .find(|(w, _)| w.id == workspace)
-            .map(|(_, role)| *role)
+            .filter(|(id, _)| *id == environment.id)
+            .map(|(_, group)| group.clone())
+            .collect();
+        rights::check_groups(&environment.name, &allowed, &self.groups)
     }
 }
 
@@ -117,41 +125,47 @@ impl Services {
         workspace: &str,
         project: &str,
     ) -> Result<ProjectPlace, AppError> {
-        let (workspace, role) = caller
+        let (workspace, _) = caller
             .access
             .iter()
             .find(|(w, _)| w.name.as_str() == workspace)
-            .cloned()
             .ok_or_else(|| not_found("workspace", workspace))?;
-        rights::check(role, Right::View)?;
         let record = tx
             .projects(workspace.id)
             .await?
             .into_iter()
-            .find(|record| record.project.name.as_str() == project || record.project.id.to_string() == project)
-            .ok_or_else(|| not_found("project", project))?;
-        self.complete(tx, workspace, role, record).await
+            .find(|record| record.project.name.as_str() == project || record.project.id.to_string() == project);
+        let place = match record {
+            Some(record) => self.complete(tx, caller, workspace, record).await?,
+            None => None,
+        };
+        place.ok_or_else(|| not_found("project", project))
     }
 
-    /// A project of a workspace, with all that its environments need.
+    /// A project of a workspace, with all that its environments need; `None` when the caller may not know of it.
     pub(crate) async fn complete(
         &self,
         tx: &mut dyn Tx,
-        workspace: Workspace,
-        role: Role,
+        caller: &Caller,
+        workspace: &Workspace,
         record: ProjectRecord,
-    ) -> Result<ProjectPlace, AppError> {
-        let environments = tx.environments(record.project.id).await?;
-        let clusters = tx.clusters(workspace.id).await?;
-        let stops = tx.stops(record.project.id).await?;
-        Ok(ProjectPlace {
-            workspace,
+    ) -> Result<Option<ProjectPlace>, AppError> {
+        let project = record.project.id;
+        let Some(role) = caller.role_in_project(workspace.id, project) else {
+            return Ok(None);
+        };
+        rights::check(role, Right::View)?;
+        Ok(Some(ProjectPlace {
+            workspace: workspace.clone(),
             role,
+            groups: caller.groups_in(workspace.id).to_vec(),
+            only: caller.scope.and_then(|scope| scope.environment),
+            environments: tx.environments(project).await?,
+            restricted: tx.restrictions(project).await?,
+            clusters: tx.clusters(workspace.id).await?,
             record,
-            environments,
-            clusters,
-            stops,
-        })
+            stops: tx.stops(project).await?,
+        }))
     }
 
     /// The project with this id, for a caller who may see its workspace.
@@ -163,14 +177,13 @@ impl Services {
     ) -> Result<ProjectPlace, AppError> {
         let missing = || not_found("project", &id.to_string());
         let record = tx.project(id).await?.ok_or_else(missing)?;
-        let (workspace, role) = caller
+        let (workspace, _) = caller
             .access
             .iter()
             .find(|(w, _)| w.id == record.project.workspace)
-            .cloned()
             .ok_or_else(missing)?;
-        rights::check(role, Right::View)?;
-        self.complete(tx, workspace, role, record).await
+        let place = self.complete(tx, caller, workspace, record).await?;
+        place.ok_or_else(missing)
     }
 
     /// The environment that an address names.
@@ -185,9 +198,7 @@ impl Services {
     ) -> Result<EnvironmentPlace, AppError> {
         let project = self.project_place(tx, caller, &at.workspace, &at.project).await?;
         let environment = project
-            .environments
-            .iter()
-            .find(|e| e.name.as_str() == at.environment)
+            .environment(&at.environment)
             .cloned()
             .ok_or_else(|| not_found("environment", &at.environment))?;
         Ok(EnvironmentPlace { project, environment })
@@ -234,7 +245,7 @@ impl Services {
         let environment = project
             .environments
             .iter()
-            .find(|e| e.id == promotion.environment)
+            .find(|e| e.id == promotion.environment && project.shows(e))
             .cloned()
             .ok_or_else(missing)?;
         Ok((promotion, EnvironmentPlace { project, environment }))

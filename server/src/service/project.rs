@@ -4,22 +4,26 @@ use super::{Caller, Services};
 use app::{api::project::ProjectView, error::AppError};
 
 impl Services {
-    /// All projects of the caller's workspaces, by workspace and name.
+    /// All projects that the caller may see, by workspace and name.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn projects(&self, caller: &Caller) -> Result<Vec<ProjectView>, AppError> {
         let mut tx = self.store.read().await?;
         let mut views = Vec::new();
-        for (workspace, role) in &caller.access {
+        for (workspace, _) in &caller.access {
             for record in tx.projects(workspace.id).await? {
-                let place = self.complete(&mut *tx, workspace.clone(), *role, record).await?;
+                let Some(place) = self.complete(&mut *tx, caller, workspace, record).await? else {
+                    continue;
+                };
                 // Every page's rail has these numbers: they are not counted anew for each.
                 let counts = self.cells(&mut *tx, &place).await?.counts();
+                let shown = place.environments.iter().filter(|e| place.shows(e));
+                let environments = shown.map(|e| e.name.clone()).collect();
                 let project = place.record.project;
                 views.push(ProjectView {
                     workspace: place.workspace.name,
-                    environments: place.environments.into_iter().map(|e| e.name).collect(),
+                    environments,
                     resources: counts.resources,
                     moving: counts.moving,
                     failed: counts.failed,

@@ -107,6 +107,9 @@ impl Services {
         };
         let (source_environment, target_environment) =
             (environment(from, "fromEnvironment")?, environment(to, "toEnvironment")?);
+        if !place.shows(&target_environment) {
+            return Err(not_found("environment", to));
+        }
         place.may_change(&target_environment)?;
         let source = tx
             .resource_by_name(source_environment.id, service)

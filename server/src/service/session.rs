@@ -1,6 +1,6 @@
 //! Signing in with a local account, and the first account.
 
-use super::{Caller, Services, internal};
+use super::{Caller, Services, caller::person, internal};
 use crate::store::{NewEvent, User};
 use app::{api::session::Me, error::AppError};
 use argon2::{
@@ -24,6 +24,10 @@ use std::{
 
 /// Failed sign-ins in this span count.
 const WINDOW_MILLIS: i64 = 5 * 60 * 1000;
+/// Fewest characters of a new password.
+const SHORTEST_PASSWORD: usize = 12;
+/// Most bytes of a new password.
+const LONGEST_PASSWORD: usize = 1000;
 /// Most addresses that are remembered; beyond it the oldest are forgotten, so that a flood can't fill the memory.
 const MOST_KEYS: usize = 50_000;
 
@@ -49,7 +53,7 @@ impl SignInLimit {
     ///
     /// # Errors
     /// After too many failures: how long to wait.
-    fn begin(&self, keys: &[String], now: Timestamp) -> Result<(), AppError> {
+    pub(crate) fn begin(&self, keys: &[String], now: Timestamp) -> Result<(), AppError> {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
             let Some(times) = failures.get_mut(key) else { continue };
@@ -74,7 +78,7 @@ impl SignInLimit {
         Ok(())
     }
 
-    fn succeeded(&self, keys: &[String]) {
+    pub(crate) fn succeeded(&self, keys: &[String]) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
             if let Some(times) = failures.get_mut(key) {
@@ -94,12 +98,27 @@ pub fn hash_password(password: &SecretString) -> Result<String, AppError> {
         .map_err(|e| AppError::Internal(format!("password: {e}")))
 }
 
-fn matches(password: &SecretString, hash: &str) -> bool {
+pub(crate) fn matches(password: &SecretString, hash: &str) -> bool {
     PasswordHash::new(hash).is_ok_and(|hash| {
         Argon2::default()
             .verify_password(password.expose_secret().as_bytes(), &hash)
             .is_ok()
     })
+}
+
+/// Whether a new password keeps the rules: long enough to withstand guessing, short enough to be hashed.
+///
+/// # Errors
+/// What to do instead.
+pub fn check_password(password: &SecretString) -> Result<(), &'static str> {
+    let text = password.expose_secret();
+    if text.chars().count() < SHORTEST_PASSWORD {
+        return Err("Use at least 12 characters; a few words are fine.");
+    }
+    if text.len() > LONGEST_PASSWORD {
+        return Err("Use at most 1,000 characters.");
+    }
+    Ok(())
 }
 
 /// An e-mail address as it is stored and compared.
@@ -198,12 +217,7 @@ impl Services {
         let Some(user) = tx.user(id).await?.filter(|user| user.active) else {
             return Ok(None);
         };
-        let access = tx.memberships(user.id).await?;
-        Ok(Some(Caller {
-            actor: person(&user),
-            access,
-            entrance: Entrance::default(),
-        }))
+        Ok(Some(Caller::of(&mut *tx, &user).await?))
     }
 
     /// Makes the first account when there is none: an administrator of every workspace there is and of those made
@@ -264,14 +278,6 @@ pub fn me(caller: &Caller) -> Me {
         name: caller.actor.name().to_owned(),
         email,
         workspaces,
-    }
-}
-
-fn person(user: &User) -> Actor {
-    Actor::Person {
-        id: user.id,
-        name: user.name.clone(),
-        email: user.email.clone(),
     }
 }
 

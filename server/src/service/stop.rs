@@ -72,6 +72,9 @@ impl Services {
             None => None,
         };
         rights::check(place.role, STOP)?;
+        if environment.is_none() && place.only.is_some() {
+            caller.check_whole()?;
+        }
         let id = environment.map(|environment| environment.id);
         let before = place.stops.iter().find(|(of, _)| *of == id);
         match (before, &stop) {

@@ -3,12 +3,15 @@
 //! A token is `wb_` and 256 random bits. That much can't be guessed, so a plain SHA-256 keeps it as well as a slow hash would,
 //! and each request is checked in microseconds.
 
-use super::{Caller, Services, apply};
+use super::{Caller, Services, apply, caller::Scope, member::parse_role, place::not_found};
 use crate::{
     clock::{Clock, Ids},
     store::{ApiToken, NewEvent, Store, StoreError, Tx},
 };
-use app::error::AppError;
+use app::{
+    api::token::{TokenDraft, TokenMade, TokenView, TokensView},
+    error::AppError,
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::Generate as _;
 use domain::{
@@ -16,19 +19,21 @@ use domain::{
     environment::Workspace,
     event::{Happened, Subject},
     field::FieldErrors,
-    id::{TokenId, WorkspaceId},
+    id::{EnvironmentId, ProjectId, TokenId, UserId, WorkspaceId},
     name::Name,
     promotion::Actor,
-    rights::{self, Right, Role},
+    rights::Role,
     time::Timestamp,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _};
 
 /// What every token begins with, so that scanners of leaked secrets can know it.
 pub const PREFIX: &str = "wb_";
 const RANDOM_CHARACTERS: usize = 43;
+/// How exactly it is remembered when a token was last used.
+const USED_EVERY_MILLIS: i64 = 60_000;
 
 /// A token to be made.
 #[derive(Clone, Debug)]
@@ -39,6 +44,15 @@ pub struct NewToken<'a> {
     pub role: Role,
     /// After how many milliseconds it ends; `None` for never.
     pub expires_in_millis: Option<i64>,
+}
+
+/// The part of a workspace that a token is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Part {
+    /// The one project; `None` for all.
+    pub project: Option<ProjectId>,
+    /// The one environment of that project; `None` for all.
+    pub environment: Option<EnvironmentId>,
 }
 
 /// What is stored of a token: the SHA-256 of its text, hexadecimal.
@@ -54,11 +68,16 @@ pub fn hash(token: &str) -> String {
 }
 
 fn make() -> Result<SecretString, AppError> {
+    Ok(format!("{PREFIX}{}", random_key()?).into())
+}
+
+/// 256 random bits, to be told to somebody once.
+pub(crate) fn random_key() -> Result<String, AppError> {
     let bytes = <[u8; 32]>::try_generate().map_err(|_| {
         tracing::error!("the operating system gave no random numbers");
         AppError::Internal("random numbers".into())
     })?;
-    Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)).into())
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// A span as people write it for `--expires`: `90d`, `12h`, `30m`, `4w`. In milliseconds.
@@ -102,20 +121,143 @@ impl Services {
         workspace: &str,
         new: &NewToken<'_>,
     ) -> Result<SecretString, AppError> {
-        let (workspace, role) = caller
-            .access
-            .iter()
-            .find(|(w, _)| w.name.as_str() == workspace)
-            .ok_or_else(|| no_workspace(workspace))?;
-        rights::check(*role, Right::Administer)?;
+        self.create_token_for(caller, workspace, new, ("", "")).await
+    }
+
+    /// The same for a part of the workspace: a project and an environment, by name; empty for all.
+    ///
+    /// # Errors
+    /// Also when there is no such project or environment.
+    pub async fn create_token_for(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+        new: &NewToken<'_>,
+        (project, environment): (&str, &str),
+    ) -> Result<SecretString, AppError> {
+        let workspace = caller.administered(workspace)?;
         let mut tx = self.write_as(caller).await?;
-        let token = insert_token(&mut *tx, &*self.clock, &*self.ids, workspace.id, &caller.actor, new).await?;
+        let part = part_named(&mut *tx, caller, workspace, project, environment).await?;
+        let maker = Maker {
+            actor: &caller.actor,
+            person: caller.person,
+        };
+        let token = insert_token(&mut *tx, &*self.clock, &*self.ids, workspace.id, maker, new, part).await?;
         tx.commit().await?;
         self.wrote();
         Ok(token)
     }
 
-    /// The caller behind a bearer token; `None` when there is no such token, or it ended or was withdrawn.
+    /// Makes a token as a form asks for it.
+    ///
+    /// # Errors
+    /// When the caller isn't an administrator there; all that is wrong with the draft, by field.
+    pub async fn create_token_drafted(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+        draft: TokenDraft,
+    ) -> Result<TokenMade, AppError> {
+        caller.administered(workspace)?;
+        let mut errors = FieldErrors::default();
+        let name = draft.name.trim();
+        if let Err(why) = name.parse::<Name>() {
+            errors.add("name", why.to_string());
+        }
+        let role = parse_role(&draft.role);
+        errors
+            .0
+            .extend(role.as_ref().err().into_iter().flat_map(|e| e.0.clone()));
+        let expires = match draft.expires.trim() {
+            "never" => Ok(None),
+            span => parse_span(span).map(Some),
+        };
+        if let Err(why) = &expires {
+            errors.add("expires", why.clone());
+        }
+        let (Ok(role), Ok(expires_in_millis), true) = (role, expires, errors.is_empty()) else {
+            return Err(errors.into());
+        };
+        let new = NewToken {
+            name,
+            role,
+            expires_in_millis,
+        };
+        let part = (draft.project.as_str(), draft.environment.as_str());
+        let secret = self.create_token_for(caller, workspace, &new, part).await?;
+        Ok(TokenMade {
+            name: name.to_owned(),
+            secret: secret.expose_secret().to_owned(),
+        })
+    }
+
+    /// The tokens of a workspace.
+    ///
+    /// # Errors
+    /// When the caller isn't an administrator there.
+    pub async fn tokens(&self, caller: &Caller, workspace: &str) -> Result<TokensView, AppError> {
+        let workspace = caller.administered(workspace)?;
+        let mut tx = self.store.read().await?;
+        let mut places = Vec::new();
+        let mut names: HashMap<EnvironmentId, String> = HashMap::new();
+        let mut projects: HashMap<ProjectId, String> = HashMap::new();
+        for record in tx.projects(workspace.id).await? {
+            let environments = tx.environments(record.project.id).await?;
+            projects.insert(record.project.id, record.project.name.to_string());
+            names.extend(environments.iter().map(|e| (e.id, e.name.to_string())));
+            places.push((
+                record.project.name,
+                environments.into_iter().map(|e| e.name).collect::<Vec<_>>(),
+            ));
+        }
+        let members = tx.members(workspace.id).await?;
+        let makers: HashMap<UserId, String> = members.into_iter().map(|m| (m.user.id, m.user.email)).collect();
+        let now = self.now();
+        let view = |token: ApiToken| {
+            let project = token.project.and_then(|id| projects.get(&id));
+            let environment = token.environment.and_then(|id| names.get(&id));
+            TokenView {
+                ended: !is_valid(&token, now),
+                scope: scope_words(project, environment),
+                made_by: token.made_by.and_then(|id| makers.get(&id).cloned()),
+                id: token.id,
+                name: token.name,
+                role: token.role,
+                created_at: token.created_at,
+                expires_at: token.expires_at,
+                last_used_at: token.last_used_at,
+            }
+        };
+        Ok(TokensView {
+            workspace: workspace.name.clone(),
+            tokens: tx.tokens(workspace.id).await?.into_iter().map(view).collect(),
+            places,
+            now,
+        })
+    }
+
+    /// Withdraws a token: it is worth nothing from now on.
+    ///
+    /// # Errors
+    /// When the caller isn't an administrator there, or there is no such token.
+    pub async fn revoke_token(&self, caller: &Caller, workspace: &str, id: &str) -> Result<(), AppError> {
+        let workspace = caller.administered(workspace)?;
+        let mut tx = self.write_as(caller).await?;
+        let all = tx.tokens(workspace.id).await?;
+        let token = all
+            .into_iter()
+            .find(|token| token.id.to_string() == id)
+            .ok_or_else(|| not_found("token", id))?;
+        tx.revoke_token(token.id, self.now()).await?;
+        let happened = Happened::TokenRevoked { name: token.name };
+        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// The caller behind a bearer token; `None` when there is no such token, or it ended or was withdrawn, or who made it
+    /// may no longer act.
     ///
     /// # Errors
     /// When the database fails.
@@ -124,15 +266,102 @@ impl Services {
         if bearer.len() != PREFIX.len() + RANDOM_CHARACTERS || !bearer.starts_with(PREFIX) {
             return Ok(None);
         }
-        let found = self.store.read().await?.token_by_hash(&hash(bearer)).await?;
-        Ok(found
-            .filter(|(token, _)| is_valid(token, self.now()))
-            .map(|(token, workspace)| Caller {
-                actor: Actor::Token { name: token.name },
-                access: vec![(workspace, token.role)],
-                entrance: Entrance::default(),
-            }))
+        let now = self.now();
+        let mut tx = self.store.read().await?;
+        let found = tx.token_by_hash(&hash(bearer)).await?;
+        let Some((token, workspace)) = found.filter(|(token, _)| is_valid(token, now)) else {
+            return Ok(None);
+        };
+        let Some(caller) = behind(&mut *tx, &token, workspace).await? else {
+            return Ok(None);
+        };
+        drop(tx);
+        if token
+            .last_used_at
+            .is_none_or(|at| now.millis_since(at) >= USED_EVERY_MILLIS)
+        {
+            let mut tx = self.store.write().await?;
+            tx.token_used(token.id, now).await?;
+            tx.commit().await?;
+        }
+        Ok(Some(caller))
     }
+}
+
+/// What a token may do: what its role and scope say, and no more than its maker may do now.
+async fn behind(tx: &mut dyn Tx, token: &ApiToken, workspace: Workspace) -> Result<Option<Caller>, AppError> {
+    let actor = Actor::Token {
+        name: token.name.clone(),
+    };
+    let mut caller = match token.made_by {
+        None => Caller::new(actor, vec![(workspace, token.role)]),
+        Some(maker) => {
+            let Some(maker) = tx.user(maker).await?.filter(|user| user.active) else {
+                return Ok(None);
+            };
+            let mut caller = Caller::of(tx, &maker).await?;
+            caller.actor = actor;
+            caller.access.retain(|(own, _)| own.id == workspace.id);
+            for (_, role) in &mut caller.access {
+                *role = token.role.min(*role);
+            }
+            caller
+        }
+    };
+    caller.scope = Some(Scope {
+        role: token.role,
+        project: token.project,
+        environment: token.environment,
+    });
+    Ok(Some(caller).filter(|caller| !caller.access.is_empty()))
+}
+
+/// The part of a workspace that names mean.
+async fn part_named(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    workspace: &Workspace,
+    project: &str,
+    environment: &str,
+) -> Result<Part, AppError> {
+    if project.is_empty() {
+        if environment.is_empty() {
+            return Ok(Part::default());
+        }
+        return Err(FieldErrors::one("project", "Choose the project of this environment too.").into());
+    }
+    let projects = tx.projects(workspace.id).await?;
+    let found = projects
+        .into_iter()
+        .map(|record| record.project)
+        .find(|p| p.name.as_str() == project && caller.role_in_project(workspace.id, p.id).is_some())
+        .ok_or_else(|| FieldErrors::one("project", format!("There is no project {project:?}. Choose another.")))?;
+    let mut part = Part {
+        project: Some(found.id),
+        environment: None,
+    };
+    if !environment.is_empty() {
+        let environments = tx.environments(found.id).await?;
+        let there = environments.into_iter().find(|e| e.name.as_str() == environment);
+        let why = || format!("{project} has no environment {environment:?}. Choose one of its own.");
+        part.environment = Some(there.ok_or_else(|| FieldErrors::one("environment", why()))?.id);
+    }
+    Ok(part)
+}
+
+/// `myapp / production`; `None` for the whole workspace.
+fn scope_words(project: Option<&String>, environment: Option<&String>) -> Option<String> {
+    match (project, environment) {
+        (Some(project), Some(environment)) => Some(format!("{project} / {environment}")),
+        (Some(project), None) => Some(project.clone()),
+        (None, _) => None,
+    }
+}
+
+/// Who makes a token.
+struct Maker<'a> {
+    actor: &'a Actor,
+    person: Option<UserId>,
 }
 
 /// Makes a token for who has the database in hand and so may do everything, beside a running server or without one; makes the workspace too, when asked to.
@@ -180,7 +409,11 @@ pub async fn create_token_here(
             }
         },
     };
-    let token = insert_token(&mut *tx, clock, ids, workspace.id, &Actor::Waybill, new).await?;
+    let maker = Maker {
+        actor: &Actor::Waybill,
+        person: None,
+    };
+    let token = insert_token(&mut *tx, clock, ids, workspace.id, maker, new, Part::default()).await?;
     tx.commit().await?;
     Ok((workspace, token))
 }
@@ -190,8 +423,9 @@ async fn insert_token(
     clock: &dyn Clock,
     ids: &dyn Ids,
     workspace: WorkspaceId,
-    actor: &Actor,
+    maker: Maker<'_>,
     new: &NewToken<'_>,
+    part: Part,
 ) -> Result<SecretString, AppError> {
     let name: Name = new
         .name
@@ -207,7 +441,11 @@ async fn insert_token(
         hash: hash(text.expose_secret()),
         created_at: now,
         expires_at: new.expires_in_millis.map(|millis| now.plus_millis(millis)),
+        last_used_at: None,
         revoked_at: None,
+        project: part.project,
+        environment: part.environment,
+        made_by: maker.person,
     };
     tx.insert_token(&token).await.map_err(|error| match error {
         StoreError::Exists => {
@@ -221,8 +459,12 @@ async fn insert_token(
     };
     let event = NewEvent {
         workspace,
-        subject: Subject::default(),
-        actor: actor.clone(),
+        subject: Subject {
+            project: part.project,
+            environment: part.environment,
+            ..Subject::default()
+        },
+        actor: maker.actor.clone(),
         happened,
     };
     tx.append_event(&event, now).await?;

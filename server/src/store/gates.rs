@@ -80,6 +80,9 @@ pub trait Gates: Send {
         digest: &Digest,
     ) -> Result<Vec<(EnvironmentId, Timestamp, Option<Timestamp>)>, StoreError>;
 
+    /// Tokens of a workspace, by name, with the person who made each; withdrawn ones too.
+    async fn token_makers(&mut self, workspace: WorkspaceId) -> Result<Vec<(String, UserId)>, StoreError>;
+
     /// How a promotion's gates stood when they were looked at last.
     async fn gates(&mut self, promotion: PromotionId) -> Result<Option<Decision>, StoreError>;
     /// Writes how they stand.
@@ -107,6 +110,7 @@ const BEGIN_RUN: &str = "INSERT INTO healthy_runs (resource_id, digest, since) V
 const END_RUN: &str = "UPDATE healthy_runs SET until = $3 WHERE resource_id = $1 AND digest = $2 AND until IS NULL";
 const RUNS: &str = "SELECT r.environment_id, h.since, h.until FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
      JOIN environments e ON e.id = r.environment_id WHERE h.digest = $2 AND e.project_id = $1";
+const TOKEN_MAKERS: &str = "SELECT name, made_by FROM api_tokens WHERE workspace_id = $1 AND made_by IS NOT NULL";
 const GATES: &str = "SELECT gates FROM promotions WHERE id = $1";
 const SET_GATES: &str = "UPDATE promotions SET gates = $2, awaits_approval = $3 WHERE id = $1";
 const AWAITING_APPROVAL: &str = "SELECT id, project_id, environment_id, requested_by FROM promotions \
@@ -245,6 +249,15 @@ where
             ))
         };
         rows.into_iter().map(run).collect()
+    }
+
+    async fn token_makers(&mut self, workspace: WorkspaceId) -> Result<Vec<(String, UserId)>, StoreError> {
+        let rows = sqlx::query_as::<D, (String, String)>(TOKEN_MAKERS)
+            .bind(workspace.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let maker = |(name, maker): (String, String)| Ok((name, parse("user id", &maker)?));
+        rows.into_iter().map(maker).collect()
     }
 
     async fn gates(&mut self, promotion: PromotionId) -> Result<Option<Decision>, StoreError> {

@@ -9,6 +9,7 @@ pub mod activity;
 pub mod chain;
 pub mod dialect;
 pub mod gates;
+pub mod people;
 pub mod postgres;
 pub mod rows;
 pub mod sql;
@@ -112,8 +113,16 @@ pub struct ApiToken {
     pub created_at: Timestamp,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
     /// When it was withdrawn.
     pub revoked_at: Option<Timestamp>,
+    /// The one project that it is for; `None` for the whole workspace.
+    pub project: Option<ProjectId>,
+    /// The one environment of that project that it is for.
+    pub environment: Option<EnvironmentId>,
+    /// Who made it: it can do no more than they may, and ends with them. `None` when it was made on the database itself.
+    pub made_by: Option<UserId>,
 }
 
 /// A project with what belongs to its repository.
@@ -184,7 +193,7 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: Gates {
+pub trait Tx: people::People + Gates {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 
@@ -209,18 +218,6 @@ pub trait Tx: Gates {
     async fn memberships(&mut self, user: UserId) -> Result<Vec<(Workspace, Role)>, StoreError>;
     /// Makes a person a member with a role, or changes the role.
     async fn set_membership(&mut self, workspace: WorkspaceId, user: UserId, role: Role) -> Result<(), StoreError>;
-    /// Fails with [`StoreError::Exists`] when the workspace has a token of this name.
-    async fn insert_token(&mut self, token: &ApiToken) -> Result<(), StoreError>;
-    /// The token with this hash and its workspace; also when it has ended.
-    async fn token_by_hash(&mut self, hash: &str) -> Result<Option<(ApiToken, Workspace)>, StoreError>;
-    /// Data of a session that has not expired.
-    async fn session(&mut self, id: &str, now: Timestamp) -> Result<Option<String>, StoreError>;
-    /// Writes a session.
-    async fn save_session(&mut self, id: &str, data: &str, expires_at: Timestamp) -> Result<(), StoreError>;
-    /// Ends a session.
-    async fn delete_session(&mut self, id: &str) -> Result<(), StoreError>;
-    /// Forgets sessions that expired.
-    async fn delete_expired_sessions(&mut self, now: Timestamp) -> Result<(), StoreError>;
 
     // Configuration. `put_…` inserts, or replaces what may change of the row with this id.
     /// Clusters of a workspace, by name.

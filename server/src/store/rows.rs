@@ -1,7 +1,7 @@
 //! Rows as they lie in the tables, and how they become the domain's values.
 
 use super::{
-    ApiToken, ClusterRecord, ProjectRecord, StoreError, User,
+    ClusterRecord, ProjectRecord, StoreError, User,
     chain::{Entry, Head},
 };
 use domain::{
@@ -127,41 +127,6 @@ impl TryFrom<UserRow> for User {
             active: row.active,
             created_at: Timestamp(row.created_at),
         })
-    }
-}
-
-#[derive(FromRow)]
-pub(crate) struct TokenRow {
-    id: String,
-    workspace_id: String,
-    workspace_name: String,
-    name: String,
-    role: String,
-    hash: String,
-    created_at: i64,
-    expires_at: Option<i64>,
-    revoked_at: Option<i64>,
-}
-
-impl TryFrom<TokenRow> for (ApiToken, Workspace) {
-    type Error = StoreError;
-
-    fn try_from(row: TokenRow) -> Result<Self, StoreError> {
-        let workspace = Workspace {
-            id: parse("workspace id", &row.workspace_id)?,
-            name: parse("workspace name", &row.workspace_name)?,
-        };
-        let token = ApiToken {
-            id: parse("token id", &row.id)?,
-            workspace: workspace.id,
-            name: row.name,
-            role: parse("role", &row.role)?,
-            hash: row.hash,
-            created_at: Timestamp(row.created_at),
-            expires_at: row.expires_at.map(Timestamp),
-            revoked_at: row.revoked_at.map(Timestamp),
-        };
-        Ok((token, workspace))
     }
 }
 

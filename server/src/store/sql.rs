@@ -16,17 +16,6 @@ pub(crate) const MEMBERSHIPS: &str = "SELECT w.id, w.name, m.role FROM membershi
 pub(crate) const SET_MEMBERSHIP: &str = "INSERT INTO memberships (workspace_id, user_id, role) VALUES ($1, $2, $3) \
      ON CONFLICT (workspace_id, user_id) DO UPDATE SET role = excluded.role";
 
-pub(crate) const INSERT_TOKEN: &str = "INSERT INTO api_tokens (id, workspace_id, name, role, hash, created_at, expires_at, revoked_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-pub(crate) const TOKEN_BY_HASH: &str = "SELECT t.*, w.name AS workspace_name FROM api_tokens t \
-     JOIN workspaces w ON w.id = t.workspace_id WHERE t.hash = $1";
-
-pub(crate) const SESSION: &str = "SELECT data FROM sessions WHERE id = $1 AND expires_at > $2";
-pub(crate) const SAVE_SESSION: &str = "INSERT INTO sessions (id, data, expires_at) VALUES ($1, $2, $3) \
-     ON CONFLICT (id) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at";
-pub(crate) const DELETE_SESSION: &str = "DELETE FROM sessions WHERE id = $1";
-pub(crate) const DELETE_EXPIRED_SESSIONS: &str = "DELETE FROM sessions WHERE expires_at <= $1";
-
 pub(crate) const CLUSTERS: &str = "SELECT * FROM clusters WHERE workspace_id = $1 ORDER BY name";
 pub(crate) const PUT_CLUSTER: &str = "INSERT INTO clusters (id, workspace_id, name, argocd, argocd_token, argocd_ca, \
      registry, registry_plain_http, registry_user, registry_password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \

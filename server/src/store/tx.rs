@@ -2,7 +2,7 @@
 //! that a [`Dialect`](super::dialect::Dialect) brings.
 
 use super::{
-    ApiToken, ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
+    ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
     activity::{self, Along, Search},
     chain::{Entry, Head},
     dialect::{Dialect, Stored, taken},
@@ -75,8 +75,6 @@ macro_rules! run {
         sqlx::query::<D>($sql)$(.bind($bind))*.execute(&mut *$self.tx).await.map(|done| D::changed(&done))
     };
 }
-pub(super) use run;
-
 /// Fetches one column of JSON of every row of a query.
 macro_rules! texts {
     ($self:ident, $what:literal, $sql:expr $(, $bind:expr)*) => {
@@ -88,7 +86,8 @@ macro_rules! texts {
             .collect::<Result<Vec<_>, StoreError>>()
     };
 }
-pub(super) use texts;
+
+pub(super) use {all, one, run, texts};
 
 #[async_trait]
 impl<D: Dialect> Tx for SqlTx<D>
@@ -178,50 +177,6 @@ where
             user.to_string(),
             role.as_str()
         )?;
-        Ok(())
-    }
-
-    async fn insert_token(&mut self, token: &ApiToken) -> Result<(), StoreError> {
-        run!(
-            self,
-            sql::INSERT_TOKEN,
-            token.id.to_string(),
-            token.workspace.to_string(),
-            &token.name,
-            token.role.as_str(),
-            &token.hash,
-            token.created_at.0,
-            token.expires_at.map(|t| t.0),
-            token.revoked_at.map(|t| t.0),
-        )
-        .map_err(taken)?;
-        Ok(())
-    }
-
-    async fn token_by_hash(&mut self, hash: &str) -> Result<Option<(ApiToken, Workspace)>, StoreError> {
-        one!(self, rows::TokenRow, sql::TOKEN_BY_HASH, hash)
-    }
-
-    async fn session(&mut self, id: &str, now: Timestamp) -> Result<Option<String>, StoreError> {
-        Ok(sqlx::query_scalar::<D, _>(sql::SESSION)
-            .bind(id)
-            .bind(now.0)
-            .fetch_optional(&mut *self.tx)
-            .await?)
-    }
-
-    async fn save_session(&mut self, id: &str, data: &str, expires_at: Timestamp) -> Result<(), StoreError> {
-        run!(self, sql::SAVE_SESSION, id, data, expires_at.0)?;
-        Ok(())
-    }
-
-    async fn delete_session(&mut self, id: &str) -> Result<(), StoreError> {
-        run!(self, sql::DELETE_SESSION, id)?;
-        Ok(())
-    }
-
-    async fn delete_expired_sessions(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        run!(self, sql::DELETE_EXPIRED_SESSIONS, now.0)?;
         Ok(())
     }
 

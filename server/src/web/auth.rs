@@ -16,7 +16,13 @@ use std::net::SocketAddr;
 use tower_sessions::Session;
 
 /// Key of the session's user id.
-const USER: &str = "user";
+pub(super) const USER: &str = "user";
+
+/// Key of what the browser said of itself when the session began.
+pub(super) const AGENT: &str = "agent";
+
+/// Key of the network address that the session began at.
+pub(super) const ADDRESS: &str = "address";
 
 /// Key of the day, counted from the epoch, on which the session was last written.
 const DAY: &str = "day";
@@ -96,11 +102,19 @@ async fn stay(state: &WebState, session: &Session) -> Result<(), tower_sessions:
     Ok(())
 }
 
-/// Begins a session for a person: under a new id, so that one planted before is worth nothing.
-pub(super) async fn begin(session: &Session, user: UserId) -> Result<(), app::error::AppError> {
+/// Begins a session for a person: under a new id, so that one planted before is worth nothing. `agent` is what the browser
+/// says of itself, `address` the network address: people know their sessions by them.
+pub(super) async fn begin(
+    session: &Session,
+    user: UserId,
+    agent: &str,
+    address: &str,
+) -> Result<(), app::error::AppError> {
     let begun = async {
         session.cycle_id().await?;
         session.insert(USER, user).await?;
+        session.insert(AGENT, agent).await?;
+        session.insert(ADDRESS, address).await?;
         session.save().await
     };
     begun.await.map_err(|e| crate::service::internal(&e))

@@ -4,23 +4,27 @@ use super::{
     WebState,
     auth::{self, Identity},
     drawing::NotDrawn,
-    error,
+    error, session_store,
 };
 use crate::service::{Caller, Services, session};
 use app::{
     App,
     api::{
+        account::AccountView,
         activity::{ActivityFilter, ActivityView},
         board::BoardView,
         board_filter::BoardFilter,
         environment::EnvironmentView,
+        group::GroupsView,
         inbox::InboxView,
+        member::{InvitationLink, InvitationView, MembersView},
         policy::PolicyView,
         preview::Preview,
         project::ProjectView,
         promotion::PromotionView,
         resource::ResourceView,
         session::Me,
+        token::{TokenDraft, TokenMade, TokensView},
     },
     backend::{At, Backend},
     error::AppError,
@@ -38,7 +42,7 @@ use axum::{
 };
 use domain::{
     draft::{FormOptions, ResourceDraft},
-    id::PromotionId,
+    id::{PromotionId, UserId},
 };
 use leptos::{nonce::use_nonce, prelude::*, tachys::reactive_graph::OwnedView};
 use leptos_axum::ResponseOptions;
@@ -50,6 +54,9 @@ use tower_sessions::Session;
 
 /// Most bytes of a form: far above what the largest honest one needs.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
+
+/// Most characters that are kept of what a browser says of itself.
+const MOST_AGENT: usize = 300;
 
 /// The paths of the app's routes. Asked for once: while Leptos makes this list, whatever any page of the process begins to
 /// read stays unread for ever (`leptos::server::SuppressResourceLoad` is one flag for all), also where a server draws already.
@@ -207,6 +214,11 @@ fn context(
         caller,
         session,
         address: address.ip().to_string(),
+        agent: headers
+            .get(header::USER_AGENT)
+            .and_then(|agent| agent.to_str().ok())
+            .map(|agent| agent.chars().take(MOST_AGENT).collect())
+            .unwrap_or_default(),
     });
     let theme: Arc<str> = theme(headers).into();
     let id = headers
@@ -292,11 +304,23 @@ struct RequestBackend {
     caller: Option<Caller>,
     session: Session,
     address: String,
+    /// What the browser says of itself.
+    agent: String,
 }
 
 impl RequestBackend {
     fn caller(&self) -> Result<&Caller, AppError> {
         self.caller.as_ref().ok_or(AppError::SignedOut)
+    }
+
+    /// Begins a session for a person.
+    async fn begin(&self, user: UserId) -> Result<(), AppError> {
+        auth::begin(&self.session, user, &self.agent, &self.address).await
+    }
+
+    /// What the database knows this request's session by.
+    fn session_key(&self) -> Option<String> {
+        self.session.id().as_ref().map(session_store::key)
     }
 }
 
@@ -311,7 +335,7 @@ impl Backend for RequestBackend {
             .services
             .sign_in(email, password.to_owned().into(), &self.address)
             .await?;
-        auth::begin(&self.session, user).await
+        self.begin(user).await
     }
 
     async fn sign_out(&self) -> Result<(), AppError> {
@@ -431,6 +455,98 @@ impl Backend for RequestBackend {
 
     async fn cancel(&self, id: &str) -> Result<(), AppError> {
         self.services.cancel(self.caller()?, id).await
+    }
+
+    async fn members(&self, workspace: &str) -> Result<MembersView, AppError> {
+        self.services.members(self.caller()?, workspace).await
+    }
+
+    async fn set_role(&self, workspace: &str, user: &str, role: &str) -> Result<(), AppError> {
+        self.services.set_role(self.caller()?, workspace, user, role).await
+    }
+
+    async fn remove_member(&self, workspace: &str, user: &str) -> Result<(), AppError> {
+        self.services.remove_member(self.caller()?, workspace, user).await
+    }
+
+    async fn deactivate(&self, workspace: &str, user: &str) -> Result<(), AppError> {
+        self.services.deactivate(self.caller()?, workspace, user).await
+    }
+
+    async fn activate(&self, workspace: &str, user: &str) -> Result<(), AppError> {
+        self.services.activate(self.caller()?, workspace, user).await
+    }
+
+    async fn invite(&self, workspace: &str, email: &str, role: &str) -> Result<InvitationLink, AppError> {
+        self.services.invite(self.caller()?, workspace, email, role).await
+    }
+
+    async fn withdraw_invitation(&self, workspace: &str, invitation: &str) -> Result<(), AppError> {
+        self.services
+            .withdraw_invitation(self.caller()?, workspace, invitation)
+            .await
+    }
+
+    async fn invitation(&self, key: &str) -> Result<InvitationView, AppError> {
+        self.services.invitation(key).await
+    }
+
+    async fn accept_invitation(&self, key: &str, name: &str, password: &str) -> Result<(), AppError> {
+        let password = password.to_owned().into();
+        let user = self
+            .services
+            .accept_invitation(key, name, password, &self.address)
+            .await?;
+        self.begin(user).await
+    }
+
+    async fn groups(&self, workspace: &str) -> Result<GroupsView, AppError> {
+        self.services.groups(self.caller()?, workspace).await
+    }
+
+    async fn create_group(&self, workspace: &str, name: &str) -> Result<(), AppError> {
+        self.services.create_group(self.caller()?, workspace, name).await
+    }
+
+    async fn join_group(&self, workspace: &str, group: &str, user: &str) -> Result<(), AppError> {
+        self.services.join_group(self.caller()?, workspace, group, user).await
+    }
+
+    async fn leave_group(&self, workspace: &str, group: &str, user: &str) -> Result<(), AppError> {
+        self.services.leave_group(self.caller()?, workspace, group, user).await
+    }
+
+    async fn tokens(&self, workspace: &str) -> Result<TokensView, AppError> {
+        self.services.tokens(self.caller()?, workspace).await
+    }
+
+    async fn create_token(&self, workspace: &str, draft: TokenDraft) -> Result<TokenMade, AppError> {
+        self.services
+            .create_token_drafted(self.caller()?, workspace, draft)
+            .await
+    }
+
+    async fn revoke_token(&self, workspace: &str, token: &str) -> Result<(), AppError> {
+        self.services.revoke_token(self.caller()?, workspace, token).await
+    }
+
+    async fn account(&self) -> Result<AccountView, AppError> {
+        self.services
+            .account(self.caller()?, self.session_key().as_deref())
+            .await
+    }
+
+    async fn change_password(&self, current: &str, new: &str) -> Result<(), AppError> {
+        let (current, new) = (current.to_owned().into(), new.to_owned().into());
+        let session = self.session_key();
+        self.services
+            .change_password(self.caller()?, current, new, session.as_deref())
+            .await
+    }
+
+    async fn sign_out_everywhere(&self) -> Result<(), AppError> {
+        self.services.sign_out_everywhere(self.caller()?).await?;
+        auth::end(&self.session).await
     }
 }
 

@@ -1,14 +1,16 @@
 //! Sessions in our own database. The table holds a hash of the session's id, so that reading it gives nobody a session.
 
+use super::auth;
 use crate::{
     clock::Clock,
     service::Services,
-    store::{Store, StoreError},
+    store::{Store, StoreError, people::SessionRecord},
 };
 use async_trait::async_trait;
 use domain::time::Timestamp;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 use tower_sessions::{
     SessionStore,
     session::{Id, Record},
@@ -39,7 +41,11 @@ impl fmt::Debug for StoredSessions {
     }
 }
 
-fn key(id: &Id) -> String {
+/// How exactly it is remembered when a session was last used.
+const SEEN_EVERY_MILLIS: i64 = 60_000;
+
+/// What the table knows a session by.
+pub(super) fn key(id: &Id) -> String {
     use std::fmt::Write;
     Sha256::digest(id.to_string().as_bytes())
         .iter()
@@ -49,6 +55,10 @@ fn key(id: &Id) -> String {
         })
 }
 
+fn expires(record: &Record) -> Timestamp {
+    Timestamp(record.expiry_date.unix_timestamp().saturating_mul(1000))
+}
+
 fn failed(error: StoreError) -> Error {
     Error::Backend(error.to_string())
 }
@@ -56,30 +66,55 @@ fn failed(error: StoreError) -> Error {
 #[async_trait]
 impl SessionStore for StoredSessions {
     async fn create(&self, record: &mut Record) -> Result<()> {
+        let data = serde_json::to_string(&record.data).map_err(|e| Error::Encode(e.to_string()))?;
+        let text = |key: &str| record.data.get(key)?.as_str().map(str::to_owned);
+        let now = self.clock.now();
+        let session = SessionRecord {
+            id: key(&record.id),
+            user: text(auth::USER).and_then(|id| id.parse().ok()),
+            user_agent: text(auth::AGENT).filter(|agent| !agent.is_empty()),
+            address: text(auth::ADDRESS),
+            created_at: Some(now),
+            seen_at: Some(now),
+            expires_at: expires(record),
+        };
         // 128 random bits don't collide; if they ever did, nobody may be given another's session.
-        while self.load(&record.id).await?.is_some() {
-            record.id = Id::default();
-        }
-        self.save(record).await
+        let mut tx = self.store.write().await.map_err(failed)?;
+        tx.insert_session(&session, &data).await.map_err(failed)?;
+        tx.commit().await.map_err(failed)
     }
 
+    /// A session that ended meanwhile (signed out everywhere, for example) stays ended.
     async fn save(&self, record: &Record) -> Result<()> {
         let data = serde_json::to_string(&record.data).map_err(|e| Error::Encode(e.to_string()))?;
-        let expires = Timestamp(record.expiry_date.unix_timestamp().saturating_mul(1000));
         let mut tx = self.store.write().await.map_err(failed)?;
-        tx.save_session(&key(&record.id), &data, expires)
+        tx.save_session(&key(&record.id), &data, expires(record))
             .await
             .map_err(failed)?;
         tx.commit().await.map_err(failed)
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let mut tx = self.store.read().await.map_err(failed)?;
         let now = self.clock.now();
-        let Some(data) = tx.session(&key(id), now).await.map_err(failed)? else {
+        let found = {
+            let mut tx = self.store.read().await.map_err(failed)?;
+            tx.session(&key(id), now).await.map_err(failed)?
+        };
+        let Some((session, data)) = found else {
             return Ok(None);
         };
-        let data = serde_json::from_str(&data).map_err(|e| Error::Decode(e.to_string()))?;
+        let data: HashMap<String, Value> = serde_json::from_str(&data).map_err(|e| Error::Decode(e.to_string()))?;
+        if session
+            .seen_at
+            .is_none_or(|at| now.millis_since(at) >= SEEN_EVERY_MILLIS)
+        {
+            let user = data.get(auth::USER).and_then(Value::as_str);
+            let mut tx = self.store.write().await.map_err(failed)?;
+            tx.session_seen(&session.id, user.and_then(|id| id.parse().ok()), now)
+                .await
+                .map_err(failed)?;
+            tx.commit().await.map_err(failed)?;
+        }
         // The row's own expiry was checked above; the record wants one too, and sets it anew when it is saved.
         let expiry_date =
             time::OffsetDateTime::from_unix_timestamp(now.0 / 1000 + 3600).map_err(|e| Error::Decode(e.to_string()))?;

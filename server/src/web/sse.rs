@@ -1,6 +1,7 @@
 //! Live events to open pages, as server-sent events: only what the reader may see, and only that something changed.
 
 use super::{WebState, auth::Identity};
+use crate::service::Caller;
 use app::{error::AppError, live::Changed};
 use axum::{
     Extension,
@@ -32,6 +33,7 @@ pub(super) async fn events(
     let workspaces = caller.access.iter().map(|(w, _)| (w.id, w.name.to_string())).collect();
     let reader = Reader {
         receiver: state.events.subscribe(),
+        caller,
         workspaces,
         behind: Vec::new(),
         projects: HashMap::new(),
@@ -54,6 +56,7 @@ pub(super) async fn events(
 struct Reader {
     state: WebState,
     receiver: Receiver<Arc<Event>>,
+    caller: Caller,
     workspaces: HashMap<WorkspaceId, String>,
     /// Workspaces of which everything must be read again.
     behind: Vec<String>,
@@ -79,6 +82,10 @@ impl Reader {
                     promotion: None,
                 }),
                 None => match self.receiver.recv().await {
+                    // Rights are looked at anew: the browser connects again, if it still may.
+                    Ok(event) if event.happened.shuts_out() && self.workspaces.contains_key(&event.workspace) => {
+                        return None;
+                    }
                     Ok(event) => self.changed(&event).await,
                     // It fell behind: it reads everything of its workspaces again.
                     Err(RecvError::Lagged(_)) => {
@@ -97,7 +104,10 @@ impl Reader {
     async fn changed(&mut self, event: &Event) -> Option<Changed> {
         let workspace = self.workspaces.get(&event.workspace)?.clone();
         let project = match event.subject.project {
-            Some(id) => Some(self.project(id).await?),
+            Some(id) => {
+                self.caller.role_in_project(event.workspace, id)?;
+                Some(self.project(id).await?)
+            }
             None => None,
         };
         Some(Changed {

@@ -10,6 +10,7 @@
 
 mod activity;
 mod apply;
+mod authorisation;
 mod bad_input;
 mod command;
 mod crash;
@@ -18,10 +19,12 @@ mod graphql;
 mod hold;
 mod ledger;
 mod migrations;
+mod people;
 mod preview;
 mod promotion;
 mod replicas;
 mod rest;
+mod settings;
 mod soak;
 mod store_story;
 mod story;

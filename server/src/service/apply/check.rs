@@ -3,9 +3,10 @@
 //! The command line checks before it sends, to name lines; the server checks again, because it trusts nobody.
 
 use super::document::{
-    BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, ProjectSpec, ResourceSpec, RuntimeSpec,
-    SourceSpec,
+    BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, ProjectSpec, ResourceSpec,
+    RuntimeSpec, SourceSpec,
 };
+use crate::service::session::normalised_email;
 use domain::{
     artifact::Repository,
     draft::{ResourceDraft, VariableDraft},
@@ -14,6 +15,7 @@ use domain::{
     name::Name,
     policy::Policy,
     resource::{Binding, Kind, Runtime},
+    rights::Role,
 };
 use std::{collections::HashSet, str::FromStr};
 
@@ -24,8 +26,21 @@ pub struct Checked<'a, S> {
     pub workspace: Name,
     /// Its clusters.
     pub clusters: Vec<CheckedCluster<'a, S>>,
+    /// Its groups.
+    pub groups: Vec<CheckedGroup>,
     /// Its projects.
     pub projects: Vec<CheckedProject<'a, S>>,
+}
+
+/// A group.
+#[derive(Debug)]
+pub struct CheckedGroup {
+    /// Where it stands.
+    pub at: String,
+    /// Its name.
+    pub name: Name,
+    /// Addresses of its members, as they are stored.
+    pub members: Vec<String>,
 }
 
 /// A cluster.
@@ -64,6 +79,8 @@ pub struct CheckedProject<'a, S> {
     pub values_prefix: String,
     /// How to sign in.
     pub credentials: Option<CheckedCredentials<'a, S>>,
+    /// What members are in it, by address, when given; `None` hides it.
+    pub roles: Option<Vec<(String, Option<Role>)>>,
     /// Its environments.
     pub environments: Vec<CheckedEnvironment>,
 }
@@ -90,6 +107,8 @@ pub struct CheckedEnvironment {
     pub protected: bool,
     /// Its policy; `None` leaves it as it is.
     pub policy: Option<Policy>,
+    /// The groups that may change it; none means everybody with the role.
+    pub restricted_to: Vec<Name>,
     /// Its resources.
     pub resources: Vec<CheckedResource>,
 }
@@ -130,6 +149,9 @@ pub fn check<S>(document: &Document<S>) -> Result<Checked<'_, S>, FieldErrors> {
     let clusters: Vec<_> = (document.clusters.iter().enumerate())
         .map(|(i, spec)| cluster(spec, &format!("clusters[{i}]"), &mut errors))
         .collect();
+    let groups: Vec<_> = (document.groups.iter().enumerate())
+        .map(|(i, spec)| group(spec, format!("groups[{i}]"), &mut errors))
+        .collect();
     let projects: Vec<_> = (document.projects.iter().enumerate())
         .map(|(i, spec)| project(spec, &format!("projects[{i}]"), &mut errors))
         .collect();
@@ -140,15 +162,22 @@ pub fn check<S>(document: &Document<S>) -> Result<Checked<'_, S>, FieldErrors> {
         &mut errors,
     );
     distinct(
+        "groups",
+        "group",
+        document.groups.iter().map(|g| g.name.as_str()),
+        &mut errors,
+    );
+    distinct(
         "projects",
         "project",
         document.projects.iter().map(|p| p.name.as_str()),
         &mut errors,
     );
-    match (workspace, whole(clusters), whole(projects)) {
-        (Some(workspace), Some(clusters), Some(projects)) if errors.is_empty() => Ok(Checked {
+    match (workspace, whole(clusters), whole(groups), whole(projects)) {
+        (Some(workspace), Some(clusters), Some(groups), Some(projects)) if errors.is_empty() => Ok(Checked {
             workspace,
             clusters,
+            groups,
             projects,
         }),
         _ => Err(errors),
@@ -228,6 +257,35 @@ fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) 
     })
 }
 
+fn group(spec: &GroupSpec, at: String, errors: &mut FieldErrors) -> Option<CheckedGroup> {
+    let name = parse(&format!("{at}.name"), &spec.name, errors)?;
+    Some(CheckedGroup {
+        members: spec.members.iter().map(|email| normalised_email(email)).collect(),
+        at,
+        name,
+    })
+}
+
+/// Roles in a project, by address.
+fn roles(given: &[(String, String)], at: &str, errors: &mut FieldErrors) -> Vec<(String, Option<Role>)> {
+    let mut roles: Vec<(String, Option<Role>)> = Vec::new();
+    for (email, role) in given {
+        let at = format!("{at}.roles.{email}");
+        let email = normalised_email(email);
+        if roles.iter().any(|(known, _)| *known == email) {
+            errors.add(&at, format!("There are two entries for {email}. Join them into one."));
+        }
+        match role.as_str() {
+            "none" => roles.push((email, None)),
+            role => match role.parse() {
+                Ok(role) => roles.push((email, Some(role))),
+                Err(_) => errors.add(at, "Choose one of viewer, developer, approver, admin and none."),
+            },
+        }
+    }
+    roles
+}
+
 fn http_url(url: &str) -> Result<(), &'static str> {
     const WHY: &str = "Write an address that begins with https:// or http://, for example https://argocd.example.com.";
     let rest = url
@@ -281,6 +339,7 @@ fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) 
         Some(spec) => Some(credentials(spec, &format!("{at}.repository.credentials"), errors)),
         None => None,
     };
+    let roles = spec.roles.as_ref().map(|given| roles(given, at, errors));
     let environments: Vec<_> = (spec.environments.iter().enumerate())
         .map(|(i, spec)| environment(spec, &format!("{at}.environments[{i}]"), errors))
         .collect();
@@ -299,6 +358,7 @@ fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) 
         path_template,
         values_prefix,
         credentials,
+        roles,
         environments: whole(environments)?,
     })
 }
@@ -432,6 +492,9 @@ fn credentials<'a, S>(
 fn environment(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) -> Option<CheckedEnvironment> {
     let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
     let cluster = parse(&format!("{at}.cluster"), &spec.cluster, errors);
+    let restricted_to: Vec<_> = (spec.restricted_to.iter().enumerate())
+        .map(|(i, group)| parse(&format!("{at}.restrictedTo[{i}]"), group, errors))
+        .collect();
     let resources: Vec<_> = (spec.resources.iter().enumerate())
         .map(|(i, resource)| self::resource(resource, &spec.name, &format!("{at}.resources[{i}]"), errors))
         .collect();
@@ -447,6 +510,7 @@ fn environment(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) -> Op
         cluster: cluster?,
         protected: spec.protected,
         policy: spec.policy.clone(),
+        restricted_to: whole(restricted_to)?,
         resources: whole(resources)?,
     })
 }

@@ -12,6 +12,9 @@
 //!       url: http://127.0.0.1:8080
 //!       token: { env: ARGOCD_TOKEN }
 //!     registry: { host: 127.0.0.1:5000, plainHttp: true }
+//! groups:
+//!   - name: release
+//!     members: [ada@example.com]
 //! projects:
 //!   - name: myapp
 //!     repository:
@@ -52,9 +55,23 @@ pub struct Document<S> {
     /// Clusters to create or change. Those that aren't named here are left alone; so it is with every list.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterSpec<S>>,
+    /// Groups to create or change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupSpec>,
     /// Projects to create or change.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     pub projects: Vec<ProjectSpec<S>>,
+}
+
+/// A group as it should be: members that are left out are taken out of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct GroupSpec {
+    /// Its name, unique in the workspace.
+    pub name: String,
+    /// Addresses of the members who are in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
 }
 
 /// A cluster as it should be: what is left out is taken away.
@@ -125,6 +142,10 @@ pub struct ProjectSpec<S> {
     /// Dotted keys above `services` in the values files. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values_prefix: Option<String>,
+    /// What members are in this project, whatever they are in the workspace: `{ ada@example.com: approver }`; `none` hides
+    /// the project from them. Left out, everything stays; given, it replaces all that was before.
+    #[serde(default, with = "roles", skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<(String, String)>>,
     /// Environments to create or change, in the order in which they are shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environments: Vec<EnvironmentSpec>,
@@ -176,6 +197,9 @@ pub struct EnvironmentSpec {
     /// What it asks for before an image may run in it; left out, that stays as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
+    /// The groups whose members may change what runs here. Default: everybody with the role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restricted_to: Vec<String>,
     /// Resources to create or change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceSpec>,
@@ -272,7 +296,7 @@ mod variables {
         impl<'de> Visitor<'de> for Pairs {
             type Value = Vec<(String, String)>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping of environment variables, NAME: value")
+                f.write_str("a mapping, NAME: value")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut pairs = Vec::new();
@@ -283,6 +307,19 @@ mod variables {
             }
         }
         from.deserialize_map(Pairs)
+    }
+}
+
+/// Like [`variables`], when it may be left out.
+mod roles {
+    use super::{Deserializer, Serializer, variables};
+
+    pub(super) fn serialize<T: Serializer>(roles: &Option<Vec<(String, String)>>, to: T) -> Result<T::Ok, T::Error> {
+        variables::serialize(roles.as_deref().unwrap_or_default(), to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<(String, String)>>, D::Error> {
+        variables::deserialize(from).map(Some)
     }
 }
 
@@ -404,6 +441,7 @@ impl<S> Document<S> {
         Some(Document {
             workspace: self.workspace,
             clusters: clusters.into_iter().collect::<Option<_>>()?,
+            groups: self.groups,
             projects: projects.into_iter().collect::<Option<_>>()?,
         })
     }
@@ -472,6 +510,7 @@ impl<S> ProjectSpec<S> {
             },
             path_template: self.path_template,
             values_prefix: self.values_prefix,
+            roles: self.roles,
             environments: self.environments,
         })
     }

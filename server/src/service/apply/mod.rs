@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod document;
+mod people;
 pub mod plan;
 
 use super::{
@@ -25,6 +26,7 @@ use domain::{
     rights::{self, Right, Role},
     time::Timestamp,
 };
+use people::StoredPeople;
 use plan::{Change, Means, Plan, Stored, StoredCluster, StoredProject};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -122,6 +124,7 @@ impl Services {
         let mut stored = Stored {
             clusters: Vec::new(),
             projects: Vec::new(),
+            people: StoredPeople::default(),
             workspace,
         };
         let Some(workspace) = &stored.workspace else {
@@ -144,6 +147,8 @@ impl Services {
                 record,
             });
         }
+        let projects = stored.projects.iter().map(|project| project.record.project.id);
+        stored.people = StoredPeople::read(tx, workspace.id, projects).await?;
         Ok(stored)
     }
 
@@ -162,6 +167,7 @@ impl Services {
         for environment in &plan.environments {
             tx.put_environment(environment).await?;
         }
+        plan.people.write(tx, now).await?;
         let event = |subject, happened| NewEvent {
             workspace: workspace.id,
             subject,
@@ -231,6 +237,7 @@ pub(crate) async fn create_workspace(
 }
 
 fn may_apply(caller: &Caller, workspace: Option<&Workspace>, name: &Name) -> Result<(), AppError> {
+    caller.check_whole()?;
     let Some(workspace) = workspace else {
         if caller
             .access

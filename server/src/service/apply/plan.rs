@@ -6,6 +6,7 @@ use super::{
         Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource, CheckedSource,
     },
     document::SecretText,
+    people::{PlannedPeople, StoredPeople},
 };
 use crate::{
     calendar,
@@ -66,6 +67,7 @@ pub(super) struct Stored {
     pub(super) workspace: Option<Workspace>,
     pub(super) clusters: Vec<StoredCluster>,
     pub(super) projects: Vec<StoredProject>,
+    pub(super) people: StoredPeople,
 }
 
 pub(super) struct StoredCluster {
@@ -105,6 +107,12 @@ pub(super) struct Plan {
     pub(super) policies: Vec<(ProjectId, EnvironmentId)>,
     /// Resources of the document: id, whether they are new or follow something else now.
     pub(super) resources: Vec<(ResourceId, bool)>,
+    /// Groups, roles in projects, restrictions.
+    pub(super) people: PlannedPeople,
+    /// The projects of the document.
+    pub(super) project_ids: HashMap<Name, ProjectId>,
+    /// The environments of those.
+    pub(super) environment_ids: HashMap<(ProjectId, Name), EnvironmentId>,
 }
 
 pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &Means<'_>) -> Result<Plan, AppError> {
@@ -123,6 +131,9 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
         pins: Vec::new(),
         policies: Vec::new(),
         resources: Vec::new(),
+        people: PlannedPeople::default(),
+        project_ids: HashMap::new(),
+        environment_ids: HashMap::new(),
         workspace,
     };
     if plan.creates_workspace {
@@ -141,6 +152,7 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
     for project in &document.projects {
         plan.project(project, stored, &clusters, means, &mut errors)?;
     }
+    plan.people(document, &stored.people, means.ids, &mut errors);
     errors.into_result()?;
     Ok(plan)
 }
@@ -292,6 +304,7 @@ impl Plan {
     ) -> Result<(), AppError> {
         let before = stored.projects.iter().find(|p| p.record.project.name == spec.name);
         let id = before.map_or_else(|| ProjectId(means.ids.next()), |p| p.record.project.id);
+        self.project_ids.insert(spec.name.clone(), id);
         let credentials = spec.credentials.as_ref().map(credentials_json);
         let known = before.and_then(|b| b.credentials.as_ref());
         let kept = before.and_then(|b| b.record.credentials.clone());
@@ -418,6 +431,9 @@ impl Plan {
                     ..old.clone()
                 });
             }
+        }
+        for (name, id) in &ids {
+            self.environment_ids.insert((project, name.clone()), *id);
         }
         if errors.is_empty() {
             self.resources(spec, project, stored, &ids, means, errors);

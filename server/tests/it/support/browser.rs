@@ -37,6 +37,11 @@ impl Browser {
         }
     }
 
+    /// The site's own origin, as a browser says it of its posts.
+    pub(crate) fn origin(&self) -> String {
+        self.base_url.clone()
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Page {
         self.send(Method::GET, path, &[], "").await
     }

@@ -12,7 +12,7 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use database::Database;
-use domain::{door::Entrance, environment::Workspace, id::UserId, promotion::Actor, rights::Role, time::Timestamp};
+use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role, time::Timestamp};
 use fakes::{FakeArgoCd, FakeGit, FakeRegistry, SetClock};
 use secrecy::SecretString;
 use server::{
@@ -153,13 +153,10 @@ pub(crate) fn read(document: &serde_json::Value) -> Document<SecretText> {
 
 /// A caller who never was stored.
 pub(crate) fn stranger(workspace: &Workspace, role: Role) -> Caller {
-    Caller {
-        actor: Actor::Token {
-            name: "somebody".into(),
-        },
-        access: vec![(workspace.clone(), role)],
-        entrance: Entrance::default(),
-    }
+    let actor = Actor::Token {
+        name: "somebody".into(),
+    };
+    Caller::new(actor, vec![(workspace.clone(), role)])
 }
 
 /// What the changes are in words.

@@ -1,0 +1,64 @@
+//! A person's own account.
+
+use crate::error::AppError;
+use domain::time::Timestamp;
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The account of who looks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AccountView {
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub email: String,
+    /// Where they are signed in, what was used last first.
+    pub sessions: Vec<SessionView>,
+    /// When it was read.
+    pub now: Timestamp,
+}
+
+/// A session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SessionView {
+    /// Whether it is the one that looks.
+    pub current: bool,
+    /// The browser, as people call it: `Firefox on Linux`; empty when it didn't say.
+    pub browser: String,
+    /// The network address that it began at.
+    pub address: Option<String>,
+    /// When it began.
+    pub since: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub seen: Option<Timestamp>,
+}
+
+/// The account of who looks.
+///
+/// # Errors
+/// When nobody is signed in.
+#[server(name = ReadAccount, prefix = "/api/ui", endpoint = "account")]
+pub async fn account() -> Result<AccountView, AppError> {
+    use crate::backend::{answer, backend};
+    answer(backend()?.account().await)
+}
+
+/// Changes the password, and ends the other sessions.
+///
+/// # Errors
+/// When the current password is wrong, or the new one breaks a rule.
+#[server(prefix = "/api/ui", endpoint = "change_password")]
+pub async fn change_password(current: String, new: String) -> Result<(), AppError> {
+    use crate::backend::{answer, backend};
+    answer(backend()?.change_password(&current, &new).await)
+}
+
+/// Ends all sessions, this one too.
+///
+/// # Errors
+/// When nobody is signed in.
+#[server(prefix = "/api/ui", endpoint = "sign_out_everywhere")]
+pub async fn sign_out_everywhere() -> Result<(), AppError> {
+    use crate::backend::{answer, backend};
+    answer(backend()?.sign_out_everywhere().await)
+}

@@ -1,0 +1,114 @@
+//! Accepting an invitation: who has the link sets a name and a password, or joins with the account they have.
+
+use crate::{
+    api::member::{InvitationView, accept_invitation, invitation},
+    components::{
+        field::TextField,
+        frame::{theme_switch, waiting},
+        icon::icon,
+        notice::ErrorSummary,
+    },
+    form::{Form, form},
+    live,
+    pages::error::shown,
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::{components::Redirect, hooks::use_query_map};
+use serde::{Deserialize, Serialize};
+
+/// What the page posts. The key is in its address.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Acceptance {
+    /// Name to show.
+    name: String,
+    /// Password; never given back.
+    #[serde(skip_serializing)]
+    password: String,
+}
+
+/// The page that an invitation's link leads to.
+#[component]
+pub fn Invitation() -> AnyView {
+    let query = use_query_map();
+    let key = Memo::new(move |_| query.with(|q| q.get("key").unwrap_or_default()));
+    let sent = form(move |post: Acceptance| {
+        let key = key.get_untracked();
+        async move {
+            let outcome = accept_invitation(key, post.name.clone(), post.password.clone()).await;
+            (post, Some(outcome))
+        }
+    });
+    let read = live::read(move || key.get(), invitation, |_, _| false);
+    // A new document: whoever was signed in here before is somebody else.
+    Effect::new(move |_| {
+        if sent.sent_and_done() {
+            let _ = window().location().set_href("/");
+        }
+    });
+    let inside = move || {
+        let led_on = move || (cfg!(feature = "ssr") && sent.done().is_some()).then(|| view! { <Redirect path="/" /> });
+        view! {
+            <p class="brand">{icon("waybill")} "Waybill"</p>
+            {led_on}
+            {shown(read, move |view| acceptance(&view.get_untracked(), sent))}
+            {theme_switch()}
+        }
+        .into_any()
+    };
+    view! {
+        <Title text="Invitation · Waybill" />
+        <main class="sign-in" id="main">
+            {waiting(Box::new(inside))}
+        </main>
+    }
+    .into_any()
+}
+
+fn acceptance(view: &InvitationView, sent: Form<Acceptance, ()>) -> AnyView {
+    let typed = sent.posted_draft().map(|draft| draft.name).unwrap_or_default();
+    let name = (!view.known).then(|| {
+        view! {
+            <TextField
+                name="name"
+                label="Your name"
+                value=typed
+                autocomplete="name"
+                help="Others see it, and it stands in commits."
+                required=true
+                error=Signal::derive(move || sent.field_error("name"))
+            />
+        }
+    });
+    let (label, kind, help) = if view.known {
+        (
+            "Password of your account",
+            "current-password",
+            "You have an account already.",
+        )
+    } else {
+        ("Password", "new-password", "At least 12 characters.")
+    };
+    view! {
+        <h1>{format!("Join {}", view.workspace)}</h1>
+        <p>{format!("{} is invited as {}.", view.email, view.role)}</p>
+        <ErrorSummary error=Signal::derive(move || sent.error()) />
+        <form class="stack" method="post" on:submit=sent.on_submit() novalidate>
+            {name}
+            <TextField
+                name="password"
+                label=label
+                kind="password"
+                autocomplete=kind
+                help=help
+                required=true
+                error=Signal::derive(move || sent.field_error("password"))
+            />
+            <button class="button primary" aria-disabled=move || sent.pending.get().then_some("true")>
+                "Join"
+            </button>
+        </form>
+    }
+    .into_any()
+}

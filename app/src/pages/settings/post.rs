@@ -1,0 +1,111 @@
+//! What the settings post, and carrying it out.
+
+use crate::{
+    api::{
+        group::{create_group, join_group, leave_group},
+        member::{InvitationLink, activate, deactivate, invite, remove_member, set_role, withdraw_invitation},
+        token::{TokenDraft, TokenMade, create_token, revoke_token},
+    },
+    error::AppError,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a button of the settings posts: which it was, and the fields around it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct SettingsPost {
+    /// Value of the button.
+    pub(super) intent: String,
+    /// A member's id.
+    pub(super) user: String,
+    /// An address to invite.
+    pub(super) email: String,
+    /// A role.
+    pub(super) role: String,
+    /// A group's name.
+    pub(super) group: String,
+    /// The name of something new.
+    pub(super) name: String,
+    /// What a token is for: empty for the workspace, `project`, or `project/environment`.
+    pub(super) place: String,
+    /// When a token ends: `90d`, `never`.
+    pub(super) expires: String,
+    /// The id of an invitation or token.
+    pub(super) id: String,
+}
+
+/// What came of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum Done {
+    /// It is done; in words.
+    Said(String),
+    /// Somebody is invited; the link.
+    Invited(InvitationLink),
+    /// A token is made; its text.
+    Made(TokenMade),
+}
+
+/// Carries a post out.
+pub(super) async fn carry_out(post: SettingsPost, workspace: String) -> (SettingsPost, Option<Result<Done, AppError>>) {
+    let outcome = outcome(post.clone(), workspace).await;
+    (post, Some(outcome))
+}
+
+async fn outcome(post: SettingsPost, workspace: String) -> Result<Done, AppError> {
+    let (w, user) = (workspace, post.user);
+    let words = match post.intent.as_str() {
+        "set-role" => {
+            set_role(w, user, post.role).await?;
+            "The role is changed."
+        }
+        "remove" => {
+            remove_member(w, user).await?;
+            "The member is removed, with their tokens."
+        }
+        "deactivate" => {
+            deactivate(w, user).await?;
+            "The account is closed. Its sessions and tokens have ended."
+        }
+        "activate" => {
+            activate(w, user).await?;
+            "The account is open again. Its tokens stay withdrawn."
+        }
+        "invite" => return invite(w, post.email, post.role).await.map(Done::Invited),
+        "withdraw" => {
+            withdraw_invitation(w, post.id).await?;
+            "The invitation is withdrawn."
+        }
+        "create-group" => {
+            create_group(w, post.name).await?;
+            "The group is made."
+        }
+        "join" => {
+            join_group(w, post.group, user).await?;
+            "The member is in the group now."
+        }
+        "leave" => {
+            leave_group(w, post.group, user).await?;
+            "The member is no longer in the group."
+        }
+        "create-token" => {
+            let (project, environment) = post.place.split_once('/').unwrap_or((&post.place, ""));
+            let draft = TokenDraft {
+                project: project.to_owned(),
+                environment: environment.to_owned(),
+                name: post.name,
+                role: post.role,
+                expires: post.expires,
+            };
+            return create_token(w, draft).await.map(Done::Made);
+        }
+        "revoke" => {
+            revoke_token(w, post.id).await?;
+            "The token is withdrawn."
+        }
+        _ => {
+            let why = "This form doesn't say what to do. Use the buttons of the page.";
+            return Err(AppError::BadRequest(why.into()));
+        }
+    };
+    Ok(Done::Said(words.into()))
+}

@@ -1,0 +1,253 @@
+//! Invitations by link: an administrator names an address and a role, and passes the link on; whoever opens it within a
+//! week sets name and password, once. The key in the link is stored as a hash, like a token.
+
+use super::{
+    Caller, Services, internal,
+    member::parse_role,
+    place::not_found,
+    session::{check_password, hash_password, normalised_email},
+    token::{hash, random_key},
+};
+use crate::store::{NewEvent, StoreError, User, people::Invitation};
+use app::{
+    api::member::{InvitationLink, InvitationView},
+    error::AppError,
+};
+use domain::{
+    event::{Happened, Subject},
+    field::FieldErrors,
+    id::{InvitationId, UserId},
+    promotion::Actor,
+};
+use secrecy::SecretString;
+
+/// How long an invitation can be accepted.
+const VALID_MILLIS: i64 = 7 * 86_400_000;
+
+impl Services {
+    /// Invites an address into a workspace, and returns the link: the only time it can be seen. An invitation that the
+    /// address had before ends.
+    ///
+    /// # Errors
+    /// When the caller isn't an administrator there, or it is no address, or one of a member.
+    pub async fn invite(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+        email: &str,
+        role: &str,
+    ) -> Result<InvitationLink, AppError> {
+        let workspace = caller.administered(workspace)?;
+        let email = normalised_email(email);
+        check_email(&email)?;
+        let role = parse_role(role)?;
+        let now = self.now();
+        let key = random_key()?;
+        let mut tx = self.write_as(caller).await?;
+        if tx.members(workspace.id).await?.iter().any(|m| m.user.email == email) {
+            let why = format!("{email} is a member already. Change the role in the list.");
+            return Err(FieldErrors::one("email", why).into());
+        }
+        for before in tx.invitations(workspace.id, now).await? {
+            if before.email == email {
+                tx.end_invitation(before.id, now).await?;
+            }
+        }
+        let invitation = Invitation {
+            id: InvitationId(self.ids.next()),
+            workspace: workspace.id,
+            email: email.clone(),
+            role,
+            hash: hash(&key),
+            created_at: now,
+            expires_at: now.plus_millis(VALID_MILLIS),
+        };
+        tx.insert_invitation(&invitation).await?;
+        let happened = Happened::MemberInvited {
+            email: email.clone(),
+            role: role.to_string(),
+        };
+        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(InvitationLink {
+            email,
+            link: format!("{}/invitation?key={key}", self.public_url),
+            expires_at: invitation.expires_at,
+        })
+    }
+
+    /// Takes an invitation back: its link is worth nothing from now on.
+    ///
+    /// # Errors
+    /// When the caller isn't an administrator there, or there is no such invitation.
+    pub async fn withdraw_invitation(&self, caller: &Caller, workspace: &str, id: &str) -> Result<(), AppError> {
+        let workspace = caller.administered(workspace)?;
+        let now = self.now();
+        let mut tx = self.write_as(caller).await?;
+        let open = tx.invitations(workspace.id, now).await?;
+        let invitation = open
+            .into_iter()
+            .find(|invitation| invitation.id.to_string() == id)
+            .ok_or_else(|| not_found("invitation", id))?;
+        tx.end_invitation(invitation.id, now).await?;
+        let happened = Happened::InvitationWithdrawn {
+            email: invitation.email,
+        };
+        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// What an invitation is for. Who has the key may know.
+    ///
+    /// # Errors
+    /// When it ended, was accepted, or never was.
+    pub async fn invitation(&self, key: &str) -> Result<InvitationView, AppError> {
+        let mut tx = self.store.read().await?;
+        let found = tx.invitation_by_hash(&hash(key), self.now()).await?;
+        let (invitation, workspace) = found.ok_or_else(ended)?;
+        Ok(InvitationView {
+            workspace: workspace.name,
+            known: tx.user_by_email(&invitation.email).await?.is_some(),
+            email: invitation.email,
+            role: invitation.role,
+        })
+    }
+
+    /// Accepts an invitation, once: makes the account with this name and password, or, where the address has an account,
+    /// checks its password like signing in does. `from` is the network address. Returns who it is.
+    ///
+    /// # Errors
+    /// When it can't be accepted any more, name or password break a rule, or an account's password is wrong.
+    pub async fn accept_invitation(
+        &self,
+        key: &str,
+        name: &str,
+        password: SecretString,
+        from: &str,
+    ) -> Result<UserId, AppError> {
+        let mut tx = self.store.read().await?;
+        let found = tx.invitation_by_hash(&hash(key), self.now()).await?;
+        let (invitation, workspace) = found.ok_or_else(ended)?;
+        let known = tx.user_by_email(&invitation.email).await?;
+        drop(tx);
+        let user = if let Some(user) = &known {
+            self.sign_in(&invitation.email, password, from).await?;
+            user.clone()
+        } else {
+            let mut errors = FieldErrors::default();
+            let name = name.trim();
+            if let Err(why) = check_name(name) {
+                errors.add("name", why);
+            }
+            if let Err(why) = check_password(&password) {
+                errors.add("password", why);
+            }
+            errors.into_result()?;
+            let password_hash = tokio::task::spawn_blocking(move || hash_password(&password))
+                .await
+                .map_err(|e| internal(&e))??;
+            User {
+                id: UserId(self.ids.next()),
+                email: invitation.email.clone(),
+                name: name.to_owned(),
+                password_hash,
+                active: true,
+                created_at: self.now(),
+            }
+        };
+        let now = self.now();
+        let mut tx = self.store.write().await?;
+        if !tx.end_invitation(invitation.id, now).await? {
+            return Err(ended());
+        }
+        if known.is_none() {
+            tx.insert_user(&user).await.map_err(|error| match error {
+                // Two invitations of one address, accepted at once.
+                StoreError::Exists => ended(),
+                other => other.into(),
+            })?;
+        }
+        let mine = tx.memberships(user.id).await?;
+        if !mine.iter().any(|(own, _)| own.id == workspace.id) {
+            tx.set_membership(workspace.id, user.id, invitation.role).await?;
+        }
+        let event = NewEvent {
+            workspace: workspace.id,
+            subject: Subject::default(),
+            actor: Actor::Person {
+                id: user.id,
+                name: user.name,
+                email: user.email.clone(),
+            },
+            happened: Happened::MemberJoined {
+                email: user.email,
+                role: invitation.role.to_string(),
+            },
+        };
+        tx.append_event(&event, now).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(user.id)
+    }
+}
+
+fn ended() -> AppError {
+    let why = "This invitation has ended, or was accepted already. Ask an administrator for another one.";
+    AppError::NotFound(why.into())
+}
+
+/// Enough to see that it is an address; whether it reaches anybody only the link shows.
+fn check_email(email: &str) -> Result<(), FieldErrors> {
+    let why = match email.split_once('@') {
+        _ if email.is_empty() => "Enter an e-mail address.",
+        Some((local, host))
+            if !local.is_empty()
+                && !host.is_empty()
+                && email.len() <= 254
+                && !host.contains('@')
+                && !email
+                    .chars()
+                    .any(|c| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) =>
+        {
+            return Ok(());
+        }
+        _ => "Write an e-mail address, for example ada@example.com.",
+    };
+    Err(FieldErrors::one("email", why))
+}
+
+/// A person's name stands in commits as their author.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("Enter your name.");
+    }
+    if name.chars().count() > 100 {
+        return Err("Use at most 100 characters.");
+    }
+    if name.chars().any(|c| c.is_control() || matches!(c, '<' | '>')) {
+        return Err("Leave out < and >: the name stands in commits.");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_names_fit_into_a_commit() {
+        for good in ["ada@example.com", "a+b@x", "ä@ö.example"] {
+            assert_eq!(check_email(good), Ok(()), "{good}");
+        }
+        for bad in ["", "ada", "@x", "a@", "a b@x", "a@b@c", "a<b>@x", "a\n@x"] {
+            assert!(check_email(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(check_name("Ada Lovelace"), Ok(()));
+        for bad in ["", "Ada <ada>", "A\nB", &"x".repeat(101)] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}
