@@ -120,6 +120,5 @@ impl Services {
 pub(crate) const STOP: Right = Right::Change { protected: true };
 
 fn named<'a>(place: &'a ProjectPlace, name: &str) -> Result<&'a Environment, AppError> {
-    let found = place.environments.iter().find(|e| e.name.as_str() == name);
-    found.ok_or_else(|| not_found("environment", name))
+    place.environment(name).ok_or_else(|| not_found("environment", name))
 }

@@ -1,0 +1,158 @@
+// A promotion waits for people and evidence: the inbox, the gates on its page, the policy, the ones who may decide.
+import type { Page } from '@playwright/test';
+import { pushBuild } from '../fixtures/registry.ts';
+import { expect, test } from '../fixtures/test.ts';
+import type { Demo } from '../fixtures/demo.ts';
+import { freshName, project, type StorageState, type Waybill } from '../fixtures/waybill.ts';
+
+/** The page belongs to somebody else from now on. */
+async function become(page: Page, session: StorageState): Promise<void> {
+  await page.context().clearCookies();
+  await page.context().addCookies(session.cookies);
+}
+
+/** A service in development of a project of its own, and the promotion to production that waits. */
+async function waiting(waybill: Waybill, demo: Demo, policy: object) {
+  const own = await waybill.ownProject(demo.registry.host, policy);
+  const name = freshName('asks');
+  const build = await pushBuild(demo, `myapp/${name}`, '1.0.0');
+  const source = { source: 'image', image: build.repository, kind: 'deployment', binding: 'track', name };
+  await waybill.succeeded(await waybill.begin('development', source, own));
+  const follows = { source: 'promote', source_environment: 'development', source_resource: name, binding: 'track', name };
+  const promotion = await waybill.begin('production', follows, own);
+  return { own, name, build, promotion };
+}
+
+const badge = (page: Page, word: string) => page.getByRole('main').getByText(word, { exact: true }).first();
+
+test('asked for, in the inbox of the approver, approved, deployed', async ({ page, open, demo, waybill, expectAccessible, javaScriptEnabled }) => {
+  const { name, promotion } = await waiting(waybill, demo, { approvals: { count: 1 } });
+  await open(promotion);
+  const gates = page.getByRole('region', { name: 'Gates' });
+  await expect(gates).toContainText('0 of 1 approval');
+  await expect(gates).toContainText('Approvers can approve. Who asked can\'t.');
+  await expect(gates.getByRole('button')).toHaveCount(0);
+  await expectAccessible();
+
+  await become(page, await waybill.person(freshName('carol'), 'approver'));
+  await open('/inbox');
+  const row = page.getByRole('listitem').filter({ has: page.getByRole('link', { name: `${name} → production` }) });
+  await expect(row).toContainText('Approvals: 0 of 1 approval');
+  if (javaScriptEnabled !== false) await expect(page).toHaveTitle(/^\(\d+\) Inbox/);
+  await expectAccessible();
+  await row.getByLabel(`Comment about ${name} to production`).fill('Looks right');
+  await row.getByRole('button', { name: `Approve ${name} to production` }).click();
+  await expect(row).toHaveCount(0);
+  await waybill.succeeded(promotion);
+  await open(promotion);
+  await expect(badge(page, 'Succeeded')).toBeVisible();
+  await expect(page.getByRole('region', { name: 'Gates' })).toContainText('Approved by carol');
+  await expect(page.getByText('Approved: Looks right')).toBeVisible();
+  await expectAccessible();
+});
+
+test('a rejection says why, and is refused without', async ({ page, open, demo, waybill, tolerate, javaScriptEnabled }) => {
+  tolerate(/status of 422/);
+  const { name, promotion } = await waiting(waybill, demo, { approvals: { count: 2 } });
+  await become(page, await waybill.person(freshName('dora'), 'approver'));
+  await open(promotion);
+  const reject = page.getByRole('button', { name: `Reject ${name} to production` });
+  await reject.click();
+  await expect(page.getByRole('alert')).toContainText('Say why');
+  await page.getByLabel(`Comment about ${name} to production`).fill('Wrong build');
+  await reject.click();
+  await expect(badge(page, 'Rejected')).toBeVisible();
+  await expect(page.getByText(/Wrong build/).first()).toBeVisible();
+  if (javaScriptEnabled !== false) await expect(reject).toHaveCount(0);
+});
+
+test('the inbox is worked by keys @hydrated', async ({ page, open, demo, waybill }) => {
+  const first = await waiting(waybill, demo, { approvals: { count: 1 } });
+  const second = await waiting(waybill, demo, { approvals: { count: 1 } });
+  await become(page, await waybill.person(freshName('kim'), 'approver'));
+  await open('/inbox');
+  const row = (name: string) => page.getByRole('listitem').filter({ has: page.getByRole('link', { name: `${name} → production` }) });
+  await expect(row(first.name)).toBeVisible();
+  // Newest first; others' promotions may wait too.
+  await row(second.name).focus();
+  await page.keyboard.press('j');
+  await expect(row(second.name)).not.toBeFocused();
+  await page.keyboard.press('k');
+  await expect(row(second.name)).toBeFocused();
+  await page.keyboard.press('r');
+  await expect(row(second.name).getByRole('textbox')).toBeFocused();
+  await page.keyboard.type('a jar of keys');
+  await expect(row(second.name).getByRole('textbox')).toHaveValue('a jar of keys');
+  await row(first.name).focus();
+  await page.keyboard.press('a');
+  await expect(row(first.name)).toHaveCount(0);
+  await waybill.succeeded(first.promotion);
+});
+
+test('a check arrives, and the gate opens by itself', async ({ page, open, demo, waybill, javaScriptEnabled }) => {
+  const { build, promotion } = await waiting(waybill, demo, { checks: [{ name: 'integration' }] });
+  await open(promotion);
+  await expect(page.getByRole('region', { name: 'Gates' })).toContainText('No result of integration is known for this digest.');
+  await waybill.check(build.digest, 'integration', 'passed');
+  if (javaScriptEnabled === false) {
+    await waybill.succeeded(promotion);
+    await page.reload();
+  }
+  await expect(badge(page, 'Succeeded')).toBeVisible();
+  await expect(page.getByRole('region', { name: 'Gates' }).getByRole('link', { name: 'See it' })).toHaveAttribute('href', 'https://ci.example.com/7');
+});
+
+test('the line is stopped, overridden with a reason, and goes on', async ({ page, open, demo, waybill, expectAccessible, javaScriptEnabled }) => {
+  const policy = { approvals: { count: 1 }, overrides: [{ gates: ['stop', 'approvals'], by: [{ role: 'admin' }] }] };
+  const { own, promotion } = await waiting(waybill, demo, policy);
+  await open(`${own}/production`);
+  await page.getByText('Stop the line').click();
+  await page.getByLabel('Why?').fill('The database is being moved');
+  await page.getByRole('button', { name: 'Stop production' }).click();
+  await expect(page.getByRole('region', { name: 'production is stopped' })).toContainText('The database is being moved');
+  await expectAccessible();
+
+  await open(promotion);
+  for (const gate of ['Approvals', 'Stop the line']) {
+    const row = page.getByRole('region', { name: 'Gates' }).getByRole('listitem').filter({ hasText: gate }).first();
+    await row.getByText('Override', { exact: true }).click();
+    await row.getByLabel(/^Why\?/).fill(`Security fix, ${gate}`);
+    await row.getByRole('button', { name: `Override ${gate}` }).click();
+    await expect(page.getByText(new RegExp(`Overridden by .+: Security fix, ${gate}\\.`)).first()).toBeVisible();
+  }
+  if (javaScriptEnabled === false) {
+    await waybill.succeeded(promotion);
+    await page.reload();
+  }
+  await expect(badge(page, 'Succeeded')).toBeVisible();
+  await expectAccessible();
+
+  await open(`${own}/production`);
+  await page.getByRole('button', { name: 'Let production go on' }).click();
+  await expect(page.getByRole('region', { name: 'production is stopped' })).toHaveCount(0);
+});
+
+test('a policy is edited as text, and a mistake in it is said in its field', async ({ page, open, demo, waybill, tolerate, expectAccessible }) => {
+  tolerate(/status of 422/);
+  const { own, promotion } = await waiting(waybill, demo, { checks: [{ name: 'never' }] });
+  await open(`${own}/production/-/policy`);
+  await expect(page.getByText('Check never passed.')).toBeVisible();
+  const text = page.getByLabel('Policy', { exact: true });
+  await text.fill('freezes: [{ name: x, timeZone: Mars/Olympus, when: { weekly: { from: friday 17:00, to: monday 09:00 } } }]');
+  await page.getByRole('button', { name: 'Save policy' }).click();
+  await expect(page.getByRole('alert')).toContainText('There is no time zone "Mars/Olympus"');
+  await expect(text).toHaveValue(/Mars\/Olympus/);
+  await expectAccessible();
+  await text.fill('');
+  await page.getByRole('button', { name: 'Save policy' }).click();
+  await expect(page.getByText('Saved.')).toBeVisible();
+  // It is looked at again, and nothing keeps it any more.
+  await waybill.succeeded(promotion);
+});
+
+for (const path of ['/account', '/w/demo/-/settings', '/w/demo/-/settings/groups', '/w/demo/-/settings/tokens', '/w/demo/-/activity', `${project}/production/-/policy`, '/inbox'])
+  test(`${path} is accessible`, async ({ page, open, expectAccessible }) => {
+    await open(path);
+    await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+    await expectAccessible();
+  });
