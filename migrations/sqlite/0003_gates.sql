@@ -26,8 +26,9 @@ CREATE INDEX approvals_by_user ON approvals (user_id);
 CREATE TABLE overrides (
     promotion_id TEXT NOT NULL REFERENCES promotions (id),
     gate TEXT NOT NULL,
+    at BIGINT NOT NULL,
     override TEXT NOT NULL,              -- JSON
-    PRIMARY KEY (promotion_id, gate)
+    PRIMARY KEY (promotion_id, gate, at)
 );
 
 -- Results about a digest, all that were ever reported; the newest of a name counts.
@@ -50,3 +51,7 @@ CREATE TABLE healthy_runs (
     PRIMARY KEY (resource_id, digest, since)
 );
 CREATE INDEX healthy_runs_by_digest ON healthy_runs (digest);
+-- What is healthy now is so since it was reported.
+INSERT INTO healthy_runs (resource_id, digest, since)
+    SELECT r.id, d.value, json_extract(r.live, '$.at') FROM resources r, json_each(r.live, '$.digests') d
+    WHERE json_extract(r.live, '$.health') = 'Healthy';

@@ -6,6 +6,7 @@ use crate::{
     gate::{CheckStatus, GateId},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
     plan::Health,
+    policy::Policy,
     promotion::{Actor, Promotion, Purpose, State},
     resource::{HoldCause, Resource},
     time::Timestamp,
@@ -220,8 +221,8 @@ pub enum Happened {
     LineResumed,
     /// What an environment asks for was changed.
     PolicyChanged {
-        /// The policy now, JSON.
-        policy: String,
+        /// The policy now.
+        policy: Box<Policy>,
     },
     /// The result of a check was reported.
     CheckReported {

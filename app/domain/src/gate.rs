@@ -76,7 +76,8 @@ impl GateId {
             GateKind::Check => format!("Check {}", self.name),
             GateKind::RanIn => format!("Healthy in {}", self.name),
             GateKind::Freeze => format!("Freeze {}", self.name),
-            GateKind::Stop => "Stop the line".into(),
+            GateKind::Stop if self.name.is_empty() => "Stop the line".into(),
+            GateKind::Stop => format!("Stop the line of the {}", self.name),
         }
     }
 }
@@ -140,6 +141,12 @@ pub struct Gate {
     /// Where the evidence is, if it is somewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Since when what shuts it is so, where that has a beginning: an override from before is about something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// When it opens by itself, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// What came of the evaluation of all gates.
@@ -318,6 +325,9 @@ pub struct HealthyRun {
 /// Somebody stopped the line: nothing new may run until it is lifted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stop {
+    /// Of the whole project, not only of one environment.
+    #[serde(default)]
+    pub of_project: bool,
     /// Who.
     pub by: Actor,
     /// Why.
@@ -337,6 +347,9 @@ pub struct Override {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+    /// Until when it holds: a freeze that was overridden ends, and the next one is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// Whether a freeze is on, by the calendar of its time zone.
@@ -378,10 +391,13 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
     let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.on_rollback.contains(&kind);
     let mut decision = Decision::default();
     let mut add = |gate: Gate, again: Option<Timestamp>| {
-        let overridden = evidence
-            .overrides
-            .iter()
-            .find(|one| one.gate == gate.id && !gate.state.opens());
+        let holds = |one: &&Override| {
+            one.gate == gate.id
+                && !gate.state.opens()
+                && gate.since.is_none_or(|since| one.at >= since)
+                && one.until.is_none_or(|until| evidence.now < until)
+        };
+        let overridden = evidence.overrides.iter().rev().find(holds);
         match overridden {
             Some(by) => decision.gates.push(overridden_by(gate, by)),
             None => {
@@ -453,6 +469,8 @@ fn approved(approvals: &Approvals, evidence: &Evidence<'_>) -> Gate {
             why: by.trim_start().to_owned(),
             who: String::new(),
             url: None,
+            since: None,
+            until: None,
         };
     }
     let of = format!(
@@ -487,6 +505,8 @@ fn approved(approvals: &Approvals, evidence: &Evidence<'_>) -> Gate {
         why,
         who,
         url: None,
+        since: None,
+        until: None,
     }
 }
 
@@ -502,6 +522,8 @@ fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<T
         why,
         who: who.to_owned(),
         url: newest.and_then(|check| check.url.clone()),
+        since: newest.map(|check| check.at),
+        until: None,
     };
     let reports = "Whoever runs this check reports it.";
     let Some(check) = newest else {
@@ -557,6 +579,8 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
         why,
         who,
         url: None,
+        since: None,
+        until: None,
     };
     if let Some(longest) = longest.filter(|longest| *longest >= soak) {
         let why = format!("This digest was healthy there for {}.", duration(longest));
@@ -566,7 +590,7 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
         );
     }
     let soaks = if soak > 0 {
-        format!(" for {}", duration(soak))
+        format!(" for {} min", required.soak_minutes)
     } else {
         String::new()
     };
@@ -597,15 +621,19 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
         why,
         who,
         url: None,
+        since: None,
+        until: None,
     };
     match (evidence.frozen)(freeze) {
         Ok(Frozen::Until(end)) => {
             let why = format!("Nothing new may run until {}.", end.exact());
             let who = "It opens by itself then.".to_owned();
-            (
-                gate(GateState::Waiting, format!("freeze {}", freeze.name), why, who),
-                Some(end),
-            )
+            let until = |gate: Gate| Gate {
+                until: Some(end),
+                ..gate
+            };
+            let shut = gate(GateState::Waiting, format!("freeze {}", freeze.name), why, who);
+            (until(shut), Some(end))
         }
         Ok(Frozen::From(begins)) => {
             let why = match begins {
@@ -630,9 +658,14 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
 
 fn stopped(stop: &Stop, now: Timestamp) -> Gate {
     Gate {
-        id: GateId::of(GateKind::Stop, ""),
+        id: GateId::of(GateKind::Stop, if stop.of_project { "project" } else { "" }),
         state: GateState::Waiting,
-        short: "the line is stopped".into(),
+        short: if stop.of_project {
+            "the project is stopped"
+        } else {
+            "the line is stopped"
+        }
+        .into(),
         why: format!(
             "{} stopped it {}: {}",
             stop.by.name(),
@@ -641,6 +674,8 @@ fn stopped(stop: &Stop, now: Timestamp) -> Gate {
         ),
         who: "Who may stop it can let it go on.".into(),
         url: None,
+        since: Some(stop.at),
+        until: None,
     }
 }
 

@@ -102,6 +102,7 @@ fn two_approvals() -> Policy {
 
 fn stop() -> Stop {
     Stop {
+        of_project: false,
         by: Actor::Waybill,
         reason: "The database is being moved".into(),
         at: NOW.plus_millis(-5 * 60_000),
@@ -281,6 +282,7 @@ fn an_override_opens_one_gate_and_stays_visible() {
         by: Actor::Token { name: "ops".into() },
         reason: "Security fix".into(),
         at: NOW,
+        until: None,
     }];
     let decision = known.decide(&two_approvals());
     assert_eq!(
@@ -296,6 +298,45 @@ fn an_override_opens_one_gate_and_stays_visible() {
         "{}",
         gate.why
     );
+}
+
+#[test]
+fn an_override_is_of_what_shut_the_gate_then() {
+    let mut known = Known::nothing();
+    let one = |gate: &str, ago: i64, until: Option<Timestamp>| Override {
+        gate: gate.parse().unwrap(),
+        by: Actor::Waybill,
+        reason: "Now".into(),
+        at: NOW.plus_millis(-ago),
+        until,
+    };
+    // A stop that began later is another; so is the project's beside the environment's.
+    known.stops = vec![stop()];
+    known.overrides = vec![one("stop", HOUR, None)];
+    assert!(!known.decide(&Policy::default()).opens());
+    known.overrides = vec![one("stop", 0, None)];
+    assert!(known.decide(&Policy::default()).opens());
+    known.stops.push(Stop {
+        of_project: true,
+        ..stop()
+    });
+    let decision = known.decide(&Policy::default());
+    assert_eq!(decision.waits_for().as_deref(), Some("the project is stopped"));
+    // A newer failure is another, and so is next week's freeze.
+    known.stops.clear();
+    known.checks = vec![check(CheckStatus::Failed, 0)];
+    known.overrides = vec![one("check:integration", HOUR, None)];
+    let checks = policy(serde_json::json!({ "checks": [{ "name": "integration" }] }));
+    assert!(!known.decide(&checks).opens());
+    let freeze = policy(serde_json::json!({ "freezes": [{ "name": "weekend", "timeZone": "UTC",
+        "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } }] }));
+    known.frozen = Ok(Frozen::Until(NOW.plus_millis(HOUR)));
+    let until = known.decide(&freeze).gates[0].until;
+    assert_eq!(until, Some(NOW.plus_millis(HOUR)));
+    known.overrides = vec![one("freeze:weekend", 0, until)];
+    assert!(known.decide(&freeze).opens());
+    known.overrides = vec![one("freeze:weekend", 7 * 24 * HOUR, Some(NOW.plus_millis(-HOUR)))];
+    assert!(!known.decide(&freeze).opens());
 }
 
 #[test]

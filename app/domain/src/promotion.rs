@@ -119,7 +119,7 @@ impl State {
             Syncing => matches!(next, Verifying | Superseded | Failed),
             Verifying => matches!(next, Syncing | Succeeded | Superseded | Failed),
             // A retry is the same decision again.
-            Failed => matches!(next, Queued),
+            Failed => matches!(next, Queued | Waiting),
             Succeeded | Rejected | Cancelled | Superseded => false,
         }
     }
@@ -523,7 +523,8 @@ mod tests {
             for to in State::ALL {
                 let allowed = from.may_become(to);
                 if from.is_ended() {
-                    assert_eq!(allowed, from == State::Failed && to == State::Queued, "{from} → {to}");
+                    let again = [State::Queued, State::Waiting].contains(&to);
+                    assert_eq!(allowed, from == State::Failed && again, "{from} → {to}");
                 }
                 assert!(!(allowed && from == to), "{from} may not follow itself");
                 let result = promotion(from).become_(to, Timestamp(9));

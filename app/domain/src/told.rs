@@ -242,8 +242,11 @@ impl Happened {
             }
             Self::LineResumed => "let the line go on".into(),
             Self::PolicyChanged { policy } => {
-                more.push(policy.clone());
-                "changed the policy".into()
+                more = policy.words();
+                match policy.is_empty() {
+                    true => "took the policy away".into(),
+                    false => "changed the policy".into(),
+                }
             }
             Self::CheckReported { digest, name, status } => {
                 format!(

@@ -96,9 +96,10 @@ pub fn Inbox() -> impl IntoView {
                         <ErrorSummary error />
                         {move || done(sent)}
                         {list}
-                        <p class="muted small needs-script">
-                            "Keys: j and k move, a approves, r goes to the reason for a rejection, ? shows this."
-                        </p>
+                        <details class="muted small needs-script" id="keys">
+                            <summary>"Keys"</summary>
+                            <p>"j and k move, a approves, r goes to the reason for a rejection, ? shows this."</p>
+                        </details>
                     }
                         .into_any()
                 },
@@ -158,9 +159,6 @@ fn row(item: &InboxItem, sent: Form<DecisionPost, ()>, now: Signal<Timestamp>) -
             }
         })
         .collect();
-    let runs = item.previous.clone().map(|image| {
-        view! { <span class="muted">{format!("in place of {} ({})", image.short_label(), image.digest.short())}</span> }
-    });
     let mine = {
         let id = id.clone();
         move || sent.latest().filter(|post| post.draft.id == id)
@@ -185,7 +183,6 @@ fn row(item: &InboxItem, sent: Form<DecisionPost, ()>, now: Signal<Timestamp>) -
                         image: item.previous.clone(),
                     }
                 />
-                {runs}
                 <ul class="row small">{gates}</ul>
                 <p class="muted small">
                     "Asked for by " <strong>{item.requested_by.clone()}</strong> " " <Ago at=item.created_at now />
@@ -241,6 +238,12 @@ fn keys() -> AnyView {
             "k" => go(at.map_or(Some(0), |at| at.checked_sub(1))),
             "a" => press("button[value=approve]", true),
             "r" => press("input[name=comment]", false),
+            "?" => {
+                let keys = document().query_selector("#keys > summary").ok().flatten();
+                if let Some(keys) = keys.and_then(|keys| keys.dyn_into::<web_sys::HtmlElement>().ok()) {
+                    keys.click();
+                }
+            }
             _ => {}
         }
     });

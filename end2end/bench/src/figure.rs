@@ -37,7 +37,7 @@ const fn figure(name: &'static str, unit: &'static str, target: Target, what: &'
 use Target::{AtLeast, AtMost};
 
 /// All of them, in the order of the table.
-pub(crate) const FIGURES: [Figure; 15] = [
+pub(crate) const FIGURES: [Figure; 17] = [
     figure(
         "promote_warm_vs_floor",
         "ratio",
@@ -82,6 +82,12 @@ pub(crate) const FIGURES: [Figure; 15] = [
         "notification of one new artifact with 1,000 followers → all committed",
     ),
     figure(
+        "approve_to_push_p99",
+        "s",
+        AtMost(0.3),
+        "click on *Approve* sent → commit on the remote, 100 promotions in a row that each wait for one approval",
+    ),
+    figure(
         "board_1000x5_render_p50",
         "s",
         AtMost(0.03),
@@ -98,6 +104,12 @@ pub(crate) const FIGURES: [Figure; 15] = [
         "s",
         AtMost(1.0),
         "the same in Chromium: navigation → the filter answers a keystroke",
+    ),
+    figure(
+        "inbox_10k_p50",
+        "s",
+        AtMost(0.03),
+        "server-rendered inbox of a person for whom 10,000 promotions wait, one request after another",
     ),
     figure(
         "live_seen_p99",

@@ -1,5 +1,6 @@
 //! The figures, a file each; what several of them stand on is in [`deployment`] and [`estate`].
 
+mod approve;
 mod board;
 mod burst;
 mod contended;
@@ -8,6 +9,7 @@ mod estate;
 mod fanout;
 mod follow;
 mod history;
+mod inbox;
 mod interactive;
 mod live;
 mod memory;
@@ -19,7 +21,7 @@ use crate::{report::Report, scale::Scale, world::Ground};
 /// Measures every group whose name contains `only`. What goes wrong in one doesn't keep the others from being measured.
 pub(crate) async fn measure(ground: &Ground, scale: &Scale, only: &str, report: &mut Report) {
     let wanted = |name: &str| name.contains(only);
-    if ["promote", "burst", "contended", "follow", "fanout"]
+    if ["promote", "burst", "contended", "follow", "fanout", "approve"]
         .into_iter()
         .any(wanted)
     {
@@ -31,6 +33,7 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, only: &str, report: 
             "contended_p99",
             "follow_p99",
             "fanout_1000",
+            "approve_to_push_p99",
         ];
         match deployment::Deployment::start(ground, scale).await {
             Ok(mut deployment) => {
@@ -55,6 +58,10 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, only: &str, report: 
                     let outcome = fanout::measure(d, report).await;
                     report.settle(&names[6..7], outcome);
                 }
+                if wanted("approve") {
+                    let outcome = approve::measure(d, report).await;
+                    report.settle(&names[7..8], outcome);
+                }
             }
             Err(error) => report.failed(&names, &error.to_string()),
         }
@@ -72,6 +79,10 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, only: &str, report: 
         ];
         let outcome = board::measure(ground, scale, report).await;
         report.settle(&names, outcome);
+    }
+    if wanted("inbox") {
+        let outcome = inbox::measure(ground, scale, report).await;
+        report.settle(&["inbox_10k_p50"], outcome);
     }
     if wanted("live") {
         let outcome = live::measure(ground, scale, report).await;

@@ -2,7 +2,8 @@
 //!
 //! Everything is real: the released server as a process of its own, Git over smart HTTP, a registry; only Argo CD is the
 //! stand-in. [`figure`] says what is promised, `figures` measures it, a file each; what they stand on is [`world`] (the parts
-//! and the server), [`repository`] (large repositories, and when which commit came to them) and [`seed`] (large databases).
+//! and the server), [`person`] (who approves), [`repository`] (large repositories, and when which commit came to them) and
+//! [`seed`] (large databases).
 //!
 //! Each figure is printed as `name value unit` as soon as it is known; [`report`] writes the table.
 
@@ -10,6 +11,7 @@ mod clock;
 mod figure;
 mod figures;
 mod machine;
+mod person;
 mod report;
 mod repository;
 mod scale;
@@ -34,7 +36,8 @@ struct Arguments {
     /// Smaller numbers: under two minutes
     #[arg(long)]
     quick: bool,
-    /// Only groups whose name contains this: promote, burst, contended, follow, fanout, board, live, memory, history
+    /// Only groups whose name contains this: promote, burst, contended, follow, fanout, approve, board, inbox, live, memory,
+    /// history
     #[arg(long, default_value = "")]
     only: String,
     /// Where the site was built; without it the browser's figure is skipped

@@ -16,8 +16,13 @@ pub(crate) struct Scale {
     pub(crate) contended: usize,
     pub(crate) follows: usize,
     pub(crate) fanout: usize,
+    /// Promotions that wait for a person's click, one after another.
+    pub(crate) approvals: usize,
     /// Rows of the board, in 5 environments.
     pub(crate) board: usize,
+    /// Promotions in the inbox; whole projects of 1,000.
+    pub(crate) waiting: usize,
+    /// Views of the board's page, and of the inbox's.
     pub(crate) renders: usize,
     /// Seconds of load for requests per second.
     pub(crate) load: f64,
@@ -41,7 +46,9 @@ impl Scale {
             contended: 200,
             follows: 100,
             fanout: 1_000,
+            approvals: 100,
             board: 1_000,
+            waiting: 10_000,
             renders: 60,
             load: 10.0,
             navigations: 7,
@@ -62,7 +69,9 @@ impl Scale {
             contended: 40,
             follows: 20,
             fanout: 100,
+            approvals: 20,
             board: 300,
+            waiting: 2_000,
             renders: 20,
             load: 3.0,
             navigations: 3,
@@ -75,7 +84,7 @@ impl Scale {
     /// What differs from the promise, for readers of the table.
     pub(crate) fn words(&self) -> String {
         format!(
-            "{} single promotions ({} on the large repository, which has {} files and commits), {} × {} in a burst, {} against the outside writer, {} followers one after another, {} × {} in the fan-out, {} × 5 on the board, {} page views, {} navigations, {} live changes, {} resources with {} promotions in memory, histories of {} and {} promotions",
+            "{} single promotions ({} on the large repository, which has {} files and commits), {} × {} in a burst, {} against the outside writer, {} followers one after another, {} × {} in the fan-out, {} approvals one after another, {} × 5 on the board, {} promotions in the inbox, {} views of each page, {} navigations, {} live changes, {} resources with {} promotions in memory, histories of {} and {} promotions",
             self.singles,
             self.large_singles,
             self.large,
@@ -85,7 +94,9 @@ impl Scale {
             self.follows,
             self.bursts,
             self.fanout,
+            self.approvals,
             self.board,
+            self.waiting,
             self.renders,
             self.navigations,
             self.live,

@@ -1,6 +1,6 @@
 //! The parts that are the same for every figure, and servers set up by applying a document, like any installation.
 
-use crate::{Outcome, clock::now, seed::Database};
+use crate::{Outcome, clock::now, person::Person, seed::Database};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use std::{
@@ -21,7 +21,7 @@ pub(crate) const EMAIL: &str = "bench@example.com";
 pub(crate) const PASSWORD: &str = "password-of-the-bench";
 const HOOK_SECRET: &str = "hook-secret-of-the-bench";
 /// How long a server may take to stop, or a request to be answered.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What all figures stand on.
 pub(crate) struct Ground {
@@ -230,6 +230,30 @@ impl Server {
             .form(arguments);
         let answer = self.authorized(request).send().await?.error_for_status()?;
         Ok(answer.bytes().await?.len())
+    }
+
+    /// Signs the administrator in.
+    pub(crate) async fn sign_in(&self) -> Outcome<Person> {
+        Person::sign_in(&self.client, self.url()).await
+    }
+
+    /// Writes what an environment asks for, as on its page; an empty text asks for nothing.
+    pub(crate) async fn set_policy(&self, project: &str, environment: &str, text: &str) -> Outcome<()> {
+        let arguments = [
+            ("workspace", "bench"),
+            ("project", project),
+            ("environment", environment),
+            ("text", text),
+        ];
+        self.ask("set_policy", &arguments).await.map(drop)
+    }
+
+    /// Reports that a check passed on a digest, as CI does.
+    pub(crate) async fn report_check(&self, digest: &str, name: &str) -> Outcome<()> {
+        let body = json!({ "workspace": "bench", "digest": digest, "name": name, "status": "passed" });
+        let request = self.client.post(format!("{}/api/v1/checks", self.url())).json(&body);
+        self.authorized(request).send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// The mutation of the contract; the promotion's id.

@@ -141,19 +141,23 @@ impl Services {
         let decision = self
             .decide(&mut *tx, environment, &project.environments, &waiting.promotion)
             .await?;
-        let is_shut = decision.gates.iter().any(|one| one.id == gate && !one.state.opens());
-        if waiting.promotion.state != State::Waiting || !is_shut {
+        let shut = decision
+            .gates
+            .into_iter()
+            .find(|one| one.id == gate && !one.state.opens());
+        let Some(shut) = shut.filter(|_| waiting.promotion.state == State::Waiting) else {
             return Err(AppError::Conflict(format!(
                 "The gate {} is not shut any more; there is nothing to override.",
                 gate.title()
             )));
-        }
+        };
         let now = self.now();
         let one = Override {
             gate: gate.clone(),
             by: caller.actor.clone(),
             reason: reason.clone(),
             at: now,
+            until: shut.until,
         };
         tx.insert_override(waiting.promotion.id, &one).await?;
         let happened = Happened::GateOverridden { gate, reason };

@@ -4,7 +4,7 @@
 use super::{Caller, Services, internal};
 use crate::{
     calendar,
-    store::{NewEvent, Waiting, rows::to_json},
+    store::{NewEvent, Waiting},
 };
 use app::{api::policy::PolicyView, backend::At, error::AppError};
 use domain::{
@@ -64,7 +64,7 @@ impl Services {
             },
             actor: caller.actor.clone(),
             happened: Happened::PolicyChanged {
-                policy: to_json("policy", &environment.policy)?,
+                policy: Box::new(environment.policy),
             },
         };
         let now = self.now();

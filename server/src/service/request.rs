@@ -45,7 +45,7 @@ impl Services {
         let says = |p: &Promotion| p.commit.is_none() || resource.declares(&p.image.digest);
         if let Some(same) = open
             .first()
-            .filter(|p| p.image.digest == request.image.digest && says(p))
+            .filter(|p| p.image.digest == request.image.digest && says(p) && !stands_back(p, &request))
         {
             return Ok(same.clone());
         }
@@ -159,6 +159,14 @@ impl Services {
         }
         Ok(())
     }
+}
+
+/// Whether an open promotion of the same digest makes room all the same: the way back doesn't wait where another waits, and who asks
+/// by themselves stands for it, where nobody did.
+fn stands_back(open: &Promotion, request: &Request) -> bool {
+    let rolls_back = request.purpose == Purpose::Rollback && open.purpose != Purpose::Rollback;
+    let takes_over = open.requested_by == Actor::Waybill && request.actor != Actor::Waybill;
+    open.state == State::Waiting && (rolls_back || takes_over)
 }
 
 /// How an open promotion ends because a newer one is asked for, and why; `None` when it is let finish.

@@ -24,7 +24,17 @@ impl Services {
             ));
         }
         let (from, now) = (promotion.state, self.now());
-        let again = promotion.become_(State::Queued, now).map_err(|refused| {
+        // It passes the gates as they are now.
+        let environments = &place.project.environments;
+        let decision = self
+            .decide(&mut *tx, &place.environment, environments, &promotion)
+            .await?;
+        let next = if decision.opens() {
+            State::Queued
+        } else {
+            State::Waiting
+        };
+        let again = promotion.become_(next, now).map_err(|refused| {
             AppError::Conflict(format!(
                 "Only a failed promotion can be tried again; this one is {}.",
                 refused.from
@@ -37,7 +47,7 @@ impl Services {
             actor: caller.actor.clone(),
             happened: Happened::PromotionMoved {
                 from,
-                to: State::Queued,
+                to: next,
                 detail: Some("Tried again.".into()),
             },
         };

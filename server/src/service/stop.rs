@@ -36,6 +36,7 @@ impl Services {
             return Err(FieldErrors::one("reason", why).into());
         }
         let stop = Stop {
+            of_project: environment.is_none(),
             by: caller.actor.clone(),
             reason: reason.to_owned(),
             at: self.now(),

@@ -57,9 +57,9 @@ pub trait Gates: Send {
     async fn insert_approval(&mut self, promotion: PromotionId, approval: &Approval) -> Result<(), StoreError>;
     /// The waiting promotions about which a person has said something.
     async fn decided_by(&mut self, user: UserId) -> Result<Vec<PromotionId>, StoreError>;
-    /// What was overridden of a promotion.
+    /// What was overridden of a promotion, oldest first.
     async fn overrides(&mut self, promotion: PromotionId) -> Result<Vec<Override>, StoreError>;
-    /// Fails with [`StoreError::Exists`] when the gate was overridden already.
+    /// Adds an override.
     async fn insert_override(&mut self, promotion: PromotionId, one: &Override) -> Result<(), StoreError>;
 
     /// All results about a digest, oldest first.
@@ -100,8 +100,8 @@ const APPROVALS: &str = "SELECT approval FROM approvals WHERE promotion_id = $1"
 const INSERT_APPROVAL: &str = "INSERT INTO approvals (promotion_id, user_id, approval) VALUES ($1, $2, $3)";
 const DECIDED_BY: &str = "SELECT a.promotion_id FROM approvals a JOIN promotions p ON p.id = a.promotion_id \
      WHERE a.user_id = $1 AND p.state = 'waiting'";
-const OVERRIDES: &str = "SELECT override FROM overrides WHERE promotion_id = $1";
-const INSERT_OVERRIDE: &str = "INSERT INTO overrides (promotion_id, gate, override) VALUES ($1, $2, $3)";
+const OVERRIDES: &str = "SELECT override FROM overrides WHERE promotion_id = $1 ORDER BY at";
+const INSERT_OVERRIDE: &str = "INSERT INTO overrides (promotion_id, gate, at, override) VALUES ($1, $2, $3, $4)";
 const CHECKS: &str = "SELECT result FROM checks WHERE workspace_id = $1 AND digest = $2 ORDER BY at, ordinal";
 const INSERT_CHECK: &str = "INSERT INTO checks (workspace_id, digest, name, at, result) VALUES ($1, $2, $3, $4, $5)";
 const OPEN_RUNS: &str = "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND until IS NULL";
@@ -192,7 +192,7 @@ where
 
     async fn insert_override(&mut self, promotion: PromotionId, one: &Override) -> Result<(), StoreError> {
         let (gate, json) = (one.gate.to_string(), to_json("override", one)?);
-        run!(self, INSERT_OVERRIDE, promotion.to_string(), gate, json).map_err(taken)?;
+        run!(self, INSERT_OVERRIDE, promotion.to_string(), gate, one.at.0, json).map_err(taken)?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use crate::support::{
     browser::{Browser, Page},
     world::{World, until},
 };
+use argocd_standin::Fault;
 use domain::{
     gate::GateState,
     promotion::{Promotion, State},
@@ -269,9 +270,9 @@ async fn a_stopped_line_is_overridden_with_a_reason_or_lifted() {
     assert!(dev.get(PLACE).await.words().contains("The database is being moved"));
 
     let id = promote(&mut dev).await;
-    waits_for(&world, &id, "the line is stopped").await;
+    waits_for(&world, &id, "the project is stopped").await;
     let page = format!("/promotions/{id}");
-    let fields = |reason: &'static str| [("intent", "override"), ("gate", "stop"), ("reason", reason)];
+    let fields = |reason: &'static str| [("intent", "override"), ("gate", "stop:project"), ("reason", reason)];
     let refused = dev.post(&page, &fields("I want to")).await;
     assert_eq!(refused.status, 403, "{}", refused.words());
     let refused = carol.post(&page, &fields("")).await;
@@ -286,7 +287,7 @@ async fn a_stopped_line_is_overridden_with_a_reason_or_lifted() {
     world.ends(&started(&back), State::Succeeded).await;
     // And what is asked for meanwhile goes on when it is lifted.
     let again = promote(&mut dev).await;
-    waits_for(&world, &again, "the line is stopped").await;
+    waits_for(&world, &again, "the project is stopped").await;
     assert_eq!(carol.post(PLACE, &[("intent", "resume-project")]).await.status, 303);
     world.ends(&again, State::Succeeded).await;
 }
@@ -356,4 +357,66 @@ async fn strangers_neither_see_nor_decide() {
     }
     assert!(eve.get("/inbox").await.words().contains("Nothing waits for you"));
     assert_eq!(world.promotion(&id).await.state, State::Waiting);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_back_does_not_wait_where_another_waits_and_a_retry_passes_the_gates() {
+    let (world, second) = world(json!({})).await;
+    let mut admin = world.admin().await;
+    let id = promote(&mut admin).await;
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("production", "api", &second).await;
+    set_policy(&world, json!({ "checks": [{ "name": "never" }] })).await;
+    let pin = admin.post(API, &[("intent", "pin"), ("digest", &world.first)]).await;
+    let pinned = started(&pin);
+    waits_for(&world, &pinned, "check never").await;
+    let back = admin
+        .post(API, &[("intent", &format!("rollback-{}", world.first))])
+        .await;
+    let back = started(&back);
+    assert_ne!(back, pinned);
+    world.ends(&pinned, State::Cancelled).await;
+    world.ends(&back, State::Succeeded).await;
+    world.wait_for_live("production", "api", &world.first).await;
+
+    // What failed is tried again under the gates as they are then.
+    set_policy(&world, json!({})).await;
+    let fault = Fault::FailApply {
+        message: "admission webhook denied the request".into(),
+        times: None,
+        retries: None,
+    };
+    world.standin.inject(Some("myapp-production"), fault).unwrap();
+    let id = promote(&mut admin).await;
+    world.ends(&id, State::Failed).await;
+    set_policy(&world, json!({ "checks": [{ "name": "never" }] })).await;
+    let again = admin.post(&format!("/promotions/{id}"), &[("intent", "retry")]).await;
+    assert_eq!(again.status, 303, "{}", again.words());
+    waits_for(&world, &id, "check never").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_what_waits_by_itself_cannot_approve_it() {
+    let (world, _) = world(json!({ "approvals": { "count": 1 } })).await;
+    // Production follows staging by itself from now on.
+    let mut document = world.document();
+    document["projects"][0]["environments"][PRODUCTION]["resources"] = json!([{
+        "name": "api",
+        "source": { "promote": { "environment": "staging", "resource": "api" } },
+        "binding": "latest",
+    }]);
+    world.apply(&document).await;
+    let third = world.push("1.2.0").await;
+    world.wait_for_live("staging", "api", &third).await;
+    let waits = until("production to wait for the third", async || {
+        let promotions = world.promotions("production", "api").await;
+        let found = promotions.into_iter().find(|p| p.state == State::Waiting);
+        found.filter(|p| p.image.digest.to_string() == third)
+    })
+    .await;
+    let mut carol = person(&world, "carol", Role::Approver).await;
+    let own = promote(&mut carol).await;
+    assert_ne!(own, waits.id.to_string(), "it is hers now");
+    assert_eq!(say(&mut carol, &own, "approve", "").await.status, 403);
+    assert_eq!(world.promotion(&own).await.state, State::Waiting);
 }

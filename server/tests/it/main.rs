@@ -20,6 +20,7 @@ mod hold;
 mod ledger;
 mod migrations;
 mod people;
+mod policies;
 mod preview;
 mod promotion;
 mod replicas;

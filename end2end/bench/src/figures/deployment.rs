@@ -129,6 +129,22 @@ impl<'a> Deployment<'a> {
             .await
     }
 
+    /// A `time` at which [`Self::promote`] has something to promote, whatever it promoted last.
+    pub(crate) async fn next_time(&self) -> Outcome<usize> {
+        let query = format!(
+            "SELECT desired_digest FROM resources WHERE name = '{}' AND environment_id = (SELECT id FROM environments WHERE name = '{}')",
+            service(3),
+            environment(1)
+        );
+        let runs = self.server.database.text(&query).await?;
+        Ok(usize::from(runs == self.some_digest(1)))
+    }
+
+    /// Writes what the environment asks for that [`Self::promote`] promotes to.
+    pub(crate) async fn set_policy(&self, text: &str) -> Outcome<()> {
+        self.server.set_policy(PROJECT, &environment(1), text).await
+    }
+
     /// Promotes the `n`th of those that are promoted once, while somebody else pushes.
     pub(crate) async fn promote_contended(&self, n: usize) -> Outcome<String> {
         let (s, e) = (CONTENDED.start + n / (ENVIRONMENTS - 1), 1 + n % (ENVIRONMENTS - 1));

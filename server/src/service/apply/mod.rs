@@ -14,7 +14,7 @@ use super::{
     connection::{argocd_token_context, credentials_context, registry_password_context},
     internal,
 };
-use crate::store::{NewEvent, Tx, Waiting, rows::to_json};
+use crate::store::{NewEvent, Tx, Waiting};
 use app::error::AppError;
 use document::{Document, SecretText};
 use domain::{
@@ -199,7 +199,7 @@ impl Services {
                 environment: Some(*environment),
                 ..Subject::default()
             };
-            let policy = to_json("policy", &new.policy)?;
+            let policy = Box::new(new.policy.clone());
             tx.append_event(&event(subject, Happened::PolicyChanged { policy }), now)
                 .await?;
             tx.wake_waiting(Waiting::Project(*project), now).await?;
