@@ -11,7 +11,7 @@ use crate::{
     policy::{Approvals, Freeze, Policy, RanIn, RequiredCheck, Who},
     promotion::{Actor, Purpose, UnknownWord},
     rights::Role,
-    time::{Timestamp, duration},
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -424,7 +424,7 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         add(gate, again);
     }
     for stop in evidence.stops.iter().filter(|_| applies(GateKind::Stop)) {
-        add(stopped(stop, evidence.now), None);
+        add(stopped(stop), None);
     }
     decision
 }
@@ -582,8 +582,11 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
         since: None,
         until: None,
     };
-    if let Some(longest) = longest.filter(|longest| *longest >= soak) {
-        let why = format!("This digest was healthy there for {}.", duration(longest));
+    if longest.is_some_and(|longest| longest >= soak) {
+        let why = match required.soak_minutes {
+            0 => "This digest was healthy there.".to_owned(),
+            minutes => format!("This digest was healthy there for {minutes} min and more."),
+        };
         return (
             gate(GateState::Met, format!("healthy in {name}"), why, String::new()),
             None,
@@ -656,7 +659,7 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
     }
 }
 
-fn stopped(stop: &Stop, now: Timestamp) -> Gate {
+fn stopped(stop: &Stop) -> Gate {
     Gate {
         id: GateId::of(GateKind::Stop, if stop.of_project { "project" } else { "" }),
         state: GateState::Waiting,
@@ -667,9 +670,9 @@ fn stopped(stop: &Stop, now: Timestamp) -> Gate {
         }
         .into(),
         why: format!(
-            "{} stopped it {}: {}",
+            "{} stopped it at {}: {}",
             stop.by.name(),
-            stop.at.ago(now),
+            stop.at.exact(),
             sentence(&stop.reason)
         ),
         who: "Who may stop it can let it go on.".into(),

@@ -269,7 +269,7 @@ fn a_stopped_line_blocks_and_says_who_and_why() {
     assert!(!decision.opens());
     assert_eq!(
         decision.gates[0].why,
-        "Waybill stopped it 5 min ago: The database is being moved."
+        "Waybill stopped it at 1970-01-12 13:41:40 UTC: The database is being moved."
     );
 }
 

@@ -112,10 +112,11 @@ impl State {
         };
         match self {
             Waiting => matches!(next, Queued | Rejected | Cancelled | Superseded | Failed),
-            Queued => matches!(next, Mirroring | Committing | Cancelled | Superseded | Failed),
+            // Back to waiting when a gate shut meanwhile.
+            Queued => matches!(next, Waiting | Mirroring | Committing | Cancelled | Superseded | Failed),
             Mirroring => matches!(next, Committing | Cancelled | Superseded | Failed),
             // Cancelled only while nobody is at it: between the tries of a push that fails.
-            Committing => matches!(next, Syncing | Succeeded | Cancelled | Superseded | Failed),
+            Committing => matches!(next, Waiting | Syncing | Succeeded | Cancelled | Superseded | Failed),
             Syncing => matches!(next, Verifying | Superseded | Failed),
             Verifying => matches!(next, Syncing | Succeeded | Superseded | Failed),
             // A retry is the same decision again.

@@ -79,7 +79,7 @@ pub fn Inbox() -> impl IntoView {
                                             let now = view.with(|view| view.items.iter().find(|item| item.id == id).cloned());
                                             now.or_else(|| last.cloned().flatten())
                                         });
-                                        move || item.get().map(|item| row(&item, sent, now))
+                                        row(item, sent, now)
                                     }
                                 />
                             </ul>
@@ -136,10 +136,9 @@ fn done(sent: Form<DecisionPost, ()>) -> Option<AnyView> {
     )
 }
 
-fn row(item: &InboxItem, sent: Form<DecisionPost, ()>, now: Signal<Timestamp>) -> AnyView {
-    let id = item.id.to_string();
-    let href = format!("/promotions/{id}");
-    let name = format!("{} to {}", item.resource, item.environment);
+/// What is to be decided.
+fn what(item: &InboxItem, now: Signal<Timestamp>) -> AnyView {
+    let href = format!("/promotions/{}", item.id);
     let from = match &item.origin {
         Some((environment, resource)) => format!("{environment}/{resource}"),
         None => item.image.repository.to_string(),
@@ -159,14 +158,7 @@ fn row(item: &InboxItem, sent: Form<DecisionPost, ()>, now: Signal<Timestamp>) -
             }
         })
         .collect();
-    let mine = {
-        let id = id.clone();
-        move || sent.latest().filter(|post| post.draft.id == id)
-    };
-    let (typed, label) = (mine.clone(), name.clone());
     view! {
-        <li class="panel padded waits" tabindex="-1" data-waits="">
-            <div class="what">
                 <p class="row">
                     <a class="title" href=href>
                         {format!("{} → {}", item.resource, item.environment)}
@@ -187,7 +179,25 @@ fn row(item: &InboxItem, sent: Form<DecisionPost, ()>, now: Signal<Timestamp>) -
                 <p class="muted small">
                     "Asked for by " <strong>{item.requested_by.clone()}</strong> " " <Ago at=item.created_at now />
                 </p>
-            </div>
+    }
+    .into_any()
+}
+
+/// A row: what it is about is told anew whenever that changes; what somebody types beside it stays.
+fn row(item: Memo<Option<InboxItem>>, sent: Form<DecisionPost, ()>, now: Signal<Timestamp>) -> AnyView {
+    let Some(first) = item.get_untracked() else {
+        return ().into_any();
+    };
+    let id = first.id.to_string();
+    let label = format!("{} to {}", first.resource, first.environment);
+    let mine = {
+        let id = id.clone();
+        move || sent.latest().filter(|post| post.draft.id == id)
+    };
+    let typed = mine.clone();
+    view! {
+        <li class="panel padded waits" tabindex="-1" data-waits="">
+            <div class="what">{move || item.get().map(|item| what(&item, now))}</div>
             <form class="decide" method="post" on:submit=sent.on_submit()>
                 {move || {
                     let error = mine().and_then(|post| post.outcome?.err());

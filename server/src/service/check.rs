@@ -19,6 +19,9 @@ const LONGEST: usize = 2_000;
 /// How far ahead a reporter's clock may be, in milliseconds.
 const AHEAD_MILLIS: i64 = 5 * 60 * 1000;
 
+/// Within how many milliseconds the same without a time is taken for a repetition.
+const AGAIN_MILLIS: i64 = 10 * 60 * 1000;
+
 /// What is reported, as it came.
 #[derive(Clone, Debug, Default)]
 pub struct ReportedCheck {
@@ -47,15 +50,22 @@ impl Services {
         let now = self.now();
         let (workspace, role) = workspace_of(caller, reported.workspace.as_deref())?;
         rights::check(role, Right::Change { protected: false })?;
+        // A digest may wait in any project of the workspace.
+        caller.check_whole()?;
         let check = checked(caller, reported, now)?;
         let mut tx = self.write_as(caller).await?;
         let known = tx.checks(workspace.id, &check.digest).await?;
+        let at = check.at;
         let same = |other: &&Check| {
             other.name == check.name
                 && other.status == check.status
                 && other.summary == check.summary
                 && other.url == check.url
-                && reported.at.is_none_or(|at| other.at == at)
+                && match reported.at {
+                    Some(_) => other.at == at,
+                    // Sent twice; what is found again later is news, where its age counts.
+                    None => at.millis_since(other.at) < AGAIN_MILLIS,
+                }
         };
         // Known are oldest first: without a time, only the newest of the name can be the same again.
         let newest = known.iter().rev().find(|other| other.name == check.name);

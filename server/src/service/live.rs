@@ -139,6 +139,7 @@ async fn note_runs(
     let open = tx.open_runs(resource.id).await?;
     for ended in open.iter().filter(|digest| !healthy.contains(digest)) {
         tx.end_run(resource.id, ended, now).await?;
+        tx.wake_waiting(Waiting::Digest(workspace, ended), now).await?;
     }
     for begun in healthy.iter().filter(|digest| !open.contains(digest)) {
         tx.begin_run(resource.id, begun, now).await?;

@@ -7,7 +7,7 @@ use crate::store::{ClusterRecord, ProjectRecord, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
     environment::{Environment, Workspace},
-    gate::Stop,
+    gate::{GateKind, Stop},
     id::{EnvironmentId, PromotionId},
     name::Name,
     promotion::{Origin, Promotion},
@@ -86,6 +86,19 @@ impl ProjectPlace {
             .iter()
             .find(|e| e.name.as_str() == name)
             .filter(|e| self.shows(e))
+    }
+
+    /// Whether the caller may bring an environment back to what ran there before. Where approvals open the door to all who may ask, a
+    /// way back that passes no approvals is for those who may give them.
+    ///
+    /// # Errors
+    /// Which role is needed, or which group.
+    pub fn may_roll_back(&self, environment: &Environment) -> Result<(), Denied> {
+        let passes_approvals = environment.policy.on_rollback.contains(&GateKind::Approvals);
+        if environment.protected && !passes_approvals {
+            rights::check(self.role, Right::Change { protected: true })?;
+        }
+        self.may_change(environment)
     }
 
     /// Whether the caller may change what runs in an environment.

@@ -3,13 +3,15 @@
 //! However it is asked for, a promotion names an exact digest from its first moment on. The row, what it overtakes and the
 //! event are written in one transaction; carrying it out is the worker's.
 
-use super::{Services, internal, place::ProjectPlace};
+use super::{
+    Services, internal,
+    place::{ProjectPlace, not_found},
+};
 use crate::store::{NewEvent, Tx};
 use app::error::AppError;
 use domain::{
     artifact::ExactImage,
     event::{Happened, Subject},
-    gate::Decision,
     id::PromotionId,
     promotion::{Actor, Origin, Promotion, Purpose, Refused, State},
     resource::Resource,
@@ -43,9 +45,15 @@ impl Services {
         let open = tx.open_promotions(resource.id).await?;
         // Past its commit it is the same only while Git still says so: somebody may have changed that by hand.
         let says = |p: &Promotion| p.commit.is_none() || resource.declares(&p.image.digest);
+        let is_decided = match open.first() {
+            Some(first) if first.state == State::Waiting => {
+                !tx.approvals(first.id).await?.is_empty() || !tx.overrides(first.id).await?.is_empty()
+            }
+            _ => false,
+        };
         if let Some(same) = open
             .first()
-            .filter(|p| p.image.digest == request.image.digest && says(p) && !stands_back(p, &request))
+            .filter(|p| p.image.digest == request.image.digest && says(p) && !stands_back(p, &request, is_decided))
         {
             return Ok(same.clone());
         }
@@ -103,10 +111,11 @@ impl Services {
             state_since: now,
             ended_at: None,
         };
-        let decision = match place.environments.iter().find(|e| e.id == resource.environment) {
-            Some(environment) => self.decide(tx, environment, &place.environments, &promotion).await?,
-            None => Decision::default(),
-        };
+        // As they are in this transaction: what was read before may lack a gate.
+        let environments = tx.environments(place.record.project.id).await?;
+        let environment = environments.iter().find(|e| e.id == resource.environment);
+        let environment = environment.ok_or_else(|| not_found("environment", "of this resource"))?;
+        let decision = self.decide(tx, environment, &environments, &promotion).await?;
         if let Some(waits_for) = decision.waits_for() {
             promotion.state = State::Waiting;
             promotion.waits_for = Some(waits_for);
@@ -162,10 +171,10 @@ impl Services {
 }
 
 /// Whether an open promotion of the same digest makes room all the same: the way back doesn't wait where another waits, and who asks
-/// by themselves stands for it, where nobody did.
-fn stands_back(open: &Promotion, request: &Request) -> bool {
+/// by themselves stands for it, where nobody did and nobody has said anything about it.
+fn stands_back(open: &Promotion, request: &Request, is_decided: bool) -> bool {
     let rolls_back = request.purpose == Purpose::Rollback && open.purpose != Purpose::Rollback;
-    let takes_over = open.requested_by == Actor::Waybill && request.actor != Actor::Waybill;
+    let takes_over = open.requested_by == Actor::Waybill && request.actor != Actor::Waybill && !is_decided;
     open.state == State::Waiting && (rolls_back || takes_over)
 }
 

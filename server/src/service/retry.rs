@@ -5,7 +5,7 @@ use crate::store::NewEvent;
 use app::error::AppError;
 use domain::{
     event::{Happened, Subject},
-    promotion::State,
+    promotion::{Purpose, State},
 };
 
 impl Services {
@@ -16,7 +16,10 @@ impl Services {
     pub async fn retry(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
         let mut tx = self.write_as(caller).await?;
         let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
-        place.project.may_change(&place.environment)?;
+        match promotion.purpose {
+            Purpose::Rollback => place.project.may_roll_back(&place.environment)?,
+            _ => place.project.may_change(&place.environment)?,
+        }
         let newest = tx.promotions_of(promotion.resource, 1).await?;
         if newest.first().is_some_and(|newest| newest.id != promotion.id) {
             return Err(AppError::Conflict(

@@ -6,11 +6,9 @@ use domain::{
     artifact::ExactImage,
     draft::check_digest,
     field::FieldErrors,
-    gate::GateKind,
     id::PromotionId,
     promotion::{Promotion, Purpose, State},
     resource::HoldCause,
-    rights::{self, Right},
 };
 
 /// Promotions of a resource that are looked through for an image that ran.
@@ -29,11 +27,7 @@ impl Services {
         digest: &str,
     ) -> Result<PromotionId, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
-        // Where approvals open the door to all who may ask, a way back that passes no approvals is for those who may give them.
-        let policy = &place.environment.policy;
-        if place.environment.protected && !policy.on_rollback.contains(&GateKind::Approvals) {
-            rights::check(place.project.role, Right::Change { protected: true })?;
-        }
+        place.project.may_roll_back(&place.environment)?;
         let digest = check_digest(digest).map_err(|why| FieldErrors::one("digest", why))?;
         let history = self.store.read().await?.promotions_of(resource.id, LOOK_BACK).await?;
         let earlier = that_ran(&history).find(|image| image.digest == digest).cloned();

@@ -127,6 +127,9 @@ pub fn normalised_email(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
+/// Bytes of an e-mail address, at most: RFC 5321 allows no more.
+const LONGEST_EMAIL: usize = 254;
+
 impl Services {
     /// Checks address and password; `from` is the network address. Returns who it is.
     ///
@@ -137,6 +140,8 @@ impl Services {
         let mut missing = FieldErrors::default();
         if email.is_empty() {
             missing.add("email", "Enter your e-mail address.");
+        } else if email.len() > LONGEST_EMAIL {
+            missing.add("email", "This is no e-mail address: it is too long.");
         }
         if password.expose_secret().is_empty() {
             missing.add("password", "Enter your password.");

@@ -13,31 +13,31 @@ use leptos::prelude::*;
 
 /// The gates; nothing where the environment asks for nothing.
 pub(super) fn gates(view: Signal<PromotionView>, sent: Form<DecisionPost, ()>) -> AnyView {
-    let shown = Memo::new(move |_| {
+    let shown = Memo::new(move |_| view.with(|view| (view.gates.clone(), view.id.to_string())));
+    let asks = Memo::new(move |_| shown.with(|(gates, _)| !gates.is_empty()));
+    // Apart from the gates, so that what somebody types stays when one of them changes.
+    let decides = Memo::new(move |_| {
         view.with(|view| {
             let name = format!("{} to {}", view.resource, view.environment);
-            (view.gates.clone(), view.may_decide, view.id.to_string(), name)
+            view.may_decide.then(|| (view.id.to_string(), name))
         })
     });
     let is_about = move || sent.latest().is_some_and(|post| is_decision(&post.draft));
     let error = Signal::derive(move || sent.error().filter(|_| is_about()));
+    let rows = move || shown.with(|(gates, id)| gates.iter().map(|one| row(one, id, sent)).collect::<Vec<_>>());
     view! {
         {move || {
-            let (gates, may_decide, id, name) = shown.get();
-            if gates.is_empty() {
-                return ().into_any();
-            }
-            let rows: Vec<_> = gates.iter().map(|one| row(one, &id, sent)).collect();
-            let decide = may_decide.then(|| decision(&id, &name, sent));
-            view! {
-                <section class="panel padded stack" aria-labelledby="gates">
-                    <h2 id="gates">"Gates"</h2>
-                    <ErrorSummary error />
-                    <ul class="gates">{rows}</ul>
-                    {decide}
-                </section>
-            }
-                .into_any()
+            asks.get()
+                .then(|| {
+                    view! {
+                        <section class="panel padded stack" aria-labelledby="gates">
+                            <h2 id="gates">"Gates"</h2>
+                            <ErrorSummary error />
+                            <ul class="gates">{rows}</ul>
+                            {move || decides.get().map(|(id, name)| decision(&id, &name, sent))}
+                        </section>
+                    }
+                })
         }}
     }
     .into_any()

@@ -81,6 +81,16 @@ async fn try_run(
             outcomes[place_of] = Some(Outcome::Overtaken { by });
             continue;
         }
+        // A gate that shut since it was let through holds it still, unless an earlier try may have pushed it already.
+        if promotion.attempts == 0 && promotion.commit.is_none() {
+            let decision = services
+                .decide(&mut *tx, environment, &place.environments, promotion)
+                .await?;
+            if let Some(what) = decision.waits_for() {
+                outcomes[place_of] = Some(Outcome::done(State::Waiting, format!("A gate shut meanwhile: {what}.")));
+                continue;
+            }
+        }
         let approved = match environment.policy.approvals {
             Some(_) => tx.approvals(promotion.id).await?,
             None => Vec::new(),
