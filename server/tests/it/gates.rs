@@ -314,8 +314,12 @@ async fn it_must_have_been_healthy_elsewhere() {
     world.wait_for_live("staging", "api", &third).await;
     let id = promote(&mut admin).await;
     waits_for(&world, &id, "soak in staging").await;
-    let words = admin.get(&format!("/promotions/{id}")).await.words();
-    assert!(words.contains("It opens by itself at"), "{words}");
+    // While the rollout ends, Argo CD may say once more that it is progressing: the soak begins anew then.
+    until("the page to say when it opens", async || {
+        let words = admin.get(&format!("/promotions/{id}")).await.words();
+        words.contains("It opens by itself at").then_some(())
+    })
+    .await;
     // The policy changes, and it is looked at again.
     set_policy(&world, json!({})).await;
     world.ends(&id, State::Succeeded).await;
