@@ -6,7 +6,7 @@ use std::{any::Any, sync::Arc};
 
 /// A value, or the text that it was sent as.
 #[derive(Clone)]
-pub(crate) struct Held(Inner);
+pub struct Held(Inner);
 
 #[derive(Clone)]
 enum Inner {
@@ -41,6 +41,17 @@ impl Held {
             Inner::Value { value, .. } => value.downcast_ref::<T>().cloned(),
             // Read from bytes, as answers of server functions are: so the browser downloads one reader per type, not two.
             Inner::Text(text) => leptos::serde_json::from_slice(text.as_bytes()).ok(),
+        }
+    }
+}
+
+/// The same reading, or the same text.
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Inner::Value { value, .. }, Inner::Value { value: other, .. }) => Arc::ptr_eq(value, other),
+            (Inner::Text(text), Inner::Text(other)) => text == other,
+            _ => false,
         }
     }
 }

@@ -13,7 +13,7 @@ pub mod backend;
 pub mod components;
 pub mod error;
 pub mod form;
-mod held;
+pub mod held;
 pub mod live;
 pub mod pages;
 pub mod request;

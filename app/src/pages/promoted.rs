@@ -8,6 +8,7 @@ use crate::{
     components::{cell::CellPost, notice::Notice, preview, state_badge::Meaning},
     error::AppError,
     form::Form,
+    held::Held,
 };
 use domain::{id::PromotionId, time::Timestamp};
 use leptos::{html, prelude::*};
@@ -15,14 +16,22 @@ use leptos_router::components::Redirect;
 use serde::{Deserialize, Serialize};
 
 /// What came of a button.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub enum Done {
-    /// What it would do.
-    Previewed(Box<Outlook>),
+    /// What it would do: an [`Outlook`], which is read where it is shown, so that the board's download lacks it.
+    Previewed(Held),
     /// It was carried out; the promotion that it started, if any.
     Started(Option<PromotionId>),
     /// It was carried out, and the page itself shows it.
     Changed,
+}
+
+/// What a button would do; its code comes with that of the page that shows it.
+#[lazy]
+async fn foreseen(workspace: String, project: String, environment: String, resource: String) -> Result<Held, AppError> {
+    preview_promote(workspace, project, environment, resource)
+        .await
+        .map(Held::new)
 }
 
 /// Carries a button out, or says what it would do.
@@ -33,9 +42,7 @@ pub async fn carry_out(
 ) -> (CellPost, Option<Result<Done, AppError>>) {
     let (w, p, e, r) = (workspace, project, post.environment.clone(), post.resource.clone());
     let outcome = match post.intent.as_str() {
-        "preview-promote" | "preview-resume" => preview_promote(w, p, e, r)
-            .await
-            .map(|outlook| Done::Previewed(Box::new(outlook))),
+        "preview-promote" | "preview-resume" => foreseen(w, p, e, r).await.map(Done::Previewed),
         "resume" => resume(w, p, e, r).await.map(Done::Started),
         "promote" => promote(w, p, e, r).await.map(|id| Done::Started(Some(id))),
         _ => return (post, None),
@@ -58,7 +65,7 @@ pub fn Promoted(
             let post = form.latest().map(|posted| posted.draft).unwrap_or_default();
             match done {
                 Done::Previewed(outlook) => {
-                    let asked = Suspend::new(async move { asked(post, *outlook, form, now).await });
+                    let asked = Suspend::new(async move { asked(post, outlook, form, now).await });
                     view! { {asked} }.into_any()
                 }
                 Done::Started(started) => said(&post, started),
@@ -72,7 +79,8 @@ pub fn Promoted(
 /// What a button would do, above the page, until somebody decides. Its code comes when it is first needed, as that of other pages
 /// does.
 #[lazy]
-fn asked(post: CellPost, outlook: Outlook, form: Form<CellPost, Done>, now: Signal<Timestamp>) -> AnyView {
+fn asked(post: CellPost, outlook: Held, form: Form<CellPost, Done>, now: Signal<Timestamp>) -> AnyView {
+    let outlook: Outlook = outlook.get().unwrap_or(Err(AppError::Unreachable));
     let dialog = NodeRef::<html::Dialog>::new();
     // Drawn open, so that it is there without a script; with one, nothing below it can be reached meanwhile.
     Effect::new(move |_| {
