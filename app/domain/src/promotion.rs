@@ -267,7 +267,7 @@ impl FromStr for Purpose {
 }
 
 /// Who did something.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Actor {
     /// A person, signed in.

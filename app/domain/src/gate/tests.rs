@@ -1,6 +1,14 @@
 //! Each rule of gates, by name.
 
 use super::*;
+use crate::{
+    artifact::Digest,
+    id::UserId,
+    name::Name,
+    policy::{Freeze, Policy},
+    promotion::{Actor, Purpose},
+    rights::Role,
+};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp(1_000_000_000);

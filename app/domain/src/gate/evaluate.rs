@@ -1,0 +1,339 @@
+//! The rules: one function for each kind of gate.
+//!
+//! Pure: the same evidence at the same moment gives the same decision. It fails closed: what can't be evaluated blocks, and says so.
+
+use super::{
+    Approval, CheckStatus, Decision, Evidence, Frozen, Gate, GateId, GateKind, GateState, HealthyRun, Override, Stop,
+    evidence::listed,
+};
+use crate::{
+    policy::{Approvals, Freeze, Policy, RanIn, RequiredCheck},
+    promotion::Purpose,
+    time::Timestamp,
+};
+
+/// Evaluates all gates.
+#[must_use]
+pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
+    let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.on_rollback.contains(&kind);
+    let mut decision = Decision::default();
+    let mut add = |gate: Gate, again: Option<Timestamp>| {
+        let holds = |one: &&Override| {
+            one.gate == gate.id
+                && !gate.state.opens()
+                && gate.since.is_none_or(|since| one.at >= since)
+                && one.until.is_none_or(|until| evidence.now < until)
+        };
+        let overridden = evidence.overrides.iter().rev().find(holds);
+        match overridden {
+            Some(by) => decision.gates.push(overridden_by(gate, by)),
+            None => {
+                decision.look_again = [decision.look_again, again].into_iter().flatten().min();
+                decision.gates.push(gate);
+            }
+        }
+    };
+    if applies(GateKind::Approvals)
+        && let Some(approvals) = &policy.approvals
+    {
+        add(approved(approvals, evidence), None);
+    }
+    for check in policy.checks.iter().filter(|_| applies(GateKind::Check)) {
+        let (gate, again) = checked(check, evidence);
+        add(gate, again);
+    }
+    for ran in policy.ran_in.iter().filter(|_| applies(GateKind::RanIn)) {
+        let (gate, again) = ran_in(ran, evidence);
+        add(gate, again);
+    }
+    for freeze in policy.freezes.iter().filter(|_| applies(GateKind::Freeze)) {
+        let (gate, again) = not_frozen(freeze, evidence);
+        add(gate, again);
+    }
+    for stop in evidence.stops.iter().filter(|_| applies(GateKind::Stop)) {
+        add(stopped(stop), None);
+    }
+    decision
+}
+
+fn overridden_by(gate: Gate, by: &Override) -> Gate {
+    Gate {
+        state: GateState::Overridden,
+        short: "overridden".into(),
+        why: format!(
+            "Overridden by {}: {} Before: {}",
+            by.by.name(),
+            sentence(&by.reason),
+            gate.why
+        ),
+        who: String::new(),
+        ..gate
+    }
+}
+
+fn approved(approvals: &Approvals, evidence: &Evidence<'_>) -> Gate {
+    let counts = |approval: &&Approval| {
+        approval.approves && approval.digest == *evidence.digest && approvals.accepts(&approval.by, evidence.requester)
+    };
+    let yes: Vec<&Approval> = evidence.approvals.iter().filter(counts).collect();
+    let names: Vec<String> = yes.iter().map(|approval| approval.by.name.clone()).collect();
+    let has = u32::try_from(yes.len()).unwrap_or(u32::MAX);
+    let missing_group = approvals
+        .required_group
+        .as_ref()
+        .filter(|group| !yes.iter().any(|approval| approval.by.groups.contains(group)));
+    let by = if names.is_empty() {
+        String::new()
+    } else {
+        format!(" Approved by {}.", listed(&names, "and"))
+    };
+    let id = GateId::of(GateKind::Approvals, "");
+    if has >= approvals.count && missing_group.is_none() {
+        return Gate {
+            id,
+            state: GateState::Met,
+            short: "approved".into(),
+            why: by.trim_start().to_owned(),
+            who: String::new(),
+            url: None,
+            since: None,
+            until: None,
+        };
+    }
+    let of = format!(
+        "{} of {}",
+        has.min(approvals.count),
+        plural(approvals.count, "approval")
+    );
+    let (short, why, who) = match missing_group {
+        Some(group) if has >= approvals.count => (
+            format!("approval of group {group}"),
+            format!("None of them is in group {group}.{by}"),
+            format!("Members of group {group} can approve."),
+        ),
+        _ => {
+            let others = if approvals.self_approval {
+                ""
+            } else {
+                " Who asked can't."
+            };
+            let words = approvals.words();
+            (
+                of.clone(),
+                format!("{of}.{by}"),
+                format!("{} can approve.{others}", capital(&words)),
+            )
+        }
+    };
+    Gate {
+        id,
+        state: GateState::Waiting,
+        short,
+        why,
+        who,
+        url: None,
+        since: None,
+        until: None,
+    }
+}
+
+fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
+    let name = &required.name;
+    let newest = (evidence.checks.iter())
+        .filter(|check| check.name == *name && check.digest == *evidence.digest)
+        .max_by_key(|check| check.at);
+    let gate = |state, short: String, why: String, who: &str| Gate {
+        id: GateId::of(GateKind::Check, name),
+        state,
+        short,
+        why,
+        who: who.to_owned(),
+        url: newest.and_then(|check| check.url.clone()),
+        since: newest.map(|check| check.at),
+        until: None,
+    };
+    let reports = "Whoever runs this check reports it.";
+    let Some(check) = newest else {
+        let why = format!("No result of {name} is known for this digest.");
+        return (gate(GateState::Waiting, format!("check {name}"), why, reports), None);
+    };
+    let summary = check
+        .summary
+        .as_deref()
+        .map(|text| format!(" {}", sentence(text)))
+        .unwrap_or_default();
+    match check.status {
+        CheckStatus::Pending => {
+            let why = format!("It runs.{summary}");
+            (gate(GateState::Waiting, format!("check {name}"), why, reports), None)
+        }
+        CheckStatus::Failed => {
+            let why = format!("It failed.{summary}");
+            let who = "It opens when the check passes on this digest.";
+            (gate(GateState::Failed, format!("check {name} failed"), why, who), None)
+        }
+        CheckStatus::Passed => {
+            let ends = required
+                .max_age_hours
+                .map(|hours| check.at.plus_millis(i64::from(hours) * 3_600_000));
+            match ends {
+                Some(ends) if ends <= evidence.now => {
+                    let hours = required.max_age_hours.unwrap_or_default();
+                    let why = format!("It passed, but more than {hours} h ago.");
+                    (
+                        gate(GateState::Waiting, format!("check {name} again"), why, reports),
+                        None,
+                    )
+                }
+                ends => {
+                    let why = format!("It passed.{summary}");
+                    (gate(GateState::Met, format!("check {name} passed"), why, ""), ends)
+                }
+            }
+        }
+    }
+}
+
+fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
+    let (name, soak) = (&required.environment, i64::from(required.soak_minutes) * 60_000);
+    let here = evidence.runs.iter().filter(|run| run.environment == *name);
+    let span = |run: &HealthyRun| run.until.unwrap_or(evidence.now).millis_since(run.since);
+    let longest = here.clone().map(span).max();
+    let gate = |state, short: String, why: String, who: String| Gate {
+        id: GateId::of(GateKind::RanIn, name.as_str()),
+        state,
+        short,
+        why,
+        who,
+        url: None,
+        since: None,
+        until: None,
+    };
+    if longest.is_some_and(|longest| longest >= soak) {
+        let why = match required.soak_minutes {
+            0 => "This digest was healthy there.".to_owned(),
+            minutes => format!("This digest was healthy there for {minutes} min and more."),
+        };
+        return (
+            gate(GateState::Met, format!("healthy in {name}"), why, String::new()),
+            None,
+        );
+    }
+    let soaks = if soak > 0 {
+        format!(" for {} min", required.soak_minutes)
+    } else {
+        String::new()
+    };
+    match here.filter(|run| run.until.is_none()).map(|run| run.since).min() {
+        Some(since) => {
+            let again = since.plus_millis(soak);
+            let why = format!("Healthy there since {}; it must be so{soaks}.", since.exact());
+            let who = format!("It opens by itself at {}.", again.exact());
+            (
+                gate(GateState::Waiting, format!("soak in {name}"), why, who),
+                Some(again),
+            )
+        }
+        None => {
+            let why =
+                format!("This digest must have been healthy in {name}{soaks}; it is not live and healthy there now.");
+            let who = format!("Promote it to {name} first.");
+            (gate(GateState::Waiting, format!("run in {name}"), why, who), None)
+        }
+    }
+}
+
+fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
+    let gate = |state, short: String, why: String, who: String| Gate {
+        id: GateId::of(GateKind::Freeze, &freeze.name),
+        state,
+        short,
+        why,
+        who,
+        url: None,
+        since: None,
+        until: None,
+    };
+    match (evidence.frozen)(freeze) {
+        Ok(Frozen::Until(end)) => {
+            let why = format!("Nothing new may run until {}.", end.exact());
+            let who = "It opens by itself then.".to_owned();
+            let until = |gate: Gate| Gate {
+                until: Some(end),
+                ..gate
+            };
+            let shut = gate(GateState::Waiting, format!("freeze {}", freeze.name), why, who);
+            (until(shut), Some(end))
+        }
+        Ok(Frozen::From(begins)) => {
+            let why = match begins {
+                Some(at) => format!("It begins at {}.", at.exact()),
+                None => "It is over.".to_owned(),
+            };
+            (
+                gate(GateState::Met, format!("no freeze {}", freeze.name), why, String::new()),
+                begins,
+            )
+        }
+        Err(why) => {
+            let why = format!("It can't be said whether it is on: {why}");
+            let who = "Somebody who may edit the policy must mend it.".to_owned();
+            (
+                gate(GateState::Failed, format!("freeze {} unknown", freeze.name), why, who),
+                None,
+            )
+        }
+    }
+}
+
+fn stopped(stop: &Stop) -> Gate {
+    Gate {
+        id: GateId::of(GateKind::Stop, if stop.of_project { "project" } else { "" }),
+        state: GateState::Waiting,
+        short: if stop.of_project {
+            "the project is stopped"
+        } else {
+            "the line is stopped"
+        }
+        .into(),
+        why: format!(
+            "{} stopped it at {}: {}",
+            stop.by.name(),
+            stop.at.exact(),
+            sentence(&stop.reason)
+        ),
+        who: "Who may stop it can let it go on.".into(),
+        url: None,
+        since: Some(stop.at),
+        until: None,
+    }
+}
+
+fn plural(count: u32, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        // An address is written as it is.
+        Some(first) if !text.split(' ').next().is_some_and(|word| word.contains('@')) => {
+            first.to_uppercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// With a full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', '!', '?']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
+}

@@ -1,0 +1,226 @@
+//! What a promotion's gates are decided by: what people said and did, results of checks, where the digest was healthy, the calendar.
+
+use super::GateId;
+use crate::{
+    artifact::Digest,
+    id::UserId,
+    name::Name,
+    policy::{Approvals, Freeze, Who},
+    promotion::{Actor, Purpose, UnknownWord},
+    rights::Role,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// Who approved or rejected, with the rights as they were then.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Approver {
+    /// Who.
+    pub id: UserId,
+    /// Name to show.
+    pub name: String,
+    /// E-mail address, lower case.
+    pub email: String,
+    /// Role in the project.
+    pub role: Role,
+    /// Groups of the workspace.
+    pub groups: Vec<Name>,
+}
+
+impl Approver {
+    /// Whether they are one of those meant.
+    #[must_use]
+    pub fn is_one_of(&self, all: &[Who]) -> bool {
+        all.iter().any(|who| match who {
+            Who::User(email) => email.eq_ignore_ascii_case(&self.email),
+            Who::Group(group) => self.groups.contains(group),
+            Who::Role(role) => self.role >= *role,
+        })
+    }
+}
+
+impl Approvals {
+    /// Whether this person's approval would count; `requester` is who asked, if a person did.
+    #[must_use]
+    pub fn accepts(&self, approver: &Approver, requester: Option<UserId>) -> bool {
+        let is_self = requester == Some(approver.id);
+        let is_named = match self.by.is_empty() {
+            true => approver.role >= Role::Approver,
+            false => approver.is_one_of(&self.by),
+        };
+        let is_required = self
+            .required_group
+            .as_ref()
+            .is_some_and(|group| approver.groups.contains(group));
+        (is_named || is_required) && (self.self_approval || !is_self)
+    }
+
+    /// Who may approve, to follow "Waits for": `members of group release or ada@example.com`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut names: Vec<String> = match self.by.is_empty() {
+            true => vec![Who::Role(Role::Approver).to_string()],
+            false => self.by.iter().map(ToString::to_string).collect(),
+        };
+        let group = self
+            .required_group
+            .as_ref()
+            .map(|group| format!("members of group {group}"));
+        names.extend(group.filter(|words| !names.contains(words)));
+        listed(&names, "or")
+    }
+}
+
+/// What a person said about a promotion.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who.
+    pub by: Approver,
+    /// The digest that they saw.
+    pub digest: Digest,
+    /// Yes or no.
+    pub approves: bool,
+    /// What they said.
+    pub comment: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How a check stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    /// It runs.
+    Pending,
+    /// It passed.
+    Passed,
+    /// It failed.
+    Failed,
+}
+
+impl CheckStatus {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pending, Self::Passed, Self::Failed];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl FromStr for CheckStatus {
+    type Err = UnknownWord;
+
+    fn from_str(s: &str) -> Result<Self, UnknownWord> {
+        let known = Self::ALL.into_iter().find(|status| status.as_str() == s);
+        known.ok_or_else(|| UnknownWord(s.to_owned()))
+    }
+}
+
+/// A result about a digest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Check {
+    /// What it is about.
+    pub digest: Digest,
+    /// Its name.
+    pub name: String,
+    /// How it stands.
+    pub status: CheckStatus,
+    /// What it found, a sentence.
+    pub summary: Option<String>,
+    /// Where more is said.
+    pub url: Option<String>,
+    /// When it was so.
+    pub at: Timestamp,
+    /// Who reported it.
+    pub reported_by: Actor,
+}
+
+/// A span without a break in which a digest was live and healthy in an environment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HealthyRun {
+    /// Where.
+    pub environment: Name,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; `None` while it is.
+    pub until: Option<Timestamp>,
+}
+
+/// Somebody stopped the line: nothing new may run until it is lifted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stop {
+    /// Of the whole project, not only of one environment.
+    #[serde(default)]
+    pub of_project: bool,
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// Somebody let a promotion through a gate that is shut.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Override {
+    /// Which gate.
+    pub gate: GateId,
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it holds: a freeze that was overridden ends, and the next one is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// Whether a freeze is on, by the calendar of its time zone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Frozen {
+    /// It is, until then.
+    Until(Timestamp),
+    /// It is not; it begins then, if ever again.
+    From(Option<Timestamp>),
+}
+
+/// All that is known about one promotion.
+pub struct Evidence<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// What is to run.
+    pub digest: &'a Digest,
+    /// What the promotion is for.
+    pub purpose: Purpose,
+    /// Who asked, if a person did.
+    pub requester: Option<UserId>,
+    /// What people said.
+    pub approvals: &'a [Approval],
+    /// The newest result of each check on the digest.
+    pub checks: &'a [Check],
+    /// Where the digest was healthy.
+    pub runs: &'a [HealthyRun],
+    /// Who stopped the line: of the project, of the environment.
+    pub stops: &'a [Stop],
+    /// What was overridden.
+    pub overrides: &'a [Override],
+    /// The calendar: whether a freeze is on, or why that can't be said.
+    pub frozen: &'a dyn Fn(&Freeze) -> Result<Frozen, String>,
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn listed(names: &[String], last: &str) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}
