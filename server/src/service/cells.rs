@@ -13,6 +13,7 @@ use domain::{
     name::Name,
     promotion::{Promotion, State},
     resource::{Kind, Resource, Source},
+    told::EventKind,
 };
 use std::{
     collections::HashMap,
@@ -23,7 +24,32 @@ use tokio::sync::Mutex as AsyncMutex;
 /// Projects whose cells are kept at once.
 const MOST_KEPT: usize = 64;
 
-/// The cells of projects that were looked at, each kept until the ledger grows: whatever shows on a board is told there.
+/// So many events later a project's cells are read again without looking for one that touched it.
+const MOST_UNREAD: i64 = 2_000;
+
+/// What happens in a workspace and shows in no cell.
+const UNSEEN: [EventKind; 17] = [
+    EventKind::AccountActivated,
+    EventKind::AccountDeactivated,
+    EventKind::CheckReported,
+    EventKind::GroupCreated,
+    EventKind::GroupJoined,
+    EventKind::GroupLeft,
+    EventKind::InvitationWithdrawn,
+    EventKind::MemberInvited,
+    EventKind::MemberJoined,
+    EventKind::MemberRemoved,
+    EventKind::PasswordChanged,
+    EventKind::RoleChanged,
+    EventKind::SignInFailed,
+    EventKind::SignedIn,
+    EventKind::SignedOutEverywhere,
+    EventKind::TokenCreated,
+    EventKind::TokenRevoked,
+];
+
+/// The cells of projects that were looked at, each kept until the ledger tells of something that may show in them: whatever shows on
+/// a board is told there.
 #[derive(Default)]
 pub struct KeptCells {
     kept: Mutex<HashMap<ProjectId, Slot>>,
@@ -51,15 +77,28 @@ impl Services {
         let slot = self.kept_cells.slot(place.record.project.id);
         let mut slot = slot.lock().await;
         let newest = tx.newest_event().await?;
-        match &*slot {
-            Some((at, cells)) if *at == newest => Ok(Arc::clone(cells)),
-            _ => {
-                let cells = Arc::new(Cells::read(tx, place).await?);
-                *slot = Some((newest, Arc::clone(&cells)));
-                Ok(cells)
-            }
-        }
+        let kept = match &*slot {
+            Some((at, cells)) if *at == newest || !touched(tx, place, *at, newest).await? => Some(Arc::clone(cells)),
+            _ => None,
+        };
+        let cells = match kept {
+            Some(cells) => cells,
+            None => Arc::new(Cells::read(tx, place).await?),
+        };
+        *slot = Some((newest, Arc::clone(&cells)));
+        Ok(cells)
     }
+}
+
+/// Whether something happened between two events of the ledger that may show in a project's cells.
+async fn touched(tx: &mut dyn Tx, place: &ProjectPlace, after: i64, newest: i64) -> Result<bool, AppError> {
+    if newest - after > MOST_UNREAD {
+        return Ok(true);
+    }
+    let kinds = tx
+        .kinds_after(after, place.workspace.id, place.record.project.id)
+        .await?;
+    Ok(kinds.iter().any(|kind| !UNSEEN.contains(kind)))
 }
 
 /// The resources of a project, and those whose newest promotion is under way or failed.

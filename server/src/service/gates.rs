@@ -3,7 +3,7 @@
 //! All of it happens in one write transaction, and writers take turns: what somebody says while gates are looked at is seen by this
 //! look or by the next, which whoever writes something that may matter asks for ([`Tx::wake_waiting`]).
 
-use super::{Services, internal};
+use super::{Services, internal, live};
 use crate::{
     calendar,
     store::{NewEvent, StoreError, Tx},
@@ -46,14 +46,15 @@ impl Services {
             true => Vec::new(),
             false => tx.checks(promotion.workspace, digest).await?,
         };
+        let now = self.now();
         let mut runs = Vec::new();
         if !policy.ran_in.is_empty() {
-            for (id, since, until) in tx.runs(promotion.project, digest).await? {
-                let environment = environments.iter().find(|e| e.id == id).map(|e| e.name.clone());
+            for run in tx.runs(promotion.project, digest).await? {
+                let environment = environments.iter().find(|e| e.id == run.environment);
                 runs.extend(environment.map(|environment| HealthyRun {
-                    environment,
-                    since,
-                    until,
+                    environment: environment.name.clone(),
+                    since: run.since,
+                    until: run.until.or_else(|| live::unseen_since(run.seen, run.since, now)),
                 }));
             }
         }
@@ -61,7 +62,6 @@ impl Services {
             Some(_) => requester(tx, promotion.workspace, &promotion.requested_by).await?,
             None => None,
         };
-        let now = self.now();
         let frozen = |freeze: &_| calendar::frozen(freeze, now);
         Ok(evaluate(
             policy,

@@ -7,7 +7,7 @@ use app::{
     error::AppError,
 };
 use domain::{
-    id::{ProjectId, PromotionId, UserId, WorkspaceId},
+    id::{EnvironmentId, ProjectId, PromotionId, UserId, WorkspaceId},
     promotion::Actor,
 };
 use std::{
@@ -18,21 +18,29 @@ use std::{
 /// Promotions that the page lists; who has more waiting decides about these first.
 const LISTED: usize = 50;
 
-/// Whether the caller's approval would count.
-fn accepts(caller: &Caller, place: &ProjectPlace, one: &Awaiting, requester: Option<UserId>) -> bool {
-    let environment = place.environments.iter().find(|e| e.id == one.environment);
-    let approvals = environment.and_then(|e| e.policy.approvals.as_ref());
-    approvals
-        .zip(approver(caller, place))
-        .is_some_and(|(approvals, me)| approvals.accepts(&me, requester))
-}
-
 /// What waits in each workspace, kept until the ledger grows: whatever begins or ends to wait is told there.
 #[derive(Debug, Default)]
 pub struct KeptInbox(Mutex<HashMap<WorkspaceId, Kept>>);
 
 /// What waits, as of an event of the ledger.
-type Kept = (i64, Arc<Vec<Awaiting>>);
+type Kept = (i64, Arc<Vec<Alike>>);
+
+/// Promotions about which the same people may decide: one environment's, asked for by the same.
+#[derive(Debug)]
+struct Alike {
+    project: ProjectId,
+    environment: EnvironmentId,
+    requested_by: Actor,
+    promotions: Vec<PromotionId>,
+}
+
+/// What one person may decide about.
+struct Mine {
+    /// Newest first.
+    promotions: Vec<PromotionId>,
+    /// Where they want to run.
+    places: HashMap<ProjectId, ProjectPlace>,
+}
 
 impl Services {
     /// What waits for the caller.
@@ -43,25 +51,30 @@ impl Services {
         let mut tx = self.store.read().await?;
         let mine = self.mine(&mut *tx, caller).await?;
         let mut items = Vec::new();
-        for id in mine.iter().take(LISTED) {
-            let Some(promotion) = tx.promotion(*id).await? else {
+        for id in mine.promotions.iter().take(LISTED) {
+            let Some((promotion, resource, decision)) = tx.with_gates(*id).await? else {
                 continue;
             };
-            let place = self.project_place_by_id(&mut *tx, caller, promotion.project).await?;
-            let resource = tx.resource(promotion.resource).await?;
-            let environment = place.environments.iter().find(|e| e.id == promotion.environment);
-            let (Some(resource), Some(environment)) = (resource, environment) else {
+            let Some(place) = mine.places.get(&promotion.project) else {
                 continue;
             };
-            let decision = self
-                .decide(&mut *tx, environment, &place.environments, &promotion)
-                .await?;
+            let Some(environment) = place.environments.iter().find(|e| e.id == promotion.environment) else {
+                continue;
+            };
+            let decision = match decision {
+                Some(decision) => decision,
+                // It was not looked at yet.
+                None => {
+                    self.decide(&mut *tx, environment, &place.environments, &promotion)
+                        .await?
+                }
+            };
             items.push(InboxItem {
                 id: promotion.id,
-                workspace: place.workspace.name,
-                project: place.record.project.name,
+                workspace: place.workspace.name.clone(),
+                project: place.record.project.name.clone(),
                 environment: environment.name.clone(),
-                resource: resource.name,
+                resource,
                 purpose: promotion.purpose,
                 origin: promotion.origin.map(|origin| (origin.environment, origin.resource)),
                 image: promotion.image,
@@ -73,7 +86,7 @@ impl Services {
         }
         Ok(InboxView {
             items,
-            total: mine.len(),
+            total: mine.promotions.len(),
             now: self.now(),
         })
     }
@@ -84,61 +97,91 @@ impl Services {
     /// When the database fails.
     pub async fn inbox_count(&self, caller: &Caller) -> Result<usize, AppError> {
         let mut tx = self.store.read().await?;
-        Ok(self.mine(&mut *tx, caller).await?.len())
+        Ok(self.mine(&mut *tx, caller).await?.promotions.len())
     }
 
-    /// The promotions about which the caller may decide and hasn't, newest first.
-    async fn mine(&self, tx: &mut dyn Tx, caller: &Caller) -> Result<Vec<PromotionId>, AppError> {
+    /// The promotions about which the caller may decide and hasn't.
+    async fn mine(&self, tx: &mut dyn Tx, caller: &Caller) -> Result<Mine, AppError> {
+        let mut mine = Mine {
+            promotions: Vec::new(),
+            places: HashMap::new(),
+        };
         let Actor::Person { id, .. } = &caller.actor else {
-            return Ok(Vec::new());
+            return Ok(mine);
         };
         let newest = tx.newest_event().await?;
         let decided: HashSet<PromotionId> = tx.decided_by(*id).await?.into_iter().collect();
-        let mut mine = Vec::new();
         for (workspace, _) in &caller.access {
-            let awaiting = self.awaiting(tx, workspace.id, newest).await?;
-            let makers = match awaiting.is_empty() {
+            let waiting = self.waiting_in(tx, workspace.id, newest).await?;
+            let makers = match waiting.is_empty() {
                 true => Vec::new(),
                 false => tx.token_makers(workspace.id).await?,
             };
-            let mut places: HashMap<ProjectId, Option<ProjectPlace>> = HashMap::new();
-            for one in awaiting.iter().filter(|one| !decided.contains(&one.promotion)) {
-                if let Entry::Vacant(vacant) = places.entry(one.project) {
-                    let place = match self.project_place_by_id(tx, caller, one.project).await {
+            for alike in waiting.iter() {
+                if let Entry::Vacant(vacant) = mine.places.entry(alike.project) {
+                    match self.project_place_by_id(tx, caller, alike.project).await {
                         // Not for this caller's eyes.
-                        Err(AppError::NotFound(_)) => None,
-                        place => Some(place?),
-                    };
-                    vacant.insert(place);
+                        Err(AppError::NotFound(_)) => continue,
+                        place => drop(vacant.insert(place?)),
+                    }
                 }
-                let place = places.get(&one.project).and_then(Option::as_ref);
-                if place.is_some_and(|place| accepts(caller, place, one, behind(&makers, &one.requested_by))) {
-                    mine.push(one.promotion);
+                let place = mine.places.get(&alike.project);
+                if place.is_some_and(|place| accepts(caller, place, alike, behind(&makers, &alike.requested_by))) {
+                    let open = alike.promotions.iter().filter(|id| !decided.contains(id));
+                    mine.promotions.extend(open);
                 }
             }
         }
-        mine.sort_unstable_by(|a, b| b.cmp(a));
+        mine.promotions.sort_unstable_by(|a, b| b.cmp(a));
         Ok(mine)
     }
 
-    async fn awaiting(
+    async fn waiting_in(
         &self,
         tx: &mut dyn Tx,
         workspace: WorkspaceId,
         newest: i64,
-    ) -> Result<Arc<Vec<Awaiting>>, AppError> {
+    ) -> Result<Arc<Vec<Alike>>, AppError> {
         let kept = |kept: &KeptInbox| {
             let all = kept.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.get(&workspace)
                 .filter(|(at, _)| *at == newest)
                 .map(|(_, all)| Arc::clone(all))
         };
-        if let Some(awaiting) = kept(&self.kept_inbox) {
-            return Ok(awaiting);
+        if let Some(waiting) = kept(&self.kept_inbox) {
+            return Ok(waiting);
         }
-        let awaiting = Arc::new(tx.awaiting_approval(workspace).await?);
+        let waiting = Arc::new(grouped(tx.awaiting_approval(workspace).await?));
         let mut all = self.kept_inbox.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(workspace, (newest, Arc::clone(&awaiting)));
-        Ok(awaiting)
+        all.insert(workspace, (newest, Arc::clone(&waiting)));
+        Ok(waiting)
     }
+}
+
+/// Whether the caller's approval would count.
+fn accepts(caller: &Caller, place: &ProjectPlace, alike: &Alike, requester: Option<UserId>) -> bool {
+    let environment = place.environments.iter().find(|e| e.id == alike.environment);
+    let approvals = environment.and_then(|e| e.policy.approvals.as_ref());
+    approvals
+        .zip(approver(caller, place))
+        .is_some_and(|(approvals, me)| approvals.accepts(&me, requester))
+}
+
+fn grouped(all: Vec<Awaiting>) -> Vec<Alike> {
+    let mut groups: HashMap<(EnvironmentId, Actor), Alike> = HashMap::new();
+    for one in all {
+        match groups.entry((one.environment, one.requested_by)) {
+            Entry::Occupied(mut group) => group.get_mut().promotions.push(one.promotion),
+            Entry::Vacant(none) => {
+                let requested_by = none.key().1.clone();
+                none.insert(Alike {
+                    project: one.project,
+                    environment: one.environment,
+                    requested_by,
+                    promotions: vec![one.promotion],
+                });
+            }
+        }
+    }
+    groups.into_values().collect()
 }

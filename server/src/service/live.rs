@@ -14,6 +14,18 @@ use domain::{
     time::Timestamp,
 };
 
+/// After so long without being followed, nobody knows what an Argo CD reported meanwhile.
+const UNSEEN_MILLIS: i64 = 60_000;
+
+/// From when on nobody knows whether what was healthy `since` still is: its Argo CD was `seen` last then. `None` while it is followed.
+pub(super) fn unseen_since(seen: Option<Timestamp>, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    match seen {
+        Some(seen) if now.millis_since(seen) <= UNSEEN_MILLIS => None,
+        Some(seen) => Some(seen.max(since)),
+        None => Some(since),
+    }
+}
+
 impl Services {
     /// Stores what an environment's Application runs.
     ///
@@ -93,39 +105,74 @@ impl Services {
         Ok(())
     }
 
-    /// Forgets what a cluster's Argo CD reported: it can't be reached, and old news must not be shown as live.
+    /// Notes that a cluster's Argo CD is being followed. After a time without, what was healthy before is so anew, since now: nobody
+    /// knows what was in between.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_live(&self, record: &ClusterRecord) -> Result<(), AppError> {
+    pub async fn follows(&self, record: &ClusterRecord) -> Result<(), AppError> {
+        let now = self.now();
         let mut tx = self.store.write().await?;
-        let mut forgot = false;
-        for project in tx.projects(record.cluster.workspace).await? {
-            let environments = tx.environments(project.project.id).await?;
-            for resource in tx.resources(project.project.id).await? {
-                let here = environments
-                    .iter()
-                    .any(|e| e.id == resource.environment && e.cluster == record.cluster.id);
-                if here && resource.live.is_some() {
-                    tx.set_live(resource.id, None).await?;
-                    note_runs(&mut *tx, record.cluster.workspace, &resource, &[], self.now()).await?;
-                    let event = NewEvent {
-                        workspace: record.cluster.workspace,
-                        subject: Subject::resource(project.project.id, &resource),
-                        actor: Actor::Waybill,
-                        happened: Happened::LiveForgotten,
-                    };
-                    tx.append_event(&event, self.now()).await?;
-                    forgot = true;
-                }
-            }
-        }
+        let seen = tx.seen(record.cluster.id).await?;
+        let forgot = match unseen_since(seen, Timestamp(0), now) {
+            Some(since) => forget(&mut *tx, record, since, now).await?,
+            None => false,
+        };
+        tx.set_seen(record.cluster.id, now).await?;
         tx.commit().await?;
         if forgot {
             self.wrote();
         }
         Ok(())
     }
+
+    /// Forgets what a cluster's Argo CD reported: it can't be reached, or is named no more, and old news must not be shown as live.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_live(&self, record: &ClusterRecord) -> Result<(), AppError> {
+        let now = self.now();
+        let mut tx = self.store.write().await?;
+        let seen = tx.seen(record.cluster.id).await?;
+        let forgot = forget(&mut *tx, record, seen.unwrap_or(now), now).await?;
+        tx.commit().await?;
+        if forgot {
+            self.wrote();
+        }
+        Ok(())
+    }
+}
+
+/// Forgets what is live on a cluster, and ends what was healthy there: nobody knows more of it `since` then. Whether there was anything.
+async fn forget(tx: &mut dyn Tx, record: &ClusterRecord, since: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+    let workspace = record.cluster.workspace;
+    let mut forgot = false;
+    for project in tx.projects(workspace).await? {
+        let environments = tx.environments(project.project.id).await?;
+        let here = |resource: &Resource| {
+            let mut of_cluster = environments.iter().filter(|e| e.cluster == record.cluster.id);
+            of_cluster.any(|e| e.id == resource.environment)
+        };
+        for resource in tx.resources(project.project.id).await? {
+            if resource.live.is_none() || !here(&resource) {
+                continue;
+            }
+            tx.set_live(resource.id, None).await?;
+            for digest in tx.open_runs(resource.id).await? {
+                tx.end_run(resource.id, &digest, since).await?;
+                tx.wake_waiting(Waiting::Digest(workspace, &digest), now).await?;
+            }
+            let event = NewEvent {
+                workspace,
+                subject: Subject::resource(project.project.id, &resource),
+                actor: Actor::Waybill,
+                happened: Happened::LiveForgotten,
+            };
+            tx.append_event(&event, now).await?;
+            forgot = true;
+        }
+    }
+    Ok(forgot)
 }
 
 /// Remembers since when a resource is healthy with which digests, and has those looked at that wait for it.

@@ -3,18 +3,19 @@
 use super::{
     StoreError,
     dialect::{Dialect, Stored, taken},
-    rows::{from_json, parse, to_json},
+    rows::{PromotionRow, from_json, parse, to_json},
     tx::{SqlTx, run, texts},
 };
 use async_trait::async_trait;
 use domain::{
     artifact::Digest,
     gate::{Approval, Check, Decision, Override, Stop},
-    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
-    promotion::Actor,
+    id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
+    name::Name,
+    promotion::{Actor, Promotion},
     time::Timestamp,
 };
-use sqlx::{ColumnIndex, Encode, Executor, IntoArguments, Type};
+use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, Type};
 
 /// A promotion that waits for approvals.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +28,19 @@ pub struct Awaiting {
     pub environment: EnvironmentId,
     /// Who asked.
     pub requested_by: Actor,
+}
+
+/// A span in which a digest was live and healthy in an environment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// Where.
+    pub environment: EnvironmentId,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; `None` while it is, as far as is known.
+    pub until: Option<Timestamp>,
+    /// When the Argo CD there was followed last.
+    pub seen: Option<Timestamp>,
 }
 
 /// Which waiting promotions are looked at again.
@@ -71,26 +85,40 @@ pub trait Gates: Send {
     async fn open_runs(&mut self, resource: ResourceId) -> Result<Vec<Digest>, StoreError>;
     /// A digest became healthy.
     async fn begin_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError>;
-    /// A digest is healthy no more.
+    /// A digest is healthy no more, or isn't known to be since `at`.
     async fn end_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError>;
-    /// Where in a project a digest was healthy, from when, until when.
-    async fn runs(
-        &mut self,
-        project: ProjectId,
-        digest: &Digest,
-    ) -> Result<Vec<(EnvironmentId, Timestamp, Option<Timestamp>)>, StoreError>;
+    /// Where in a project a digest was healthy, and when.
+    async fn runs(&mut self, project: ProjectId, digest: &Digest) -> Result<Vec<Run>, StoreError>;
+    /// When a cluster's Argo CD was followed last.
+    async fn seen(&mut self, cluster: ClusterId) -> Result<Option<Timestamp>, StoreError>;
+    /// A cluster's Argo CD is being followed.
+    async fn set_seen(&mut self, cluster: ClusterId, at: Timestamp) -> Result<(), StoreError>;
 
     /// Tokens of a workspace, by name, with the person who made each; withdrawn ones too.
     async fn token_makers(&mut self, workspace: WorkspaceId) -> Result<Vec<(String, UserId)>, StoreError>;
 
     /// How a promotion's gates stood when they were looked at last.
     async fn gates(&mut self, promotion: PromotionId) -> Result<Option<Decision>, StoreError>;
+    /// A promotion, its resource's name, and how its gates stood when they were looked at last.
+    async fn with_gates(
+        &mut self,
+        promotion: PromotionId,
+    ) -> Result<Option<(Promotion, Name, Option<Decision>)>, StoreError>;
     /// Writes how they stand.
     async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError>;
     /// Promotions of a workspace that wait for approvals, newest first.
     async fn awaiting_approval(&mut self, workspace: WorkspaceId) -> Result<Vec<Awaiting>, StoreError>;
     /// Has waiting promotions looked at now.
     async fn wake_waiting(&mut self, which: Waiting<'_>, now: Timestamp) -> Result<(), StoreError>;
+}
+
+/// A row of [`WITH_GATES`].
+#[derive(FromRow)]
+struct WithGates {
+    #[sqlx(flatten)]
+    promotion: PromotionRow,
+    resource_name: String,
+    gates: Option<String>,
 }
 
 const STOPS: &str = "SELECT environment_id, stop FROM stops WHERE project_id = $1 ORDER BY environment_id";
@@ -107,11 +135,18 @@ const INSERT_CHECK: &str = "INSERT INTO checks (workspace_id, digest, name, at, 
 const OPEN_RUNS: &str = "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND until IS NULL";
 const BEGIN_RUN: &str = "INSERT INTO healthy_runs (resource_id, digest, since) VALUES ($1, $2, $3) \
      ON CONFLICT (resource_id, digest, since) DO UPDATE SET until = NULL";
-const END_RUN: &str = "UPDATE healthy_runs SET until = $3 WHERE resource_id = $1 AND digest = $2 AND until IS NULL";
-const RUNS: &str = "SELECT r.environment_id, h.since, h.until FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
-     JOIN environments e ON e.id = r.environment_id WHERE h.digest = $2 AND e.project_id = $1";
+const END_RUN: &str = "UPDATE healthy_runs SET until = CASE WHEN since > $3 THEN since ELSE $3 END \
+     WHERE resource_id = $1 AND digest = $2 AND until IS NULL";
+const RUNS: &str = "SELECT r.environment_id, h.since, h.until, w.seen_at FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
+     JOIN environments e ON e.id = r.environment_id LEFT JOIN cluster_watch w ON w.cluster_id = e.cluster_id \
+     WHERE h.digest = $2 AND e.project_id = $1";
+const SEEN: &str = "SELECT seen_at FROM cluster_watch WHERE cluster_id = $1";
+const SET_SEEN: &str = "INSERT INTO cluster_watch (cluster_id, seen_at) VALUES ($1, $2) \
+     ON CONFLICT (cluster_id) DO UPDATE SET seen_at = excluded.seen_at";
 const TOKEN_MAKERS: &str = "SELECT name, made_by FROM api_tokens WHERE workspace_id = $1 AND made_by IS NOT NULL";
 const GATES: &str = "SELECT gates FROM promotions WHERE id = $1";
+const WITH_GATES: &str = "SELECT p.*, r.name AS resource_name FROM promotions p \
+     JOIN resources r ON r.id = p.resource_id WHERE p.id = $1";
 const SET_GATES: &str = "UPDATE promotions SET gates = $2, awaits_approval = $3 WHERE id = $1";
 const AWAITING_APPROVAL: &str = "SELECT id, project_id, environment_id, requested_by FROM promotions \
      WHERE workspace_id = $1 AND state = 'waiting' AND awaits_approval ORDER BY id DESC";
@@ -231,24 +266,34 @@ where
         Ok(())
     }
 
-    async fn runs(
-        &mut self,
-        project: ProjectId,
-        digest: &Digest,
-    ) -> Result<Vec<(EnvironmentId, Timestamp, Option<Timestamp>)>, StoreError> {
-        let rows = sqlx::query_as::<D, (String, i64, Option<i64>)>(RUNS)
+    async fn runs(&mut self, project: ProjectId, digest: &Digest) -> Result<Vec<Run>, StoreError> {
+        let rows = sqlx::query_as::<D, (String, i64, Option<i64>, Option<i64>)>(RUNS)
             .bind(project.to_string())
             .bind(digest.to_string())
             .fetch_all(&mut *self.tx)
             .await?;
-        let run = |(environment, since, until): (String, i64, Option<i64>)| {
-            Ok((
-                parse("environment id", &environment)?,
-                Timestamp(since),
-                until.map(Timestamp),
-            ))
+        let run = |(environment, since, until, seen): (String, i64, Option<i64>, Option<i64>)| {
+            Ok(Run {
+                environment: parse("environment id", &environment)?,
+                since: Timestamp(since),
+                until: until.map(Timestamp),
+                seen: seen.map(Timestamp),
+            })
         };
         rows.into_iter().map(run).collect()
+    }
+
+    async fn seen(&mut self, cluster: ClusterId) -> Result<Option<Timestamp>, StoreError> {
+        let seen = sqlx::query_scalar::<D, i64>(SEEN)
+            .bind(cluster.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        Ok(seen.map(Timestamp))
+    }
+
+    async fn set_seen(&mut self, cluster: ClusterId, at: Timestamp) -> Result<(), StoreError> {
+        run!(self, SET_SEEN, cluster.to_string(), at.0)?;
+        Ok(())
     }
 
     async fn token_makers(&mut self, workspace: WorkspaceId) -> Result<Vec<(String, UserId)>, StoreError> {
@@ -266,6 +311,20 @@ where
             .fetch_optional(&mut *self.tx)
             .await?;
         stored.flatten().map(|json| from_json("gates", &json)).transpose()
+    }
+
+    async fn with_gates(
+        &mut self,
+        promotion: PromotionId,
+    ) -> Result<Option<(Promotion, Name, Option<Decision>)>, StoreError> {
+        let row = sqlx::query_as::<D, WithGates>(WITH_GATES)
+            .bind(promotion.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let gates = row.gates.as_deref().map(|json| from_json("gates", json)).transpose()?;
+        let name = parse("resource name", &row.resource_name)?;
+        Ok(Some((row.promotion.try_into()?, name, gates)))
     }
 
     async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError> {

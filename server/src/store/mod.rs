@@ -31,6 +31,7 @@ use domain::{
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
     time::Timestamp,
+    told::EventKind,
 };
 use futures::stream::BoxStream;
 use sqlx::migrate::MigrateError;
@@ -382,6 +383,13 @@ pub trait Tx: people::People + Gates {
     async fn events_after(&mut self, sequence: i64, limit: i64) -> Result<Vec<Event>, StoreError>;
     /// The newest place; 0 when the ledger is empty.
     async fn newest_event(&mut self) -> Result<i64, StoreError>;
+    /// The kinds of events after `sequence` that are a project's, or nobody's in its workspace.
+    async fn kinds_after(
+        &mut self,
+        sequence: i64,
+        workspace: WorkspaceId,
+        project: ProjectId,
+    ) -> Result<Vec<EventKind>, StoreError>;
     /// All events of a promotion, oldest first.
     async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError>;
     /// Rows of a workspace's ledger after a place as they are stored, oldest first: for who checks or exports them.

@@ -117,4 +117,6 @@ pub(crate) const LEDGER_ENTRIES: &str = "SELECT sequence, at, workspace_id, proj
      WHERE sequence > $2 AND COALESCE(workspace_id, '') = $1 ORDER BY sequence LIMIT $3";
 pub(crate) const EVENTS_AFTER: &str = "SELECT * FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2";
 pub(crate) const NEWEST_EVENT: &str = "SELECT COALESCE(MAX(sequence), 0) FROM events";
+pub(crate) const KINDS_AFTER: &str = "SELECT DISTINCT kind FROM events \
+     WHERE sequence > $1 AND workspace_id = $2 AND (project_id = $3 OR project_id IS NULL)";
 pub(crate) const EVENTS_OF_PROMOTION: &str = "SELECT * FROM events WHERE promotion_id = $1 ORDER BY sequence";

@@ -698,6 +698,21 @@ where
             .await?)
     }
 
+    async fn kinds_after(
+        &mut self,
+        sequence: i64,
+        workspace: WorkspaceId,
+        project: ProjectId,
+    ) -> Result<Vec<EventKind>, StoreError> {
+        let kinds = sqlx::query_scalar::<D, String>(sql::KINDS_AFTER)
+            .bind(sequence)
+            .bind(workspace.to_string())
+            .bind(project.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        kinds.iter().map(|kind| parse("kind of event", kind)).collect()
+    }
+
     async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError> {
         all!(self, rows::EventRow, sql::EVENTS_OF_PROMOTION, id.to_string())
     }

@@ -9,16 +9,24 @@ use crate::{
     store::ClusterRecord,
     telemetry::streams::Followed,
 };
-use domain::plan::AppSnapshot;
+use domain::{id::ClusterId, plan::AppSnapshot};
 use futures::StreamExt;
-use std::{collections::HashMap, time::Duration};
-use tokio::task::JoinHandle;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, Interval, interval_at},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How often the list of clusters is looked at without being told of a change.
 const LOOK: Duration = Duration::from_secs(30);
 /// Pause before connecting again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often it is noted that an Argo CD is being followed.
+const BEAT: Duration = Duration::from_secs(15);
 /// Failed connections in a row after which what was reported is forgotten.
 const FORGET_AFTER: u32 = 5;
 
@@ -26,9 +34,19 @@ const FORGET_AFTER: u32 = 5;
 pub async fn all(services: Services, stop: CancellationToken) {
     let mut connections = services.wake.connections.subscribe();
     let mut followed: HashMap<String, (ClusterRecord, JoinHandle<()>)> = HashMap::new();
+    // Clusters without an Argo CD, of which nothing is remembered that one reported.
+    let mut silent: HashSet<ClusterId> = HashSet::new();
     loop {
         match clusters(&services).await {
             Ok(current) => {
+                let (current, without): (Vec<_>, Vec<_>) =
+                    (current.into_iter()).partition(|record| record.cluster.argocd.is_some());
+                silent.retain(|id| without.iter().any(|record| record.cluster.id == *id));
+                for record in &without {
+                    if !silent.contains(&record.cluster.id) && forget(&services, record).await {
+                        silent.insert(record.cluster.id);
+                    }
+                }
                 followed.retain(|id, (record, task)| {
                     let same =
                         !task.is_finished() && current.iter().any(|c| c.cluster.id.to_string() == *id && c == record);
@@ -61,12 +79,7 @@ async fn clusters(services: &Services) -> Result<Vec<ClusterRecord>, crate::stor
     let mut tx = services.store.read().await?;
     let mut clusters = Vec::new();
     for workspace in tx.workspaces().await? {
-        clusters.extend(
-            tx.clusters(workspace.id)
-                .await?
-                .into_iter()
-                .filter(|c| c.cluster.argocd.is_some()),
-        );
+        clusters.extend(tx.clusters(workspace.id).await?);
     }
     Ok(clusters)
 }
@@ -83,7 +96,21 @@ async fn follow(services: Services, record: ClusterRecord) {
         match services.argocd_access(&record) {
             Ok(Some(access)) => {
                 let mut stream = services.argocd.watch(&access);
-                while let Some(event) = stream.next().await {
+                // What the stream says first is how things are now: that it is followed is noted before.
+                let mut beat: Option<Interval> = None;
+                loop {
+                    let event = tokio::select! {
+                        event = stream.next() => event,
+                        () = next(&mut beat) => {
+                            note(&services, &record).await;
+                            continue;
+                        }
+                    };
+                    let Some(event) = event else { break };
+                    if event.is_ok() && beat.is_none() {
+                        note(&services, &record).await;
+                        beat = Some(interval_at(Instant::now() + BEAT, BEAT));
+                    }
                     match event {
                         Ok(WatchEvent::Changed(app)) => {
                             failures = 0;
@@ -110,12 +137,34 @@ async fn follow(services: Services, record: ClusterRecord) {
                 failures += 1;
             }
         }
-        if failures >= FORGET_AFTER
-            && let Err(error) = services.forget_live(&record).await
-        {
-            tracing::error!(cluster = %name, %error, "what was live could not be forgotten");
+        if failures >= FORGET_AFTER {
+            forget(&services, &record).await;
         }
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// The next beat; never, before the first.
+async fn next(beat: &mut Option<Interval>) {
+    match beat {
+        Some(beat) => drop(beat.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Forgets what was live on a cluster; whether that worked.
+async fn forget(services: &Services, record: &ClusterRecord) -> bool {
+    let forgot = services.forget_live(record).await;
+    if let Err(error) = &forgot {
+        tracing::error!(cluster = %record.cluster.name, %error, "what was live could not be forgotten");
+    }
+    forgot.is_ok()
+}
+
+/// Notes that the cluster's Argo CD is being followed.
+async fn note(services: &Services, record: &ClusterRecord) {
+    if let Err(error) = services.follows(record).await {
+        tracing::error!(cluster = %record.cluster.name, %error, "that it is followed could not be noted");
     }
 }
 

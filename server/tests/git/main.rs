@@ -153,6 +153,7 @@ fn promotion(n: u8, service: &str) -> CommitRequest {
         at: AT,
         retry: false,
         again: false,
+        held: false,
     }
 }
 

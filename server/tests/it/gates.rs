@@ -2,7 +2,7 @@
 
 use crate::support::{
     browser::{Browser, Page},
-    world::{World, until},
+    world::{Setup, World, until},
 };
 use argocd_standin::Fault;
 use domain::{
@@ -18,7 +18,11 @@ const PLACE: &str = "/w/demo/myapp/production";
 
 /// A world in which `api` in production is pinned to the first build, staging runs the second, and production has a policy.
 async fn world(policy: Value) -> (World, String) {
-    let world = World::start().await;
+    world_with(Setup::default(), policy).await
+}
+
+async fn world_with(setup: Setup, policy: Value) -> (World, String) {
+    let world = World::with(setup).await;
     let mut document = world.document();
     document["projects"][0]["environments"][PRODUCTION]["resources"] = json!([{
         "name": "api",
@@ -290,6 +294,68 @@ async fn a_stopped_line_is_overridden_with_a_reason_or_lifted() {
     waits_for(&world, &again, "the project is stopped").await;
     assert_eq!(carol.post(PLACE, &[("intent", "resume-project")]).await.status, 303);
     world.ends(&again, State::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_that_shuts_while_a_commit_is_tried_again_holds_it() {
+    let (mut world, second) = world(json!({ "approvals": { "count": 1 } })).await;
+    let mut dev = person(&world, "dana", Role::Developer).await;
+    let mut carol = person(&world, "carol", Role::Approver).await;
+    let id = promote(&mut dev).await;
+    waits_for(&world, &id, "0 of 1 approval").await;
+    let before = world.subjects().await.len();
+    let port = world.git.take().map(|git| git.address().port()).unwrap();
+    assert_eq!(say(&mut carol, &id, "approve", "").await.status, 303);
+    until("a commit to have been tried", async || {
+        let promotion = world.promotion(&id).await;
+        (promotion.state == State::Committing && promotion.attempts > 0).then_some(())
+    })
+    .await;
+    let stop = [("intent", "stop-project"), ("reason", "Git is down")];
+    assert_eq!(carol.post(PLACE, &stop).await.status, 303);
+    world.git_again(port).await;
+    waits_for(&world, &id, "the project is stopped").await;
+    assert_eq!(world.subjects().await.len(), before, "nothing was committed");
+    assert_eq!(carol.post(PLACE, &[("intent", "resume-project")]).await.status, 303);
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("production", "api", &second).await;
+}
+
+/// Backdates what is known of the second build in staging: healthy for two hours, and followed last so many minutes ago.
+async fn was_followed(world: &mut World, digest: &str, minutes: i64) {
+    world.stop().await;
+    let staging = world.resource("staging", "api").await.unwrap();
+    let mut tx = world.store.write().await.unwrap();
+    let now = staging.live.as_ref().unwrap().at;
+    let ago = |minutes: i64| now.plus_millis(-minutes * 60_000);
+    tx.begin_run(staging.id, &digest.parse().unwrap(), ago(120))
+        .await
+        .unwrap();
+    let workspace = tx.workspaces().await.unwrap().remove(0);
+    for record in tx.clusters(workspace.id).await.unwrap() {
+        tx.set_seen(record.cluster.id, ago(minutes)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    world.restart().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_looked_at_is_not_soaked() {
+    let policy = json!({ "ranIn": [{ "environment": "staging", "soakMinutes": 60 }] });
+    let setup = Setup {
+        process: true,
+        ..Setup::default()
+    };
+    let (mut world, second) = world_with(setup, policy).await;
+    // Healthy for two hours, it seems; but for the last ninety minutes Waybill was down: it saw thirty.
+    was_followed(&mut world, &second, 90).await;
+    world.wait_for_live("staging", "api", &second).await;
+    let mut admin = world.admin().await;
+    let id = promote(&mut admin).await;
+    waits_for(&world, &id, "soak in staging").await;
+    // Had it looked for longer, that would do.
+    was_followed(&mut world, &second, 30).await;
+    world.ends(&id, State::Succeeded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

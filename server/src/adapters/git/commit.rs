@@ -52,6 +52,8 @@ pub(super) enum Prepared {
     Unchanged(Option<Oid>),
     /// This commit is to be pushed.
     Commit(Oid),
+    /// The branch holds none, and none is to be made.
+    Absent,
 }
 
 /// What there is to do for a batch on a given tip.
@@ -109,6 +111,9 @@ fn prepare_one(draft: &mut Draft<'_>, found: Option<Oid>, request: &CommitReques
         && (!request.again || !draft.would_change(&request.edit)?)
     {
         return Ok(Prepared::Found(found));
+    }
+    if request.held {
+        return Ok(Prepared::Absent);
     }
     Ok(match draft.commit(request)? {
         Some(commit) => Prepared::Commit(commit),

@@ -465,6 +465,7 @@ impl Mirror {
             Ok(Prepared::Found(commit)) => Ok(Committed::Found {
                 commit: commit.to_string(),
             }),
+            Ok(Prepared::Absent) => Ok(Committed::Absent),
             Ok(Prepared::Unchanged(Some(tip))) => Ok(Committed::Unchanged { tip: tip.to_string() }),
             Ok(Prepared::Unchanged(None)) => Err(self.broken("an edit of nothing changed nothing")),
             Err(error) => Err(LocalError::at(error, &self.url)),

@@ -143,6 +143,8 @@ pub struct CommitRequest {
     pub retry: bool,
     /// Whether a person asked again: when the branch holds a commit of this promotion but no longer says so, a new one is made.
     pub again: bool,
+    /// Whether a gate shut since an earlier try, which may have pushed all the same: that commit is looked for, and none is made.
+    pub held: bool,
 }
 
 /// What came of a [`CommitRequest`].
@@ -165,6 +167,8 @@ pub enum Committed {
         /// The commit that says it: the tip, or an earlier one of the same batch.
         tip: CommitId,
     },
+    /// The remote's branch holds no commit of this promotion, and none was to be made ([`CommitRequest::held`]).
+    Absent,
 }
 
 /// A commit as shown to people.

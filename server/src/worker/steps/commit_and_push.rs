@@ -81,26 +81,36 @@ async fn try_run(
             outcomes[place_of] = Some(Outcome::Overtaken { by });
             continue;
         }
-        // A gate that shut since it was let through holds it still, unless an earlier try may have pushed it already.
-        if promotion.attempts == 0 && promotion.commit.is_none() {
-            let decision = services
+        // A gate that shut since it was let through holds it still. An earlier try may have pushed it already: then it is let finish.
+        let shut = match &promotion.commit {
+            Some(_) => None,
+            None => services
                 .decide(&mut *tx, environment, &place.environments, promotion)
-                .await?;
-            if let Some(what) = decision.waits_for() {
-                outcomes[place_of] = Some(Outcome::done(State::Waiting, format!("A gate shut meanwhile: {what}.")));
-                continue;
-            }
+                .await?
+                .waits_for(),
+        };
+        if let Some(what) = &shut
+            && promotion.attempts == 0
+        {
+            outcomes[place_of] = Some(held(what));
+            continue;
         }
         let approved = match environment.policy.approvals {
             Some(_) => tx.approvals(promotion.id).await?,
             None => Vec::new(),
         };
-        requests.push(request(services, &place, environment, resource, promotion, &approved));
-        asked.push((place_of, environment));
+        let mut request = request(services, &place, environment, resource, promotion, &approved);
+        request.held = shut.is_some();
+        requests.push(request);
+        asked.push((place_of, environment, shut));
     }
     drop(tx);
     let done = services.git.commit_and_push_all(&access, &requests).await;
-    for (((place_of, environment), request), done) in asked.into_iter().zip(&requests).zip(done) {
+    for (((place_of, environment, shut), request), done) in asked.into_iter().zip(&requests).zip(done) {
+        if let (Ok(Committed::Absent), Some(what)) = (&done, &shut) {
+            outcomes[place_of] = Some(held(what));
+            continue;
+        }
         let git_only = place
             .cluster(environment)
             .is_none_or(|record| record.cluster.argocd.is_none());
@@ -108,6 +118,11 @@ async fn try_run(
         outcomes[place_of] = Some(outcome(done, request, &access.branch, next));
     }
     Ok(())
+}
+
+/// It waits again: `what` for, in a few words.
+fn held(what: &str) -> Outcome {
+    Outcome::done(State::Waiting, format!("A gate shut meanwhile: {what}."))
 }
 
 fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &str, next: State) -> Outcome {
@@ -127,6 +142,12 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
                 short(&tip)
             );
             (tip, 0, detail)
+        }
+        // Of none that wasn't held.
+        Ok(Committed::Absent) => {
+            return Outcome::Retry {
+                why: "The commit was not made.".into(),
+            };
         }
         Err(error) if error.is_passing() => return Outcome::Retry { why: error.to_string() },
         Err(error) => {
@@ -174,6 +195,7 @@ fn request(
         at: promotion.created_at.0.div_euclid(1000),
         retry: promotion.attempts > 0 || promotion.tries > 1,
         again: promotion.tries > 1,
+        held: false,
     }
 }
 
