@@ -1,9 +1,10 @@
 //! What happened in a workspace: the ledger, page by page, and which part of it is shown.
 
+use super::query;
 use crate::error::AppError;
 use domain::{id::PromotionId, name::Name, time::Timestamp};
 use leptos::prelude::*;
-use leptos_router::{location::Url, params::ParamsMap};
+use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 
 /// Which entries are shown, as the address holds it. Empty fields leave nothing out.
@@ -45,8 +46,7 @@ impl ActivityFilter {
     /// The address's query, `?` included; empty when everything is shown.
     #[must_use]
     pub fn to_query(&self) -> String {
-        let mut query = String::new();
-        for (key, value) in [
+        query::of(&[
             ("actor", &self.actor),
             ("env", &self.env),
             ("resource", &self.resource),
@@ -54,15 +54,7 @@ impl ActivityFilter {
             ("from", &self.from),
             ("to", &self.to),
             ("before", &self.before),
-        ] {
-            if !value.is_empty() {
-                query.push(if query.is_empty() { '?' } else { '&' });
-                query.push_str(key);
-                query.push('=');
-                query.push_str(&Url::escape(value));
-            }
-        }
-        query
+        ])
     }
 
     /// Whether nothing is left out, the page aside.

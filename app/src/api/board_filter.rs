@@ -3,9 +3,12 @@
 //! The server answers with the rows that match, as many as are asked for; the browser hides what no longer matches while
 //! one types, until that answer comes.
 
-use super::board::{BoardRow, Cell, EnvironmentHead, Truth};
+use super::{
+    board::{BoardRow, Cell, EnvironmentHead, Truth},
+    query,
+};
 use domain::plan::Health;
-use leptos_router::{location::Url, params::ParamsMap};
+use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 
 /// Rows that are shown unless more are asked for.
@@ -44,22 +47,13 @@ impl BoardFilter {
     /// The address's query, `?` included; empty when everything is shown.
     #[must_use]
     pub fn to_query(&self) -> String {
-        let mut query = String::new();
-        for (key, value) in [
+        query::of(&[
             ("q", &self.q),
             ("state", &self.state),
             ("env", &self.env),
             ("diff", &self.diff),
             ("rows", &self.rows),
-        ] {
-            if !value.is_empty() {
-                query.push(if query.is_empty() { '?' } else { '&' });
-                query.push_str(key);
-                query.push('=');
-                query.push_str(&Url::escape(value));
-            }
-        }
-        query
+        ])
     }
 
     /// Whether everything is shown.

@@ -17,6 +17,7 @@ pub mod policy;
 pub mod preview;
 pub mod project;
 pub mod promotion;
+mod query;
 pub mod resource;
 pub mod session;
 pub mod token;

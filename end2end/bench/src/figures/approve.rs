@@ -12,12 +12,9 @@ use crate::{
     report::{Report, number},
     repository::Watch,
 };
-use std::time::Duration;
 
 /// What the environment asks for.
 const POLICY: &str = "approvals: { count: 1 }";
-/// How long a person looks before they click. By then Waybill has looked at the gates by itself, and only waits.
-const LOOKS: Duration = Duration::from_millis(100);
 
 /// Measures `approve_to_push_p99`.
 pub(crate) async fn measure(deployment: &mut Deployment<'_>, report: &mut Report) -> Outcome<()> {
@@ -42,7 +39,9 @@ async fn approve(deployment: &mut Deployment<'_>) -> Outcome<Vec<f64>> {
     let (mut ids, mut clicks) = (Vec::new(), Vec::new());
     for time in first..first + deployment.scale.approvals {
         let promotion = deployment.promote(time).await?;
-        tokio::time::sleep(LOOKS).await;
+        // Nobody approves what they didn't look at.
+        let page = person.get(&format!("/promotions/{promotion}")).send().await?;
+        page.error_for_status()?.bytes().await?;
         clicks.push(person.approve(&promotion).await?);
         deployment.server.idle(PATIENCE).await?;
         ids.push(promotion);

@@ -12,8 +12,8 @@ use crate::{
 /// Repetitions of each question.
 const TIMES: usize = 40;
 
-/// A question: the server function and what it is given.
-type Question = (&'static str, Vec<(&'static str, String)>);
+/// A question: what it is called, the server function, and what that is given.
+type Question = (&'static str, &'static str, Vec<(&'static str, String)>);
 
 /// Measures `history_growth`.
 pub(crate) async fn measure(ground: &Ground, scale: &Scale, report: &mut Report) -> Outcome<()> {
@@ -32,9 +32,9 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, report: &mut Report)
     for time in 0..TIMES {
         for (which, estate) in estates.iter().enumerate() {
             for (q, question) in questions(&estate.server).await?.into_iter().enumerate() {
-                let arguments: Vec<_> = question.1.iter().map(|(key, value)| (*key, value.as_str())).collect();
+                let arguments: Vec<_> = question.2.iter().map(|(key, value)| (*key, value.as_str())).collect();
                 let began = now();
-                estate.server.ask(question.0, &arguments).await?;
+                estate.server.ask(question.1, &arguments).await?;
                 let took = now() - began;
                 if times.len() <= q {
                     times.push(Default::default());
@@ -50,11 +50,11 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, report: &mut Report)
     }
     let names = questions(&estates[0].server).await?;
     let mut worst: f64 = 0.0;
-    for ((name, _), [short, long]) in names.iter().zip(&times) {
+    for ((name, _, _), [short, long]) in names.iter().zip(&times) {
         let (short, long) = (median(short), median(long));
         worst = worst.max(long / short);
         report.note(format!(
-            "`{name}` takes {} s with {} promotions, {} s with {}",
+            "{name} takes {} s with {} promotions, {} s with {}",
             number(short),
             scale.histories[0],
             number(long),
@@ -65,7 +65,8 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, report: &mut Report)
     Ok(())
 }
 
-/// The board, an environment, a resource with its history, and a promotion with its timeline.
+/// The board, an environment, a resource with its history, a promotion with its timeline, and the activity: its newest page, one from
+/// the middle of the ledger, and both filtered by what nearly all entries have and by what few have.
 async fn questions(server: &Server) -> Outcome<Vec<Question>> {
     let one = server
         .database
@@ -76,11 +77,33 @@ async fn questions(server: &Server) -> Outcome<Vec<Question>> {
     in_environment.push(("environment", environment(2)));
     let mut of_resource = in_environment.clone();
     of_resource.push(("resource", service(7)));
+    let middle = "SELECT at || '-' || sequence FROM events WHERE sequence = (SELECT MAX(sequence) / 2 FROM events)";
+    let middle = server.database.text(middle).await?;
+    let activity = |name, filter: &[(&'static str, String)]| {
+        let mut arguments = vec![("workspace", "bench".to_owned())];
+        arguments.extend_from_slice(filter);
+        (name, "activity", arguments)
+    };
+    let kind = || ("filter[kind]", "promotion_moved".to_owned());
+    let by = || ("filter[actor]", "waybill".to_owned());
+    let before = || ("filter[before]", middle.clone());
+    let of_service = [
+        ("filter[env]", format!("{}/{}", project(0), environment(2))),
+        ("filter[resource]", service(7)),
+    ];
     Ok(vec![
-        ("projects", Vec::new()),
-        ("board", at()),
-        ("environment", in_environment),
-        ("resource", of_resource),
-        ("promotion", vec![("id", one)]),
+        ("the list of projects", "projects", Vec::new()),
+        ("a board", "board", at()),
+        ("an environment", "environment", in_environment),
+        ("a resource", "resource", of_resource),
+        ("a promotion", "promotion", vec![("id", one)]),
+        activity("the activity", &[]),
+        activity("the activity from its middle on", &[before()]),
+        activity("the activity of a kind, from its middle on", &[kind(), before()]),
+        activity(
+            "the activity of one who does most, from its middle on",
+            &[by(), before()],
+        ),
+        activity("the activity of a resource", &of_service),
     ])
 }
