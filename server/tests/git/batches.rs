@@ -194,36 +194,52 @@ async fn writes_without_pause(repo: BareRepo, name: usize, stop: Arc<AtomicBool>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_pushes_without_pause_does_not_starve_us() {
+async fn three_who_push_without_pause_do_not_starve_us() {
     let setting = Setting::new().await;
     fill(&setting, 2, 6).await;
-    let (stop, through) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let writer = writes_without_pause(setting.repo.clone(), 1, Arc::clone(&stop), Arc::clone(&through));
-    let writer = tokio::spawn(writer);
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut writers = Vec::new();
+    for name in 1..=3 {
+        let through = Arc::new(AtomicUsize::new(0));
+        let writer = writes_without_pause(setting.repo.clone(), name, Arc::clone(&stop), Arc::clone(&through));
+        writers.push((through, tokio::spawn(writer)));
+    }
     within(async {
-        while through.load(Ordering::SeqCst) < 3 {
+        while writers.iter().any(|(through, _)| through.load(Ordering::SeqCst) < 1) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
-    let mut took = Vec::new();
+    let mut sent = Vec::new();
     for n in 0..4 {
         let requests: Vec<_> = (0..5).map(|m| request(n * 5 + m, 2, 6)).collect();
-        let began = Instant::now();
         for done in setting.mirrors.commit_and_push_all(&setting.access, &requests).await {
-            took.push((began.elapsed(), pushed(done).1));
+            pushed(done);
         }
+        sent.extend(requests);
     }
     stop.store(true, Ordering::SeqCst);
-    writer.await.unwrap();
-    let through = through.load(Ordering::SeqCst);
-    println!("{through} pushes of others; ours took {took:?}");
+    let mut through = 0;
+    for (count, writer) in writers {
+        writer.await.unwrap();
+        through += count.load(Ordering::SeqCst);
+    }
+    // Commit by commit: each has one parent; ours change their own file in tag and digest and nothing else, one commit each; and every
+    // one of the others is there.
     let commits = setting.repo.commits("main").await.unwrap();
+    assert!(commits.iter().all(|commit| commit.parents.len() < 2), "no merges");
+    let others = commits.iter().filter(|c| c.subject.starts_with("Outsider")).count();
+    assert_eq!(others, through);
     assert_eq!(trailers(&setting).await.len(), 20, "none lost, none doubled");
-    assert_eq!(
-        commits.iter().filter(|c| c.subject.starts_with("Outsider")).count(),
-        through
-    );
+    for request in &sent {
+        let trailer = format!("Waybill-Promotion: {}", request.promotion);
+        let mut ours = commits.iter().filter(|commit| commit.body.contains(&trailer));
+        let (commit, again) = (ours.next().unwrap(), ours.next());
+        assert!(again.is_none(), "{again:?}");
+        assert_eq!(commit.subject, request.subject);
+        assert_eq!(commit.changes.len(), 4, "{:?}", commit.changes);
+        assert!(commit.changes.iter().all(|change| change.path == request.edit.path));
+    }
 }
 
 /// Not a test of speed, which machines differ in: it prints what a burst costs.
