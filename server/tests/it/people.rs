@@ -7,7 +7,7 @@ use app::{
     error::AppError,
 };
 use domain::{event::Happened, id::UserId, promotion::Actor, rights::Role};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     service::{

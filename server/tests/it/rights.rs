@@ -124,7 +124,8 @@ async fn who_was_demoted_meanwhile_cannot_undo_it() {
             .id
             .to_string();
         is_refused(services.revoke_token(caller, "demo", &first).await, "revoke_token");
-        let policy = services.set_policy(caller, &at("myapp", "production"), "checks: [{ name: x }]", None);
+        let place = at("myapp", "production");
+        let policy = services.set_policy(caller, &place, "checks: [{ name: x }]", None);
         is_refused(policy.await, "set_policy");
         is_refused(services.apply(caller, &read(&document()), false).await, "apply");
         let stop = services.stop_line(caller, "demo", "myapp", None, "late");

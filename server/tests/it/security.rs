@@ -7,11 +7,11 @@ mod clients;
 mod texts;
 
 use crate::{
-    authorisation::{Answer, Door, TABLE, Who, ask, document, request, session},
+    authorisation::{Answer, TABLE, Who, ask, document, request, session},
     rest::everything,
     support::{
         Bench, PASSWORD, digest,
-        world::{ADMIN, Setup, World},
+        world::{Setup, World},
     },
     web::{SESSION, is_in, sign_in},
 };
@@ -27,17 +27,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use server::{
-    service::Caller,
-    store::activity::{Along, Place, Search},
-    web::graphql,
-};
+use server::{service::Caller, web::graphql};
 use sha2::Sha256;
-use std::{
-    fmt::Write as _,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use tower::ServiceExt as _;
 
 const API: &str = "127.0.0.1:5000/myapp/api";

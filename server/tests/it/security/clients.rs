@@ -4,7 +4,7 @@ use crate::support::{
     browser::form,
     world::{ADMIN, PASSWORD, Setup, World},
 };
-use domain::{rights::Role, time::Timestamp, told::EventKind};
+use domain::{time::Timestamp, told::EventKind};
 use reqwest::Method;
 use server::store::activity::{Along, Place, Search};
 
