@@ -3,7 +3,7 @@
 use crate::{
     api::policy::{PolicyView, policy, set_policy},
     components::{
-        field::{Field, described_by, field_id},
+        field::{Field, described_by, field_id, in_textarea},
         frame::{Crumb, Frame},
         notice::{ErrorSummary, Notice},
         state_badge::Meaning,
@@ -176,7 +176,7 @@ fn edit(view: Signal<PolicyView>, sent: Form<PolicyPost, ()>) -> AnyView {
                     aria-describedby=described_by("policy")
                     aria-invalid=move || error.get().is_some().then_some("true")
                 >
-                    {text}
+                    {in_textarea(text)}
                 </textarea>
             </Field>
             <div class="row">

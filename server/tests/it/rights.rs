@@ -300,7 +300,9 @@ async fn a_hidden_project_does_not_show_through() {
             .form_options(caller, &at("myapp", "development"))
             .await
             .unwrap();
-        options.repositories.iter().map(ToString::to_string).collect::<Vec<_>>()
+        let mut known: Vec<_> = options.repositories.iter().map(ToString::to_string).collect();
+        known.sort();
+        known
     };
     assert_eq!(offers(&ada).await, [secret, API]);
     assert_eq!(offers(&eve).await, [API]);

@@ -51,13 +51,14 @@ async fn newest(bench: &Bench) -> i64 {
     bench.store.read().await.unwrap().newest_event().await.unwrap()
 }
 
-async fn set_up() -> (Bench, Caller) {
+async fn set_up() -> (Bench, Caller, Who) {
     let bench = Bench::new().await;
     bench.registry.push(API, "one", &digest("a"));
     let (program, _) = bench.program("demo", "boss", Role::Admin).await;
     bench.apply(&program, &document()).await;
-    let (ada, _) = bench.member("ada@example.com", "demo", Role::Admin).await;
-    (bench, ada)
+    let (ada, id) = bench.member("ada@example.com", "demo", Role::Admin).await;
+    let browser = session(&bench, id).await;
+    (bench, ada, browser)
 }
 
 fn at(project: &str, environment: &str) -> At {
@@ -70,7 +71,7 @@ fn at(project: &str, environment: &str) -> At {
 
 #[tokio::test]
 async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
-    let (bench, ada) = set_up().await;
+    let (bench, ada, _) = set_up().await;
     let services = &bench.services;
     let (_, member) = bench.member("bob@example.com", "demo", Role::Viewer).await;
     bench.program("demo", "spare", Role::Viewer).await;
@@ -104,8 +105,8 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
     own["workspace"] = json!("other");
     own["projects"].as_array_mut().unwrap().remove(0);
     bench.apply(&program, &own).await;
-    bench.member("eve@example.com", "other", Role::Admin).await;
-    let eve = session(&bench, "eve@example.com").await;
+    let (_, eve) = bench.member("eve@example.com", "other", Role::Admin).await;
+    let eve = session(&bench, eve).await;
     let before = newest(&bench).await;
     let mut tried = 0;
     for (name, door, _) in TABLE {
@@ -140,6 +141,7 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
         let (answer, text) = ask(&bench, *door, &eve, &|text| fill(text, false)).await;
         let (other, none) = ask(&bench, *door, &eve, &|text| fill(text, true)).await;
         assert_eq!(answer, other, "{name} {door:?}: {text} {none}");
+        assert_ne!(answer, Answer::SignIn, "{name} {door:?}");
         if answer != Answer::May {
             assert_eq!(masked(text), masked(none), "{name} {door:?}");
             tried += 1;
@@ -158,8 +160,8 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
 
 #[tokio::test]
 async fn no_use_case_takes_a_post_of_another_site() {
-    let (bench, _) = set_up().await;
-    let Who::Person(cookie) = session(&bench, "ada@example.com").await else {
+    let (bench, _, browser) = set_up().await;
+    let Who::Person(cookie) = browser else {
         panic!("a person");
     };
     let before = newest(&bench).await;
@@ -224,7 +226,7 @@ async fn no_use_case_takes_a_post_of_another_site() {
 
 #[tokio::test]
 async fn what_the_page_hides_graphql_refuses() {
-    let (bench, ada) = set_up().await;
+    let (bench, ada, _) = set_up().await;
     let services = &bench.services;
     let values = "environments/development/values.yaml";
     bench.git.declare(values, "api", API, "one", &digest("a"));
@@ -312,7 +314,7 @@ fn pushed(tag: &str, digest: &str) -> String {
 
 #[tokio::test]
 async fn webhooks_that_are_replayed_or_forged_do_no_harm() {
-    let (bench, ada) = set_up().await;
+    let (bench, ada, _) = set_up().await;
     let notify = async |body: String, secret: &str| {
         let request = Request::post("/api/v1/hooks/registry/demo")
             .header(header::AUTHORIZATION, format!("Bearer {secret}"))
@@ -405,7 +407,7 @@ async fn webhooks_that_are_replayed_or_forged_do_no_harm() {
 
 #[tokio::test]
 async fn addresses_of_a_configuration_lead_to_no_machines_own_secrets() {
-    let (bench, ada) = set_up().await;
+    let (bench, ada, _) = set_up().await;
     let before = newest(&bench).await;
     let refused = async |change: &dyn Fn(&mut Value), field: &str| {
         let mut changed = document();

@@ -60,10 +60,10 @@ impl Services {
     ) -> Result<Applied, AppError> {
         let checked = check::check(document)?;
         // A dry run promises nothing, so it need not make writers wait.
+        may_apply_somewhere(caller, &checked.workspace)?;
         let mut tx = if dry_run {
             self.store.read().await?
         } else {
-            may_apply_somewhere(caller, &checked.workspace)?;
             self.write_as(caller).await?
         };
         let caller = &self.as_of(&mut *tx, caller).await?;

@@ -16,7 +16,7 @@ use std::{
 
 #[tokio::test]
 async fn bodies_that_are_too_deep_break_nothing() {
-    let (bench, _) = set_up().await;
+    let (bench, ..) = set_up().await;
     let token = bench.program("demo", "deep", Role::Admin).await.1;
     let bearer = format!("Bearer {}", token.expose_secret());
     let before = newest(&bench).await;
@@ -126,7 +126,7 @@ async fn bodies_that_are_too_deep_break_nothing() {
 
 #[tokio::test]
 async fn bodies_that_are_too_large_are_refused_at_the_doors_for_machines() {
-    let (bench, _) = set_up().await;
+    let (bench, ..) = set_up().await;
     let token = bench.program("demo", "large", Role::Admin).await.1;
     let bearer = format!("Bearer {}", token.expose_secret());
     let before = newest(&bench).await;

@@ -112,6 +112,35 @@ fn the_test_itself_sees_what_would_run() {
     runs_nothing(escaped, "what is escaped");
 }
 
+/// Leptos writes what stands in these as it is; each has to be seen to.
+#[test]
+fn what_leptos_does_not_escape_is_escaped_by_hand() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../app/src"
+    ))];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for element in text.split("<textarea").skip(1) {
+                let inside = element.split("</textarea>").next().unwrap();
+                assert!(inside.contains("in_textarea("), "{}: <textarea{inside}", path.display());
+                seen += 1;
+            }
+            for element in ["<noscript", "<style"] {
+                assert!(!text.contains(element), "{}: {element}", path.display());
+            }
+        }
+    }
+    assert!(seen > 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_in_any_text_is_a_text() {
     let world = World::start().await;
