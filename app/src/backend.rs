@@ -90,8 +90,8 @@ pub trait Backend: Send + Sync {
     async fn stop_line(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError>;
     /// What an environment asks for, as people read and write it.
     async fn policy(&self, at: &At) -> Result<PolicyView, AppError>;
-    /// Writes what an environment asks for.
-    async fn set_policy(&self, at: &At, text: &str) -> Result<(), AppError>;
+    /// Writes what an environment asks for, unless it isn't any more what it was `before`.
+    async fn set_policy(&self, at: &At, text: &str, before: Option<&str>) -> Result<(), AppError>;
     /// Lets it go on.
     async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError>;
     /// Withdraws a promotion whose commit isn't on its way yet.

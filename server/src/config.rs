@@ -6,10 +6,12 @@
 
 mod given;
 mod keys;
+mod network;
 
 use crate::secrets::EncryptionKey;
 use given::{Given, Place, Value};
 use keys::{DefaultValue, KEYS};
+pub use network::Network;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -86,6 +88,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The address people use, without a slash at its end; see [`Config::public_url`].
     pub public_url: Option<String>,
+    /// Proxies that are believed when they say from where a request comes.
+    pub trusted_proxies: Vec<Network>,
     /// Where the server keeps its files.
     pub data_dir: PathBuf,
     /// Where styles, scripts and `pkg/` lie.
@@ -167,6 +171,7 @@ impl Config {
         Ok(Self {
             listen: required(&mut given, "listen", listen)?,
             public_url: optional(&mut given, "public_url", public_url)?,
+            trusted_proxies: optional(&mut given, "trusted_proxies", networks)?.unwrap_or_default(),
             site_dir: required(&mut given, "site_dir", path)?,
             database,
             encryption_key,
@@ -237,6 +242,11 @@ fn optional<T>(given: &mut Given, name: &str, parse: Parse<T>) -> Result<Option<
 fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("must be an IP address and a port, for example 127.0.0.1:3000, not {text:?}"))
+}
+
+fn networks(text: &str) -> Result<Vec<Network>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(str::parse).collect()
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

@@ -163,6 +163,7 @@ pub async fn run(
         drawing: Drawing::default(),
         assets: Arc::new(Assets::read(&config.site_dir)),
         secure: config.secure_cookies(),
+        trusted_proxies: config.trusted_proxies.as_slice().into(),
         webhook_secret: config.registry_webhook_secret.clone(),
         git_webhook_secret: config.git_webhook_secret.clone(),
         services: services.clone(),

@@ -30,7 +30,7 @@ pub struct EnvironmentView {
     pub policy: Vec<String>,
     /// Who stopped the line here.
     pub stops: Vec<StopView>,
-    /// Whether the actor may stop the line, and let it go on.
+    /// Whether the actor may stop the line.
     pub may_stop: bool,
     /// Its resources, by name.
     pub resources: Vec<(Name, Cell)>,
@@ -49,6 +49,8 @@ pub struct StopView {
     pub reason: String,
     /// Since when.
     pub at: Timestamp,
+    /// Whether the actor may let it go on.
+    pub may_lift: bool,
 }
 
 /// Stops the line of an environment, or of its whole project.

@@ -30,17 +30,24 @@ pub async fn policy(workspace: String, project: String, environment: String) -> 
     answer(backend()?.policy(&at).await)
 }
 
-/// Writes what an environment asks for.
+/// Writes what an environment asks for; `before` is the text that was read and edited, when that matters (`{}` where it asked for
+/// nothing).
 ///
 /// # Errors
-/// In the field `policy` where the text is wrong; when the actor may not.
+/// In the field `policy` where the text is wrong; when the actor may not; when somebody else saved another one since.
 #[server(prefix = "/api/ui", endpoint = "set_policy")]
-pub async fn set_policy(workspace: String, project: String, environment: String, text: String) -> Result<(), AppError> {
+pub async fn set_policy(
+    workspace: String,
+    project: String,
+    environment: String,
+    text: String,
+    before: Option<String>,
+) -> Result<(), AppError> {
     use crate::backend::{At, answer, backend};
     let at = At {
         workspace,
         project,
         environment,
     };
-    answer(backend()?.set_policy(&at, &text).await)
+    answer(backend()?.set_policy(&at, &text, before.as_deref()).await)
 }

@@ -21,6 +21,16 @@ pub fn field_id(name: &str) -> String {
     id
 }
 
+/// What a text area is to hold. Everywhere else Leptos escapes texts; in this element it writes them as they are, and one that ends the
+/// element would go on as a part of the page. The browser makes a text of it in any case.
+#[must_use]
+pub fn in_textarea(text: String) -> String {
+    match cfg!(feature = "ssr") {
+        true => text.replace('&', "&amp;").replace('<', "&lt;"),
+        false => text,
+    }
+}
+
 /// For `aria-describedby` of a control inside [`Field`]: its help and its error.
 #[must_use]
 pub fn described_by(name: &str) -> String {

@@ -216,7 +216,7 @@ fn stops(view: &EnvironmentView, now: Signal<Timestamp>) -> AnyView {
         .map(|stop| {
             let what = if stop.of_project { view.project.to_string() } else { name.clone() };
             let intent = if stop.of_project { "resume-project" } else { "resume-line" };
-            let lift = may_stop.then(|| {
+            let lift = stop.may_lift.then(|| {
                 view! {
                     <form method="post">
                         <button class="button small" name="intent" value=intent>

@@ -3,11 +3,12 @@
 use crate::{
     api::policy::{PolicyView, policy, set_policy},
     components::{
-        field::{Field, described_by, field_id},
+        field::{Field, described_by, field_id, in_textarea},
         frame::{Crumb, Frame},
         notice::{ErrorSummary, Notice},
         state_badge::Meaning,
     },
+    error::AppError,
     form::{Form, form},
     live,
     pages::error::shown,
@@ -28,12 +29,25 @@ overrides: [{ gates: [freeze, stop], by: [{ role: admin }] }]
 onRollback: [check]
 ";
 
+/// A policy that asks for nothing.
+const NOTHING: &str = "{}";
+
 /// What the page posts.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct PolicyPost {
     /// The text.
     policy: String,
+    /// The text as it was when the editing began: what others save meanwhile is not written over.
+    before: Option<String>,
+}
+
+/// A policy's text as it is posted along: an empty one would count as none.
+fn as_read(text: &str) -> String {
+    match text.trim() {
+        "" => NOTHING.to_owned(),
+        _ => text.to_owned(),
+    }
 }
 
 /// The page.
@@ -51,10 +65,21 @@ pub fn PolicyPage() -> impl IntoView {
         |(workspace, project, name)| policy(workspace, project, name),
         |(workspace, project, _), changed| changed.concerns(workspace, project),
     );
-    let sent = form::<PolicyPost, (), _>(move |post| {
+    let sent = form::<PolicyPost, (), _>(move |mut post| {
         let (workspace, project, name) = place.get_untracked();
         async move {
-            let outcome = set_policy(workspace, project, name, post.policy.clone()).await;
+            let (text, before) = (post.policy.clone(), post.before.clone());
+            let outcome = set_policy(workspace.clone(), project.clone(), name.clone(), text, before).await;
+            match &outcome {
+                Ok(()) => post.before = Some(as_read(&post.policy)),
+                // Who was told what the others saved, and saves again, means it.
+                Err(AppError::Conflict(_)) => {
+                    if let Ok(now) = policy(workspace, project, name).await {
+                        post.before = Some(as_read(&now.text));
+                    }
+                }
+                Err(_) => {}
+            }
             (post, Some(outcome))
         }
     });
@@ -125,8 +150,16 @@ fn edit(view: Signal<PolicyView>, sent: Form<PolicyPost, ()>) -> AnyView {
         typed.unwrap_or_else(|| view.with(|view| view.text.clone()))
     });
     let error = Signal::derive(move || sent.field_error("policy"));
+    // As it was when it was put into the field, not as it is now.
+    let first = untrack(move || view.with(|view| as_read(&view.text)));
+    let before = move || {
+        sent.latest()
+            .and_then(|post| post.draft.before)
+            .unwrap_or_else(|| first.clone())
+    };
     view! {
         <form class="stack" method="post" on:submit=sent.on_submit() novalidate>
+            <input type="hidden" name="before" value=before />
             <ErrorSummary error=Signal::derive(move || sent.error()) />
             <Field
                 name="policy".to_owned()
@@ -143,7 +176,7 @@ fn edit(view: Signal<PolicyView>, sent: Form<PolicyPost, ()>) -> AnyView {
                     aria-describedby=described_by("policy")
                     aria-invalid=move || error.get().is_some().then_some("true")
                 >
-                    {text}
+                    {in_textarea(text)}
                 </textarea>
             </Field>
             <div class="row">

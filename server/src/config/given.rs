@@ -218,6 +218,17 @@ fn scalar(value: &DeValue<'_>, kind: Kind) -> Result<String, String> {
     match (value, kind) {
         (DeValue::String(text), Kind::Text | Kind::Secret) => Ok(text.to_string()),
         (DeValue::Integer(number), Kind::Integer) => Ok(number.to_string()),
+        (DeValue::Array(list), Kind::List) => {
+            let text = |item: &toml::Spanned<DeValue<'_>>| match item.get_ref() {
+                DeValue::String(text) => Ok(text.to_string()),
+                other => Err(format!("must be a list of texts, not of {}", shown_type(other))),
+            };
+            list.iter()
+                .map(text)
+                .collect::<Result<Vec<_>, _>>()
+                .map(|list| list.join(","))
+        }
+        (_, Kind::List) => Err(format!("must be a list of texts, not {}", shown_type(value))),
         (_, Kind::Integer) => Err(format!("must be a whole number, not {}", shown_type(value))),
         _ => Err(format!("must be a text in quotes, not {}", shown_type(value))),
     }

@@ -22,6 +22,8 @@ pub(super) enum DefaultValue {
 pub(super) enum Kind {
     Text,
     Integer,
+    /// A list of texts; as a variable, with commas between them.
+    List,
     /// A text, and a twin with `_file` at its end that names a file holding it.
     Secret,
 }
@@ -33,9 +35,10 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 19] = [
+pub(super) const KEYS: [Key; 20] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
+    key("trusted_proxies", Words("none"), Kind::List),
     key("data_dir", Text("./data"), Kind::Text),
     key("site_dir", Text("target/site"), Kind::Text),
     key("database.url", Words("`waybill.db` in `data_dir`"), Kind::Secret),

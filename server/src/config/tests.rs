@@ -42,7 +42,7 @@ fn nothing_given_gives_the_defaults() {
     assert_eq!(file_of(&config), Path::new("./data/waybill.db"));
     assert_eq!(config.default_encryption_key_file(), Path::new("./data/encryption.key"));
     assert!(config.encryption_key.is_none() && config.admin_email.is_none() && config.admin_password.is_none());
-    assert!(config.registry_webhook_secret.is_none());
+    assert!(config.registry_webhook_secret.is_none() && config.trusted_proxies.is_empty());
     assert_eq!(config.registry_poll_interval, Duration::from_secs(60));
     assert_eq!(config.git_poll_interval, Duration::from_secs(30));
     assert_eq!(config.promotion_sync_timeout, Duration::from_secs(600));
@@ -62,6 +62,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
             ("WAYBILL_REGISTRY_POLL_INTERVAL", "1h"),
             ("WAYBILL_PUBLIC_URL", "https://waybill.example.com/"),
             ("WAYBILL_LIMITS_SIGN_IN_ATTEMPTS", "3"),
+            ("WAYBILL_TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
             ("WAYBILL_LISTEN", ""),
             ("WAYBILL_TOKEN", "the command line's"),
             ("HOME", "/home/ci"),
@@ -75,6 +76,9 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     assert_eq!(config.public_url(config.listen), "https://waybill.example.com");
     assert!(config.secure_cookies());
     assert_eq!(config.sign_in_attempts, 3);
+    let listed = load("trusted_proxies = ['10.0.0.0/8', '::1']", &[]).unwrap();
+    assert_eq!(config.trusted_proxies, listed.trusted_proxies);
+    assert_eq!(config.trusted_proxies.len(), 2);
 }
 
 #[test]
@@ -158,6 +162,15 @@ fn wrong_values_are_named_with_what_would_be_right() {
             "must name the database after the host",
         ),
         ("database.url = 'mysql://u:hidden@db'", "must be sqlite://"),
+        (
+            "trusted_proxies = '10.0.0.0/8'",
+            "waybill.toml, line 1: trusted_proxies must be a list of texts, not a text.",
+        ),
+        ("trusted_proxies = [10]", "must be a list of texts, not of a number"),
+        (
+            "trusted_proxies = ['10.0.0.0/40']",
+            "must be IP addresses or networks like 10.0.0.0/8, not \"10.0.0.0/40\"",
+        ),
         ("data_dir = ''", "must name a directory"),
         ("git.poll_interval = '5'", "must be a time like 250ms, 30s, 5m or 1h"),
         ("git.poll_interval = '-5s'", "must be a time like"),

@@ -1,7 +1,7 @@
 //! A person's own account: the password, and where they are signed in.
 
 use super::{
-    Caller, Services, internal,
+    Caller, Services,
     session::{check_password, hash_password, matches},
 };
 use app::{
@@ -57,9 +57,11 @@ impl Services {
         let keys = [format!("password {}", user.email)];
         self.sign_ins.begin(&keys, self.now())?;
         let stored = user.password_hash.clone();
-        let (fits, hash) = tokio::task::spawn_blocking(move || (matches(&password, &stored), hash_password(&new)))
-            .await
-            .map_err(|e| internal(&e))?;
+        let work = move || (matches(&password, &stored), hash_password(&new));
+        let (fits, hash) = self.sign_ins.hash(work).await.inspect_err(|_| {
+            // Nothing was tried.
+            self.sign_ins.succeeded(&keys);
+        })?;
         if !fits {
             let why = "This isn't your password. Enter the one that you signed in with.";
             return Err(FieldErrors::one("current", why).into());

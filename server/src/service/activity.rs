@@ -60,15 +60,7 @@ impl Services {
         caller.check_whole()?;
         let may_export = rights::check(*role, Right::Export).is_ok();
         let mut tx = self.store.read().await?;
-        // It tells of all projects: it isn't for those from whom one is hidden.
-        for project in tx.projects(workspace.id).await? {
-            if caller.role_in_project(workspace.id, project.project.id).is_none() {
-                return Err(AppError::Forbidden(
-                    "The activity is that of all projects, and you may not see all of them. Ask an administrator."
-                        .into(),
-                ));
-            }
-        }
+        caller.check_sees_all(&mut *tx, workspace.id, "The activity").await?;
         let ground = ground(&mut *tx, workspace.id).await?;
         let actors = tx.actors(workspace.id).await?;
         let mut problems = Vec::new();

@@ -36,7 +36,8 @@ impl Services {
     /// When the caller may not, or it has ended otherwise.
     pub async fn approve(&self, caller: &Caller, id: &str, comment: &str) -> Result<(), AppError> {
         let comment = said(comment)?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let caller = &caller;
         let waiting = self.waiting(&mut *tx, caller, id).await?;
         let approvals = waiting.approvals()?;
         waiting.may_decide(&approvals)?;
@@ -75,7 +76,8 @@ impl Services {
     pub async fn reject(&self, caller: &Caller, id: &str, comment: &str) -> Result<(), AppError> {
         let comment = said(comment)?
             .ok_or_else(|| FieldErrors::one("comment", "Say why, so that who asked knows what to do next."))?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let caller = &caller;
         let waiting = self.waiting(&mut *tx, caller, id).await?;
         let approvals = waiting.approvals()?;
         waiting.may_decide(&approvals)?;
@@ -128,7 +130,8 @@ impl Services {
         let reason = said(reason)?
             .ok_or_else(|| FieldErrors::one("reason", "Say why: it is shown with the promotion from now on."))?;
         let gate: GateId = gate.parse().map_err(|_| not_found("gate", gate))?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let caller = &caller;
         let waiting = self.waiting(&mut *tx, caller, id).await?;
         if !may_override(&waiting.place, &waiting.approver, &gate) {
             return Err(AppError::Forbidden(format!(

@@ -83,7 +83,7 @@ impl Services {
         let cells = self.cells(&mut *tx, &place).await?;
         let here = cells.resources().filter(|r| r.environment == environment.id);
         let mut resources: Vec<(Name, Cell)> = here
-            .filter_map(|r| Some((r.name.clone(), cells.cell(r.id)?.clone())))
+            .filter_map(|r| Some((r.name.clone(), for_eyes_of(&place, cells.cell(r.id)?))))
             .collect();
         resources.sort_by(|(a, _), (b, _)| a.cmp(b));
         let application = place
@@ -95,7 +95,7 @@ impl Services {
             values_path: place.record.project.values_path(&environment.name),
             application,
             policy: environment.policy.words(),
-            stops: place.stops_of(environment.id).map(stop).collect(),
+            stops: place.stops_of(environment.id).map(|one| stop(&place, one)).collect(),
             may_stop: rights::check(place.role, STOP).is_ok(),
             resources,
             now: self.now(),
@@ -105,13 +105,24 @@ impl Services {
     }
 }
 
-fn stop((of, stop): &(Option<EnvironmentId>, Stop)) -> StopView {
+fn stop(place: &ProjectPlace, (of, stop): &(Option<EnvironmentId>, Stop)) -> StopView {
     StopView {
         of_project: of.is_none(),
+        may_lift: place.may_let_go_on(*of).is_ok() && (of.is_some() || place.only.is_none()),
         by: stop.by.name().to_owned(),
         reason: stop.reason.clone(),
         at: stop.at,
     }
+}
+
+/// A cell as the caller may see it: who is for one environment isn't told the names of others, from which its images come.
+pub(crate) fn for_eyes_of(place: &ProjectPlace, cell: &Cell) -> Cell {
+    let mut cell = cell.clone();
+    if place.only.is_some() {
+        cell.follows.source = None;
+        cell.behind.iter_mut().for_each(|behind| behind.of = None);
+    }
+    cell
 }
 
 /// The rows with the one column that a token is for; `None` when it isn't for one.
@@ -119,10 +130,10 @@ fn only_column(place: &ProjectPlace, rows: &[Arc<BoardRow>]) -> Option<Vec<Arc<B
     let only = place.only?;
     let column = place.environments.iter().position(|e| e.id == only)?;
     let narrow = |row: &Arc<BoardRow>| {
-        let cell = row.cells.get(column)?.clone()?;
+        let cell = row.cells.get(column)?.as_ref()?;
         Some(Arc::new(BoardRow {
             resource: row.resource.clone(),
-            cells: vec![Some(cell)],
+            cells: vec![Some(for_eyes_of(place, cell))],
         }))
     };
     Some(rows.iter().filter_map(narrow).collect())

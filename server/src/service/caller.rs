@@ -3,7 +3,7 @@
 //! A person has a role in each of their workspaces; a project may say otherwise of a person, and then that counts. A token
 //! may do what its own role, its scope and whoever made it may: the least of them.
 
-use super::place::not_found;
+use super::{Services, place::not_found, token};
 use crate::store::{StoreError, Tx, User};
 use app::error::AppError;
 use domain::{
@@ -133,6 +133,110 @@ impl Caller {
         rights::check(*role, Right::Administer)?;
         self.check_whole()?;
         Ok(workspace)
+    }
+
+    /// Refuses programs: who may come in, and what they may do there, is for people to say. A token that leaked could else make
+    /// itself friends that outlive it.
+    ///
+    /// # Errors
+    /// For a token.
+    pub fn check_person(&self) -> Result<(), AppError> {
+        match self.actor {
+            Actor::Person { .. } => Ok(()),
+            _ => Err(AppError::Forbidden(
+                "A token can't invite people, change members or make tokens. Sign in as a person to do it.".into(),
+            )),
+        }
+    }
+
+    /// Whether the caller may know of each project of a workspace.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn sees_all(&self, tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<bool, StoreError> {
+        let projects = tx.projects(workspace).await?;
+        let sees = |id| self.role_in_project(workspace, id).is_some();
+        Ok(projects.iter().all(|record| sees(record.project.id)))
+    }
+
+    /// Refuses those who may not see all projects of a workspace: for what tells of all of them.
+    ///
+    /// # Errors
+    /// When one is hidden from them; `what` begins the sentence that says so.
+    pub(crate) async fn check_sees_all(
+        &self,
+        tx: &mut dyn Tx,
+        workspace: WorkspaceId,
+        what: &str,
+    ) -> Result<(), AppError> {
+        if self.sees_all(tx, workspace).await? {
+            return Ok(());
+        }
+        Err(AppError::Forbidden(format!(
+            "{what} is that of all projects, and you may not see all of them. Ask an administrator."
+        )))
+    }
+}
+
+impl Services {
+    /// The same caller with what they may do now, as a transaction sees it: rights may have been taken away since the request began.
+    ///
+    /// # Errors
+    /// When they may not act at all any more.
+    pub(crate) async fn as_of(&self, tx: &mut dyn Tx, caller: &Caller) -> Result<Caller, AppError> {
+        let found = match &caller.actor {
+            Actor::Person { id, .. } => match tx.user(*id).await?.filter(|user| user.active) {
+                Some(user) => Some(Caller::of(tx, &user).await?),
+                None => None,
+            },
+            Actor::Token { name } => match caller.access.first() {
+                Some((workspace, _)) => token::caller_named(tx, workspace, name, self.now()).await?,
+                None => None,
+            },
+            Actor::Waybill => Some(caller.clone()),
+        };
+        let mut now = found.ok_or(AppError::SignedOut)?;
+        now.entrance = caller.entrance.clone();
+        Ok(now)
+    }
+
+    /// Begins a transaction in which a caller writes, with what they may do in it.
+    ///
+    /// # Errors
+    /// When they may not act any more, or the database fails.
+    pub(crate) async fn write_as_of_now(&self, caller: &Caller) -> Result<(Box<dyn Tx>, Caller), AppError> {
+        let mut tx = self.write_as(caller).await?;
+        let now = self.as_of(&mut *tx, caller).await?;
+        Ok((tx, now))
+    }
+
+    /// Begins a transaction for who administers a workspace: asked before, so that others don't make writers wait, and once more in it.
+    ///
+    /// # Errors
+    /// When there is no such workspace for the caller, or they aren't its administrator.
+    pub(crate) async fn administer(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+    ) -> Result<(Box<dyn Tx>, Caller, Workspace), AppError> {
+        caller.administered(workspace)?;
+        let (tx, now) = self.write_as_of_now(caller).await?;
+        let workspace = now.administered(workspace)?.clone();
+        Ok((tx, now, workspace))
+    }
+
+    /// The same for a person: see [`Caller::check_person`].
+    ///
+    /// # Errors
+    /// For a token, too.
+    pub(crate) async fn administer_in_person(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+    ) -> Result<(Box<dyn Tx>, Caller, Workspace), AppError> {
+        caller.administered(workspace)?;
+        caller.check_person()?;
+        self.administer(caller, workspace).await
     }
 }
 

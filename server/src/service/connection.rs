@@ -1,6 +1,6 @@
 //! From what is stored to how something is reached: secrets are unsealed here and nowhere else.
 
-use super::{Services, internal};
+use super::{Services, host, internal};
 use crate::{
     adapters::{
         argocd::{AppRef, ArgoCdAccess},
@@ -97,6 +97,9 @@ impl Services {
         clusters: &[ClusterRecord],
         repository: &Repository,
     ) -> Result<RegistryAccess, AppError> {
+        // Anybody who may create a resource names a registry.
+        let registry = repository.registry();
+        host::check(registry).map_err(|why| AppError::Conflict(format!("{registry}: {why}")))?;
         let Some(record) = clusters
             .iter()
             .find(|record| record.cluster.registry == repository.registry())

@@ -17,6 +17,45 @@ use domain::{
     resource::{Binding, Resource, Source},
 };
 
+/// Whether the caller may know of everything in the workspace of `place`.
+pub(super) async fn sees_all(tx: &mut dyn Tx, caller: &Caller, place: &EnvironmentPlace) -> Result<bool, AppError> {
+    let workspace = place.project.workspace.id;
+    Ok(place.project.only.is_none() && caller.sees_all(tx, workspace).await?)
+}
+
+/// The image repositories that resources take images from, as far as the caller may know of the resources.
+async fn known_repositories(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    place: &EnvironmentPlace,
+) -> Result<Vec<Repository>, AppError> {
+    let workspace = place.project.workspace.id;
+    let mut known: Vec<Repository> = Vec::new();
+    if sees_all(tx, caller, place).await? {
+        let all = tx.image_repositories().await?;
+        known.extend(
+            all.into_iter()
+                .filter(|(of, _)| *of == workspace)
+                .map(|(_, known)| known),
+        );
+        return Ok(known);
+    }
+    for record in tx.projects(workspace).await? {
+        if caller.role_in_project(workspace, record.project.id).is_none() {
+            continue;
+        }
+        for resource in tx.resources(record.project.id).await? {
+            let shown = place.project.only.is_none_or(|only| only == resource.environment);
+            if let (true, Source::Image { repository }) = (shown, resource.source) {
+                known.push(repository);
+            }
+        }
+    }
+    known.sort_unstable();
+    known.dedup();
+    Ok(known)
+}
+
 impl Services {
     /// What the form offers in an environment.
     ///
@@ -27,21 +66,23 @@ impl Services {
         let place = self.environment_place(&mut *tx, caller, at).await?;
         place.project.may_change(&place.environment)?;
         drop(tx);
-        self.options(&place, false, None).await
+        self.options(caller, &place, false, None).await
     }
 
     /// As much of what the form offers as it takes to check a draft.
     pub(super) async fn options_for(
         &self,
+        caller: &Caller,
         place: &EnvironmentPlace,
         draft: &ResourceDraft,
     ) -> Result<FormOptions, AppError> {
-        self.options(place, false, Some(draft)).await
+        self.options(caller, place, false, Some(draft)).await
     }
 
     /// What the form offers; of sources only the one that `of` names, without its artifacts.
     async fn options(
         &self,
+        caller: &Caller,
         place: &EnvironmentPlace,
         fetch: bool,
         of: Option<&ResourceDraft>,
@@ -52,19 +93,14 @@ impl Services {
         } = place;
         let mut tx = self.store.read().await?;
         let resources = tx.resources(project.record.project.id).await?;
-        let mut repositories: Vec<Repository> = Vec::new();
-        for (workspace, repository) in tx.image_repositories().await? {
-            if workspace == project.workspace.id {
-                repositories.push(repository);
-            }
-        }
+        let repositories = known_repositories(&mut *tx, caller, place).await?;
         drop(tx);
         let mut environments = Vec::new();
         let is_asked_for = |e: &&Environment| of.is_none_or(|draft| *e.name.as_str() == draft.source_environment);
         for environment in project
             .environments
             .iter()
-            .filter(|e| e.id != target.id)
+            .filter(|e| e.id != target.id && project.shows(e))
             .filter(is_asked_for)
         {
             let here: Vec<&Resource> = resources.iter().filter(|r| r.environment == environment.id).collect();
@@ -107,7 +143,7 @@ impl Services {
             other_environments: project
                 .environments
                 .iter()
-                .filter(|e| e.id != target.id && !offered(&e.name))
+                .filter(|e| e.id != target.id && project.shows(e) && !offered(&e.name))
                 .map(|e| e.name.clone())
                 .collect(),
             environments,
@@ -148,7 +184,7 @@ impl Services {
         place.project.may_change(&place.environment)?;
         drop(tx);
         let began = self.now();
-        let options = self.options(&place, true, None).await?;
+        let options = self.options(caller, &place, true, None).await?;
         let new = draft.check(&options)?;
         let (source, image, origin) = self.first_image(&place, &new).await?;
         let diff = self.check_values(&place, &new, &image).await?;

@@ -54,17 +54,17 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or the name is taken or malformed.
     pub async fn create_group(&self, caller: &Caller, workspace: &str, name: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
+        caller.administered(workspace)?;
         let name: Name = name
             .trim()
             .parse()
             .map_err(|e: NameError| FieldErrors::one("name", e.to_string()))?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
         let group = Group {
             id: GroupId(self.ids.next()),
             workspace: workspace.id,
             name,
         };
-        let mut tx = self.write_as(caller).await?;
         tx.insert_group(&group, self.now()).await.map_err(|error| match error {
             StoreError::Exists => {
                 let why = format!("There is a group {} already. Choose another name.", group.name);
@@ -75,7 +75,7 @@ impl Services {
         let happened = Happened::GroupCreated {
             name: group.name.to_string(),
         };
-        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         tx.commit().await?;
         self.wrote();
         Ok(())
@@ -86,19 +86,18 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or there is no such group or member.
     pub async fn join_group(&self, caller: &Caller, workspace: &str, group: &str, user: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let group = group_named(&mut *tx, workspace, group).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
+        let group = group_named(&mut *tx, &workspace, group).await?;
         if user.is_empty() {
             return Err(FieldErrors::one(format!("user-{}", group.name), "Choose a member.").into());
         }
-        let member = self.member(&mut *tx, workspace, user).await?;
+        let member = self.member(&mut *tx, &workspace, user).await?;
         if tx.join_group(group.id, member.user.id).await? {
             let happened = Happened::GroupJoined {
                 group: group.name.to_string(),
                 email: member.user.email,
             };
-            self.tell(&mut *tx, caller, workspace.id, happened).await?;
+            self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         }
         tx.commit().await?;
         self.wrote();
@@ -110,16 +109,15 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or there is no such group or member.
     pub async fn leave_group(&self, caller: &Caller, workspace: &str, group: &str, user: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let group = group_named(&mut *tx, workspace, group).await?;
-        let member = self.member(&mut *tx, workspace, user).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
+        let group = group_named(&mut *tx, &workspace, group).await?;
+        let member = self.member(&mut *tx, &workspace, user).await?;
         if tx.leave_group(group.id, member.user.id).await? {
             let happened = Happened::GroupLeft {
                 group: group.name.to_string(),
                 email: member.user.email,
             };
-            self.tell(&mut *tx, caller, workspace.id, happened).await?;
+            self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         }
         tx.commit().await?;
         self.wrote();

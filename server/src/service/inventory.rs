@@ -137,7 +137,7 @@ impl Services {
             .promotions_of(resource.id, i64::from(limit))
             .await?;
         let named = |promotion| NamedPromotion {
-            promotion,
+            promotion: for_eyes_of(&contents.place, promotion),
             project: contents.place.record.project.name.clone(),
             environment: environment.clone(),
             resource: name.clone(),
@@ -155,10 +155,16 @@ impl Services {
         let resource = tx.resource(promotion.resource).await?;
         let resource = resource.ok_or_else(|| not_found("promotion", id))?;
         Ok(NamedPromotion {
+            promotion: for_eyes_of(&place.project, promotion),
             project: place.project.record.project.name,
             environment: place.environment.name,
             resource: resource.name,
-            promotion,
         })
     }
+}
+
+/// A promotion as the caller may see it: who is for one environment isn't told the names of others.
+fn for_eyes_of(place: &ProjectPlace, mut promotion: Promotion) -> Promotion {
+    promotion.origin = promotion.origin.filter(|_| place.only.is_none());
+    promotion
 }

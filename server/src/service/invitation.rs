@@ -2,22 +2,27 @@
 //! week sets name and password, once. The key in the link is stored as a hash, like a token.
 
 use super::{
-    Caller, Services, internal,
+    Caller, Services,
     member::parse_role,
     place::not_found,
     session::{check_password, hash_password, normalised_email},
     token::{hash, random_key},
 };
-use crate::store::{NewEvent, StoreError, User, people::Invitation};
+use crate::store::{
+    NewEvent, StoreError, Tx, User,
+    people::{Invitation, Member},
+};
 use app::{
     api::member::{InvitationLink, InvitationView},
     error::AppError,
 };
 use domain::{
+    environment::Workspace,
     event::{Happened, Subject},
     field::FieldErrors,
     id::{InvitationId, UserId},
     promotion::Actor,
+    rights::Role,
 };
 use secrecy::SecretString;
 
@@ -37,13 +42,14 @@ impl Services {
         email: &str,
         role: &str,
     ) -> Result<InvitationLink, AppError> {
-        let workspace = caller.administered(workspace)?;
+        caller.administered(workspace)?;
+        caller.check_person()?;
         let email = normalised_email(email);
         check_email(&email)?;
         let role = parse_role(role)?;
         let now = self.now();
         let key = random_key()?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, workspace) = self.administer_in_person(caller, workspace).await?;
         if tx.members(workspace.id).await?.iter().any(|m| m.user.email == email) {
             let why = format!("{email} is a member already. Change the role in the list.");
             return Err(FieldErrors::one("email", why).into());
@@ -61,13 +67,14 @@ impl Services {
             hash: hash(&key),
             created_at: now,
             expires_at: now.plus_millis(VALID_MILLIS),
+            invited_by: caller.person,
         };
         tx.insert_invitation(&invitation).await?;
         let happened = Happened::MemberInvited {
             email: email.clone(),
             role: role.to_string(),
         };
-        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         tx.commit().await?;
         self.wrote();
         Ok(InvitationLink {
@@ -82,9 +89,8 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or there is no such invitation.
     pub async fn withdraw_invitation(&self, caller: &Caller, workspace: &str, id: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
         let now = self.now();
-        let mut tx = self.write_as(caller).await?;
         let open = tx.invitations(workspace.id, now).await?;
         let invitation = open
             .into_iter()
@@ -94,7 +100,7 @@ impl Services {
         let happened = Happened::InvitationWithdrawn {
             email: invitation.email,
         };
-        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         tx.commit().await?;
         self.wrote();
         Ok(())
@@ -108,6 +114,7 @@ impl Services {
         let mut tx = self.store.read().await?;
         let found = tx.invitation_by_hash(&hash(key), self.now()).await?;
         let (invitation, workspace) = found.ok_or_else(ended)?;
+        still_stands(&mut *tx, &invitation, &workspace).await?;
         Ok(InvitationView {
             workspace: workspace.name,
             known: tx.user_by_email(&invitation.email).await?.is_some(),
@@ -131,6 +138,7 @@ impl Services {
         let mut tx = self.store.read().await?;
         let found = tx.invitation_by_hash(&hash(key), self.now()).await?;
         let (invitation, workspace) = found.ok_or_else(ended)?;
+        still_stands(&mut *tx, &invitation, &workspace).await?;
         let known = tx.user_by_email(&invitation.email).await?;
         drop(tx);
         let user = if let Some(user) = &known {
@@ -146,9 +154,7 @@ impl Services {
                 errors.add("password", why);
             }
             errors.into_result()?;
-            let password_hash = tokio::task::spawn_blocking(move || hash_password(&password))
-                .await
-                .map_err(|e| internal(&e))??;
+            let password_hash = self.sign_ins.hash(move || hash_password(&password)).await??;
             User {
                 id: UserId(self.ids.next()),
                 email: invitation.email.clone(),
@@ -163,6 +169,7 @@ impl Services {
         if !tx.end_invitation(invitation.id, now).await? {
             return Err(ended());
         }
+        still_stands(&mut *tx, &invitation, &workspace).await?;
         if known.is_none() {
             tx.insert_user(&user).await.map_err(|error| match error {
                 // Two invitations of one address, accepted at once.
@@ -192,6 +199,21 @@ impl Services {
         self.wrote();
         Ok(user.id)
     }
+}
+
+/// An invitation is worth as much as the word of who wrote it: nothing, once they couldn't write it any more.
+async fn still_stands(tx: &mut dyn Tx, invitation: &Invitation, workspace: &Workspace) -> Result<(), AppError> {
+    if let Some(by) = invitation.invited_by {
+        let members = tx.members(workspace.id).await?;
+        let may = |member: &Member| member.user.id == by && member.user.active && member.role == Role::Admin;
+        if members.iter().any(may) {
+            return Ok(());
+        }
+    }
+    Err(AppError::NotFound(format!(
+        "Who wrote this invitation doesn't administer {} any more, so it has ended. Ask an administrator for another one.",
+        workspace.name
+    )))
 }
 
 fn ended() -> AppError {

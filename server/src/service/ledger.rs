@@ -15,7 +15,10 @@ use domain::{
     rights::{self, Right},
     time::Timestamp,
 };
-use futures::{Stream, stream};
+use futures::{
+    Stream, StreamExt as _,
+    stream::{self, BoxStream},
+};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::{fmt, sync::Arc};
@@ -220,15 +223,15 @@ pub async fn workspaces(store: &dyn Store, name: Option<&str>) -> Result<Vec<Wor
 }
 
 impl Services {
-    /// A workspace's ledger as JSON lines, for its administrators.
+    /// A workspace's ledger as JSON lines, for administrators who may see all of its projects.
     ///
     /// # Errors
     /// When there is no such workspace for the caller, or they don't administer it.
-    pub fn export_ledger(
+    pub async fn export_ledger(
         &self,
         caller: &Caller,
         workspace: &str,
-    ) -> Result<impl Stream<Item = Result<String, StoreError>> + use<>, AppError> {
+    ) -> Result<BoxStream<'static, Result<String, StoreError>>, AppError> {
         let (workspace, role) = caller
             .access
             .iter()
@@ -236,7 +239,10 @@ impl Services {
             .ok_or_else(|| not_found("workspace", workspace))?;
         rights::check(*role, Right::Export)?;
         caller.check_whole()?;
-        Ok(lines(self.store.clone(), workspace.id))
+        let mut tx = self.store.read().await?;
+        caller.check_sees_all(&mut *tx, workspace.id, "The ledger").await?;
+        drop(tx);
+        Ok(lines(self.store.clone(), workspace.id).boxed())
     }
 }
 

@@ -62,22 +62,21 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or the member is its last one.
     pub async fn set_role(&self, caller: &Caller, workspace: &str, user: &str, role: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
         let role: Role = parse_role(role)?;
-        let mut tx = self.write_as(caller).await?;
-        let member = self.member(&mut *tx, workspace, user).await?;
+        let (mut tx, caller, workspace) = self.administer_in_person(caller, workspace).await?;
+        let member = self.member(&mut *tx, &workspace, user).await?;
         if member.role == role {
             return Ok(());
         }
         if role < Role::Admin {
-            keep_an_administrator(&mut *tx, workspace, &member).await?;
+            keep_an_administrator(&mut *tx, &workspace, &member).await?;
         }
         tx.set_membership(workspace.id, member.user.id, role).await?;
         let happened = Happened::RoleChanged {
             email: member.user.email,
             role: role.to_string(),
         };
-        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         tx.commit().await?;
         self.wrote();
         Ok(())
@@ -88,17 +87,16 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or the member is its last one.
     pub async fn remove_member(&self, caller: &Caller, workspace: &str, user: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let member = self.member(&mut *tx, workspace, user).await?;
-        keep_an_administrator(&mut *tx, workspace, &member).await?;
+        let (mut tx, caller, workspace) = self.administer_in_person(caller, workspace).await?;
+        let member = self.member(&mut *tx, &workspace, user).await?;
+        keep_an_administrator(&mut *tx, &workspace, &member).await?;
         tx.remove_member(workspace.id, member.user.id).await?;
         tx.revoke_tokens_of(member.user.id, Some(workspace.id), self.now())
             .await?;
         let happened = Happened::MemberRemoved {
             email: member.user.email,
         };
-        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         tx.commit().await?;
         self.wrote();
         Ok(())
@@ -109,10 +107,9 @@ impl Services {
     /// # Errors
     /// When the caller doesn't administer every workspace of the member, or the member is the last administrator of one.
     pub async fn deactivate(&self, caller: &Caller, workspace: &str, user: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let member = self.member(&mut *tx, workspace, user).await?;
-        may_deactivate(&mut *tx, caller, member.user.id).await??;
+        let (mut tx, caller, workspace) = self.administer_in_person(caller, workspace).await?;
+        let member = self.member(&mut *tx, &workspace, user).await?;
+        may_deactivate(&mut *tx, &caller, member.user.id).await??;
         if !member.user.active {
             return Ok(());
         }
@@ -124,7 +121,7 @@ impl Services {
             };
             keep_an_administrator(&mut *tx, &workspace, &there).await?;
             let email = member.user.email.clone();
-            self.tell(&mut *tx, caller, workspace.id, Happened::AccountDeactivated { email })
+            self.tell(&mut *tx, &caller, workspace.id, Happened::AccountDeactivated { email })
                 .await?;
         }
         tx.set_active(member.user.id, false).await?;
@@ -140,17 +137,16 @@ impl Services {
     /// # Errors
     /// When the caller doesn't administer every workspace of the member.
     pub async fn activate(&self, caller: &Caller, workspace: &str, user: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let member = self.member(&mut *tx, workspace, user).await?;
-        may_deactivate(&mut *tx, caller, member.user.id).await??;
+        let (mut tx, caller, workspace) = self.administer_in_person(caller, workspace).await?;
+        let member = self.member(&mut *tx, &workspace, user).await?;
+        may_deactivate(&mut *tx, &caller, member.user.id).await??;
         if member.user.active {
             return Ok(());
         }
         tx.set_active(member.user.id, true).await?;
         for (workspace, _) in tx.memberships(member.user.id).await? {
             let email = member.user.email.clone();
-            self.tell(&mut *tx, caller, workspace.id, Happened::AccountActivated { email })
+            self.tell(&mut *tx, &caller, workspace.id, Happened::AccountActivated { email })
                 .await?;
         }
         tx.commit().await?;

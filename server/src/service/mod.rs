@@ -32,6 +32,7 @@ pub mod desired;
 pub mod gates;
 pub mod group;
 pub mod hold;
+pub mod host;
 pub mod inbox;
 pub mod inventory;
 pub mod invitation;

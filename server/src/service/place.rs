@@ -2,7 +2,7 @@
 //!
 //! What a caller may not see is answered exactly like what isn't there.
 
-use super::{Caller, Services};
+use super::{Caller, Services, stop::STOP};
 use crate::store::{ClusterRecord, ProjectRecord, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
@@ -109,6 +109,23 @@ impl ProjectPlace {
         // Where others must approve, asking is open to all who may change something.
         let protected = environment.protected && environment.policy.approvals.is_none();
         rights::check(self.role, Right::Change { protected })?;
+        self.is_in_groups_of(environment)
+    }
+
+    /// Whether the caller may let the line go on in an environment, or in the whole project: then something may run again in each, so
+    /// they must be of those for whom it is. To stop it in an emergency asks for less.
+    ///
+    /// # Errors
+    /// Which role is needed, or which group.
+    pub fn may_let_go_on(&self, environment: Option<EnvironmentId>) -> Result<(), Denied> {
+        rights::check(self.role, STOP)?;
+        self.environments
+            .iter()
+            .filter(|e| environment.is_none_or(|only| only == e.id))
+            .try_for_each(|e| self.is_in_groups_of(e))
+    }
+
+    fn is_in_groups_of(&self, environment: &Environment) -> Result<(), Denied> {
         let allowed: Vec<Name> = self
             .restricted
             .iter()

@@ -4,15 +4,22 @@
 use super::{Caller, Services, internal};
 use crate::{
     calendar,
-    store::{NewEvent, Waiting},
+    store::{
+        NewEvent, StoreError, Tx, Waiting,
+        activity::{Along, Place, Search},
+    },
 };
 use app::{api::policy::PolicyView, backend::At, error::AppError};
 use domain::{
+    environment::Environment,
     event::{Happened, Subject},
     field::FieldErrors,
+    id::WorkspaceId,
     name::Name,
     policy::Policy,
     rights::{self, Right},
+    time::Timestamp,
+    told::EventKind,
 };
 
 /// Most bytes of a policy's text.
@@ -38,19 +45,24 @@ impl Services {
         })
     }
 
-    /// Writes what an environment asks for; promotions that wait are looked at again.
+    /// Writes what an environment asks for; promotions that wait are looked at again. `before` is the text as it was read by who edited
+    /// it: what somebody else saved since is not written over.
     ///
     /// # Errors
-    /// In the field `policy` where the text is wrong; when the caller may not.
-    pub async fn set_policy(&self, caller: &Caller, at: &At, text: &str) -> Result<(), AppError> {
-        let mut tx = self.write_as(caller).await?;
-        let place = self.environment_place(&mut *tx, caller, at).await?;
+    /// In the field `policy` where the text is wrong; when the caller may not; when it isn't any more what they edited.
+    pub async fn set_policy(&self, caller: &Caller, at: &At, text: &str, before: Option<&str>) -> Result<(), AppError> {
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let place = self.environment_place(&mut *tx, &caller, at).await?;
         rights::check(place.project.role, Right::Administer)?;
         let names: Vec<Name> = place.project.environments.iter().map(|e| e.name.clone()).collect();
         let mut environment = place.environment;
         let policy = read(text, &environment.name, &names)?;
         if policy == environment.policy {
             return Ok(());
+        }
+        // Compared by what it means: a text of the same meaning may be written in many ways.
+        if before.is_some_and(|before| parse(before).ok().as_ref() != Some(&environment.policy)) {
+            return Err(overtaken(&mut *tx, place.project.workspace.id, &environment).await?);
         }
         environment.policy = policy;
         tx.put_environment(&environment).await?;
@@ -76,6 +88,45 @@ impl Services {
     }
 }
 
+/// Somebody else saved meanwhile: who, when, and what holds now.
+async fn overtaken(tx: &mut dyn Tx, workspace: WorkspaceId, environment: &Environment) -> Result<AppError, StoreError> {
+    let newest = Search {
+        workspace,
+        along: Along::Kind(EventKind::PolicyChanged),
+        kind: Some(EventKind::PolicyChanged),
+        environment: Some(environment.id),
+        actor: None,
+        from: Timestamp(i64::MIN),
+        before: Place {
+            at: Timestamp(i64::MAX),
+            sequence: i64::MAX,
+        },
+        limit: 1,
+    };
+    let who = match tx.search_events(&newest).await?.pop() {
+        Some(event) => format!("{} saved another policy at {}", event.actor.name(), event.at.exact()),
+        None => "Somebody saved another policy meanwhile".to_owned(),
+    };
+    let words = environment.policy.words();
+    let what = match words.is_empty() {
+        true => "It asks for nothing.".to_owned(),
+        false => format!("It asks for: {}.", words.join("; ")),
+    };
+    Ok(AppError::Conflict(format!(
+        "{who}, after you began to edit. {what} Yours is not saved, and still here: put in what shall stay of theirs, then save again."
+    )))
+}
+
+/// Reads a text as a policy, whatever it names.
+fn parse(text: &str) -> Result<Policy, String> {
+    if text.trim().is_empty() {
+        return Ok(Policy::default());
+    }
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| format!("This is not a policy: {}.", error.to_string().trim_end_matches('.')))
+}
+
 /// Reads a policy as people write it.
 ///
 /// # Errors
@@ -85,16 +136,7 @@ pub fn read(text: &str, own: &Name, environments: &[Name]) -> Result<Policy, Fie
     if text.len() > LARGEST {
         return Err(wrong(format!("Write at most {} KiB.", LARGEST / 1024)));
     }
-    if text.trim().is_empty() {
-        return Ok(Policy::default());
-    }
-    let options = serde_saphyr::options! { with_snippet: false };
-    let policy: Policy = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        wrong(format!(
-            "This is not a policy: {}.",
-            error.to_string().trim_end_matches('.')
-        ))
-    })?;
+    let policy = parse(text).map_err(wrong)?;
     let mut errors = FieldErrors::default();
     policy.check("policy", own, environments, &mut errors);
     for (i, freeze) in policy.freezes.iter().enumerate() {

@@ -5,6 +5,7 @@
 
 use super::{
     Caller, Services, connection,
+    create_resource::sees_all,
     place::{EnvironmentPlace, ProjectPlace},
 };
 use crate::adapters::git::ValuesEdit;
@@ -32,20 +33,34 @@ impl Services {
         let place = self.environment_place(&mut *tx, caller, at).await?;
         place.project.may_change(&place.environment)?;
         drop(tx);
-        let options = self.options_for(&place, &draft).await?;
+        let options = self.options_for(caller, &place, &draft).await?;
         let new = draft.check(&options)?;
         let image = match (&new.source, &new.binding) {
-            (NewSource::Image(repository), Binding::TrackLatest) => self.newest_known(&place, repository).await?,
+            (NewSource::Image(repository), Binding::TrackLatest) => {
+                let is_offered = options.repositories.contains(repository);
+                self.newest_known(caller, &place, repository, is_offered).await?
+            }
             _ => self.first_image(&place, &new).await?.1,
         };
         let diff = self.check_values(&place, &new, &image).await?;
         self.preview_with(&place, None, &image, diff).await
     }
 
-    /// The newest image of a repository that Waybill has seen.
-    async fn newest_known(&self, place: &EnvironmentPlace, repository: &Repository) -> Result<ExactImage, AppError> {
+    /// The newest image of a repository that Waybill has seen. Who may not see all projects is told only of what they are offered: what
+    /// was seen for another project isn't theirs to know.
+    async fn newest_known(
+        &self,
+        caller: &Caller,
+        place: &EnvironmentPlace,
+        repository: &Repository,
+        is_offered: bool,
+    ) -> Result<ExactImage, AppError> {
+        let workspace = place.project.workspace.id;
         let mut tx = self.store.read().await?;
-        let newest = tx.recent_artifacts(place.project.workspace.id, repository, 1).await?;
+        let newest = match is_offered || sees_all(&mut *tx, caller, place).await? {
+            true => tx.recent_artifacts(workspace, repository, 1).await?,
+            false => Vec::new(),
+        };
         let unknown = || {
             AppError::Conflict(format!(
                 "Waybill has seen no image of {repository} yet. It looks for one when the resource is created."

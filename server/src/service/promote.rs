@@ -98,7 +98,8 @@ impl Services {
         let environment = |name: &str, label: &str| {
             let known = place.environments.iter().find(|e| e.name.as_str() == name).cloned();
             known.ok_or_else(|| {
-                let names: Vec<&str> = place.environments.iter().map(|e| e.name.as_str()).collect();
+                let shown = place.environments.iter().filter(|e| place.shows(e));
+                let names: Vec<&str> = shown.map(|e| e.name.as_str()).collect();
                 field(
                     label,
                     format!("The project has no environment {name:?}. It has {}.", names.join(", ")),

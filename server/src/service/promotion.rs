@@ -86,7 +86,11 @@ impl Services {
                 && may_change
                 && newest.first().is_some_and(|newest| newest.id == promotion.id),
             requested_by: promotion.requested_by.name().to_owned(),
-            origin: promotion.origin.map(|o| (o.environment, o.resource)),
+            // Who is for one environment isn't told the names of others.
+            origin: promotion
+                .origin
+                .filter(|_| place.only.is_none())
+                .map(|o| (o.environment, o.resource)),
             details: details.and_then(|artifact| artifact.details),
             previous_details: previous_details.and_then(|artifact| artifact.details),
             commit,

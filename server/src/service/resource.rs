@@ -3,7 +3,7 @@
 use super::{
     Caller, Services,
     artifact::RECENT,
-    board::head,
+    board::{for_eyes_of, head},
     place::{EnvironmentPlace, not_found},
     rollback::that_ran,
 };
@@ -43,7 +43,7 @@ impl Services {
         let cells = self.cells(&mut *tx, &place).await?;
         let cell = cells
             .cell(resource.id)
-            .cloned()
+            .map(|cell| for_eyes_of(&place, cell))
             .ok_or_else(|| not_found("resource", name))?;
         let latest = cells.latest(&mut *tx, &resource).await?;
         let history = tx.promotions_of(resource.id, HISTORY).await?;
@@ -58,7 +58,11 @@ impl Services {
             recent.extend(records);
         }
         let followers = tx.followers(resource.id).await?;
-        let followers = followers.into_iter().filter_map(|f| cells.name_of(f.id)).collect();
+        let followers = followers
+            .into_iter()
+            .filter(|f| place.only.is_none_or(|only| only == f.environment))
+            .filter_map(|f| cells.name_of(f.id))
+            .collect();
         drop(tx);
 
         let at = EnvironmentPlace {

@@ -18,9 +18,11 @@ use domain::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::Semaphore;
 
 /// Failed sign-ins in this span count.
 const WINDOW_MILLIS: i64 = 5 * 60 * 1000;
@@ -30,12 +32,45 @@ const SHORTEST_PASSWORD: usize = 12;
 const LONGEST_PASSWORD: usize = 1000;
 /// Most addresses that are remembered; beyond it the oldest are forgotten, so that a flood can't fill the memory.
 const MOST_KEYS: usize = 50_000;
+/// How often what no longer counts is forgotten.
+const PRUNE_EVERY_MILLIS: i64 = 60_000;
+/// Passwords that are checked at once: each takes 19 MiB and a processor's whole attention for some 20 ms.
+const MOST_HASHED: usize = 4;
+/// Those that may wait for it; whoever comes then is sent away for a moment.
+const MOST_WAITING: usize = 200;
 
-/// Counts failed sign-ins per e-mail and per network address, in this process.
+/// Counts failed sign-ins per e-mail and per network address, in this process; and lets few passwords be hashed at once.
 #[derive(Debug)]
 pub struct SignInLimit {
     most: usize,
-    failures: Mutex<HashMap<String, Vec<Timestamp>>>,
+    failures: Mutex<Failures>,
+    hashing: Arc<Semaphore>,
+    waiting: Semaphore,
+}
+
+/// When which key failed, oldest first.
+#[derive(Debug, Default)]
+struct Failures {
+    times: HashMap<String, Vec<Timestamp>>,
+    pruned_at: Timestamp,
+}
+
+impl Failures {
+    /// Forgets what no longer counts, now and then; and the oldest, where there are too many.
+    fn prune(&mut self, now: Timestamp) {
+        let counts = |times: &Vec<Timestamp>| times.last().is_some_and(|at| now.millis_since(*at) < WINDOW_MILLIS);
+        if now.millis_since(self.pruned_at) >= PRUNE_EVERY_MILLIS || self.times.len() >= MOST_KEYS {
+            self.times.retain(|_, times| counts(times));
+            self.pruned_at = now;
+        }
+        if self.times.len() >= MOST_KEYS {
+            let mut newest: Vec<Timestamp> = self.times.values().filter_map(|times| times.last().copied()).collect();
+            newest.sort_unstable();
+            // An eighth at once, so that this is seldom done.
+            let limit = newest.get(MOST_KEYS / 8).copied().unwrap_or(now);
+            self.times.retain(|_, times| times.last().is_some_and(|at| *at > limit));
+        }
+    }
 }
 
 impl SignInLimit {
@@ -45,6 +80,8 @@ impl SignInLimit {
         Self {
             most,
             failures: Mutex::default(),
+            hashing: Arc::new(Semaphore::new(MOST_HASHED)),
+            waiting: Semaphore::new(MOST_WAITING),
         }
     }
 
@@ -56,7 +93,9 @@ impl SignInLimit {
     pub(crate) fn begin(&self, keys: &[String], now: Timestamp) -> Result<(), AppError> {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
-            let Some(times) = failures.get_mut(key) else { continue };
+            let Some(times) = failures.times.get_mut(key) else {
+                continue;
+            };
             times.retain(|at| now.millis_since(*at) < WINDOW_MILLIS);
             if times.len() >= self.most {
                 let oldest = times.first().copied().unwrap_or(now);
@@ -66,25 +105,55 @@ impl SignInLimit {
                 });
             }
         }
-        if failures.len() >= MOST_KEYS {
-            failures.retain(|_, times| times.last().is_some_and(|at| now.millis_since(*at) < WINDOW_MILLIS));
-            if failures.len() >= MOST_KEYS {
-                failures.clear();
-            }
-        }
+        failures.prune(now);
         for key in keys {
-            failures.entry(key.clone()).or_default().push(now);
+            failures.times.entry(key.clone()).or_default().push(now);
         }
         Ok(())
+    }
+
+    /// Does slow work with a password beside the threads that answer requests, when it is its turn.
+    ///
+    /// # Errors
+    /// When too many wait already.
+    pub(crate) async fn hash<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AppError> {
+        let busy = || AppError::TooMany { seconds: 5 };
+        let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
+        let turn = Arc::clone(&self.hashing).acquire_owned().await.map_err(|_| busy())?;
+        // The turn lasts as long as the work, also when nobody waits for it any more.
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        done.await.map_err(|e| internal(&e))
     }
 
     pub(crate) fn succeeded(&self, keys: &[String]) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
-            if let Some(times) = failures.get_mut(key) {
-                times.pop();
+            if let Entry::Occupied(mut times) = failures.times.entry(key.clone()) {
+                times.get_mut().pop();
+                if times.get().is_empty() {
+                    times.remove();
+                }
             }
         }
+    }
+}
+
+/// The key of a network address. Of IPv6 somebody has at least a whole /64: its addresses are one.
+fn address_key(from: &str) -> String {
+    match from.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let network = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);
+            format!("address {network}/64")
+        }
+        Ok(address) => format!("address {address}"),
+        Err(_) => format!("address {from}"),
     }
 }
 
@@ -149,16 +218,21 @@ impl Services {
         missing.into_result()?;
 
         let now = self.now();
-        let keys = [format!("email {email}"), format!("address {from}")];
+        let keys = [format!("email {email}"), address_key(from)];
         self.sign_ins.begin(&keys, now)?;
         let user = self.store.read().await?.user_by_email(&email).await?;
         // An unknown address costs as long as a wrong password, so that the answer's time says nothing.
-        let hash = user
-            .as_ref()
-            .map_or_else(decoy, |user| Ok(user.password_hash.clone()))?;
-        let fits = tokio::task::spawn_blocking(move || matches(&password, &hash))
-            .await
-            .map_err(|e| internal(&e))?;
+        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        let check = move || -> Result<bool, AppError> { Ok(matches(&password, &hash.map_or_else(decoy, Ok)?)) };
+        let fits = match self.sign_ins.hash(check).await {
+            Ok(fits) => fits,
+            Err(busy) => {
+                // Nothing was tried.
+                self.sign_ins.succeeded(&keys);
+                return Err(busy);
+            }
+        };
+        let fits = fits?;
         let entrance = Entrance {
             door: Door::Browser,
             address: Some(from.to_owned()),
@@ -241,9 +315,7 @@ impl Services {
         let email = normalised_email(email.unwrap_or("admin@waybill.local"));
         let made_up = password.is_none().then(|| SecretString::from(random_text(24)));
         let password = password.or(made_up.as_ref()).cloned().unwrap_or_default();
-        let hash = tokio::task::spawn_blocking(move || hash_password(&password))
-            .await
-            .map_err(|e| internal(&e))??;
+        let hash = self.sign_ins.hash(move || hash_password(&password)).await??;
         let name = email.split('@').next().unwrap_or("admin").to_owned();
         let user = User {
             id: UserId(self.ids.next()),
@@ -332,6 +404,64 @@ mod tests {
                 .is_err()
         );
         assert_eq!(limit.begin(&keys, at.plus_millis(WINDOW_MILLIS)), Ok(()));
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_address() {
+        assert_eq!(address_key("2001:db8:1:2::5"), address_key("2001:db8:1:2:ffff::1"));
+        assert_ne!(address_key("2001:db8:1:2::5"), address_key("2001:db8:1:3::5"));
+        assert_eq!(address_key("::ffff:192.0.2.1"), address_key("192.0.2.1"));
+        assert_ne!(address_key("192.0.2.1"), address_key("192.0.2.2"));
+    }
+
+    #[test]
+    fn what_no_longer_counts_is_forgotten_and_a_flood_takes_only_the_oldest() {
+        let limit = SignInLimit::new(3);
+        let remembered = || limit.failures.lock().unwrap().times.len();
+        let at = Timestamp(1_000_000_000);
+        let flood = i64::try_from(MOST_KEYS).unwrap() * 2;
+        for n in 0..flood {
+            let now = at.plus_millis(n / 1000);
+            limit.begin(&[format!("email {n}")], now).unwrap();
+            assert!(remembered() <= MOST_KEYS);
+        }
+        // The newest still count.
+        let last = [format!("email {}", flood - 1)];
+        let now = at.plus_millis(flood / 1000);
+        assert_eq!(limit.begin(&last, now), Ok(()));
+        assert_eq!(limit.begin(&last, now), Ok(()));
+        assert!(limit.begin(&last, now).is_err());
+        // Later nothing of it is left.
+        limit
+            .begin(&["email x".to_owned()], now.plus_millis(WINDOW_MILLIS))
+            .unwrap();
+        assert_eq!(remembered(), 1);
+    }
+
+    #[tokio::test]
+    async fn few_passwords_are_hashed_at_once_and_few_wait() {
+        let limit = Arc::new(SignInLimit::new(3));
+        let now = Arc::new(Mutex::new((0_usize, 0_usize)));
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..MOST_WAITING + 100 {
+            let (limit, now) = (limit.clone(), now.clone());
+            tasks.spawn(async move {
+                let work = move || {
+                    {
+                        let mut now = now.lock().unwrap();
+                        now.0 += 1;
+                        now.1 = now.1.max(now.0);
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                    now.lock().unwrap().0 -= 1;
+                };
+                limit.hash(work).await.is_ok()
+            });
+        }
+        let done = tasks.join_all().await;
+        assert!(now.lock().unwrap().1 <= MOST_HASHED);
+        assert!(done.iter().filter(|done| **done).count() >= MOST_WAITING);
+        assert!(done.iter().any(|done| !done), "the others were sent away");
     }
 
     #[test]

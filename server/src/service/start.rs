@@ -9,8 +9,8 @@ use domain::{
 };
 
 impl Services {
-    /// Starts what applied resources should run and Git doesn't say yet. Returns what could not be started, a sentence each: the
-    /// pollers try again what comes by itself.
+    /// Starts what applied resources should run and Git doesn't say yet, where the caller may change what runs. Returns what could not be
+    /// started, a sentence each: the pollers try again what comes by itself.
     ///
     /// # Errors
     /// When the database fails.
@@ -60,9 +60,11 @@ impl Services {
         let Some(resource) = self.store.read().await?.resource(id).await? else {
             return Ok(());
         };
-        if !place.environments.iter().any(|e| e.id == resource.environment) {
+        let Some(environment) = place.environments.iter().find(|e| e.id == resource.environment) else {
             return Ok(());
-        }
+        };
+        // Who may configure an environment may still not be of those who may change what runs there.
+        place.may_change(environment)?;
         let (image, origin) = match (&resource.source, resource.pin()) {
             (Source::Image { repository }, Some(pin)) => (Some(self.pinned_image(place, repository, pin).await?), None),
             (Source::Image { repository }, None) => (self.newest_artifact(place, repository).await?, None),

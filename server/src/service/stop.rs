@@ -47,7 +47,7 @@ impl Services {
     /// Lets the line go on.
     ///
     /// # Errors
-    /// When the caller may not, or nobody stopped it.
+    /// When the caller may not (there, or in one of the environments that the stop is about), or nobody stopped it.
     pub async fn resume_line(
         &self,
         caller: &Caller,
@@ -66,8 +66,8 @@ impl Services {
         environment: Option<&str>,
         stop: Option<Stop>,
     ) -> Result<(), AppError> {
-        let mut tx = self.write_as(caller).await?;
-        let place = self.project_place(&mut *tx, caller, workspace, project).await?;
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let place = self.project_place(&mut *tx, &caller, workspace, project).await?;
         let environment = match environment {
             Some(name) => Some(named(&place, name)?),
             None => None,
@@ -77,6 +77,9 @@ impl Services {
             caller.check_whole()?;
         }
         let id = environment.map(|environment| environment.id);
+        if stop.is_none() {
+            place.may_let_go_on(id)?;
+        }
         let before = place.stops.iter().find(|(of, _)| *of == id);
         match (before, &stop) {
             (Some((_, before)), Some(_)) => {

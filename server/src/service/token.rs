@@ -111,10 +111,11 @@ pub fn parse_span(text: &str) -> Result<i64, String> {
 }
 
 impl Services {
-    /// Makes a token in a workspace of the caller, and returns its text: the only time it can be seen.
+    /// Makes a token in a workspace of the caller, and returns its text: the only time it can be seen. Only a person makes tokens: one
+    /// made by another could outlive it.
     ///
     /// # Errors
-    /// When the caller isn't an administrator there, or the name is taken or malformed.
+    /// When the caller isn't an administrator there or no person, or the name is taken or malformed.
     pub async fn create_token(
         &self,
         caller: &Caller,
@@ -135,9 +136,8 @@ impl Services {
         new: &NewToken<'_>,
         (project, environment): (&str, &str),
     ) -> Result<SecretString, AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let part = part_named(&mut *tx, caller, workspace, project, environment).await?;
+        let (mut tx, caller, workspace) = self.administer_in_person(caller, workspace).await?;
+        let part = part_named(&mut *tx, &caller, &workspace, project, environment).await?;
         let maker = Maker {
             actor: &caller.actor,
             person: caller.person,
@@ -159,6 +159,7 @@ impl Services {
         draft: TokenDraft,
     ) -> Result<TokenMade, AppError> {
         caller.administered(workspace)?;
+        caller.check_person()?;
         let mut errors = FieldErrors::default();
         let name = draft.name.trim();
         if let Err(why) = name.parse::<Name>() {
@@ -241,8 +242,7 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or there is no such token.
     pub async fn revoke_token(&self, caller: &Caller, workspace: &str, id: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
         let all = tx.tokens(workspace.id).await?;
         let token = all
             .into_iter()
@@ -250,7 +250,7 @@ impl Services {
             .ok_or_else(|| not_found("token", id))?;
         tx.revoke_token(token.id, self.now()).await?;
         let happened = Happened::TokenRevoked { name: token.name };
-        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         tx.commit().await?;
         self.wrote();
         Ok(())
@@ -285,6 +285,21 @@ impl Services {
             tx.commit().await?;
         }
         Ok(Some(caller))
+    }
+}
+
+/// The caller behind the token of this name; `None` when it may no longer act.
+pub(super) async fn caller_named(
+    tx: &mut dyn Tx,
+    workspace: &Workspace,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<Caller>, AppError> {
+    let all = tx.tokens(workspace.id).await?;
+    let token = all.into_iter().find(|token| token.name == name && is_valid(token, now));
+    match token {
+        Some(token) => behind(tx, &token, workspace.clone()).await,
+        None => Ok(None),
     }
 }
 

@@ -211,7 +211,8 @@ pub trait Tx: people::People + Gates {
     async fn user(&mut self, id: UserId) -> Result<Option<User>, StoreError>;
     /// The account with this address, in lower case.
     async fn user_by_email(&mut self, email: &str) -> Result<Option<User>, StoreError>;
-    /// The account that was made first; `None` when there is none.
+    /// Of the accounts that may be used and administer something (or else of all that may be used) the one that was made first; `None`
+    /// when there is none.
     async fn first_user(&mut self) -> Result<Option<User>, StoreError>;
     /// A new account.
     async fn insert_user(&mut self, user: &User) -> Result<(), StoreError>;

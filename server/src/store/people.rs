@@ -63,6 +63,8 @@ pub struct Invitation {
     pub created_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// Who invited them; `None` when nobody remembers.
+    pub invited_by: Option<UserId>,
 }
 
 /// People and rights, as a part of a transaction.
@@ -213,8 +215,8 @@ const DELETE_EXPIRED_SESSIONS: &str = "DELETE FROM sessions WHERE expires_at <= 
 const INVITATIONS: &str = "SELECT i.*, w.name AS workspace_name FROM invitations i \
      JOIN workspaces w ON w.id = i.workspace_id \
      WHERE i.workspace_id = $1 AND i.ended_at IS NULL AND i.expires_at > $2 ORDER BY i.email, i.id";
-const INSERT_INVITATION: &str = "INSERT INTO invitations (id, workspace_id, email, role, hash, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const INSERT_INVITATION: &str = "INSERT INTO invitations (id, workspace_id, email, role, hash, created_at, expires_at, \
+     invited_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const INVITATION_BY_HASH: &str = "SELECT i.*, w.name AS workspace_name FROM invitations i \
      JOIN workspaces w ON w.id = i.workspace_id WHERE i.hash = $1 AND i.ended_at IS NULL AND i.expires_at > $2";
 const END_INVITATION: &str = "UPDATE invitations SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
@@ -475,6 +477,7 @@ where
             &invitation.hash,
             invitation.created_at.0,
             invitation.expires_at.0,
+            invitation.invited_by.map(|id| id.to_string()),
         )?;
         Ok(())
     }
@@ -616,6 +619,7 @@ struct InvitationRow {
     hash: String,
     created_at: i64,
     expires_at: i64,
+    invited_by: Option<String>,
 }
 
 impl TryFrom<InvitationRow> for (Invitation, Workspace) {
@@ -631,6 +635,7 @@ impl TryFrom<InvitationRow> for (Invitation, Workspace) {
             hash: row.hash,
             created_at: Timestamp(row.created_at),
             expires_at: Timestamp(row.expires_at),
+            invited_by: row.invited_by.map(|id| parse("user id", &id)).transpose()?,
         };
         Ok((invitation, workspace))
     }

@@ -7,7 +7,9 @@ pub(crate) const INSERT_WORKSPACE: &str = "INSERT INTO workspaces (id, name, cre
 pub(crate) const COUNT_USERS: &str = "SELECT COUNT(*) FROM users";
 pub(crate) const USER: &str = "SELECT * FROM users WHERE id = $1";
 pub(crate) const USER_BY_EMAIL: &str = "SELECT * FROM users WHERE email = $1";
-pub(crate) const FIRST_USER: &str = "SELECT * FROM users ORDER BY created_at, id LIMIT 1";
+/// Who administers something comes first: the others may have been shown the door.
+pub(crate) const FIRST_USER: &str = "SELECT u.* FROM users u WHERE u.active ORDER BY CASE WHEN EXISTS \
+     (SELECT 1 FROM memberships m WHERE m.user_id = u.id AND m.role = 'admin') THEN 0 ELSE 1 END, u.created_at, u.id LIMIT 1";
 pub(crate) const INSERT_USER: &str =
     "INSERT INTO users (id, email, name, password_hash, active, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
 

@@ -57,7 +57,7 @@ pub(super) async fn identify(
     }
 }
 
-/// Through which door a request comes, and from where: behind a proxy, from the proxy.
+/// Through which door a request comes, and from where.
 fn entrance(request: &Request) -> Entrance {
     let path = request.uri().path();
     let agent = request.headers().get(header::USER_AGENT);

@@ -437,8 +437,8 @@ impl Backend for RequestBackend {
         self.services.policy(self.caller()?, at).await
     }
 
-    async fn set_policy(&self, at: &At, text: &str) -> Result<(), AppError> {
-        self.services.set_policy(self.caller()?, at, text).await
+    async fn set_policy(&self, at: &At, text: &str, before: Option<&str>) -> Result<(), AppError> {
+        self.services.set_policy(self.caller()?, at, text, before).await
     }
 
     async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError> {

@@ -2,6 +2,7 @@
 
 pub mod assets;
 pub mod auth;
+pub mod client;
 pub mod drain;
 pub mod drawing;
 pub mod error;
@@ -14,7 +15,7 @@ pub mod router;
 pub mod session_store;
 pub mod sse;
 
-use crate::{events::Events, service::Services};
+use crate::{config::Network, events::Events, service::Services};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,8 @@ pub struct WebState {
     pub assets: Arc<assets::Assets>,
     /// Whether people reach Waybill over TLS: cookies are marked secure then.
     pub secure: bool,
+    /// The proxies that are believed when they say from where a request comes.
+    pub trusted_proxies: Arc<[Network]>,
     /// Secret that registries send along with notifications; without one their door is closed.
     pub webhook_secret: Option<secrecy::SecretString>,
     /// Secret with which Git hosts sign what they send; without one their door is closed.

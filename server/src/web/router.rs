@@ -1,7 +1,8 @@
 //! All routes and layers on one screen.
 
 use super::{
-    WebState, assets, auth, drain, error, graphql, health, leptos, origin, rest, session_store::StoredSessions, sse,
+    WebState, assets, auth, client, drain, error, graphql, health, leptos, origin, rest, session_store::StoredSessions,
+    sse,
 };
 use axum::{
     Router,
@@ -66,6 +67,10 @@ pub fn router(state: WebState) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .layer(middleware::from_fn_with_state(
+            state.trusted_proxies.clone(),
+            client::find,
+        ))
         .with_state(state)
         .layer(middleware::from_fn(drain::rest_of_body))
         .layer(

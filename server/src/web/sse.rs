@@ -12,7 +12,7 @@ use axum::{
     },
 };
 use domain::{
-    event::Event,
+    event::{Event, Happened},
     id::{ProjectId, WorkspaceId},
 };
 use futures::{Stream, StreamExt, stream};
@@ -83,7 +83,7 @@ impl Reader {
                 }),
                 None => match self.receiver.recv().await {
                     // Rights are looked at anew: the browser connects again, if it still may.
-                    Ok(event) if event.happened.shuts_out() && self.workspaces.contains_key(&event.workspace) => {
+                    Ok(event) if self.workspaces.contains_key(&event.workspace) && self.shuts_out(&event).await => {
                         return None;
                     }
                     Ok(event) => self.changed(&event).await,
@@ -101,8 +101,26 @@ impl Reader {
         }
     }
 
+    /// Whether the reader may no longer be told what they were told till now. A configuration that was applied may say otherwise of
+    /// people, and mostly doesn't: it ends only the streams of those of whom it does.
+    async fn shuts_out(&self, event: &Event) -> bool {
+        if !matches!(event.happened, Happened::Applied { .. }) {
+            return event.happened.shuts_out();
+        }
+        let services = &self.state.services;
+        let Ok(mut tx) = services.store.read().await else {
+            return true;
+        };
+        let now = services.as_of(&mut *tx, &self.caller).await;
+        now.map_or(true, |now| now != self.caller)
+    }
+
     async fn changed(&mut self, event: &Event) -> Option<Changed> {
         let workspace = self.workspaces.get(&event.workspace)?.clone();
+        let only = self.caller.scope.and_then(|scope| scope.environment);
+        if only.is_some_and(|only| event.subject.environment.is_some_and(|other| other != only)) {
+            return None;
+        }
         let project = match event.subject.project {
             Some(id) => {
                 self.caller.role_in_project(event.workspace, id)?;

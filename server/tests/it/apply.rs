@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     adapters::git::Credentials,
-    service::{Caller, apply::plan::Sign},
+    service::{Caller, apply::plan::Sign, token::NewToken},
 };
 
 const IMAGE: &str = "127.0.0.1:5000/myapp/api";
@@ -566,6 +566,80 @@ async fn only_administrators_of_the_workspace_apply() {
         "{approver}"
     );
     assert!(matches!(apply(elsewhere).await, AppError::Forbidden(_)));
+}
+
+#[tokio::test]
+async fn who_administers_nothing_does_not_learn_which_workspaces_there_are() {
+    let bench = Bench::new().await;
+    admin(&bench).await;
+    bench.program("other", "boss", Role::Admin).await;
+    let (eve, _) = bench.member("eve@example.com", "other", Role::Approver).await;
+    let mut absent = whole();
+    absent["workspace"] = json!("emod");
+    for dry_run in [true, false] {
+        let ask = async |document: &Value| bench.services.apply(&eve, &read(document), dry_run).await.unwrap_err();
+        let (there, nowhere) = (ask(&whole()).await, ask(&absent).await);
+        assert!(matches!(there, AppError::Forbidden(_)), "{there}");
+        assert_eq!(there.to_string().replace("demo", "emod"), nowhere.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_new_workspace_is_of_who_applies_and_never_of_who_was_sent_away() {
+    let bench = Bench::new().await;
+    let (program, _) = bench.program("other", "boss", Role::Admin).await;
+    let (_, old_id) = bench.member("old@example.com", "other", Role::Admin).await;
+    bench.clock.forward(1);
+    let (ada, ada_id) = bench.member("ada@example.com", "other", Role::Admin).await;
+    bench.clock.forward(1);
+    let (bob, bob_id) = bench.member("bob@example.com", "other", Role::Admin).await;
+    let new = NewToken {
+        name: "bobs",
+        role: Role::Admin,
+        expires_in_millis: None,
+    };
+    let token = bench.services.create_token(&bob, "other", &new).await.unwrap();
+    let of_bob = bench
+        .services
+        .caller_of_token(token.expose_secret())
+        .await
+        .unwrap()
+        .unwrap();
+    let apply = async |by: &Caller, name: &str| {
+        let mut document = whole();
+        document["workspace"] = json!(name);
+        document["projects"] = json!([]);
+        bench.apply(by, &document).await;
+        let mut tx = bench.store.read().await.unwrap();
+        let made = tx.workspace_by_name(name).await.unwrap().unwrap();
+        let members = tx.members(made.id).await.unwrap();
+        members.into_iter().map(|member| member.user.id).collect::<Vec<_>>()
+    };
+    assert_eq!(apply(&ada, "by-a-person").await, [ada_id]);
+    assert_eq!(apply(&of_bob, "by-a-token").await, [bob_id]);
+    assert_eq!(apply(&program, "by-nobody").await, [old_id], "the oldest");
+    let services = &bench.services;
+    services
+        .remove_member(&ada, "other", &old_id.to_string())
+        .await
+        .unwrap();
+    let mut tx = bench.store.write().await.unwrap();
+    let by_nobody = tx.workspace_by_name("by-nobody").await.unwrap().unwrap();
+    tx.remove_member(by_nobody.id, old_id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        apply(&program, "after-old").await,
+        [ada_id],
+        "who was expelled is not it"
+    );
+    let mut tx = bench.store.write().await.unwrap();
+    tx.set_active(ada_id, false).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        apply(&program, "after-ada").await,
+        [bob_id],
+        "nor whose account is closed"
+    );
 }
 
 #[tokio::test]

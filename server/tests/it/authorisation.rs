@@ -10,9 +10,10 @@ use axum::{
     extract::connect_info::MockConnectInfo,
     http::{Request, StatusCode, header},
 };
-use domain::rights::Role;
-use secrecy::ExposeSecret as _;
+use domain::{id::UserId, rights::Role};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use server::{service::token::hash, store::people::SessionRecord};
 use std::{collections::BTreeSet, net::SocketAddr};
 use tower::ServiceExt as _;
 
@@ -22,12 +23,13 @@ const BACKEND: &str = include_str!("../../../app/src/backend.rs");
 const API: &str = "127.0.0.1:5000/myapp/api";
 
 /// Who asks, in the order of the table's columns: nobody; the administrator of another workspace; a viewer, a developer, an
-/// approver and an administrator of this one; a developer of the project `blog` only; a developer of `production` only.
+/// approver and an administrator of this one; a developer of the project `blog` only; a developer of `production` only. All are
+/// programs.
 const COLUMNS: usize = 8;
 
 /// How somebody is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Answer {
+pub(crate) enum Answer {
     /// They must sign in.
     SignIn,
     /// There is no such thing, as far as they know.
@@ -42,20 +44,31 @@ use Door::{Graphql, Ui};
 
 /// Through which door.
 #[derive(Clone, Copy, Debug)]
-enum Door {
+pub(crate) enum Door {
     /// The server function of this name, with this form.
     Ui(&'static str, &'static str),
     /// This query.
     Graphql(&'static str),
 }
 
-const DEVELOPMENT: &str = "workspace=demo&project=myapp&environment=development";
-const PRODUCTION: &str = "workspace=demo&project=myapp&environment=production";
+/// Who stands at a door.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    Nobody,
+    /// With this token.
+    Program(String),
+    /// With this cookie, on a page of this site.
+    Person(String),
+}
 
-/// Use case, door, and an answer for each column: `s` sign in, `h` hidden, `r` refused, `-` may.
+pub(crate) const DEVELOPMENT: &str = "workspace=demo&project=myapp&environment=development";
+pub(crate) const PRODUCTION: &str = "workspace=demo&project=myapp&environment=production";
+
+/// Use case, door, and an answer for each column: `s` sign in, `h` hidden, `r` refused, `-` may, `p` a program is refused, and a person
+/// of the same role may.
 /// `{development}` and `{production}` stand for those places, `{…}` for ids.
 #[rustfmt::skip]
-const TABLE: &[(&str, Door, &str)] = &[
+pub(crate) const TABLE: &[(&str, Door, &str)] = &[
     ("me", Ui("me", ""), "--------"),
     ("sign_in", Ui("sign_in", "email=a@b&password=x"), "--------"),
     ("sign_out", Ui("sign_out", ""), "--------"),
@@ -107,10 +120,10 @@ const TABLE: &[(&str, Door, &str)] = &[
     ("activity", Ui("activity", "workspace=demo"), "sh----rr"),
 
     ("members", Ui("members", "workspace=demo"), "shrrr-rr"),
-    ("set_role", Ui("set_role", "workspace=demo&user={member}&role=viewer"), "shrrr-rr"),
-    ("deactivate", Ui("deactivate", "workspace=demo&user={member}"), "shrrr-rr"),
-    ("activate", Ui("activate", "workspace=demo&user={member}"), "shrrr-rr"),
-    ("invite", Ui("invite", "workspace=demo&email=x@example.com&role=viewer"), "shrrr-rr"),
+    ("set_role", Ui("set_role", "workspace=demo&user={member}&role=viewer"), "shrrrprr"),
+    ("deactivate", Ui("deactivate", "workspace=demo&user={member}"), "shrrrprr"),
+    ("activate", Ui("activate", "workspace=demo&user={member}"), "shrrrprr"),
+    ("invite", Ui("invite", "workspace=demo&email=x@example.com&role=viewer"), "shrrrprr"),
     ("withdraw_invitation", Ui("withdraw_invitation", "workspace=demo&invitation={invitation}"), "shrrr-rr"),
     ("invitation", Ui("invitation", "key={key}"), "--------"),
     ("accept_invitation", Ui("accept_invitation", "key={key}&name=&password="), "--------"),
@@ -118,9 +131,9 @@ const TABLE: &[(&str, Door, &str)] = &[
     ("create_group", Ui("create_group", "workspace=demo&name=release"), "shrrr-rr"),
     ("join_group", Ui("join_group", "workspace=demo&group=release&user={member}"), "shrrr-rr"),
     ("leave_group", Ui("leave_group", "workspace=demo&group=release&user={member}"), "shrrr-rr"),
-    ("remove_member", Ui("remove_member", "workspace=demo&user={member}"), "shrrr-rr"),
+    ("remove_member", Ui("remove_member", "workspace=demo&user={member}"), "shrrrprr"),
     ("tokens", Ui("tokens", "workspace=demo"), "shrrr-rr"),
-    ("create_token", Ui("create_token", "workspace=demo&draft[name]=new&draft[role]=viewer&draft[expires]=1d"), "shrrr-rr"),
+    ("create_token", Ui("create_token", "workspace=demo&draft[name]=new&draft[role]=viewer&draft[expires]=1d"), "shrrrprr"),
     ("revoke_token", Ui("revoke_token", "workspace=demo&token={token}"), "shrrr-rr"),
 
     // Only people have an account; these are all programs.
@@ -148,7 +161,7 @@ fn every_use_case_is_in_the_table() {
     assert!(TABLE.iter().all(|(.., answers)| answers.len() == COLUMNS));
 }
 
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     let resources = json!([{ "name": "api", "source": { "image": API } }]);
     let follows =
         json!([{ "name": "api", "source": { "promote": { "environment": "development", "resource": "api" } } }]);
@@ -166,8 +179,9 @@ fn document() -> Value {
     })
 }
 
-async fn ask(bench: &Bench, door: Door, token: Option<&str>, fill: &dyn Fn(&str) -> String) -> (Answer, String) {
-    let (path, kind, body) = match door {
+/// Path, kind of body, and body of what goes through a door.
+pub(crate) fn request(door: Door, fill: &dyn Fn(&str) -> String) -> (String, &'static str, String) {
+    match door {
         Ui(name, form) => (
             format!("/api/ui/{name}"),
             "application/x-www-form-urlencoded",
@@ -178,14 +192,43 @@ async fn ask(bench: &Bench, door: Door, token: Option<&str>, fill: &dyn Fn(&str)
             "application/json",
             json!({ "query": fill(query) }).to_string(),
         ),
+    }
+}
+
+/// Somebody who signed in today, as their browser shows it: by the clock of the bench, which is not that of the machine.
+pub(crate) async fn session(bench: &Bench, user: UserId) -> Who {
+    const MILLIS_A_DAY: i64 = 86_400_000;
+    let id = tower_sessions::session::Id::default().to_string();
+    let now = bench.services.now();
+    let record = SessionRecord {
+        id: hash(&id),
+        user: Some(user),
+        user_agent: None,
+        address: None,
+        created_at: Some(now),
+        seen_at: Some(now),
+        expires_at: now.plus_millis(MILLIS_A_DAY),
     };
+    let data = json!({ "user": user, "day": now.0.div_euclid(MILLIS_A_DAY) }).to_string();
+    let mut tx = bench.store.write().await.unwrap();
+    tx.insert_session(&record, &data).await.unwrap();
+    tx.commit().await.unwrap();
+    Who::Person(format!("waybill_session={id}"))
+}
+
+pub(crate) async fn ask(bench: &Bench, door: Door, who: &Who, fill: &dyn Fn(&str) -> String) -> (Answer, String) {
+    let (path, kind, body) = request(door, fill);
     let mut request = Request::post(path)
         .header(header::CONTENT_TYPE, kind)
         .header(header::ACCEPT, "application/json")
         .header(header::HOST, "w.example");
-    if let Some(token) = token {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-    }
+    request = match who {
+        Who::Nobody => request,
+        Who::Program(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+        Who::Person(cookie) => request
+            .header(header::COOKIE, cookie)
+            .header(header::ORIGIN, "http://w.example"),
+    };
     let routes = everything(bench).layer(MockConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
     let response = routes.oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
     let status = response.status();
@@ -217,24 +260,27 @@ async fn everybody_may_what_the_table_says() {
     let (admin, admin_token) = bench.program("demo", "admin", Role::Admin).await;
     bench.apply(&admin, &document()).await;
     let services = &bench.services;
-    let mut tokens = vec![None];
-    tokens.push(Some(bench.program("other", "admin", Role::Admin).await.1));
+    let program = |token: &SecretString| Who::Program(token.expose_secret().to_owned());
+    let mut columns = vec![Who::Nobody];
+    columns.push(program(&bench.program("other", "admin", Role::Admin).await.1));
     for (name, role) in [
         ("viewer", Role::Viewer),
         ("developer", Role::Developer),
         ("approver", Role::Approver),
     ] {
-        tokens.push(Some(bench.program("demo", name, role).await.1));
+        columns.push(program(&bench.program("demo", name, role).await.1));
     }
-    tokens.push(Some(admin_token));
+    columns.push(program(&admin_token));
+    let (ada, ada_id) = bench.member("ada@example.com", "demo", Role::Admin).await;
+    let person = session(&bench, ada_id).await;
     for (name, part) in [("blog", ("blog", "")), ("production", ("myapp", "production"))] {
         let new = server::service::token::NewToken {
             name,
             role: Role::Developer,
             expires_in_millis: None,
         };
-        tokens.push(Some(
-            services.create_token_for(&admin, "demo", &new, part).await.unwrap(),
+        columns.push(program(
+            &services.create_token_for(&ada, "demo", &new, part).await.unwrap(),
         ));
     }
 
@@ -258,13 +304,13 @@ async fn everybody_may_what_the_table_says() {
     let listed = services.tokens(&admin, "demo").await.unwrap().tokens;
     let token = listed.iter().find(|token| token.name == "spare").unwrap().id;
     let link = services
-        .invite(&admin, "demo", "eve@example.com", "viewer")
+        .invite(&ada, "demo", "eve@example.com", "viewer")
         .await
         .unwrap()
         .link;
     let key = link.split_once("key=").unwrap().1.to_owned();
     services
-        .invite(&admin, "demo", "off@example.com", "viewer")
+        .invite(&ada, "demo", "off@example.com", "viewer")
         .await
         .unwrap();
     let open = services.members(&admin, "demo").await.unwrap().invitations;
@@ -282,19 +328,27 @@ async fn everybody_may_what_the_table_says() {
 
     let mut wrong = Vec::new();
     for (name, door, answers) in TABLE {
-        for (column, (token, wanted)) in tokens.iter().zip(answers.chars()).enumerate() {
-            let wanted = match wanted {
-                's' => Answer::SignIn,
-                'h' => Answer::Hidden,
-                'r' => Answer::Refused,
-                _ => Answer::May,
-            };
-            let token = token.as_ref().map(|token| token.expose_secret());
-            let (answer, text) = ask(&bench, *door, token, &fill).await;
-            if answer != wanted {
-                wrong.push(format!(
-                    "{name} {door:?}, column {column}: {answer:?} instead of {wanted:?}: {text}"
-                ));
+        for (column, (who, letter)) in columns.iter().zip(answers.chars()).enumerate() {
+            let mut asked = vec![(
+                who,
+                match letter {
+                    's' => Answer::SignIn,
+                    'h' => Answer::Hidden,
+                    'r' | 'p' => Answer::Refused,
+                    _ => Answer::May,
+                },
+            )];
+            if letter == 'p' {
+                assert_eq!(column, 5, "the person of the table is an administrator");
+                asked.push((&person, Answer::May));
+            }
+            for (who, wanted) in asked {
+                let (answer, text) = ask(&bench, *door, who, &fill).await;
+                if answer != wanted {
+                    wrong.push(format!(
+                        "{name} {door:?}, column {column}: {answer:?} instead of {wanted:?}: {text}"
+                    ));
+                }
             }
         }
     }

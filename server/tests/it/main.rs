@@ -25,6 +25,8 @@ mod preview;
 mod promotion;
 mod replicas;
 mod rest;
+mod rights;
+mod security;
 mod settings;
 mod soak;
 mod store_story;

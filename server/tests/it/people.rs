@@ -1,13 +1,13 @@
 //! Members, groups, tokens of a part, invitations, accounts: who may do what, and that it ends when it should.
 
-use crate::support::{Bench, digest};
+use crate::support::{Bench, PASSWORD, digest};
 use app::{
     api::{board_filter::BoardFilter, member::MembersView, token::TokenDraft},
     backend::At,
     error::AppError,
 };
 use domain::{event::Happened, id::UserId, promotion::Actor, rights::Role};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     service::{
@@ -17,8 +17,6 @@ use server::{
     },
     store::people::SessionRecord,
 };
-
-const PASSWORD: &str = "correct-horse-battery";
 
 /// `demo` with projects `myapp` (development, production) and `blog` (development).
 fn document() -> Value {
@@ -46,15 +44,7 @@ fn document() -> Value {
 
 /// A member with a role, signed in.
 async fn member(bench: &Bench, email: &str, role: Role) -> (Caller, UserId) {
-    let id = bench.person(email).await;
-    let mut tx = bench.store.write().await.unwrap();
-    let workspace = tx.workspace_by_name("demo").await.unwrap().unwrap();
-    tx.set_membership(workspace.id, id, role).await.unwrap();
-    tx.set_password(id, &hash_password(&SecretString::from(PASSWORD)).unwrap())
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
-    (again(bench, id).await.unwrap(), id)
+    bench.member(email, "demo", role).await
 }
 
 /// A person as they are now; `None` when they may not act any more.

@@ -160,6 +160,7 @@ pub(crate) fn everything(bench: &Bench) -> axum::Router {
         drawing: server::web::drawing::Drawing::default(),
         assets: Arc::new(server::web::assets::Assets::read(Path::new("/nonexistent"))),
         secure: false,
+        trusted_proxies: Arc::default(),
         webhook_secret: Some("s3cret".into()),
         git_webhook_secret: Some("s3cret".into()),
         stop: tokio_util::sync::CancellationToken::new(),

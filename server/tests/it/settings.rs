@@ -127,6 +127,56 @@ async fn an_administrator_sees_to_members_groups_and_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_edits_a_policy_is_told_what_others_saved_meanwhile() {
+    let world = World::start().await;
+    world.person("bob@example.com", "demo", Role::Admin).await;
+    let (mut ada, mut bob) = (world.admin().await, world.signed_in("bob@example.com").await);
+    let path = "/w/demo/myapp/production/-/policy";
+    // What the page was made with is posted along.
+    let before = |page: &Page| {
+        let field = page.text.split("name=\"before\"").nth(1).unwrap();
+        let value = field.split("value=\"").nth(1).unwrap().split('"').next().unwrap();
+        value
+            .replace("&#x27;", "'")
+            .replace("&quot;", "\"")
+            .replace("&amp;", "&")
+    };
+    let (hers, his) = (before(&ada.get(path).await), before(&bob.get(path).await));
+    let page = bob
+        .post(path, &[("policy", "checks: [{ name: scan }]"), ("before", &his)])
+        .await;
+    assert!(page.words().contains("Saved."), "{}", page.words());
+    let mine = "approvals: { count: 2 } # mine";
+    let page = ada.post(path, &[("policy", mine), ("before", &hers)]).await;
+    assert_eq!(page.status, 409, "{}", page.words());
+    assert!(
+        page.summary().contains("bob saved another policy at"),
+        "{}",
+        page.words()
+    );
+    assert!(
+        page.summary().contains("scan") && page.text.contains(mine),
+        "{}",
+        page.words()
+    );
+    // Nothing was written; who saves again knows what they do.
+    let stands = bob.get(path).await;
+    assert!(
+        stands.words().contains("scan") && !stands.words().contains("2 approvals"),
+        "{}",
+        stands.words()
+    );
+    let again = before(&page);
+    assert_ne!(again, hers);
+    let page = ada.post(path, &[("policy", mine), ("before", &again)]).await;
+    assert!(page.words().contains("Saved."), "{}", page.words());
+    // And goes on editing what they saved.
+    let then = before(&page);
+    let page = ada.post(path, &[("policy", ""), ("before", &then)]).await;
+    assert!(page.words().contains("Saved."), "{}", page.words());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_invited_joins_by_the_link_once() {
     let world = World::start().await;
     let mut admin = world.admin().await;

@@ -466,6 +466,7 @@ async fn sessions_and_invitations(store: &dyn Store, demo: &Workspace) {
         hash: "ii".into(),
         created_at: at(0),
         expires_at: at(10),
+        invited_by: Some(ada),
     };
     tx.insert_invitation(&invitation).await.unwrap();
     assert_eq!(

@@ -58,7 +58,14 @@ async fn a_token_ends_when_it_said_it_would() {
 #[tokio::test]
 async fn names_are_unique_in_a_workspace_and_only_administrators_make_tokens() {
     let bench = Bench::new().await;
-    let (admin, _) = bench.program("demo", "boss", Role::Admin).await;
+    let (program, _) = bench.program("demo", "boss", Role::Admin).await;
+    let (admin, _) = bench.member("ada@example.com", "demo", Role::Admin).await;
+    // One that a token made could outlive it, and whoever withdraws it.
+    let refused = bench.services.create_token(&program, "demo", &new("ci")).await;
+    assert!(
+        matches!(&refused, Err(AppError::Forbidden(why)) if why.contains("Sign in as a person")),
+        "{refused:?}"
+    );
     bench.services.create_token(&admin, "demo", &new("ci")).await.unwrap();
     let taken = bench
         .services

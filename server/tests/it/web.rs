@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use testbed::REGISTRY_PASSWORD;
 use tokio_util::sync::CancellationToken;
 
-const SESSION: &str = "waybill_session";
+pub(crate) const SESSION: &str = "waybill_session";
 
-async fn sign_in(browser: &mut Browser, path: &str, password: &str) -> Page {
+pub(crate) async fn sign_in(browser: &mut Browser, path: &str, password: &str) -> Page {
     browser.post(path, &[("email", ADMIN), ("password", password)]).await
 }
 
 /// Whether pages are shown to whom the browser is signed in as.
-async fn is_in(browser: &mut Browser) -> bool {
+pub(crate) async fn is_in(browser: &mut Browser) -> bool {
     let page = browser.get("/").await;
     match (page.status, page.location()) {
         (200, _) => true,
@@ -87,78 +87,6 @@ async fn signing_in_and_out() {
     assert_eq!((page.status, page.location()), (303, Some("/sign-in")));
     assert!(!is_in(&mut kept).await, "the session ended, not only the cookie");
     assert!(is_in(&mut made_up).await, "and no other one");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_this_site_is_gone_to_after_signing_in() {
-    let world = World::start().await;
-    for next in [
-        "//evil.example",
-        "%2F%2Fevil.example",
-        "https%3A%2F%2Fevil.example",
-        "%2F%5Cevil.example",
-        "%2F%09%2Fevil.example",
-        "javascript:alert(1)",
-    ] {
-        let page = sign_in(&mut world.stranger(), &format!("/sign-in?next={next}"), PASSWORD).await;
-        assert_eq!((page.status, page.location()), (303, Some("/")), "{next}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guessing_is_slowed_down_and_cookies_are_secure_over_tls() {
-    let world = World::with(Setup {
-        variables: vec![
-            ("LIMITS_SIGN_IN_ATTEMPTS", "3".into()),
-            ("PUBLIC_URL", "https://waybill.example.com".into()),
-        ],
-        ..Setup::default()
-    })
-    .await;
-    let mut browser = world.stranger();
-    let page = sign_in(&mut browser, "/sign-in", PASSWORD).await;
-    assert!(page.header("set-cookie").unwrap().contains("Secure"));
-    for _ in 0..3 {
-        assert_eq!(sign_in(&mut world.stranger(), "/sign-in", "wrong").await.status, 422);
-    }
-    let page = sign_in(&mut world.stranger(), "/sign-in", PASSWORD).await;
-    assert_eq!(page.status, 429, "also with the right password");
-    assert!(page.summary().contains("Too many tries"), "{}", page.words());
-    let other = [("email", "other@example.com"), ("password", "x")];
-    assert_eq!(
-        world.stranger().post("/sign-in", &other).await.status,
-        429,
-        "one address, many names"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_sites_can_not_post() {
-    let world = World::start().await;
-    let mut browser = world.admin().await;
-    let before = world.everything().await;
-    let kind = ("content-type", "application/x-www-form-urlencoded");
-    for from in [
-        &[("origin", "https://evil.example")][..],
-        &[("origin", "null")],
-        &[("sec-fetch-site", "cross-site"), ("origin", &world.base_url)],
-        &[("sec-fetch-site", "same-site")],
-        &[],
-    ] {
-        for path in [
-            "/w/demo/myapp/production/-/new",
-            "/sign-out",
-            "/theme",
-            "/api/ui/promote",
-            "/api/graphql",
-        ] {
-            let headers: Vec<(&str, &str)> = from.iter().copied().chain([kind]).collect();
-            let page = browser.send(Method::POST, path, &headers, "source=image").await;
-            assert_eq!(page.status, 403, "{path} {from:?}");
-        }
-    }
-    assert!(is_in(&mut browser).await, "nobody was signed out");
-    assert_eq!(world.everything().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -439,6 +367,68 @@ async fn changes_are_told_at_once_and_only_to_those_they_concern() {
             "another workspace's news: {told}"
         );
     }
+}
+
+/// The end of a stream, or none in time; what is told until then.
+async fn told_until_end(stream: &mut reqwest::Response, patience: Duration) -> (bool, String) {
+    let begin = Instant::now();
+    let mut told = String::new();
+    while begin.elapsed() < patience {
+        let left = patience.saturating_sub(begin.elapsed());
+        match tokio::time::timeout(left, stream.chunk()).await {
+            Ok(Ok(Some(chunk))) => told.push_str(&String::from_utf8_lossy(&chunk)),
+            Ok(_) => return (true, told),
+            Err(_) => break,
+        }
+    }
+    (false, told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_tells_no_more_than_pages_show() {
+    let world = World::start().await;
+    world.person("eve@example.com", "demo", Role::Developer).await;
+    let (mut ada, eve) = (world.admin().await, world.signed_in("eve@example.com").await);
+    let new = [
+        ("intent", "create-token"),
+        ("name", "production-only"),
+        ("role", "viewer"),
+        ("place", "myapp/production"),
+        ("expires", "7d"),
+    ];
+    let page = ada.post("/w/demo/-/settings/tokens", &new).await;
+    let token = page
+        .text
+        .split("id=\"secret\"")
+        .nth(1)
+        .unwrap()
+        .split_once('>')
+        .unwrap()
+        .1;
+    let token = token.split('<').next().unwrap();
+    let asked = reqwest::Client::new().get(format!("{}/api/events", world.base_url));
+    let mut only = asked.bearer_auth(token).send().await.unwrap();
+    let (mut hers, mut all) = (eve.open("/api/events").await, ada.open("/api/events").await);
+    for stream in [&mut only, &mut hers, &mut all] {
+        assert!(stream.chunk().await.unwrap().unwrap().starts_with(b":"));
+    }
+    // What happens in other environments a token of one is not told.
+    let second = world.push("1.1.0").await;
+    world.wait_for_live("staging", "api", &second).await;
+    world.idle().await;
+    let (_, told) = told_until_end(&mut only, Duration::from_millis(500)).await;
+    assert!(!told.contains("\"promotion\":\""), "{told}");
+    let (ended, told) = told_until_end(&mut hers, Duration::from_millis(500)).await;
+    assert!(!ended && told.contains("\"promotion\":\""), "{told}");
+
+    // From whom a configuration hides a project is told of it no more; the others' streams go on.
+    let mut document = world.document();
+    document["projects"][0]["roles"] = json!({ "eve@example.com": "none" });
+    world.apply(&document).await;
+    let (ended, told) = told_until_end(&mut hers, Duration::from_secs(10)).await;
+    assert!(ended, "{told}");
+    let (ended, _) = told_until_end(&mut all, Duration::from_millis(500)).await;
+    assert!(!ended);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

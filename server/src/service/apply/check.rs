@@ -6,7 +6,7 @@ use super::document::{
     BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, ProjectSpec, ResourceSpec,
     RuntimeSpec, SourceSpec,
 };
-use crate::service::session::normalised_email;
+use crate::service::{host, session::normalised_email};
 use domain::{
     artifact::Repository,
     draft::{ResourceDraft, VariableDraft},
@@ -238,6 +238,8 @@ fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) 
         if format!("{}/x", registry.host).parse::<Repository>().is_err() {
             let why = "Write the registry's host, with the port if there is one and without scheme or path, for example registry.example.com or 127.0.0.1:5000.";
             errors.add(format!("{at}.registry.host"), why);
+        } else if let Err(why) = host::check(&registry.host) {
+            errors.add(format!("{at}.registry.host"), why);
         }
         match (&registry.user, &registry.password) {
             (Some(user), Some(password)) => login = Some((user.clone(), password)),
@@ -297,7 +299,7 @@ fn http_url(url: &str) -> Result<(), &'static str> {
         return Err("Leave user and password out of the address; the token has a field of its own.");
     }
     let fine = !host.is_empty() && url.parse::<http::Uri>().is_ok() && !rest.contains(['?', '#']);
-    if fine { Ok(()) } else { Err(WHY) }
+    if fine { host::check(host) } else { Err(WHY) }
 }
 
 /// An Application, AppProject or namespace: a DNS name once its placeholders are filled.
@@ -377,7 +379,7 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
         return if host.is_empty() || !rest.contains('/') {
             Err(WHY)
         } else {
-            Ok(())
+            host::check(host)
         };
     }
     if let Some(rest) = url.strip_prefix("ssh://") {
@@ -389,10 +391,11 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
         {
             return Err("Leave the password out of the address; SSH signs in with a key, under credentials.");
         }
-        return if authority.is_empty() || authority.starts_with('-') || path.is_empty() {
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        return if host.is_empty() || authority.starts_with('-') || host.starts_with('-') || path.is_empty() {
             Err(WHY)
         } else {
-            Ok(())
+            host::check(host)
         };
     }
     if url.strip_prefix("file://").unwrap_or(url).starts_with('/') {
@@ -409,7 +412,7 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     };
     let fine = word(user) && word(host) && !path.is_empty() && !path.starts_with([':', '-']);
-    if fine { Ok(()) } else { Err(WHY) }
+    if fine { host::check(host) } else { Err(WHY) }
 }
 
 /// The rules of `git check-ref-format` that a branch name can break.

@@ -20,9 +20,8 @@ use document::{Document, SecretText};
 use domain::{
     environment::Workspace,
     event::{Happened, Subject},
-    id::ResourceId,
+    id::{ResourceId, UserId},
     name::Name,
-    promotion::Actor,
     rights::{self, Right, Role},
     time::Timestamp,
 };
@@ -61,11 +60,13 @@ impl Services {
     ) -> Result<Applied, AppError> {
         let checked = check::check(document)?;
         // A dry run promises nothing, so it need not make writers wait.
+        may_apply_somewhere(caller, &checked.workspace)?;
         let mut tx = if dry_run {
             self.store.read().await?
         } else {
             self.write_as(caller).await?
         };
+        let caller = &self.as_of(&mut *tx, caller).await?;
         let workspace = tx.workspace_by_name(checked.workspace.as_str()).await?;
         may_apply(caller, workspace.as_ref(), &checked.workspace)?;
         let stored = self.stored(&mut *tx, workspace).await?;
@@ -156,7 +157,7 @@ impl Services {
         let now = self.now();
         let workspace = &plan.workspace;
         if plan.creates_workspace {
-            create_workspace(tx, workspace, Some(&caller.actor), now).await?;
+            create_workspace(tx, workspace, caller.person, now).await?;
         }
         for cluster in &plan.clusters {
             tx.put_cluster(cluster).await?;
@@ -218,44 +219,49 @@ impl Services {
     }
 }
 
-/// Makes a workspace. Who asked for it administers it, if it is a person; so does the installation's first
-/// administrator, without whom a workspace made by a program could be seen by nobody.
+/// Makes a workspace. Who asked for it administers it: the person who applies, or who made the token. Where nobody stands behind it, the
+/// installation's oldest administrator does: else nobody could see it.
 pub(crate) async fn create_workspace(
     tx: &mut dyn Tx,
     workspace: &Workspace,
-    actor: Option<&Actor>,
+    person: Option<UserId>,
     at: Timestamp,
 ) -> Result<(), AppError> {
     tx.insert_workspace(workspace, at).await?;
-    if let Some(first) = tx.first_user().await? {
-        tx.set_membership(workspace.id, first.id, Role::Admin).await?;
-    }
-    if let Some(Actor::Person { id, .. }) = actor {
-        tx.set_membership(workspace.id, *id, Role::Admin).await?;
+    let administrator = match person {
+        Some(id) => Some(id),
+        None => tx.first_user().await?.map(|first| first.id),
+    };
+    if let Some(id) = administrator {
+        tx.set_membership(workspace.id, id, Role::Admin).await?;
     }
     Ok(())
 }
 
-fn may_apply(caller: &Caller, workspace: Option<&Workspace>, name: &Name) -> Result<(), AppError> {
+/// Refuses who administers nothing, before they make writers wait. Whether there is such a workspace isn't said to those who may not
+/// know of it.
+fn may_apply_somewhere(caller: &Caller, name: &Name) -> Result<(), AppError> {
     caller.check_whole()?;
-    let Some(workspace) = workspace else {
-        if caller
-            .access
-            .iter()
-            .any(|(_, role)| rights::check(*role, Right::Administer).is_ok())
-        {
-            return Ok(());
-        }
-        return Err(AppError::Forbidden(format!(
-            "There is no workspace {name}, and only an administrator may create one. Ask an administrator, or correct the name."
-        )));
-    };
-    match caller.access.iter().find(|(w, _)| w.id == workspace.id) {
-        Some((_, role)) => Ok(rights::check(*role, Right::Administer)?),
+    let may = |role: Role| rights::check(role, Right::Administer);
+    match caller.access.iter().find(|(w, _)| w.name == *name) {
+        Some((_, role)) => Ok(may(*role)?),
+        None if caller.access.iter().any(|(_, role)| may(*role).is_ok()) => Ok(()),
         None => Err(AppError::Forbidden(format!(
+            "{} may neither change nor create a workspace {name}. Ask an administrator, or use a token of that workspace: waybill token create --workspace {name} --role admin.",
+            caller.actor.name()
+        ))),
+    }
+}
+
+fn may_apply(caller: &Caller, workspace: Option<&Workspace>, name: &Name) -> Result<(), AppError> {
+    may_apply_somewhere(caller, name)?;
+    match workspace {
+        // Names are unique: who may create workspaces learns that this one can't be.
+        Some(workspace) if caller.role_in(workspace.id).is_none() => Err(AppError::Forbidden(format!(
             "{} may not change workspace {name}. Use a token of that workspace: waybill token create --workspace {name} --role admin.",
             caller.actor.name()
         ))),
+        _ => Ok(()),
     }
 }
 

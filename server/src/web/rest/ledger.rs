@@ -31,7 +31,7 @@ async fn export(
         let why = "Send an API token: Authorization: Bearer wb_…; waybill token create makes one.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
     };
-    let lines = services.export_ledger(&caller, &workspace)?;
+    let lines = services.export_ledger(&caller, &workspace).await?;
     // Cut off rather than ended: who reads must not take a part for the whole.
     let body = Body::from_stream(lines.inspect_err(|error| tracing::error!(%error, "the ledger could not be read")));
     let headers = [

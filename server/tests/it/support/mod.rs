@@ -24,7 +24,7 @@ use server::{
             Applied,
             document::{Document, SecretText},
         },
-        session::SignInLimit,
+        session::{SignInLimit, hash_password},
         token::{NewToken, create_token_here},
     },
     store::{Store, User},
@@ -118,6 +118,18 @@ impl Bench {
         user.id
     }
 
+    /// A member of a workspace, who signs in with [`PASSWORD`].
+    pub(crate) async fn member(&self, email: &str, workspace: &str, role: Role) -> (Caller, UserId) {
+        let id = self.person(email).await;
+        let hash = hash_password(&SecretString::from(PASSWORD)).unwrap();
+        let mut tx = self.store.write().await.unwrap();
+        let workspace = tx.workspace_by_name(workspace).await.unwrap().unwrap();
+        tx.set_membership(workspace.id, id, role).await.unwrap();
+        tx.set_password(id, &hash).await.unwrap();
+        tx.commit().await.unwrap();
+        (self.services.caller_of_user(id).await.unwrap().unwrap(), id)
+    }
+
     /// Applies a document written as JSON.
     pub(crate) async fn apply(&self, caller: &Caller, document: &serde_json::Value) -> Applied {
         self.services.apply(caller, &read(document), false).await.unwrap()
@@ -163,6 +175,9 @@ pub(crate) fn stranger(workspace: &Workspace, role: Role) -> Caller {
 pub(crate) fn words(applied: &Applied) -> Vec<String> {
     applied.changes.iter().map(ToString::to_string).collect()
 }
+
+/// Everybody's password.
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
 /// A moment to begin at.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_800_000_000_000);

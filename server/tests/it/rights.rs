@@ -1,0 +1,407 @@
+//! Rights that are taken away while they are used, and what those may not know from whom a part is hidden.
+
+use crate::{
+    authorisation::document,
+    support::{Bench, digest, read},
+};
+use app::{api::board_filter::BoardFilter, backend::At, error::AppError};
+use domain::{
+    draft::ResourceDraft,
+    id::{ProjectId, UserId},
+    rights::Role,
+};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use server::service::{Caller, token::NewToken};
+
+const API: &str = "127.0.0.1:5000/myapp/api";
+
+fn at(project: &str, environment: &str) -> At {
+    At {
+        workspace: "demo".into(),
+        project: project.into(),
+        environment: environment.into(),
+    }
+}
+
+/// The workspace with an administrator.
+async fn set_up() -> (Bench, Caller, UserId) {
+    let bench = Bench::new().await;
+    bench.registry.push(API, "one", &digest("a"));
+    let (program, _) = bench.program("demo", "boss", Role::Admin).await;
+    bench.apply(&program, &document()).await;
+    let (ada, id) = bench.member("ada@example.com", "demo", Role::Admin).await;
+    (bench, ada, id)
+}
+
+async fn project(bench: &Bench, caller: &Caller, name: &str) -> ProjectId {
+    let mut tx = bench.store.read().await.unwrap();
+    let all = tx.projects(caller.access[0].0.id).await.unwrap();
+    let found = all.into_iter().find(|p| p.project.name.as_str() == name);
+    found.unwrap().project.id
+}
+
+/// A person from whom `project` is hidden.
+async fn without(bench: &Bench, email: &str, role: Role, hidden: &str) -> Caller {
+    let (caller, id) = bench.member(email, "demo", role).await;
+    let project = project(bench, &caller, hidden).await;
+    let mut tx = bench.store.write().await.unwrap();
+    tx.set_project_role(project, id, None).await.unwrap();
+    tx.commit().await.unwrap();
+    bench.services.caller_of_user(id).await.unwrap().unwrap()
+}
+
+/// A token for a part.
+async fn token(bench: &Bench, by: &Caller, name: &str, role: Role, part: (&str, &str)) -> Caller {
+    let new = NewToken {
+        name,
+        role,
+        expires_in_millis: None,
+    };
+    let text = bench.services.create_token_for(by, "demo", &new, part).await.unwrap();
+    let caller = bench.services.caller_of_token(text.expose_secret()).await.unwrap();
+    caller.unwrap()
+}
+
+fn is_refused<T: std::fmt::Debug>(outcome: Result<T, AppError>, what: &str) {
+    assert!(
+        matches!(&outcome, Err(AppError::Forbidden(_) | AppError::SignedOut)),
+        "{what}: {outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_was_demoted_meanwhile_cannot_undo_it() {
+    let (bench, ada, _) = set_up().await;
+    let (bob, id) = bench.member("bob@example.com", "demo", Role::Admin).await;
+    let services = &bench.services;
+    let bobs = token(&bench, &bob, "bobs", Role::Admin, ("", "")).await;
+    let (me, cid) = (
+        id.to_string(),
+        bench
+            .member("cid@example.com", "demo", Role::Viewer)
+            .await
+            .1
+            .to_string(),
+    );
+    services.create_group(&ada, "demo", "release").await.unwrap();
+    let before = services.invite(&bob, "demo", "eve@example.com", "admin").await.unwrap();
+    let open = services
+        .members(&ada, "demo")
+        .await
+        .unwrap()
+        .invitations
+        .remove(0)
+        .id
+        .to_string();
+    // The requests of `bob` and `bobs` began before this, and write after it.
+    services.set_role(&ada, "demo", &me, "viewer").await.unwrap();
+    is_refused(services.set_role(&bob, "demo", &me, "admin").await, "set_role");
+    is_refused(services.remove_member(&bob, "demo", &cid).await, "remove_member");
+    is_refused(services.deactivate(&bob, "demo", &cid).await, "deactivate");
+    is_refused(services.activate(&bob, "demo", &cid).await, "activate");
+    is_refused(services.invite(&bob, "demo", "x@example.com", "admin").await, "invite");
+    is_refused(services.withdraw_invitation(&bob, "demo", &open).await, "withdraw");
+    let new = NewToken {
+        name: "late",
+        role: Role::Admin,
+        expires_in_millis: None,
+    };
+    is_refused(services.create_token(&bob, "demo", &new).await, "create_token");
+    for caller in [&bob, &bobs] {
+        is_refused(services.create_group(caller, "demo", "late").await, "create_group");
+        is_refused(services.join_group(caller, "demo", "release", &me).await, "join_group");
+        is_refused(
+            services.leave_group(caller, "demo", "release", &me).await,
+            "leave_group",
+        );
+        let first = services
+            .tokens(&ada, "demo")
+            .await
+            .unwrap()
+            .tokens
+            .remove(0)
+            .id
+            .to_string();
+        is_refused(services.revoke_token(caller, "demo", &first).await, "revoke_token");
+        let place = at("myapp", "production");
+        let policy = services.set_policy(caller, &place, "checks: [{ name: x }]", None);
+        is_refused(policy.await, "set_policy");
+        is_refused(services.apply(caller, &read(&document()), false).await, "apply");
+        let stop = services.stop_line(caller, "demo", "myapp", None, "late");
+        is_refused(stop.await, "stop_line");
+    }
+    // What they wrote before is worth nothing either, and says why.
+    let key = before.link.split_once("key=").unwrap().1;
+    for refused in [
+        services.invitation(key).await.map(drop),
+        services
+            .accept_invitation(key, "Eve", "correct-horse-battery".to_owned().into(), "192.0.2.1")
+            .await
+            .map(drop),
+    ] {
+        let why = refused.unwrap_err();
+        assert!(matches!(why, AppError::NotFound(_)), "{why}");
+        assert!(why.to_string().contains("doesn't administer demo any more"), "{why}");
+    }
+    let role = services.members(&ada, "demo").await.unwrap();
+    let bob = role.members.iter().find(|member| member.id == id).unwrap();
+    assert_eq!(bob.role, Role::Viewer);
+    // Who is an administrator again is believed again.
+    services.set_role(&ada, "demo", &me, "admin").await.unwrap();
+    assert!(services.invitation(key).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_was_sent_away_meanwhile_writes_nothing() {
+    let (bench, ada, _) = set_up().await;
+    let (bob, id) = bench.member("bob@example.com", "demo", Role::Admin).await;
+    let services = &bench.services;
+    let program = token(&bench, &ada, "ci", Role::Admin, ("", "")).await;
+    let listed = services.tokens(&ada, "demo").await.unwrap().tokens;
+    let ci = listed.iter().find(|token| token.name == "ci").unwrap().id.to_string();
+    services.revoke_token(&ada, "demo", &ci).await.unwrap();
+    is_refused(
+        services.create_group(&program, "demo", "late").await,
+        "a withdrawn token",
+    );
+    services.deactivate(&ada, "demo", &id.to_string()).await.unwrap();
+    is_refused(services.create_group(&bob, "demo", "late").await, "a closed account");
+    assert_eq!(services.groups(&ada, "demo").await.unwrap().groups.len(), 0);
+}
+
+#[tokio::test]
+async fn a_token_lets_nobody_in() {
+    let (bench, ada, _) = set_up().await;
+    let (_, cid) = bench.member("cid@example.com", "demo", Role::Viewer).await;
+    let cid = cid.to_string();
+    let services = &bench.services;
+    let (made_here, _) = bench.program("demo", "on-the-database", Role::Admin).await;
+    let hers = token(&bench, &ada, "hers", Role::Admin, ("", "")).await;
+    for program in [made_here, hers] {
+        let draft = app::api::token::TokenDraft {
+            name: "friend".into(),
+            role: "admin".into(),
+            expires: "never".into(),
+            ..app::api::token::TokenDraft::default()
+        };
+        for refused in [
+            services
+                .invite(&program, "demo", "eve@example.com", "admin")
+                .await
+                .map(drop),
+            services.set_role(&program, "demo", &cid, "admin").await,
+            services.remove_member(&program, "demo", &cid).await,
+            services.deactivate(&program, "demo", &cid).await,
+            services.activate(&program, "demo", &cid).await,
+            services.create_token_drafted(&program, "demo", draft).await.map(drop),
+        ] {
+            let why = refused.unwrap_err();
+            assert!(matches!(why, AppError::Forbidden(_)), "{why}");
+            assert!(why.to_string().contains("Sign in as a person"), "{why}");
+        }
+        // What configuration says of groups a program may say.
+        services.groups(&program, "demo").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn applying_starts_nothing_where_only_a_group_may_change_what_runs() {
+    let (bench, ada, id) = set_up().await;
+    let mut restricted = document();
+    restricted["groups"] = json!([{ "name": "release", "members": [] }]);
+    let environments = &mut restricted["projects"][0]["environments"];
+    environments[1]["restrictedTo"] = json!(["release"]);
+    environments[1]["resources"] = json!([
+        { "name": "api", "source": { "promote": { "environment": "development", "resource": "api" } } },
+        { "name": "web", "source": { "image": API } },
+    ]);
+    let of_web = async || {
+        let mut tx = bench.store.read().await.unwrap();
+        let project = project(&bench, &ada, "myapp").await;
+        let resources = tx.resources(project).await.unwrap();
+        let web = resources
+            .iter()
+            .find(|resource| resource.name.as_str() == "web")
+            .unwrap();
+        tx.promotions_of(web.id, 10).await.unwrap().len()
+    };
+    let applied = bench.apply(&ada, &restricted).await;
+    assert!(
+        applied
+            .warnings
+            .iter()
+            .any(|why| why.contains("Only members of the group release may change what runs in production")),
+        "{:?}",
+        applied.warnings
+    );
+    assert_eq!(of_web().await, 0);
+    // As a member of the group she may; that the group has her is for the document to say, too.
+    restricted["groups"][0]["members"] = json!(["ada@example.com"]);
+    bench.apply(&ada, &restricted).await;
+    let ada = bench.services.caller_of_user(id).await.unwrap().unwrap();
+    assert_eq!(bench.apply(&ada, &restricted).await.warnings, [""; 0]);
+    assert_eq!(of_web().await, 1);
+}
+
+#[tokio::test]
+async fn only_its_group_lets_a_stopped_environment_go_on() {
+    let (bench, ada, _) = set_up().await;
+    let (bob, bob_id) = bench.member("bob@example.com", "demo", Role::Approver).await;
+    let mut restricted = document();
+    restricted["groups"] = json!([{ "name": "release", "members": ["bob@example.com"] }]);
+    restricted["projects"][0]["environments"][1]["restrictedTo"] = json!(["release"]);
+    bench.apply(&ada, &restricted).await;
+    let bob = bench
+        .services
+        .caller_of_user(bob_id)
+        .await
+        .unwrap()
+        .map_or(bob, |bob| bob);
+    let services = &bench.services;
+    for environment in [Some("production"), None] {
+        // In an emergency everybody who approves may stop it.
+        services
+            .stop_line(&ada, "demo", "myapp", environment, "It burns.")
+            .await
+            .unwrap();
+        let view = services.environment(&ada, &at("myapp", "production")).await.unwrap();
+        assert!(view.may_stop && !view.stops[0].may_lift);
+        let refused = services.resume_line(&ada, "demo", "myapp", environment).await;
+        assert!(
+            matches!(&refused, Err(AppError::Forbidden(why)) if why.contains("group release")),
+            "{environment:?} {refused:?}"
+        );
+        services.resume_line(&bob, "demo", "myapp", environment).await.unwrap();
+    }
+    services
+        .stop_line(&ada, "demo", "myapp", Some("development"), "A test.")
+        .await
+        .unwrap();
+    services
+        .resume_line(&ada, "demo", "myapp", Some("development"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_hidden_project_does_not_show_through() {
+    let (bench, ada, _) = set_up().await;
+    let secret = "127.0.0.1:5000/blog/secret";
+    bench.registry.push(secret, "one", &digest("b"));
+    let mut with_blog = document();
+    with_blog["projects"][1]["environments"][0]["resources"] =
+        json!([{ "name": "post", "source": { "image": secret } }]);
+    bench.apply(&ada, &with_blog).await;
+    let services = &bench.services;
+    let eve = without(&bench, "eve@example.com", Role::Admin, "blog").await;
+    let offers = async |caller: &Caller| {
+        let options = services
+            .form_options(caller, &at("myapp", "development"))
+            .await
+            .unwrap();
+        let mut known: Vec<_> = options.repositories.iter().map(ToString::to_string).collect();
+        known.sort();
+        known
+    };
+    assert_eq!(offers(&ada).await, [secret, API]);
+    assert_eq!(offers(&eve).await, [API]);
+    let preview = async |caller: &Caller, image: &str| {
+        let draft = ResourceDraft {
+            name: "new".into(),
+            kind: "deployment".into(),
+            source: "image".into(),
+            image: image.into(),
+            binding: "track".into(),
+            ..ResourceDraft::default()
+        };
+        services
+            .preview_create(caller, &at("myapp", "development"), draft)
+            .await
+    };
+    assert!(preview(&ada, secret).await.is_ok());
+    assert!(preview(&eve, API).await.is_ok());
+    let (hidden, nothing) = (
+        preview(&eve, secret).await,
+        preview(&eve, "127.0.0.1:5000/blog/nothing").await,
+    );
+    assert_eq!(
+        hidden.unwrap_err().to_string().replace("secret", "nothing"),
+        nothing.unwrap_err().to_string()
+    );
+    // The ledger tells of all projects.
+    assert!(services.export_ledger(&ada, "demo").await.is_ok());
+    let refused = services.export_ledger(&eve, "demo").await;
+    assert!(matches!(refused.map(drop), Err(AppError::Forbidden(_))));
+}
+
+#[tokio::test]
+async fn a_token_of_one_environment_is_not_told_the_names_of_others() {
+    let (bench, ada, _) = set_up().await;
+    let services = &bench.services;
+    let values = "environments/development/values.yaml";
+    bench.git.declare(values, "api", API, "one", &digest("a"));
+    services.promote(&ada, &at("myapp", "production"), "api").await.unwrap();
+    let only = token(&bench, &ada, "only", Role::Approver, ("myapp", "production")).await;
+    let mut told = Vec::new();
+    let board = services
+        .board(&only, "demo", "myapp", &BoardFilter::default())
+        .await
+        .unwrap();
+    assert!(board.rows[0].cells[0].is_some());
+    told.push(serde_json::to_string(&board).unwrap());
+    let place = at("myapp", "production");
+    told.push(serde_json::to_string(&services.environment(&only, &place).await.unwrap()).unwrap());
+    let resource = services.resource(&only, &place, "api").await.unwrap();
+    told.push(serde_json::to_string(&resource).unwrap());
+    told.push(serde_json::to_string(&services.form_options(&only, &place).await.unwrap()).unwrap());
+    assert_eq!(resource.history.len(), 1);
+    for row in &resource.history {
+        let promotion = services.promotion(&only, &row.id.to_string()).await.unwrap();
+        assert_eq!(promotion.origin, None);
+        let named = services.promotion_named(&only, &row.id.to_string()).await.unwrap();
+        assert_eq!(named.promotion.origin, None);
+    }
+    let wrong = services
+        .promote_between(&only, "myapp", "api", "nowhere", "production")
+        .await;
+    told.push(wrong.unwrap_err().to_string());
+    for text in told {
+        assert!(!text.contains("development"), "{text}");
+    }
+    // Whoever sees all of the project is told.
+    let resource = services.resource(&ada, &place, "api").await.unwrap();
+    assert!(serde_json::to_string(&resource).unwrap().contains("development"));
+}
+
+#[tokio::test]
+async fn who_saves_a_policy_later_does_not_write_over_it_unseen() {
+    let (bench, ada, _) = set_up().await;
+    let (bob, _) = bench.member("bob@example.com", "demo", Role::Admin).await;
+    let services = &bench.services;
+    let place = at("myapp", "production");
+    let read = services.policy(&ada, &place).await.unwrap().text;
+    assert_eq!(read, "");
+    let (of_bob, of_ada) = ("checks: [{ name: scan }]", "approvals: { count: 2 }");
+    services.set_policy(&bob, &place, of_bob, Some("{}")).await.unwrap();
+    let conflict = services.set_policy(&ada, &place, of_ada, Some("{}")).await.unwrap_err();
+    let AppError::Conflict(why) = &conflict else {
+        panic!("{conflict}");
+    };
+    assert!(
+        why.contains("bob") && why.contains("scan") && why.contains("save again"),
+        "{why}"
+    );
+    assert!(services.policy(&ada, &place).await.unwrap().text.contains("scan"));
+    // Who read it again, or wrote the same otherwise, saves.
+    let read = services.policy(&ada, &place).await.unwrap().text;
+    services.set_policy(&ada, &place, of_ada, Some(&read)).await.unwrap();
+    let same = "approvals:\r\n  count: 2 # two\r\n";
+    services.set_policy(&ada, &place, "", Some(same)).await.unwrap();
+    // Programs say what shall be, whatever was.
+    services.set_policy(&bob, &place, of_bob, None).await.unwrap();
+    assert_eq!(
+        json!(services.policy(&ada, &place).await.unwrap().words.len()),
+        Value::from(1)
+    );
+}
