@@ -13,6 +13,7 @@ use domain::{
     environment::ArgoCdSettings,
     field::FieldErrors,
     name::Name,
+    outside,
     policy::Policy,
     resource::{Binding, Kind, Runtime},
     rights::Role,
@@ -238,6 +239,8 @@ fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) 
         if format!("{}/x", registry.host).parse::<Repository>().is_err() {
             let why = "Write the registry's host, with the port if there is one and without scheme or path, for example registry.example.com or 127.0.0.1:5000.";
             errors.add(format!("{at}.registry.host"), why);
+        } else if outside::is_forbidden(&registry.host) {
+            errors.add(format!("{at}.registry.host"), outside::WHY);
         }
         match (&registry.user, &registry.password) {
             (Some(user), Some(password)) => login = Some((user.clone(), password)),
@@ -296,8 +299,10 @@ fn http_url(url: &str) -> Result<(), &'static str> {
     if host.contains('@') {
         return Err("Leave user and password out of the address; the token has a field of its own.");
     }
-    let fine = !host.is_empty() && url.parse::<http::Uri>().is_ok() && !rest.contains(['?', '#']);
-    if fine { Ok(()) } else { Err(WHY) }
+    if host.is_empty() || url.parse::<http::Uri>().is_err() || rest.contains(['?', '#']) {
+        return Err(WHY);
+    }
+    allowed(host)
 }
 
 /// An Application, AppProject or namespace: a DNS name once its placeholders are filled.
@@ -374,10 +379,10 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
         if host.contains('@') || rest.contains(['?', '#']) {
             return Err("Leave user, password and token out of the address and write them under credentials.");
         }
-        return if host.is_empty() || !rest.contains('/') {
+        return if !is_host(host) || !rest.contains('/') {
             Err(WHY)
         } else {
-            Ok(())
+            allowed(host)
         };
     }
     if let Some(rest) = url.strip_prefix("ssh://") {
@@ -389,10 +394,11 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
         {
             return Err("Leave the password out of the address; SSH signs in with a key, under credentials.");
         }
-        return if authority.is_empty() || authority.starts_with('-') || path.is_empty() {
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        return if !is_host(host) || authority.starts_with('-') || path.is_empty() {
             Err(WHY)
         } else {
-            Ok(())
+            allowed(host)
         };
     }
     if url.strip_prefix("file://").unwrap_or(url).starts_with('/') {
@@ -409,7 +415,21 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     };
     let fine = word(user) && word(host) && !path.is_empty() && !path.starts_with([':', '-']);
-    if fine { Ok(()) } else { Err(WHY) }
+    if fine { allowed(host) } else { Err(WHY) }
+}
+
+/// Characters of a host with its port. Others are read as something else by some: `%` as an escape, `\` as a slash.
+fn is_host(host: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    !host.is_empty() && !host.starts_with('-') && host.bytes().all(fine)
+}
+
+fn allowed(host: &str) -> Result<(), &'static str> {
+    if outside::is_forbidden(host) {
+        Err(outside::WHY)
+    } else {
+        Ok(())
+    }
 }
 
 /// The rules of `git check-ref-format` that a branch name can break.
