@@ -103,6 +103,11 @@ impl Services {
         else {
             return Ok(RegistryAccess::default());
         };
+        self.access_of(record)
+    }
+
+    /// How a cluster's registry is reached.
+    pub(crate) fn access_of(&self, record: &ClusterRecord) -> Result<RegistryAccess, AppError> {
         let credentials = match (&record.registry_user, &record.registry_password) {
             (Some(user), Some(sealed)) => Some((
                 user.clone(),

@@ -27,6 +27,7 @@ pub mod cancel;
 pub mod cells;
 pub mod check;
 pub mod connection;
+pub mod connections;
 pub mod create_resource;
 pub mod desired;
 pub mod gates;
@@ -54,6 +55,7 @@ pub mod source;
 pub mod start;
 pub mod stop;
 pub mod stuck;
+pub mod test_connection;
 pub mod token;
 
 pub use caller::Caller;
