@@ -24,16 +24,11 @@ pub(super) fn tested(test: &ConnectionTest) -> AnyView {
         (1, _) => (Meaning::Bad, "one thing doesn't work.".to_owned()),
         (failed, _) => (Meaning::Bad, format!("{failed} things don't work.")),
     };
-    let what = test.what.clone();
     let steps: Vec<AnyView> = test.steps.iter().map(step).collect();
+    let words = format!("{}: {words} Nothing was saved.", test.what);
     view! {
         <Notice meaning=meaning>
-            <p>
-                <strong>{what}</strong>
-                ": "
-                {words}
-                " Nothing was saved."
-            </p>
+            <p>{words}</p>
             <ul class="found">{steps}</ul>
         </Notice>
     }
@@ -49,6 +44,7 @@ fn step(step: &TestStep) -> AnyView {
     view! {
         <li>
             {badge(meaning, word)}
+            " "
             <span>
                 <strong class="break">{step.what.clone()}</strong>
                 " "

@@ -236,7 +236,7 @@ fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) 
     let registry = spec.registry.as_ref();
     let mut login = None;
     if let Some(registry) = registry {
-        if format!("{}/x", registry.host).parse::<Repository>().is_err() {
+        if registry.host.contains('/') || format!("{}/x", registry.host).parse::<Repository>().is_err() {
             let why = "Write the registry's host, with the port if there is one and without scheme or path, for example registry.example.com or 127.0.0.1:5000.";
             errors.add(format!("{at}.registry.host"), why);
         } else if outside::is_forbidden(&registry.host) {
