@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod document;
+mod in_form;
 pub mod pages;
 mod people;
 pub mod plan;
