@@ -9,6 +9,9 @@ use crate::{
         activity::{ActivityFilter, ActivityView},
         board::BoardView,
         board_filter::BoardFilter,
+        connection::{
+            ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RepositoriesView, RepositoryDraft, Secrets,
+        },
         environment::EnvironmentView,
         group::GroupsView,
         inbox::InboxView,
@@ -129,6 +132,37 @@ pub trait Backend: Send + Sync {
     async fn create_token(&self, workspace: &str, draft: TokenDraft) -> Result<TokenMade, AppError>;
     /// Withdraws an API token.
     async fn revoke_token(&self, workspace: &str, token: &str) -> Result<(), AppError>;
+    /// The clusters of a workspace.
+    async fn clusters(&self, workspace: &str) -> Result<ClustersView, AppError>;
+    /// Adds or changes a cluster; says what is so now.
+    async fn save_cluster(&self, workspace: &str, draft: ClusterDraft, secrets: Secrets) -> Result<String, AppError>;
+    /// Takes a cluster away that no environment runs on.
+    async fn remove_cluster(&self, workspace: &str, cluster: &str) -> Result<(), AppError>;
+    /// Tries a cluster's Argo CD and registry, as typed or as stored.
+    async fn test_cluster(
+        &self,
+        workspace: &str,
+        draft: ClusterDraft,
+        secrets: Secrets,
+    ) -> Result<ConnectionTest, AppError>;
+    /// The projects of a workspace with their repositories.
+    async fn repositories(&self, workspace: &str) -> Result<RepositoriesView, AppError>;
+    /// Adds a project, or changes the repository of one; says what is so now.
+    async fn save_repository(
+        &self,
+        workspace: &str,
+        draft: RepositoryDraft,
+        secrets: Secrets,
+    ) -> Result<String, AppError>;
+    /// Adds an environment to a project; says what is so now.
+    async fn add_environment(&self, workspace: &str, draft: EnvironmentDraft) -> Result<String, AppError>;
+    /// Tries a project's repository, as typed or as stored.
+    async fn test_repository(
+        &self,
+        workspace: &str,
+        draft: RepositoryDraft,
+        secrets: Secrets,
+    ) -> Result<ConnectionTest, AppError>;
     /// The account of the actor, with its sessions.
     async fn account(&self) -> Result<AccountView, AppError>;
     /// Changes the actor's password, and ends their other sessions.

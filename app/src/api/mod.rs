@@ -9,6 +9,7 @@ pub mod account;
 pub mod activity;
 pub mod board;
 pub mod board_filter;
+pub mod connection;
 pub mod environment;
 pub mod group;
 pub mod inbox;

@@ -1,14 +1,20 @@
-//! Settings of a workspace, for its administrators: members, groups, tokens. One page with a section each.
+//! Settings of a workspace, for its administrators: members, groups, tokens, clusters, Git. One page with a section each.
 //!
 //! Every button posts the page ([`post`]); what comes of it is said above the section, and a secret is shown there once.
+//! Clusters and repositories are a list, or the form of one (`?edit=NAME`, `?new`).
 
+mod clusters;
+mod fields;
 mod groups;
 mod members;
 mod post;
+mod repositories;
+mod tested;
 mod tokens;
 
 use crate::{
     api::{
+        connection::{self, ClustersView, RepositoriesView},
         group::{self, GroupsView},
         member::{self, MembersView},
         token::{self, TokensView},
@@ -25,7 +31,10 @@ use crate::{
     pages::error::shown,
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_params_map, use_query_map},
+};
 use post::{Done, SettingsPost, carry_out};
 use serde::{Deserialize, Serialize};
 
@@ -35,13 +44,58 @@ enum SettingsView {
     Members(MembersView),
     Groups(GroupsView),
     Tokens(TokensView),
+    Clusters(ClustersView),
+    Repositories(RepositoriesView),
 }
 
 /// The form of all sections.
 type Sent = Form<SettingsPost, Done>;
 
 /// The sections: last part of the address, name.
-const SECTIONS: [(&str, &str); 3] = [("members", "Members"), ("groups", "Groups"), ("tokens", "Tokens")];
+const SECTIONS: [(&str, &str); 5] = [
+    ("members", "Members"),
+    ("groups", "Groups"),
+    ("tokens", "Tokens"),
+    ("clusters", "Clusters"),
+    ("git", "Git"),
+];
+
+/// A section of the page, and which of its forms: `None` for the list, empty for something new.
+type Place = ((String, String), Option<String>);
+
+/// Where people are, and whether the newest post was of there: what came of another place's is not said here.
+#[derive(Clone, Copy)]
+struct Here {
+    sent: Sent,
+    /// The form that is asked for.
+    asked: Memo<Option<String>>,
+    place: Memo<Place>,
+    /// Where the newest post came from.
+    from: RwSignal<Place>,
+}
+
+impl Here {
+    fn is_here(self) -> bool {
+        self.from.with(|from| self.place.with(|place| from == place))
+    }
+
+    /// Whether the page is the answer to a plain post that saved something: its form has done its work.
+    fn is_saved(self) -> bool {
+        untrack(move || {
+            self.is_here() && self.sent.posted_draft().is_some() && matches!(self.sent.done(), Some(Done::Saved(_)))
+        })
+    }
+
+    /// The form as it was posted in vain, to be filled in again.
+    fn posted(self) -> Option<SettingsPost> {
+        untrack(move || self.sent.posted_draft().filter(|_| self.is_here() && !self.is_saved()))
+    }
+
+    /// Whether the form comes back from a plain post.
+    fn comes_back(self) -> bool {
+        self.posted().is_some()
+    }
+}
 
 /// The settings of a workspace.
 #[component]
@@ -53,7 +107,20 @@ pub fn Settings() -> AnyView {
             (p.get("workspace").unwrap_or_default(), section)
         })
     });
-    let sent: Sent = form(move |post: SettingsPost| carry_out(post, place.get_untracked().0));
+    let query = use_query_map();
+    let asked = Memo::new(move |_| query.with(|query| query.get("edit").or(query.get("new").map(|_| String::new()))));
+    let whole_place = Memo::new(move |_| (place.get(), asked.get()));
+    let from = RwSignal::new(whole_place.get_untracked());
+    let sent: Sent = form(move |post: SettingsPost| {
+        from.set(whole_place.get_untracked());
+        carry_out(post, place.get_untracked().0)
+    });
+    let here = Here {
+        sent,
+        asked,
+        place: whole_place,
+        from,
+    };
     let read = live::read(
         move || place.get(),
         move |(workspace, section)| async move {
@@ -63,9 +130,16 @@ pub fn Settings() -> AnyView {
         },
         |(workspace, _), changed| changed.workspace == *workspace && changed.project.is_none(),
     );
+    let navigate = use_navigate();
     Effect::new(move |_| {
         if sent.sent_and_done() {
             read.refetch();
+            if matches!(sent.done(), Some(Done::Saved(_))) && asked.get_untracked().is_some() {
+                let (workspace, section) = place.get_untracked();
+                let to = format!("/w/{workspace}/-/settings/{section}");
+                from.set(((workspace, section), None));
+                navigate(&to, NavigateOptions::default());
+            }
         }
     });
     let name = Memo::new(move |_| {
@@ -94,10 +168,10 @@ pub fn Settings() -> AnyView {
                 let (workspace, section) = place.get();
                 tabs(&workspace, &section)
             }}
-            <ErrorSummary error=Signal::derive(move || sent.error()) />
-            {move || sent.done().map(said)}
+            <ErrorSummary error=Signal::derive(move || sent.error().filter(|_| here.is_here())) />
+            {move || sent.done().filter(|_| here.is_here()).map(said)}
             <div class="stack settings" on:submit=sent.on_submit()>
-                {shown(read, move |view| section_view(view, sent))}
+                {shown(read, move |view| section_view(view, here))}
             </div>
         </Frame>
     }
@@ -109,13 +183,18 @@ async fn section_of(workspace: String, section: &str) -> Result<SettingsView, Ap
         "members" => member::members(workspace).await.map(SettingsView::Members),
         "groups" => group::groups(workspace).await.map(SettingsView::Groups),
         "tokens" => token::tokens(workspace).await.map(SettingsView::Tokens),
+        "clusters" => connection::clusters(workspace).await.map(SettingsView::Clusters),
+        "git" => connection::repositories(workspace)
+            .await
+            .map(SettingsView::Repositories),
         _ => Err(AppError::NotFound(
-            "There is no such page of settings. Choose members, groups or tokens.".into(),
+            "There is no such page of settings. Choose one of those above.".into(),
         )),
     }
 }
 
-fn section_view(view: Signal<SettingsView>, sent: Sent) -> AnyView {
+fn section_view(view: Signal<SettingsView>, here: Here) -> AnyView {
+    let sent = here.sent;
     let section = Memo::new(move |_| view.with(std::mem::discriminant));
     view! {
         {move || {
@@ -124,6 +203,8 @@ fn section_view(view: Signal<SettingsView>, sent: Sent) -> AnyView {
                 SettingsView::Members(_) => members::section(view, sent),
                 SettingsView::Groups(_) => groups::section(view, sent),
                 SettingsView::Tokens(_) => tokens::section(view, sent),
+                SettingsView::Clusters(_) => clusters::section(view, here),
+                SettingsView::Repositories(_) => repositories::section(view, here),
             }
         }}
     }
@@ -156,7 +237,8 @@ fn tabs(workspace: &str, section: &str) -> AnyView {
 /// What came of a post.
 fn said(done: Done) -> AnyView {
     let (words, secret) = match done {
-        Done::Said(words) => (words, None),
+        Done::Said(words) | Done::Saved(words) => (words, None),
+        Done::Tested(test) => return tested::tested(&test),
         Done::Invited(made) => (
             format!(
                 "{} is invited. Send them this link: it is shown only now, works once, and ends in 7 days.",

@@ -1,6 +1,6 @@
 //! From what is stored to how something is reached: secrets are unsealed here and nowhere else.
 
-use super::{Services, host, internal};
+use super::{Services, internal};
 use crate::{
     adapters::{
         argocd::{AppRef, ArgoCdAccess},
@@ -14,6 +14,7 @@ use domain::{
     artifact::Repository,
     id::{ClusterId, ProjectId},
     name::Name,
+    outside,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -99,13 +100,20 @@ impl Services {
     ) -> Result<RegistryAccess, AppError> {
         // Anybody who may create a resource names a registry.
         let registry = repository.registry();
-        host::check(registry).map_err(|why| AppError::Conflict(format!("{registry}: {why}")))?;
+        if outside::is_forbidden(registry) {
+            return Err(AppError::Conflict(format!("{registry}: {}", outside::WHY)));
+        }
         let Some(record) = clusters
             .iter()
             .find(|record| record.cluster.registry == repository.registry())
         else {
             return Ok(RegistryAccess::default());
         };
+        self.access_of(record)
+    }
+
+    /// How a cluster's registry is reached.
+    pub(crate) fn access_of(&self, record: &ClusterRecord) -> Result<RegistryAccess, AppError> {
         let credentials = match (&record.registry_user, &record.registry_password) {
             (Some(user), Some(sealed)) => Some((
                 user.clone(),

@@ -26,7 +26,7 @@ use domain::{
     door::Entrance,
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
-    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
+    id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
     promotion::{Actor, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
@@ -226,6 +226,8 @@ pub trait Tx: people::People + Gates {
     async fn clusters(&mut self, workspace: WorkspaceId) -> Result<Vec<ClusterRecord>, StoreError>;
     /// Inserts or changes a cluster.
     async fn put_cluster(&mut self, cluster: &ClusterRecord) -> Result<(), StoreError>;
+    /// Takes a cluster away that no environment runs on. Other servers see it when they next look.
+    async fn delete_cluster(&mut self, id: ClusterId) -> Result<(), StoreError>;
     /// Projects of a workspace, by name.
     async fn projects(&mut self, workspace: WorkspaceId) -> Result<Vec<ProjectRecord>, StoreError>;
     /// The project with this id.

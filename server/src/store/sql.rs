@@ -24,6 +24,7 @@ pub(crate) const PUT_CLUSTER: &str = "INSERT INTO clusters (id, workspace_id, na
      ON CONFLICT (id) DO UPDATE SET argocd = excluded.argocd, argocd_token = excluded.argocd_token, \
      argocd_ca = excluded.argocd_ca, registry = excluded.registry, registry_plain_http = excluded.registry_plain_http, \
      registry_user = excluded.registry_user, registry_password = excluded.registry_password";
+pub(crate) const DELETE_CLUSTER: &str = "DELETE FROM clusters WHERE id = $1";
 
 pub(crate) const PROJECTS: &str = "SELECT * FROM projects WHERE workspace_id = $1 ORDER BY name";
 pub(crate) const PROJECT: &str = "SELECT * FROM projects WHERE id = $1";

@@ -16,7 +16,7 @@ use domain::{
     door::Entrance,
     environment::{Environment, Workspace},
     event::Event,
-    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
+    id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
     promotion::{Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
@@ -206,6 +206,11 @@ where
             &record.registry_password,
         )
         .map_err(taken)?;
+        Ok(())
+    }
+
+    async fn delete_cluster(&mut self, id: ClusterId) -> Result<(), StoreError> {
+        run!(self, sql::DELETE_CLUSTER, id.to_string())?;
         Ok(())
     }
 

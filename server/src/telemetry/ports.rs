@@ -2,7 +2,7 @@
 
 use super::{ARGOCD_SECONDS, REGISTRY_SECONDS, traces};
 use crate::adapters::{
-    argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, WatchEvent},
+    argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
     registry::{Registry, RegistryAccess, RegistryError},
 };
 use async_trait::async_trait;
@@ -74,6 +74,10 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
     async fn check(&self, access: &ArgoCdAccess) -> Result<String, ArgoCdError> {
         measure(ARGOCD_SECONDS, "argocd", "check", self.0.check(access)).await
     }
+
+    async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "inspect", self.0.inspect(access, app)).await
+    }
 }
 
 #[async_trait]
@@ -110,5 +114,9 @@ impl<T: Registry> Registry for Measured<T> {
 
     async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
         measure(REGISTRY_SECONDS, "registry", "tags", self.0.tags(access, repository)).await
+    }
+
+    async fn check(&self, access: &RegistryAccess, registry: &str) -> Result<(), RegistryError> {
+        measure(REGISTRY_SECONDS, "registry", "check", self.0.check(access, registry)).await
     }
 }

@@ -14,6 +14,9 @@ use app::{
         activity::{ActivityFilter, ActivityView},
         board::BoardView,
         board_filter::BoardFilter,
+        connection::{
+            ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RepositoriesView, RepositoryDraft, Secrets,
+        },
         environment::EnvironmentView,
         group::GroupsView,
         inbox::InboxView,
@@ -528,6 +531,65 @@ impl Backend for RequestBackend {
 
     async fn revoke_token(&self, workspace: &str, token: &str) -> Result<(), AppError> {
         self.services.revoke_token(self.caller()?, workspace, token).await
+    }
+
+    async fn clusters(&self, workspace: &str) -> Result<ClustersView, AppError> {
+        self.services.clusters(self.caller()?, workspace).await
+    }
+
+    async fn save_cluster(&self, workspace: &str, draft: ClusterDraft, secrets: Secrets) -> Result<String, AppError> {
+        let secrets = secrets.into();
+        self.services
+            .save_cluster(self.caller()?, workspace, &draft, &secrets)
+            .await
+    }
+
+    async fn remove_cluster(&self, workspace: &str, cluster: &str) -> Result<(), AppError> {
+        self.services.remove_cluster(self.caller()?, workspace, cluster).await
+    }
+
+    async fn test_cluster(
+        &self,
+        workspace: &str,
+        draft: ClusterDraft,
+        secrets: Secrets,
+    ) -> Result<ConnectionTest, AppError> {
+        let secrets = secrets.into();
+        self.services
+            .test_cluster(self.caller()?, workspace, &draft, &secrets)
+            .await
+    }
+
+    async fn repositories(&self, workspace: &str) -> Result<RepositoriesView, AppError> {
+        self.services.repositories(self.caller()?, workspace).await
+    }
+
+    async fn save_repository(
+        &self,
+        workspace: &str,
+        draft: RepositoryDraft,
+        secrets: Secrets,
+    ) -> Result<String, AppError> {
+        let secrets = secrets.into();
+        self.services
+            .save_repository(self.caller()?, workspace, &draft, &secrets)
+            .await
+    }
+
+    async fn add_environment(&self, workspace: &str, draft: EnvironmentDraft) -> Result<String, AppError> {
+        self.services.add_environment(self.caller()?, workspace, &draft).await
+    }
+
+    async fn test_repository(
+        &self,
+        workspace: &str,
+        draft: RepositoryDraft,
+        secrets: Secrets,
+    ) -> Result<ConnectionTest, AppError> {
+        let secrets = secrets.into();
+        self.services
+            .test_repository(self.caller()?, workspace, &draft, &secrets)
+            .await
     }
 
     async fn account(&self) -> Result<AccountView, AppError> {

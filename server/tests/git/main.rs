@@ -10,6 +10,7 @@
 mod batches;
 mod commits;
 mod faults;
+mod probe;
 mod ssh;
 
 use std::{path::PathBuf, time::Duration};

@@ -115,6 +115,22 @@ async fn a_key_signs_in_and_hosts_are_remembered() {
             file.display()
         );
     }
+    // Looking by itself signs in the same way, and knows the host that was seen.
+    let paths = [super::PATH.to_owned()];
+    let probe = mirrors.probe(&access(&read("user"), None), &paths, "").await.unwrap();
+    assert_eq!(probe.tip, setting.tip().await);
+    assert!(probe.push.is_ok(), "{:?}", probe.push);
+    let is_seen = |path: &&std::path::PathBuf| path.extension().is_some_and(|kind| kind == "seen_hosts");
+    let seen = setting.mirror_files().iter().find(is_seen).unwrap().clone();
+    let kept = std::fs::read_to_string(&seen).unwrap();
+    std::fs::write(&seen, format!("[127.0.0.1]:{} {}", daemon.port, read("user.pub"))).unwrap();
+    let why = mirrors
+        .probe(&access(&read("user"), None), &paths, "")
+        .await
+        .unwrap_err();
+    assert!(matches!(&why.error, GitError::Unauthorized { .. }), "{why:?}");
+    std::fs::write(&seen, kept).unwrap();
+
     // Another key is refused; so is another host.
     make_key(&directory.join("stranger"));
     let error = mirrors.fetch(&access(&read("stranger"), None)).await.unwrap_err();

@@ -136,6 +136,15 @@ pub(crate) const TABLE: &[(&str, Door, &str)] = &[
     ("create_token", Ui("create_token", "workspace=demo&draft[name]=new&draft[role]=viewer&draft[expires]=1d"), "shrrrprr"),
     ("revoke_token", Ui("revoke_token", "workspace=demo&token={token}"), "shrrr-rr"),
 
+    ("clusters", Ui("clusters", "workspace=demo"), "shrrr-rr"),
+    ("save_cluster", Ui("save_cluster", "workspace=demo&cluster[was]=local&secrets[argocd_token]="), "shrrr-rr"),
+    ("remove_cluster", Ui("remove_cluster", "workspace=demo&cluster=local"), "shrrr-rr"),
+    ("test_cluster", Ui("test_cluster", "workspace=demo&cluster[was]=local&cluster[stored]=true&secrets[argocd_token]="), "shrrr-rr"),
+    ("repositories", Ui("repositories", "workspace=demo"), "shrrr-rr"),
+    ("save_repository", Ui("save_repository", "workspace=demo&repository[was]=myapp&secrets[git_token]="), "shrrr-rr"),
+    ("add_environment", Ui("add_environment", "workspace=demo&environment[project]=myapp&environment[name]=Bad"), "shrrr-rr"),
+    ("test_repository", Ui("test_repository", "workspace=demo&repository[was]=myapp&repository[stored]=true&secrets[git_token]="), "shrrr-rr"),
+
     // Only people have an account; these are all programs.
     ("account", Ui("account", ""), "srrrrrrr"),
     ("change_password", Ui("change_password", "current=a&new=b"), "srrrrrrr"),

@@ -13,6 +13,7 @@ mod apply;
 mod authorisation;
 mod bad_input;
 mod command;
+mod connections;
 mod crash;
 mod gates;
 mod graphql;

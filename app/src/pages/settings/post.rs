@@ -2,6 +2,10 @@
 
 use crate::{
     api::{
+        connection::{
+            ClusterDraft, ConnectionTest, EnvironmentDraft, RepositoryDraft, Secrets, add_environment, remove_cluster,
+            save_cluster, save_repository, test_cluster, test_repository,
+        },
         group::{create_group, join_group, leave_group},
         member::{InvitationLink, activate, deactivate, invite, remove_member, set_role, withdraw_invitation},
         token::{TokenDraft, TokenMade, create_token, revoke_token},
@@ -32,6 +36,15 @@ pub(super) struct SettingsPost {
     pub(super) expires: String,
     /// The id of an invitation or token.
     pub(super) id: String,
+    /// A cluster.
+    pub(super) cluster: ClusterDraft,
+    /// A project's repository.
+    pub(super) repository: RepositoryDraft,
+    /// A new environment.
+    pub(super) environment: EnvironmentDraft,
+    /// What goes with a cluster or repository; never given back.
+    #[serde(skip_serializing)]
+    pub(super) secrets: Secrets,
 }
 
 /// What came of it.
@@ -39,6 +52,10 @@ pub(super) struct SettingsPost {
 pub(super) enum Done {
     /// It is done; in words.
     Said(String),
+    /// What a form holds is saved; in words.
+    Saved(String),
+    /// A connection was tried.
+    Tested(ConnectionTest),
     /// Somebody is invited; the link.
     Invited(InvitationLink),
     /// A token is made; its text.
@@ -98,6 +115,21 @@ async fn outcome(post: SettingsPost, workspace: String) -> Result<Done, AppError
             };
             return create_token(w, draft).await.map(Done::Made);
         }
+        "save-cluster" => return save_cluster(w, post.cluster, post.secrets).await.map(Done::Saved),
+        "test-cluster" => return test_cluster(w, post.cluster, post.secrets).await.map(Done::Tested),
+        "remove-cluster" => {
+            remove_cluster(w, post.cluster.was).await?;
+            "The cluster is removed, with its token and password."
+        }
+        "save-repository" => {
+            return save_repository(w, post.repository, post.secrets).await.map(Done::Saved);
+        }
+        "test-repository" => {
+            return test_repository(w, post.repository, post.secrets)
+                .await
+                .map(Done::Tested);
+        }
+        "add-environment" => return add_environment(w, post.environment).await.map(Done::Saved),
         "revoke" => {
             revoke_token(w, post.id).await?;
             "The token is withdrawn."

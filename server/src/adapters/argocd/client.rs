@@ -4,10 +4,10 @@
 //! or given away; everything but the stream has a deadline. What odd answers mean is told by `answer`.
 
 use super::{
-    AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, WatchEvent,
+    AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent,
     answer::{Asked, display_url},
     watch,
-    wire::{Application, PROMOTION_INFO, UserInfo, Version},
+    wire::{Application, CanI, PROMOTION_INFO, UserInfo, Version},
 };
 use async_trait::async_trait;
 use domain::plan::AppSnapshot;
@@ -212,6 +212,40 @@ impl ArgoCd for ArgoCdClient {
             return Err(asked.unauthorized("it is not valid there, or no longer"));
         }
         Ok(version.version)
+    }
+
+    async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let request = connection
+            .get(connection.app_url(app, &[])?)
+            .timeout(self.timeouts.answer);
+        let found = connection.application(request, &asked).await?;
+        let sources = found.sources();
+        let snapshot = found.into_snapshot();
+        // Rights are about `project/name`, and about `project/namespace/name` outside of Argo CD's own namespace.
+        let mut path = vec![
+            "api",
+            "v1",
+            "account",
+            "can-i",
+            "applications",
+            "sync",
+            &snapshot.project,
+        ];
+        path.extend(app.namespace.as_deref());
+        path.push(&app.name);
+        let request = connection.get(connection.url(&path)?).timeout(self.timeouts.answer);
+        let may_sync = match connection.read::<CanI>(request, &asked).await {
+            Ok(answer) => Some(answer.value == "yes"),
+            // Only the Application itself is promised to be told.
+            Err(_) => None,
+        };
+        Ok(Inspected {
+            app: snapshot,
+            sources,
+            may_sync,
+        })
     }
 }
 

@@ -150,6 +150,26 @@ pub enum WatchEvent {
     },
 }
 
+/// An Application as it is set up, for who wants to know whether promotions can go through it.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Inspected {
+    /// As it is now.
+    pub app: AppSnapshot,
+    /// What it deploys, each of several sources.
+    pub sources: Vec<AppSource>,
+    /// Whether the token may sync it; `None` when Argo CD didn't say.
+    pub may_sync: Option<bool>,
+}
+
+/// A source of an Application.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AppSource {
+    /// Address of the repository.
+    pub repository: String,
+    /// The branch, tag or commit that it follows; empty for the default branch.
+    pub revision: String,
+}
+
 /// How an Application is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refresh {
@@ -174,4 +194,7 @@ pub trait ArgoCd: Send + Sync {
 
     /// Checks address and token; returns Argo CD's version.
     async fn check(&self, access: &ArgoCdAccess) -> Result<String, ArgoCdError>;
+
+    /// How the Application is set up, and what the token may do with it.
+    async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError>;
 }

@@ -3,6 +3,7 @@
 //! Go's encoder leaves out some empty fields, writes `null` for others and `{}` for a third kind; enumerations may be
 //! empty or unknown. So nothing is required here, and words stay words.
 
+use super::AppSource;
 use domain::{
     plan::{AppSnapshot, Health, OperationSnapshot},
     time::Timestamp,
@@ -235,6 +236,14 @@ pub(super) struct UserInfo {
     pub(super) logged_in: bool,
 }
 
+/// An answer of `/api/v1/account/can-i/…`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct CanI {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) value: String,
+}
+
 /// What an error body says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct ErrorBody {
@@ -271,6 +280,36 @@ impl Application {
     /// Its name.
     pub(super) fn name(&self) -> &str {
         &self.metadata.name
+    }
+
+    /// What it deploys. Of a hydrator that is what people write, not what it makes of it.
+    pub(super) fn sources(&self) -> Vec<AppSource> {
+        let dry = self
+            .spec
+            .source_hydrator
+            .as_ref()
+            .and_then(|spec| spec.get("drySource"));
+        let several = self.spec.sources.sources.iter();
+        let single = self
+            .spec
+            .sources
+            .sources
+            .is_empty()
+            .then_some(&self.spec.sources.source);
+        let written: Vec<&Value> = match dry.filter(|dry| !is_empty(dry)) {
+            Some(dry) => vec![dry],
+            None => several.chain(single).collect(),
+        };
+        let text = |source: &Value, key: &str| source.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let source = |source: &&Value| AppSource {
+            repository: text(source, "repoURL"),
+            revision: text(source, "targetRevision"),
+        };
+        written
+            .iter()
+            .map(source)
+            .filter(|source| !source.repository.is_empty())
+            .collect()
     }
 
     /// In the domain's words.

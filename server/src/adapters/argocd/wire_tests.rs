@@ -171,6 +171,26 @@ fn a_hydrated_revision_is_told_by_the_commit_it_was_made_from() {
 }
 
 #[test]
+fn sources_are_those_that_people_write() {
+    let sources = |value: Value| serde_json::from_value::<Application>(value).unwrap().sources();
+    let source = |repository: &str, revision: &str| AppSource {
+        repository: repository.into(),
+        revision: revision.into(),
+    };
+    let mut value = finished();
+    assert_eq!(
+        sources(value.clone()),
+        [source("https://git.example/deploy.git", "main")]
+    );
+    value["spec"]["sources"] =
+        json!([{"repoURL": "charts", "chart": "web"}, {"repoURL": "git", "targetRevision": "x"}, null]);
+    assert_eq!(sources(value.clone()), [source("charts", ""), source("git", "x")]);
+    value["spec"]["sourceHydrator"] = json!({"drySource": {"repoURL": "dry", "targetRevision": "main"}});
+    assert_eq!(sources(value), [source("dry", "main")]);
+    assert_eq!(sources(json!({})), []);
+}
+
+#[test]
 fn syncs_of_some_resources_and_dry_runs_are_partial() {
     for sync in [
         json!({"resources": [{"kind": "Deployment", "name": "web"}]}),

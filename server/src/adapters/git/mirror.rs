@@ -18,12 +18,13 @@ use git2::{ErrorCode, Oid, Repository};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
-    ValuesEdit,
+    Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, Probe, RepositoryAccess,
+    Unprobed, ValuesEdit,
     address::Address,
     commit::{self, Batch, LocalError, Memory, Prepared},
     last_change,
     pack::{self, Objects},
+    probe,
     smart::{Fetched, Wire},
     transport::{Pushed, Transport},
     turns::Turns,
@@ -532,6 +533,10 @@ impl Git for GitMirrors {
         let found = fetched.map(|tip| tip.to_string());
         turn.keep(repository, began, found.clone());
         found
+    }
+
+    async fn probe(&self, repository: &RepositoryAccess, paths: &[String], prefix: &str) -> Result<Probe, Unprobed> {
+        probe::look(&self.path_of(repository), repository, paths, prefix).await
     }
 
     async fn known_tip(&self, repository: &RepositoryAccess) -> Result<Option<CommitId>, GitError> {

@@ -11,6 +11,7 @@ mod history;
 mod last_change;
 mod mirror;
 mod pack;
+mod probe;
 mod smart;
 mod transport;
 mod turns;
@@ -197,6 +198,26 @@ pub struct Change {
     pub subject: String,
 }
 
+/// What looking at a repository without the mirror found.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The branch's newest commit.
+    pub tip: CommitId,
+    /// What each values file that was asked for declares; `None` where there is none.
+    pub files: Vec<Result<Option<Vec<DeclaredService>>, GitError>>,
+    /// Whether the server lets these credentials push to the repository. What its rules say of the branch is told only to a push.
+    pub push: Result<(), GitError>,
+}
+
+/// Why a repository can't be looked at.
+#[derive(Clone, Debug)]
+pub struct Unprobed {
+    /// Why.
+    pub error: GitError,
+    /// Branches that there are, when it is the branch that is missing.
+    pub branches: Vec<String>,
+}
+
 /// What may go wrong with Git. Every text is safe to show and says what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GitError {
@@ -272,6 +293,11 @@ impl GitError {
 pub trait Git: Send + Sync {
     /// Brings the mirror up to date and returns the branch's tip.
     async fn fetch(&self, repository: &RepositoryAccess) -> Result<CommitId, GitError>;
+
+    /// Looks at the remote with nothing but these credentials: signs in, reads the branch's newest commit and the values files at
+    /// `paths` in it, and asks whether a push would be let in. Writes nothing anywhere, leaves the mirror alone, and ends within
+    /// ten seconds.
+    async fn probe(&self, repository: &RepositoryAccess, paths: &[String], prefix: &str) -> Result<Probe, Unprobed>;
 
     /// The tip the mirror knows, without asking the remote; `None` when it has never been fetched.
     async fn known_tip(&self, repository: &RepositoryAccess) -> Result<Option<CommitId>, GitError>;

@@ -84,6 +84,64 @@ impl<'a> Transport<'a> {
         Err(self.failure(&output))
     }
 
+    /// Brings the newest commit of the branch alone into a repository that has nothing yet.
+    pub(super) async fn fetch_newest(&self, patience: Duration) -> Result<(), GitError> {
+        self.check()?;
+        let refspec = format!("+refs/heads/{}:{}", self.access.branch, self.tracking_ref());
+        let arguments = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--depth=1",
+            "--",
+            &self.address.url,
+            &refspec,
+        ];
+        let output = self.run(&arguments, patience).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(self.failure(&output))
+    }
+
+    /// Names of the remote's branches.
+    pub(super) async fn branches(&self, patience: Duration) -> Result<Vec<String>, GitError> {
+        let arguments = ["ls-remote", "--quiet", "--heads", "--", &self.address.url];
+        let output = self.run(&arguments, patience).await?;
+        if !output.status.success() {
+            return Err(self.failure(&output));
+        }
+        let listed = String::from_utf8_lossy(&output.stdout);
+        let names = listed.lines().filter_map(|line| line.split_once("refs/heads/"));
+        Ok(names.map(|(_, name)| self.presentable(name)).collect())
+    }
+
+    /// Signs in to push `commit`, which the branch is at, and sends nothing.
+    pub(super) async fn may_push(&self, commit: Oid, patience: Duration) -> Result<(), GitError> {
+        let destination = format!("refs/heads/{}", self.access.branch);
+        let refspec = format!("{commit}:{destination}");
+        let arguments = [
+            "push",
+            "--dry-run",
+            "--porcelain",
+            "--no-verify",
+            "--",
+            &self.address.url,
+            &refspec,
+        ];
+        let output = self.run(&arguments, patience).await?;
+        // Somebody may have pushed since: that they were told is all that was asked.
+        if output.status.success() || rejection(&String::from_utf8_lossy(&output.stdout), &destination).is_some() {
+            return Ok(());
+        }
+        Err(self.failure(&output))
+    }
+
+    /// The repository's address without credentials.
+    pub(super) fn url(&self) -> &str {
+        &self.address.url
+    }
+
     /// Whether the remote has no branch or tag at all.
     pub(super) async fn is_empty(&self) -> Result<bool, GitError> {
         let output = self

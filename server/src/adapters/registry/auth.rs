@@ -251,8 +251,13 @@ fn parse(headers: &HeaderMap, path: &str) -> Option<Challenge> {
                     found.map(|(_, v)| v.to_unescaped()).filter(|v| !v.is_empty())
                 };
                 let Some(realm) = parameter("realm") else { continue };
+                let usual = || match path {
+                    // The registry itself, and nothing in it.
+                    "" => String::new(),
+                    path => format!("repository:{path}:pull"),
+                };
                 let mut scopes: Vec<String> = parameter("scope")
-                    .unwrap_or_else(|| format!("repository:{path}:pull"))
+                    .unwrap_or_else(usual)
                     .split_whitespace()
                     .map(str::to_owned)
                     .collect();

@@ -61,21 +61,35 @@ pub(super) struct Place {
 impl Place {
     fn new(access: &RegistryAccess, repository: &Repository) -> Result<Self, RegistryError> {
         let registry = repository.registry();
-        let hub = matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io");
-        let host = if hub { "registry-1.docker.io" } else { registry };
         let path = match repository.path() {
             // Docker Hub's official images lie in a namespace that nobody writes.
-            name if hub && !name.contains('/') => format!("library/{name}"),
+            name if is_hub(registry) && !name.contains('/') => format!("library/{name}"),
             path => path.to_owned(),
         };
+        Self::at(access, registry, repository.to_string(), path)
+    }
+
+    /// The registry itself.
+    fn of_registry(access: &RegistryAccess, registry: &str) -> Result<Self, RegistryError> {
+        Self::at(access, registry, registry.to_owned(), String::new())
+    }
+
+    fn at(access: &RegistryAccess, registry: &str, repository: String, path: String) -> Result<Self, RegistryError> {
+        let host = if is_hub(registry) {
+            "registry-1.docker.io"
+        } else {
+            registry
+        };
         let scheme = if access.plain_http { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{host}/v2/{path}/")).map_err(|_| RegistryError::Unreachable {
-            registry: registry.to_owned(),
-            reason: "its name is no valid host".into(),
-        })?;
+        let slash = if path.is_empty() { "" } else { "/" };
+        let base =
+            Url::parse(&format!("{scheme}://{host}/v2/{path}{slash}")).map_err(|_| RegistryError::Unreachable {
+                registry: registry.to_owned(),
+                reason: "its name is no valid host".into(),
+            })?;
         Ok(Self {
             registry: registry.to_owned(),
-            repository: repository.to_string(),
+            repository,
             path,
             plain_http: access.plain_http,
             credentials: access.credentials.clone(),
@@ -95,6 +109,11 @@ impl Place {
             reason: reason.into(),
         }
     }
+}
+
+/// Whether a host is one of Docker Hub's names, all of which are answered by another.
+fn is_hub(registry: &str) -> bool {
+    matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io")
 }
 
 impl RegistryClient {
@@ -354,6 +373,20 @@ impl Registry for RegistryClient {
                 Err(reason) => return Err(place.odd(reason)),
             }
         }
+    }
+
+    async fn check(&self, access: &RegistryAccess, registry: &str) -> Result<(), RegistryError> {
+        let place = Place::of_registry(access, registry)?;
+        let answer = self
+            .ask(&place, Method::GET, place.base.clone(), "application/json", TAGS_LIMIT)
+            .await?;
+        if answer.status == StatusCode::NOT_FOUND || answer.is_html() {
+            return Err(place.odd("there is no registry's interface (/v2/) at this address"));
+        }
+        if !answer.status.is_success() {
+            return Err(answer.unexpected(&place.registry));
+        }
+        Ok(())
     }
 }
 

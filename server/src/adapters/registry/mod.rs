@@ -102,4 +102,7 @@ pub trait Registry: Send + Sync {
 
     /// All tags of the repository, in the registry's order; empty when there is no such repository.
     async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError>;
+
+    /// Checks that there is a registry at this host (with its port), and that it takes the credentials.
+    async fn check(&self, access: &RegistryAccess, registry: &str) -> Result<(), RegistryError>;
 }

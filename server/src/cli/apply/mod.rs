@@ -86,6 +86,7 @@ fn report(applied: &Applied) -> String {
         let sign = match sign {
             Sign::Create => '+',
             Sign::Change => '~',
+            Sign::Remove => '-',
         };
         report.push_str(&format!("{sign} {what}\n"));
     }

@@ -6,13 +6,14 @@ use super::document::{
     BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, ProjectSpec, ResourceSpec,
     RuntimeSpec, SourceSpec,
 };
-use crate::service::{host, session::normalised_email};
+use crate::service::session::normalised_email;
 use domain::{
     artifact::Repository,
     draft::{ResourceDraft, VariableDraft},
     environment::ArgoCdSettings,
     field::FieldErrors,
     name::Name,
+    outside,
     policy::Policy,
     resource::{Binding, Kind, Runtime},
     rights::Role,
@@ -235,11 +236,11 @@ fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) 
     let registry = spec.registry.as_ref();
     let mut login = None;
     if let Some(registry) = registry {
-        if format!("{}/x", registry.host).parse::<Repository>().is_err() {
+        if registry.host.contains('/') || format!("{}/x", registry.host).parse::<Repository>().is_err() {
             let why = "Write the registry's host, with the port if there is one and without scheme or path, for example registry.example.com or 127.0.0.1:5000.";
             errors.add(format!("{at}.registry.host"), why);
-        } else if let Err(why) = host::check(&registry.host) {
-            errors.add(format!("{at}.registry.host"), why);
+        } else if outside::is_forbidden(&registry.host) {
+            errors.add(format!("{at}.registry.host"), outside::WHY);
         }
         match (&registry.user, &registry.password) {
             (Some(user), Some(password)) => login = Some((user.clone(), password)),
@@ -298,8 +299,10 @@ fn http_url(url: &str) -> Result<(), &'static str> {
     if host.contains('@') {
         return Err("Leave user and password out of the address; the token has a field of its own.");
     }
-    let fine = !host.is_empty() && url.parse::<http::Uri>().is_ok() && !rest.contains(['?', '#']);
-    if fine { host::check(host) } else { Err(WHY) }
+    if host.is_empty() || url.parse::<http::Uri>().is_err() || rest.contains(['?', '#']) {
+        return Err(WHY);
+    }
+    allowed(host)
 }
 
 /// An Application, AppProject or namespace: a DNS name once its placeholders are filled.
@@ -376,10 +379,10 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
         if host.contains('@') || rest.contains(['?', '#']) {
             return Err("Leave user, password and token out of the address and write them under credentials.");
         }
-        return if host.is_empty() || !rest.contains('/') {
+        return if !is_host(host) || !rest.contains('/') {
             Err(WHY)
         } else {
-            host::check(host)
+            allowed(host)
         };
     }
     if let Some(rest) = url.strip_prefix("ssh://") {
@@ -392,10 +395,10 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
             return Err("Leave the password out of the address; SSH signs in with a key, under credentials.");
         }
         let host = authority.rsplit('@').next().unwrap_or_default();
-        return if host.is_empty() || authority.starts_with('-') || host.starts_with('-') || path.is_empty() {
+        return if !is_host(host) || authority.starts_with('-') || path.is_empty() {
             Err(WHY)
         } else {
-            host::check(host)
+            allowed(host)
         };
     }
     if url.strip_prefix("file://").unwrap_or(url).starts_with('/') {
@@ -412,7 +415,21 @@ fn repository_url(url: &str) -> Result<(), &'static str> {
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     };
     let fine = word(user) && word(host) && !path.is_empty() && !path.starts_with([':', '-']);
-    if fine { host::check(host) } else { Err(WHY) }
+    if fine { allowed(host) } else { Err(WHY) }
+}
+
+/// Characters of a host with its port. Others are read as something else by some: `%` as an escape, `\` as a slash.
+fn is_host(host: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+    !host.is_empty() && !host.starts_with('-') && host.bytes().all(fine)
+}
+
+fn allowed(host: &str) -> Result<(), &'static str> {
+    if outside::is_forbidden(host) {
+        Err(outside::WHY)
+    } else {
+        Ok(())
+    }
 }
 
 /// The rules of `git check-ref-format` that a branch name can break.

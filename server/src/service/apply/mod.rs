@@ -3,9 +3,13 @@
 //! [`document`] is the shape, [`check`] holds it against the rules that need nothing else, [`plan`] compares it with what is
 //! stored. Here the plan is made and written in one transaction. Afterwards resources that should run something are
 //! started; that may need Git and registries, so it happens outside of the transaction, and applying again catches up.
+//!
+//! [`pages`] makes documents of what people type on pages, one thing at a time.
 
 pub mod check;
 pub mod document;
+mod in_form;
+pub mod pages;
 mod people;
 pub mod plan;
 
@@ -113,7 +117,7 @@ impl Services {
     }
 
     /// `None` also when it can't be opened: it is then sealed anew from the document.
-    fn open(&self, context: &str, sealed: Option<&String>) -> Option<SecretString> {
+    pub(in crate::service) fn open(&self, context: &str, sealed: Option<&String>) -> Option<SecretString> {
         let opened = self.sealer.open(context, sealed?);
         if opened.is_err() {
             tracing::warn!(%context, "a stored secret can't be opened with the key that is configured");

@@ -50,6 +50,8 @@ pub enum Sign {
     Create,
     /// It is there already and becomes different.
     Change,
+    /// It goes away.
+    Remove,
 }
 
 impl fmt::Display for Change {
@@ -57,6 +59,7 @@ impl fmt::Display for Change {
         let verb = match self.sign {
             Sign::Create => "create",
             Sign::Change => "change",
+            Sign::Remove => "remove",
         };
         write!(f, "{verb} {}", self.what)
     }

@@ -10,10 +10,10 @@ use domain::{
 use futures::stream::{self, BoxStream, StreamExt as _};
 use server::{
     adapters::{
-        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, WatchEvent},
+        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
         git::{
-            Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, RepositoryAccess,
-            ValuesEdit,
+            Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, Probe,
+            RepositoryAccess, Unprobed, ValuesEdit,
         },
         registry::{Registry, RegistryAccess, RegistryError},
     },
@@ -126,6 +126,19 @@ impl Git for FakeGit {
         }
     }
 
+    async fn probe(&self, repository: &RepositoryAccess, paths: &[String], prefix: &str) -> Result<Probe, Unprobed> {
+        let tip = self.fetch(repository).await?;
+        let mut files = Vec::new();
+        for path in paths {
+            files.push(self.services(repository, &tip, path, prefix).await);
+        }
+        Ok(Probe {
+            tip,
+            files,
+            push: Ok(()),
+        })
+    }
+
     async fn known_tip(&self, _: &RepositoryAccess) -> Result<Option<CommitId>, GitError> {
         Ok(Some(self.0.lock().unwrap().tip()))
     }
@@ -194,6 +207,13 @@ impl ArgoCd for FakeArgoCd {
     async fn check(&self, _: &ArgoCdAccess) -> Result<String, ArgoCdError> {
         Ok("v3.0.0".into())
     }
+
+    async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError> {
+        Ok(Inspected {
+            app: self.app(access, app, Refresh::No).await?,
+            ..Inspected::default()
+        })
+    }
 }
 
 /// Repositories with their tags, in the order of pushing.
@@ -258,5 +278,8 @@ impl Registry for FakeRegistry {
 
     async fn tags(&self, _: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
         Ok(self.tags_of(repository).into_iter().map(|(tag, _)| tag).collect())
+    }
+    async fn check(&self, _: &RegistryAccess, _: &str) -> Result<(), RegistryError> {
+        Ok(())
     }
 }

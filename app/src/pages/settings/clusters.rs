@@ -1,0 +1,264 @@
+//! Clusters: each with its Argo CD and the registry it pulls from.
+
+use super::{
+    Here, SettingsView, button,
+    fields::{area, error_of, secret, text, tick},
+};
+use crate::{
+    api::connection::{ClusterDraft, ClusterView, ClustersView},
+    components::{empty_state::EmptyState, field::TextField},
+};
+use leptos::prelude::*;
+
+pub(super) fn section(view: Signal<SettingsView>, here: Here) -> AnyView {
+    view! {
+        {move || match here.asked.get() {
+            Some(was) if !here.is_saved() => form(view, &was, here),
+            _ => list(view, here),
+        }}
+    }
+    .into_any()
+}
+
+fn list(view: Signal<SettingsView>, here: Here) -> AnyView {
+    let clusters = move || {
+        view.with(|view| match view {
+            SettingsView::Clusters(view) => all(view, here),
+            _ => ().into_any(),
+        })
+    };
+    view! {
+        {clusters}
+        <p>
+            <a class="button primary" href="?new">
+                "Add a cluster"
+            </a>
+        </p>
+    }
+    .into_any()
+}
+
+fn all(view: &ClustersView, here: Here) -> AnyView {
+    if view.clusters.is_empty() {
+        return view! {
+            <EmptyState title="No cluster yet">
+                <p>
+                    "A cluster says which Argo CD deploys to it and which registry it pulls from. Environments run on one."
+                </p>
+            </EmptyState>
+        }
+        .into_any();
+    }
+    let clusters: Vec<AnyView> = view.clusters.iter().map(|cluster| one(cluster, here)).collect();
+    view! { <div class="stack">{clusters}</div> }.into_any()
+}
+
+fn one(cluster: &ClusterView, here: Here) -> AnyView {
+    let draft = &cluster.draft;
+    let name = draft.was.clone();
+    let argocd = match draft.argocd_url.as_str() {
+        "" => view! { <dd class="muted">"none: a promotion ends at the push"</dd> }.into_any(),
+        url => view! { <dd class="mono">{url.to_owned()}</dd> }.into_any(),
+    };
+    let of_argocd = (!draft.argocd_url.is_empty()).then(|| {
+        let place = match (draft.argocd_project.as_str(), draft.namespace.as_str()) {
+            ("", "") => String::new(),
+            (project, "") => format!(" in project {project}"),
+            ("", namespace) => format!(" in namespace {namespace}"),
+            (project, namespace) => format!(" in project {project}, namespace {namespace}"),
+        };
+        let ca = if draft.argocd_ca.is_empty() {
+            "the system's"
+        } else {
+            "own, beside the system's"
+        };
+        view! {
+            <dt>"Applications"</dt>
+            <dd>
+                <span class="mono">{draft.application.clone()}</span>
+                {place}
+            </dd>
+            <dt>"Token"</dt>
+            <dd>{set(cluster.has_token)}</dd>
+            <dt>"Certificates"</dt>
+            <dd>{ca}</dd>
+        }
+    });
+    let registry = match draft.registry.as_str() {
+        "" => view! { <dd class="muted">"none"</dd> }.into_any(),
+        host => {
+            let how = if draft.plain_http { ", plain HTTP" } else { "" };
+            view! {
+                <dd>
+                    <span class="mono">{host.to_owned()}</span>
+                    {how}
+                </dd>
+            }
+            .into_any()
+        }
+    };
+    let of_registry = (!draft.registry.is_empty()).then(|| {
+        let login = match draft.registry_user.as_str() {
+            "" => "without signing in".to_owned(),
+            user => format!("as {user}, password {}", set(cluster.has_password)),
+        };
+        view! {
+            <dt>"Read"</dt>
+            <dd>{login}</dd>
+        }
+    });
+    let used = match cluster.environments.as_slice() {
+        [] => "no environment".to_owned(),
+        environments => environments.join(", "),
+    };
+    let remove = cluster.environments.is_empty().then(|| {
+        view! {
+            <details class="more">
+                <summary>
+                    "More" <span class="visually-hidden">{format!(" for {name}")}</span>
+                </summary>
+                <div class="row">{button(here.sent, "remove-cluster", "Remove cluster", "button danger small")}</div>
+            </details>
+        }
+    });
+    view! {
+        <section class="panel padded stack tight group" aria-label=format!("Cluster {name}")>
+            <h2>{name.clone()}</h2>
+            <dl class="facts">
+                <dt>"Argo CD"</dt>
+                {argocd}
+                {of_argocd}
+                <dt>"Registry"</dt>
+                {registry}
+                {of_registry}
+                <dt>"Runs"</dt>
+                <dd>{used}</dd>
+            </dl>
+            <form method="post" class="row">
+                <input type="hidden" name="cluster[was]" value=name.clone() />
+                <input type="hidden" name="cluster[stored]" value="true" />
+                <a class="button small" href=format!("?edit={name}")>
+                    "Edit"
+                    <span class="visually-hidden">{format!(" {name}")}</span>
+                </a>
+                {button(here.sent, "test-cluster", "Test connection", "button small")}
+                {remove}
+            </form>
+        </section>
+    }
+    .into_any()
+}
+
+fn set(is_stored: bool) -> &'static str {
+    if is_stored { "stored" } else { "not set" }
+}
+
+/// The form of one cluster; `was` is empty for a new one.
+fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
+    let stored = view.with_untracked(|view| match view {
+        SettingsView::Clusters(view) => view.clusters.iter().find(|cluster| cluster.draft.was == was).cloned(),
+        _ => None,
+    });
+    if stored.is_none() && !was.is_empty() {
+        let missing = format!("There is no cluster {was}. ");
+        return view! {
+            <EmptyState title="No such cluster">
+                <p>
+                    {missing} <a href="?">"See those that there are"</a>
+                </p>
+            </EmptyState>
+        }
+        .into_any();
+    }
+    let (has_token, has_password) = stored
+        .as_ref()
+        .map_or((false, false), |stored| (stored.has_token, stored.has_password));
+    let draft: ClusterDraft = here
+        .posted()
+        .map(|post| post.cluster)
+        .or(stored.map(|stored| stored.draft))
+        .unwrap_or_default();
+    let (title, name) = if was.is_empty() {
+        let error = error_of(here, "cluster[name]");
+        let field = view! {
+            <TextField name="cluster[name]" label="Name" value=draft.name.clone() required=true error=error />
+        };
+        ("New cluster".to_owned(), field.into_any())
+    } else {
+        let hidden = view! { <input type="hidden" name="cluster[was]" value=was.to_owned() /> };
+        (format!("Cluster {was}"), hidden.into_any())
+    };
+    view! {
+        <section class="stack" aria-labelledby="cluster">
+            <h2 id="cluster">{title}</h2>
+            <form method="post" class="fields" novalidate>
+                {name}
+                <fieldset class="within">
+                    <legend>"Argo CD"</legend>
+                    {text(
+                        here,
+                        "cluster[argocd_url]",
+                        "Address",
+                        &draft.argocd_url,
+                        "For example https://argocd.example.com. Empty: there is none, a promotion ends at the push, and the token is forgotten.",
+                    )}
+                    {secret(here, "secrets[argocd_token]", "Token", has_token)}
+                    {text(
+                        here,
+                        "cluster[application]",
+                        "Application",
+                        &draft.application,
+                        "Name of an environment's application. Empty: {project}-{environment}.",
+                    )}
+                    {text(
+                        here,
+                        "cluster[argocd_project]",
+                        "Argo CD project",
+                        &draft.argocd_project,
+                        "With it, a missing application is told from one that the token may not see. May hold {project} and {environment}.",
+                    )}
+                    {text(
+                        here,
+                        "cluster[namespace]",
+                        "Namespace of the applications",
+                        &draft.namespace,
+                        "Only where it isn't Argo CD's own.",
+                    )}
+                    {area(
+                        here,
+                        "cluster[argocd_ca]",
+                        "Certificates",
+                        &draft.argocd_ca,
+                        "PEM, to trust beside the system's: for an authority of your own.",
+                    )}
+                </fieldset>
+                <fieldset class="within">
+                    <legend>"Registry"</legend>
+                    {text(
+                        here,
+                        "cluster[registry]",
+                        "Host",
+                        &draft.registry,
+                        "With the port if there is one: registry.example.com, 10.0.0.5:5000.",
+                    )}
+                    {tick("cluster[plain_http]", "It speaks plain HTTP", draft.plain_http)}
+                    {text(here, "cluster[registry_user]", "User", &draft.registry_user, "Who may pull.")}
+                    {secret(here, "secrets[registry_password]", "Password", has_password)}
+                    {tick(
+                        "cluster[anonymous]",
+                        "Read without signing in, and forget user and password",
+                        draft.anonymous,
+                    )}
+                </fieldset>
+                <div class="row">
+                    {button(here.sent, "save-cluster", "Save cluster", "button primary")}
+                    {button(here.sent, "test-cluster", "Test connection", "button")}
+                    <a class="button plain" href="?">
+                        "Cancel"
+                    </a>
+                </div>
+            </form>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,71 @@
+// Clusters and repositories in the settings: added, tested, removed; secrets go one way.
+import { expect, test } from '../fixtures/test.ts';
+import { freshName } from '../fixtures/waybill.ts';
+
+const settings = '/w/demo/-/settings';
+
+test('a cluster is added, tested and removed', async ({ page, open, demo, tolerate, expectAccessible, javaScriptEnabled }) => {
+  const name = freshName('spare');
+  await open(`${settings}/clusters`);
+  await page.getByRole('link', { name: 'Add a cluster' }).click();
+  await expect(page.getByRole('heading', { name: 'New cluster' })).toBeVisible();
+  await page.getByLabel('Name', { exact: true }).fill(name);
+  await page.getByLabel('Address').fill('http://169.254.169.254');
+  await page.getByLabel('Token', { exact: true }).fill('a.wrong.token');
+  await page.getByLabel('Host').fill(demo.registry.host);
+  tolerate(/status of 422/);
+  await page.getByRole('button', { name: 'Save cluster' }).click();
+  await expect(page.getByRole('alert')).toContainText('link-local');
+  await expect(page.getByLabel('Host')).toHaveValue(demo.registry.host);
+  await expectAccessible();
+
+  // What is typed is tried before it is saved. Where there is a script, all of it is still there.
+  const token = page.getByLabel('Token', { exact: true });
+  const typeAgain = async () => {
+    if (javaScriptEnabled === false) {
+      await expect(token).toHaveValue('');
+      await token.fill('a.wrong.token');
+    } else await expect(token).toHaveValue('a.wrong.token');
+  };
+  await typeAgain();
+  await page.getByLabel('Address').fill(demo.argocd.url);
+  await page.getByLabel('It speaks plain HTTP').check();
+  await page.getByRole('button', { name: 'Test connection' }).click();
+  const found = page.getByRole('status').filter({ hasText: 'Nothing was saved.' });
+  await expect(found).toContainText("Fails Argo CD's token It was refused");
+  await expect(found).toContainText(`Works Reach the registry ${demo.registry.host} answers.`);
+  await expectAccessible();
+  await typeAgain();
+  await page.getByRole('button', { name: 'Save cluster' }).click();
+  await expect(page.getByText(`Cluster ${name} is added.`)).toBeVisible();
+
+  const cluster = page.getByRole('region', { name: `Cluster ${name}` });
+  await expect(cluster).toContainText(demo.argocd.url);
+  await cluster.getByRole('link', { name: `Edit ${name}` }).click();
+  await expect(page.getByRole('heading', { name: `Cluster ${name}` })).toBeVisible();
+  await expect(token).toHaveValue('');
+  await expect(page.getByText('One is stored. Empty keeps it.')).toBeVisible();
+  await page.getByRole('link', { name: 'Cancel' }).click();
+  await cluster.getByText('More').click();
+  await cluster.getByRole('button', { name: 'Remove cluster' }).click();
+  await expect(page.getByText('The cluster is removed')).toBeVisible();
+  await expect(cluster).toHaveCount(0);
+});
+
+test("a repository's test says what works", async ({ page, open, expectAccessible }) => {
+  await open(`${settings}/git`);
+  const project = page.getByRole('region', { name: 'Project myapp' });
+  await project.getByRole('button', { name: 'Test connection' }).click();
+  const found = page.getByRole('status').filter({ hasText: 'Nothing was saved.' });
+  await expect(found).toContainText('Works Push');
+  await expect(found).toContainText('environments/production/values.yaml It declares');
+  await expectAccessible();
+  await project.getByRole('link', { name: 'Edit myapp' }).click();
+  await expect(page.getByLabel('User', { exact: true })).toHaveValue('waybill');
+  // Of the ways to sign in only the chosen one has its fields there.
+  await expect(page.getByLabel('Private key')).toBeHidden();
+  await page.getByLabel('Sign in', { exact: true }).selectOption('key');
+  await expect(page.getByLabel('Private key')).toBeVisible();
+  await expect(page.getByLabel('Token', { exact: true })).toBeHidden();
+  await expectAccessible();
+});

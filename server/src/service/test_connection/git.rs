@@ -1,0 +1,139 @@
+//! Trying a GitOps repository: reach it, sign in, read each environment's values file, and ask to push.
+
+use super::{Steps, failed, fine, unsure};
+use crate::adapters::git::{Credentials, Git, GitError, Probe, RepositoryAccess, Unprobed};
+use domain::environment::{Environment, Project};
+
+pub(super) async fn look(
+    git: &dyn Git,
+    access: &RepositoryAccess,
+    project: &Project,
+    environments: &[Environment],
+    steps: &mut Steps,
+) {
+    let paths: Vec<String> = environments.iter().map(|e| project.values_path(&e.name)).collect();
+    match git.probe(access, &paths, &project.values_prefix).await {
+        Err(why) => not_read(&why, access, project, steps),
+        Ok(probe) => read(probe, access, project, &paths, steps),
+    }
+}
+
+const REACH: &str = "Reach the server";
+const SIGN_IN: &str = "Sign in";
+const REPOSITORY: &str = "Repository";
+
+fn signed_in(access: &RepositoryAccess) -> String {
+    match &access.credentials {
+        Credentials::None => "Without credentials.".into(),
+        Credentials::UserToken { user, .. } => format!("As {user}."),
+        Credentials::SshKey { .. } => "With the key.".into(),
+    }
+}
+
+fn branch(project: &Project) -> String {
+    format!("Branch {}", project.branch)
+}
+
+/// What came before the trouble works.
+fn not_read(why: &Unprobed, access: &RepositoryAccess, project: &Project, steps: &mut Steps) {
+    match &why.error {
+        GitError::Unreachable { url, reason } => {
+            let words = format!("{url} could not be reached: {reason}. Check the address and the network.");
+            failed(steps, REACH, words);
+        }
+        GitError::Unauthorized { reason, .. } => {
+            fine(steps, REACH, "It answers.");
+            let advice = match (&access.credentials, reason.to_ascii_lowercase()) {
+                (_, reason) if reason.contains("host key") => {
+                    "Give the lines of known_hosts that belong to the server, or correct them."
+                }
+                (Credentials::None, _) => "It asks for a sign-in: give a user and token, or a key.",
+                (Credentials::UserToken { .. }, _) => {
+                    "Check user and token: whether it has ended, and whether it may read this repository."
+                }
+                (Credentials::SshKey { .. }, _) => {
+                    "Check that the key is in OpenSSH form without a passphrase, and that the server knows its public half."
+                }
+            };
+            failed(steps, SIGN_IN, format!("It was refused: {reason}. {advice}"));
+        }
+        GitError::NotFound { what, .. } if what.starts_with("Branch") => {
+            fine(steps, REACH, "It answers.");
+            fine(steps, SIGN_IN, signed_in(access));
+            let there = match why.branches.as_slice() {
+                [] => "The repository has no branch at all: push a first commit to it.".to_owned(),
+                names => format!("There is no such branch. There are: {}.", names.join(", ")),
+            };
+            failed(steps, branch(project), there);
+        }
+        GitError::NotFound { what, url } => {
+            fine(steps, REACH, "It answers.");
+            let also = match access.credentials {
+                Credentials::None => "it is private, and signing in is needed",
+                _ => "these credentials may not see it",
+            };
+            let words = format!("{what} was not found at {url}. Check the path; servers say so, too, when {also}.");
+            failed(steps, REPOSITORY, words);
+        }
+        other => failed(steps, REPOSITORY, other.to_string()),
+    }
+}
+
+fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[String], steps: &mut Steps) {
+    fine(steps, REACH, "It answers.");
+    fine(steps, SIGN_IN, signed_in(access));
+    let short = probe.tip.get(..7).unwrap_or(&probe.tip);
+    fine(steps, branch(project), format!("It is at {short}."));
+    if paths.is_empty() {
+        unsure(
+            steps,
+            "Values files",
+            "The project has no environment yet, so there is none to look for.",
+        );
+    }
+    for (path, file) in paths.iter().zip(probe.files) {
+        match file {
+            Ok(Some(services)) if services.is_empty() => {
+                let key = match project.values_prefix.as_str() {
+                    "" => "services".to_owned(),
+                    prefix => format!("{prefix}.services"),
+                };
+                unsure(steps, path, format!("It is there, and declares nothing below {key}."));
+            }
+            Ok(Some(services)) => {
+                let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+                fine(steps, path, format!("It declares {}.", names.join(", ")));
+            }
+            Ok(None) => {
+                let words = "There is no such file on the branch. If that is not meant, correct the path template; the first \
+                             promotion would make it.";
+                unsure(steps, path, words);
+            }
+            Err(GitError::Values { reason, .. }) => failed(steps, path, format!("{reason}.")),
+            Err(other) => failed(steps, path, other.to_string()),
+        }
+    }
+    let tried = "Whether rules of the branch let a commit in is only known when it is tried.";
+    match probe.push {
+        Ok(()) => fine(
+            steps,
+            "Push",
+            format!("The server lets these credentials push. {tried}"),
+        ),
+        Err(GitError::Unauthorized { reason, .. } | GitError::Refused { reason }) => {
+            let words =
+                format!("Reading works, pushing is refused: {reason}. Give the credentials the right to write.");
+            failed(steps, "Push", words);
+        }
+        Err(GitError::NotFound { .. }) => {
+            let words = "Reading works, but the server says there is nothing to push to: these credentials may not write. \
+                         Give them the right to.";
+            failed(steps, "Push", words);
+        }
+        Err(other) => unsure(
+            steps,
+            "Push",
+            format!("Reading works. Pushing could not be asked about: {other} It is known when it is tried."),
+        ),
+    }
+}

@@ -1,0 +1,206 @@
+//! *Test connection*: tries what is typed, or what is stored, and says exactly what is wrong. Saves nothing.
+//!
+//! What is typed is planned like a change (`apply/pages.rs`), and what would be stored is tried: so a test can't find well what saving
+//! refuses. What is outside is asked with no transaction open, each part for as long as a person waits. What comes of it is steps;
+//! a failure is an answer, not an error.
+
+mod argocd;
+mod git;
+mod registry;
+
+use super::{
+    Caller, Services,
+    apply::pages::{Page, TypedSecrets},
+    place::not_found,
+};
+use crate::store::{ClusterRecord, Tx};
+use app::{
+    api::connection::{ClusterDraft, ConnectionTest, Finding, RepositoryDraft, TestStep},
+    error::AppError,
+};
+use domain::{
+    artifact::{Digest, Repository},
+    environment::{Environment, Project, Workspace},
+    resource::Source,
+};
+use std::time::Duration;
+use tokio::time::{error::Elapsed, timeout};
+
+/// What a person waits for one of the things that are tried.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The steps of a test, as they are found.
+type Steps = Vec<TestStep>;
+
+fn fine(steps: &mut Steps, what: impl Into<String>, detail: impl Into<String>) {
+    add(steps, what, Finding::Fine, detail);
+}
+
+fn unsure(steps: &mut Steps, what: impl Into<String>, detail: impl Into<String>) {
+    add(steps, what, Finding::Unsure, detail);
+}
+
+fn failed(steps: &mut Steps, what: impl Into<String>, detail: impl Into<String>) {
+    add(steps, what, Finding::Failed, detail);
+}
+
+fn add(steps: &mut Steps, what: impl Into<String>, finding: Finding, detail: impl Into<String>) {
+    steps.push(TestStep {
+        what: what.into(),
+        finding,
+        detail: detail.into(),
+    });
+}
+
+/// Says that time is up, when it is; what was found until then stays.
+fn in_time(steps: &mut Steps, looked: Result<(), Elapsed>) {
+    if looked.is_err() {
+        let why = format!(
+            "The test was ended after {} s; what isn't listed above was not looked at. Try again, or look at why it is slow.",
+            PATIENCE.as_secs()
+        );
+        failed(steps, "Time", why);
+    }
+}
+
+/// What runs on a cluster.
+struct OnCluster {
+    /// Each environment with its project.
+    environments: Vec<(Project, Environment)>,
+    /// Image repositories that its resources take images from, with one that is known to be there.
+    images: Vec<(Repository, Option<Digest>)>,
+}
+
+impl Services {
+    /// Tries a cluster's Argo CD and registry.
+    ///
+    /// # Errors
+    /// When the caller isn't an administrator there; all that is wrong with the draft, by field.
+    pub async fn test_cluster(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+        draft: &ClusterDraft,
+        typed: &TypedSecrets,
+    ) -> Result<ConnectionTest, AppError> {
+        let workspace = caller.administered(workspace)?;
+        let mut tx = self.store.read().await?;
+        let name = if draft.was.is_empty() {
+            draft.name.trim()
+        } else {
+            &draft.was
+        };
+        let record = if draft.stored {
+            let mut all = tx.clusters(workspace.id).await?.into_iter();
+            all.find(|record| record.cluster.name.as_str() == name)
+        } else {
+            let planned = self
+                .plan_page(&mut *tx, workspace, &Page::Cluster(draft, typed))
+                .await?;
+            planned.cluster(name).cloned()
+        };
+        let record = record.ok_or_else(|| not_found("cluster", name))?;
+        let on = on_cluster(&mut *tx, workspace, &record).await?;
+        drop(tx);
+        let argocd = self.argocd_access(&record)?;
+        let registry = self.access_of(&record)?;
+        let mut argocd_steps = Vec::new();
+        let mut registry_steps = Vec::new();
+        let of_argocd = async {
+            match &argocd {
+                Some(access) => argocd::look(&*self.argocd, access, &record, &on, &mut argocd_steps).await,
+                None => unsure(
+                    &mut argocd_steps,
+                    "Argo CD",
+                    "The cluster has none: a promotion ends at the push.",
+                ),
+            }
+        };
+        let of_registry = registry::look(&*self.registry, &registry, &record, &on, &mut registry_steps);
+        let (argocd_ended, registry_ended) = tokio::join!(timeout(PATIENCE, of_argocd), timeout(PATIENCE, of_registry));
+        in_time(&mut argocd_steps, argocd_ended);
+        in_time(&mut registry_steps, registry_ended);
+        argocd_steps.append(&mut registry_steps);
+        Ok(ConnectionTest {
+            what: format!("Cluster {name}"),
+            steps: argocd_steps,
+        })
+    }
+
+    /// Tries a project's repository.
+    ///
+    /// # Errors
+    /// When the caller isn't an administrator there; all that is wrong with the draft, by field.
+    pub async fn test_repository(
+        &self,
+        caller: &Caller,
+        workspace: &str,
+        draft: &RepositoryDraft,
+        typed: &TypedSecrets,
+    ) -> Result<ConnectionTest, AppError> {
+        let workspace = caller.administered(workspace)?;
+        let mut tx = self.store.read().await?;
+        let name = if draft.was.is_empty() {
+            draft.name.trim()
+        } else {
+            &draft.was
+        };
+        let found = if draft.stored {
+            let mut all = tx.projects(workspace.id).await?.into_iter();
+            match all.find(|record| record.project.name.as_str() == name) {
+                Some(record) => {
+                    let environments = tx.environments(record.project.id).await?;
+                    Some((record, environments))
+                }
+                None => None,
+            }
+        } else {
+            let page = Page::Repository(draft, typed);
+            let planned = self.plan_page(&mut *tx, workspace, &page).await?;
+            planned
+                .project(name)
+                .map(|(record, environments)| (record.clone(), environments.to_vec()))
+        };
+        drop(tx);
+        let (record, environments) = found.ok_or_else(|| not_found("project", name))?;
+        let access = self.repository_access(&record)?;
+        let mut steps = Vec::new();
+        let look = git::look(&*self.git, &access, &record.project, &environments, &mut steps);
+        let ended = timeout(PATIENCE, look).await;
+        in_time(&mut steps, ended);
+        Ok(ConnectionTest {
+            what: format!("Repository of {name}"),
+            steps,
+        })
+    }
+}
+
+async fn on_cluster(tx: &mut dyn Tx, workspace: &Workspace, record: &ClusterRecord) -> Result<OnCluster, AppError> {
+    let mut on = OnCluster {
+        environments: Vec::new(),
+        images: Vec::new(),
+    };
+    for project in tx.projects(workspace.id).await? {
+        let environments = tx.environments(project.project.id).await?;
+        let here: Vec<Environment> = environments
+            .into_iter()
+            .filter(|environment| environment.cluster == record.cluster.id)
+            .collect();
+        for resource in tx.resources(project.project.id).await? {
+            let Source::Image { repository } = resource.source else {
+                continue;
+            };
+            let is_here = here.iter().any(|environment| environment.id == resource.environment)
+                && repository.registry() == record.cluster.registry;
+            if is_here && !on.images.iter().any(|(known, _)| *known == repository) {
+                let held = resource.desired.filter(|image| image.repository == repository);
+                on.images.push((repository, held.map(|image| image.digest)));
+            }
+        }
+        on.environments.extend(
+            here.into_iter()
+                .map(|environment| (project.project.clone(), environment)),
+        );
+    }
+    Ok(on)
+}
