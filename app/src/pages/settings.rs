@@ -1,9 +1,10 @@
-//! Settings of a workspace, for its administrators: members, groups, tokens. One page with a section each.
+//! Settings of a workspace, for its administrators: members, groups, tokens, notifications. One page with a section each.
 //!
 //! Every button posts the page ([`post`]); what comes of it is said above the section, and a secret is shown there once.
 
 mod groups;
 mod members;
+mod notifications;
 mod post;
 mod tokens;
 
@@ -11,6 +12,7 @@ use crate::{
     api::{
         group::{self, GroupsView},
         member::{self, MembersView},
+        notification::{self, NotificationsView},
         token::{self, TokensView},
     },
     components::{
@@ -35,13 +37,19 @@ enum SettingsView {
     Members(MembersView),
     Groups(GroupsView),
     Tokens(TokensView),
+    Notifications(NotificationsView),
 }
 
 /// The form of all sections.
 type Sent = Form<SettingsPost, Done>;
 
 /// The sections: last part of the address, name.
-const SECTIONS: [(&str, &str); 3] = [("members", "Members"), ("groups", "Groups"), ("tokens", "Tokens")];
+const SECTIONS: [(&str, &str); 4] = [
+    ("members", "Members"),
+    ("groups", "Groups"),
+    ("tokens", "Tokens"),
+    ("notifications", "Notifications"),
+];
 
 /// The settings of a workspace.
 #[component]
@@ -109,8 +117,11 @@ async fn section_of(workspace: String, section: &str) -> Result<SettingsView, Ap
         "members" => member::members(workspace).await.map(SettingsView::Members),
         "groups" => group::groups(workspace).await.map(SettingsView::Groups),
         "tokens" => token::tokens(workspace).await.map(SettingsView::Tokens),
+        "notifications" => notification::notifications(workspace)
+            .await
+            .map(SettingsView::Notifications),
         _ => Err(AppError::NotFound(
-            "There is no such page of settings. Choose members, groups or tokens.".into(),
+            "There is no such page of settings. Choose one of those above.".into(),
         )),
     }
 }
@@ -124,6 +135,7 @@ fn section_view(view: Signal<SettingsView>, sent: Sent) -> AnyView {
                 SettingsView::Members(_) => members::section(view, sent),
                 SettingsView::Groups(_) => groups::section(view, sent),
                 SettingsView::Tokens(_) => tokens::section(view, sent),
+                SettingsView::Notifications(_) => notifications::section(view, sent),
             }
         }}
     }
@@ -167,6 +179,17 @@ fn said(done: Done) -> AnyView {
         Done::Made(made) => (
             format!("Token {} is made. Copy it: it is shown only now.", made.name),
             Some(made.secret),
+        ),
+        Done::Added(made) if made.secret.is_some() => (
+            format!(
+                "Channel {} is added. Its requests are signed with this key: it is shown only now.",
+                made.name
+            ),
+            made.secret,
+        ),
+        Done::Added(made) => (
+            format!("Channel {} is added. Send a test to try it out.", made.name),
+            None,
         ),
     };
     let secret = secret.map(|secret| {

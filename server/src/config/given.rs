@@ -218,6 +218,8 @@ fn scalar(value: &DeValue<'_>, kind: Kind) -> Result<String, String> {
     match (value, kind) {
         (DeValue::String(text), Kind::Text | Kind::Secret) => Ok(text.to_string()),
         (DeValue::Integer(number), Kind::Integer) => Ok(number.to_string()),
+        (DeValue::Boolean(yes), Kind::Boolean) => Ok(yes.to_string()),
+        (_, Kind::Boolean) => Err(format!("must be true or false, not {}", shown_type(value))),
         (_, Kind::Integer) => Err(format!("must be a whole number, not {}", shown_type(value))),
         _ => Err(format!("must be a text in quotes, not {}", shown_type(value))),
     }

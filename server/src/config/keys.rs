@@ -22,6 +22,7 @@ pub(super) enum DefaultValue {
 pub(super) enum Kind {
     Text,
     Integer,
+    Boolean,
     /// A text, and a twin with `_file` at its end that names a file holding it.
     Secret,
 }
@@ -33,7 +34,7 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 19] = [
+pub(super) const KEYS: [Key; 26] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("data_dir", Text("./data"), Kind::Text),
@@ -49,6 +50,13 @@ pub(super) const KEYS: [Key; 19] = [
     key("promotion.sync_timeout", Text("10m"), Kind::Text),
     key("promotion.verify_timeout", Text("10m"), Kind::Text),
     key("promotion.stable_for", Text("5s"), Kind::Text),
+    key("smtp.host", Words("none"), Kind::Text),
+    key("smtp.port", Text("587"), Kind::Integer),
+    key("smtp.encryption", Text("starttls"), Kind::Text),
+    key("smtp.user", Words("none"), Kind::Text),
+    key("smtp.password", Words("none"), Kind::Secret),
+    key("smtp.from", Words("none"), Kind::Text),
+    key("notifications.allow_private_targets", Text("false"), Kind::Boolean),
     key("limits.sign_in_attempts", Text("10"), Kind::Integer),
     key("log.format", Text("text"), Kind::Text),
     key("log.level", Text("info"), Kind::Text),

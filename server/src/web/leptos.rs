@@ -18,6 +18,7 @@ use app::{
         group::GroupsView,
         inbox::InboxView,
         member::{InvitationLink, InvitationView, MembersView},
+        notification::{ChannelDraft, ChannelMade, NotificationsView},
         policy::PolicyView,
         preview::Preview,
         project::ProjectView,
@@ -528,6 +529,32 @@ impl Backend for RequestBackend {
 
     async fn revoke_token(&self, workspace: &str, token: &str) -> Result<(), AppError> {
         self.services.revoke_token(self.caller()?, workspace, token).await
+    }
+
+    async fn notifications(&self, workspace: &str) -> Result<NotificationsView, AppError> {
+        self.services.notifications(self.caller()?, workspace).await
+    }
+
+    async fn add_channel(&self, workspace: &str, draft: ChannelDraft) -> Result<ChannelMade, AppError> {
+        self.services.add_channel(self.caller()?, workspace, draft).await
+    }
+
+    async fn pause_channel(&self, workspace: &str, channel: &str, paused: bool) -> Result<(), AppError> {
+        self.services
+            .pause_channel(self.caller()?, workspace, channel, paused)
+            .await
+    }
+
+    async fn remove_channel(&self, workspace: &str, channel: &str) -> Result<(), AppError> {
+        self.services.remove_channel(self.caller()?, workspace, channel).await
+    }
+
+    async fn test_channel(&self, workspace: &str, channel: &str) -> Result<String, AppError> {
+        self.services.test_channel(self.caller()?, workspace, channel).await
+    }
+
+    async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<String, AppError> {
+        self.services.redeliver(self.caller()?, workspace, delivery).await
     }
 
     async fn account(&self) -> Result<AccountView, AppError> {

@@ -123,6 +123,14 @@ const TABLE: &[(&str, Door, &str)] = &[
     ("create_token", Ui("create_token", "workspace=demo&draft[name]=new&draft[role]=viewer&draft[expires]=1d"), "shrrr-rr"),
     ("revoke_token", Ui("revoke_token", "workspace=demo&token={token}"), "shrrr-rr"),
 
+    ("notifications", Ui("notifications", "workspace=demo"), "shrrr-rr"),
+    ("add_channel", Ui("add_channel", "workspace=demo&draft[name]=ops&draft[project]=myapp"), "shrrr-rr"),
+    ("pause_channel", Ui("pause_channel", "workspace=demo&channel={channel}&paused=true"), "shrrr-rr"),
+    ("pause_channel", Ui("pause_channel", "workspace=demo&channel={channel}&paused=false"), "shrrr-rr"),
+    ("test_channel", Ui("test_channel", "workspace=demo&channel={channel}"), "shrrr-rr"),
+    ("redeliver", Ui("redeliver", "workspace=demo&delivery=00000000-0000-0000-0000-000000000000"), "shrrrhrr"),
+    ("remove_channel", Ui("remove_channel", "workspace=demo&channel={channel}"), "shrrr-rr"),
+
     // Only people have an account; these are all programs.
     ("account", Ui("account", ""), "srrrrrrr"),
     ("change_password", Ui("change_password", "current=a&new=b"), "srrrrrrr"),
@@ -269,6 +277,17 @@ async fn everybody_may_what_the_table_says() {
         .unwrap();
     let open = services.members(&admin, "demo").await.unwrap().invitations;
     let invitation = open.iter().find(|row| row.email == "off@example.com").unwrap().id;
+    let draft = app::api::notification::ChannelDraft {
+        name: "channel".into(),
+        project: "myapp".into(),
+        kind: "slack".into(),
+        // Nobody listens there.
+        address: "http://127.0.0.1:9/".into(),
+        occasions: "failed".into(),
+        environments: String::new(),
+    };
+    services.add_channel(&admin, "demo", draft).await.unwrap();
+    let channel = services.notifications(&admin, "demo").await.unwrap().channels[0].id;
     let fill = |text: &str| {
         text.replace("{development}", DEVELOPMENT)
             .replace("{production}", PRODUCTION)
@@ -278,6 +297,7 @@ async fn everybody_may_what_the_table_says() {
             .replace("{token}", &token.to_string())
             .replace("{invitation}", &invitation.to_string())
             .replace("{key}", &key)
+            .replace("{channel}", &channel.to_string())
     };
 
     let mut wrong = Vec::new();
