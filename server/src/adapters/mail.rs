@@ -9,6 +9,7 @@ use lettre::{
     transport::smtp::{
         authentication::Credentials,
         client::{Tls, TlsParameters},
+        extension::ClientId,
     },
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -113,9 +114,13 @@ impl Mailer {
             Encryption::Tls => Tls::Wrapper(parameters()?),
             Encryption::None => Tls::None,
         };
+        let from: Mailbox = settings.from.parse().map_err(SetupError::From)?;
+        // What the machine is called says nothing outside of it.
+        let hello = ClientId::Domain(from.email.domain().to_owned());
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(settings.host.clone())
             .port(settings.port)
             .tls(tls)
+            .hello_name(hello)
             .timeout(Some(PATIENCE));
         if let Some((user, password)) = &settings.credentials {
             let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
@@ -123,7 +128,7 @@ impl Mailer {
         }
         Ok(Self {
             transport: builder.build(),
-            from: settings.from.parse().map_err(SetupError::From)?,
+            from,
         })
     }
 
@@ -209,15 +214,64 @@ fn reason(error: &lettre::transport::smtp::Error) -> String {
 mod tests {
     use super::*;
 
-    fn mailer() -> Mailer {
-        Mailer::new(&MailSettings {
+    fn settings(encryption: Encryption) -> MailSettings {
+        MailSettings {
             host: "127.0.0.1".into(),
             port: 25,
-            encryption: Encryption::None,
+            encryption,
             credentials: None,
             from: "Waybill <waybill@example.com>".into(),
-        })
-        .unwrap()
+        }
+    }
+
+    fn mailer() -> Mailer {
+        Mailer::new(&settings(Encryption::None)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_is_never_sent_in_the_open() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // A server that knows no encryption, or somebody between who takes it out.
+        let heard = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            for greets in [true, false] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                if greets {
+                    stream.write_all(b"220 old\r\n").await.unwrap();
+                }
+                let mut bytes = [0_u8; 4096];
+                while let Ok(many @ 1..) = stream.read(&mut bytes).await {
+                    heard.extend_from_slice(&bytes[..many]);
+                    if !greets || stream.write_all(b"250 AUTH PLAIN LOGIN\r\n").await.is_err() {
+                        break;
+                    }
+                }
+            }
+            String::from_utf8_lossy(&heard).into_owned()
+        });
+        for encryption in [Encryption::StartTls, Encryption::Tls] {
+            let settings = MailSettings {
+                port,
+                credentials: Some(("waybill".into(), "hidden".to_owned().into())),
+                ..settings(encryption)
+            };
+            let mail = Mail {
+                id: "1".into(),
+                to: &["ada@example.com".to_owned()],
+                subject: "Hello",
+                text: "Secret plans".into(),
+                at: 0,
+            };
+            let refused = Mailer::new(&settings).unwrap().send(mail).await.unwrap_err();
+            assert!(!refused.reason.contains("hidden"), "{refused:?}");
+        }
+        let heard = heard.await.unwrap();
+        assert!(heard.contains("EHLO example.com"), "{heard}");
+        for secret in ["AUTH", "hidden", "d2F5YmlsbA", "Secret plans", "ada@"] {
+            assert!(!heard.contains(secret), "{heard}");
+        }
     }
 
     #[test]

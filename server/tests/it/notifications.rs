@@ -57,6 +57,8 @@ impl House {
         let mut bench = Bench::new().await;
         bench.services.notifier = Arc::new(notifier);
         bench.registry.push(API, "one", &digest("a"));
+        let path = "environments/development/values.yaml";
+        bench.git.declare(path, "api", API, "one", &digest("a"));
         let (admin, _) = bench.program("demo", "admin", Role::Admin).await;
         bench.apply(&admin, &document(false)).await;
         let (dispatcher, sender) = (

@@ -22,7 +22,10 @@ use domain::{
     promotion::{Promotion, State},
     resource::Resource,
 };
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Duration,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -182,7 +185,7 @@ impl<'a> Page<'a> {
         let Some(resource) = tx.resource(resource).await? else {
             return Ok(());
         };
-        let promotion = match event.subject.promotion {
+        let mut promotion = match event.subject.promotion {
             Some(id) => tx.promotion(id).await?,
             None => None,
         };
@@ -190,12 +193,13 @@ impl<'a> Page<'a> {
             return Ok(());
         }
         if occasion == Occasion::NeedsApproval {
-            let Some(promotion) = &promotion else {
+            let Some(promotion) = &mut promotion else {
                 return Ok(());
             };
-            if !awaits_approval(tx, promotion).await? {
+            let Some(waits_for) = awaits_approval(tx, promotion).await? else {
                 return Ok(());
-            }
+            };
+            promotion.waits_for = Some(waits_for);
             if matches!(event.happened, Happened::PromotionWaits { .. }) {
                 // What it waits for changes with each approval; that it waits is told once.
                 self.keep_untold(tx, &mut channels, promotion.id).await?;
@@ -267,24 +271,25 @@ impl<'a> Page<'a> {
         if !self.workspaces.iter().any(|one| one.id == event.workspace) {
             self.workspaces = tx.workspaces().await?;
         }
-        if !self.projects.contains_key(&project) {
-            let known = match tx.project(project).await? {
+        if let Entry::Vacant(unread) = self.projects.entry(project) {
+            unread.insert(match tx.project(project).await? {
                 Some(record) => Some((record.project.name.to_string(), tx.environments(project).await?)),
                 None => None,
-            };
-            self.projects.insert(project, known);
+            });
         }
         Ok(())
     }
 }
 
-/// Whether a promotion waits for people now: when it was approved meanwhile, nobody need come.
-async fn awaits_approval(tx: &mut dyn Tx, promotion: &Promotion) -> Result<bool, StoreError> {
+/// What a promotion waits for, if approvals are among it now: when it was approved meanwhile, nobody need come.
+async fn awaits_approval(tx: &mut dyn Tx, promotion: &Promotion) -> Result<Option<String>, StoreError> {
     if promotion.state != State::Waiting {
-        return Ok(false);
+        return Ok(None);
     }
     let decision = tx.gates(promotion.id).await?;
-    Ok(decision.is_some_and(|decision| decision.awaits_approval()))
+    Ok(decision
+        .filter(|decision| decision.awaits_approval())
+        .and_then(|decision| decision.waits_for()))
 }
 
 /// Whether what an entry says is drift. Git changed by somebody else is. What is live is, when the rollout is over, Git says otherwise, and
