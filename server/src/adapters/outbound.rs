@@ -27,6 +27,9 @@ pub const EXCHANGE: Duration = Duration::from_secs(10);
 /// How much of an answer is kept.
 const KEPT: usize = 1024;
 
+/// A part of an address that is shorter than this is a word, and no secret.
+const LEAST_SECRET: usize = 12;
+
 /// Why an address is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -121,7 +124,7 @@ impl Outbound {
     /// Why it wasn't sent, or nothing came back.
     pub async fn post(&self, address: &str, headers: HeaderMap, body: String) -> Result<Answer, OutboundError> {
         let url = self.check(address)?;
-        let secret = [url.path().to_owned(), url.query().unwrap_or_default().to_owned()];
+        let secrets = secrets(&url);
         let request = self.http.post(url).headers(headers).body(body);
         let mut response = request.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
@@ -136,7 +139,7 @@ impl Outbound {
         bytes.truncate(KEPT);
         Ok(Answer {
             status,
-            beginning: readable(&bytes, &secret),
+            beginning: readable(&bytes, &secrets),
         })
     }
 }
@@ -292,6 +295,14 @@ impl fmt::Display for Because {
             None => Ok(()),
         }
     }
+}
+
+/// What of an address only its owner knows, the longest first: whoever answers may repeat it, or a part of it.
+fn secrets(url: &Url) -> Vec<String> {
+    let (path, query) = (url.path(), url.query().unwrap_or_default());
+    let parts = path.split('/').chain(query.split(['&', '=']));
+    let parts = parts.filter(|part| part.len() >= LEAST_SECRET);
+    [path, query].into_iter().chain(parts).map(str::to_owned).collect()
 }
 
 /// Text of an answer for people: on one line, and without the parts of the address that only its owner knows.
@@ -455,6 +466,16 @@ mod tests {
         assert_eq!(answer.status, 302);
         assert_eq!(answer.beginning, "no … here, nor ….");
         server.abort();
+    }
+
+    #[test]
+    fn parts_of_an_address_are_left_out_of_answers_too() {
+        let url = Url::parse("https://h.example/services/T012345/abcdefghijklmnop?token=0123456789abcdef&v=1").unwrap();
+        let text = readable(
+            b"services: abcdefghijklmnop is no hook, nor is 0123456789abcdef",
+            &secrets(&url),
+        );
+        assert_eq!(text, "services: … is no hook, nor is …");
     }
 
     #[tokio::test]
