@@ -16,6 +16,7 @@ use crate::{
         group::GroupsView,
         inbox::InboxView,
         member::{InvitationLink, InvitationView, MembersView},
+        notification::{ChannelDraft, ChannelMade, NotificationsView},
         policy::PolicyView,
         preview::Preview,
         project::ProjectView,
@@ -163,6 +164,18 @@ pub trait Backend: Send + Sync {
         draft: RepositoryDraft,
         secrets: Secrets,
     ) -> Result<ConnectionTest, AppError>;
+    /// The channels for notifications of a workspace, and what went through them.
+    async fn notifications(&self, workspace: &str) -> Result<NotificationsView, AppError>;
+    /// Adds a channel; a webhook's key can be seen only now.
+    async fn add_channel(&self, workspace: &str, draft: ChannelDraft) -> Result<ChannelMade, AppError>;
+    /// Pauses a channel, or lets it go on.
+    async fn pause_channel(&self, workspace: &str, channel: &str, paused: bool) -> Result<(), AppError>;
+    /// Removes a channel, with what went through it.
+    async fn remove_channel(&self, workspace: &str, channel: &str) -> Result<(), AppError>;
+    /// Sends a test through a channel; what came of it, in words.
+    async fn test_channel(&self, workspace: &str, channel: &str) -> Result<String, AppError>;
+    /// Sends a notification again; what came of it, in words.
+    async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<String, AppError>;
     /// The account of the actor, with its sessions.
     async fn account(&self) -> Result<AccountView, AppError>;
     /// Changes the actor's password, and ends their other sessions.

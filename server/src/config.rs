@@ -8,7 +8,10 @@ mod given;
 mod keys;
 mod network;
 
-use crate::secrets::EncryptionKey;
+use crate::{
+    adapters::mail::{self, Encryption, MailSettings},
+    secrets::EncryptionKey,
+};
 use given::{Given, Place, Value};
 use keys::{DefaultValue, KEYS};
 pub use network::Network;
@@ -116,6 +119,10 @@ pub struct Config {
     pub promotion_verify_timeout: Duration,
     /// How long health must hold before a promotion has succeeded.
     pub promotion_stable_for: Duration,
+    /// The mail server, when there is one.
+    pub smtp: Option<MailSettings>,
+    /// Whether notifications may be sent to private networks, and to this machine.
+    pub allow_private_targets: bool,
     /// Sign-in attempts per 5 minutes, per network address and per e-mail address.
     pub sign_in_attempts: u32,
     /// The form of log lines.
@@ -184,6 +191,8 @@ impl Config {
             promotion_sync_timeout: required(&mut given, "promotion.sync_timeout", duration)?,
             promotion_verify_timeout: required(&mut given, "promotion.verify_timeout", duration)?,
             promotion_stable_for: required(&mut given, "promotion.stable_for", duration)?,
+            smtp: smtp(&mut given)?,
+            allow_private_targets: required(&mut given, "notifications.allow_private_targets", yes_or_no)?,
             sign_in_attempts: required(&mut given, "limits.sign_in_attempts", attempts)?,
             log_format: required(&mut given, "log.format", log_format)?,
             log_level: required(&mut given, "log.level", log_level)?,
@@ -237,6 +246,83 @@ fn optional<T>(given: &mut Given, name: &str, parse: Parse<T>) -> Result<Option<
     value
         .map(|value| parse(&value.text).map_err(|problem| value.place.wrong(problem)))
         .transpose()
+}
+
+/// The mail server: what belongs to it is given with `smtp.host`, or not at all.
+fn smtp(given: &mut Given) -> Result<Option<MailSettings>, ConfigError> {
+    let host = given.take("smtp.host");
+    let port = required(given, "smtp.port", port)?;
+    let encryption = required(given, "smtp.encryption", encryption)?;
+    let user = given.take("smtp.user");
+    let password = given.take_secret("smtp.password")?;
+    let from = given.take("smtp.from");
+    let Some(host) = host else {
+        let places = [
+            user.map(|value| value.place),
+            password.map(|(_, place)| place),
+            from.map(|value| value.place),
+        ];
+        return match places.into_iter().flatten().next() {
+            Some(place) => Err(place.wrong("is given without smtp.host, so no mail is sent")),
+            None => Ok(None),
+        };
+    };
+    let credentials = match (user, password) {
+        (None, None) => None,
+        (Some(user), None) => return Err(user.place.wrong("is given without smtp.password")),
+        (None, Some((_, place))) => return Err(place.wrong("is given without smtp.user")),
+        (Some(user), Some(_)) if encryption == Encryption::None => {
+            let why = "is given with smtp.encryption none: the password would be sent in the open";
+            return Err(user.place.wrong(why));
+        }
+        (Some(user), Some((password, _))) => Some((user.text, password)),
+    };
+    let name = mail_host(&host.text).map_err(|problem| host.place.wrong(problem))?;
+    let from = from.ok_or_else(|| host.place.wrong("is given without smtp.from: say who mail is from"))?;
+    if !mail::is_sender(&from.text) {
+        let why = format!("must be like Waybill <waybill@example.com>, not {:?}", from.text);
+        return Err(from.place.wrong(why));
+    }
+    Ok(Some(MailSettings {
+        host: name,
+        port,
+        encryption,
+        credentials,
+        from: from.text,
+    }))
+}
+
+fn mail_host(text: &str) -> Result<String, String> {
+    let fine = !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':'));
+    match fine {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "must be a host like mail.example.com, not {text:?}; the port is smtp.port"
+        )),
+    }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| format!("must be a port from 1 to 65535, not {text:?}"))
+}
+
+fn encryption(text: &str) -> Result<Encryption, String> {
+    match text {
+        "starttls" => Ok(Encryption::StartTls),
+        "tls" => Ok(Encryption::Tls),
+        "none" => Ok(Encryption::None),
+        _ => Err(format!("must be starttls, tls or none, not {text:?}")),
+    }
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("must be true or false, not {text:?}"))
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

@@ -6,7 +6,7 @@
 use crate::{service::Services, store::StoreError};
 use domain::event::Event;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Events that a slow reader may lag behind before it must read everything again.
@@ -18,12 +18,15 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: broadcast::Sender<Arc<Event>>,
+    /// How far the ledger is known to go.
+    newest: watch::Sender<i64>,
 }
 
 impl Default for Events {
     fn default() -> Self {
         Self {
             sender: broadcast::channel(BACKLOG).0,
+            newest: watch::channel(0).0,
         }
     }
 }
@@ -33,6 +36,12 @@ impl Events {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.sender.subscribe()
+    }
+
+    /// Changes whenever the ledger grew, however much: for who reads it for themselves.
+    #[must_use]
+    pub fn ledger(&self) -> watch::Receiver<i64> {
+        self.newest.subscribe()
     }
 
     /// Follows the ledger until told to stop.
@@ -74,6 +83,9 @@ impl Events {
         for event in events {
             // Nobody listening is fine.
             let _ = self.sender.send(Arc::new(event));
+        }
+        if newest > after {
+            self.newest.send_replace(newest);
         }
         Ok(newest)
     }

@@ -1,7 +1,7 @@
 //! The composition root: the only place that names concrete adapters and starts what runs in the background.
 
 use crate::{
-    adapters::{argocd::ArgoCdClient, git::GitMirrors, registry::RegistryClient},
+    adapters::{argocd::ArgoCdClient, git::GitMirrors, notifier::Notifier, registry::RegistryClient},
     clock::System,
     config::{Config, Database},
     events::Events,
@@ -100,6 +100,10 @@ pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services
         registry: Arc::new(Measured(
             RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?,
         )),
+        notifier: Arc::new(
+            Notifier::new(config.allow_private_targets, config.smtp.as_ref())
+                .map_err(|e| client("notifications")(e.to_string()))?,
+        ),
         clock: Arc::new(System),
         ids: Arc::new(System),
         sealer: Arc::new(Sealer::from_config(config)?),
@@ -147,6 +151,12 @@ pub async fn run(
     background.spawn(events.clone().tail(services.clone(), stop.clone()));
     let owner = lease_owner(&config, &services).await?;
     background.spawn(Worker::new(services.clone(), settings, &owner).run(stop.clone()));
+    background.spawn(worker::notify::run(
+        services.clone(),
+        owner,
+        events.ledger(),
+        stop.clone(),
+    ));
     background.spawn(worker::watch::all(services.clone(), stop.clone()));
     background.spawn(worker::poll::git(
         services.clone(),

@@ -13,6 +13,7 @@ pub(crate) use ports::Measured;
 use crate::worker::Outcome;
 use app::error::AppError;
 use domain::{
+    notification::{ChannelKind, DeliveryState},
     promotion::{Actor, Promotion},
     time::Timestamp,
 };
@@ -52,10 +53,11 @@ const GIT_BATCH: &str = "waybill_git_batch_commits";
 const ARGOCD_SECONDS: &str = "waybill_argocd_request_seconds";
 const REGISTRY_SECONDS: &str = "waybill_registry_request_seconds";
 const STREAM_AGE: &str = "waybill_argocd_stream_age_seconds";
+const NOTIFICATIONS: &str = "waybill_notifications_total";
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
-pub const METRICS: [Metric; 11] = [
+pub const METRICS: [Metric; 12] = [
     (
         PROMOTIONS,
         Kind::Counter,
@@ -97,6 +99,11 @@ pub const METRICS: [Metric; 11] = [
         STREAM_AGE,
         Kind::Gauge,
         "How long an Argo CD's stream has been silent, keep-alives included, by its host",
+    ),
+    (
+        NOTIFICATIONS,
+        Kind::Counter,
+        "Notifications sent, by kind of channel and what came of it (delivered, waiting for another try, or given_up)",
     ),
     (BUILD, Kind::Gauge, "1, with the version that runs"),
 ];
@@ -271,6 +278,11 @@ pub(crate) fn pushed(began: Instant, push: Push) {
         histogram!(GIT_BATCH).record(commits as f64);
     }
     traces::child("git push", began, word);
+}
+
+/// A notification was sent, once, whatever came of it.
+pub(crate) fn notified(channel: ChannelKind, state: DeliveryState) {
+    counter!(NOTIFICATIONS, "channel" => channel.as_str(), "outcome" => state.as_str()).increment(1);
 }
 
 #[cfg(test)]

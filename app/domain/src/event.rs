@@ -154,6 +154,32 @@ pub enum Happened {
         /// The member's address.
         email: String,
     },
+    /// A channel for notifications was added.
+    ChannelAdded {
+        /// Its name.
+        name: String,
+        /// Its kind, a word.
+        channel: String,
+    },
+    /// Notifications through a channel were paused, or go on.
+    ChannelPaused {
+        /// Its name.
+        name: String,
+        /// Whether they are paused now.
+        paused: bool,
+    },
+    /// A channel was removed, with its deliveries.
+    ChannelRemoved {
+        /// Its name.
+        name: String,
+    },
+    /// A person had a notification sent again.
+    NotificationRedelivered {
+        /// The channel's name.
+        name: String,
+        /// What it tells, a line.
+        title: String,
+    },
     /// Somebody changed their password; their other sessions ended.
     PasswordChanged,
     /// Somebody ended all of their sessions.

@@ -48,4 +48,8 @@ ids! {
     GroupId,
     /// An invitation.
     InvitationId,
+    /// A channel for notifications.
+    ChannelId,
+    /// A notification on its way through a channel.
+    DeliveryId,
 }

@@ -98,6 +98,14 @@ kinds! {
     GroupJoined "group_joined" "Group joined",
     /// [`Happened::GroupLeft`]
     GroupLeft "group_left" "Group left",
+    /// [`Happened::ChannelAdded`]
+    ChannelAdded "channel_added" "Channel added",
+    /// [`Happened::ChannelPaused`]
+    ChannelPaused "channel_paused" "Channel paused",
+    /// [`Happened::ChannelRemoved`]
+    ChannelRemoved "channel_removed" "Channel removed",
+    /// [`Happened::NotificationRedelivered`]
+    NotificationRedelivered "notification_redelivered" "Notification sent again",
     /// [`Happened::PasswordChanged`]
     PasswordChanged "password_changed" "Password changed",
     /// [`Happened::SignedOutEverywhere`]
@@ -169,6 +177,10 @@ impl Happened {
             Self::GroupCreated { .. } => EventKind::GroupCreated,
             Self::GroupJoined { .. } => EventKind::GroupJoined,
             Self::GroupLeft { .. } => EventKind::GroupLeft,
+            Self::ChannelAdded { .. } => EventKind::ChannelAdded,
+            Self::ChannelPaused { .. } => EventKind::ChannelPaused,
+            Self::ChannelRemoved { .. } => EventKind::ChannelRemoved,
+            Self::NotificationRedelivered { .. } => EventKind::NotificationRedelivered,
             Self::PasswordChanged => EventKind::PasswordChanged,
             Self::SignedOutEverywhere => EventKind::SignedOutEverywhere,
             Self::Applied { .. } => EventKind::Applied,
@@ -214,6 +226,14 @@ impl Happened {
             Self::GroupCreated { name } => format!("created the group {name}"),
             Self::GroupJoined { group, email } => format!("put {email} into the group {group}"),
             Self::GroupLeft { group, email } => format!("took {email} out of the group {group}"),
+            Self::ChannelAdded { name, channel } => format!("added the channel {name}: notifications by {channel}"),
+            Self::ChannelPaused { name, paused: true } => format!("paused the channel {name}"),
+            Self::ChannelPaused { name, paused: false } => format!("let the channel {name} go on"),
+            Self::ChannelRemoved { name } => format!("removed the channel {name}"),
+            Self::NotificationRedelivered { name, title } => {
+                more.push(title.clone());
+                format!("sent a notification again through the channel {name}")
+            }
             Self::PasswordChanged => "changed their password".into(),
             Self::SignedOutEverywhere => "signed out everywhere".into(),
             Self::Applied { changes } => {

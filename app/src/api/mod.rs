@@ -14,6 +14,7 @@ pub mod environment;
 pub mod group;
 pub mod inbox;
 pub mod member;
+pub mod notification;
 pub mod policy;
 pub mod preview;
 pub mod project;

@@ -1,4 +1,4 @@
-//! Settings of a workspace, for its administrators: members, groups, tokens, clusters, Git. One page with a section each.
+//! Settings of a workspace, for its administrators: members, groups, tokens, clusters, Git, notifications. One page with a section each.
 //!
 //! Every button posts the page ([`post`]); what comes of it is said above the section, and a secret is shown there once.
 //! Clusters and repositories are a list, or the form of one (`?edit=NAME`, `?new`).
@@ -7,6 +7,7 @@ mod clusters;
 mod fields;
 mod groups;
 mod members;
+mod notifications;
 mod post;
 mod repositories;
 mod tested;
@@ -17,6 +18,7 @@ use crate::{
         connection::{self, ClustersView, RepositoriesView},
         group::{self, GroupsView},
         member::{self, MembersView},
+        notification::{self, NotificationsView},
         token::{self, TokensView},
     },
     components::{
@@ -46,18 +48,20 @@ enum SettingsView {
     Tokens(TokensView),
     Clusters(ClustersView),
     Repositories(RepositoriesView),
+    Notifications(NotificationsView),
 }
 
 /// The form of all sections.
 type Sent = Form<SettingsPost, Done>;
 
 /// The sections: last part of the address, name.
-const SECTIONS: [(&str, &str); 5] = [
+const SECTIONS: [(&str, &str); 6] = [
     ("members", "Members"),
     ("groups", "Groups"),
     ("tokens", "Tokens"),
     ("clusters", "Clusters"),
     ("git", "Git"),
+    ("notifications", "Notifications"),
 ];
 
 /// A section of the page, and which of its forms: `None` for the list, empty for something new.
@@ -187,6 +191,9 @@ async fn section_of(workspace: String, section: &str) -> Result<SettingsView, Ap
         "git" => connection::repositories(workspace)
             .await
             .map(SettingsView::Repositories),
+        "notifications" => notification::notifications(workspace)
+            .await
+            .map(SettingsView::Notifications),
         _ => Err(AppError::NotFound(
             "There is no such page of settings. Choose one of those above.".into(),
         )),
@@ -205,6 +212,7 @@ fn section_view(view: Signal<SettingsView>, here: Here) -> AnyView {
                 SettingsView::Tokens(_) => tokens::section(view, sent),
                 SettingsView::Clusters(_) => clusters::section(view, here),
                 SettingsView::Repositories(_) => repositories::section(view, here),
+                SettingsView::Notifications(_) => notifications::section(view, sent),
             }
         }}
     }
@@ -249,6 +257,17 @@ fn said(done: Done) -> AnyView {
         Done::Made(made) => (
             format!("Token {} is made. Copy it: it is shown only now.", made.name),
             Some(made.secret),
+        ),
+        Done::Added(made) if made.secret.is_some() => (
+            format!(
+                "Channel {} is added. Its requests are signed with this key: it is shown only now.",
+                made.name
+            ),
+            made.secret,
+        ),
+        Done::Added(made) => (
+            format!("Channel {} is added. Send a test to try it out.", made.name),
+            None,
         ),
     };
     let secret = secret.map(|secret| {

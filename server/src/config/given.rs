@@ -229,6 +229,8 @@ fn scalar(value: &DeValue<'_>, kind: Kind) -> Result<String, String> {
                 .map(|list| list.join(","))
         }
         (_, Kind::List) => Err(format!("must be a list of texts, not {}", shown_type(value))),
+        (DeValue::Boolean(yes), Kind::Boolean) => Ok(yes.to_string()),
+        (_, Kind::Boolean) => Err(format!("must be true or false, not {}", shown_type(value))),
         (_, Kind::Integer) => Err(format!("must be a whole number, not {}", shown_type(value))),
         _ => Err(format!("must be a text in quotes, not {}", shown_type(value))),
     }

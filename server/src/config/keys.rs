@@ -24,6 +24,7 @@ pub(super) enum Kind {
     Integer,
     /// A list of texts; as a variable, with commas between them.
     List,
+    Boolean,
     /// A text, and a twin with `_file` at its end that names a file holding it.
     Secret,
 }
@@ -35,7 +36,7 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 20] = [
+pub(super) const KEYS: [Key; 27] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("trusted_proxies", Words("none"), Kind::List),
@@ -52,6 +53,13 @@ pub(super) const KEYS: [Key; 20] = [
     key("promotion.sync_timeout", Text("10m"), Kind::Text),
     key("promotion.verify_timeout", Text("10m"), Kind::Text),
     key("promotion.stable_for", Text("5s"), Kind::Text),
+    key("smtp.host", Words("none"), Kind::Text),
+    key("smtp.port", Text("587"), Kind::Integer),
+    key("smtp.encryption", Text("starttls"), Kind::Text),
+    key("smtp.user", Words("none"), Kind::Text),
+    key("smtp.password", Words("none"), Kind::Secret),
+    key("smtp.from", Words("none"), Kind::Text),
+    key("notifications.allow_private_targets", Text("false"), Kind::Boolean),
     key("limits.sign_in_attempts", Text("10"), Kind::Integer),
     key("log.format", Text("text"), Kind::Text),
     key("log.level", Text("info"), Kind::Text),

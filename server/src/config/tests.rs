@@ -50,6 +50,26 @@ fn nothing_given_gives_the_defaults() {
     assert_eq!((config.sign_in_attempts, config.log_format), (10, LogFormat::Text));
     assert_eq!(config.log_level, "info");
     assert_eq!(config.otlp_endpoint, None);
+    assert!(config.smtp.is_none() && !config.allow_private_targets);
+}
+
+#[test]
+fn a_mail_server_is_given_whole() {
+    let file = "[smtp]\nhost = 'mail.example.com'\nuser = 'w'\npassword = 'hidden'\nfrom = 'Waybill <w@example.com>'\n\
+         [notifications]\nallow_private_targets = true";
+    let config = load(
+        file,
+        &[("WAYBILL_SMTP_PORT", "465"), ("WAYBILL_SMTP_ENCRYPTION", "tls")],
+    )
+    .unwrap();
+    assert!(config.allow_private_targets && !format!("{config:?}").contains("hidden"));
+    let smtp = config.smtp.unwrap();
+    assert_eq!((smtp.host.as_str(), smtp.port), ("mail.example.com", 465));
+    assert_eq!(
+        (smtp.encryption, smtp.from.as_str()),
+        (Encryption::Tls, "Waybill <w@example.com>")
+    );
+    assert_eq!(smtp.credentials.unwrap().1.expose_secret(), "hidden");
 }
 
 #[test]
@@ -188,11 +208,43 @@ fn wrong_values_are_named_with_what_would_be_right() {
         ("admin.password = 'hidden'", "is given without admin.email"),
         ("admin.email = 'a@b'\nadmin.password = ''", "must not be empty"),
         ("encryption_key = 'hidden'", "must be 32 bytes in base64"),
+        ("smtp.user = 'u'", "is given without smtp.host"),
+        ("smtp.password = 'hidden'", "is given without smtp.host"),
+        ("smtp.from = 'w@example.com'", "is given without smtp.host"),
+        ("smtp.host = 'mail.example.com'", "is given without smtp.from"),
+        ("smtp.host = 'https://mail'", "must be a host like mail.example.com"),
+        (
+            "smtp.host = 'm'\nsmtp.from = 'nobody'",
+            "must be like Waybill <waybill@example.com>",
+        ),
+        (
+            "smtp.host = 'm'\nsmtp.from = 'w@e.example'\nsmtp.user = 'u'",
+            "is given without smtp.password",
+        ),
+        (
+            "smtp.host = 'm'\nsmtp.from = 'w@e.example'\nsmtp.password = 'hidden'",
+            "is given without smtp.user",
+        ),
+        (
+            "smtp.host = 'm'\nsmtp.from = 'w@e.example'\nsmtp.encryption = 'none'\nsmtp.user = 'u'\nsmtp.password = 'hidden'",
+            "would be sent in the open",
+        ),
+        ("smtp.encryption = 'ssl'", "must be starttls, tls or none"),
+        ("smtp.port = 0", "must be a port from 1 to 65535"),
+        ("smtp.port = '25'", "must be a whole number, not a text"),
+        (
+            "notifications.allow_private_targets = 'yes'",
+            "must be true or false, not a text",
+        ),
     ] {
         let text = error(file, &[]);
         assert!(text.contains(expected), "{file}: {text}");
         assert!(!text.contains("hidden"), "{file}: {text}");
     }
+    assert_eq!(
+        error("", &[("WAYBILL_NOTIFICATIONS_ALLOW_PRIVATE_TARGETS", "1")]),
+        r#"WAYBILL_NOTIFICATIONS_ALLOW_PRIVATE_TARGETS must be true or false, not "1"."#
+    );
     assert_eq!(
         error("", &[("WAYBILL_GIT_POLL_INTERVAL", "soon")]),
         r#"WAYBILL_GIT_POLL_INTERVAL must be a time like 250ms, 30s, 5m or 1h, not "soon"."#

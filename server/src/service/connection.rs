@@ -1,18 +1,18 @@
 //! From what is stored to how something is reached: secrets are unsealed here and nowhere else.
 
-use super::{Services, internal};
+use super::{Services, internal, notification::draft::Target};
 use crate::{
     adapters::{
         argocd::{AppRef, ArgoCdAccess},
         git::{Credentials, RepositoryAccess},
         registry::RegistryAccess,
     },
-    store::{ClusterRecord, ProjectRecord},
+    store::{Channel, ClusterRecord, ProjectRecord},
 };
 use app::error::AppError;
 use domain::{
     artifact::Repository,
-    id::{ClusterId, ProjectId},
+    id::{ChannelId, ClusterId, ProjectId},
     name::Name,
     outside,
 };
@@ -55,6 +55,12 @@ pub fn argocd_token_context(cluster: ClusterId) -> String {
 #[must_use]
 pub fn registry_password_context(cluster: ClusterId) -> String {
     format!("cluster/{cluster}/registry-password")
+}
+
+/// What a channel's target is sealed with.
+#[must_use]
+pub fn channel_context(channel: ChannelId) -> String {
+    format!("channel/{channel}/target")
 }
 
 impl Services {
@@ -125,6 +131,12 @@ impl Services {
             plain_http: record.cluster.registry_plain_http,
             credentials,
         })
+    }
+
+    /// Where a channel for notifications leads.
+    pub(crate) fn channel_target(&self, channel: &Channel) -> Result<Target, AppError> {
+        let json = self.unseal(&channel_context(channel.id), &channel.target)?;
+        serde_json::from_str(json.expose_secret()).map_err(|e| internal(&e))
     }
 
     /// How a cluster's Argo CD is reached; `None` when it has none.

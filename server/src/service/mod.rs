@@ -4,7 +4,7 @@
 //! step and the event in one transaction. A file per noun.
 
 use crate::{
-    adapters::{argocd::ArgoCd, git::Git, registry::Registry},
+    adapters::{argocd::ArgoCd, git::Git, notifier::Notifier, registry::Registry},
     clock::{Clock, Ids},
     secrets::Sealer,
     store::{Change, Store, StoreError, Tx},
@@ -39,6 +39,7 @@ pub mod invitation;
 pub mod ledger;
 pub mod live;
 pub mod member;
+pub mod notification;
 pub mod pin;
 pub mod place;
 pub mod policy;
@@ -71,6 +72,8 @@ pub struct Services {
     pub argocd: Arc<dyn ArgoCd>,
     /// The registries.
     pub registry: Arc<dyn Registry>,
+    /// What notifications leave through.
+    pub notifier: Arc<Notifier>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Identity.
@@ -96,6 +99,8 @@ pub struct Wake {
     pub worker: Notify,
     /// The ledger grew.
     pub events: Notify,
+    /// A notification became due.
+    pub deliveries: Notify,
     /// Clusters, projects or repositories changed: those who follow them look again.
     pub connections: watch::Sender<u64>,
 }

@@ -21,6 +21,10 @@ pub(crate) trait Dialect: Database {
     const CLAIM_ROLLOUT: &'static str;
     /// When the next promotion becomes due.
     const NEXT_DUE: &'static str;
+    /// Takes leases on the deliveries of a channel that are due: owner, until, now, channel, how many at most.
+    const CLAIM_DELIVERIES: &'static str;
+    /// When the next delivery becomes due, through a channel that tells.
+    const NEXT_DELIVERY: &'static str;
     /// What finds entries of the ledger.
     const SEARCH: Statements;
 

@@ -9,6 +9,7 @@ pub mod activity;
 pub mod chain;
 pub mod dialect;
 pub mod gates;
+pub mod notifications;
 pub mod people;
 pub mod postgres;
 pub mod rows;
@@ -17,6 +18,7 @@ pub mod sqlite;
 pub mod tx;
 
 pub use gates::{Awaiting, Gates, Waiting};
+pub use notifications::{Channel, Delivery, Notifications};
 
 use activity::Search;
 use async_trait::async_trait;
@@ -194,7 +196,7 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + Gates {
+pub trait Tx: people::People + Gates + Notifications {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 

@@ -49,6 +49,13 @@ impl Dialect for Postgres {
     const NEXT_DUE: &'static str = "SELECT MIN(GREATEST(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";
 
+    const CLAIM_DELIVERIES: &'static str = "WITH due AS MATERIALIZED (\
+         SELECT id FROM deliveries WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
+         AND channel_id = $4 ORDER BY id LIMIT $5 FOR UPDATE SKIP LOCKED) \
+         UPDATE deliveries d SET lease_owner = $1, lease_until = $2 FROM due WHERE d.id = due.id RETURNING d.*";
+    const NEXT_DELIVERY: &'static str = "SELECT MIN(GREATEST(d.next_at, COALESCE(d.lease_until, 0))) FROM deliveries d \
+         JOIN channels c ON c.id = d.channel_id WHERE d.next_at IS NOT NULL AND c.active";
+
     const SEARCH: Statements = activity::POSTGRES;
 
     fn changed(done: &PgQueryResult) -> u64 {

@@ -40,6 +40,12 @@ impl Dialect for Sqlite {
     const NEXT_DUE: &'static str = "SELECT MIN(MAX(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";
 
+    const CLAIM_DELIVERIES: &'static str = "UPDATE deliveries SET lease_owner = $1, lease_until = $2 WHERE id IN (\
+         SELECT id FROM deliveries WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
+         AND channel_id = $4 ORDER BY id LIMIT $5) RETURNING *";
+    const NEXT_DELIVERY: &'static str = "SELECT MIN(MAX(d.next_at, COALESCE(d.lease_until, 0))) FROM deliveries d \
+         JOIN channels c ON c.id = d.channel_id WHERE d.next_at IS NOT NULL AND c.active";
+
     const SEARCH: Statements = activity::SQLITE;
 
     fn changed(done: &SqliteQueryResult) -> u64 {

@@ -21,6 +21,7 @@ use app::{
         group::GroupsView,
         inbox::InboxView,
         member::{InvitationLink, InvitationView, MembersView},
+        notification::{ChannelDraft, ChannelMade, NotificationsView},
         policy::PolicyView,
         preview::Preview,
         project::ProjectView,
@@ -590,6 +591,32 @@ impl Backend for RequestBackend {
         self.services
             .test_repository(self.caller()?, workspace, &draft, &secrets)
             .await
+    }
+
+    async fn notifications(&self, workspace: &str) -> Result<NotificationsView, AppError> {
+        self.services.notifications(self.caller()?, workspace).await
+    }
+
+    async fn add_channel(&self, workspace: &str, draft: ChannelDraft) -> Result<ChannelMade, AppError> {
+        self.services.add_channel(self.caller()?, workspace, draft).await
+    }
+
+    async fn pause_channel(&self, workspace: &str, channel: &str, paused: bool) -> Result<(), AppError> {
+        self.services
+            .pause_channel(self.caller()?, workspace, channel, paused)
+            .await
+    }
+
+    async fn remove_channel(&self, workspace: &str, channel: &str) -> Result<(), AppError> {
+        self.services.remove_channel(self.caller()?, workspace, channel).await
+    }
+
+    async fn test_channel(&self, workspace: &str, channel: &str) -> Result<String, AppError> {
+        self.services.test_channel(self.caller()?, workspace, channel).await
+    }
+
+    async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<String, AppError> {
+        self.services.redeliver(self.caller()?, workspace, delivery).await
     }
 
     async fn account(&self) -> Result<AccountView, AppError> {

@@ -3,10 +3,12 @@
 //! [`Worker::run`] takes what is due under a lease ([`claim`]), runs the step of its state ([`steps`]), and records the
 //! [`Outcome`] in one transaction with the next step and the events ([`record`]). Where the next step follows at once the
 //! lease is kept. Commits gather per repository and go out together ([`batch`]). Any step may run twice: after a crash the
-//! lease ends and the step is taken again. [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date.
+//! lease ends and the step is taken again. [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date,
+//! [`notify`] tells people elsewhere.
 
 mod batch;
 mod claim;
+pub mod notify;
 pub mod outcome;
 pub mod poll;
 mod record;

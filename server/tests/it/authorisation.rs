@@ -144,6 +144,13 @@ pub(crate) const TABLE: &[(&str, Door, &str)] = &[
     ("save_repository", Ui("save_repository", "workspace=demo&repository[was]=myapp&secrets[git_token]="), "shrrr-rr"),
     ("add_environment", Ui("add_environment", "workspace=demo&environment[project]=myapp&environment[name]=Bad"), "shrrr-rr"),
     ("test_repository", Ui("test_repository", "workspace=demo&repository[was]=myapp&repository[stored]=true&secrets[git_token]="), "shrrr-rr"),
+    ("notifications", Ui("notifications", "workspace=demo"), "shrrr-rr"),
+    ("add_channel", Ui("add_channel", "workspace=demo&draft[name]=ops&draft[project]=myapp"), "shrrr-rr"),
+    ("pause_channel", Ui("pause_channel", "workspace=demo&channel={channel}&paused=true"), "shrrr-rr"),
+    ("pause_channel", Ui("pause_channel", "workspace=demo&channel={channel}&paused=false"), "shrrr-rr"),
+    ("test_channel", Ui("test_channel", "workspace=demo&channel={channel}"), "shrrr-rr"),
+    ("redeliver", Ui("redeliver", "workspace=demo&delivery=00000000-0000-0000-0000-000000000000"), "shrrrhrr"),
+    ("remove_channel", Ui("remove_channel", "workspace=demo&channel={channel}"), "shrrr-rr"),
 
     // Only people have an account; these are all programs.
     ("account", Ui("account", ""), "srrrrrrr"),
@@ -324,6 +331,17 @@ async fn everybody_may_what_the_table_says() {
         .unwrap();
     let open = services.members(&admin, "demo").await.unwrap().invitations;
     let invitation = open.iter().find(|row| row.email == "off@example.com").unwrap().id;
+    let draft = app::api::notification::ChannelDraft {
+        name: "channel".into(),
+        project: "myapp".into(),
+        kind: "slack".into(),
+        // Nobody listens there.
+        address: "http://127.0.0.1:9/".into(),
+        occasions: "failed".into(),
+        environments: String::new(),
+    };
+    services.add_channel(&admin, "demo", draft).await.unwrap();
+    let channel = services.notifications(&admin, "demo").await.unwrap().channels[0].id;
     let fill = |text: &str| {
         text.replace("{development}", DEVELOPMENT)
             .replace("{production}", PRODUCTION)
@@ -333,6 +351,7 @@ async fn everybody_may_what_the_table_says() {
             .replace("{token}", &token.to_string())
             .replace("{invitation}", &invitation.to_string())
             .replace("{key}", &key)
+            .replace("{channel}", &channel.to_string())
     };
 
     let mut wrong = Vec::new();

@@ -20,6 +20,7 @@ mod graphql;
 mod hold;
 mod ledger;
 mod migrations;
+mod notifications;
 mod people;
 mod policies;
 mod preview;

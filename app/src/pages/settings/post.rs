@@ -8,11 +8,15 @@ use crate::{
         },
         group::{create_group, join_group, leave_group},
         member::{InvitationLink, activate, deactivate, invite, remove_member, set_role, withdraw_invitation},
+        notification::{
+            ChannelDraft, ChannelMade, add_channel, pause_channel, redeliver, remove_channel, test_channel,
+        },
         token::{TokenDraft, TokenMade, create_token, revoke_token},
     },
     error::AppError,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a button of the settings posts: which it was, and the fields around it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -34,7 +38,7 @@ pub(super) struct SettingsPost {
     pub(super) place: String,
     /// When a token ends: `90d`, `never`.
     pub(super) expires: String,
-    /// The id of an invitation or token.
+    /// The id of an invitation, token, channel or delivery.
     pub(super) id: String,
     /// A cluster.
     pub(super) cluster: ClusterDraft,
@@ -45,6 +49,16 @@ pub(super) struct SettingsPost {
     /// What goes with a cluster or repository; never given back.
     #[serde(skip_serializing)]
     pub(super) secrets: Secrets,
+    /// A channel's project.
+    pub(super) project: String,
+    /// A channel's kind.
+    pub(super) kind: String,
+    /// Where a channel leads.
+    pub(super) address: String,
+    /// What a channel tells: the boxes that are ticked.
+    pub(super) occasions: BTreeMap<String, String>,
+    /// Of which environments it tells.
+    pub(super) environments: String,
 }
 
 /// What came of it.
@@ -60,6 +74,8 @@ pub(super) enum Done {
     Invited(InvitationLink),
     /// A token is made; its text.
     Made(TokenMade),
+    /// A channel is added; its key.
+    Added(ChannelMade),
 }
 
 /// Carries a post out.
@@ -134,6 +150,32 @@ async fn outcome(post: SettingsPost, workspace: String) -> Result<Done, AppError
             revoke_token(w, post.id).await?;
             "The token is withdrawn."
         }
+        "add-channel" => {
+            let occasions: Vec<String> = post.occasions.into_keys().collect();
+            let draft = ChannelDraft {
+                name: post.name,
+                project: post.project,
+                kind: post.kind,
+                address: post.address,
+                occasions: occasions.join(","),
+                environments: post.environments,
+            };
+            return add_channel(w, draft).await.map(Done::Added);
+        }
+        "pause-channel" => {
+            pause_channel(w, post.id, true).await?;
+            "The channel is paused. What happens meanwhile is not told later."
+        }
+        "resume-channel" => {
+            pause_channel(w, post.id, false).await?;
+            "The channel tells again, from now on."
+        }
+        "remove-channel" => {
+            remove_channel(w, post.id).await?;
+            "The channel is removed."
+        }
+        "test-channel" => return test_channel(w, post.id).await.map(Done::Said),
+        "redeliver" => return redeliver(w, post.id).await.map(Done::Said),
         _ => {
             let why = "This form doesn't say what to do. Use the buttons of the page.";
             return Err(AppError::BadRequest(why.into()));

@@ -1,9 +1,10 @@
 //! What tests stand on: [`Bench`] has the use cases on a database of its own ([`database`]), with the fakes of [`fakes`] around
-//! them; [`world`] has the whole server among real parts, and [`browser`] looks at its pages.
+//! them, and [`receivers`] for what leaves them; [`world`] has the whole server among real parts, and [`browser`] looks at its pages.
 
 pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod fakes;
+pub(crate) mod receivers;
 pub(crate) mod world;
 
 use axum::{
@@ -16,6 +17,7 @@ use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role,
 use fakes::{FakeArgoCd, FakeGit, FakeRegistry, SetClock};
 use secrecy::SecretString;
 use server::{
+    adapters::notifier::Notifier,
     clock::{Ids as _, System},
     secrets::{EncryptionKey, Sealer},
     service::{
@@ -63,6 +65,8 @@ impl Bench {
             git: git.clone(),
             argocd: Arc::new(FakeArgoCd::default()),
             registry: registry.clone(),
+            // Receivers of tests stand on this machine.
+            notifier: Arc::new(Notifier::new(true, None).unwrap()),
             clock: clock.clone(),
             ids: Arc::new(System),
             sealer: Arc::new(Sealer::new(&key)),

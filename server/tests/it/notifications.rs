@@ -1,0 +1,278 @@
+//! People are told elsewhere: by webhook, Slack and e-mail, of what they chose, once. [`house`] is where it happens; [`sending`] is about what may
+//! go wrong on the way, [`channels`] about setting it up.
+
+mod channels;
+mod house;
+mod sending;
+
+use crate::support::{
+    digest,
+    receivers::{MailServer, Receiver},
+};
+use app::{api::notification::ChannelDraft, error::AppError};
+use domain::{
+    event::{Happened, Subject},
+    notification::DeliveryState,
+    plan::Health,
+    promotion::{Actor, State},
+    resource::{HoldCause, Live},
+};
+use house::{House, draft, image, is_signed, moved, smtp, types};
+use server::{adapters::notifier::Notifier, service::ledger, store::NewEvent, worker::notify::dispatch::Dispatcher};
+
+#[tokio::test]
+async fn each_kind_of_channel_tells_of_each_occasion() {
+    let (receiver, mail) = (Receiver::start().await, MailServer::start().await);
+    let mut house = House::with(Notifier::new(true, Some(&smtp(mail.port()))).unwrap()).await;
+    let made = house.add("hook", "webhook", &receiver.url("/hook")).await;
+    house.add("chat", "slack", &receiver.url("/slack")).await;
+    house.add("people", "email", "ada@example.com, bob@example.com").await;
+
+    let (promotion, api) = house.promote().await;
+    let about = Subject::promotion(&promotion);
+    let approved = Happened::Approved {
+        digest: digest("a").parse().unwrap(),
+        comment: Some("Looks <right>".into()),
+    };
+    house.tell().await;
+    house.happens(about, approved).await;
+    for state in [State::Failed, State::Succeeded, State::Syncing, State::Rejected] {
+        house.happens(about, moved(state)).await;
+    }
+    let resource = Subject {
+        promotion: None,
+        ..about
+    };
+    let outside = Happened::DesiredChanged {
+        image: Some(image("b")),
+        commit: "c0ffee1234".into(),
+        by: Some("Eve\r\nBcc: eve@example.com".into()),
+    };
+    house.happens(resource, outside).await;
+    house
+        .happens(
+            resource,
+            Happened::Held {
+                cause: HoldCause::RolledBack,
+            },
+        )
+        .await;
+    house.happens(resource, Happened::Resumed).await;
+    house.tell().await;
+
+    let wanted = ["needs_approval", "approved", "failed", "succeeded", "drift", "hold"];
+    let hooks = receiver.on("/hook");
+    assert_eq!(types(&hooks), wanted);
+    let secret = made.secret.unwrap();
+    assert!(secret.starts_with("whsec_") && hooks.iter().all(|one| is_signed(one, &secret)));
+    let mut forged = hooks[0].clone();
+    forged.body = forged.body.iter().chain(b" ").copied().collect();
+    assert!(!is_signed(&forged, &secret));
+    let first = hooks[0].json();
+    let link = format!("http://waybill.example/promotions/{}", promotion.id);
+    assert_eq!(first["data"]["url"], link.as_str());
+    assert_eq!(first["data"]["title"], "api → production needs approval");
+    let text = first["data"]["text"].as_str().unwrap();
+    assert!(
+        text.contains("nothing → one (aaaaaaa), from development.") && text.contains("Waits for 0 of 2 approvals."),
+        "{text}"
+    );
+    assert_eq!(first["data"]["to"]["digest"], digest("a").as_str());
+    assert_eq!(
+        hooks[4].json()["data"]["url"],
+        "http://waybill.example/w/demo/myapp/production/api"
+    );
+
+    let chat = receiver.on("/slack");
+    let texts: Vec<String> = chat
+        .iter()
+        .map(|one| one.json()["text"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(texts.len(), 6);
+    assert!(
+        texts[0].starts_with(&format!("*<{link}|api → production needs approval>*\n")),
+        "{}",
+        texts[0]
+    );
+    assert!(
+        texts[1].contains("Ada &amp; &lt;Bob&gt; approved") && texts[1].contains("Looks &lt;right&gt;"),
+        "{}",
+        texts[1]
+    );
+    assert!(texts[2].contains("Said by &lt;Argo&gt; &amp; co."), "{}", texts[2]);
+
+    let mails = mail.mails();
+    assert_eq!(mails.len(), 6);
+    for mail in &mails {
+        assert_eq!(mail.to, ["<ada@example.com>", "<bob@example.com>"]);
+        assert!(mail.from.starts_with("<waybill@example.com>"), "{}", mail.from);
+        let headers = mail.text.split("\n\n").next().unwrap();
+        assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
+    }
+    let log = house.log().await;
+    assert_eq!(log.len(), 18);
+    assert!(
+        log.iter()
+            .all(|one| one.state == DeliveryState::Delivered && one.attempts == 1)
+    );
+    assert_eq!(log[0].status, Some(250), "{:?}", log[0]);
+
+    // Live differs from Git, the rollout is over, and no promotion explains it.
+    let mut tx = house.bench.store.write().await.unwrap();
+    let now = house.bench.services.now();
+    tx.set_desired(api.id, Some(&image("a")), now).await.unwrap();
+    let live = Live {
+        digests: vec![digest("c").parse().unwrap()],
+        health: Health::Healthy,
+        at: now,
+    };
+    tx.set_live(api.id, Some(&live)).await.unwrap();
+    tx.commit().await.unwrap();
+    let reported = |health| Happened::LiveChanged {
+        digests: vec!["ccccccc".into()],
+        health,
+    };
+    house.happens(resource, reported(Health::Healthy)).await;
+    house.tell().await;
+    assert_eq!(
+        receiver.on("/hook").len(),
+        6,
+        "a promotion is open: it may be the reason"
+    );
+    let mut tx = house.bench.store.write().await.unwrap();
+    let cancelled = promotion.clone().cancel("Not needed.", now).unwrap();
+    tx.update_promotion(&cancelled, State::Waiting, now).await.unwrap();
+    tx.commit().await.unwrap();
+    house.happens(resource, reported(Health::Progressing)).await;
+    house.happens(resource, reported(Health::Healthy)).await;
+    house.tell().await;
+    let hooks = receiver.on("/hook");
+    assert_eq!(types(&hooks)[6..], ["drift"]);
+    let text = hooks[6].json()["data"]["text"].as_str().unwrap().to_owned();
+    assert_eq!(text, "ccccccc is live, and Git declares one (aaaaaaa).");
+}
+
+#[tokio::test]
+async fn that_approval_is_needed_is_told_once_while_it_waits() {
+    let receiver = Receiver::start().await;
+    let mut house = House::new().await;
+    house.add("hook", "webhook", &receiver.url("/hook")).await;
+    let (promotion, _) = house.promote().await;
+    let waits = Happened::PromotionWaits {
+        detail: "1 of 2 approvals".into(),
+    };
+    house.happens(Subject::promotion(&promotion), waits.clone()).await;
+    house.tell().await;
+    house.happens(Subject::promotion(&promotion), waits).await;
+    house.tell().await;
+    assert_eq!(types(&receiver.received()), ["needs_approval"]);
+    // It waits anew: somebody must look again.
+    house
+        .happens(Subject::promotion(&promotion), moved(State::Waiting))
+        .await;
+    house.tell().await;
+    assert_eq!(receiver.received().len(), 2);
+    // Nobody is called who isn't needed any more.
+    let mut tx = house.bench.store.write().await.unwrap();
+    let now = house.bench.services.now();
+    let queued = promotion.clone().become_(State::Queued, now).unwrap();
+    tx.update_promotion(&queued, State::Waiting, now).await.unwrap();
+    tx.commit().await.unwrap();
+    house
+        .happens(Subject::promotion(&promotion), moved(State::Waiting))
+        .await;
+    house.tell().await;
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn only_what_was_chosen_is_told_and_only_from_then_on() {
+    let receiver = Receiver::start().await;
+    let mut house = House::new().await;
+    let (promotion, _) = house.promote().await;
+    let about = Subject::promotion(&promotion);
+    house.happens(about, moved(State::Failed)).await;
+    for (name, occasions, environments) in [
+        ("failures", "failed", ""),
+        ("development", "failed,succeeded", "development"),
+        ("production", "succeeded", "production, development"),
+    ] {
+        let draft = ChannelDraft {
+            occasions: occasions.into(),
+            environments: environments.into(),
+            ..draft(name, "webhook", &receiver.url(&format!("/{name}")))
+        };
+        house.try_add(&draft).await.unwrap();
+    }
+    house.tell().await;
+    assert_eq!(receiver.received().len(), 0, "what was before is not told");
+    house.happens(about, moved(State::Failed)).await;
+    house.happens(about, moved(State::Succeeded)).await;
+    house.tell().await;
+    assert_eq!(types(&receiver.on("/failures")), ["failed"]);
+    assert_eq!(types(&receiver.on("/production")), ["succeeded"]);
+    assert_eq!(receiver.on("/development").len(), 0);
+
+    let services = house.bench.services.clone();
+    let id = house.channel("failures").await;
+    services.pause_channel(&house.admin, "demo", &id, true).await.unwrap();
+    house.happens(about, moved(State::Failed)).await;
+    house.tell().await;
+    let refused = services.test_channel(&house.admin, "demo", &id).await;
+    assert!(matches!(refused, Err(AppError::Conflict(_))), "{refused:?}");
+    services.pause_channel(&house.admin, "demo", &id, false).await.unwrap();
+    house.tell().await;
+    assert_eq!(
+        receiver.on("/failures").len(),
+        1,
+        "what happened meanwhile is not told later"
+    );
+    house.happens(about, moved(State::Failed)).await;
+    house.tell().await;
+    assert_eq!(receiver.on("/failures").len(), 2);
+    services.remove_channel(&house.admin, "demo", &id).await.unwrap();
+    house.happens(about, moved(State::Failed)).await;
+    house.tell().await;
+    assert_eq!(receiver.on("/failures").len(), 2);
+    assert!(house.log().await.iter().all(|one| one.channel != "failures"));
+    let workspace = house.admin.access[0].0.id;
+    let checked = ledger::check(&*house.bench.store, workspace).await.unwrap();
+    assert_eq!(checked.broken, None);
+}
+#[tokio::test]
+async fn what_is_told_of_a_burst_is_read_in_pages_and_costs_nothing_without_channels() {
+    let receiver = Receiver::start().await;
+    let mut house = House::new().await;
+    let (promotion, _) = house.promote().await;
+    let store = house.bench.store.clone();
+    let burst = async |count: usize| {
+        let mut tx = store.write().await.unwrap();
+        for n in 0..count {
+            let event = NewEvent {
+                workspace: promotion.workspace,
+                subject: Subject::promotion(&promotion),
+                actor: Actor::Waybill,
+                happened: match n % 10 {
+                    0 => moved(State::Succeeded),
+                    _ => moved(State::Syncing),
+                },
+            };
+            tx.append_event(&event, house.bench.services.now()).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    };
+    burst(1000).await;
+    let before = store.read().await.unwrap().notification_cursor().await.unwrap();
+    assert!(!house.dispatcher.look().await.unwrap());
+    let after = store.read().await.unwrap().notification_cursor().await.unwrap();
+    assert_eq!(before, after, "nobody is told, nothing is written");
+    house.add("hook", "webhook", &receiver.url("/")).await;
+    burst(1000).await;
+    house.tell().await;
+    assert_eq!(receiver.received().len(), 100);
+    // A server that begins anew tells nothing twice.
+    let mut again = Dispatcher::new(house.bench.services.clone());
+    while again.look().await.unwrap() {}
+    house.tell().await;
+    assert_eq!(receiver.received().len(), 100);
+}
