@@ -19,4 +19,5 @@ pub mod project;
 pub mod promotion;
 pub mod resource;
 pub mod session;
+pub mod sso;
 pub mod token;

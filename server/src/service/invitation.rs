@@ -200,7 +200,7 @@ fn ended() -> AppError {
 }
 
 /// Enough to see that it is an address; whether it reaches anybody only the link shows.
-fn check_email(email: &str) -> Result<(), FieldErrors> {
+pub(super) fn check_email(email: &str) -> Result<(), FieldErrors> {
     let why = match email.split_once('@') {
         _ if email.is_empty() => "Enter an e-mail address.",
         Some((local, host))
@@ -220,7 +220,7 @@ fn check_email(email: &str) -> Result<(), FieldErrors> {
 }
 
 /// A person's name stands in commits as their author.
-fn check_name(name: &str) -> Result<(), &'static str> {
+pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("Enter your name.");
     }

@@ -152,9 +152,10 @@ impl Services {
         let keys = [format!("email {email}"), format!("address {from}")];
         self.sign_ins.begin(&keys, now)?;
         let user = self.store.read().await?.user_by_email(&email).await?;
-        // An unknown address costs as long as a wrong password, so that the answer's time says nothing.
+        // An unknown address, or an account that has none, costs as long as a wrong password, so that the answer's time says nothing.
         let hash = user
             .as_ref()
+            .filter(|user| user.has_password())
             .map_or_else(decoy, |user| Ok(user.password_hash.clone()))?;
         let fits = tokio::task::spawn_blocking(move || matches(&password, &hash))
             .await
@@ -181,7 +182,7 @@ impl Services {
         let actor = person(&user);
         let mut tx = self.write_through(&entrance).await?;
         for (workspace, _) in tx.memberships(user.id).await? {
-            let happened = Happened::SignedIn;
+            let happened = Happened::SignedIn { through: None };
             let event = NewEvent {
                 workspace: workspace.id,
                 subject: Subject::default(),

@@ -55,9 +55,6 @@ use tower_sessions::Session;
 /// Most bytes of a form: far above what the largest honest one needs.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
 
-/// Most characters that are kept of what a browser says of itself.
-const MOST_AGENT: usize = 300;
-
 /// The paths of the app's routes. Asked for once: while Leptos makes this list, whatever any page of the process begins to
 /// read stays unread for ever (`leptos::server::SuppressResourceLoad` is one flag for all), also where a server draws already.
 static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -214,11 +211,7 @@ fn context(
         caller,
         session,
         address: address.ip().to_string(),
-        agent: headers
-            .get(header::USER_AGENT)
-            .and_then(|agent| agent.to_str().ok())
-            .map(|agent| agent.chars().take(MOST_AGENT).collect())
-            .unwrap_or_default(),
+        agent: auth::agent(headers),
     });
     let theme: Arc<str> = theme(headers).into();
     let id = headers
@@ -328,6 +321,10 @@ impl RequestBackend {
 impl Backend for RequestBackend {
     async fn me(&self) -> Result<Option<Me>, AppError> {
         Ok(self.caller.as_ref().map(session::me))
+    }
+
+    async fn sso(&self) -> Result<Option<String>, AppError> {
+        Ok(self.services.sso.as_ref().map(|sso| sso.name.clone()))
     }
 
     async fn sign_in(&self, email: &str, password: &str) -> Result<(), AppError> {

@@ -13,6 +13,7 @@ pub mod rest;
 pub mod router;
 pub mod session_store;
 pub mod sse;
+pub mod sso;
 
 use crate::{events::Events, service::Services};
 use std::sync::Arc;

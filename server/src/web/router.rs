@@ -1,7 +1,7 @@
 //! All routes and layers on one screen.
 
 use super::{
-    WebState, assets, auth, drain, error, graphql, health, leptos, origin, rest, session_store::StoredSessions, sse,
+    WebState, assets, auth, drain, error, graphql, health, leptos, origin, rest, session_store::StoredSessions, sse, sso,
 };
 use axum::{
     Router,
@@ -40,6 +40,8 @@ pub fn router(state: WebState) -> Router {
         .route("/api/events", get(sse::events))
         .route("/theme", post(leptos::set_theme))
         .route("/sign-out", post(auth::sign_out))
+        .route("/sign-in/sso", get(sso::begin))
+        .route("/sign-in/sso/callback", get(sso::finish))
         .merge(graphql::router(state.services.clone()))
         .merge(rest::apply::router(state.services.clone()))
         .merge(rest::checks::router(state.services.clone()))

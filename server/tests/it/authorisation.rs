@@ -57,6 +57,7 @@ const PRODUCTION: &str = "workspace=demo&project=myapp&environment=production";
 #[rustfmt::skip]
 const TABLE: &[(&str, Door, &str)] = &[
     ("me", Ui("me", ""), "--------"),
+    ("sso", Ui("sso", ""), "--------"),
     ("sign_in", Ui("sign_in", "email=a@b&password=x"), "--------"),
     ("sign_out", Ui("sign_out", ""), "--------"),
 
