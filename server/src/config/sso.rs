@@ -61,7 +61,7 @@ pub(super) fn read(given: &mut Given) -> Result<Option<SsoConfig>, ConfigError> 
         issuer: issuer(&value.text).map_err(|problem| place.wrong(problem))?,
         client_id: optional(given, "sso.client_id", text)?.ok_or_else(|| without("sso.client_id"))?,
         client_secret: secret.map(|(secret, _)| secret),
-        name: required(given, "sso.name", text)?,
+        name: required(given, "sso.name", shown_name)?,
         workspace: optional(given, "sso.workspace", name)?.ok_or_else(|| without("sso.workspace"))?,
         role: required(given, "sso.role", role)?,
         scopes: required(given, "sso.scopes", scopes)?,
@@ -100,6 +100,14 @@ fn text(text: &str) -> Result<String, String> {
         return Err("must be a text of 1 to 200 characters".into());
     }
     Ok(text.to_owned())
+}
+
+/// It stands on a button, which has one line.
+fn shown_name(given: &str) -> Result<String, String> {
+    match text(given) {
+        Ok(name) if name.chars().count() <= 30 => Ok(name),
+        _ => Err("must be a text of 1 to 30 characters".into()),
+    }
 }
 
 fn name(text: &str) -> Result<Name, String> {

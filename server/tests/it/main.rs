@@ -27,6 +27,7 @@ mod replicas;
 mod rest;
 mod settings;
 mod soak;
+mod sso;
 mod store_story;
 mod story;
 mod support;
