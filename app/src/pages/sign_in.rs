@@ -95,7 +95,7 @@ pub fn SignIn() -> AnyView {
 }
 
 /// The way to who says who people are: a link, since a form may not lead to another site.
-fn way_elsewhere(name: &str, next: &str) -> AnyView {
+pub(super) fn way_elsewhere(name: &str, next: &str) -> AnyView {
     let href = match next {
         "/" => BEGIN.to_owned(),
         next => format!("{BEGIN}?next={}", Url::escape(next)),

@@ -43,6 +43,7 @@ use axum::{
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::{PromotionId, UserId},
+    promotion::Actor,
 };
 use leptos::{nonce::use_nonce, prelude::*, tachys::reactive_graph::OwnedView};
 use leptos_axum::ResponseOptions;
@@ -317,6 +318,11 @@ impl RequestBackend {
     }
 }
 
+/// Whether it is the person with this address who calls.
+fn is_person(caller: &Caller, address: &str) -> bool {
+    matches!(&caller.actor, Actor::Person { email, .. } if email == address)
+}
+
 #[async_trait]
 impl Backend for RequestBackend {
     async fn me(&self) -> Result<Option<Me>, AppError> {
@@ -485,10 +491,18 @@ impl Backend for RequestBackend {
     }
 
     async fn invitation(&self, key: &str) -> Result<InvitationView, AppError> {
-        self.services.invitation(key).await
+        let mut view = self.services.invitation(key).await?;
+        view.yours = self.caller.as_ref().is_some_and(|caller| is_person(caller, &view.email));
+        Ok(view)
     }
 
     async fn accept_invitation(&self, key: &str, name: &str, password: &str) -> Result<(), AppError> {
+        if let Some(caller) = &self.caller
+            && is_person(caller, &self.services.invitation(key).await?.email)
+        {
+            // The session goes on.
+            return self.services.accept_invitation_as(caller, key).await.map(|_| ());
+        }
         let password = password.to_owned().into();
         let user = self
             .services

@@ -2,7 +2,7 @@
 //! is not believed.
 
 use crate::support::{
-    browser::{Browser, Page},
+    browser::{Browser, Page, form},
     world::{PASSWORD, Setup, World},
 };
 use domain::{
@@ -108,6 +108,22 @@ impl Scene {
         let mut tx = self.world.store.read().await.unwrap();
         let all = tx.events_after(0, 10_000).await.unwrap();
         all.into_iter().filter(is).collect()
+    }
+
+    /// An administrator invites somebody into `demo`; the link's path.
+    async fn invite(&self, email: &str, role: &str) -> String {
+        let mut admin = self.world.admin().await;
+        let origin = admin.origin();
+        let headers = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("accept", "application/json"),
+            ("origin", origin.as_str()),
+        ];
+        let body = form(&[("workspace", "demo"), ("email", email), ("role", role)]);
+        let answer = admin.send(Method::POST, "/api/ui/invite", &headers, body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let made: Value = serde_json::from_str(&answer.text).unwrap();
+        path_of(made["link"].as_str().unwrap())
     }
 
     async fn count_users(&self) -> i64 {
@@ -303,6 +319,29 @@ async fn people_come_from_elsewhere_and_are_known_again() {
     assert_eq!(somebody.sign_in("/sign-in/sso", "ada").await.location(), Some("/"));
     assert!(scene.groups("ada.l@example.com").await.is_empty());
     assert_eq!(somebody.here.get("/w/demo/myapp").await.status, 404);
+
+    // Invited, one joins as who is signed in: there is no password to prove it with.
+    let link = scene.invite("ada.l@example.com", "approver").await;
+    let mut fresh = scene.somebody();
+    let page = fresh.here.get(&link).await;
+    assert!(page.words().contains("Join demo") && page.words().contains("Sign in with Example"), "{}", page.words());
+    assert!(!page.words().contains("Password"), "{}", page.text);
+    let begin = page.text.split("href=\"/sign-in/sso").nth(1).unwrap().split('"').next().unwrap();
+    let answer = fresh.sign_in(&format!("/sign-in/sso{begin}"), "ada").await;
+    assert_eq!(answer.location(), Some(link.as_str()));
+    let page = fresh.here.get(&link).await;
+    assert!(!page.words().contains("Sign in with Example"), "{}", page.words());
+    let joined = fresh.here.post(&link, &[]).await;
+    assert_eq!((joined.status, joined.location()), (303, Some("/")), "{}", joined.words());
+    let mut tx = scene.world.store.read().await.unwrap();
+    let roles = tx.memberships(user.id).await.unwrap();
+    assert_eq!(roles.iter().map(|(_, role)| *role).collect::<Vec<_>>(), [Role::Approver]);
+    drop(tx);
+
+    // Somebody else's invitation is nothing to who is signed in.
+    let link = scene.invite("carl@example.com", "admin").await;
+    let page = fresh.here.post(&link, &[("name", ""), ("password", "")]).await;
+    assert_eq!(page.status, 422, "{}", page.words());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
