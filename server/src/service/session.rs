@@ -197,7 +197,7 @@ impl Services {
     }
 
     /// Writes into the ledgers of a person's workspaces that somebody tried to sign in as them.
-    async fn tell_of_failure(&self, id: UserId, email: String, entrance: &Entrance) -> Result<(), AppError> {
+    pub(super) async fn tell_of_failure(&self, id: UserId, email: String, entrance: &Entrance) -> Result<(), AppError> {
         let now = self.now();
         let mut tx = self.write_through(entrance).await?;
         for (workspace, _) in tx.memberships(id).await? {

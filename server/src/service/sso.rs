@@ -126,8 +126,9 @@ impl Services {
         // Each try asks the provider, so that there mustn't be too many.
         let keys = [format!("address {}", arrival.from)];
         self.sign_ins.begin(&keys, self.now()).map_err(|_| SsoFault::TooMany)?;
-        let asked = sso.provider.redeem(arrival.code, arrival.errand, &self.sso_back(), self.now());
-        let identity = asked.await.map_err(refused)?;
+        let (back, now) = (self.sso_back(), self.now());
+        let identity = sso.provider.redeem(arrival.code, arrival.errand, &back, now).await;
+        let identity = identity.map_err(refused)?;
         let entrance = Entrance {
             door: Door::Browser,
             address: Some(arrival.from.to_owned()),
@@ -185,7 +186,7 @@ impl Services {
                 let workspace = workspace.as_ref().ok_or(SsoFault::Workspace)?;
                 let user = match tx.user_by_email(&email).await.map_err(stored)? {
                     Some(user) if !user.active => return Ok(Admitted::Closed(user)),
-                    Some(user) => self.connect(sso, user, arrival)?,
+                    Some(user) => connected(sso, user, arrival)?,
                     None if arrival.connects && arrival.signed_in.is_some() => return Err(SsoFault::Other),
                     None => self.new_account(tx, identity, email).await?,
                 };
@@ -210,19 +211,6 @@ impl Services {
                 .await?;
         }
         Ok(Admitted::In(user.id))
-    }
-
-    /// Whether an account that has the verified address becomes that of who came.
-    fn connect(&self, sso: &Sso, user: User, arrival: &Arrival<'_>) -> Result<User, SsoFault> {
-        let is_signed_in = arrival.signed_in == Some(user.id);
-        if is_signed_in || sso.link == Link::ByVerifiedEmail {
-            return Ok(user);
-        }
-        Err(match arrival.connects && arrival.signed_in.is_some() {
-            true => SsoFault::Other,
-            false if user.has_password() => SsoFault::Known,
-            false => SsoFault::Taken,
-        })
     }
 
     async fn new_account(&self, tx: &mut dyn Tx, identity: &Identity, email: String) -> Result<User, SsoFault> {
@@ -304,6 +292,18 @@ impl Services {
 enum Admitted {
     In(UserId),
     Closed(User),
+}
+
+/// The account that has the verified address, when it may become that of who came.
+fn connected(sso: &Sso, user: User, arrival: &Arrival<'_>) -> Result<User, SsoFault> {
+    if arrival.signed_in == Some(user.id) || sso.link == Link::ByVerifiedEmail {
+        return Ok(user);
+    }
+    Err(match arrival.connects && arrival.signed_in.is_some() {
+        true => SsoFault::Other,
+        false if user.has_password() => SsoFault::Known,
+        false => SsoFault::Taken,
+    })
 }
 
 /// The address, when the provider has verified it and it is let in.
