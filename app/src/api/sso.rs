@@ -98,7 +98,9 @@ impl SsoFault {
                 format!("Waybill could not reach {name}. Try again in a moment; if it stays so, tell an administrator.")
             }
             Self::Denied => {
-                format!("Signing in with {name} was called off, or refused there. Try again, or ask who looks after it.")
+                format!(
+                    "Signing in with {name} was called off, or refused there. Try again, or ask who looks after it."
+                )
             }
             Self::Stale => {
                 "This sign-in took too long, began in another browser, or has been used already. Try again.".into()
@@ -110,18 +112,26 @@ impl SsoFault {
                 format!("The clocks of Waybill and of {name} disagree. Tell an administrator to set them right.")
             }
             Self::NoEmail => {
-                format!("Waybill needs your e-mail address, and {name} did not tell it. Ask who looks after it to do so.")
+                format!(
+                    "Waybill needs your e-mail address, and {name} did not tell it. Ask who looks after it to do so."
+                )
             }
-            Self::Unverified => format!("Your e-mail address isn't verified at {name}. Verify it there, then try again."),
+            Self::Unverified => {
+                format!("Your e-mail address isn't verified at {name}. Verify it there, then try again.")
+            }
             Self::Domain => {
                 "People with an e-mail address like yours are not let in here. Ask an administrator for an invitation."
                     .into()
             }
-            Self::Known => "There is an account with your e-mail address already. Sign in with its password, then choose \
+            Self::Known => {
+                "There is an account with your e-mail address already. Sign in with its password, then choose \
                 Connect on the page Account."
-                .into(),
+                    .into()
+            }
             Self::Taken => {
-                format!("The account with your e-mail address belongs to somebody else at {name}. Ask an administrator.")
+                format!(
+                    "The account with your e-mail address belongs to somebody else at {name}. Ask an administrator."
+                )
             }
             Self::Other => format!(
                 "At {name} you have another e-mail address than here, or another account here: they were not connected."

@@ -133,8 +133,12 @@ fn elsewhere(sso: &SsoView, has_password: bool) -> AnyView {
     let said = match (sso.connected, has_password) {
         (true, false) => format!("You sign in with {name}. Your password is kept and changed there."),
         (true, true) => format!("You can sign in with {name}, or with your password."),
-        (false, true) => format!("Connect your account to sign in with {name}, too. It must know you by the same e-mail address."),
-        (false, false) => format!("Your account has no password here, and {name} doesn't know it. Ask an administrator."),
+        (false, true) => {
+            format!("Connect your account to sign in with {name}, too. It must know you by the same e-mail address.")
+        }
+        (false, false) => {
+            format!("Your account has no password here, and {name} doesn't know it. Ask an administrator.")
+        }
     };
     let connect = (!sso.connected && has_password).then(|| {
         view! {

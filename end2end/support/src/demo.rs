@@ -4,8 +4,8 @@
 //! `nightly` with three builds each. What Waybill knows of it, it was told by `waybill apply`, like any installation.
 
 use crate::{
-    BareRepo, GitServer, ImageSpec, NotificationEndpoint, OIDC_CLIENT, OIDC_SECRET, OciRegistry, RegistryOptions, TestbedError, WaybillOptions,
-    WaybillProcess, free_port,
+    BareRepo, GitServer, ImageSpec, NotificationEndpoint, OIDC_CLIENT, OIDC_SECRET, OciRegistry, RegistryOptions,
+    TestbedError, WaybillOptions, WaybillProcess, free_port,
 };
 use argocd_standin::{AppSpec, Options as StandinOptions, Policy, Standin, Timing, TokenGrant, token_for};
 use serde::{Deserialize, Serialize};

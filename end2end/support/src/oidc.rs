@@ -66,5 +66,7 @@ impl OidcProvider {
 
 async fn ask(request: reqwest::RequestBuilder, url: String) -> Result<(), TestbedError> {
     let answer = request.send().await.and_then(reqwest::Response::error_for_status);
-    answer.map(|_| ()).map_err(|source| TestbedError::Request { url, source })
+    answer
+        .map(|_| ())
+        .map_err(|source| TestbedError::Request { url, source })
 }

@@ -74,7 +74,9 @@ pub(super) fn read(given: &mut Given) -> Result<Option<SsoConfig>, ConfigError> 
 /// Where another key about it was given.
 fn stray(given: &mut Given) -> Option<Place> {
     let keys = super::keys::KEYS.iter().map(|key| key.name);
-    let mut found = keys.filter(|name| name.starts_with("sso.")).filter_map(|name| given.take(name));
+    let mut found = keys
+        .filter(|name| name.starts_with("sso."))
+        .filter_map(|name| given.take(name));
     found.next().map(|value| value.place)
 }
 
@@ -122,7 +124,11 @@ fn role(text: &str) -> Result<Role, String> {
 
 fn scopes(text: &str) -> Result<String, String> {
     let all: Vec<&str> = text.split_whitespace().collect();
-    let fine = |scope: &&str| scope.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'));
+    let fine = |scope: &&str| {
+        scope
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'))
+    };
     if !all.contains(&"openid") || !all.iter().all(fine) {
         return Err(format!(
             "must be scopes separated by spaces, openid among them, not {text:?}"
@@ -132,7 +138,8 @@ fn scopes(text: &str) -> Result<String, String> {
 }
 
 fn domains(text: &str) -> Result<Vec<String>, String> {
-    let wrong = || format!("must be domains separated by spaces, for example \"example.com example.org\", not {text:?}");
+    let wrong =
+        || format!("must be domains separated by spaces, for example \"example.com example.org\", not {text:?}");
     let all = text.split(|c: char| c.is_whitespace() || c == ',');
     let all: Vec<String> = all.filter(|one| !one.is_empty()).map(str::to_lowercase).collect();
     let fine = |one: &String| !one.contains(['@', '/', '*', ':']) && !one.starts_with('.');

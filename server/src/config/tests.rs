@@ -199,29 +199,59 @@ fn single_sign_on_is_set_up_whole_or_not_at_all() {
     let base = "[sso]\nissuer = 'https://login.example.com/'\nclient_id = 'waybill'\nworkspace = 'demo'\n";
     let sso = load(base, &[]).unwrap().sso.unwrap();
     assert_eq!(sso.issuer, "https://login.example.com/", "to the letter");
-    assert_eq!((sso.name.as_str(), sso.role), ("single sign-on", domain::rights::Role::Viewer));
-    assert_eq!((sso.scopes.as_str(), sso.group_claim.as_str()), ("openid email profile", "groups"));
+    assert_eq!(
+        (sso.name.as_str(), sso.role),
+        ("single sign-on", domain::rights::Role::Viewer)
+    );
+    assert_eq!(
+        (sso.scopes.as_str(), sso.group_claim.as_str()),
+        ("openid email profile", "groups")
+    );
     assert!(sso.client_secret.is_none() && sso.email_domains.is_empty() && sso.link == Link::WhenSignedIn);
     let more = "email_domains = 'Example.com, example.org'\nclient_secret = 'hidden'\nscopes = 'openid  groups'\n";
-    let config = load(&format!("{base}{more}"), &[("WAYBILL_SSO_LINK_ACCOUNTS", "by_verified_email")]).unwrap();
+    let config = load(
+        &format!("{base}{more}"),
+        &[("WAYBILL_SSO_LINK_ACCOUNTS", "by_verified_email")],
+    )
+    .unwrap();
     assert!(!format!("{config:?}").contains("hidden"));
     let sso = config.sso.unwrap();
-    assert_eq!((sso.email_domains, sso.link), (vec!["example.com".into(), "example.org".into()], Link::ByVerifiedEmail));
+    assert_eq!(
+        (sso.email_domains, sso.link),
+        (vec!["example.com".into(), "example.org".into()], Link::ByVerifiedEmail)
+    );
     assert_eq!(sso.scopes, "openid groups");
     for (file, expected) in [
-        ("sso.issuer = 'https://a.example'\nsso.workspace = 'demo'", "line 1: sso.issuer is given without sso.client_id."),
-        ("sso.issuer = 'https://a.example'\nsso.client_id = 'w'", "sso.issuer is given without sso.workspace."),
+        (
+            "sso.issuer = 'https://a.example'\nsso.workspace = 'demo'",
+            "line 1: sso.issuer is given without sso.client_id.",
+        ),
+        (
+            "sso.issuer = 'https://a.example'\nsso.client_id = 'w'",
+            "sso.issuer is given without sso.workspace.",
+        ),
         ("sso.client_id = 'w'", "sso.client_id is given without sso.issuer"),
-        ("sso.client_secret = 'hidden'", "sso.client_secret is given without sso.issuer"),
+        (
+            "sso.client_secret = 'hidden'",
+            "sso.client_secret is given without sso.issuer",
+        ),
         ("sso.name = 'Example'", "sso.name is given without sso.issuer"),
     ] {
         let text = error(file, &[]);
         assert!(text.contains(expected) && !text.contains("hidden"), "{file}: {text}");
     }
     for (key, value, expected) in [
-        ("ISSUER", "login.example.com", "must be an address like https://login.example.com/realm"),
+        (
+            "ISSUER",
+            "login.example.com",
+            "must be an address like https://login.example.com/realm",
+        ),
         ("ISSUER", "http://login.example.com", "must begin with https://"),
-        ("ISSUER", "https://a:b@login.example.com", "must not contain a user or password"),
+        (
+            "ISSUER",
+            "https://a:b@login.example.com",
+            "must not contain a user or password",
+        ),
         ("ISSUER", "https://login.example.com/?a=b", "must be an address like"),
         ("NAME", "x\u{7}", "must be a text of 1 to 30 characters"),
         ("WORKSPACE", "De mo", "must be the name of a workspace"),

@@ -207,7 +207,10 @@ impl Services {
         }
         // Who became a member by single sign-on meanwhile gets what they were invited to, and loses nothing.
         let mine = tx.memberships(user.id).await?;
-        let before = mine.iter().find(|(own, _)| own.id == workspace.id).map(|(_, role)| *role);
+        let before = mine
+            .iter()
+            .find(|(own, _)| own.id == workspace.id)
+            .map(|(_, role)| *role);
         let role = before.map_or(invitation.role, |before| before.max(invitation.role));
         if before != Some(role) {
             tx.set_membership(workspace.id, user.id, role).await?;

@@ -52,7 +52,9 @@ pub struct Sso {
 
 impl fmt::Debug for Sso {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sso").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("Sso")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -164,7 +166,10 @@ impl Services {
         identity: &Identity,
         arrival: &Arrival<'_>,
     ) -> Result<Admitted, SsoFault> {
-        let known = tx.user_by_identity(&sso.issuer, &identity.subject).await.map_err(stored)?;
+        let known = tx
+            .user_by_identity(&sso.issuer, &identity.subject)
+            .await
+            .map_err(stored)?;
         if let Some(user) = known.as_ref().filter(|user| !user.active) {
             return Ok(Admitted::Closed(user.clone()));
         }
@@ -236,7 +241,9 @@ impl Services {
         if theirs.iter().any(|(its, _)| its.id == workspace.id) {
             return Ok(());
         }
-        tx.set_membership(workspace.id, user.id, sso.role).await.map_err(stored)?;
+        tx.set_membership(workspace.id, user.id, sso.role)
+            .await
+            .map_err(stored)?;
         let joined = Happened::MemberJoined {
             email: user.email.clone(),
             role: sso.role.to_string(),

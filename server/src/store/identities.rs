@@ -37,8 +37,7 @@ pub trait Identities: Send {
 const USER_BY_IDENTITY: &str =
     "SELECT u.* FROM identities i JOIN users u ON u.id = i.user_id WHERE i.issuer = $1 AND i.subject = $2";
 const HAS_IDENTITY: &str = "SELECT COUNT(*) FROM identities WHERE user_id = $1 AND issuer = $2";
-const INSERT_IDENTITY: &str =
-    "INSERT INTO identities (issuer, subject, user_id, created_at) VALUES ($1, $2, $3, $4)";
+const INSERT_IDENTITY: &str = "INSERT INTO identities (issuer, subject, user_id, created_at) VALUES ($1, $2, $3, $4)";
 const JOIN_GROUP: &str = "INSERT INTO group_members (group_id, user_id, through_sso) VALUES ($1, $2, TRUE) \
      ON CONFLICT DO NOTHING";
 const GROUPS_THROUGH_SSO: &str = "SELECT m.group_id FROM group_members m JOIN groups g ON g.id = m.group_id \

@@ -492,7 +492,10 @@ impl Backend for RequestBackend {
 
     async fn invitation(&self, key: &str) -> Result<InvitationView, AppError> {
         let mut view = self.services.invitation(key).await?;
-        view.yours = self.caller.as_ref().is_some_and(|caller| is_person(caller, &view.email));
+        view.yours = self
+            .caller
+            .as_ref()
+            .is_some_and(|caller| is_person(caller, &view.email));
         Ok(view)
     }
 

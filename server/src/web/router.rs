@@ -1,7 +1,8 @@
 //! All routes and layers on one screen.
 
 use super::{
-    WebState, assets, auth, drain, error, graphql, health, leptos, origin, rest, session_store::StoredSessions, sse, sso,
+    WebState, assets, auth, drain, error, graphql, health, leptos, origin, rest, session_store::StoredSessions, sse,
+    sso,
 };
 use axum::{
     Router,

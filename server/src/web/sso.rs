@@ -132,7 +132,11 @@ async fn arrive(
     }
     if let Some(error) = query.get("error") {
         let passes = ["temporarily_unavailable", "server_error"].contains(&error.as_str());
-        return Err(if passes { SsoFault::Unreachable } else { SsoFault::Denied });
+        return Err(if passes {
+            SsoFault::Unreachable
+        } else {
+            SsoFault::Denied
+        });
     }
     let code = query.get("code").ok_or(SsoFault::Untrusted)?;
     let errand = Errand {
@@ -177,7 +181,10 @@ fn failed(error: tower_sessions::session::Error) -> SsoFault {
 /// The pairs of a query; of two of one name the last.
 fn read(query: Option<String>) -> HashMap<String, String> {
     let address = reqwest::Url::parse(&format!("http://x/?{}", query.unwrap_or_default()));
-    address.map_or_else(|_| HashMap::new(), |address| address.query_pairs().into_owned().collect())
+    address.map_or_else(
+        |_| HashMap::new(),
+        |address| address.query_pairs().into_owned().collect(),
+    )
 }
 
 /// To the sign-in page, which says why.
@@ -205,7 +212,12 @@ mod tests {
 
     #[test]
     fn a_fault_leads_to_the_sign_in_page_and_on_from_there() {
-        let leads = |fault, next| back(fault, next).headers()[header::LOCATION].to_str().unwrap().to_owned();
+        let leads = |fault, next| {
+            back(fault, next).headers()[header::LOCATION]
+                .to_str()
+                .unwrap()
+                .to_owned()
+        };
         assert_eq!(leads(SsoFault::Stale, "/"), "/sign-in?sso=stale");
         assert_eq!(
             leads(SsoFault::Known, "/w/demo?q=a&x=1"),

@@ -43,7 +43,10 @@ impl Scene {
             ("SSO_SCOPES", "openid email profile groups"),
             ("LIMITS_SIGN_IN_ATTEMPTS", "100"),
         ];
-        let variables = usual.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned()));
+        let variables = usual
+            .iter()
+            .chain(more)
+            .map(|(name, value)| (*name, (*value).to_owned()));
         let setup = Setup {
             process,
             argocd: false,
@@ -238,10 +241,18 @@ async fn people_come_from_elsewhere_and_are_known_again() {
     let planted = somebody.here.cookies["waybill_session"].clone();
     let back = somebody.log_in(&address, Some("ada")).await;
     let answer = somebody.here.get(&back).await;
-    assert_eq!((answer.status, answer.location()), (303, Some("/w/demo/myapp")), "{}", answer.text);
+    assert_eq!(
+        (answer.status, answer.location()),
+        (303, Some("/w/demo/myapp")),
+        "{}",
+        answer.text
+    );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let cookie = answer.header("set-cookie").unwrap().to_owned();
-    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Max-Age=604"), "{cookie}");
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Max-Age=604"),
+        "{cookie}"
+    );
     assert_ne!(somebody.here.cookies["waybill_session"], planted, "begun anew");
     let mut old = scene.world.stranger();
     old.cookies.insert("waybill_session".into(), planted);
@@ -252,7 +263,13 @@ async fn people_come_from_elsewhere_and_are_known_again() {
     assert_eq!(scene.groups("ada.l@example.com").await, ["release"]);
     let mut tx = scene.world.store.read().await.unwrap();
     let roles = tx.memberships(user.id).await.unwrap();
-    assert_eq!(roles.iter().map(|(w, role)| (w.name.as_str(), *role)).collect::<Vec<_>>(), [("demo", Role::Viewer)]);
+    assert_eq!(
+        roles
+            .iter()
+            .map(|(w, role)| (w.name.as_str(), *role))
+            .collect::<Vec<_>>(),
+        [("demo", Role::Viewer)]
+    );
     drop(tx);
     let signed_in = Happened::SignedIn {
         through: Some("Example".into()),
@@ -261,22 +278,42 @@ async fn people_come_from_elsewhere_and_are_known_again() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].actor.name(), "Ada Lovelace");
     assert_eq!(events[0].address.as_deref(), Some("127.0.0.1"));
-    assert_eq!(scene.told(|e| matches!(e.happened, Happened::MemberJoined { .. })).await.len(), 1);
+    assert_eq!(
+        scene
+            .told(|e| matches!(e.happened, Happened::MemberJoined { .. }))
+            .await
+            .len(),
+        1
+    );
     let put = scene.told(|e| matches!(e.happened, Happened::GroupJoined { .. })).await;
     assert_eq!((put.len(), &put[0].actor), (1, &Actor::Waybill));
 
     // The password is not ours.
     let page = somebody.here.get("/account").await;
-    assert!(page.words().contains("You sign in with Example. Your password is kept and changed there."), "{}", page.words());
+    assert!(
+        page.words()
+            .contains("You sign in with Example. Your password is kept and changed there."),
+        "{}",
+        page.words()
+    );
     assert!(!page.words().contains("Change password"), "{}", page.words());
     let page = somebody
         .here
-        .post("/account", &[("intent", "password"), ("current", ""), ("new", "correct-horse-battery")])
+        .post(
+            "/account",
+            &[
+                ("intent", "password"),
+                ("current", ""),
+                ("new", "correct-horse-battery"),
+            ],
+        )
         .await;
     assert_eq!(page.status, 409, "{}", page.words());
     let mut local = scene.world.stranger();
     for password in ["", "x", PASSWORD] {
-        let page = local.post("/sign-in", &[("email", "ada.l@example.com"), ("password", password)]).await;
+        let page = local
+            .post("/sign-in", &[("email", "ada.l@example.com"), ("password", password)])
+            .await;
         assert_eq!(page.status, 422, "{password}");
     }
 
@@ -324,18 +361,37 @@ async fn people_come_from_elsewhere_and_are_known_again() {
     let link = scene.invite("ada.l@example.com", "approver").await;
     let mut fresh = scene.somebody();
     let page = fresh.here.get(&link).await;
-    assert!(page.words().contains("Join demo") && page.words().contains("Sign in with Example"), "{}", page.words());
+    assert!(
+        page.words().contains("Join demo") && page.words().contains("Sign in with Example"),
+        "{}",
+        page.words()
+    );
     assert!(!page.words().contains("Password"), "{}", page.text);
-    let begin = page.text.split("href=\"/sign-in/sso").nth(1).unwrap().split('"').next().unwrap();
+    let begin = page
+        .text
+        .split("href=\"/sign-in/sso")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
     let answer = fresh.sign_in(&format!("/sign-in/sso{begin}"), "ada").await;
     assert_eq!(answer.location(), Some(link.as_str()));
     let page = fresh.here.get(&link).await;
     assert!(!page.words().contains("Sign in with Example"), "{}", page.words());
     let joined = fresh.here.post(&link, &[]).await;
-    assert_eq!((joined.status, joined.location()), (303, Some("/")), "{}", joined.words());
+    assert_eq!(
+        (joined.status, joined.location()),
+        (303, Some("/")),
+        "{}",
+        joined.words()
+    );
     let mut tx = scene.world.store.read().await.unwrap();
     let roles = tx.memberships(user.id).await.unwrap();
-    assert_eq!(roles.iter().map(|(_, role)| *role).collect::<Vec<_>>(), [Role::Approver]);
+    assert_eq!(
+        roles.iter().map(|(_, role)| *role).collect::<Vec<_>>(),
+        [Role::Approver]
+    );
     drop(tx);
 
     // Somebody else's invitation is nothing to who is signed in.
@@ -350,25 +406,46 @@ async fn only_the_answer_to_this_browsers_question_counts() {
     let mut grace = scene.somebody();
 
     // Nothing at all, and what nobody asked for.
-    for query in ["", "?", "?state=x", "?code=x", "?code=x&state=y", "?error=access_denied", "?%ff=%00&state=%ff"] {
+    for query in [
+        "",
+        "?",
+        "?state=x",
+        "?code=x",
+        "?code=x&state=y",
+        "?error=access_denied",
+        "?%ff=%00&state=%ff",
+    ] {
         let answer = grace.here.get(&format!("{CALLBACK}{query}")).await;
         refused(&mut grace, &answer, "stale", "Try again.").await;
     }
     // Words in the address are not shown.
     let page = grace.here.get("/sign-in?sso=Your+account+was+stolen").await;
-    assert!(page.summary().is_empty() && !page.text.contains("stolen"), "{}", page.summary());
+    assert!(
+        page.summary().is_empty() && !page.text.contains("stolen"),
+        "{}",
+        page.summary()
+    );
 
     // Called off at the provider, and back to where one was going.
     let address = grace.leave("/sign-in/sso?next=/w/demo/myapp").await;
     let back = grace.log_in(&address, None).await;
     let answer = grace.here.get(&back).await;
-    assert!(answer.location().unwrap().ends_with("&next=%2Fw%2Fdemo%2Fmyapp"), "{:?}", answer.location());
+    assert!(
+        answer.location().unwrap().ends_with("&next=%2Fw%2Fdemo%2Fmyapp"),
+        "{:?}",
+        answer.location()
+    );
     refused(&mut grace, &answer, "denied", "Signing in with Example was called off").await;
 
     // Another state, somebody else's browser, another issuer; and the same answer twice.
     let address = grace.leave("/sign-in/sso").await;
     let back = grace.log_in(&address, Some("grace")).await;
-    let code = with(&back, "", "").query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let code = with(&back, "", "")
+        .query_pairs()
+        .find(|(name, _)| name == "code")
+        .unwrap()
+        .1
+        .into_owned();
     let answer = grace.here.get(&path_of(with(&back, "state", "x").as_str())).await;
     refused(&mut grace, &answer, "stale", "Try again.").await;
     let mut other = scene.somebody();
@@ -388,7 +465,10 @@ async fn only_the_answer_to_this_browsers_question_counts() {
     let address = grace.leave("/sign-in/sso").await;
     let back = grace.log_in(&address, None).await;
     assert!(back.contains("code="), "logged in there already: {back}");
-    let answer = grace.here.get(&path_of(with(&back, "iss", "https://evil.example").as_str())).await;
+    let answer = grace
+        .here
+        .get(&path_of(with(&back, "iss", "https://evil.example").as_str()))
+        .await;
     refused(&mut grace, &answer, "untrusted", "Waybill's log says why").await;
 
     // Another nonce, another proof.
@@ -402,13 +482,21 @@ async fn only_the_answer_to_this_browsers_question_counts() {
     }
 
     // Nowhere but on this site.
-    for next in ["//evil.example", "https://evil.example", "/\\evil.example", "/%09/evil.example"] {
+    for next in [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "/%09/evil.example",
+    ] {
         let answer = grace.sign_in(&format!("/sign-in/sso?next={next}"), "grace").await;
         assert_eq!(answer.location(), Some("/"), "{next}");
         assert!(grace.is_in().await);
     }
     // In two tabs at once; each answer counts once.
-    let addresses = [grace.leave("/sign-in/sso?next=/a").await, grace.leave("/sign-in/sso?next=/b").await];
+    let addresses = [
+        grace.leave("/sign-in/sso?next=/a").await,
+        grace.leave("/sign-in/sso?next=/b").await,
+    ];
     for (address, next) in addresses.iter().zip(["/a", "/b"]) {
         let back = grace.log_in(address, None).await;
         assert_eq!(grace.here.get(&back).await.location(), Some(next));
@@ -420,7 +508,11 @@ async fn only_the_answer_to_this_browsers_question_counts() {
     for name in [None, Some("same"), Some("same")] {
         scene.provider().rotate(name).await.unwrap();
         let mut fresh = scene.somebody();
-        assert_eq!(fresh.sign_in("/sign-in/sso", "grace").await.location(), Some("/"), "{name:?}");
+        assert_eq!(
+            fresh.sign_in("/sign-in/sso", "grace").await.location(),
+            Some("/"),
+            "{name:?}"
+        );
     }
 
     // Down on the way back, and before one leaves.
@@ -436,7 +528,10 @@ async fn only_the_answer_to_this_browsers_question_counts() {
     let answer = early.here.get("/sign-in/sso?next=/w/demo").await;
     refused(&mut early, &answer, "unreachable", "Try again in a moment").await;
     scene.provider = Some(OidcProvider::start(scene.directory.path(), port).await.unwrap());
-    assert_eq!(scene.somebody().sign_in("/sign-in/sso", "grace").await.location(), Some("/"));
+    assert_eq!(
+        scene.somebody().sign_in("/sign-in/sso", "grace").await.location(),
+        Some("/")
+    );
 
     let log = std::fs::read_to_string(scene.world.log_file()).unwrap();
     assert!(log.contains("a sign-in through single sign-on came to nothing"));
@@ -452,12 +547,42 @@ async fn nobody_gets_an_account_that_is_not_theirs() {
     scene.world.person("bob@example.com", "demo", Role::Admin).await;
     let users = scene.count_users().await;
     for (name, said, fault, words) in [
-        ("unverified", claims("new@example.com", false), "unverified", "isn't verified at Example"),
-        ("taker", claims("bob@example.com", false), "unverified", "isn't verified at Example"),
-        ("nameless", json!({ "name": "Nobody" }), "no-email", "needs your e-mail address"),
-        ("odd", claims("no address", true), "no-email", "needs your e-mail address"),
-        ("stranger", claims("new@example.net", true), "domain", "are not let in here"),
-        ("bob", claims("bob@example.com", true), "known", "Sign in with its password, then choose Connect"),
+        (
+            "unverified",
+            claims("new@example.com", false),
+            "unverified",
+            "isn't verified at Example",
+        ),
+        (
+            "taker",
+            claims("bob@example.com", false),
+            "unverified",
+            "isn't verified at Example",
+        ),
+        (
+            "nameless",
+            json!({ "name": "Nobody" }),
+            "no-email",
+            "needs your e-mail address",
+        ),
+        (
+            "odd",
+            claims("no address", true),
+            "no-email",
+            "needs your e-mail address",
+        ),
+        (
+            "stranger",
+            claims("new@example.net", true),
+            "domain",
+            "are not let in here",
+        ),
+        (
+            "bob",
+            claims("bob@example.com", true),
+            "known",
+            "Sign in with its password, then choose Connect",
+        ),
     ] {
         scene.account(name, said).await;
         let mut somebody = scene.somebody();
@@ -471,7 +596,11 @@ async fn nobody_gets_an_account_that_is_not_theirs() {
     let mut bob = scene.somebody();
     bob.here = scene.world.signed_in("bob@example.com").await;
     let page = bob.here.get("/account").await;
-    assert!(page.words().contains("Connect with Example") && page.words().contains("Change password"), "{}", page.words());
+    assert!(
+        page.words().contains("Connect with Example") && page.words().contains("Change password"),
+        "{}",
+        page.words()
+    );
     scene.account("else", claims("else@example.com", true)).await;
     let mut guest = scene.somebody();
     guest.here = bob.here.clone();
@@ -481,10 +610,18 @@ async fn nobody_gets_an_account_that_is_not_theirs() {
     let answer = bob.sign_in("/sign-in/sso?connect=yes&next=/account", "bob").await;
     assert_eq!(answer.location(), Some("/account"), "{}", answer.text);
     let page = bob.here.get("/account").await;
-    assert!(page.words().contains("You can sign in with Example, or with your password."), "{}", page.words());
+    assert!(
+        page.words()
+            .contains("You can sign in with Example, or with your password."),
+        "{}",
+        page.words()
+    );
     let mut again = scene.somebody();
     assert_eq!(again.sign_in("/sign-in/sso", "bob").await.location(), Some("/"));
-    assert!(again.here.get("/w/demo/-/settings").await.status == 200, "the role stays");
+    assert!(
+        again.here.get("/w/demo/-/settings").await.status == 200,
+        "the role stays"
+    );
     // Somebody who has the address later is somebody else.
     scene.account("bobtoo", claims("bob@example.com", true)).await;
     let mut later = scene.somebody();
@@ -510,7 +647,9 @@ async fn nobody_gets_an_account_that_is_not_theirs() {
         refused(&mut somebody, &answer, "closed", "Your account is closed.").await;
         assert!(!somebody.is_in().await);
     }
-    let failures = scene.told(|e| matches!(e.happened, Happened::SignInFailed { .. })).await;
+    let failures = scene
+        .told(|e| matches!(e.happened, Happened::SignInFailed { .. }))
+        .await;
     assert_eq!(failures.len(), 2);
     // An address that is no longer let in shuts out who was known before.
     let mut moved = scene.somebody();
@@ -529,7 +668,9 @@ async fn the_provider_may_be_given_every_account_and_tries_are_counted() {
     ];
     let scene = Scene::start(false, &more).await;
     scene.world.person("bob@example.com", "demo", Role::Admin).await;
-    scene.account("bob", json!({ "email": "bob@example.com", "email_verified": "true" })).await;
+    scene
+        .account("bob", json!({ "email": "bob@example.com", "email_verified": "true" }))
+        .await;
     let mut bob = scene.somebody();
     let answer = bob.sign_in("/sign-in/sso", "bob").await;
     refused(&mut bob, &answer, "workspace", "does not exist yet").await;
@@ -538,12 +679,17 @@ async fn the_provider_may_be_given_every_account_and_tries_are_counted() {
     let user = scene.user("bob@example.com").await.unwrap();
     let mut tx = scene.world.store.read().await.unwrap();
     let roles = tx.memberships(user.id).await.unwrap();
-    let roles: Vec<_> = roles.iter().map(|(workspace, role)| (workspace.name.as_str(), *role)).collect();
+    let roles: Vec<_> = roles
+        .iter()
+        .map(|(workspace, role)| (workspace.name.as_str(), *role))
+        .collect();
     assert_eq!(roles, [("demo", Role::Admin), ("later", Role::Developer)]);
     drop(tx);
 
     // Nobody finds out more by trying again and again; the first try above has counted, too.
-    scene.account("eve", json!({ "email": "eve@example.com", "email_verified": false })).await;
+    scene
+        .account("eve", json!({ "email": "eve@example.com", "email_verified": false }))
+        .await;
     let mut eve = scene.somebody();
     for fault in ["unverified", "unverified", "too-many", "too-many"] {
         let answer = eve.sign_in("/sign-in/sso", "eve").await;
@@ -559,10 +705,18 @@ async fn without_a_provider_nothing_is_offered() {
     for path in ["/sign-in/sso", CALLBACK] {
         let answer = somebody.get(path).await;
         assert_eq!(answer.status, 303);
-        assert!(answer.location().unwrap().starts_with("/sign-in?sso="), "{:?}", answer.location());
+        assert!(
+            answer.location().unwrap().starts_with("/sign-in?sso="),
+            "{:?}",
+            answer.location()
+        );
     }
     let page = somebody.get("/sign-in?sso=off").await;
-    assert!(page.summary().contains("Single sign-on isn't set up here."), "{}", page.summary());
+    assert!(
+        page.summary().contains("Single sign-on isn't set up here."),
+        "{}",
+        page.summary()
+    );
     let posted = somebody.send(Method::POST, "/sign-in/sso", &[], "").await;
     assert_eq!(posted.status, 405);
     let mut admin = world.admin().await;

@@ -50,13 +50,23 @@ struct Known {
     read_at: Timestamp,
 }
 
-#[derive(Deserialize)]
 struct Metadata {
-    issuer: String,
     authorization_endpoint: Url,
     token_endpoint: Url,
     jwks_uri: Url,
     userinfo_endpoint: Option<Url>,
+    /// Whether the client's secret goes into a header.
+    takes_basic: bool,
+}
+
+/// The same as it is published.
+#[derive(Deserialize)]
+struct Published {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    userinfo_endpoint: Option<String>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
@@ -83,7 +93,10 @@ impl OidcClient {
     /// What the provider says of itself, not older than an hour. Whoever asks meanwhile waits for the same answer.
     async fn known(&self, now: Timestamp) -> Result<Arc<Known>, OidcError> {
         let mut kept = self.known.lock().await;
-        if let Some(known) = kept.as_ref().filter(|known| now.millis_since(known.read_at) < FRESH_MILLIS) {
+        if let Some(known) = kept
+            .as_ref()
+            .filter(|known| now.millis_since(known.read_at) < FRESH_MILLIS)
+        {
             return Ok(known.clone());
         }
         let known = match (self.discover(now).await, kept.as_ref()) {
@@ -103,22 +116,14 @@ impl OidcClient {
         let issuer = &self.settings.issuer;
         let at = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let at = Url::parse(&at).map_err(|_| OidcError::Untrusted(format!("{issuer} is no address")))?;
-        let metadata: Metadata = send(&at, self.http.get(&at)).await?.json()?;
-        if metadata.issuer != *issuer {
-            let called: String = metadata.issuer.chars().filter(|c| !c.is_control()).take(200).collect();
+        let published: Published = send(&at, self.http.get(&at)).await?.json()?;
+        if published.issuer != *issuer {
+            let called: String = published.issuer.chars().filter(|c| !c.is_control()).take(200).collect();
             return Err(OidcError::Untrusted(format!(
                 "{at} calls itself {called}, not {issuer}: set sso.issuer to what it calls itself"
             )));
         }
-        let endpoints = [
-            &metadata.authorization_endpoint,
-            &metadata.token_endpoint,
-            &metadata.jwks_uri,
-        ];
-        let mut endpoints = endpoints.into_iter().chain(&metadata.userinfo_endpoint);
-        if let Some(open) = endpoints.find(|url| !is_private(url)) {
-            return Err(OidcError::Untrusted(format!("{at} names {open}, which is not encrypted")));
-        }
+        let metadata = Metadata::read(published)?;
         let keys = self.keys(&metadata).await?;
         Ok(Known {
             metadata: Arc::new(metadata),
@@ -161,7 +166,7 @@ impl OidcClient {
         let mut request = self.http.post(url);
         let id = &self.settings.client_id;
         match &self.settings.client_secret {
-            Some(secret) if metadata.takes_basic() => request = basic(request, id, secret),
+            Some(secret) if metadata.takes_basic => request = basic(request, id, secret),
             Some(secret) => form.extend([("client_id", id.as_str()), ("client_secret", secret.expose_secret())]),
             None => form.push(("client_id", id)),
         }
@@ -244,10 +249,24 @@ impl IdentityProvider for OidcClient {
 }
 
 impl Metadata {
-    /// Whether the client's secret goes into a header; that is so where nothing is said, too.
-    fn takes_basic(&self) -> bool {
-        let methods = self.token_endpoint_auth_methods_supported.as_ref();
-        methods.is_none_or(|all| all.iter().any(|method| method == "client_secret_basic"))
+    fn read(published: Published) -> Result<Self, OidcError> {
+        let address = |text: String| match Url::parse(&text) {
+            Ok(url) if is_private(&url) => Ok(url),
+            _ => {
+                let shown: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+                let why = format!("the provider names {shown}, which is no encrypted address");
+                Err(OidcError::Untrusted(why))
+            }
+        };
+        // Where nothing is said, the protocol's default holds.
+        let methods = published.token_endpoint_auth_methods_supported;
+        Ok(Self {
+            authorization_endpoint: address(published.authorization_endpoint)?,
+            token_endpoint: address(published.token_endpoint)?,
+            jwks_uri: address(published.jwks_uri)?,
+            userinfo_endpoint: published.userinfo_endpoint.map(address).transpose()?,
+            takes_basic: methods.is_none_or(|all| all.iter().any(|method| method == "client_secret_basic")),
+        })
     }
 }
 
@@ -311,7 +330,9 @@ mod tests {
                 groups: vec!["release".into(), "ops".into()],
             }
         );
-        let odd = of(&json!({ "sub": "7", "email": "", "email_verified": "true", "preferred_username": "ada", "groups": "ops" }));
+        let odd = of(
+            &json!({ "sub": "7", "email": "", "email_verified": "true", "preferred_username": "ada", "groups": "ops" }),
+        );
         assert_eq!((odd.email, odd.email_verified), (None, true));
         assert_eq!((odd.name.as_deref(), odd.groups), (Some("ada"), vec!["ops".to_owned()]));
         for unverified in [json!(false), json!("false"), json!(1), json!(null)] {
@@ -322,7 +343,9 @@ mod tests {
     #[test]
     fn names_and_secrets_travel_as_the_protocol_writes_them() {
         let request = reqwest::Client::new().post("http://127.0.0.1/");
-        let request = basic(request, "way:bill", &SecretString::from("a b=%")).build().unwrap();
+        let request = basic(request, "way:bill", &SecretString::from("a b=%"))
+            .build()
+            .unwrap();
         let header = request.headers()["authorization"].to_str().unwrap().to_owned();
         let plain = base64::engine::general_purpose::STANDARD
             .decode(header.trim_start_matches("Basic "))

@@ -262,7 +262,10 @@ mod tests {
         assert!(is_believed(&token, &[&second.1, &first.1]));
         assert!(!is_believed(&token, &[&second.1]), "another key");
         let pss = first.sign(&json!({ "alg": "PS256" }), &RSA_PSS_SHA256);
-        assert!(is_believed(&pss, &[&second.1, &first.1]), "without a name all are tried");
+        assert!(
+            is_believed(&pss, &[&second.1, &first.1]),
+            "without a name all are tried"
+        );
 
         let mut renamed = first.1.clone();
         renamed["kid"] = json!("2");

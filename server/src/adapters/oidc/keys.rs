@@ -59,7 +59,11 @@ impl Key {
             _ => return None,
         };
         let (algorithm, key) = curve;
-        Some(UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok())
+        Some(
+            UnparsedPublicKey::new(algorithm, key)
+                .verify(message, signature)
+                .is_ok(),
+        )
     }
 
     fn signed_with_rsa(&self, algorithm: &str, message: &[u8], signature: &[u8]) -> Option<bool> {
