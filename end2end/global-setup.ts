@@ -1,5 +1,5 @@
-// Starts the demo with a state that goes away (`demo --ephemeral --json`), waits for the line that says where it
-// listens, hands that to the tests, and ends the demo after them, with all that it started.
+// Starts a provider for single sign-on, and the demo with a state that goes away (`demo --ephemeral --json`), waits for the line that says where it
+// listens, hands that to the tests, and ends both after them, with all that they started.
 //
 // With DEMO_JSON in the environment (the same line, of a demo that runs already) nothing is started.
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -23,23 +23,34 @@ export default async function globalSetup(): Promise<(() => Promise<void>) | voi
   mkdirSync(resolve(logFile, '..'), { recursive: true });
   const log = createWriteStream(logFile);
 
+  const started: ChildProcess[] = [];
   // A process group of its own: ending it ends the server and the registry too.
-  const demo = spawn(program, ['--ephemeral', '--json'], { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-  // Whoever interrupts the tests must not leave a demo behind.
-  process.once('exit', () => signal(demo, 'SIGKILL'));
-  demo.stderr.pipe(log, { end: false });
-  try {
-    const line = await firstLine(demo, logFile);
+  const start = async (command: string, args: string[]) => {
+    const child = spawn(command, args, { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    started.unshift(child);
+    child.stderr.pipe(log, { end: false });
+    const line = await firstLine(child, command, logFile);
     log.write(`${line}\n`);
+    return line;
+  };
+  // Whoever interrupts the tests must not leave anything behind.
+  process.once('exit', () => started.forEach((child) => signal(child, 'SIGKILL')));
+  const endAll = async () => {
+    for (const child of started) await end(child);
+  };
+  try {
+    const provider = await start(process.execPath, [resolve(import.meta.dirname, 'support', 'oidc-provider.mjs')]);
+    const { issuer } = JSON.parse(provider) as { issuer: string };
+    const line = await start(program, ['--ephemeral', '--json', '--sso', issuer]);
     parseDemo(line);
     process.env.DEMO_JSON = line;
   } catch (error) {
-    await end(demo);
+    await endAll();
     throw error;
   }
   return () => {
     keepLog();
-    return end(demo);
+    return endAll();
   };
 }
 
@@ -50,34 +61,34 @@ function keepLog(): void {
   if (existsSync(log)) copyFileSync(log, resolve(import.meta.dirname, 'test-results', 'waybill.log'));
 }
 
-/** The first line of the demo's output; an error when it ends or keeps silent. */
-function firstLine(demo: ChildProcess, logFile: string): Promise<string> {
+/** The first line of a program's output; an error when it ends or keeps silent. */
+function firstLine(child: ChildProcess, name: string, logFile: string): Promise<string> {
   return new Promise((found, failed) => {
-    const silent = setTimeout(() => failed(new Error(`the demo said nothing for ${startLimit / 1000} s; see ${logFile}`)), startLimit);
-    demo.once('error', failed);
-    demo.once('exit', (code, by) => failed(new Error(`the demo ended at its start (${by ?? `exit code ${code}`}); see ${logFile}`)));
-    createInterface({ input: demo.stdout! }).once('line', (line) => {
+    const silent = setTimeout(() => failed(new Error(`${name} said nothing for ${startLimit / 1000} s; see ${logFile}`)), startLimit);
+    child.once('error', failed);
+    child.once('exit', (code, by) => failed(new Error(`${name} ended at its start (${by ?? `exit code ${code}`}); see ${logFile}`)));
+    createInterface({ input: child.stdout! }).once('line', (line) => {
       clearTimeout(silent);
       found(line);
     });
   });
 }
 
-async function end(demo: ChildProcess): Promise<void> {
-  if (demo.exitCode === null && demo.signalCode === null) {
-    const gone = new Promise<void>((resolved) => demo.once('exit', () => resolved()));
-    signal(demo, 'SIGTERM');
-    const patience = setTimeout(() => signal(demo, 'SIGKILL'), stopLimit);
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const gone = new Promise<void>((resolved) => child.once('exit', () => resolved()));
+    signal(child, 'SIGTERM');
+    const patience = setTimeout(() => signal(child, 'SIGKILL'), stopLimit);
     await gone;
     clearTimeout(patience);
   }
-  // What the demo may have left in its group.
-  signal(demo, 'SIGKILL');
+  // What it may have left in its group.
+  signal(child, 'SIGKILL');
 }
 
-function signal(demo: ChildProcess, name: NodeJS.Signals): void {
+function signal(child: ChildProcess, name: NodeJS.Signals): void {
   try {
-    if (demo.pid) process.kill(-demo.pid, name);
+    if (child.pid) process.kill(-child.pid, name);
   } catch {
     // The group is gone already.
   }

@@ -40,6 +40,8 @@ use std::sync::Arc;
 pub trait Backend: Send + Sync {
     /// Who is signed in.
     async fn me(&self) -> Result<Option<Me>, AppError>;
+    /// What people call whom they may sign in through, beside a password; `None` when there is nobody.
+    async fn sso(&self) -> Result<Option<String>, AppError>;
     /// Begins a session.
     async fn sign_in(&self, email: &str, password: &str) -> Result<(), AppError>;
     /// Ends the session.

@@ -28,6 +28,7 @@ test.describe('signed out', () => {
         - text: Password
         - textbox "Password"
         - button "Sign in"
+        - link "Sign in with Example"
         - form "Theme":
           - button "Light theme"
           - button "Dark theme"

@@ -7,6 +7,7 @@
 mod given;
 mod keys;
 mod network;
+mod sso;
 
 use crate::{
     adapters::mail::{self, Encryption, MailSettings},
@@ -17,6 +18,7 @@ use keys::{DefaultValue, KEYS};
 pub use network::Network;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
+pub use sso::{Link, SsoConfig};
 use std::{
     ffi::OsString,
     net::SocketAddr,
@@ -105,6 +107,8 @@ pub struct Config {
     pub admin_email: Option<String>,
     /// The administrator's password; without one the first start makes one up and prints it.
     pub admin_password: Option<SecretString>,
+    /// Whom people may sign in through, beside local accounts.
+    pub sso: Option<SsoConfig>,
     /// How often tags are looked up, in case a notification got lost.
     pub registry_poll_interval: Duration,
     /// What registries must present at the webhook; none closes it.
@@ -184,6 +188,7 @@ impl Config {
             encryption_key,
             admin_email,
             admin_password: admin_password.map(|(secret, _)| secret),
+            sso: sso::read(&mut given)?,
             registry_poll_interval: required(&mut given, "registry.poll_interval", duration)?,
             registry_webhook_secret: given.take_secret("registry.webhook_secret")?.map(|(secret, _)| secret),
             git_webhook_secret: given.take_secret("git.webhook_secret")?.map(|(secret, _)| secret),

@@ -6,7 +6,7 @@ use crate::{
     config::{Config, Database},
     events::Events,
     secrets::{KeyError, Sealer},
-    service::{Services, Wake, session::SignInLimit},
+    service::{Services, Wake, session::SignInLimit, sso::Sso},
     store::{OpenError, Store, StoreError, postgres::PostgresStore, sqlite::SqliteStore},
     telemetry::{self, Measured},
     web::{self, WebState, assets::Assets, drawing::Drawing},
@@ -93,6 +93,7 @@ pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services
         .map_err(in_data_dir)?;
     let store = open(&config.database).await?;
     let client = |client: &'static str| move |reason: String| RunError::Client { client, reason };
+    let sso = config.sso.as_ref().map(Sso::new).transpose();
     Ok(Services {
         store,
         git: Arc::new(GitMirrors::new(config.data_dir.join("git"))),
@@ -108,6 +109,7 @@ pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services
         ids: Arc::new(System),
         sealer: Arc::new(Sealer::from_config(config)?),
         wake: Arc::new(Wake::default()),
+        sso: sso.map_err(|e| client("single sign-on")(e.to_string()))?.map(Arc::new),
         sign_ins: Arc::new(SignInLimit::new(
             usize::try_from(config.sign_in_attempts).unwrap_or(usize::MAX),
         )),

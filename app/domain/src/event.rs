@@ -76,7 +76,11 @@ impl Subject {
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Happened {
     /// Somebody signed in.
-    SignedIn,
+    SignedIn {
+        /// Through whom, when it wasn't with a password.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        through: Option<String>,
+    },
     /// Somebody tried to sign in and failed.
     SignInFailed {
         /// The address that was tried.

@@ -163,7 +163,7 @@ impl Happened {
     #[must_use]
     pub fn kind(&self) -> EventKind {
         match self {
-            Self::SignedIn => EventKind::SignedIn,
+            Self::SignedIn { .. } => EventKind::SignedIn,
             Self::SignInFailed { .. } => EventKind::SignInFailed,
             Self::TokenCreated { .. } => EventKind::TokenCreated,
             Self::TokenRevoked { .. } => EventKind::TokenRevoked,
@@ -212,7 +212,8 @@ impl Happened {
     pub fn told(&self) -> (String, Vec<String>) {
         let mut more = Vec::new();
         let did = match self {
-            Self::SignedIn => "signed in".into(),
+            Self::SignedIn { through: None } => "signed in".into(),
+            Self::SignedIn { through: Some(name) } => format!("signed in through {name}"),
             Self::SignInFailed { email } => format!("refused a sign-in as {email}"),
             Self::TokenCreated { name, role } => format!("created the token {name} with the role {role}"),
             Self::TokenRevoked { name } => format!("revoked the token {name}"),

@@ -12,10 +12,23 @@ pub struct AccountView {
     pub name: String,
     /// The address.
     pub email: String,
+    /// Whether the account has a password here.
+    pub has_password: bool,
+    /// Single sign-on, where there is any.
+    pub sso: Option<SsoView>,
     /// Where they are signed in, what was used last first.
     pub sessions: Vec<SessionView>,
     /// When it was read.
     pub now: Timestamp,
+}
+
+/// Whether one may sign in elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SsoView {
+    /// What people call it.
+    pub name: String,
+    /// Whether this account is known there.
+    pub connected: bool,
 }
 
 /// A session.

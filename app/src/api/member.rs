@@ -85,6 +85,12 @@ pub struct InvitationView {
     pub role: Role,
     /// Whether the address has an account already.
     pub known: bool,
+    /// Whether that account has no password: its owner signs in elsewhere first.
+    pub needs_sso: bool,
+    /// Whether who looks is signed in with that account.
+    pub yours: bool,
+    /// Whom people may sign in through, by the name that they call it.
+    pub sso: Option<String>,
 }
 
 /// The members of a workspace, and who is invited.

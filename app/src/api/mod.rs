@@ -22,4 +22,5 @@ pub mod promotion;
 mod query;
 pub mod resource;
 pub mod session;
+pub mod sso;
 pub mod token;

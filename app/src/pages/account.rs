@@ -1,7 +1,10 @@
-//! A person's own account: the password, and where they are signed in.
+//! A person's own account: how they sign in, the password, and where they are signed in.
 
 use crate::{
-    api::account::{AccountView, SessionView, account, change_password, sign_out_everywhere},
+    api::{
+        account::{AccountView, SessionView, SsoView, account, change_password, sign_out_everywhere},
+        sso::BEGIN,
+    },
     components::{
         field::TextField,
         frame::{Crumb, Frame},
@@ -101,6 +104,7 @@ pub fn Account() -> AnyView {
 
 fn whole(view: Signal<AccountView>, sent: Form<AccountPost, Done>) -> AnyView {
     let now = live::now(Signal::derive(move || view.with(|v| v.now)));
+    let has_password = Memo::new(move |_| view.with(|v| v.has_password));
     view! {
         <div class="page-head">
             <div class="title">
@@ -108,7 +112,8 @@ fn whole(view: Signal<AccountView>, sent: Form<AccountPost, Done>) -> AnyView {
                 <p>{move || view.with(|v| v.email.clone())}</p>
             </div>
         </div>
-        {password_form(sent)}
+        {move || view.with(|v| v.sso.as_ref().map(|sso| elsewhere(sso, v.has_password)))}
+        {move || has_password.get().then(|| password_form(sent))}
         <section class="stack tight" aria-labelledby="sessions">
             <h2 id="sessions">"Where you are signed in"</h2>
             {move || view.with(|view| sessions(&view.sessions, now))}
@@ -117,6 +122,38 @@ fn whole(view: Signal<AccountView>, sent: Form<AccountPost, Done>) -> AnyView {
                     "Sign out everywhere"
                 </button>
             </form>
+        </section>
+    }
+    .into_any()
+}
+
+/// Whom one may sign in through, and who keeps the password.
+fn elsewhere(sso: &SsoView, has_password: bool) -> AnyView {
+    let name = &sso.name;
+    let said = match (sso.connected, has_password) {
+        (true, false) => format!("You sign in with {name}. Your password is kept and changed there."),
+        (true, true) => format!("You can sign in with {name}, or with your password."),
+        (false, true) => {
+            format!("Connect your account to sign in with {name}, too. It must know you by the same e-mail address.")
+        }
+        (false, false) => {
+            format!("Your account has no password here, and {name} doesn't know it. Ask an administrator.")
+        }
+    };
+    let connect = (!sso.connected && has_password).then(|| {
+        view! {
+            <p>
+                <a class="button" href=format!("{BEGIN}?connect=yes&next=/account") rel="external">
+                    {format!("Connect with {name}")}
+                </a>
+            </p>
+        }
+    });
+    view! {
+        <section class="stack tight" aria-labelledby="sso">
+            <h2 id="sso">"Single sign-on"</h2>
+            <p>{said}</p>
+            {connect}
         </section>
     }
     .into_any()

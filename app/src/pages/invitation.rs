@@ -10,7 +10,7 @@ use crate::{
     },
     form::{Form, form},
     live,
-    pages::error::shown,
+    pages::{error::shown, sign_in::way_elsewhere},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -52,7 +52,7 @@ pub fn Invitation() -> AnyView {
         view! {
             <p class="brand">{icon("waybill")} "Waybill"</p>
             {led_on}
-            {shown(read, move |view| acceptance(&view.get_untracked(), sent))}
+            {shown(read, move |view| acceptance(&view.get_untracked(), sent, &key.get_untracked()))}
             {theme_switch()}
         }
         .into_any()
@@ -66,7 +66,34 @@ pub fn Invitation() -> AnyView {
     .into_any()
 }
 
-fn acceptance(view: &InvitationView, sent: Form<Acceptance, ()>) -> AnyView {
+fn acceptance(view: &InvitationView, sent: Form<Acceptance, ()>, key: &str) -> AnyView {
+    // Who comes back signed in joins with one click.
+    let elsewhere = view.sso.as_ref().filter(|_| !view.yours).map(|name| {
+        let next = format!("/invitation?key={key}");
+        way_elsewhere(name, &next)
+    });
+    let form = (view.yours || !view.needs_sso).then(|| joining(view, sent));
+    let lost = view.needs_sso && view.sso.is_none();
+    view! {
+        <h1>{format!("Join {}", view.workspace)}</h1>
+        <p>{format!("{} is invited as {}.", view.email, view.role)}</p>
+        <ErrorSummary error=Signal::derive(move || sent.error()) />
+        {lost.then(|| view! { <p>"Your account has no password. Ask an administrator how to sign in."</p> })}
+        {form}
+        {elsewhere}
+    }
+    .into_any()
+}
+
+fn joining(view: &InvitationView, sent: Form<Acceptance, ()>) -> AnyView {
+    if view.yours {
+        return view! {
+            <form class="stack" method="post" on:submit=sent.on_submit() novalidate>
+                {join(sent)}
+            </form>
+        }
+        .into_any();
+    }
     let typed = sent.posted_draft().map(|draft| draft.name).unwrap_or_default();
     let name = (!view.known).then(|| {
         view! {
@@ -91,9 +118,6 @@ fn acceptance(view: &InvitationView, sent: Form<Acceptance, ()>) -> AnyView {
         ("Password", "new-password", "At least 12 characters.")
     };
     view! {
-        <h1>{format!("Join {}", view.workspace)}</h1>
-        <p>{format!("{} is invited as {}.", view.email, view.role)}</p>
-        <ErrorSummary error=Signal::derive(move || sent.error()) />
         <form class="stack" method="post" on:submit=sent.on_submit() novalidate>
             {name}
             <TextField
@@ -105,10 +129,17 @@ fn acceptance(view: &InvitationView, sent: Form<Acceptance, ()>) -> AnyView {
                 required=true
                 error=Signal::derive(move || sent.field_error("password"))
             />
-            <button class="button primary" aria-disabled=move || sent.pending.get().then_some("true")>
-                "Join"
-            </button>
+            {join(sent)}
         </form>
+    }
+    .into_any()
+}
+
+fn join(sent: Form<Acceptance, ()>) -> AnyView {
+    view! {
+        <button class="button primary" aria-disabled=move || sent.pending.get().then_some("true")>
+            "Join"
+        </button>
     }
     .into_any()
 }

@@ -1,18 +1,23 @@
-//! Signing in, and back to where one was going.
+//! Signing in, with a password or elsewhere, and back to where one was going.
 
 use crate::{
-    api::session::{SignInDraft, sign_in},
+    api::{
+        session::{SignInDraft, sign_in},
+        sso::{BEGIN, SsoFault, sso},
+    },
     components::{
         field::TextField,
         frame::{theme_switch, waiting},
         icon::icon,
         notice::ErrorSummary,
     },
+    error::AppError,
     form::form,
+    live,
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::{components::Redirect, hooks::use_query_map};
+use leptos_router::{components::Redirect, hooks::use_query_map, location::Url};
 
 /// The sign-in page.
 #[component]
@@ -23,6 +28,15 @@ pub fn SignIn() -> AnyView {
         let outcome = sign_in(draft.email.clone(), draft.password.clone()).await;
         (draft, Some(outcome))
     });
+    let offered = live::read(|| (), |()| sso(), |(), _| false);
+    // Without an answer there is the form, as everywhere.
+    let elsewhere = Memo::new(move |_| offered.get().and_then(Result::ok).flatten());
+    let came_back = move || {
+        let word = query.with(|q| q.get("sso"))?;
+        let fault: SsoFault = word.parse().ok()?;
+        let name = elsewhere.get().unwrap_or_else(|| "single sign-on".into());
+        Some(AppError::Conflict(fault.sentence(&name)))
+    };
     // A new document, not a step within this one: all that was read before belongs to nobody.
     Effect::new(move |_| {
         if session.sent_and_done() {
@@ -59,13 +73,14 @@ pub fn SignIn() -> AnyView {
             <p class="brand">{icon("waybill")} "Waybill"</p>
             <h1>"Sign in"</h1>
             {led_on}
-            <ErrorSummary error=Signal::derive(move || session.error()) />
+            <ErrorSummary error=Signal::derive(move || session.error().or_else(came_back)) />
             <form class="stack" method="post" on:submit=session.on_submit() novalidate>
                 {fields}
                 <button class="button primary" aria-disabled=move || session.pending.get().then_some("true")>
                     {move || if session.pending.get() { "Signing in…" } else { "Sign in" }}
                 </button>
             </form>
+            {move || elsewhere.get().map(|name| way_elsewhere(&name, &next.get()))}
             {theme_switch()}
         }
         .into_any()
@@ -79,9 +94,24 @@ pub fn SignIn() -> AnyView {
     .into_any()
 }
 
+/// The way to who says who people are: a link, since a form may not lead to another site.
+pub(super) fn way_elsewhere(name: &str, next: &str) -> AnyView {
+    let href = match next {
+        "/" => BEGIN.to_owned(),
+        next => format!("{BEGIN}?next={}", Url::escape(next)),
+    };
+    view! {
+        <a class="button" href=href rel="external">
+            {format!("Sign in with {name}")}
+        </a>
+    }
+    .into_any()
+}
+
 /// Where to go after signing in: only a path of this site. Browsers take `//host` and `/\host` for another site, and
 /// leave out control characters before they look.
-fn safe_next(wanted: Option<&str>) -> String {
+#[must_use]
+pub fn safe_next(wanted: Option<&str>) -> String {
     let fine = |path: &&str| {
         path.starts_with('/')
             && !path.starts_with("//")

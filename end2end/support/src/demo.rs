@@ -4,8 +4,8 @@
 //! `nightly` with three builds each. What Waybill knows of it, it was told by `waybill apply`, like any installation.
 
 use crate::{
-    BareRepo, GitServer, ImageSpec, NotificationEndpoint, OciRegistry, RegistryOptions, TestbedError, WaybillOptions,
-    WaybillProcess, free_port,
+    BareRepo, GitServer, ImageSpec, NotificationEndpoint, OIDC_CLIENT, OIDC_SECRET, OciRegistry, RegistryOptions,
+    TestbedError, WaybillOptions, WaybillProcess, free_port,
 };
 use argocd_standin::{AppSpec, Options as StandinOptions, Policy, Standin, Timing, TokenGrant, token_for};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ pub struct DemoOptions {
     pub first_port: Option<u16>,
     /// Whether Argo CD takes milliseconds instead of seconds.
     pub fast: bool,
+    /// A provider of OpenID Connect ([`crate::OidcProvider`]) that people may sign in through.
+    pub sso: Option<String>,
 }
 
 /// What stays the same when the demo is started again.
@@ -96,7 +98,7 @@ impl Demo {
         let git = GitServer::start(git_root, Some(git_port), Some((GIT_USER, &kept.git_token))).await?;
         let standin = start_standin(options, argocd_port, repository.path()).await?;
 
-        let waybill = WaybillOptions::new(&options.binary, directory, &base_url)
+        let mut waybill = WaybillOptions::new(&options.binary, directory, &base_url)
             .arguments(["serve"])
             .environment("WAYBILL_LISTEN", &format!("127.0.0.1:{web_port}"))
             .environment("WAYBILL_DATA_DIR", &directory.join("data").display().to_string())
@@ -110,6 +112,15 @@ impl Demo {
             )
             .environment("WAYBILL_GIT_POLL_INTERVAL", "5s")
             .environment("WAYBILL_LIMITS_SIGN_IN_ATTEMPTS", "50");
+        if let Some(issuer) = &options.sso {
+            waybill = waybill
+                .environment("WAYBILL_SSO_ISSUER", issuer)
+                .environment("WAYBILL_SSO_CLIENT_ID", OIDC_CLIENT)
+                .environment("WAYBILL_SSO_CLIENT_SECRET", OIDC_SECRET)
+                .environment("WAYBILL_SSO_NAME", "Example")
+                .environment("WAYBILL_SSO_WORKSPACE", "demo")
+                .environment("WAYBILL_SSO_SCOPES", "openid email profile groups");
+        }
         let server = WaybillProcess::start(&waybill).await?;
         if !kept.applied {
             sync(&standin).await?;

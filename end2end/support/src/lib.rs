@@ -8,6 +8,7 @@
 //! - [`git_http`]: those repositories served over smart HTTP, with knobs for pushes.
 //! - [`gate`]: in front of any of these, to hold requests before or after they are carried out.
 //! - [`oci_registry`]: a registry, and [`image`]: tiny real images to push into it.
+//! - [`oidc`]: a provider that people sign in through.
 //! - [`postgres`]: a PostgreSQL with a database per test.
 //! - [`waybill`]: the server binary as a child process.
 //! - [`demo`]: all of them together, with a story in them.
@@ -21,6 +22,7 @@ pub mod git_http;
 pub mod git_repo;
 pub mod image;
 pub mod oci_registry;
+pub mod oidc;
 pub mod postgres;
 mod process;
 pub mod waybill;
@@ -31,5 +33,6 @@ pub use git_http::{GitServer, PushHold};
 pub use git_repo::{BareRepo, ChangedLine, CommitInfo, OutsideWriter};
 pub use image::ImageSpec;
 pub use oci_registry::{NotificationEndpoint, OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER, RegistryOptions};
+pub use oidc::{OIDC_CLIENT, OIDC_SECRET, OidcProvider};
 pub use postgres::{Postgres, PostgresDatabase};
 pub use waybill::{WaybillOptions, WaybillProcess, free_port, waybill_binary};

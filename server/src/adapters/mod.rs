@@ -1,9 +1,10 @@
-//! The outside world: Git, Argo CD, registries. Each is a trait that speaks the domain's words and one client behind it;
-//! what goes over the wire stays private to its folder. And what is sent to addresses that people typed, and by e-mail.
+//! The outside world: Git, Argo CD, registries, and who says who people are. Each is a trait that speaks the domain's words and one client
+//! behind it; what goes over the wire stays private to its folder. And what is sent to addresses that people typed, and by e-mail.
 
 pub mod argocd;
 pub mod git;
 pub mod mail;
 pub mod notifier;
+pub mod oidc;
 pub mod outbound;
 pub mod registry;

@@ -36,7 +36,7 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 27] = [
+pub(super) const KEYS: [Key; 37] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("trusted_proxies", Words("none"), Kind::List),
@@ -46,6 +46,16 @@ pub(super) const KEYS: [Key; 27] = [
     key("encryption_key", Words("`encryption.key` in `data_dir`"), Kind::Secret),
     key("admin.email", Words("none"), Kind::Text),
     key("admin.password", Words("none"), Kind::Secret),
+    key("sso.issuer", Words("none"), Kind::Text),
+    key("sso.client_id", Words("none"), Kind::Text),
+    key("sso.client_secret", Words("none"), Kind::Secret),
+    key("sso.name", Text("single sign-on"), Kind::Text),
+    key("sso.workspace", Words("none"), Kind::Text),
+    key("sso.role", Text("viewer"), Kind::Text),
+    key("sso.scopes", Text("openid email profile"), Kind::Text),
+    key("sso.group_claim", Text("groups"), Kind::Text),
+    key("sso.email_domains", Words("all"), Kind::Text),
+    key("sso.link_accounts", Text("when_signed_in"), Kind::Text),
     key("registry.poll_interval", Text("60s"), Kind::Text),
     key("registry.webhook_secret", Words("none"), Kind::Secret),
     key("git.webhook_secret", Words("none"), Kind::Secret),

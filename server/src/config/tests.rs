@@ -42,7 +42,7 @@ fn nothing_given_gives_the_defaults() {
     assert_eq!(file_of(&config), Path::new("./data/waybill.db"));
     assert_eq!(config.default_encryption_key_file(), Path::new("./data/encryption.key"));
     assert!(config.encryption_key.is_none() && config.admin_email.is_none() && config.admin_password.is_none());
-    assert!(config.registry_webhook_secret.is_none() && config.trusted_proxies.is_empty());
+    assert!(config.registry_webhook_secret.is_none() && config.trusted_proxies.is_empty() && config.sso.is_none());
     assert_eq!(config.registry_poll_interval, Duration::from_secs(60));
     assert_eq!(config.git_poll_interval, Duration::from_secs(30));
     assert_eq!(config.promotion_sync_timeout, Duration::from_secs(600));
@@ -257,6 +257,80 @@ fn wrong_values_are_named_with_what_would_be_right() {
         missing.starts_with("The configuration /nowhere/waybill.toml cannot be read"),
         "{missing}"
     );
+}
+
+#[test]
+fn single_sign_on_is_set_up_whole_or_not_at_all() {
+    let base = "[sso]\nissuer = 'https://login.example.com/'\nclient_id = 'waybill'\nworkspace = 'demo'\n";
+    let sso = load(base, &[]).unwrap().sso.unwrap();
+    assert_eq!(sso.issuer, "https://login.example.com/", "to the letter");
+    assert_eq!(
+        (sso.name.as_str(), sso.role),
+        ("single sign-on", domain::rights::Role::Viewer)
+    );
+    assert_eq!(
+        (sso.scopes.as_str(), sso.group_claim.as_str()),
+        ("openid email profile", "groups")
+    );
+    assert!(sso.client_secret.is_none() && sso.email_domains.is_empty() && sso.link == Link::WhenSignedIn);
+    let more = "email_domains = 'Example.com, example.org'\nclient_secret = 'hidden'\nscopes = 'openid  groups'\n";
+    let config = load(
+        &format!("{base}{more}"),
+        &[("WAYBILL_SSO_LINK_ACCOUNTS", "by_verified_email")],
+    )
+    .unwrap();
+    assert!(!format!("{config:?}").contains("hidden"));
+    let sso = config.sso.unwrap();
+    assert_eq!(
+        (sso.email_domains, sso.link),
+        (vec!["example.com".into(), "example.org".into()], Link::ByVerifiedEmail)
+    );
+    assert_eq!(sso.scopes, "openid groups");
+    for (file, expected) in [
+        (
+            "sso.issuer = 'https://a.example'\nsso.workspace = 'demo'",
+            "line 1: sso.issuer is given without sso.client_id.",
+        ),
+        (
+            "sso.issuer = 'https://a.example'\nsso.client_id = 'w'",
+            "sso.issuer is given without sso.workspace.",
+        ),
+        ("sso.client_id = 'w'", "sso.client_id is given without sso.issuer"),
+        (
+            "sso.client_secret = 'hidden'",
+            "sso.client_secret is given without sso.issuer",
+        ),
+        ("sso.name = 'Example'", "sso.name is given without sso.issuer"),
+    ] {
+        let text = error(file, &[]);
+        assert!(text.contains(expected) && !text.contains("hidden"), "{file}: {text}");
+    }
+    for (key, value, expected) in [
+        (
+            "ISSUER",
+            "login.example.com",
+            "must be an address like https://login.example.com/realm",
+        ),
+        ("ISSUER", "http://login.example.com", "must begin with https://"),
+        (
+            "ISSUER",
+            "https://a:b@login.example.com",
+            "must not contain a user or password",
+        ),
+        ("ISSUER", "https://login.example.com/?a=b", "must be an address like"),
+        ("NAME", "x\u{7}", "must be a text of 1 to 30 characters"),
+        ("WORKSPACE", "De mo", "must be the name of a workspace"),
+        ("ROLE", "owner", "must be viewer, developer, approver or admin"),
+        ("SCOPES", "email", "openid among them"),
+        ("EMAIL_DOMAINS", "ada@example.com", "must be domains"),
+        ("LINK_ACCOUNTS", "always", "must be when_signed_in or by_verified_email"),
+    ] {
+        let text = error(base, &[(&format!("WAYBILL_SSO_{key}"), value)]);
+        assert!(text.contains(expected), "{key}: {text}");
+    }
+    for local in ["http://127.0.0.1:4000", "http://localhost:4000/realm"] {
+        assert!(load(base, &[("WAYBILL_SSO_ISSUER", local)]).is_ok(), "{local}");
+    }
 }
 
 #[test]

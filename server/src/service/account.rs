@@ -5,7 +5,7 @@ use super::{
     session::{check_password, hash_password, matches},
 };
 use app::{
-    api::account::{AccountView, SessionView},
+    api::account::{AccountView, SessionView, SsoView},
     error::AppError,
 };
 use domain::{event::Happened, field::FieldErrors, id::UserId, promotion::Actor};
@@ -22,7 +22,16 @@ impl Services {
         let mut tx = self.store.read().await?;
         let user = tx.user(id).await?.ok_or(AppError::SignedOut)?;
         let sessions = tx.sessions_of(id, now).await?;
+        let sso = match &self.sso {
+            Some(sso) => Some(SsoView {
+                name: sso.name.clone(),
+                connected: tx.has_identity(id, &sso.issuer).await?,
+            }),
+            None => None,
+        };
         Ok(AccountView {
+            has_password: user.has_password(),
+            sso,
             name: user.name,
             email: user.email,
             sessions: sessions
@@ -53,6 +62,10 @@ impl Services {
         let id = own_account(caller)?;
         check_password(&new).map_err(|why| FieldErrors::one("new", why))?;
         let user = self.store.read().await?.user(id).await?.ok_or(AppError::SignedOut)?;
+        if !user.has_password() {
+            let why = "Your account has no password here: you sign in through single sign-on. Change it there.";
+            return Err(AppError::Conflict(why.into()));
+        }
         // Who found an open browser must not be able to guess at it.
         let keys = [format!("password {}", user.email)];
         self.sign_ins.begin(&keys, self.now())?;

@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn kinds_are_called_as_they_are_stored() {
         let some = [
-            Happened::SignedIn,
+            Happened::SignedIn { through: None },
             Happened::SignInFailed { email: "a@b".into() },
             Happened::TokenCreated {
                 name: "ci".into(),

@@ -115,9 +115,13 @@ impl Services {
         let found = tx.invitation_by_hash(&hash(key), self.now()).await?;
         let (invitation, workspace) = found.ok_or_else(ended)?;
         still_stands(&mut *tx, &invitation, &workspace).await?;
+        let known = tx.user_by_email(&invitation.email).await?;
         Ok(InvitationView {
             workspace: workspace.name,
-            known: tx.user_by_email(&invitation.email).await?.is_some(),
+            known: known.is_some(),
+            needs_sso: known.is_some_and(|user| !user.has_password()),
+            yours: false,
+            sso: self.sso.as_ref().map(|sso| sso.name.clone()),
             email: invitation.email,
             role: invitation.role,
         })
@@ -164,22 +168,58 @@ impl Services {
                 created_at: self.now(),
             }
         };
+        self.join(invitation, &workspace, user, known.is_none()).await
+    }
+
+    /// Accepts an invitation as who is signed in: they have shown already who they are.
+    ///
+    /// # Errors
+    /// When it can't be accepted any more, or is for somebody else.
+    pub async fn accept_invitation_as(&self, caller: &Caller, key: &str) -> Result<UserId, AppError> {
+        let mut tx = self.store.read().await?;
+        let found = tx.invitation_by_hash(&hash(key), self.now()).await?;
+        let (invitation, workspace) = found.ok_or_else(ended)?;
+        let user = match caller.actor {
+            Actor::Person { id, .. } => tx.user(id).await?.filter(|user| user.email == invitation.email),
+            _ => None,
+        };
+        drop(tx);
+        let user = user.ok_or_else(|| {
+            let why = "This invitation is for somebody else. Sign in as who is invited, or sign out first.";
+            AppError::Forbidden(why.into())
+        })?;
+        self.join(invitation, &workspace, user, false).await
+    }
+
+    async fn join(
+        &self,
+        invitation: Invitation,
+        workspace: &Workspace,
+        user: User,
+        is_new: bool,
+    ) -> Result<UserId, AppError> {
         let now = self.now();
         let mut tx = self.store.write().await?;
         if !tx.end_invitation(invitation.id, now).await? {
             return Err(ended());
         }
-        still_stands(&mut *tx, &invitation, &workspace).await?;
-        if known.is_none() {
+        still_stands(&mut *tx, &invitation, workspace).await?;
+        if is_new {
             tx.insert_user(&user).await.map_err(|error| match error {
                 // Two invitations of one address, accepted at once.
                 StoreError::Exists => ended(),
                 other => other.into(),
             })?;
         }
+        // Who became a member by single sign-on meanwhile gets what they were invited to, and loses nothing.
         let mine = tx.memberships(user.id).await?;
-        if !mine.iter().any(|(own, _)| own.id == workspace.id) {
-            tx.set_membership(workspace.id, user.id, invitation.role).await?;
+        let before = mine
+            .iter()
+            .find(|(own, _)| own.id == workspace.id)
+            .map(|(_, role)| *role);
+        let role = before.map_or(invitation.role, |before| before.max(invitation.role));
+        if before != Some(role) {
+            tx.set_membership(workspace.id, user.id, role).await?;
         }
         let event = NewEvent {
             workspace: workspace.id,
@@ -191,7 +231,7 @@ impl Services {
             },
             happened: Happened::MemberJoined {
                 email: user.email,
-                role: invitation.role.to_string(),
+                role: role.to_string(),
             },
         };
         tx.append_event(&event, now).await?;
@@ -222,7 +262,7 @@ fn ended() -> AppError {
 }
 
 /// Enough to see that it is an address; whether it reaches anybody only the link shows.
-fn check_email(email: &str) -> Result<(), FieldErrors> {
+pub(super) fn check_email(email: &str) -> Result<(), FieldErrors> {
     let why = match email.split_once('@') {
         _ if email.is_empty() => "Enter an e-mail address.",
         Some((local, host))
@@ -242,7 +282,7 @@ fn check_email(email: &str) -> Result<(), FieldErrors> {
 }
 
 /// A person's name stands in commits as their author.
-fn check_name(name: &str) -> Result<(), &'static str> {
+pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("Enter your name.");
     }

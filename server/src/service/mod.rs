@@ -53,6 +53,7 @@ pub mod retry;
 pub mod rollback;
 pub mod session;
 pub mod source;
+pub mod sso;
 pub mod start;
 pub mod stop;
 pub mod stuck;
@@ -82,6 +83,8 @@ pub struct Services {
     pub sealer: Arc<Sealer>,
     /// Wakes those who wait for work or events; what to do they read from the store.
     pub wake: Arc<Wake>,
+    /// Whom people may sign in through, beside local accounts.
+    pub sso: Option<Arc<sso::Sso>>,
     /// Counts failed sign-ins.
     pub sign_ins: Arc<session::SignInLimit>,
     /// What pages show of projects, until something changes.

@@ -221,8 +221,9 @@ impl Services {
         let keys = [format!("email {email}"), address_key(from)];
         self.sign_ins.begin(&keys, now)?;
         let user = self.store.read().await?.user_by_email(&email).await?;
-        // An unknown address costs as long as a wrong password, so that the answer's time says nothing.
-        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        // An unknown address, or an account that has no password, costs as long as a wrong one, so that the answer's time says nothing.
+        let known = user.as_ref().filter(|user| user.has_password());
+        let hash = known.map(|user| user.password_hash.clone());
         let check = move || -> Result<bool, AppError> { Ok(matches(&password, &hash.map_or_else(decoy, Ok)?)) };
         let fits = match self.sign_ins.hash(check).await {
             Ok(fits) => fits,
@@ -255,7 +256,7 @@ impl Services {
         let actor = person(&user);
         let mut tx = self.write_through(&entrance).await?;
         for (workspace, _) in tx.memberships(user.id).await? {
-            let happened = Happened::SignedIn;
+            let happened = Happened::SignedIn { through: None };
             let event = NewEvent {
                 workspace: workspace.id,
                 subject: Subject::default(),
@@ -270,7 +271,7 @@ impl Services {
     }
 
     /// Writes into the ledgers of a person's workspaces that somebody tried to sign in as them.
-    async fn tell_of_failure(&self, id: UserId, email: String, entrance: &Entrance) -> Result<(), AppError> {
+    pub(super) async fn tell_of_failure(&self, id: UserId, email: String, entrance: &Entrance) -> Result<(), AppError> {
         let now = self.now();
         let mut tx = self.write_through(entrance).await?;
         for (workspace, _) in tx.memberships(id).await? {

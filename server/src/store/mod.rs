@@ -9,6 +9,7 @@ pub mod activity;
 pub mod chain;
 pub mod dialect;
 pub mod gates;
+pub mod identities;
 pub mod notifications;
 pub mod people;
 pub mod postgres;
@@ -91,12 +92,20 @@ pub struct User {
     pub email: String,
     /// Name to show.
     pub name: String,
-    /// Argon2id hash of the password, as a PHC string.
+    /// Argon2id hash of the password, as a PHC string; empty when there is none: the person comes through single sign-on.
     pub password_hash: String,
     /// Whether it may sign in.
     pub active: bool,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl User {
+    /// Whether the account has a password of its own.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        !self.password_hash.is_empty()
+    }
 }
 
 /// An API token; the token itself isn't stored.
@@ -196,7 +205,7 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + Gates + Notifications {
+pub trait Tx: people::People + identities::Identities + Gates + Notifications {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 

@@ -85,7 +85,7 @@ pub trait People: Send {
     async fn insert_group(&mut self, group: &Group, at: Timestamp) -> Result<(), StoreError>;
     /// Who is in which group of a workspace.
     async fn group_members(&mut self, workspace: WorkspaceId) -> Result<Vec<(GroupId, UserId)>, StoreError>;
-    /// Puts a person into a group; `false` when they were in it.
+    /// Puts a person into a group; `false` when they were in it. Who was in it through single sign-on now stays.
     async fn join_group(&mut self, group: GroupId, user: UserId) -> Result<bool, StoreError>;
     /// Takes a person out of a group; `false` when they weren't in it.
     async fn leave_group(&mut self, group: GroupId, user: UserId) -> Result<bool, StoreError>;
@@ -173,7 +173,8 @@ const GROUPS: &str = "SELECT id, workspace_id, name FROM groups WHERE workspace_
 const INSERT_GROUP: &str = "INSERT INTO groups (id, workspace_id, name, created_at) VALUES ($1, $2, $3, $4)";
 const GROUP_MEMBERS: &str = "SELECT m.group_id, m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id \
      WHERE g.workspace_id = $1 ORDER BY m.group_id, m.user_id";
-const JOIN_GROUP: &str = "INSERT INTO group_members (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+const JOIN_GROUP: &str = "INSERT INTO group_members (group_id, user_id) VALUES ($1, $2) \
+     ON CONFLICT (group_id, user_id) DO UPDATE SET through_sso = FALSE WHERE group_members.through_sso";
 const LEAVE_GROUP: &str = "DELETE FROM group_members WHERE group_id = $1 AND user_id = $2";
 const GROUPS_OF: &str = "SELECT g.workspace_id, g.name FROM group_members m JOIN groups g ON g.id = m.group_id \
      WHERE m.user_id = $1 ORDER BY g.workspace_id, g.name";

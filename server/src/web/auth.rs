@@ -4,7 +4,7 @@ use super::WebState;
 use crate::service::Caller;
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::header,
+    http::{HeaderMap, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
@@ -26,6 +26,9 @@ pub(super) const ADDRESS: &str = "address";
 
 /// Key of the day, counted from the epoch, on which the session was last written.
 const DAY: &str = "day";
+
+/// Most characters that are kept of what a browser says of itself.
+const MOST_AGENT: usize = 300;
 
 /// What the program `waybill` calls itself in requests, a version follows.
 pub(crate) const COMMAND_LINE: &str = "waybill/";
@@ -90,6 +93,15 @@ async fn caller_of_session(state: &WebState, session: &Session) -> Result<Option
     let Some(user) = user else { return Ok(None) };
     stay(state, session).await.map_err(|e| crate::service::internal(&e))?;
     state.services.caller_of_user(user).await
+}
+
+/// What a browser says of itself.
+pub(super) fn agent(headers: &HeaderMap) -> String {
+    headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok())
+        .map(|agent| agent.chars().take(MOST_AGENT).collect())
+        .unwrap_or_default()
 }
 
 /// A session ends some days after it was last used, not after it began: it is written anew once a day.

@@ -47,6 +47,7 @@ use axum::{
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::{PromotionId, UserId},
+    promotion::Actor,
 };
 use leptos::{nonce::use_nonce, prelude::*, tachys::reactive_graph::OwnedView};
 use leptos_axum::ResponseOptions;
@@ -58,9 +59,6 @@ use tower_sessions::Session;
 
 /// Most bytes of a form: far above what the largest honest one needs.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
-
-/// Most characters that are kept of what a browser says of itself.
-const MOST_AGENT: usize = 300;
 
 /// The paths of the app's routes. Asked for once: while Leptos makes this list, whatever any page of the process begins to
 /// read stays unread for ever (`leptos::server::SuppressResourceLoad` is one flag for all), also where a server draws already.
@@ -218,11 +216,7 @@ fn context(
         caller,
         session,
         address: address.ip().to_string(),
-        agent: headers
-            .get(header::USER_AGENT)
-            .and_then(|agent| agent.to_str().ok())
-            .map(|agent| agent.chars().take(MOST_AGENT).collect())
-            .unwrap_or_default(),
+        agent: auth::agent(headers),
     });
     let theme: Arc<str> = theme(headers).into();
     let id = headers
@@ -328,10 +322,19 @@ impl RequestBackend {
     }
 }
 
+/// Whether it is the person with this address who calls.
+fn is_person(caller: &Caller, address: &str) -> bool {
+    matches!(&caller.actor, Actor::Person { email, .. } if email == address)
+}
+
 #[async_trait]
 impl Backend for RequestBackend {
     async fn me(&self) -> Result<Option<Me>, AppError> {
         Ok(self.caller.as_ref().map(session::me))
+    }
+
+    async fn sso(&self) -> Result<Option<String>, AppError> {
+        Ok(self.services.sso.as_ref().map(|sso| sso.name.clone()))
     }
 
     async fn sign_in(&self, email: &str, password: &str) -> Result<(), AppError> {
@@ -492,10 +495,21 @@ impl Backend for RequestBackend {
     }
 
     async fn invitation(&self, key: &str) -> Result<InvitationView, AppError> {
-        self.services.invitation(key).await
+        let mut view = self.services.invitation(key).await?;
+        view.yours = self
+            .caller
+            .as_ref()
+            .is_some_and(|caller| is_person(caller, &view.email));
+        Ok(view)
     }
 
     async fn accept_invitation(&self, key: &str, name: &str, password: &str) -> Result<(), AppError> {
+        if let Some(caller) = &self.caller
+            && is_person(caller, &self.services.invitation(key).await?.email)
+        {
+            // The session goes on.
+            return self.services.accept_invitation_as(caller, key).await.map(|_| ());
+        }
         let password = password.to_owned().into();
         let user = self
             .services

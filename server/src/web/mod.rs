@@ -14,6 +14,7 @@ pub mod rest;
 pub mod router;
 pub mod session_store;
 pub mod sse;
+pub mod sso;
 
 use crate::{config::Network, events::Events, service::Services};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::{
     WebState, assets, auth, client, drain, error, graphql, health, leptos, origin, rest, session_store::StoredSessions,
-    sse,
+    sse, sso,
 };
 use axum::{
     Router,
@@ -41,6 +41,8 @@ pub fn router(state: WebState) -> Router {
         .route("/api/events", get(sse::events))
         .route("/theme", post(leptos::set_theme))
         .route("/sign-out", post(auth::sign_out))
+        .route("/sign-in/sso", get(sso::begin))
+        .route("/sign-in/sso/callback", get(sso::finish))
         .merge(graphql::router(state.services.clone()))
         .merge(rest::apply::router(state.services.clone()))
         .merge(rest::checks::router(state.services.clone()))

@@ -70,6 +70,7 @@ pub(crate) const PRODUCTION: &str = "workspace=demo&project=myapp&environment=pr
 #[rustfmt::skip]
 pub(crate) const TABLE: &[(&str, Door, &str)] = &[
     ("me", Ui("me", ""), "--------"),
+    ("sso", Ui("sso", ""), "--------"),
     ("sign_in", Ui("sign_in", "email=a@b&password=x"), "--------"),
     ("sign_out", Ui("sign_out", ""), "--------"),
 

@@ -262,7 +262,7 @@ async fn entries_tell_the_door_and_the_address_and_administrators_export_them() 
     let came = |event: Event| (event.door, event.address);
     let address = Some("127.0.0.1".to_owned());
     let mut browser = world.admin().await;
-    let signed_in = newest(&world, |e| e.happened == Happened::SignedIn).await;
+    let signed_in = newest(&world, |e| e.happened == Happened::SignedIn { through: None }).await;
     assert_eq!(came(signed_in), (Some(Door::Browser), address.clone()));
 
     let wrong = [("email", ADMIN), ("password", "wrong")];

@@ -31,6 +31,7 @@ mod rights;
 mod security;
 mod settings;
 mod soak;
+mod sso;
 mod store_story;
 mod story;
 mod support;

@@ -151,7 +151,7 @@ async fn changes_are_told_when_they_are_committed() {
         workspace,
         subject: Subject::default(),
         actor: Actor::Waybill,
-        happened: Happened::SignedIn,
+        happened: Happened::SignedIn { through: None },
     };
     let mut tx = here.write().await.unwrap();
     tx.append_event(&event, BEGIN).await.unwrap();
@@ -235,7 +235,7 @@ async fn the_ledger_becomes_visible_in_its_order() {
                     workspace,
                     subject: Subject::default(),
                     actor: Actor::Waybill,
-                    happened: Happened::SignedIn,
+                    happened: Happened::SignedIn { through: None },
                 };
                 let mut tx = store.write().await.unwrap();
                 tx.append_event(&event, BEGIN).await.unwrap();

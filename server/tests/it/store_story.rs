@@ -862,7 +862,7 @@ async fn chain(store: &dyn Store, demo: &Workspace, all: &[Event]) {
         workspace: workspace.id,
         subject: Subject::default(),
         actor: Actor::Token { name: "ci".into() },
-        happened: Happened::SignedIn,
+        happened: Happened::SignedIn { through: None },
     };
     let mut taken_back = store.write().await.unwrap();
     taken_back.append_event(&event(demo), at(3)).await.unwrap();
@@ -1041,7 +1041,7 @@ async fn written_once(store: &dyn Store) {
         workspace: demo.id,
         subject: Subject::default(),
         actor: Actor::Waybill,
-        happened: Happened::SignedIn,
+        happened: Happened::SignedIn { through: None },
     };
     tx.append_event(&event, at(0)).await.unwrap();
     tx.commit().await.unwrap();

@@ -17,6 +17,9 @@ struct Arguments {
     /// Use a directory that is thrown away, free ports, and an Argo CD that takes milliseconds
     #[arg(long)]
     ephemeral: bool,
+    /// A provider of OpenID Connect that people may sign in through; the tests' own (oidc-provider.mjs)
+    #[arg(long, value_name = "ISSUER")]
+    sso: Option<String>,
     /// Print where everything is as one line of JSON
     #[arg(long)]
     json: bool,
@@ -56,6 +59,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         site: std::path::absolute(arguments.site)?,
         first_port: (!arguments.ephemeral).then_some(arguments.port),
         fast: arguments.ephemeral,
+        sso: arguments.sso,
     })
     .await?;
     if arguments.json {

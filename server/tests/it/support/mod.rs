@@ -71,6 +71,7 @@ impl Bench {
             ids: Arc::new(System),
             sealer: Arc::new(Sealer::new(&key)),
             wake: Arc::new(Wake::default()),
+            sso: None,
             sign_ins: Arc::new(SignInLimit::new(10)),
             kept_cells: Arc::default(),
             kept_inbox: Arc::default(),
