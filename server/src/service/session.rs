@@ -146,7 +146,7 @@ impl SignInLimit {
 }
 
 /// The key of a network address. Of IPv6 somebody has at least a whole /64: its addresses are one.
-fn address_key(from: &str) -> String {
+pub(super) fn address_key(from: &str) -> String {
     match from.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(address)) => {
             let network = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);

@@ -503,7 +503,12 @@ async fn addresses_of_a_configuration_lead_to_no_machines_own_secrets() {
         .services
         .create_resource(&ada, &at("myapp", "development"), draft)
         .await;
-    assert!(refused.unwrap_err().to_string().contains("link-local and metadata addresses"));
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("link-local and metadata addresses")
+    );
     // A check's address is shown, never asked; and only as a link of the web.
     for url in [
         "javascript:alert(1)",
