@@ -125,6 +125,12 @@ pub fn install() {
         Ok(handle) => {
             describe();
             gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            // From 0 on: where no project has a channel nothing ever counts them.
+            for channel in ChannelKind::ALL {
+                for outcome in DeliveryState::ALL {
+                    notifications(*channel, *outcome).increment(0);
+                }
+            }
             Some(handle)
         }
         Err(error) => {
@@ -282,7 +288,11 @@ pub(crate) fn pushed(began: Instant, push: Push) {
 
 /// A notification was sent, once, whatever came of it.
 pub(crate) fn notified(channel: ChannelKind, state: DeliveryState) {
-    counter!(NOTIFICATIONS, "channel" => channel.as_str(), "outcome" => state.as_str()).increment(1);
+    notifications(channel, state).increment(1);
+}
+
+fn notifications(channel: ChannelKind, outcome: DeliveryState) -> metrics::Counter {
+    counter!(NOTIFICATIONS, "channel" => channel.as_str(), "outcome" => outcome.as_str())
 }
 
 #[cfg(test)]
