@@ -62,7 +62,7 @@ pub(super) fn area(here: Here, name: &'static str, label: &'static str, value: &
                 aria-describedby=described_by(name)
                 aria-invalid=move || error.get().is_some().then_some("true")
             >
-                {value}
+                {in_textarea(value)}
             </textarea>
         </Field>
     }
