@@ -29,14 +29,6 @@ pub fn SignIn() -> AnyView {
         (draft, Some(outcome))
     });
     let offered = live::read(|| (), |()| sso(), |(), _| false);
-    // Without an answer there is the form, as everywhere.
-    let elsewhere = Memo::new(move |_| offered.get().and_then(Result::ok).flatten());
-    let came_back = move || {
-        let word = query.with(|q| q.get("sso"))?;
-        let fault: SsoFault = word.parse().ok()?;
-        let name = elsewhere.get().unwrap_or_else(|| "single sign-on".into());
-        Some(AppError::Conflict(fault.sentence(&name)))
-    };
     // A new document, not a step within this one: all that was read before belongs to nobody.
     Effect::new(move |_| {
         if session.sent_and_done() {
@@ -69,6 +61,14 @@ pub fn SignIn() -> AnyView {
         }
     };
     let inside = move || {
+        // Without an answer there is the form, as everywhere.
+        let elsewhere = Memo::new(move |_| offered.get().and_then(Result::ok).flatten());
+        let came_back = move || {
+            let word = query.with(|q| q.get("sso"))?;
+            let fault: SsoFault = word.parse().ok()?;
+            let name = elsewhere.get().unwrap_or_else(|| "single sign-on".into());
+            Some(AppError::Conflict(fault.sentence(&name)))
+        };
         view! {
             <p class="brand">{icon("waybill")} "Waybill"</p>
             <h1>"Sign in"</h1>

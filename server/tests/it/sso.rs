@@ -517,7 +517,7 @@ async fn only_the_answer_to_this_browsers_question_counts() {
 
     // Down on the way back, and before one leaves.
     let address = grace.leave("/sign-in/sso").await;
-    let back = grace.log_in(&address, None).await;
+    let back = grace.log_in(&address, Some("grace")).await;
     let port = scene.provider().port();
     scene.provider = None;
     let answer = grace.here.get(&back).await;
