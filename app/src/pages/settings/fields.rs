@@ -1,7 +1,7 @@
 //! Fields that forms of connections have: secrets, texts of several lines, boxes to tick.
 
 use super::Here;
-use crate::components::field::{Field, TextField, described_by, field_id};
+use crate::components::field::{Field, TextField, described_by, field_id, in_textarea};
 use leptos::prelude::*;
 
 /// What is wrong with a field of the form that is on screen.
