@@ -16,7 +16,7 @@ use crate::{
         group::GroupsView,
         inbox::InboxView,
         member::{InvitationLink, InvitationView, MembersView},
-        notification::{ChannelDraft, ChannelMade, NotificationsView},
+        notification::{ChannelDraft, ChannelMade, NotificationsView, Tried},
         policy::PolicyView,
         preview::Preview,
         project::ProjectView,
@@ -175,9 +175,9 @@ pub trait Backend: Send + Sync {
     /// Removes a channel, with what went through it.
     async fn remove_channel(&self, workspace: &str, channel: &str) -> Result<(), AppError>;
     /// Sends a test through a channel; what came of it, in words.
-    async fn test_channel(&self, workspace: &str, channel: &str) -> Result<String, AppError>;
+    async fn test_channel(&self, workspace: &str, channel: &str) -> Result<Tried, AppError>;
     /// Sends a notification again; what came of it, in words.
-    async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<String, AppError>;
+    async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<Tried, AppError>;
     /// The account of the actor, with its sessions.
     async fn account(&self) -> Result<AccountView, AppError>;
     /// Changes the actor's password, and ends their other sessions.

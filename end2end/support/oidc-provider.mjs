@@ -56,7 +56,7 @@ async function body(request) {
 
 const page = (uid, said) => `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>Log in at the provider</title></head>
+<head><meta charset="utf-8"><link rel="icon" href="data:,"><title>Log in at the provider</title></head>
 <body>
 <main>
 <h1>Log in at the provider</h1>

@@ -1,5 +1,5 @@
 -- When a cluster's Argo CD was last being followed: nobody knows what was healthy while nobody looked.
 CREATE TABLE cluster_watch (
-    cluster_id TEXT PRIMARY KEY REFERENCES clusters (id) ON DELETE CASCADE,
+    cluster_id TEXT NOT NULL PRIMARY KEY REFERENCES clusters (id) ON DELETE CASCADE,
     seen_at BIGINT NOT NULL
 );

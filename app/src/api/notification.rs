@@ -108,6 +108,15 @@ impl std::fmt::Debug for ChannelMade {
     }
 }
 
+/// What came of sending something by hand.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tried {
+    /// How it stands.
+    pub state: DeliveryState,
+    /// The same, and what was answered, in words.
+    pub words: String,
+}
+
 /// The channels of a workspace, and what went through them last.
 ///
 /// # Errors
@@ -153,7 +162,7 @@ pub async fn remove_channel(workspace: String, channel: String) -> Result<(), Ap
 /// # Errors
 /// When the actor doesn't administer the workspace, or there is no such channel, or it is paused.
 #[server(prefix = "/api/ui", endpoint = "test_channel")]
-pub async fn test_channel(workspace: String, channel: String) -> Result<String, AppError> {
+pub async fn test_channel(workspace: String, channel: String) -> Result<Tried, AppError> {
     use crate::backend::{answer, backend};
     answer(backend()?.test_channel(&workspace, &channel).await)
 }
@@ -163,7 +172,7 @@ pub async fn test_channel(workspace: String, channel: String) -> Result<String, 
 /// # Errors
 /// When the actor doesn't administer the workspace, or there is no such delivery, or its channel is paused.
 #[server(prefix = "/api/ui", endpoint = "redeliver")]
-pub async fn redeliver(workspace: String, delivery: String) -> Result<String, AppError> {
+pub async fn redeliver(workspace: String, delivery: String) -> Result<Tried, AppError> {
     use crate::backend::{answer, backend};
     answer(backend()?.redeliver(&workspace, &delivery).await)
 }

@@ -32,6 +32,7 @@ use crate::{
     live,
     pages::error::shown,
 };
+use domain::notification::DeliveryState;
 use leptos::prelude::*;
 use leptos_router::{
     NavigateOptions,
@@ -39,6 +40,7 @@ use leptos_router::{
 };
 use post::{Done, SettingsPost, carry_out};
 use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsCast;
 
 /// What a section shows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -138,6 +140,9 @@ pub fn Settings() -> AnyView {
     Effect::new(move |_| {
         if sent.sent_and_done() {
             read.refetch();
+            if matches!(sent.done(), Some(Done::Added(_))) {
+                begin_anew("new-channel");
+            }
             if matches!(sent.done(), Some(Done::Saved(_))) && asked.get_untracked().is_some() {
                 let (workspace, section) = place.get_untracked();
                 let to = format!("/w/{workspace}/-/settings/{section}");
@@ -242,9 +247,30 @@ fn tabs(workspace: &str, section: &str) -> AnyView {
     .into_any()
 }
 
+/// Empties the form of a section, by its heading's id: what it was filled in for is there now.
+fn begin_anew(heading: &str) {
+    let form = document()
+        .query_selector(&format!("[aria-labelledby=\"{heading}\"] form"))
+        .ok()
+        .flatten()
+        .and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok());
+    if let Some(form) = form {
+        form.reset();
+    }
+}
+
 /// What came of a post.
 fn said(done: Done) -> AnyView {
+    let mut meaning = Meaning::Good;
     let (words, secret) = match done {
+        Done::Tried(tried) => {
+            meaning = match tried.state {
+                DeliveryState::Delivered => Meaning::Good,
+                DeliveryState::Waiting => Meaning::Waiting,
+                DeliveryState::GivenUp => Meaning::Bad,
+            };
+            (tried.words, None)
+        }
         Done::Said(words) | Done::Saved(words) => (words, None),
         Done::Tested(test) => return tested::tested(&test),
         Done::Invited(made) => (
@@ -281,7 +307,7 @@ fn said(done: Done) -> AnyView {
         }
     });
     view! {
-        <Notice meaning=Meaning::Good>
+        <Notice meaning=meaning>
             <p>{words}</p>
             {secret}
         </Notice>

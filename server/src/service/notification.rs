@@ -9,7 +9,7 @@ pub mod message;
 use super::{Caller, Services, connection::channel_context, internal, place::not_found};
 use crate::store::{Channel, Delivery, NewEvent, ProjectRecord, StoreError, Tx};
 use app::{
-    api::notification::{ChannelDraft, ChannelMade, ChannelView, DeliveryView, NotificationsView},
+    api::notification::{ChannelDraft, ChannelMade, ChannelView, DeliveryView, NotificationsView, Tried},
     error::AppError,
 };
 use domain::{
@@ -204,7 +204,7 @@ impl Services {
     ///
     /// # Errors
     /// When the caller isn't an administrator there, or there is no such channel, or it is paused.
-    pub async fn test_channel(&self, caller: &Caller, workspace: &str, channel: &str) -> Result<String, AppError> {
+    pub async fn test_channel(&self, caller: &Caller, workspace: &str, channel: &str) -> Result<Tried, AppError> {
         let workspace = caller.administered(workspace)?;
         let mut tx = self.write_as(caller).await?;
         let channel = channel_named(&mut *tx, caller, workspace, channel).await?;
@@ -243,7 +243,7 @@ impl Services {
     ///
     /// # Errors
     /// When the caller isn't an administrator there, or there is no such delivery, or its channel is paused.
-    pub async fn redeliver(&self, caller: &Caller, workspace: &str, delivery: &str) -> Result<String, AppError> {
+    pub async fn redeliver(&self, caller: &Caller, workspace: &str, delivery: &str) -> Result<Tried, AppError> {
         let missing = || not_found("delivery", delivery);
         let workspace = caller.administered(workspace)?;
         let mut tx = self.write_as(caller).await?;
@@ -265,7 +265,7 @@ impl Services {
     }
 
     /// Waits a little for what comes of a delivery that is due; in words.
-    async fn outcome_of(&self, id: DeliveryId) -> Result<String, AppError> {
+    async fn outcome_of(&self, id: DeliveryId) -> Result<Tried, AppError> {
         let look = async {
             loop {
                 let delivery = self.store.read().await?.delivery(id).await?;
@@ -279,7 +279,16 @@ impl Services {
             looked?;
         }
         let delivery = self.store.read().await?.delivery(id).await?;
-        Ok(delivery.map_or_else(|| "Its channel was removed meanwhile.".to_owned(), |one| came_of(&one)))
+        Ok(match delivery {
+            Some(delivery) => Tried {
+                state: delivery.state,
+                words: came_of(&delivery),
+            },
+            None => Tried {
+                state: DeliveryState::GivenUp,
+                words: "Its channel was removed meanwhile.".into(),
+            },
+        })
     }
 
     async fn tell_of_channel(

@@ -21,7 +21,7 @@ use app::{
         group::GroupsView,
         inbox::InboxView,
         member::{InvitationLink, InvitationView, MembersView},
-        notification::{ChannelDraft, ChannelMade, NotificationsView},
+        notification::{ChannelDraft, ChannelMade, NotificationsView, Tried},
         policy::PolicyView,
         preview::Preview,
         project::ProjectView,
@@ -625,11 +625,11 @@ impl Backend for RequestBackend {
         self.services.remove_channel(self.caller()?, workspace, channel).await
     }
 
-    async fn test_channel(&self, workspace: &str, channel: &str) -> Result<String, AppError> {
+    async fn test_channel(&self, workspace: &str, channel: &str) -> Result<Tried, AppError> {
         self.services.test_channel(self.caller()?, workspace, channel).await
     }
 
-    async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<String, AppError> {
+    async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<Tried, AppError> {
         self.services.redeliver(self.caller()?, workspace, delivery).await
     }
 

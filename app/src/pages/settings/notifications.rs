@@ -332,7 +332,7 @@ fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, sent: Sent) -> AnyView 
                 />
                 <fieldset class="field" id=occasions_id.clone() tabindex="-1">
                     <legend>"Tells of"</legend>
-                    <div class="row">{boxes}</div>
+                    <div class="row loose">{boxes}</div>
                     {below(&occasions_id, None, error("occasions"))}
                 </fieldset>
                 <TextField

@@ -9,7 +9,7 @@ use crate::{
         group::{create_group, join_group, leave_group},
         member::{InvitationLink, activate, deactivate, invite, remove_member, set_role, withdraw_invitation},
         notification::{
-            ChannelDraft, ChannelMade, add_channel, pause_channel, redeliver, remove_channel, test_channel,
+            ChannelDraft, ChannelMade, Tried, add_channel, pause_channel, redeliver, remove_channel, test_channel,
         },
         token::{TokenDraft, TokenMade, create_token, revoke_token},
     },
@@ -76,6 +76,8 @@ pub(super) enum Done {
     Made(TokenMade),
     /// A channel is added; its key.
     Added(ChannelMade),
+    /// Something was sent by hand; what came of it.
+    Tried(Tried),
 }
 
 /// Carries a post out.
@@ -174,8 +176,8 @@ async fn outcome(post: SettingsPost, workspace: String) -> Result<Done, AppError
             remove_channel(w, post.id).await?;
             "The channel is removed."
         }
-        "test-channel" => return test_channel(w, post.id).await.map(Done::Said),
-        "redeliver" => return redeliver(w, post.id).await.map(Done::Said),
+        "test-channel" => return test_channel(w, post.id).await.map(Done::Tried),
+        "redeliver" => return redeliver(w, post.id).await.map(Done::Tried),
         _ => {
             let why = "This form doesn't say what to do. Use the buttons of the page.";
             return Err(AppError::BadRequest(why.into()));

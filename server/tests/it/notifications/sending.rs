@@ -89,16 +89,21 @@ async fn what_fails_is_tried_again_later_each_time_and_given_up_after_a_day() {
     let services = house.bench.services.clone();
     let id = given_up.id.to_string();
     let said = services.redeliver(&house.admin, "demo", &id).await.unwrap();
-    assert_eq!(said, "It is delivered. The answer was 200: ok.");
+    assert_eq!(said.words, "It is delivered. The answer was 200: ok.");
     let said = services.redeliver(&house.admin, "demo", &id).await.unwrap();
-    assert!(said.starts_with("It is delivered."), "also what was delivered: {said}");
+    assert_eq!(
+        said.state,
+        DeliveryState::Delivered,
+        "also what was delivered: {said:?}"
+    );
     receiver.answers(500, "");
     let said = services
         .test_channel(&house.admin, "demo", &house.channel("hook").await)
         .await
         .unwrap();
+    assert_eq!(said.state, DeliveryState::Waiting);
     assert_eq!(
-        said,
+        said.words,
         "It was not delivered yet, and is tried again by itself. The answer was 500."
     );
     stop.cancel();
