@@ -53,8 +53,10 @@ pub(super) async fn look(
         Err(error) => return Err(broken(error.to_string()).into()),
     };
     let found = look_from(&bare, repository, paths, prefix, &broken).await;
-    // Taking it away is work for the disk.
-    drop(tokio::task::spawn_blocking(move || drop(room)));
+    // Nothing of it is there any more when the answer is. Taking it away is work for the disk.
+    if let Err(error) = tokio::task::spawn_blocking(move || room.close()).await.unwrap_or(Ok(())) {
+        tracing::warn!(url = %url, %error, "what was fetched to look at a repository could not be removed");
+    }
     found
 }
 
