@@ -251,7 +251,13 @@ async fn seed(server: &Server, size: Size, image: &str, digests: &[String]) -> O
             })
             .await?,
     );
-    let mut columns = vec![("sequence", "NULL".to_owned()), ("promotion_id", old_id(1, "n"))];
+    // Each at a moment of its own, as they come to be: searches of the ledger go along its times.
+    let at = format!("t.at - {} + n", size.promotions);
+    let mut columns = vec![
+        ("sequence", "NULL".to_owned()),
+        ("at", at),
+        ("promotion_id", old_id(1, "n")),
+    ];
     columns.extend(place());
     statements.push(
         database

@@ -54,7 +54,10 @@ pub(super) async fn look(
     };
     let found = look_from(&bare, repository, paths, prefix, &broken).await;
     // Nothing of it is there any more when the answer is. Taking it away is work for the disk.
-    if let Err(error) = tokio::task::spawn_blocking(move || room.close()).await.unwrap_or(Ok(())) {
+    if let Err(error) = tokio::task::spawn_blocking(move || room.close())
+        .await
+        .unwrap_or(Ok(()))
+    {
         tracing::warn!(url = %url, %error, "what was fetched to look at a repository could not be removed");
     }
     found
