@@ -83,7 +83,7 @@ pub trait Backend: Send + Sync {
     /// Tries a failed promotion again.
     async fn retry(&self, id: &str) -> Result<(), AppError>;
     /// What waits for the actor.
-    async fn inbox(&self) -> Result<InboxView, AppError>;
+    async fn inbox(&self, before: &str) -> Result<InboxView, AppError>;
     /// How many promotions wait for the actor; none when nobody is signed in.
     async fn inbox_count(&self) -> Result<usize, AppError>;
     /// Approves a promotion.

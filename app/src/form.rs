@@ -6,7 +6,12 @@
 use crate::{error::AppError, held::Held, request};
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 use wasm_bindgen::JsCast;
 
 /// Id of the summary of errors, where the focus goes after a form was sent in vain.
@@ -19,6 +24,34 @@ pub struct Posted<D, T> {
     pub draft: D,
     /// What came of it; `None` when the post only asked for another row of the form.
     pub outcome: Option<Result<T, AppError>>,
+}
+
+/// What is to be sent, one after the other.
+struct Line<D>(Mutex<VecDeque<D>>);
+
+impl<D: Clone + PartialEq> Line<D> {
+    fn all(&self) -> MutexGuard<'_, VecDeque<D>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn first(&self) -> Option<D> {
+        self.all().front().cloned()
+    }
+
+    /// At the end, unless the same is in it already: it was sent twice.
+    fn join(&self, draft: D) {
+        let mut all = self.all();
+        if !all.contains(&draft) {
+            all.push_back(draft);
+        }
+    }
+
+    /// Leaves it; how many still wait.
+    fn leave(&self) -> usize {
+        let mut all = self.all();
+        all.pop_front();
+        all.len()
+    }
 }
 
 /// A form of a page, both ways; made by [`form`]. Read it below a `Suspense` or `Transition` (a page's `Frame` is one).
@@ -39,8 +72,27 @@ impl<D: Send + Sync, T: Send + Sync> Clone for Form<D, T> {
 impl<D: Send + Sync, T: Send + Sync> Copy for Form<D, T> {}
 
 /// A form of a page. `submit` carries a draft out, with a server function; it may give back `None` when there was
-/// nothing to carry out, and the draft changed, for example with another row.
+/// nothing to carry out, and the draft changed, for example with another row. While it is under way nothing else is sent.
 pub fn form<D, T, F>(submit: impl Fn(D) -> F + Send + Sync + Copy + 'static) -> Form<D, T>
+where
+    D: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
+{
+    of(submit, false)
+}
+
+/// The same for a page with a row of forms: what another one sends meanwhile is sent after it.
+pub fn form_in_turn<D, T, F>(submit: impl Fn(D) -> F + Send + Sync + Copy + 'static) -> Form<D, T>
+where
+    D: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
+{
+    of(submit, true)
+}
+
+fn of<D, T, F>(submit: impl Fn(D) -> F + Send + Sync + Copy + 'static, in_turn: bool) -> Form<D, T>
 where
     D: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
     T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -49,19 +101,36 @@ where
     let first = posted(submit);
     let sent = RwSignal::new(None);
     let pending = RwSignal::new(false);
+    // The first is under way. It outlives the page: who leaves it has decided all the same.
+    let line = Arc::new(Line(Mutex::new(VecDeque::new())));
     let send = Callback::new(move |draft: D| {
         if pending.get_untracked() {
+            if in_turn {
+                line.join(draft);
+            }
             return;
         }
         pending.set(true);
+        line.join(draft);
+        let line = Arc::clone(&line);
         spawn_local(async move {
-            let (draft, outcome) = submit(draft).await;
-            let failed = matches!(outcome, Some(Err(_)));
-            let _ = sent.try_set(Some(Posted { draft, outcome }));
-            let _ = pending.try_set(false);
-            if failed {
-                request_animation_frame(focus_summary);
+            // So many were sent before anybody could see the last failure: what goes well of these must not hide it.
+            let mut unaware = 0;
+            while let Some(draft) = line.first() {
+                let (draft, outcome) = submit(draft).await;
+                let failed = matches!(outcome, Some(Err(_)));
+                if failed || unaware == 0 {
+                    let _ = sent.try_set(Some(Posted { draft, outcome }));
+                }
+                let waiting = line.leave();
+                if failed {
+                    unaware = waiting;
+                    request_animation_frame(focus_summary);
+                } else {
+                    unaware = unaware.saturating_sub(1);
+                }
             }
+            let _ = pending.try_set(false);
         });
     });
     Form {

@@ -1,7 +1,7 @@
 // The form Create Resource: with a script, without one, and on a narrow screen.
 import type { Locator, Page } from '@playwright/test';
 import { commitsWith, fileInGit } from '../fixtures/git.ts';
-import { expect, test } from '../fixtures/test.ts';
+import { expect, test, titled } from '../fixtures/test.ts';
 import { freshName, project } from '../fixtures/waybill.ts';
 
 const upper = `sha256:${'AB'.repeat(32)}`;
@@ -29,7 +29,7 @@ async function chooseSource(page: Page, environment: string, resource: string, j
 
 test('it has every field under its name', async ({ page, open, expectAccessible }) => {
   await open(`${project}/production/-/new`);
-  await expect(page).toHaveTitle('Create resource in production · Waybill');
+  await expect(page).toHaveTitle(titled('Create resource in production'));
   await expect(page.getByRole('radiogroup', { name: 'Source' }).getByRole('radio')).toHaveCount(2);
   await expect(page.getByRole('radio', { name: 'Image' })).not.toBeChecked();
   await expect(page.getByRole('radio', { name: 'Promote from environment' })).toBeChecked();

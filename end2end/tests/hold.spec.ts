@@ -4,7 +4,7 @@ import { pushBuild, RegistryDoor } from '../fixtures/registry.ts';
 import { expect, test } from '../fixtures/test.ts';
 import { freshName, project } from '../fixtures/waybill.ts';
 
-test('one click goes back, holds, and goes on again', async ({ page, open, demo, waybill, expectAccessible, javaScriptEnabled }) => {
+test('one click goes back, and holds', async ({ page, open, demo, waybill, expectAccessible }) => {
   const { name, build } = await waybill.service('back');
   await waybill.follow('staging', 'development', name);
   const next = await pushBuild(demo, `myapp/${name}`, '2.0.0');
@@ -32,6 +32,20 @@ test('one click goes back, holds, and goes on again', async ({ page, open, demo,
   await open(`${project}?q=${name}`);
   const cell = page.locator('.cell', { hasText: 'Held' }).filter({ hasText: name });
   await expect(cell).toContainText(/Held: rolled back by .+/);
+  await expectAccessible();
+});
+
+test('what is held goes on with one click, and says before with what', async ({ page, open, waybill, expectAccessible, demo, javaScriptEnabled }) => {
+  const { name, build } = await waybill.service('held');
+  await waybill.follow('staging', 'development', name);
+  const next = await pushBuild(demo, `myapp/${name}`, '2.0.0');
+  await waybill.runs('staging', name, next);
+  await waybill.rolledBack('staging', name, build);
+  const third = await pushBuild(demo, `myapp/${name}`, '3.0.0');
+  await waybill.runs('development', name, third);
+
+  await open(`${project}?q=${name}`);
+  const cell = page.locator('.cell', { hasText: 'Held' }).filter({ hasText: name });
   // The board says what it would catch up with before anything is done.
   await cell.getByRole('button', { name: `Resume ${name} in staging` }).click();
   const decision = page.getByRole('dialog', { name: `Resume ${name} in staging` });

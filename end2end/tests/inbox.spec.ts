@@ -37,7 +37,7 @@ test('asked for, in the inbox of the approver, approved, deployed', async ({ pag
   await become(page, await waybill.person(freshName('carol'), 'approver'));
   await open('/inbox');
   const row = page.getByRole('listitem').filter({ has: page.getByRole('link', { name: `${name} → production` }) });
-  await expect(row).toContainText('Approvals: 0 of 1 approval');
+  await expect(row).toContainText('0 of 1 approval');
   if (javaScriptEnabled !== false) await expect(page).toHaveTitle(/^\(\d+\) Inbox/);
   await expectAccessible();
   await row.getByLabel(`Comment about ${name} to production`).fill('Looks right');
@@ -49,6 +49,110 @@ test('asked for, in the inbox of the approver, approved, deployed', async ({ pag
   await expect(page.getByRole('region', { name: 'Gates' })).toContainText('Approved by carol');
   await expect(page.getByText('Approved: Looks right')).toBeVisible();
   await expectAccessible();
+});
+
+test('who asked is told that somebody else must decide @hydrated @no-javascript', async ({ page, open, demo, waybill, tolerate }) => {
+  tolerate(/status of 403/);
+  const { name, own, promotion } = await waiting(waybill, demo, { approvals: { count: 1, selfApproval: true } });
+  await open(promotion);
+  const approve = page.getByRole('button', { name: `Approve ${name} to production` });
+  await expect(approve).toBeVisible();
+  // The page is as it was; the policy isn't any more.
+  await page.route('**/api/events', (route) => route.abort());
+  await waybill.setPolicy(own, { approvals: { count: 1 } });
+  await approve.click();
+  await expect(page.getByRole('alert')).toContainText('You asked for this promotion yourself: somebody else must decide.');
+  await waybill.cancelled(promotion);
+});
+
+test('two of three approve, and it is deployed @hydrated @no-javascript', async ({ page, open, demo, waybill }) => {
+  const { name, promotion } = await waiting(waybill, demo, { approvals: { count: 2 } });
+  const gates = page.getByRole('region', { name: 'Gates' });
+  const approve = page.getByRole('button', { name: `Approve ${name} to production` });
+  await become(page, await waybill.person(freshName('ann'), 'approver'));
+  await open(promotion);
+  await approve.click();
+  await expect(gates).toContainText('1 of 2 approvals');
+  await expect(approve).toHaveCount(0);
+  await become(page, await waybill.person(freshName('ben'), 'approver'));
+  await open(promotion);
+  await expect(gates).toContainText(/1 of 2 approvals.*Approved by ann/);
+  await approve.click();
+  await waybill.succeeded(promotion);
+  // The third finds nothing left to do.
+  await become(page, await waybill.person(freshName('cem'), 'approver'));
+  await open(promotion);
+  await expect(badge(page, 'Succeeded')).toBeVisible();
+  await expect(gates).toContainText(/Approved by ann.* and ben/);
+  await expect(approve).toHaveCount(0);
+});
+
+test('who approved may think again while it waits @hydrated @no-javascript', async ({ page, open, demo, waybill, tolerate, expectAccessible }) => {
+  tolerate(/status of 422/);
+  const { name, promotion } = await waiting(waybill, demo, { approvals: { count: 2 } });
+  await become(page, await waybill.person(freshName('eda'), 'approver'));
+  await open(promotion);
+  await page.getByRole('button', { name: `Approve ${name} to production` }).click();
+  const reject = page.getByRole('button', { name: `Reject ${name} to production` });
+  const gates = page.getByRole('region', { name: 'Gates' });
+  await expect(gates).toContainText('1 of 2 approvals');
+  await expect(page.getByRole('button', { name: `Approve ${name} to production` })).toHaveCount(0);
+  await expectAccessible();
+  await reject.click();
+  await expect(gates).toContainText('Say why, so that who asked knows what to do next.');
+  await page.getByLabel(`Comment about ${name} to production`).fill('The error rate doubled in staging.');
+  await reject.click();
+  await expect(badge(page, 'Rejected')).toBeVisible();
+  await expect(page.getByRole('main')).toContainText('The error rate doubled in staging.');
+  await expect(reject).toHaveCount(0);
+});
+
+test('approvals are of one digest @hydrated @no-javascript', async ({ page, open, demo, waybill }) => {
+  const { name, promotion } = await waiting(waybill, demo, { approvals: { count: 2 } });
+  await become(page, await waybill.person(freshName('dan'), 'approver'));
+  await open(promotion);
+  const approve = page.getByRole('button', { name: `Approve ${name} to production` });
+  const gates = page.getByRole('region', { name: 'Gates' });
+  await approve.click();
+  await expect(gates).toContainText('1 of 2 approvals');
+  // A newer build takes its place, and nobody has approved that one.
+  await pushBuild(demo, `myapp/${name}`, '1.1.0');
+  await expect(async () => {
+    await page.reload();
+    await expect(badge(page, 'Superseded')).toBeVisible({ timeout: 1_000 });
+  }).toPass();
+  await open('/inbox');
+  const row = page.getByRole('listitem').filter({ has: page.getByRole('link', { name: `${name} → production` }) });
+  await expect(row).toContainText('0 of 2 approvals');
+});
+
+test('Enter in the field of the reason decides nothing', async ({ page, open, demo, waybill }) => {
+  const { name, promotion } = await waiting(waybill, demo, { approvals: { count: 1 } });
+  await become(page, await waybill.person(freshName('eva'), 'approver'));
+  for (const path of ['/inbox', promotion]) {
+    await open(path);
+    const reason = page.getByLabel(`Comment about ${name} to production`);
+    await reason.fill('Wrong build');
+    await reason.press('Enter');
+    await expect(reason).toHaveValue('Wrong build');
+  }
+  await page.getByRole('button', { name: `Reject ${name} to production` }).click();
+  await expect(badge(page, 'Rejected')).toBeVisible();
+});
+
+test('the count of what waits is live in the title and the navigation @hydrated', async ({ page, open, demo, waybill }) => {
+  await become(page, await waybill.person(freshName('fay'), 'approver'));
+  await open('/');
+  const inbox = page.getByRole('navigation').getByRole('link', { name: /^Inbox/ });
+  const count = async () => Number(/^\((\d+)\)/.exec(await page.title())?.[1] ?? 0);
+  const before = await count();
+  const { promotion } = await waiting(waybill, demo, { approvals: { count: 1 } });
+  await expect.poll(count).toBeGreaterThan(before);
+  await expect(inbox).toContainText(/[1-9]/);
+  // Other tests have things waiting, too: this one goes when it is decided.
+  const most = await count();
+  await waybill.cancelled(promotion);
+  await expect.poll(count).not.toBe(most);
 });
 
 test('a rejection says why, and is refused without', async ({ page, open, demo, waybill, tolerate, javaScriptEnabled }) => {
@@ -67,6 +171,8 @@ test('a rejection says why, and is refused without', async ({ page, open, demo, 
 });
 
 test('the inbox is worked by keys @hydrated', async ({ page, open, demo, waybill }) => {
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
   const first = await waiting(waybill, demo, { approvals: { count: 1 } });
   const second = await waiting(waybill, demo, { approvals: { count: 1 } });
   await become(page, await waybill.person(freshName('kim'), 'approver'));
@@ -83,10 +189,23 @@ test('the inbox is worked by keys @hydrated', async ({ page, open, demo, waybill
   await expect(row(second.name).getByRole('textbox')).toBeFocused();
   await page.keyboard.type('a jar of keys');
   await expect(row(second.name).getByRole('textbox')).toHaveValue('a jar of keys');
+  // Two decisions, the second while the first is being sent.
+  await row(second.name).getByRole('textbox').fill('');
+  await page.route('**/api/ui/approve', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await row(second.name).focus();
+  await page.keyboard.press('a');
   await row(first.name).focus();
   await page.keyboard.press('a');
+  release();
   await expect(row(first.name)).toHaveCount(0);
+  await expect(row(second.name)).toHaveCount(0);
   await waybill.succeeded(first.promotion);
+  await waybill.succeeded(second.promotion);
+  await page.keyboard.press('?');
+  await expect(page.getByText('j and k move, a approves')).toBeVisible();
 });
 
 test('a check arrives, and the gate opens by itself', async ({ page, open, demo, waybill, javaScriptEnabled }) => {

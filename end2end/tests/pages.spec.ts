@@ -2,7 +2,7 @@
 // something is wrong.
 import type { Page } from '@playwright/test';
 import { pushBuild } from '../fixtures/registry.ts';
-import { expect, signedOut, test } from '../fixtures/test.ts';
+import { expect, signedOut, test, titled } from '../fixtures/test.ts';
 import { project } from '../fixtures/waybill.ts';
 
 /** On a narrow screen the rail is behind a menu. */
@@ -56,7 +56,7 @@ test.describe('signed out', () => {
 
 test('projects lead to boards', async ({ page, open }) => {
   await open('/');
-  await expect(page).toHaveTitle('Projects · Waybill');
+  await expect(page).toHaveTitle(titled('Projects'));
   const row = page.getByRole('row', { name: 'myapp' });
   await expect(row.getByRole('link', { name: 'development' })).toBeVisible();
   await row.getByRole('link', { name: 'myapp', exact: true }).click();
@@ -68,7 +68,7 @@ test('the board shows what runs where', async ({ page, open, waybill }) => {
   const { name, build } = await waybill.service('seen');
   await waybill.follow('staging', 'development', name);
   await open(`${project}?q=${name}`);
-  await expect(page).toHaveTitle('myapp board · Waybill');
+  await expect(page).toHaveTitle(titled('myapp board'));
   await expect(page.getByRole('main')).toMatchAriaSnapshot(`
     - main:
       - navigation "Breadcrumb":
@@ -215,7 +215,7 @@ test('a promotion shows its steps, its change and its story', async ({ page, ope
   const { name, build } = await waybill.service('told');
   const path = await waybill.follow('staging', 'development', name);
   await open(path);
-  await expect(page).toHaveTitle(`${name} → staging · Waybill`);
+  await expect(page).toHaveTitle(titled(`${name} → staging`));
   await expect(page.getByRole('main').getByText('Succeeded', { exact: true })).toBeVisible();
   await expect(page.getByRole('main')).toMatchAriaSnapshot(`
     - main:

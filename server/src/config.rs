@@ -258,11 +258,13 @@ fn smtp(given: &mut Given) -> Result<Option<MailSettings>, ConfigError> {
     let host = given.take("smtp.host");
     let port = required(given, "smtp.port", port)?;
     let encryption = required(given, "smtp.encryption", encryption)?;
+    let authority = given.take("smtp.ca_file");
     let user = given.take("smtp.user");
     let password = given.take_secret("smtp.password")?;
     let from = given.take("smtp.from");
     let Some(host) = host else {
         let places = [
+            authority.map(|value| value.place),
             user.map(|value| value.place),
             password.map(|(_, place)| place),
             from.map(|value| value.place),
@@ -292,6 +294,7 @@ fn smtp(given: &mut Given) -> Result<Option<MailSettings>, ConfigError> {
         host: name,
         port,
         encryption,
+        authority: authority.map(|value| value.text.into()),
         credentials,
         from: from.text,
     }))

@@ -6,7 +6,7 @@
 //! - [`service`] authorises, decides and writes through [`store`]: the change, the next step and the event at once.
 //! - [`worker`] carries promotions out, step by step, through [`adapters`] to the outside world.
 //! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids, [`calendar`] says
-//!   when freezes are on;
+//!   when freezes are on, [`signature`] whether an image is signed;
 //!   [`telemetry`] counts and traces.
 
 // A page's type is the type of all it shows: deep, and deeper with each component.
@@ -20,10 +20,11 @@ pub mod config;
 pub mod events;
 pub mod secrets;
 pub mod service;
+pub mod signature;
 pub mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod web;
 pub mod worker;
 
-pub use startup::{RunError, run};
+pub use startup::{RunError, run, run_by};

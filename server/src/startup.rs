@@ -2,7 +2,7 @@
 
 use crate::{
     adapters::{argocd::ArgoCdClient, git::GitMirrors, notifier::Notifier, registry::RegistryClient},
-    clock::System,
+    clock::{Clock, System},
     config::{Config, Database},
     events::Events,
     secrets::{KeyError, Sealer},
@@ -79,7 +79,7 @@ pub async fn open(database: &Database) -> Result<Arc<dyn Store>, OpenError> {
 ///
 /// # Errors
 /// When the data directory, the database or the key can't be used.
-pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services, RunError> {
+pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clock>) -> Result<Services, RunError> {
     let in_data_dir = |source| RunError::DataDir {
         path: config.data_dir.clone(),
         source,
@@ -105,7 +105,7 @@ pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services
             Notifier::new(config.allow_private_targets, config.smtp.as_ref())
                 .map_err(|e| client("notifications")(e.to_string()))?,
         ),
-        clock: Arc::new(System),
+        clock,
         ids: Arc::new(System),
         sealer: Arc::new(Sealer::from_config(config)?),
         wake: Arc::new(Wake::default()),
@@ -114,6 +114,7 @@ pub async fn services(config: &Config, listening: SocketAddr) -> Result<Services
             usize::try_from(config.sign_in_attempts).unwrap_or(usize::MAX),
         )),
         kept_cells: Arc::default(),
+        kept_versions: Arc::default(),
         kept_inbox: Arc::default(),
         public_url: config.public_url(listening).trim_end_matches('/').into(),
     })
@@ -128,9 +129,22 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
+    run_by(Arc::new(System), config, listener, shutdown).await
+}
+
+/// The same by another clock than the system's.
+///
+/// # Errors
+/// Why it could not start, or stopped by itself.
+pub async fn run_by(
+    clock: Arc<dyn Clock>,
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), RunError> {
     let listening = listener.local_addr().map_err(RunError::Serve)?;
     telemetry::install();
-    let services = services(&config, listening).await?;
+    let services = services(&config, listening, clock).await?;
     first_administrator(&config, &services).await?;
 
     let stop = CancellationToken::new();

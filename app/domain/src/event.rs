@@ -186,6 +186,8 @@ pub enum Happened {
     },
     /// Somebody changed their password; their other sessions ended.
     PasswordChanged,
+    /// The provider of single sign-on gave an account to who has its address; its password and its sessions ended.
+    PasswordRemoved,
     /// Somebody ended all of their sessions.
     SignedOutEverywhere,
     /// Configuration was applied.
@@ -316,6 +318,7 @@ impl Happened {
                 | Self::MemberRemoved { .. }
                 | Self::AccountDeactivated { .. }
                 | Self::PasswordChanged
+                | Self::PasswordRemoved
                 | Self::SignedOutEverywhere
         )
     }

@@ -9,7 +9,9 @@ mod evidence;
 mod tests;
 
 pub use evaluate::evaluate;
-pub use evidence::{Approval, Approver, Check, CheckStatus, Evidence, Frozen, HealthyRun, Override, Stop};
+pub use evidence::{
+    Approval, Approver, Check, CheckStatus, Evidence, Found, Frozen, HealthyRun, Override, Proof, Stop,
+};
 
 use crate::{promotion::UnknownWord, time::Timestamp};
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,10 @@ pub enum GateKind {
     Check,
     /// The digest was healthy in another environment.
     RanIn,
+    /// The digest is signed with a key.
+    Signature,
+    /// It is attested where the digest comes from.
+    Provenance,
     /// No freeze window is open.
     Freeze,
     /// Nobody stopped the line.
@@ -33,7 +39,15 @@ pub enum GateKind {
 
 impl GateKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Approvals, Self::Check, Self::RanIn, Self::Freeze, Self::Stop];
+    pub const ALL: [Self; 7] = [
+        Self::Approvals,
+        Self::Check,
+        Self::RanIn,
+        Self::Signature,
+        Self::Provenance,
+        Self::Freeze,
+        Self::Stop,
+    ];
 
     /// The word for it, as in a policy.
     #[must_use]
@@ -42,13 +56,16 @@ impl GateKind {
             Self::Approvals => "approvals",
             Self::Check => "check",
             Self::RanIn => "ranIn",
+            Self::Signature => "signature",
+            Self::Provenance => "provenance",
             Self::Freeze => "freeze",
             Self::Stop => "stop",
         }
     }
 }
 
-/// One gate of an environment: `approvals`, `check:integration`, `ranIn:staging`, `freeze:weekend`, `stop`.
+/// One gate of an environment: `approvals`, `check:integration`, `ranIn:staging`, `signature:release`, `provenance:ci`,
+/// `freeze:weekend`, `stop`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateId {
     /// What it asks for.
@@ -60,7 +77,9 @@ pub struct GateId {
 crate::text::from_text!(GateId);
 
 impl GateId {
-    fn of(kind: GateKind, name: impl Into<String>) -> Self {
+    /// The gate of this kind and name.
+    #[must_use]
+    pub fn of(kind: GateKind, name: impl Into<String>) -> Self {
         Self {
             kind,
             name: name.into(),
@@ -74,6 +93,8 @@ impl GateId {
             GateKind::Approvals => "Approvals".into(),
             GateKind::Check => format!("Check {}", self.name),
             GateKind::RanIn => format!("Healthy in {}", self.name),
+            GateKind::Signature => format!("Signed by {}", self.name),
+            GateKind::Provenance => format!("Provenance {}", self.name),
             GateKind::Freeze => format!("Freeze {}", self.name),
             GateKind::Stop if self.name.is_empty() => "Stop the line".into(),
             GateKind::Stop => format!("Stop the line of the {}", self.name),
@@ -148,6 +169,28 @@ pub struct Gate {
     pub until: Option<Timestamp>,
 }
 
+impl Gate {
+    /// A gate of which nothing more is known than how it stands, why, and who can change it.
+    fn new(
+        id: GateId,
+        state: GateState,
+        short: impl Into<String>,
+        why: impl Into<String>,
+        who: impl Into<String>,
+    ) -> Self {
+        Self {
+            id,
+            state,
+            short: short.into(),
+            why: why.into(),
+            who: who.into(),
+            url: None,
+            since: None,
+            until: None,
+        }
+    }
+}
+
 /// What came of the evaluation of all gates.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Decision {
@@ -155,9 +198,33 @@ pub struct Decision {
     pub gates: Vec<Gate>,
     /// When it may change by itself, by the clock alone.
     pub look_again: Option<Timestamp>,
+    /// Since when each gate stands as it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stands_since: Vec<(GateId, Timestamp)>,
 }
 
 impl Decision {
+    /// The same, with since when each gate stands so: as it was known `before`, or `now` when it stood otherwise.
+    #[must_use]
+    pub fn dated(mut self, before: Option<&Self>, now: Timestamp) -> Self {
+        let stood = |gate: &Gate| {
+            let before = before?;
+            let same = |other: &&Gate| other.id == gate.id && other.state == gate.state;
+            before.gates.iter().find(same)?;
+            before.since(&gate.id)
+        };
+        self.stands_since = (self.gates.iter())
+            .map(|gate| (gate.id.clone(), stood(gate).unwrap_or(now)))
+            .collect();
+        self
+    }
+
+    /// Since when a gate stands as it does, where that was written down.
+    #[must_use]
+    pub fn since(&self, gate: &GateId) -> Option<Timestamp> {
+        self.stands_since.iter().find(|(id, _)| id == gate).map(|(_, at)| *at)
+    }
+
     /// Whether the promotion may go on.
     #[must_use]
     pub fn opens(&self) -> bool {

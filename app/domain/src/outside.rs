@@ -1,39 +1,57 @@
-//! Hosts that no connection may lead to: where a machine is told who it is by what it runs on.
+//! Where an address leads: to the world, into a private network, or where nothing of ours ever goes.
 //!
-//! Git, Argo CD and registries stand at private addresses in most installations, so those are fine. Link-local addresses are never
-//! theirs: a cloud hands out credentials there to whoever asks from the machine itself. Nor are those that are no single machine's.
-//! Only what is written as an address can be judged here, in all the ways of writing one that programs understand; what a name
-//! resolves to is for whoever connects.
+//! Git, Argo CD and registries stand at private addresses in most installations, so those are fine for connections; for what people
+//! have notified they are the configuration's to allow. Link-local addresses are never anybody's: a cloud hands out credentials there
+//! to whoever asks from the machine itself. Nor are those that are no single machine's. What is written as an address is judged here,
+//! in all the ways of writing one that programs understand; what a name resolves to is judged by whoever connects, with [`Reach::of`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What to say where such a host was written.
+/// What to say where a host was written that nothing goes to.
 pub const WHY: &str = "Waybill doesn't connect to link-local and metadata addresses: they belong to the machine that it runs on. \
      Write the address of the server itself.";
 
-/// Where clouds answer beside the link-local addresses: Alibaba, Oracle, Azure.
+/// Where clouds answer their machines, outside of link-local: Alibaba, Oracle, Azure.
 const METADATA: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(192, 0, 0, 192),
     Ipv4Addr::new(168, 63, 129, 16),
 ];
-/// Amazon's, among unique local addresses that are otherwise anybody's.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Amazon's and Google's, among unique local addresses that are otherwise anybody's.
+const METADATA_V6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
 /// Google's and Amazon's, by name.
 const METADATA_NAMES: [&str; 4] = ["metadata.google.internal", "metadata.goog", "metadata", "instance-data"];
 
-/// Whether a host, with or without a port, is one of them.
+/// How far an address reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Anywhere in the world.
+    Public,
+    /// A private network, or this machine.
+    Private,
+    /// The machine's surroundings, or no single machine: link-local, metadata, multicast, what was never given out.
+    Never,
+}
+
+impl Reach {
+    /// Of an address, whatever clothes it wears.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => of_v4(address),
+            IpAddr::V6(address) => of_v6(address),
+        }
+    }
+}
+
+/// Whether nothing goes to a host, as it is written, with or without a port.
 #[must_use]
 pub fn is_forbidden(authority: &str) -> bool {
     let host = host_of(authority).trim_end_matches('.').to_ascii_lowercase();
-    if METADATA_NAMES.contains(&host.as_str()) {
-        return true;
-    }
-    match literal(&host) {
-        Some(IpAddr::V4(address)) => is_forbidden_v4(address),
-        Some(IpAddr::V6(address)) => is_forbidden_v6(address),
-        None => false,
-    }
+    METADATA_NAMES.contains(&host.as_str()) || literal(&host).is_some_and(|address| Reach::of(address) == Reach::Never)
 }
 
 /// Without port, brackets and zone.
@@ -81,25 +99,43 @@ fn number(part: &str) -> Option<u64> {
     }
 }
 
-fn is_forbidden_v4(address: Ipv4Addr) -> bool {
-    address.is_link_local()
-        || address.is_unspecified()
-        || address.is_broadcast()
-        || address.is_multicast()
-        || METADATA.contains(&address)
+fn of_v4(address: Ipv4Addr) -> Reach {
+    let [a, b, c, _] = address.octets();
+    if METADATA.contains(&address) {
+        return Reach::Never;
+    }
+    match (a, b, c) {
+        // This network, link-local, multicast, and what was never given out, broadcast with it.
+        (0, ..) | (169, 254, _) | (224.., ..) => Reach::Never,
+        (10 | 127, ..) | (172, 16..=31, _) | (192, 168, _) => Reach::Private,
+        // Between a provider and its customers, protocols, measurements.
+        (100, 64..=127, _) | (192, 0, 0) | (198, 18..=19, _) => Reach::Private,
+        _ => Reach::Public,
+    }
 }
 
-fn is_forbidden_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let inside = |high: u16, low: u16| is_forbidden_v4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
-    match [a, b, c, d, e, f] {
-        // An IPv4 address in IPv6's clothes: compatible, mapped, translated.
-        [0, 0, 0, 0, 0, 0] | [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => {
-            // `::1` is this machine, where a registry may well be.
-            address != Ipv6Addr::LOCALHOST && inside(g, h)
-        }
-        [0x2002, high, low, ..] => inside(high, low),
-        _ => a & 0xffc0 == 0xfe80 || address.is_multicast() || address == METADATA_V6,
+fn of_v6(address: Ipv6Addr) -> Reach {
+    if METADATA_V6.contains(&address) || address.is_unspecified() {
+        return Reach::Never;
+    }
+    if address.is_loopback() {
+        return Reach::Private;
+    }
+    let inside = |high: u16, low: u16| of_v4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+    match address.segments() {
+        // An IPv4 address in other clothes: mapped, compatible, translated (NAT64), 6to4.
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => inside(high, low),
+        // Teredo hides one where it can't be seen whose it is; multicast is nobody's.
+        [0x2001, 0, ..] => Reach::Never,
+        [first, ..] if first >= 0xff00 => Reach::Never,
+        [first, ..] if first & 0xffc0 == 0xfe80 => Reach::Never,
+        // Unique local, site-local of old, translation of a network's own.
+        [first, ..] if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfec0 => Reach::Private,
+        [0x64, 0xff9b, 1, ..] => Reach::Private,
+        _ => Reach::Public,
     }
 }
 

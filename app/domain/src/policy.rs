@@ -14,10 +14,18 @@ use std::{fmt, str::FromStr};
 
 /// Approvals that may be asked for, at most.
 const MOST_APPROVALS: u32 = 20;
-/// Characters of a check's or freeze's name, at most.
+/// Keys of a kind that may be asked for, at most: each is looked for at the registry.
+const MOST_KEYS: usize = 10;
+/// Characters of a name that people give, at most.
 const LONGEST_NAME: usize = 100;
+/// Bytes of an address, at most.
+const LONGEST_ADDRESS: usize = 500;
 /// Minutes of a week.
 const WEEK_MINUTES: u32 = 7 * 24 * 60;
+
+/// What a rollback passes unless a policy says otherwise: the way back doesn't wait for people or hours, and leads to nothing that
+/// isn't signed, or of unknown origin.
+pub const ON_ROLLBACK: &[GateKind] = &[GateKind::Signature, GateKind::Provenance];
 
 /// The gates of an environment; the empty policy asks for nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -32,15 +40,21 @@ pub struct Policy {
     /// Environments where the digest must have been healthy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ran_in: Vec<RanIn>,
+    /// Keys that the digest must be signed with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<RequiredSignature>,
+    /// Builds that the digest must come from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub provenance: Vec<RequiredProvenance>,
     /// When nothing new may run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freezes: Vec<Freeze>,
     /// Who may override what.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<OverrideRight>,
-    /// The gates that a rollback passes, too. Default: none, so that the way back is open.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub on_rollback: Vec<GateKind>,
+    /// The gates that a rollback passes, too; left out: [`ON_ROLLBACK`]. None at all is an empty list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_rollback: Option<Vec<GateKind>>,
 }
 
 /// Approvals of people, bound to the digest.
@@ -103,6 +117,30 @@ pub struct RanIn {
     /// For how long without a break, at least.
     #[serde(default)]
     pub soak_minutes: u32,
+}
+
+/// A key that the digest must be signed with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RequiredSignature {
+    /// What the key is called: `release`.
+    pub name: String,
+    /// The public key, PEM.
+    pub key: String,
+}
+
+/// A build that the digest must come from, as whoever has a key attests.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RequiredProvenance {
+    /// What the build is called: `ci`.
+    pub name: String,
+    /// The public key of who attests, PEM.
+    pub key: String,
+    /// Who must have built it, as it calls itself: an address, with or without its version.
+    pub builder: String,
+    /// The repository that it must be built from, an address.
+    pub repository: String,
 }
 
 /// When nothing new may run.
@@ -253,7 +291,18 @@ impl Policy {
     /// Whether it asks for nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.approvals.is_none() && self.checks.is_empty() && self.ran_in.is_empty() && self.freezes.is_empty()
+        self.approvals.is_none()
+            && self.checks.is_empty()
+            && self.ran_in.is_empty()
+            && self.signatures.is_empty()
+            && self.provenance.is_empty()
+            && self.freezes.is_empty()
+    }
+
+    /// Whether a rollback passes gates of this kind.
+    #[must_use]
+    pub fn holds_rollbacks(&self, kind: GateKind) -> bool {
+        self.on_rollback.as_deref().unwrap_or(ON_ROLLBACK).contains(&kind)
     }
 
     /// What it asks for, a sentence each.
@@ -279,6 +328,13 @@ impl Policy {
             0 => format!("Healthy in {} before.", ran.environment),
             minutes => format!("Healthy in {} for {minutes} min.", ran.environment),
         }));
+        words.extend(self.signatures.iter().map(|one| format!("Signed by {}.", one.name)));
+        words.extend((self.provenance.iter()).map(|one| {
+            format!(
+                "Built by {} from {}, as {} attests.",
+                one.builder, one.repository, one.name
+            )
+        }));
         words.extend(self.freezes.iter().map(|freeze| {
             let (from, to) = match freeze.when {
                 When::Weekly { from, to } => (from.to_string(), to.to_string()),
@@ -290,7 +346,7 @@ impl Policy {
     }
 
     /// What is wrong with it, by field below `at`, for the environment `own` of a project with these environments. Time zones and
-    /// dates are checked where the calendar is.
+    /// dates are checked where the calendar is, keys where signatures are.
     pub fn check(&self, at: &str, own: &Name, environments: &[Name], errors: &mut FieldErrors) {
         if let Some(approvals) = &self.approvals {
             if !(1..=MOST_APPROVALS).contains(&approvals.count) {
@@ -322,6 +378,27 @@ impl Policy {
                 .any(|other| other.environment == ran.environment)
             {
                 errors.add(field, format!("{} is named twice. Name it once.", ran.environment));
+            }
+        }
+        let names = self.signatures.iter().map(|one| one.name.as_str());
+        named(&format!("{at}.signatures"), "key", names, errors);
+        let names = self.provenance.iter().map(|one| one.name.as_str());
+        named(&format!("{at}.provenance"), "build", names, errors);
+        for (field, count) in [
+            ("signatures", self.signatures.len()),
+            ("provenance", self.provenance.len()),
+        ] {
+            if count > MOST_KEYS {
+                errors.add(format!("{at}.{field}"), format!("Ask for at most {MOST_KEYS}."));
+            }
+        }
+        for (i, one) in self.provenance.iter().enumerate() {
+            for (field, text) in [("builder", &one.builder), ("repository", &one.repository)] {
+                let fits = text.contains("://") && text.len() <= LONGEST_ADDRESS && !text.contains(char::is_whitespace);
+                if !fits {
+                    let why = "Give the address that the provenance names, from https:// on.";
+                    errors.add(format!("{at}.provenance[{i}].{field}"), why);
+                }
             }
         }
         let names = self.freezes.iter().map(|freeze| freeze.name.as_str());
@@ -374,7 +451,7 @@ fn named<'a>(at: &str, what: &str, names: impl Iterator<Item = &'a str>, errors:
     }
 }
 
-/// Whether a check or a freeze may be called so.
+/// Whether a check, a key, a build or a freeze may be called so.
 ///
 /// # Errors
 /// Why not, a sentence.
@@ -395,116 +472,4 @@ impl WeekTime {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> Name {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_policy_reads_as_people_write_it_and_back() {
-        let json = serde_json::json!({
-            "approvals": { "count": 2, "by": [{ "group": "release" }, { "user": "ada@example.com" }, { "role": "approver" }],
-                "requiredGroup": "release", "selfApproval": false },
-            "checks": [{ "name": "integration", "maxAgeHours": 24 }],
-            "ranIn": [{ "environment": "staging", "soakMinutes": 30 }],
-            "freezes": [
-                { "name": "weekend", "timeZone": "Europe/Berlin",
-                  "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } },
-                { "name": "holidays", "timeZone": "UTC",
-                  "when": { "dates": { "from": "2026-12-24 18:00", "to": "2027-01-02 09:00" } } },
-            ],
-            "overrides": [{ "gates": ["freeze", "stop"], "by": [{ "role": "admin" }] }],
-            "onRollback": ["check"],
-        });
-        let policy: Policy = serde_json::from_value(json.clone()).unwrap();
-        assert_eq!(serde_json::to_value(&policy).unwrap(), json);
-        let mut errors = FieldErrors::default();
-        let environments = [name("staging"), name("production")];
-        policy.check("policy", &name("production"), &environments, &mut errors);
-        assert_eq!(errors, FieldErrors::default());
-        assert!(!policy.is_empty() && Policy::default().is_empty());
-        let unknown = serde_json::json!({ "approvers": 2 });
-        assert!(
-            serde_json::from_value::<Policy>(unknown).is_err(),
-            "unknown keys are refused"
-        );
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_at_its_field() {
-        let policy: Policy = serde_json::from_value(serde_json::json!({
-            "approvals": { "count": 0, "by": [{ "user": "ada" }] },
-            "checks": [{ "name": "a", "maxAgeHours": 0 }, { "name": "a" }, { "name": " b" }],
-            "ranIn": [{ "environment": "production" }, { "environment": "ghost" },
-                { "environment": "staging" }, { "environment": "staging" }],
-            "freezes": [{ "name": "x", "timeZone": "UTC", "when": { "weekly": { "from": "friday 17:00", "to": "friday 17:00" } } }],
-            "overrides": [{ "gates": [], "by": [] }],
-        }))
-        .unwrap();
-        let mut errors = FieldErrors::default();
-        policy.check(
-            "p",
-            &name("production"),
-            &[name("staging"), name("production")],
-            &mut errors,
-        );
-        let fields: Vec<&str> = errors.0.iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(
-            fields,
-            [
-                "p.approvals.count",
-                "p.approvals.by[0].user",
-                "p.checks[1].name",
-                "p.checks[2].name",
-                "p.checks[0].maxAgeHours",
-                "p.ranIn[0].environment",
-                "p.ranIn[1].environment",
-                "p.ranIn[3].environment",
-                "p.freezes[0].when",
-                "p.overrides[0].gates",
-                "p.overrides[0].by",
-            ]
-        );
-    }
-
-    #[test]
-    fn times_are_read_strictly() {
-        for (text, minute) in [
-            ("monday 00:00", 0),
-            ("Friday 17:00", 4 * 1440 + 17 * 60),
-            ("sunday 23:59", 10_079),
-        ] {
-            let time: WeekTime = text.parse().unwrap();
-            assert_eq!((time.minute, time.to_string()), (minute, text.to_ascii_lowercase()));
-        }
-        for wrong in [
-            "",
-            "friday",
-            "friday 24:00",
-            "friday 7:00",
-            "fri 17:00",
-            "friday 17:60",
-            "friday +7:00",
-        ] {
-            assert!(wrong.parse::<WeekTime>().is_err(), "{wrong}");
-        }
-        let time: DateTime = "2026-12-24T18:00".parse().unwrap();
-        assert_eq!(time.to_string(), "2026-12-24 18:00");
-        for wrong in [
-            "2026-12-24",
-            "2026-13-01 00:00",
-            "2026-1-01 00:00",
-            "2026-12-24-1 00:00",
-            "1969-01-01 00:00",
-        ] {
-            assert!(wrong.parse::<DateTime>().is_err(), "{wrong}");
-        }
-        let time = |text: &str| text.parse::<WeekTime>().unwrap();
-        assert_eq!(
-            time("friday 17:00").minutes_to(time("monday 09:00")),
-            (7 + 24 + 24 + 9) * 60
-        );
-    }
-}
+mod tests;

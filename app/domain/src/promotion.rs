@@ -298,6 +298,16 @@ impl Actor {
             Self::Waybill => "Waybill",
         }
     }
+
+    /// The person who stands behind it, given who made which token; nobody behind Waybill itself.
+    #[must_use]
+    pub fn person_behind(&self, makers: &[(String, UserId)]) -> Option<UserId> {
+        match self {
+            Self::Person { id, .. } => Some(*id),
+            Self::Token { name } => makers.iter().find(|(token, _)| token == name).map(|(_, maker)| *maker),
+            Self::Waybill => None,
+        }
+    }
 }
 
 /// What a promotion takes its image from, by name as it was then.

@@ -194,7 +194,7 @@ pub struct Outside {
     pub subject: String,
 }
 
-/// What a person did that holds a resource.
+/// What was done that holds a resource.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldCause {
@@ -202,6 +202,8 @@ pub enum HoldCause {
     Pinned,
     /// Rolled it back.
     RolledBack,
+    /// Set it up where only others may change what runs.
+    SetUp,
 }
 
 impl HoldCause {
@@ -211,6 +213,7 @@ impl HoldCause {
         match self {
             Self::Pinned => "pinned",
             Self::RolledBack => "rolled back",
+            Self::SetUp => "set up",
         }
     }
 }

@@ -39,13 +39,26 @@ impl Timestamp {
     /// How long before `now` this moment was, in the largest fitting unit: `just now`, `4 min ago`, `3 h ago`, `12 d ago`.
     #[must_use]
     pub fn ago(self, now: Self) -> String {
+        self.while_ago(now)
+            .map_or("just now".into(), |span| format!("{span} ago"))
+    }
+
+    /// How long something has lasted at `now` that began at this moment: `for a moment`, `for 4 min`.
+    #[must_use]
+    pub fn lasting(self, now: Self) -> String {
+        self.while_ago(now)
+            .map_or("for a moment".into(), |span| format!("for {span}"))
+    }
+
+    /// `None` within the last seconds.
+    fn while_ago(self, now: Self) -> Option<String> {
         let seconds = now.millis_since(self) / 1000;
         match seconds {
-            0..10 => "just now".into(),
-            10..60 => format!("{seconds} s ago"),
-            60..3600 => format!("{} min ago", seconds / 60),
-            3600..86_400 => format!("{} h ago", seconds / 3600),
-            _ => format!("{} d ago", seconds / 86_400),
+            0..10 => None,
+            10..60 => Some(format!("{seconds} s")),
+            60..3600 => Some(format!("{} min", seconds / 60)),
+            3600..86_400 => Some(format!("{} h", seconds / 3600)),
+            _ => Some(format!("{} d", seconds / 86_400)),
         }
     }
 }
@@ -108,6 +121,8 @@ mod tests {
         assert_eq!(now.plus_millis(-60_000).ago(now), "1 min ago");
         assert_eq!(now.plus_millis(-90_000_000).ago(now), "1 d ago");
         assert_eq!(now.plus_millis(5_000).ago(now), "just now");
+        assert_eq!(now.plus_millis(-9_999).lasting(now), "for a moment");
+        assert_eq!(now.plus_millis(-240_000).lasting(now), "for 4 min");
         assert_eq!(duration(3_240), "3.2 s");
         assert_eq!(duration(250_000), "4 min 10 s");
     }

@@ -3,7 +3,7 @@
 //! A new kind of event is a variant of [`Happened`], a line in the table below, and an arm in each of the two `match`es: the compiler asks
 //! for all of them.
 
-use crate::{event::Happened, promotion::Purpose};
+use crate::{event::Happened, promotion::Purpose, resource::HoldCause};
 use std::{fmt, str::FromStr};
 
 macro_rules! kinds {
@@ -106,6 +106,8 @@ kinds! {
     ChannelRemoved "channel_removed" "Channel removed",
     /// [`Happened::NotificationRedelivered`]
     NotificationRedelivered "notification_redelivered" "Notification sent again",
+    /// [`Happened::PasswordRemoved`]
+    PasswordRemoved "password_removed" "Password removed",
     /// [`Happened::PasswordChanged`]
     PasswordChanged "password_changed" "Password changed",
     /// [`Happened::SignedOutEverywhere`]
@@ -121,7 +123,8 @@ kinds! {
 }
 
 impl EventKind {
-    /// Whether machines write it by the thousand: looking for it alone finds a lot.
+    /// Whether machines write it by the thousand: looking for it alone finds a lot, so that who did it or where leads the search instead.
+    /// Checks are: each build of each pipeline reports some.
     #[must_use]
     pub fn is_frequent(self) -> bool {
         matches!(
@@ -130,6 +133,7 @@ impl EventKind {
                 | Self::PromotionMoved
                 | Self::PromotionWaits
                 | Self::Committed
+                | Self::CheckReported
                 | Self::ArtifactSeen
                 | Self::DesiredChanged
                 | Self::LiveChanged
@@ -182,6 +186,7 @@ impl Happened {
             Self::ChannelRemoved { .. } => EventKind::ChannelRemoved,
             Self::NotificationRedelivered { .. } => EventKind::NotificationRedelivered,
             Self::PasswordChanged => EventKind::PasswordChanged,
+            Self::PasswordRemoved => EventKind::PasswordRemoved,
             Self::SignedOutEverywhere => EventKind::SignedOutEverywhere,
             Self::Applied { .. } => EventKind::Applied,
             Self::ResourceCreated => EventKind::ResourceCreated,
@@ -236,6 +241,9 @@ impl Happened {
                 format!("sent a notification again through the channel {name}")
             }
             Self::PasswordChanged => "changed their password".into(),
+            Self::PasswordRemoved => {
+                "took over the account through single sign-on: its password and sessions ended".into()
+            }
             Self::SignedOutEverywhere => "signed out everywhere".into(),
             Self::Applied { changes } => {
                 more.clone_from(changes);
@@ -277,6 +285,9 @@ impl Happened {
                 )
             }
             Self::PinChanged { to } => format!("moved the pin to {}", to.short()),
+            Self::Held {
+                cause: HoldCause::SetUp,
+            } => "put a hold on it: others may change what runs here".into(),
             Self::Held { cause } => format!("put a hold on it: {} by hand", cause.deed()),
             Self::Resumed => "resumed it; it follows its source again".into(),
             Self::ArtifactSeen { image } => format!("saw {} in {}", image.short_label(), image.repository),

@@ -12,6 +12,8 @@ pub struct InboxView {
     pub items: Vec<InboxItem>,
     /// How many there are.
     pub total: usize,
+    /// Where the next page begins, when there is one: with what was asked for before this promotion.
+    pub older: Option<PromotionId>,
     /// When this was read.
     pub now: Timestamp,
 }
@@ -50,9 +52,9 @@ pub struct InboxItem {
 /// # Errors
 /// When nobody is signed in, or the server can't tell.
 #[server(prefix = "/api/ui", endpoint = "inbox")]
-pub async fn inbox() -> Result<InboxView, AppError> {
+pub async fn inbox(#[server(default)] before: String) -> Result<InboxView, AppError> {
     use crate::backend::{answer, backend};
-    answer(backend()?.inbox().await)
+    answer(backend()?.inbox(&before).await)
 }
 
 /// How many promotions wait for the actor; none when nobody is signed in.

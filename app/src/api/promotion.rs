@@ -47,8 +47,8 @@ pub struct PromotionView {
     pub failure: Option<Failure>,
     /// Its gates, as they stand, or stood when it went on.
     pub gates: Vec<GateView>,
-    /// Whether the actor may approve and reject it now.
-    pub may_decide: bool,
+    /// What the actor may say about it now, if anything.
+    pub may_say: Option<MaySay>,
     /// Its steps, in order.
     pub steps: Vec<StepView>,
     /// The file that changes in Git.
@@ -73,11 +73,22 @@ pub struct PromotionView {
     pub now: Timestamp,
 }
 
+/// What a person may say about a promotion that waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum MaySay {
+    /// That it may go on, or that it may not.
+    ApproveOrReject,
+    /// That it may not: they approved it, and may think again.
+    Reject,
+}
+
 /// A gate of a promotion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GateView {
     /// How it stands.
     pub gate: Gate,
+    /// Since when it stands so.
+    pub since: Option<Timestamp>,
     /// Whether the actor may override it now.
     pub may_override: bool,
 }

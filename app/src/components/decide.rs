@@ -1,6 +1,6 @@
 //! *Approve* and *Reject* with a comment: on a promotion's page, and on each row of the inbox.
 
-use crate::components::field::field_id;
+use crate::{api::promotion::MaySay, components::field::field_id};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -20,12 +20,14 @@ pub struct DecisionPost {
     pub reason: String,
 }
 
-/// The fields and buttons, to stand in a form that posts a [`DecisionPost`]. `of` tells several on one page apart.
+/// The fields and buttons for what one may say, to stand in a form that posts a [`DecisionPost`]. `of` tells several on one page
+/// apart.
 #[must_use]
 pub fn decide(
     id: &str,
     of: &str,
     name: &str,
+    may: MaySay,
     comment: String,
     error: Option<String>,
     pending: RwSignal<bool>,
@@ -34,8 +36,28 @@ pub fn decide(
     let error_id = format!("{field}-error");
     let described = error.is_some().then(|| error_id.clone());
     let invalid = error.is_some().then_some("true");
+    let (placeholder, approve) = match may {
+        MaySay::Reject => ("You approved it; say why if you reject it now", None),
+        MaySay::ApproveOrReject => (
+            "Comment; needed to reject",
+            Some(view! {
+                <button
+                    class="button primary small"
+                    name="intent"
+                    value="approve"
+                    aria-label=format!("Approve {name}")
+                    aria-disabled=move || pending.get().then_some("true")
+                >
+                    "Approve and deploy"
+                </button>
+            }),
+        ),
+    };
     let error = error.map(|error| view! { <p class="error" id=error_id>{error}</p> });
     view! {
+        // Enter presses a form's first button, here *Approve*, also when somebody typed why they reject. Where that one can't be pressed,
+        // Enter does nothing.
+        <button type="submit" hidden disabled></button>
         <input type="hidden" name="id" value=id.to_owned() />
         <label class="visually-hidden" for=field.clone()>
             {format!("Comment about {name}")}
@@ -47,22 +69,14 @@ pub fn decide(
             name="comment"
             value=comment
             maxlength="1000"
-            placeholder="Comment; needed to reject"
+            placeholder=placeholder
             autocomplete="off"
             aria-invalid=invalid
             aria-describedby=described
         />
         {error}
         <div class="row">
-            <button
-                class="button primary small"
-                name="intent"
-                value="approve"
-                aria-label=format!("Approve {name}")
-                aria-disabled=move || pending.get().then_some("true")
-            >
-                "Approve and deploy"
-            </button>
+            {approve}
             <button
                 class="button small"
                 name="intent"

@@ -1,7 +1,14 @@
 //! Gates, each with how it stands, why, and who or what can change it.
 
-use crate::components::{icon::icon, state_badge::Meaning};
-use domain::gate::{Gate, GateState};
+use crate::components::{
+    icon::icon,
+    state_badge::Meaning,
+    time::{Ago, Lasting},
+};
+use domain::{
+    gate::{Gate, GateState},
+    time::Timestamp,
+};
 use leptos::prelude::*;
 
 /// What a gate's state means.
@@ -15,9 +22,13 @@ pub fn meaning(state: GateState) -> (Meaning, &'static str) {
     }
 }
 
-/// One gate, in a list; `more` stands below its words.
+/// One gate, in a list, and `since` when it stands so, by the server's clock `now`; `more` stands below its words.
 #[must_use]
-pub fn gate(gate: &Gate, more: Option<AnyView>) -> AnyView {
+pub fn gate(gate: &Gate, since: Option<Timestamp>, now: Signal<Timestamp>, more: Option<AnyView>) -> AnyView {
+    let since = since.map(|at| match gate.state {
+        GateState::Waiting => view! { <Lasting at now /> },
+        _ => view! { <Ago at now /> },
+    });
     let (meaning, word) = meaning(gate.state);
     let evidence = gate.url.clone().map(|url| {
         view! {
@@ -34,7 +45,7 @@ pub fn gate(gate: &Gate, more: Option<AnyView>) -> AnyView {
             <div class="body">
                 <p class="head">
                     <span class="title">{gate.id.title()}</span>
-                    <span class="status">{word}</span>
+                    <span class="status">{word} " " {since}</span>
                 </p>
                 <p class="break">{gate.why.clone()} {evidence}</p>
                 {who}

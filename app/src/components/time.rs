@@ -11,9 +11,24 @@ pub fn Ago(
     /// The server's clock.
     now: Signal<Timestamp>,
 ) -> AnyView {
+    moment(at, now, Timestamp::ago)
+}
+
+/// What began at a moment and still lasts, as `for 4 min`.
+#[component]
+pub fn Lasting(
+    /// The moment.
+    at: Timestamp,
+    /// The server's clock.
+    now: Signal<Timestamp>,
+) -> AnyView {
+    moment(at, now, Timestamp::lasting)
+}
+
+fn moment(at: Timestamp, now: Signal<Timestamp>, words: fn(Timestamp, Timestamp) -> String) -> AnyView {
     view! {
         <time datetime=at.rfc3339() title=at.exact()>
-            {move || at.ago(now.get())}
+            {move || words(at, now.get())}
         </time>
     }
     .into_any()

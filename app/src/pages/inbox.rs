@@ -3,7 +3,10 @@
 //! `j` and `k` move, `a` approves, `r` goes to the reason for a rejection, `?` says so. Without a script each row is a plain form.
 
 use crate::{
-    api::inbox::{InboxItem, approve, inbox, reject},
+    api::{
+        inbox::{InboxItem, approve, inbox, reject},
+        promotion::MaySay,
+    },
     components::{
         decide::{DecisionPost, decide},
         empty_state::EmptyState,
@@ -16,19 +19,19 @@ use crate::{
         time::Ago,
     },
     error::AppError,
-    form::{Form, form},
+    form::{Form, form_in_turn},
     live,
     pages::error::shown,
 };
-use domain::time::Timestamp;
+use domain::{id::PromotionId, time::Timestamp};
 use leptos::{ev, prelude::*};
-use leptos_router::components::Redirect;
+use leptos_router::{components::Redirect, hooks::use_query_map};
 use wasm_bindgen::JsCast;
 
 /// The page.
 #[component]
 pub fn Inbox() -> impl IntoView {
-    let sent = form::<DecisionPost, (), _>(|post| async move {
+    let sent = form_in_turn::<DecisionPost, (), _>(|post| async move {
         let (id, comment) = (post.id.clone(), post.comment.clone());
         let outcome = match post.intent.as_str() {
             "approve" => Some(approve(id, comment).await),
@@ -37,9 +40,12 @@ pub fn Inbox() -> impl IntoView {
         };
         (post, outcome)
     });
-    let read = live::read(|| (), |()| inbox(), |(), change| change.promotion.is_some());
+    let query = use_query_map();
+    let before = Memo::new(move |_| query.with(|query| query.get("before").unwrap_or_default()));
+    let read = live::read(move || before.get(), inbox, |_, change| change.promotion.is_some());
     Effect::new(move |before: Option<()>| {
-        if sent.sent_and_done() && before.is_some() {
+        let is_over = !sent.pending.get();
+        if (is_over || sent.sent_and_done()) && before.is_some() {
             read.refetch();
         }
     });
@@ -59,6 +65,7 @@ pub fn Inbox() -> impl IntoView {
                         view.with(|view| view.items.iter().map(|item| item.id).collect::<Vec<_>>())
                     });
                     let total = Memo::new(move |_| view.with(|view| view.total));
+                    let older = Memo::new(move |_| view.with(|view| view.older));
                     let error = Signal::derive(move || sent.error());
                     let list = move || {
                         if total.get() == 0 {
@@ -70,6 +77,7 @@ pub fn Inbox() -> impl IntoView {
                                 .into_any();
                         }
                         view! {
+                            {move || ids.with(Vec::is_empty).then(|| view! { <p>"Nothing older waits for you."</p> })}
                             <ul class="inbox">
                                 <For
                                     each=move || ids.get()
@@ -83,6 +91,7 @@ pub fn Inbox() -> impl IntoView {
                                     }
                                 />
                             </ul>
+                            {move || pages(!before.with(String::is_empty), older.get())}
                         }
                             .into_any()
                     };
@@ -96,6 +105,7 @@ pub fn Inbox() -> impl IntoView {
                         <ErrorSummary error />
                         {move || done(sent)}
                         {list}
+                        {keys(ids)}
                         <details class="muted small needs-script" id="keys">
                             <summary>"Keys"</summary>
                             <p>"j and k move, a approves, r goes to the reason for a rejection, ? shows this."</p>
@@ -104,10 +114,24 @@ pub fn Inbox() -> impl IntoView {
                         .into_any()
                 },
             )}
-            {keys()}
         </Frame>
     }
     .into_any()
+}
+
+/// The way to newer and older ones, where there are any.
+fn pages(is_older: bool, older: Option<PromotionId>) -> Option<AnyView> {
+    let newest = is_older.then(|| view! { <a href="/inbox">"Newest"</a> });
+    let older = older.map(|id| view! { <a href=format!("/inbox?before={id}")>"Older"</a> });
+    (newest.is_some() || older.is_some()).then(|| {
+        view! {
+            <nav class="row" aria-label="Pages">
+                {newest}
+                {older}
+            </nav>
+        }
+        .into_any()
+    })
 }
 
 fn said(total: usize) -> String {
@@ -120,10 +144,11 @@ fn said(total: usize) -> String {
 
 fn done(sent: Form<DecisionPost, ()>) -> Option<AnyView> {
     let post = sent.latest().filter(|_| sent.sent_and_done())?.draft;
+    // Somebody else may have been faster: what is said of an approval is true then, too.
     let word = if post.intent == "reject" {
         "Rejected. "
     } else {
-        "Approved. "
+        "Done: it waits for you no more. "
     };
     let href = format!("/promotions/{}", post.id);
     Some(
@@ -148,11 +173,10 @@ fn what(item: &InboxItem, now: Signal<Timestamp>) -> AnyView {
         .iter()
         .map(|gate| {
             let (meaning, word) = meaning(gate.state);
-            let words = format!("{}: {}", gate.id.title(), gate.short);
             view! {
                 <li class=format!("says {}", meaning.class()) title=gate.why.clone()>
                     {icon(meaning.icon())}
-                    <span>{words}</span>
+                    <span>{gate.short.clone()}</span>
                     <span class="visually-hidden">{format!(" ({word})")}</span>
                 </li>
             }
@@ -203,7 +227,7 @@ fn row(item: Memo<Option<InboxItem>>, sent: Form<DecisionPost, ()>, now: Signal<
                     let error = mine().and_then(|post| post.outcome?.err());
                     let error = error.as_ref().and_then(AppError::fields).and_then(|errors| errors.get("comment").map(str::to_owned));
                     let comment = typed().map(|post| post.draft.comment).unwrap_or_default();
-                    decide(&id, &format!("-{id}"), &label, comment, error, sent.pending)
+                    decide(&id, &format!("-{id}"), &label, MaySay::ApproveOrReject, comment, error, sent.pending)
                 }}
             </form>
         </li>
@@ -212,8 +236,11 @@ fn row(item: Memo<Option<InboxItem>>, sent: Form<DecisionPost, ()>, now: Signal<
 }
 
 /// `j`, `k`, `a` and `r`, unless somebody types.
-fn keys() -> AnyView {
-    let handle = window_event_listener(ev::keydown, |event| {
+fn keys(ids: Memo<Vec<PromotionId>>) -> AnyView {
+    // Where the keys were last: when that row goes, `j` goes on to the one that takes its place. It isn't chosen by itself, so that a key
+    // pressed twice decides about nothing unseen.
+    let last = StoredValue::new(None::<PromotionId>);
+    let handle = window_event_listener(ev::keydown, move |event| {
         let is_typing = event
             .target()
             .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
@@ -226,6 +253,14 @@ fn keys() -> AnyView {
         let at = rows
             .iter()
             .position(|row| here.as_ref().is_some_and(|here| row.contains(Some(here))));
+        if let Some(at) = at {
+            last.set_value(ids.with_untracked(|ids| ids.get(at).copied()));
+        }
+        // Newest first: of a row that is gone, the first that is older.
+        let next = || {
+            let last = last.get_value()?;
+            ids.with_untracked(|ids| ids.iter().position(|id| *id < last).or(Some(ids.len())))
+        };
         let press = |selector: &str, click: bool| {
             let found = at.and_then(|at| rows.get(at)?.query_selector(selector).ok()?);
             if let Some(element) = found.and_then(|found| found.dyn_into::<web_sys::HtmlElement>().ok()) {
@@ -244,8 +279,8 @@ fn keys() -> AnyView {
             }
         };
         match event.key().as_str() {
-            "j" => go(Some(at.map_or(0, |at| at + 1))),
-            "k" => go(at.map_or(Some(0), |at| at.checked_sub(1))),
+            "j" => go(at.map(|at| at + 1).or_else(next).or(Some(0))),
+            "k" => go(at.or_else(next).map_or(Some(0), |at| at.checked_sub(1))),
             "a" => press("button[value=approve]", true),
             "r" => press("input[name=comment]", false),
             "?" => {

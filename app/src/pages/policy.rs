@@ -25,6 +25,20 @@ freezes:
   - name: weekend
     timeZone: Europe/Berlin
     when: { weekly: { from: friday 17:00, to: monday 09:00 } }
+signatures:
+  - name: release
+    key: |
+      -----BEGIN PUBLIC KEY-----
+      …
+      -----END PUBLIC KEY-----
+provenance:
+  - name: ci
+    builder: https://ci.example.com/build
+    repository: https://git.example.com/acme/api
+    key: |
+      -----BEGIN PUBLIC KEY-----
+      …
+      -----END PUBLIC KEY-----
 overrides: [{ gates: [freeze, stop], by: [{ role: admin }] }]
 onRollback: [check]
 ";

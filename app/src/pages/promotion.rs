@@ -127,7 +127,7 @@ fn content(
     view! {
         {part(head)}
         {failure(view, retried)}
-        {gates::gates(view, retried)}
+        {gates::gates(view, now, retried)}
         {withdraw(view, retried)}
         <div class="promotion">
             <section class="steps stack" aria-labelledby="steps">
@@ -226,6 +226,11 @@ fn flow(view: &PromotionView) -> AnyView {
         Some((environment, resource)) => format!("{environment}/{resource}"),
         None => view.image.repository.to_string(),
     };
+    // Until it is proven to be there, what ran there before.
+    let there = match view.state {
+        State::Succeeded => Some(view.image.clone()),
+        _ => view.previous.clone(),
+    };
     view! {
         <FlowStrip
             from=FlowEnd {
@@ -234,7 +239,7 @@ fn flow(view: &PromotionView) -> AnyView {
             }
             to=FlowEnd {
                 place: format!("{}/{}", view.environment, view.resource),
-                image: Some(view.image.clone()),
+                image: there,
             }
         />
     }
@@ -434,7 +439,7 @@ mod tests {
             state,
             waits_for: None,
             gates: Vec::new(),
-            may_decide: false,
+            may_say: None,
             failure: None,
             steps: Vec::new(),
             path: "environments/production/values.yaml".into(),

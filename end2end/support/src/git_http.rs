@@ -50,7 +50,7 @@ struct Shared {
     root: PathBuf,
     authorization: Option<String>,
     knobs: Mutex<Knobs>,
-    fetches: AtomicUsize,
+    reads: AtomicUsize,
     pushes: AtomicUsize,
     down: CancellationToken,
 }
@@ -99,7 +99,7 @@ impl GitServer {
             root,
             authorization: auth.map(|(user, token)| format!("Basic {}", BASE64.encode(format!("{user}:{token}")))),
             knobs: Mutex::default(),
-            fetches: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
             pushes: AtomicUsize::new(0),
             down: CancellationToken::new(),
         });
@@ -154,9 +154,10 @@ impl GitServer {
         self.shared.knobs().before_push = Some(Box::new(move || Box::pin(action())));
     }
 
-    /// How many times a client asked for the refs in order to read (each `fetch`, `clone` or `ls-remote` does once).
-    pub fn fetches(&self) -> usize {
-        self.shared.fetches.load(Ordering::SeqCst)
+    /// How many requests came in order to read: with protocol version 2 a `clone` or a `fetch` that finds something makes three, one that
+    /// finds nothing two, and a question where a branch is one.
+    pub fn reads(&self) -> usize {
+        self.shared.reads.load(Ordering::SeqCst)
     }
 
     /// How many pushes reached a repository, whether it took them or not.
@@ -237,9 +238,10 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     if is_post && request.uri().path().ends_with("/git-receive-pack") && !is_probe(request.headers()) {
         return serve_push(&shared, request).await;
     }
-    let query = request.uri().query().unwrap_or_default();
-    if request.uri().path().ends_with("/info/refs") && query.contains("service=git-upload-pack") {
-        shared.fetches.fetch_add(1, Ordering::SeqCst);
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    if path.ends_with("/git-upload-pack") || (path.ends_with("/info/refs") && query.contains("service=git-upload-pack"))
+    {
+        shared.reads.fetch_add(1, Ordering::SeqCst);
     }
     backend(&shared, request).await.unwrap_or_else(into_bad_gateway)
 }

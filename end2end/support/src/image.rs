@@ -89,7 +89,7 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
-    fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
         Self {
             media_type,
             digest: digest(&bytes),

@@ -5,7 +5,7 @@
 use std::{net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     ImageSpec, TestbedError,
@@ -182,6 +182,24 @@ impl OciRegistry {
         self.push_manifest(repository, tag, built.root.media_type, built.root.bytes)
             .await?;
         Ok(built.root.digest)
+    }
+
+    /// Pushes what hangs on an image, a signature for example: blobs, and the manifest or index that names them, under a tag or its
+    /// own digest.
+    pub async fn push_artifact(
+        &self,
+        repository: &str,
+        reference: &str,
+        manifest: &Value,
+        blobs: &[Vec<u8>],
+    ) -> Result<(), TestbedError> {
+        for bytes in blobs {
+            let blob = Blob::new("application/octet-stream", bytes.clone());
+            self.push_blob(repository, &blob).await?;
+        }
+        let media_type = manifest["mediaType"].as_str().unwrap_or(MANIFEST);
+        self.push_manifest(repository, reference, media_type, manifest.to_string().into_bytes())
+            .await
     }
 
     /// Lets `to` name what `from` (a tag or a digest) names, and returns the digest.

@@ -120,8 +120,12 @@ impl Postgres {
 
     /// A new, empty database.
     pub fn database(&'static self) -> Result<PostgresDatabase, TestbedError> {
+        self.create("template1")
+    }
+
+    fn create(&'static self, template: &str) -> Result<PostgresDatabase, TestbedError> {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.run_sql(&format!("CREATE DATABASE {name} OWNER {ROLE}"))?;
+        self.run_sql(&format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template}"))?;
         Ok(PostgresDatabase { server: self, name })
     }
 
@@ -175,6 +179,19 @@ impl PostgresDatabase {
     pub fn url(&self) -> String {
         let socket = self.server.directory.display().to_string().replace('/', "%2F");
         format!("postgres://{ROLE}@{socket}/{}", self.name)
+    }
+
+    /// A new database with what this one holds. Nobody may be connected to this one meanwhile.
+    pub fn copy(&self) -> Result<Self, TestbedError> {
+        self.server.create(&self.name)
+    }
+
+    /// Another role, which owns nothing: its name, and the address of the database for it.
+    pub fn another_role(&self) -> Result<(String, String), TestbedError> {
+        let role = format!("{}_server", self.name);
+        self.server.run_sql(&format!("CREATE ROLE {role} LOGIN"))?;
+        let url = self.url().replace(&format!("//{ROLE}@"), &format!("//{role}@"));
+        Ok((role, url))
     }
 }
 

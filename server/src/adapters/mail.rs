@@ -8,12 +8,15 @@ use lettre::{
     message::{Mailbox, header::ContentType},
     transport::smtp::{
         authentication::Credentials,
-        client::{Tls, TlsParameters},
+        client::{Certificate, Tls, TlsParameters},
         extension::ClientId,
     },
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// How long the server may take for one step of an exchange.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,6 +43,8 @@ pub struct MailSettings {
     pub port: u16,
     /// How the connection is protected.
     pub encryption: Encryption,
+    /// A file with the certificate (PEM) of who signed its, when the system doesn't know them.
+    pub authority: Option<PathBuf>,
     /// User and password.
     pub credentials: Option<(String, SecretString)>,
     /// Who it is from: `Waybill <waybill@example.com>`.
@@ -52,6 +57,20 @@ pub enum SetupError {
     /// The sender.
     #[error("smtp.from is no address")]
     From(#[source] lettre::address::AddressError),
+    /// The file with the authority's certificate can't be read.
+    #[error("smtp.ca_file names {}, which can't be read: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It holds none.
+    #[error("smtp.ca_file names {}, which holds no certificate; it must be PEM", path.display())]
+    Authority {
+        /// Which.
+        path: PathBuf,
+    },
     /// The encryption.
     #[error("the connection to the mail server could not be set up")]
     Tls(#[source] lettre::transport::smtp::Error),
@@ -102,13 +121,29 @@ pub fn is_sender(text: &str) -> bool {
     !text.chars().any(char::is_control) && text.parse::<Mailbox>().is_ok()
 }
 
+fn authority(path: &Path) -> Result<Certificate, SetupError> {
+    let path = || path.to_owned();
+    let text = std::fs::read(path()).map_err(|source| SetupError::Unreadable { path: path(), source })?;
+    match Certificate::from_pem(&text) {
+        Ok(certificate) => Ok(certificate),
+        Err(_) => Err(SetupError::Authority { path: path() }),
+    }
+}
+
 impl Mailer {
     /// Sets it up; nothing is connected to yet.
     ///
     /// # Errors
     /// When the sender or the host's name can't be used.
     pub fn new(settings: &MailSettings) -> Result<Self, SetupError> {
-        let parameters = || TlsParameters::new(settings.host.clone()).map_err(SetupError::Tls);
+        let authority = settings.authority.as_deref().map(authority).transpose()?;
+        let parameters = || {
+            let mut builder = TlsParameters::builder(settings.host.clone());
+            if let Some(authority) = &authority {
+                builder = builder.add_root_certificate(authority.clone());
+            }
+            builder.build().map_err(SetupError::Tls)
+        };
         let tls = match settings.encryption {
             Encryption::StartTls => Tls::Required(parameters()?),
             Encryption::Tls => Tls::Wrapper(parameters()?),
@@ -219,6 +254,7 @@ mod tests {
             host: "127.0.0.1".into(),
             port: 25,
             encryption,
+            authority: None,
             credentials: None,
             from: "Waybill <waybill@example.com>".into(),
         }

@@ -3,6 +3,7 @@
 
 pub mod argocd;
 pub mod git;
+pub mod guard;
 pub mod mail;
 pub mod notifier;
 pub mod oidc;

@@ -2,23 +2,12 @@
 //!
 //! An address of the network the server stands in is worth more than it looks: cloud providers hand out keys at link-local addresses, and
 //! services on the same machine trust who is near. So [`Outbound`] looks at what it connects to, and when it connects: an address in
-//! the URL is checked as it was understood (whichever way it was spelt), a name by what it resolves to at that moment, so that a name
-//! which leads elsewhere the second time leads nowhere. It follows no redirect, takes no proxy from the surroundings, waits for nobody for long, and keeps
-//! the beginning of an answer only.
+//! the URL is checked as it was understood (whichever way it was spelt), a name by the [`guard`]. It follows no redirect, takes no
+//! proxy from the surroundings, waits for nobody for long, and keeps the beginning of an answer only.
 
-use reqwest::{
-    Client, Url,
-    dns::{Addrs, Name, Resolve, Resolving},
-    header::HeaderMap,
-    redirect,
-};
-use std::{
-    error::Error as _,
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use super::guard::{self, Guard, permitted};
+use reqwest::{Client, Url, header::HeaderMap, redirect};
+use std::{error::Error as _, fmt, net::IpAddr, time::Duration};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -49,6 +38,15 @@ pub enum Refused {
         "This address leads into a private network or to this machine. Use a public one, or have notifications.allow_private_targets set in the server's configuration."
     )]
     Private,
+}
+
+impl From<guard::Refused> for Refused {
+    fn from(refused: guard::Refused) -> Self {
+        match refused {
+            guard::Refused::Never => Self::Never,
+            guard::Refused::Private => Self::Private,
+        }
+    }
 }
 
 /// Why something could not be sent.
@@ -85,7 +83,7 @@ impl Outbound {
     /// When no client can be set up: the system's certificates can't be read.
     pub fn new(allow_private: bool) -> Result<Self, reqwest::Error> {
         let http = Client::builder()
-            .dns_resolver(Arc::new(Guard { allow_private }))
+            .dns_resolver(Guard::new(allow_private))
             .connect_timeout(CONNECT)
             .timeout(EXCHANGE)
             .redirect(redirect::Policy::none())
@@ -144,134 +142,13 @@ impl Outbound {
     }
 }
 
-/// Resolves names, and keeps of what they lead to only where may be sent to. Asked for each new connection.
-#[derive(Clone, Copy, Debug)]
-struct Guard {
-    allow_private: bool,
-}
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let kept = keep(found, allow_private)?;
-            Ok(Box::new(kept.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Those of a name's addresses that may be sent to.
-fn keep(found: Vec<SocketAddr>, allow_private: bool) -> Result<Vec<SocketAddr>, Refused> {
-    let mut why = None;
-    let kept: Vec<SocketAddr> = found
-        .into_iter()
-        .filter(|address| match permitted(address.ip(), allow_private) {
-            Ok(()) => true,
-            Err(refused) => {
-                why = Some(refused);
-                false
-            }
-        })
-        .collect();
-    match why {
-        Some(refused) if kept.is_empty() => Err(refused),
-        _ => Ok(kept),
-    }
-}
-
-/// Whether something may be sent to an address.
-///
-/// # Errors
-/// Why not.
-pub fn permitted(address: IpAddr, allow_private: bool) -> Result<(), Refused> {
-    match reach(address) {
-        Reach::Public => Ok(()),
-        Reach::Private if allow_private => Ok(()),
-        Reach::Private => Err(Refused::Private),
-        Reach::Never => Err(Refused::Never),
-    }
-}
-
-/// How far an address reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    Public,
-    Private,
-    Never,
-}
-
-fn reach(address: IpAddr) -> Reach {
-    match address {
-        IpAddr::V4(address) => reach_v4(address),
-        IpAddr::V6(address) => reach_v6(address),
-    }
-}
-
-/// Where clouds answer their machines, outside of link-local: Oracle, Alibaba, Azure.
-const METADATA_V4: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(192, 0, 0, 192),
-    Ipv4Addr::new(100, 100, 100, 200),
-    Ipv4Addr::new(168, 63, 129, 16),
-];
-/// The same of Amazon and Google.
-const METADATA_V6: [Ipv6Addr; 2] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
-];
-
-fn reach_v4(address: Ipv4Addr) -> Reach {
-    let [a, b, c, _] = address.octets();
-    if METADATA_V4.contains(&address) {
-        return Reach::Never;
-    }
-    match (a, b, c) {
-        // This network, link-local, multicast, and what was never given out, broadcast with it.
-        (0, ..) | (169, 254, _) | (224.., ..) => Reach::Never,
-        (10 | 127, ..) | (172, 16..=31, _) | (192, 168, _) => Reach::Private,
-        // Between a provider and its customers, protocols, measurements.
-        (100, 64..=127, _) | (192, 0, 0) | (198, 18..=19, _) => Reach::Private,
-        _ => Reach::Public,
-    }
-}
-
-fn reach_v6(address: Ipv6Addr) -> Reach {
-    let segments = address.segments();
-    if METADATA_V6.contains(&address) || address.is_unspecified() {
-        return Reach::Never;
-    }
-    if address.is_loopback() {
-        return Reach::Private;
-    }
-    let embedded = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        reach_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match segments {
-        // An IPv4 address in other clothes: mapped, compatible, translated (NAT64), 6to4.
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..] => embedded(high, low),
-        // Teredo hides one where it can't be seen whose it is; multicast is nobody's.
-        [0x2001, 0, ..] => Reach::Never,
-        [first, ..] if first >= 0xff00 => Reach::Never,
-        [first, ..] if first & 0xffc0 == 0xfe80 => Reach::Never,
-        // Unique local, site-local of old, translation of a network's own.
-        [first, ..] if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfec0 => Reach::Private,
-        [0x64, 0xff9b, 1, ..] => Reach::Private,
-        _ => Reach::Public,
-    }
-}
-
 /// What went wrong, without the address: it may be a secret.
 fn failure(error: &reqwest::Error) -> OutboundError {
     let mut cause = error.source();
     let mut innermost = None;
     while let Some(e) = cause {
-        if let Some(refused) = e.downcast_ref::<Refused>() {
-            return (*refused).into();
+        if let Some(refused) = e.downcast_ref::<guard::Refused>() {
+            return Refused::from(*refused).into();
         }
         innermost = Some(e);
         cause = e.source();
@@ -407,19 +284,6 @@ mod tests {
                 "{address}, private allowed"
             );
         }
-    }
-
-    #[test]
-    fn a_name_is_connected_to_only_where_it_may() {
-        let all: Vec<SocketAddr> = ["127.0.0.1:0", "8.8.8.8:0", "169.254.169.254:0"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
-        assert_eq!(keep(all.clone(), false).unwrap(), [all[1]]);
-        assert_eq!(keep(all.clone(), true).unwrap(), [all[0], all[1]]);
-        assert_eq!(keep(vec![all[0]], false), Err(Refused::Private));
-        assert_eq!(keep(vec![all[2]], true), Err(Refused::Never));
-        assert_eq!(keep(Vec::new(), false), Ok(Vec::new()));
     }
 
     /// Answers each connection with this text, and tells how many came.

@@ -1,10 +1,11 @@
-//! The command line: `waybill serve`, `waybill apply`, `waybill token create`, `waybill ledger verify` and `export`.
+//! The command line: `waybill serve`, `waybill apply`, `waybill token create`, `waybill ledger verify` and `export`, `waybill migrate`.
 //!
 //! Exit codes: 0 when it is done, 1 when it failed, 2 when what was given can't be used (arguments, configuration, a file).
 //! What a command is asked for goes to the standard output, everything else to the standard error.
 
 pub mod apply;
 mod ledger;
+mod migrate;
 mod serve;
 mod token;
 
@@ -52,6 +53,15 @@ enum Command {
     Ledger {
         #[command(subcommand)]
         command: LedgerCommand,
+    },
+    /// Bring the database that the configuration names up to date, as the server does at its start
+    Migrate {
+        /// PostgreSQL: let the server connect with this role, which doesn't own the tables and so can't change what stands in the
+        /// ledger
+        #[arg(long, value_name = "ROLE")]
+        grant_to: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
     },
 }
 
@@ -145,6 +155,7 @@ pub fn main() -> ExitCode {
             Command::Ledger {
                 command: LedgerCommand::Export { workspace, config },
             } => ledger::export(workspace.as_deref(), config.config.as_deref()).await,
+            Command::Migrate { grant_to, config } => migrate::run(grant_to.as_deref(), config.config.as_deref()).await,
         }
     });
     // What still runs in the background (a slow name look-up) must not hold up the end.

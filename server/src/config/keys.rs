@@ -36,7 +36,7 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 37] = [
+pub(super) const KEYS: [Key; 39] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("trusted_proxies", Words("none"), Kind::List),
@@ -56,6 +56,7 @@ pub(super) const KEYS: [Key; 37] = [
     key("sso.group_claim", Text("groups"), Kind::Text),
     key("sso.email_domains", Words("all"), Kind::Text),
     key("sso.link_accounts", Text("when_signed_in"), Kind::Text),
+    key("sso.session", Text("24h"), Kind::Text),
     key("registry.poll_interval", Text("60s"), Kind::Text),
     key("registry.webhook_secret", Words("none"), Kind::Secret),
     key("git.webhook_secret", Words("none"), Kind::Secret),
@@ -66,6 +67,7 @@ pub(super) const KEYS: [Key; 37] = [
     key("smtp.host", Words("none"), Kind::Text),
     key("smtp.port", Text("587"), Kind::Integer),
     key("smtp.encryption", Text("starttls"), Kind::Text),
+    key("smtp.ca_file", Words("none"), Kind::Text),
     key("smtp.user", Words("none"), Kind::Text),
     key("smtp.password", Words("none"), Kind::Secret),
     key("smtp.from", Words("none"), Kind::Text),

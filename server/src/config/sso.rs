@@ -1,7 +1,7 @@
 //! Single sign-on: whom people come from, and how they are let in. All of it is set, or none: the issuer decides.
 
 use super::{
-    ConfigError,
+    ConfigError, duration,
     given::{Given, Place},
     optional, required,
 };
@@ -9,6 +9,7 @@ use crate::adapters::oidc::is_private;
 use domain::{name::Name, rights::Role};
 use reqwest::Url;
 use secrecy::SecretString;
+use std::time::Duration;
 
 /// Whom people may sign in through, and how they are let in.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct SsoConfig {
     pub email_domains: Vec<String>,
     /// When an account that is there already becomes theirs.
     pub link: Link,
+    /// How long a session lasts that began there; then the provider says again who somebody is.
+    pub session: Duration,
 }
 
 /// When somebody who comes through single sign-on gets the account that has their address already.
@@ -68,6 +71,7 @@ pub(super) fn read(given: &mut Given) -> Result<Option<SsoConfig>, ConfigError> 
         group_claim: required(given, "sso.group_claim", text)?,
         email_domains: optional(given, "sso.email_domains", domains)?.unwrap_or_default(),
         link: required(given, "sso.link_accounts", link)?,
+        session: required(given, "sso.session", duration)?,
     }))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Names become ids here, and the thing with the fewest entries leads the search (`store/activity.rs`): a resource, a kind that people
 //! cause, a person or program, an environment, Waybill, a kind that machines write. Where a name means several (a resource of that name in each
-//! environment, everybody whose name holds a text), the newest of each are merged.
+//! environment, everybody whose name holds a text), the newest of each are merged. Whom projects are hidden from is told what happened in the
+//! environments of the others, and of the workspace itself nothing: its entries may name what is hidden.
 
 use super::{Caller, Services, place::not_found};
 use crate::store::{
@@ -34,10 +35,12 @@ const MOST_ACTORS: usize = 100;
 /// How the store tells of Waybill itself, who does most.
 const WAYBILL: &str = "waybill";
 
-/// The environments of a workspace, with the names of their projects.
+/// The environments of a workspace that the caller may know of, with the names of their projects.
 struct Ground {
     projects: HashMap<ProjectId, Name>,
     environments: Vec<(Name, Environment)>,
+    /// Whether these are all.
+    is_whole: bool,
 }
 
 impl Services {
@@ -58,10 +61,9 @@ impl Services {
             .ok_or_else(|| not_found("workspace", workspace))?;
         rights::check(*role, Right::View)?;
         caller.check_whole()?;
-        let may_export = rights::check(*role, Right::Export).is_ok();
         let mut tx = self.store.read().await?;
-        caller.check_sees_all(&mut *tx, workspace.id, "The activity").await?;
-        let ground = ground(&mut *tx, workspace.id).await?;
+        let ground = ground(&mut *tx, caller, workspace.id).await?;
+        let may_export = ground.is_whole && rights::check(*role, Right::Export).is_ok();
         let actors = tx.actors(workspace.id).await?;
         let mut problems = Vec::new();
         let found = match understand(&mut *tx, workspace.id, filter, &ground, &actors, &mut problems).await? {
@@ -91,20 +93,29 @@ impl Services {
                 .iter()
                 .map(|(p, e)| format!("{p}/{}", e.name))
                 .collect(),
-            actors: actors.into_iter().take(MOST_ACTORS).collect(),
+            // Who did something in a hidden project alone is hidden, too.
+            actors: actors
+                .into_iter()
+                .take(if ground.is_whole { MOST_ACTORS } else { 0 })
+                .collect(),
             may_export,
             now: self.now(),
         })
     }
 }
 
-async fn ground(tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<Ground, AppError> {
+async fn ground(tx: &mut dyn Tx, caller: &Caller, workspace: WorkspaceId) -> Result<Ground, AppError> {
     let mut ground = Ground {
         projects: HashMap::new(),
         environments: Vec::new(),
+        is_whole: true,
     };
     for record in tx.projects(workspace).await? {
         let project = record.project;
+        if caller.role_in_project(workspace, project.id).is_none() {
+            ground.is_whole = false;
+            continue;
+        }
         let environments = tx.environments(project.id).await?;
         ground
             .environments
@@ -157,9 +168,11 @@ async fn understand(
         }
     };
     let actor = Some(filter.actor.trim().to_lowercase()).filter(|text| !text.is_empty());
-    let by = actor.as_ref().map(|text| {
-        let by: Vec<_> = actors.iter().filter(|a| a.contains(text.as_str())).cloned().collect();
-        if by.is_empty() {
+    let by = actor.map(|text| {
+        // The database writes A to Z small, and leaves É as it is.
+        let is_meant = |actor: &&String| actor.to_lowercase().contains(&text);
+        let by: Vec<_> = actors.iter().filter(is_meant).cloned().collect();
+        if by.is_empty() && ground.is_whole {
             problems.push(format!("Nobody like {text:?} did anything here."));
         }
         by
@@ -188,7 +201,7 @@ async fn understand(
         along: Along::Time,
         kind,
         environment,
-        actor,
+        actors: by.clone(),
         from,
         before: place(&filter.before).map_or(end, |place| place.min(end)),
         limit: i64::try_from(PAGE + 1).unwrap_or(i64::MAX),
@@ -197,6 +210,11 @@ async fn understand(
     let rare = kind.filter(|kind| !kind.is_frequent());
     let alongs = match (resources, rare, others, environment, by, kind) {
         (Some(ids), ..) => ids.into_iter().map(Along::Resource).collect(),
+        _ if !ground.is_whole => {
+            let wanted = |id: &EnvironmentId| environment.is_none_or(|one| one == *id);
+            let seen = ground.environments.iter().map(|(_, e)| e.id).filter(wanted);
+            seen.map(Along::Environment).collect()
+        }
         (_, Some(kind), ..) => vec![Along::Kind(kind)],
         (_, _, Some(by), ..) => by.into_iter().map(Along::Actor).collect(),
         (_, _, _, Some(id), ..) => vec![Along::Environment(id)],
@@ -229,9 +247,16 @@ async fn named(
 async fn merged(tx: &mut dyn Tx, search: Search, alongs: Vec<Along>) -> Result<Vec<Event>, AppError> {
     let mut found = Vec::new();
     for along in alongs {
-        let search = Search {
-            along,
-            ..search.clone()
+        let search = match along {
+            Along::Actor(_) => Search {
+                along,
+                actors: None,
+                ..search.clone()
+            },
+            along => Search {
+                along,
+                ..search.clone()
+            },
         };
         found.extend(tx.search_events(&search).await?);
         found.sort_by_key(|event: &Event| std::cmp::Reverse((event.at, event.sequence)));

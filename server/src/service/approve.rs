@@ -6,8 +6,11 @@ use super::{
     internal,
     place::{EnvironmentPlace, ProjectPlace, not_found},
 };
-use crate::store::{NewEvent, StoreError, Tx};
-use app::{api::promotion::GateView, error::AppError};
+use crate::store::{NewEvent, Tx};
+use app::{
+    api::promotion::{GateView, MaySay},
+    error::AppError,
+};
 use domain::{
     event::{Happened, Subject},
     field::FieldErrors,
@@ -53,10 +56,13 @@ impl Services {
             _ => return Ok(()),
         }
         let approval = waiting.decision(true, comment.clone(), self);
-        match tx.insert_approval(waiting.promotion.id, &approval).await {
-            Err(StoreError::Exists) => return Ok(()),
-            written => written?,
+        let known = tx.approvals(waiting.promotion.id).await?;
+        let same = |other: &Approval| other.approves && other.by == approval.by && other.digest == approval.digest;
+        if known.iter().any(same) {
+            return Ok(());
         }
+        // With other rights than before it may count now.
+        tx.put_approval(waiting.promotion.id, &approval).await?;
         let happened = Happened::Approved {
             digest: waiting.promotion.image.digest.clone(),
             comment,
@@ -92,14 +98,8 @@ impl Services {
         }
         let now = self.now();
         let approval = waiting.decision(false, Some(comment.clone()), self);
-        match tx.insert_approval(waiting.promotion.id, &approval).await {
-            Err(StoreError::Exists) => {
-                return Err(AppError::Conflict(
-                    "You approved it before. Cancel the promotion if it should not go on.".into(),
-                ));
-            }
-            written => written?,
-        }
+        // Who approved may think again, as long as it waits.
+        tx.put_approval(waiting.promotion.id, &approval).await?;
         let happened = Happened::Rejected {
             comment: comment.clone(),
         };
@@ -117,6 +117,8 @@ impl Services {
             detail: Some(why),
         };
         tx.append_event(&waiting.event(caller, happened), now).await?;
+        self.pin_to_what_runs(&mut *tx, caller, &waiting.place.project, &rejected)
+            .await?;
         tx.commit().await?;
         self.wrote();
         Ok(())
@@ -133,7 +135,8 @@ impl Services {
         let (mut tx, caller) = self.write_as_of_now(caller).await?;
         let caller = &caller;
         let waiting = self.waiting(&mut *tx, caller, id).await?;
-        if !may_override(&waiting.place, &waiting.approver, &gate) {
+        let policy = &waiting.place.environment.policy;
+        if !policy.may_override(gate.kind, &waiting.approver) {
             return Err(AppError::Forbidden(format!(
                 "You may not override the gate {}. The policy of {} says who may.",
                 gate.title(),
@@ -188,15 +191,15 @@ impl Services {
 }
 
 impl Services {
-    /// The gates of a promotion, as they stand or stood when it went on, with what the caller may do about each; and whether the
-    /// caller may approve or reject it.
+    /// The gates of a promotion, as they stand or stood when it went on, with what the caller may do about each; and what the
+    /// caller may say about it.
     pub(crate) async fn gates_for(
         &self,
         tx: &mut dyn Tx,
         caller: &Caller,
         place: &EnvironmentPlace,
         promotion: &Promotion,
-    ) -> Result<(Vec<GateView>, bool), AppError> {
+    ) -> Result<(Vec<GateView>, Option<MaySay>), AppError> {
         let waits = promotion.state == State::Waiting;
         let decision = if waits {
             let environments = &place.project.environments;
@@ -205,28 +208,30 @@ impl Services {
             tx.gates(promotion.id).await?.unwrap_or_default()
         };
         let me = approver(caller, &place.project).filter(|_| waits);
-        let decided = match &me {
-            Some(me) => tx.approvals(promotion.id).await?.iter().any(|one| one.by.id == me.id),
-            None => false,
-        };
         let requester = requester(tx, promotion.workspace, &promotion.requested_by).await?;
-        let approvals = place.environment.policy.approvals.as_ref();
-        let may_decide = !decided
-            && approvals
-                .zip(me.as_ref())
-                .is_some_and(|(approvals, me)| approvals.accepts(me, requester));
+        let policy = &place.environment.policy;
+        let accepts =
+            |me: &&Approver| (policy.approvals.as_ref()).is_some_and(|approvals| approvals.accepts(me, requester));
+        let may_say = match me.as_ref().filter(accepts) {
+            Some(me) => {
+                let known = tx.approvals(promotion.id).await?;
+                let same = |one: &Approval| one.approves && one.by == *me && one.digest == promotion.image.digest;
+                Some(match known.iter().any(same) {
+                    true => MaySay::Reject,
+                    false => MaySay::ApproveOrReject,
+                })
+            }
+            None => None,
+        };
+        let stands_since = decision.stands_since;
+        let since = |id: &GateId| stands_since.iter().find(|(other, _)| other == id).map(|(_, at)| *at);
         let gates = decision.gates.into_iter().map(|gate| GateView {
-            may_override: !gate.state.opens() && me.as_ref().is_some_and(|me| may_override(place, me, &gate.id)),
+            since: since(&gate.id),
+            may_override: !gate.state.opens() && me.as_ref().is_some_and(|me| policy.may_override(gate.id.kind, me)),
             gate,
         });
-        Ok((gates.collect(), may_decide))
+        Ok((gates.collect(), may_say))
     }
-}
-
-fn may_override(place: &EnvironmentPlace, approver: &Approver, gate: &GateId) -> bool {
-    let rights = &place.environment.policy.overrides;
-    let mut named = rights.iter().filter(|right| right.gates.contains(&gate.kind));
-    named.any(|right| approver.is_one_of(&right.by))
 }
 
 /// The caller as one who decides; `None` for programs.

@@ -1,6 +1,6 @@
 //! New artifacts: a registry says that something was pushed, or a look at its tags finds it.
 
-use super::{Services, place::ProjectPlace};
+use super::{Services, place::ProjectPlace, signature::hangs_on};
 use crate::{
     adapters::registry::{RegistryAccess, notification::Pushed},
     store::{NewEvent, Tx},
@@ -105,6 +105,9 @@ impl Services {
                 break;
             }
             tokio::time::sleep(pause).await;
+        }
+        if let Some(digest) = hangs_on(tag) {
+            return self.signature_pushed(workspace, &digest).await;
         }
         match self.look_at(workspace, &access, repository, tag).await? {
             Some((image, details)) => self.see(workspace, image, &details, entrance).await,

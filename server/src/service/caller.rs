@@ -8,7 +8,7 @@ use crate::store::{StoreError, Tx, User};
 use app::error::AppError;
 use domain::{
     door::Entrance,
-    environment::Workspace,
+    environment::{Project, Workspace},
     id::{EnvironmentId, ProjectId, UserId, WorkspaceId},
     name::Name,
     promotion::Actor,
@@ -133,6 +133,16 @@ impl Caller {
         rights::check(*role, Right::Administer)?;
         self.check_whole()?;
         Ok(workspace)
+    }
+
+    /// Refuses who doesn't administer a project, although they may administer its workspace; where it is hidden from them, it isn't there.
+    ///
+    /// # Errors
+    /// For those.
+    pub(crate) fn check_administers(&self, project: &Project) -> Result<(), AppError> {
+        let role = self.role_in_project(project.workspace, project.id);
+        let role = role.ok_or_else(|| not_found("project", project.name.as_str()))?;
+        Ok(rights::check(role, Right::Administer)?)
     }
 
     /// Refuses programs: who may come in, and what they may do there, is for people to say. A token that leaked could else make

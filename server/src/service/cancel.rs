@@ -14,8 +14,8 @@ impl Services {
     /// # Errors
     /// When it has ended, its commit is made or being made, or the caller may not.
     pub async fn cancel(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
-        let mut tx = self.write_as(caller).await?;
-        let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let (promotion, place) = self.promotion_place(&mut *tx, &caller, id).await?;
         place.project.may_change(&place.environment)?;
         let (from, now) = (promotion.state, self.now());
         let refuse = |why: String| Err(AppError::Conflict(why));
@@ -46,6 +46,8 @@ impl Services {
             },
         };
         tx.append_event(&event, now).await?;
+        self.pin_to_what_runs(&mut *tx, &caller, &place.project, &cancelled)
+            .await?;
         tx.commit().await?;
         self.wrote();
         Ok(())

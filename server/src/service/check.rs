@@ -1,7 +1,7 @@
 //! *Report a check*: CI says what it found out about a digest. The newest result of a name counts; all are kept.
 
 use super::{Caller, Services, place::not_found};
-use crate::store::{NewEvent, Waiting};
+use crate::store::{NewEvent, Tx, Waiting};
 use app::error::AppError;
 use domain::{
     artifact::Digest,
@@ -48,12 +48,11 @@ impl Services {
     /// By field where something is wrong; when the caller may not.
     pub async fn report_check(&self, caller: &Caller, reported: &ReportedCheck) -> Result<Check, AppError> {
         let now = self.now();
-        let (workspace, role) = workspace_of(caller, reported.workspace.as_deref())?;
-        rights::check(role, Right::Change { protected: false })?;
-        // A digest may wait in any project of the workspace.
-        caller.check_whole()?;
+        may_report(caller, reported)?;
         let check = checked(caller, reported, now)?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let workspace = may_report(&caller, reported)?;
+        may_change_all(&mut *tx, &caller, workspace).await?;
         let known = tx.checks(workspace.id, &check.digest).await?;
         let at = check.at;
         let same = |other: &&Check| {
@@ -113,6 +112,29 @@ fn workspace_of<'a>(caller: &'a Caller, name: Option<&str>) -> Result<(&'a Works
             Ok((workspace, *role))
         }
     }
+}
+
+/// The workspace that a report is for, of a caller who may report there.
+fn may_report<'a>(caller: &'a Caller, reported: &ReportedCheck) -> Result<&'a Workspace, AppError> {
+    let (workspace, role) = workspace_of(caller, reported.workspace.as_deref())?;
+    rights::check(role, Right::Change { protected: false })?;
+    // A digest may wait in any project of the workspace.
+    caller.check_whole()?;
+    Ok(workspace)
+}
+
+/// A result opens gates wherever the digest waits, so a role that is less in one of the projects is less everywhere.
+async fn may_change_all(tx: &mut dyn Tx, caller: &Caller, workspace: &Workspace) -> Result<(), AppError> {
+    for record in tx.projects(workspace.id).await? {
+        let role = caller.role_in_project(workspace.id, record.project.id);
+        if role.is_none_or(|role| rights::check(role, Right::Change { protected: false }).is_err()) {
+            return Err(AppError::Forbidden(
+                "A check counts in all projects of the workspace, and you may not change all of them. Ask an administrator."
+                    .into(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn checked(caller: &Caller, reported: &ReportedCheck, now: Timestamp) -> Result<Check, FieldErrors> {

@@ -32,6 +32,9 @@ impl Services {
         let mut tx = self.store.read().await?;
         let mut on: HashMap<ClusterId, Vec<String>> = HashMap::new();
         for project in tx.projects(workspace.id).await? {
+            if caller.role_in_project(workspace.id, project.project.id).is_none() {
+                continue;
+            }
             for environment in tx.environments(project.project.id).await? {
                 let name = format!("{}/{}", project.project.name, environment.name);
                 on.entry(environment.cluster).or_default().push(name);
@@ -60,7 +63,6 @@ impl Services {
         draft: &ClusterDraft,
         typed: &TypedSecrets,
     ) -> Result<String, AppError> {
-        let workspace = caller.administered(workspace)?;
         let changes = self
             .carry_out_page(caller, workspace, &Page::Cluster(draft, typed))
             .await?;
@@ -72,17 +74,23 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, there is no such cluster, or it is used.
     pub async fn remove_cluster(&self, caller: &Caller, workspace: &str, cluster: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
         let mut all = tx.clusters(workspace.id).await?.into_iter();
         let record = all
             .find(|record| record.cluster.name.as_str() == cluster)
             .ok_or_else(|| not_found("cluster", cluster))?;
-        let mut used = Vec::new();
+        let (mut used, mut is_used_unseen) = (Vec::new(), false);
         for project in tx.projects(workspace.id).await? {
             let environments = tx.environments(project.project.id).await?.into_iter();
             let here = environments.filter(|e| e.cluster == record.cluster.id);
-            used.extend(here.map(|e| format!("{}/{}", project.project.name, e.name)));
+            let mut here = here.map(|e| format!("{}/{}", project.project.name, e.name));
+            match caller.role_in_project(workspace.id, project.project.id) {
+                Some(_) => used.extend(here),
+                None => is_used_unseen |= here.next().is_some(),
+            }
+        }
+        if is_used_unseen {
+            used.push("something that you may not see".to_owned());
         }
         if !used.is_empty() {
             return Err(AppError::Conflict(format!(
@@ -99,14 +107,14 @@ impl Services {
         let happened = Happened::Applied {
             changes: vec![change.to_string()],
         };
-        self.tell(&mut *tx, caller, workspace.id, happened).await?;
+        self.tell(&mut *tx, &caller, workspace.id, happened).await?;
         tx.commit().await?;
         self.wrote();
         self.connections_changed();
         Ok(())
     }
 
-    /// The projects of a workspace with their repositories.
+    /// The projects of a workspace that the caller administers, with their repositories.
     ///
     /// # Errors
     /// When the caller isn't an administrator there.
@@ -118,6 +126,9 @@ impl Services {
             .collect();
         let mut projects = Vec::new();
         for record in tx.projects(workspace.id).await? {
+            if caller.check_administers(&record.project).is_err() {
+                continue;
+            }
             let environments = tx.environments(record.project.id).await?.into_iter();
             let environments = environments.filter_map(|environment| {
                 let cluster = clusters.iter().find(|(id, _)| *id == environment.cluster)?;
@@ -143,7 +154,6 @@ impl Services {
         draft: &RepositoryDraft,
         typed: &TypedSecrets,
     ) -> Result<String, AppError> {
-        let workspace = caller.administered(workspace)?;
         let changes = self
             .carry_out_page(caller, workspace, &Page::Repository(draft, typed))
             .await?;
@@ -160,7 +170,6 @@ impl Services {
         workspace: &str,
         draft: &EnvironmentDraft,
     ) -> Result<String, AppError> {
-        let workspace = caller.administered(workspace)?;
         let changes = self
             .carry_out_page(caller, workspace, &Page::Environment(draft))
             .await?;

@@ -205,7 +205,7 @@ impl Services {
             live: None,
             created_at: now,
         };
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         match tx.insert_resource(&resource).await {
             Err(StoreError::Exists) => {
                 let why = format!(

@@ -12,7 +12,7 @@ use app::error::AppError;
 use domain::{
     environment::Environment,
     event::{Happened, Subject},
-    gate::{Decision, Evidence, HealthyRun, Stop, evaluate},
+    gate::{Decision, Evidence, Gate, GateKind, HealthyRun, Stop, evaluate},
     id::{PromotionId, UserId, WorkspaceId},
     promotion::{Actor, Promotion, State},
     time::Timestamp,
@@ -58,12 +58,14 @@ impl Services {
                 }));
             }
         }
+        let proofs = self.proofs(tx, policy, promotion.workspace, &promotion.image).await?;
         let requester = match policy.approvals {
             Some(_) => requester(tx, promotion.workspace, &promotion.requested_by).await?,
             None => None,
         };
         let frozen = |freeze: &_| calendar::frozen(freeze, now);
-        Ok(evaluate(
+        let before = tx.gates(promotion.id).await?;
+        let decision = evaluate(
             policy,
             &Evidence {
                 now,
@@ -73,24 +75,44 @@ impl Services {
                 approvals: &approvals,
                 checks: &checks,
                 runs: &runs,
+                proofs: &proofs,
                 stops: &stops,
                 overrides: &overrides,
                 frozen: &frozen,
             },
-        ))
+        );
+        Ok(decision.dated(before.as_ref(), now))
     }
 
     /// Looks at the gates of a waiting promotion, and lets it go on when all are open. What did not wait any more is left alone.
-    pub(crate) async fn look_at_gates(&self, tx: &mut dyn Tx, id: PromotionId, by: &Actor) -> Result<(), AppError> {
+    /// Returns how they stand if it waits still.
+    pub(crate) async fn look_at_gates(
+        &self,
+        tx: &mut dyn Tx,
+        id: PromotionId,
+        by: &Actor,
+    ) -> Result<Option<Decision>, AppError> {
         let Some(promotion) = tx.promotion(id).await?.filter(|p| p.state == State::Waiting) else {
-            return Ok(());
+            return Ok(None);
         };
         let now = self.now();
         let environments = tx.environments(promotion.project).await?;
         let Some(environment) = environments.iter().find(|e| e.id == promotion.environment) else {
-            let failed = promotion.fail("The environment no longer exists.", now);
-            let failed = failed.map_err(|e| internal(&e))?;
-            return Ok(tx.update_promotion(&failed, State::Waiting, now).await?);
+            let why = "The environment no longer exists.";
+            let failed = promotion.fail(why, now).map_err(|e| internal(&e))?;
+            tx.update_promotion(&failed, State::Waiting, now).await?;
+            let event = NewEvent {
+                workspace: failed.workspace,
+                subject: Subject::promotion(&failed),
+                actor: by.clone(),
+                happened: Happened::PromotionMoved {
+                    from: State::Waiting,
+                    to: State::Failed,
+                    detail: Some(why.into()),
+                },
+            };
+            tx.append_event(&event, now).await?;
+            return Ok(None);
         };
         let decision = self.decide(tx, environment, &environments, &promotion).await?;
         let mut event = NewEvent {
@@ -108,7 +130,7 @@ impl Services {
             let queued = promotion.become_(State::Queued, now).map_err(|e| internal(&e))?;
             tx.update_promotion(&queued, State::Waiting, now).await?;
             tx.append_event(&event, now).await?;
-            return Ok(());
+            return Ok(None);
         }
         if tx.gates(id).await?.as_ref() != Some(&decision) {
             tx.set_gates(id, &decision).await?;
@@ -125,19 +147,21 @@ impl Services {
         waiting.attempts = 0;
         tx.update_promotion(&waiting, State::Waiting, next_look(&decision, now))
             .await?;
-        Ok(())
+        Ok(Some(decision))
     }
 
-    /// Looks at the gates of a waiting promotion, in a transaction of its own.
+    /// Looks at the gates of a waiting promotion, in a transaction of its own; whether it waits for what registries hold.
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) async fn pass_gates(&self, id: PromotionId) -> Result<(), AppError> {
+    pub(crate) async fn pass_gates(&self, id: PromotionId) -> Result<bool, AppError> {
         let mut tx = self.store.write().await?;
-        self.look_at_gates(&mut *tx, id, &Actor::Waybill).await?;
+        let decision = self.look_at_gates(&mut *tx, id, &Actor::Waybill).await?;
         tx.commit().await?;
         self.wrote();
-        Ok(())
+        let lacks =
+            |gate: &Gate| matches!(gate.id.kind, GateKind::Signature | GateKind::Provenance) && !gate.state.opens();
+        Ok(decision.is_some_and(|decision| decision.gates.iter().any(lacks)))
     }
 }
 
@@ -155,18 +179,9 @@ pub(crate) async fn requester(
     workspace: WorkspaceId,
     actor: &Actor,
 ) -> Result<Option<UserId>, StoreError> {
-    match actor {
-        Actor::Person { id, .. } => Ok(Some(*id)),
-        Actor::Token { .. } => Ok(behind(&tx.token_makers(workspace).await?, actor)),
-        Actor::Waybill => Ok(None),
-    }
-}
-
-/// The person behind an actor, given who made which token.
-pub(crate) fn behind(makers: &[(String, UserId)], actor: &Actor) -> Option<UserId> {
-    match actor {
-        Actor::Person { id, .. } => Some(*id),
-        Actor::Token { name } => makers.iter().find(|(token, _)| token == name).map(|(_, maker)| *maker),
-        Actor::Waybill => None,
-    }
+    let makers = match actor {
+        Actor::Token { .. } => tx.token_makers(workspace).await?,
+        Actor::Person { .. } | Actor::Waybill => Vec::new(),
+    };
+    Ok(actor.person_behind(&makers))
 }

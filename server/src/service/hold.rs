@@ -41,13 +41,33 @@ impl Services {
         Ok(())
     }
 
+    /// Lifts the hold of a resource.
+    pub(crate) async fn lift(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        place: &ProjectPlace,
+        resource: &mut Resource,
+    ) -> Result<(), AppError> {
+        tx.set_hold(resource.id, None).await?;
+        resource.hold = None;
+        let event = NewEvent {
+            workspace: place.workspace.id,
+            subject: Subject::resource(place.record.project.id, resource),
+            actor: caller.actor.clone(),
+            happened: Happened::Resumed,
+        };
+        tx.append_event(&event, self.now()).await?;
+        Ok(())
+    }
+
     /// Lifts the hold. Returns the promotion that catches up with the source; `None` when there is nothing to catch up with.
     ///
     /// # Errors
     /// When nothing holds it, or the caller may not.
     pub async fn resume(&self, caller: &Caller, at: &At, resource: &str) -> Result<Option<PromotionId>, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         if resource.hold.is_none() {
             return Err(AppError::Conflict(format!(
@@ -56,16 +76,8 @@ impl Services {
             )));
         }
         resource.binding = Binding::TrackLatest;
-        resource.hold = None;
         tx.update_resource(&resource).await?;
-        tx.set_hold(resource.id, None).await?;
-        let event = NewEvent {
-            workspace: place.project.workspace.id,
-            subject: Subject::resource(place.project.record.project.id, &resource),
-            actor: caller.actor.clone(),
-            happened: Happened::Resumed,
-        };
-        tx.append_event(&event, self.now()).await?;
+        self.lift(&mut *tx, &caller, &place.project, &mut resource).await?;
 
         let (image, origin, purpose) = match &resource.source {
             Source::Promote { from } => {

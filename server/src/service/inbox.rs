@@ -1,6 +1,6 @@
 //! The inbox: promotions that wait for this person's approval, newest first, with enough to decide.
 
-use super::{Caller, Services, approve::approver, gates::behind, place::ProjectPlace};
+use super::{Caller, Services, approve::approver, place::ProjectPlace};
 use crate::store::{Awaiting, Tx};
 use app::{
     api::inbox::{InboxItem, InboxView},
@@ -15,10 +15,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Promotions that the page lists; who has more waiting decides about these first.
+/// Promotions on a page.
 const LISTED: usize = 50;
 
-/// What waits in each workspace, kept until the ledger grows: whatever begins or ends to wait is told there.
+/// After so many events what waits is read anew.
+const FEW_EVENTS: i64 = 2_000;
+/// When events are about more promotions than this, what waits is read anew.
+const FEW_PROMOTIONS: i64 = 100;
+
+/// What waits in each workspace, as the ledger told of it so far: whatever begins or ends to wait is told there.
 #[derive(Debug, Default)]
 pub struct KeptInbox(Mutex<HashMap<WorkspaceId, Kept>>);
 
@@ -26,7 +31,7 @@ pub struct KeptInbox(Mutex<HashMap<WorkspaceId, Kept>>);
 type Kept = (i64, Arc<Vec<Alike>>);
 
 /// Promotions about which the same people may decide: one environment's, asked for by the same.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Alike {
     project: ProjectId,
     environment: EnvironmentId,
@@ -43,15 +48,19 @@ struct Mine {
 }
 
 impl Services {
-    /// What waits for the caller.
+    /// What waits for the caller: a page of it, of what was asked for before the promotion `before` (empty: the newest).
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn inbox(&self, caller: &Caller) -> Result<InboxView, AppError> {
+    pub async fn inbox(&self, caller: &Caller, before: &str) -> Result<InboxView, AppError> {
         let mut tx = self.store.read().await?;
         let mine = self.mine(&mut *tx, caller).await?;
+        // What is no promotion's id begins at the newest, like nothing.
+        let before: Option<PromotionId> = before.parse().ok();
+        let newer = (mine.promotions).partition_point(|id| before.is_some_and(|before| *id >= before));
+        let listed = mine.promotions.get(newer..).unwrap_or_default();
         let mut items = Vec::new();
-        for id in mine.promotions.iter().take(LISTED) {
+        for id in listed.iter().take(LISTED) {
             let Some((promotion, resource, decision)) = tx.with_gates(*id).await? else {
                 continue;
             };
@@ -85,6 +94,7 @@ impl Services {
             });
         }
         Ok(InboxView {
+            older: listed.get(LISTED).and(listed.get(LISTED - 1)).copied(),
             items,
             total: mine.promotions.len(),
             now: self.now(),
@@ -126,7 +136,7 @@ impl Services {
                     }
                 }
                 let place = mine.places.get(&alike.project);
-                if place.is_some_and(|place| accepts(caller, place, alike, behind(&makers, &alike.requested_by))) {
+                if place.is_some_and(|place| accepts(caller, place, alike, alike.requested_by.person_behind(&makers))) {
                     let open = alike.promotions.iter().filter(|id| !decided.contains(id));
                     mine.promotions.extend(open);
                 }
@@ -142,16 +152,21 @@ impl Services {
         workspace: WorkspaceId,
         newest: i64,
     ) -> Result<Arc<Vec<Alike>>, AppError> {
-        let kept = |kept: &KeptInbox| {
-            let all = kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.get(&workspace)
-                .filter(|(at, _)| *at == newest)
-                .map(|(_, all)| Arc::clone(all))
+        let kept = {
+            let all = self.kept_inbox.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.get(&workspace).map(|(at, waiting)| (*at, Arc::clone(waiting)))
         };
-        if let Some(waiting) = kept(&self.kept_inbox) {
-            return Ok(waiting);
-        }
-        let waiting = Arc::new(grouped(tx.awaiting_approval(workspace).await?));
+        let waiting = match kept {
+            Some((at, waiting)) if at == newest => return Ok(waiting),
+            Some((at, waiting)) if (at..at + FEW_EVENTS).contains(&newest) => {
+                brought_up(tx, workspace, at, waiting).await?
+            }
+            _ => None,
+        };
+        let waiting = match waiting {
+            Some(waiting) => waiting,
+            None => Arc::new(grouped(tx.awaiting_approval(workspace).await?)),
+        };
         let mut all = self.kept_inbox.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(workspace, (newest, Arc::clone(&waiting)));
         Ok(waiting)
@@ -165,6 +180,39 @@ fn accepts(caller: &Caller, place: &ProjectPlace, alike: &Alike, requester: Opti
     approvals
         .zip(approver(caller, place))
         .is_some_and(|(approvals, me)| approvals.accepts(&me, requester))
+}
+
+/// What waits now, when it was this as of an event; `None` when too much happened since.
+async fn brought_up(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    after: i64,
+    mut waiting: Arc<Vec<Alike>>,
+) -> Result<Option<Arc<Vec<Alike>>>, AppError> {
+    let touched = tx.promotions_after(workspace, after, FEW_PROMOTIONS + 1).await?;
+    if touched.len() as i64 > FEW_PROMOTIONS {
+        return Ok(None);
+    }
+    if touched.is_empty() {
+        return Ok(Some(waiting));
+    }
+    let touched: HashSet<PromotionId> = touched.into_iter().collect();
+    let groups = Arc::make_mut(&mut waiting);
+    for group in groups.iter_mut() {
+        group.promotions.retain(|id| !touched.contains(id));
+    }
+    for id in touched {
+        if let Some(one) = tx.awaits_approval(id).await? {
+            let alike =
+                |group: &&mut Alike| (group.environment, &group.requested_by) == (one.environment, &one.requested_by);
+            match groups.iter_mut().find(alike) {
+                Some(group) => group.promotions.push(one.promotion),
+                None => groups.extend(grouped(vec![one])),
+            }
+        }
+    }
+    groups.retain(|group| !group.promotions.is_empty());
+    Ok(Some(waiting))
 }
 
 fn grouped(all: Vec<Awaiting>) -> Vec<Alike> {

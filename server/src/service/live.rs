@@ -7,11 +7,15 @@ use domain::{
     artifact::{Digest, Repository},
     environment::{Environment, Project},
     event::{Happened, Subject},
-    id::WorkspaceId,
+    id::{ClusterId, EnvironmentId, WorkspaceId},
     plan::{self, AppSnapshot, Health},
     promotion::Actor,
     resource::{Live, Resource, Source},
     time::Timestamp,
+};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// After so long without being followed, nobody knows what an Argo CD reported meanwhile.
@@ -26,8 +30,48 @@ pub(super) fn unseen_since(seen: Option<Timestamp>, since: Timestamp, now: Times
     }
 }
 
+/// What comes late is so by less than this. Where versions have gone back for longer, the cluster was restored.
+const LATE_MILLIS: i64 = 60_000;
+
+/// The newest version of each environment's Application that was stored, and when. A cluster's stream and a promotion's own look come by
+/// different ways: what one brings late is not to be taken for what is live now.
+#[derive(Debug, Default)]
+pub struct KeptVersions(Mutex<HashMap<EnvironmentId, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    cluster: ClusterId,
+    version: u64,
+    at: Timestamp,
+}
+
+impl KeptVersions {
+    fn all(&self) -> MutexGuard<'_, HashMap<EnvironmentId, Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an older one was stored, or none, or it can't be said; this one is the newest then.
+    fn advance(&self, environment: &Environment, version: Option<u64>, now: Timestamp) -> bool {
+        let mut all = self.all();
+        let Some(version) = version else {
+            all.remove(&environment.id);
+            return true;
+        };
+        let cluster = environment.cluster;
+        let is_late = |known: &Kept| {
+            known.cluster == cluster && version < known.version && now.millis_since(known.at) < LATE_MILLIS
+        };
+        if all.get(&environment.id).is_some_and(is_late) {
+            return false;
+        }
+        let at = now;
+        all.insert(environment.id, Kept { cluster, version, at });
+        true
+    }
+}
+
 impl Services {
-    /// Stores what an environment's Application runs.
+    /// Stores what an environment's Application runs; `false` when what is stored is newer.
     ///
     /// # Errors
     /// When the database fails.
@@ -36,10 +80,14 @@ impl Services {
         project: &Project,
         environment: &Environment,
         app: &AppSnapshot,
-    ) -> Result<(), AppError> {
+    ) -> Result<bool, AppError> {
         let now = self.now();
         let mut changed = false;
         let mut tx = self.store.write().await?;
+        // Writers stand in one line: nobody comes between this and the commit.
+        if !self.kept_versions.advance(environment, app.version, now) {
+            return Ok(false);
+        }
         let mut resources = tx.resources(project.id).await?;
         resources.retain(|resource| resource.environment == environment.id);
         for resource in &resources {
@@ -90,7 +138,12 @@ impl Services {
         if changed {
             self.wrote();
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// What a cluster's Argo CD says next is how things are, whatever the versions: it may count anew since it was restored.
+    pub fn begins_to_follow(&self, record: &ClusterRecord) {
+        (self.kept_versions.all()).retain(|_, kept| kept.cluster != record.cluster.id);
     }
 
     /// Has the promotions look that wait for an environment's Application: Argo CD said that something about it changed.

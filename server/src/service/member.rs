@@ -2,8 +2,8 @@
 //!
 //! A workspace keeps at least one active administrator: nobody could let anybody in any more.
 
-use super::{Caller, Services, place::not_found};
-use crate::store::{NewEvent, Tx, people::Member};
+use super::{Caller, Services, caller::person, place::not_found};
+use crate::store::{NewEvent, StoreError, Tx, User, people::Member};
 use app::{
     api::member::{InvitationRow, MemberView, MembersView},
     error::AppError,
@@ -14,6 +14,7 @@ use domain::{
     field::FieldErrors,
     id::{UserId, WorkspaceId},
     rights::{Role, UnknownRole},
+    time::Timestamp,
 };
 
 impl Services {
@@ -144,6 +145,8 @@ impl Services {
             return Ok(());
         }
         tx.set_active(member.user.id, true).await?;
+        // One that began while it was being closed doesn't come back to life.
+        tx.delete_sessions_of(member.user.id, None).await?;
         for (workspace, _) in tx.memberships(member.user.id).await? {
             let email = member.user.email.clone();
             self.tell(&mut *tx, &caller, workspace.id, Happened::AccountActivated { email })
@@ -180,6 +183,27 @@ impl Services {
         tx.append_event(&event, self.now()).await?;
         Ok(())
     }
+}
+
+/// Makes somebody an administrator of a workspace whom nobody invited: the first account, or whose the new workspace is.
+pub(crate) async fn join_as_administrator(
+    tx: &mut dyn Tx,
+    workspace: &Workspace,
+    user: &User,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.set_membership(workspace.id, user.id, Role::Admin).await?;
+    let event = NewEvent {
+        workspace: workspace.id,
+        subject: Subject::default(),
+        actor: person(user),
+        happened: Happened::MemberJoined {
+            email: user.email.clone(),
+            role: Role::Admin.to_string(),
+        },
+    };
+    tx.append_event(&event, now).await?;
+    Ok(())
 }
 
 /// A role as a form posts it.

@@ -52,6 +52,7 @@ pub mod resource;
 pub mod retry;
 pub mod rollback;
 pub mod session;
+pub mod signature;
 pub mod source;
 pub mod sso;
 pub mod start;
@@ -89,6 +90,8 @@ pub struct Services {
     pub sign_ins: Arc<session::SignInLimit>,
     /// What pages show of projects, until something changes.
     pub kept_cells: Arc<cells::KeptCells>,
+    /// How new what Argo CD reported is.
+    pub kept_versions: Arc<live::KeptVersions>,
     /// What waits for approvals, until something changes.
     pub kept_inbox: Arc<inbox::KeptInbox>,
     /// Address people use, without a slash at the end: links in commits begin with it.
@@ -191,12 +194,16 @@ impl From<StoreError> for AppError {
 
 impl From<crate::adapters::git::GitError> for AppError {
     fn from(error: crate::adapters::git::GitError) -> Self {
+        // Who asked is told; whoever runs this may want to know how often.
+        tracing::warn!(%error, "Git kept a request from being carried out");
         Self::Upstream(error.to_string())
     }
 }
 
 impl From<crate::adapters::registry::RegistryError> for AppError {
     fn from(error: crate::adapters::registry::RegistryError) -> Self {
+        // Who asked is told; whoever runs this may want to know how often.
+        tracing::warn!(%error, "a registry kept a request from being carried out");
         Self::Upstream(error.to_string())
     }
 }

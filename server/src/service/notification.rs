@@ -103,9 +103,8 @@ impl Services {
         workspace: &str,
         draft: ChannelDraft,
     ) -> Result<ChannelMade, AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let places = administered(&mut *tx, caller, workspace).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
+        let places = administered(&mut *tx, &caller, &workspace).await?;
         let checked = draft::check(&draft, &places, &self.notifier)?;
         let all = tx.channels(workspace.id).await?;
         if all.iter().filter(|one| one.project == checked.project).count() >= MOST_CHANNELS {
@@ -144,7 +143,7 @@ impl Services {
             name: channel.name.clone(),
             channel: channel.kind.to_string(),
         };
-        self.tell_of_channel(&mut *tx, caller, &channel, happened).await?;
+        self.tell_of_channel(&mut *tx, &caller, &channel, happened).await?;
         tx.commit().await?;
         self.wrote();
         Ok(ChannelMade {
@@ -164,9 +163,8 @@ impl Services {
         channel: &str,
         paused: bool,
     ) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let channel = channel_named(&mut *tx, caller, workspace, channel).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
+        let channel = channel_named(&mut *tx, &caller, &workspace, channel).await?;
         if channel.active == paused {
             let since = tx.newest_event().await?;
             tx.set_channel(channel.id, !paused, since).await?;
@@ -174,7 +172,7 @@ impl Services {
                 name: channel.name.clone(),
                 paused,
             };
-            self.tell_of_channel(&mut *tx, caller, &channel, happened).await?;
+            self.tell_of_channel(&mut *tx, &caller, &channel, happened).await?;
         }
         tx.commit().await?;
         self.wrote();
@@ -187,14 +185,13 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or there is no such channel.
     pub async fn remove_channel(&self, caller: &Caller, workspace: &str, channel: &str) -> Result<(), AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let channel = channel_named(&mut *tx, caller, workspace, channel).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
+        let channel = channel_named(&mut *tx, &caller, &workspace, channel).await?;
         tx.remove_channel(channel.id).await?;
         let happened = Happened::ChannelRemoved {
             name: channel.name.clone(),
         };
-        self.tell_of_channel(&mut *tx, caller, &channel, happened).await?;
+        self.tell_of_channel(&mut *tx, &caller, &channel, happened).await?;
         tx.commit().await?;
         self.wrote();
         Ok(())
@@ -205,9 +202,8 @@ impl Services {
     /// # Errors
     /// When the caller isn't an administrator there, or there is no such channel, or it is paused.
     pub async fn test_channel(&self, caller: &Caller, workspace: &str, channel: &str) -> Result<Tried, AppError> {
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
-        let channel = channel_named(&mut *tx, caller, workspace, channel).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
+        let channel = channel_named(&mut *tx, &caller, &workspace, channel).await?;
         check_active(&channel)?;
         let project = tx.project(channel.project).await?;
         let project = project
@@ -245,19 +241,18 @@ impl Services {
     /// When the caller isn't an administrator there, or there is no such delivery, or its channel is paused.
     pub async fn redeliver(&self, caller: &Caller, workspace: &str, delivery: &str) -> Result<Tried, AppError> {
         let missing = || not_found("delivery", delivery);
-        let workspace = caller.administered(workspace)?;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
         let id: DeliveryId = delivery.parse().map_err(|_| missing())?;
         let found = tx.delivery(id).await?.filter(|one| one.workspace == workspace.id);
         let found = found.ok_or_else(missing)?;
-        let channel = channel_named(&mut *tx, caller, workspace, &found.channel.to_string()).await?;
+        let channel = channel_named(&mut *tx, &caller, &workspace, &found.channel.to_string()).await?;
         check_active(&channel)?;
         tx.redeliver(id, self.now()).await?;
         let happened = Happened::NotificationRedelivered {
             name: channel.name.clone(),
             title: title(&found),
         };
-        self.tell_of_channel(&mut *tx, caller, &channel, happened).await?;
+        self.tell_of_channel(&mut *tx, &caller, &channel, happened).await?;
         tx.commit().await?;
         self.wrote();
         self.wake.deliveries.notify_one();

@@ -9,7 +9,7 @@ use domain::{
     event::{Happened, Subject},
     field::FieldErrors,
     id::PromotionId,
-    promotion::{Origin, Purpose},
+    promotion::{Origin, Promotion, Purpose},
     resource::{Binding, HoldCause, Resource, Source},
 };
 
@@ -28,13 +28,13 @@ impl Services {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (image, origin) = self.image_to_pin(&place.project, &resource, digest).await?;
         let preview = self.diff_of(&place, &resource, &image).await;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         if resource.pin().is_none() {
-            self.hold(&mut *tx, caller, &place.project, &mut resource, HoldCause::Pinned)
+            self.hold(&mut *tx, &caller, &place.project, &mut resource, HoldCause::Pinned)
                 .await?;
         }
-        self.move_pin(&mut *tx, caller, &place.project, &mut resource, &image.digest)
+        self.move_pin(&mut *tx, &caller, &place.project, &mut resource, &image.digest)
             .await?;
         let request = Request {
             purpose: Purpose::Pin,
@@ -66,6 +66,26 @@ impl Services {
             }
         };
         Ok((self.pinned_image(place, &repository, &digest).await?, origin))
+    }
+
+    /// After a promotion that was refused or withdrawn: a resource that was pinned to its image stays pinned, to what it runs.
+    pub(crate) async fn pin_to_what_runs(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        place: &ProjectPlace,
+        ended: &Promotion,
+    ) -> Result<(), AppError> {
+        let Some(mut resource) = tx.resource(ended.resource).await? else {
+            return Ok(());
+        };
+        match &resource.desired {
+            Some(desired) if resource.pin() == Some(&ended.image.digest) => {
+                let digest = desired.digest.clone();
+                self.move_pin(tx, caller, place, &mut resource, &digest).await
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) async fn move_pin(

@@ -94,7 +94,7 @@ impl ProjectPlace {
     /// # Errors
     /// Which role is needed, or which group.
     pub fn may_roll_back(&self, environment: &Environment) -> Result<(), Denied> {
-        let passes_approvals = environment.policy.on_rollback.contains(&GateKind::Approvals);
+        let passes_approvals = environment.policy.holds_rollbacks(GateKind::Approvals);
         if environment.protected && !passes_approvals {
             rights::check(self.role, Right::Change { protected: true })?;
         }
@@ -246,6 +246,29 @@ impl Services {
         place.project.may_change(&place.environment)?;
         let found = tx.resource_by_name(place.environment.id, resource).await?;
         Ok((place, found.ok_or_else(|| not_found("resource", resource))?))
+    }
+
+    /// Begins the transaction in which a caller changes what an environment runs. What they were asked before the network was, they are
+    /// asked again in it: rights may have been taken away meanwhile, groups left, the environment closed.
+    ///
+    /// # Errors
+    /// When they may not change it any more, it is gone, or the database fails.
+    pub(crate) async fn write_change(
+        &self,
+        caller: &Caller,
+        before: &EnvironmentPlace,
+    ) -> Result<(Box<dyn Tx>, Caller, EnvironmentPlace), AppError> {
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let id = before.project.record.project.id;
+        let project = self.project_place_by_id(&mut *tx, &caller, id).await?;
+        let environment = project
+            .environments
+            .iter()
+            .find(|e| e.id == before.environment.id && project.shows(e))
+            .cloned()
+            .ok_or_else(|| not_found("environment", before.environment.name.as_str()))?;
+        project.may_change(&environment)?;
+        Ok((tx, caller, EnvironmentPlace { project, environment }))
     }
 
     /// The same resource, as it is in this transaction.

@@ -3,7 +3,7 @@
 
 use super::{Caller, Services, internal};
 use crate::{
-    calendar,
+    calendar, signature,
     store::{
         NewEvent, StoreError, Tx, Waiting,
         activity::{Along, Place, Search},
@@ -95,7 +95,7 @@ async fn overtaken(tx: &mut dyn Tx, workspace: WorkspaceId, environment: &Enviro
         along: Along::Kind(EventKind::PolicyChanged),
         kind: Some(EventKind::PolicyChanged),
         environment: Some(environment.id),
-        actor: None,
+        actors: None,
         from: Timestamp(i64::MIN),
         before: Place {
             at: Timestamp(i64::MAX),
@@ -143,6 +143,9 @@ pub fn read(text: &str, own: &Name, environments: &[Name]) -> Result<Policy, Fie
         if let Err((field, why)) = calendar::check(freeze) {
             errors.add(format!("policy.freezes[{i}].{field}"), why);
         }
+    }
+    for (field, why) in signature::check(&policy) {
+        errors.add(format!("policy.{field}"), why);
     }
     if errors.is_empty() {
         return Ok(policy);

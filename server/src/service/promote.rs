@@ -158,7 +158,7 @@ impl Services {
         origin: Option<Origin>,
     ) -> Result<PromotionId, AppError> {
         let preview = self.diff_of(place, resource, &image).await;
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, place) = self.write_change(caller, place).await?;
         let mut resource = self.again(&mut *tx, resource).await?;
         let open = tx.open_promotions(resource.id).await?;
         if open.is_empty() && resource.declares(&image.digest) {
@@ -170,7 +170,7 @@ impl Services {
             )));
         }
         if resource.pin().is_some() {
-            self.move_pin(&mut *tx, caller, &place.project, &mut resource, &image.digest)
+            self.move_pin(&mut *tx, &caller, &place.project, &mut resource, &image.digest)
                 .await?;
         }
         let request = Request {

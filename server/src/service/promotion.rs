@@ -49,7 +49,7 @@ impl Services {
             project: place,
             environment,
         };
-        let (gates, may_decide) = self.gates_for(&mut *tx, caller, &at, &promotion).await?;
+        let (gates, may_say) = self.gates_for(&mut *tx, caller, &at, &promotion).await?;
         let EnvironmentPlace {
             project: place,
             environment,
@@ -59,6 +59,13 @@ impl Services {
         let (commit, preview) = self
             .commit_or_preview(&place, &environment, &resource, &promotion)
             .await;
+        let no_gates = match promotion.purpose {
+            _ if !gates.is_empty() => "All gates were open.",
+            Purpose::Rollback if !environment.policy.is_empty() => {
+                "This rollback passed none of the environment's gates."
+            }
+            _ => "This environment has no gates.",
+        };
         let git_only = place.cluster(&environment).is_none_or(|c| c.cluster.argocd.is_none());
         let may_change = place.may_change(&environment).is_ok();
         let shown = events.iter().find_map(|event| match &event.happened {
@@ -73,13 +80,13 @@ impl Services {
         Ok(PromotionView {
             shown_before,
             gates,
-            may_decide,
+            may_say,
             may_cancel: may_change
                 && matches!(
                     promotion.state,
                     State::Waiting | State::Queued | State::Mirroring | State::Committing
                 ),
-            steps: steps(&promotion, &events, git_only),
+            steps: steps(&promotion, &events, git_only, no_gates),
             timeline: events.iter().filter_map(told).collect(),
             path: place.record.project.values_path(&environment.name),
             may_retry: promotion.state == State::Failed
@@ -183,7 +190,7 @@ fn commit_url(repository: &str, commit: &str) -> Option<String> {
 }
 
 /// The steps, with their times from the ledger. After a retry the newest try is told.
-fn steps(promotion: &Promotion, events: &[Event], git_only: bool) -> Vec<StepView> {
+fn steps(promotion: &Promotion, events: &[Event], git_only: bool, no_gates: &str) -> Vec<StepView> {
     let mut began: Vec<(Step, Timestamp)> = Vec::new();
     let mut ended: Vec<(Step, Timestamp, Option<String>)> = Vec::new();
     let enter = |began: &mut Vec<(Step, Timestamp)>, state: State, at| {
@@ -241,7 +248,7 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool) -> Vec<StepVie
                 StepStatus::Done => end.and_then(|(.., detail)| detail.clone()),
                 StepStatus::Skipped => match &given_up {
                     Some((at, why)) if *at == step => why.clone(),
-                    _ => skipped(step, git_only),
+                    _ => skipped(step, git_only, no_gates),
                 },
                 StepStatus::ToDo => None,
             };
@@ -261,9 +268,10 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool) -> Vec<StepVie
         .collect()
 }
 
-fn skipped(step: Step, git_only: bool) -> Option<String> {
+/// Why a step was passed over; `no_gates` is that for the gates.
+fn skipped(step: Step, git_only: bool, no_gates: &str) -> Option<String> {
     let text = match step {
-        Step::Gates => "This environment has no gates.",
+        Step::Gates => no_gates,
         Step::Resolve => "This image ran here before.",
         Step::Mirror => "The target pulls from the same registry.",
         Step::Sync | Step::Verify if git_only => "This cluster has no Argo CD: the promotion ends at the push.",

@@ -14,8 +14,8 @@ impl Services {
     /// # Errors
     /// When it hasn't failed, a newer one took its place, or the caller may not.
     pub async fn retry(&self, caller: &Caller, id: &str) -> Result<(), AppError> {
-        let mut tx = self.write_as(caller).await?;
-        let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let (promotion, place) = self.promotion_place(&mut *tx, &caller, id).await?;
         match promotion.purpose {
             Purpose::Rollback => place.project.may_roll_back(&place.environment)?,
             _ => place.project.may_change(&place.environment)?,
@@ -43,6 +43,7 @@ impl Services {
                 refused.from
             ))
         })?;
+        tx.set_gates(again.id, &decision).await?;
         tx.update_promotion(&again, from, now).await?;
         let event = NewEvent {
             workspace: again.workspace,

@@ -42,7 +42,8 @@ impl Services {
         })?;
         let preview = self.diff_of(&place, &resource, &image).await;
 
-        let mut tx = self.write_as(caller).await?;
+        let (mut tx, caller, place) = self.write_change(caller, &place).await?;
+        place.project.may_roll_back(&place.environment)?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         let open = tx.open_promotions(resource.id).await?;
         if open.is_empty() && resource.declares(&digest) {
@@ -54,10 +55,10 @@ impl Services {
             )));
         }
         if resource.pin().is_some() {
-            self.move_pin(&mut *tx, caller, &place.project, &mut resource, &digest)
+            self.move_pin(&mut *tx, &caller, &place.project, &mut resource, &digest)
                 .await?;
         } else {
-            self.hold(&mut *tx, caller, &place.project, &mut resource, HoldCause::RolledBack)
+            self.hold(&mut *tx, &caller, &place.project, &mut resource, HoldCause::RolledBack)
                 .await?;
         }
         let request = Request {

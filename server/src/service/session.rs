@@ -1,6 +1,6 @@
 //! Signing in with a local account, and the first account.
 
-use super::{Caller, Services, caller::person, internal};
+use super::{Caller, Services, caller::person, internal, member::join_as_administrator};
 use crate::store::{NewEvent, User};
 use app::{api::session::Me, error::AppError};
 use argon2::{
@@ -13,7 +13,6 @@ use domain::{
     field::FieldErrors,
     id::UserId,
     promotion::Actor,
-    rights::Role,
     time::Timestamp,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -255,6 +254,11 @@ impl Services {
         self.sign_ins.succeeded(&keys);
         let actor = person(&user);
         let mut tx = self.write_through(&entrance).await?;
+        // While it was checked, the password may have been changed, or the account closed.
+        let is_same = |now: &User| now.active && now.password_hash == user.password_hash;
+        if !tx.user(user.id).await?.as_ref().is_some_and(is_same) {
+            return Err(FieldErrors::one("password", "The e-mail address or the password is wrong.").into());
+        }
         for (workspace, _) in tx.memberships(user.id).await? {
             let happened = Happened::SignedIn { through: None };
             let event = NewEvent {
@@ -333,9 +337,10 @@ impl Services {
         }
         tx.insert_user(&user).await?;
         for workspace in tx.workspaces().await? {
-            tx.set_membership(workspace.id, user.id, Role::Admin).await?;
+            join_as_administrator(&mut *tx, &workspace, &user, self.now()).await?;
         }
         tx.commit().await?;
+        self.wrote();
         Ok(made_up.map(|password| (email, password)))
     }
 }

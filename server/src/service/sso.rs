@@ -32,7 +32,7 @@ use domain::{
     rights::Role,
 };
 use secrecy::SecretString;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// How long somebody may take at the provider.
 pub const PATIENCE_MILLIS: i64 = 10 * 60 * 1000;
@@ -47,6 +47,8 @@ pub struct Sso {
     role: Role,
     email_domains: Vec<String>,
     link: Link,
+    /// How long a session lasts that begins here.
+    pub session: Duration,
     provider: Arc<dyn IdentityProvider>,
 }
 
@@ -92,6 +94,7 @@ impl Sso {
             role: config.role,
             email_domains: config.email_domains.clone(),
             link: config.link,
+            session: config.session,
             provider: Arc::new(OidcClient::new(settings)?),
         })
     }
@@ -191,7 +194,13 @@ impl Services {
                 let workspace = workspace.as_ref().ok_or(SsoFault::Workspace)?;
                 let user = match tx.user_by_email(&email).await.map_err(stored)? {
                     Some(user) if !user.active => return Ok(Admitted::Closed(user)),
-                    Some(user) => connected(sso, user, arrival)?,
+                    Some(user) => {
+                        let user = connected(sso, user, arrival)?;
+                        if arrival.signed_in != Some(user.id) {
+                            self.take_over(tx, &user).await?;
+                        }
+                        user
+                    }
                     None if arrival.connects && arrival.signed_in.is_some() => return Err(SsoFault::Other),
                     None => self.new_account(tx, identity, email).await?,
                 };
@@ -216,6 +225,20 @@ impl Services {
                 .await?;
         }
         Ok(Admitted::In(user.id))
+    }
+
+    /// Closes the ways into an account that the provider alone gave to somebody: whoever made it first may not have been its owner.
+    async fn take_over(&self, tx: &mut dyn Tx, user: &User) -> Result<(), SsoFault> {
+        tx.delete_sessions_of(user.id, None).await.map_err(stored)?;
+        if !user.has_password() {
+            return Ok(());
+        }
+        tx.set_password(user.id, "").await.map_err(stored)?;
+        for (workspace, _) in tx.memberships(user.id).await.map_err(stored)? {
+            self.say(tx, workspace.id, person(user), Happened::PasswordRemoved)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn new_account(&self, tx: &mut dyn Tx, identity: &Identity, email: String) -> Result<User, SsoFault> {
@@ -373,6 +396,7 @@ mod tests {
             role: Role::Viewer,
             email_domains: domains.iter().map(|one| (*one).to_owned()).collect(),
             link: Link::WhenSignedIn,
+            session: Duration::from_secs(1),
             provider: Arc::new(Nobody),
         }
     }

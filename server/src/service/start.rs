@@ -1,11 +1,15 @@
 //! Starting what was applied: the first promotion of resources that a document names.
 
-use super::{Caller, Services, place::ProjectPlace, request::Request};
+use super::{
+    Caller, Services,
+    place::{EnvironmentPlace, ProjectPlace},
+    request::Request,
+};
 use app::error::AppError;
 use domain::{
     id::{ProjectId, ResourceId},
     promotion::Purpose,
-    resource::Source,
+    resource::{HoldCause, Source},
 };
 
 impl Services {
@@ -82,8 +86,20 @@ impl Services {
             }
         };
         let Some(image) = image else { return Ok(()) };
-        let mut tx = self.write_as(caller).await?;
-        let resource = self.again(&mut *tx, &resource).await?;
+        let before = EnvironmentPlace {
+            project: place.clone(),
+            environment: environment.clone(),
+        };
+        let (mut tx, caller, now) = self.write_change(caller, &before).await?;
+        let mut resource = self.again(&mut *tx, &resource).await?;
+        // Somebody else set it up; who applies now may say that it runs.
+        if resource
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.cause == HoldCause::SetUp)
+        {
+            self.lift(&mut *tx, &caller, &now.project, &mut resource).await?;
+        }
         // A person held it: what it runs is theirs to say.
         if resource.hold.is_some() || resource.declares(&image.digest) {
             return Ok(());
@@ -97,7 +113,7 @@ impl Services {
             creates,
             preview: None,
         };
-        self.request(&mut *tx, place, &resource, request).await?;
+        self.request(&mut *tx, &now.project, &resource, request).await?;
         tx.commit().await?;
         self.wrote();
         Ok(())

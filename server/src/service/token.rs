@@ -203,6 +203,9 @@ impl Services {
         let mut names: HashMap<EnvironmentId, String> = HashMap::new();
         let mut projects: HashMap<ProjectId, String> = HashMap::new();
         for record in tx.projects(workspace.id).await? {
+            if caller.role_in_project(workspace.id, record.project.id).is_none() {
+                continue;
+            }
             let environments = tx.environments(record.project.id).await?;
             projects.insert(record.project.id, record.project.name.to_string());
             names.extend(environments.iter().map(|e| (e.id, e.name.to_string())));
@@ -215,11 +218,15 @@ impl Services {
         let makers: HashMap<UserId, String> = members.into_iter().map(|m| (m.user.id, m.user.email)).collect();
         let now = self.now();
         let view = |token: ApiToken| {
-            let project = token.project.and_then(|id| projects.get(&id));
+            let project = token.project.map(|id| projects.get(&id));
             let environment = token.environment.and_then(|id| names.get(&id));
             TokenView {
                 ended: !is_valid(&token, now),
-                scope: scope_words(project, environment),
+                scope: match project {
+                    // It is listed, so that it can be withdrawn; for which part is not for everybody to know.
+                    Some(None) => Some("a project that you may not see".into()),
+                    known => scope_words(known.flatten(), environment),
+                },
                 made_by: token.made_by.and_then(|id| makers.get(&id).cloned()),
                 id: token.id,
                 name: token.name,

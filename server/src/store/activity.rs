@@ -21,8 +21,8 @@ pub struct Search {
     pub kind: Option<EventKind>,
     /// In this environment.
     pub environment: Option<EnvironmentId>,
-    /// By somebody whose [`Tx::actors`](super::Tx::actors) text holds this, in lower case.
-    pub actor: Option<String>,
+    /// By one of these, as [`Tx::actors`](super::Tx::actors) tells them. Where one of them leads, nothing need be said here.
+    pub actors: Option<Vec<String>>,
     /// Not before this.
     pub from: Timestamp,
     /// Before this place.
@@ -64,10 +64,11 @@ pub(crate) struct Statements {
     pub(crate) by_resource: &'static str,
 }
 
-/// `$1` leads; `$2` and `$3` are the place, `$4` the earliest time, `$5` to `$7` what else is wanted, `$8` how many, `$9` the
-/// workspace beside a kind or an actor. What drops rows is written so that no index can be chosen for it.
+/// `$1` leads; `$2` and `$3` are the place, `$4` the earliest time, `$5` to `$7` what else is wanted (actors as [`listed`] writes them,
+/// among which `$place` finds one), `$8` how many, `$9` the workspace beside a kind or an actor. What drops rows is written so that no
+/// index can be chosen for it.
 macro_rules! search {
-    ($leads:literal, $($along:literal)?) => {
+    ($place:literal, $leads:literal, $($along:literal)?) => {
         concat!(
             "SELECT sequence, at, workspace_id, project_id, environment_id, resource_id, promotion_id, actor, door, address, \
              happened FROM events",
@@ -75,28 +76,44 @@ macro_rules! search {
             " WHERE ",
             $leads,
             " AND (at, sequence) < ($2, $3) AND at >= $4 AND (kind = $5 OR $5 IS NULL) \
-             AND (environment_id = $6 OR $6 IS NULL) AND (actor_key LIKE $7 ESCAPE '!' OR $7 IS NULL) \
+             AND (environment_id = $6 OR $6 IS NULL) AND (",
+            $place,
+            " > 0 OR $7 IS NULL) \
              ORDER BY at DESC, sequence DESC LIMIT $8"
         )
     };
 }
 
+/// An actor's place in a list, if it is there. How letters of all languages are written small the databases don't know; so it is found out
+/// before who is meant, and they compare whole texts.
+macro_rules! in_sqlite {
+    ($leads:literal, $along:literal) => {
+        search!("instr($7, char(10) || actor_key || char(10))", $leads, $along)
+    };
+}
+
+macro_rules! in_postgres {
+    ($leads:literal) => {
+        search!("strpos($7, chr(10) || actor_key || chr(10))", $leads,)
+    };
+}
+
 /// SQLite guesses how many rows there are of each, and may guess wrong: it is told.
 pub(crate) const SQLITE: Statements = Statements {
-    by_time: search!("workspace_id = $1", "events_by_time"),
-    by_kind: search!("workspace_id = $9 AND kind = $1", "events_by_kind"),
-    by_actor: search!("workspace_id = $9 AND actor_key = $1", "events_by_actor"),
-    by_environment: search!("environment_id = $1", "events_by_environment"),
-    by_resource: search!("resource_id = $1", "events_by_resource"),
+    by_time: in_sqlite!("workspace_id = $1", "events_by_time"),
+    by_kind: in_sqlite!("workspace_id = $9 AND kind = $1", "events_by_kind"),
+    by_actor: in_sqlite!("workspace_id = $9 AND actor_key = $1", "events_by_actor"),
+    by_environment: in_sqlite!("environment_id = $1", "events_by_environment"),
+    by_resource: in_sqlite!("resource_id = $1", "events_by_resource"),
 };
 
 /// PostgreSQL counts.
 pub(crate) const POSTGRES: Statements = Statements {
-    by_time: search!("workspace_id = $1",),
-    by_kind: search!("workspace_id = $9 AND kind = $1",),
-    by_actor: search!("workspace_id = $9 AND actor_key = $1",),
-    by_environment: search!("environment_id = $1",),
-    by_resource: search!("resource_id = $1",),
+    by_time: in_postgres!("workspace_id = $1"),
+    by_kind: in_postgres!("workspace_id = $9 AND kind = $1"),
+    by_actor: in_postgres!("workspace_id = $9 AND actor_key = $1"),
+    by_environment: in_postgres!("environment_id = $1"),
+    by_resource: in_postgres!("resource_id = $1"),
 };
 
 /// From one actor to the next along the index, however many entries each has.
@@ -105,17 +122,14 @@ pub(crate) const ACTORS: &str = "WITH RECURSIVE actors (name) AS (\
      SELECT (SELECT MIN(e.actor_key) FROM events e WHERE e.workspace_id = $1 AND e.actor_key > a.name) \
      FROM actors a WHERE a.name IS NOT NULL) SELECT name FROM actors WHERE name IS NOT NULL";
 
-/// The pattern that finds `text` anywhere.
-pub(crate) fn pattern(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(c);
+/// Actors as the statements search them: each between line feeds.
+pub(crate) fn listed(actors: &[String]) -> String {
+    let mut list = String::from("\n");
+    for actor in actors {
+        list.push_str(actor);
+        list.push('\n');
     }
-    pattern.push('%');
-    pattern
+    list
 }
 
 #[cfg(test)]
@@ -169,7 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_anything_stands_for_itself() {
-        assert_eq!(pattern("a_b%!"), "%a!_b!%!!%");
+    fn actors_are_found_whole() {
+        let list = listed(&["ada <a@b>".into(), "waybill".into()]);
+        let has = |key: &str| list.contains(&format!("\n{key}\n"));
+        assert!(has("ada <a@b>") && has("waybill") && !has("way") && !has(""));
+        assert!(!listed(&[]).contains("\n\n"));
     }
 }

@@ -67,8 +67,8 @@ pub trait Gates: Send {
 
     /// What people said about a promotion, oldest first.
     async fn approvals(&mut self, promotion: PromotionId) -> Result<Vec<Approval>, StoreError>;
-    /// Fails with [`StoreError::Exists`] when this person has said something already.
-    async fn insert_approval(&mut self, promotion: PromotionId, approval: &Approval) -> Result<(), StoreError>;
+    /// Writes what a person says; it takes the place of what they said before.
+    async fn put_approval(&mut self, promotion: PromotionId, approval: &Approval) -> Result<(), StoreError>;
     /// The waiting promotions about which a person has said something.
     async fn decided_by(&mut self, user: UserId) -> Result<Vec<PromotionId>, StoreError>;
     /// What was overridden of a promotion, oldest first.
@@ -108,8 +108,27 @@ pub trait Gates: Send {
     async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError>;
     /// Promotions of a workspace that wait for approvals, newest first.
     async fn awaiting_approval(&mut self, workspace: WorkspaceId) -> Result<Vec<Awaiting>, StoreError>;
+    /// One of them; `None` when it doesn't wait for approvals, or not any more.
+    async fn awaits_approval(&mut self, promotion: PromotionId) -> Result<Option<Awaiting>, StoreError>;
+    /// Promotions of a workspace that events after this one are about, `most` at most.
+    async fn promotions_after(
+        &mut self,
+        workspace: WorkspaceId,
+        sequence: i64,
+        most: i64,
+    ) -> Result<Vec<PromotionId>, StoreError>;
     /// Has waiting promotions looked at now.
     async fn wake_waiting(&mut self, which: Waiting<'_>, now: Timestamp) -> Result<(), StoreError>;
+}
+
+/// Of a row of [`AWAITING_APPROVAL`].
+fn awaiting((promotion, project, environment, by): (String, String, String, String)) -> Result<Awaiting, StoreError> {
+    Ok(Awaiting {
+        promotion: parse("promotion id", &promotion)?,
+        project: parse("project id", &project)?,
+        environment: parse("environment id", &environment)?,
+        requested_by: from_json("actor", &by)?,
+    })
 }
 
 /// A row of [`WITH_GATES`].
@@ -125,7 +144,8 @@ const STOPS: &str = "SELECT environment_id, stop FROM stops WHERE project_id = $
 const DELETE_STOP: &str = "DELETE FROM stops WHERE project_id = $1 AND environment_id = $2";
 const INSERT_STOP: &str = "INSERT INTO stops (project_id, environment_id, stop) VALUES ($1, $2, $3)";
 const APPROVALS: &str = "SELECT approval FROM approvals WHERE promotion_id = $1";
-const INSERT_APPROVAL: &str = "INSERT INTO approvals (promotion_id, user_id, approval) VALUES ($1, $2, $3)";
+const PUT_APPROVAL: &str = "INSERT INTO approvals (promotion_id, user_id, approval) VALUES ($1, $2, $3) \
+     ON CONFLICT (promotion_id, user_id) DO UPDATE SET approval = excluded.approval";
 const DECIDED_BY: &str = "SELECT a.promotion_id FROM approvals a JOIN promotions p ON p.id = a.promotion_id \
      WHERE a.user_id = $1 AND p.state = 'waiting'";
 const OVERRIDES: &str = "SELECT override FROM overrides WHERE promotion_id = $1 ORDER BY at";
@@ -150,6 +170,10 @@ const WITH_GATES: &str = "SELECT p.*, r.name AS resource_name FROM promotions p 
 const SET_GATES: &str = "UPDATE promotions SET gates = $2, awaits_approval = $3 WHERE id = $1";
 const AWAITING_APPROVAL: &str = "SELECT id, project_id, environment_id, requested_by FROM promotions \
      WHERE workspace_id = $1 AND state = 'waiting' AND awaits_approval ORDER BY id DESC";
+const AWAITS_APPROVAL: &str = "SELECT id, project_id, environment_id, requested_by FROM promotions \
+     WHERE id = $1 AND state = 'waiting' AND awaits_approval";
+const PROMOTIONS_AFTER: &str = "SELECT DISTINCT promotion_id FROM events \
+     WHERE sequence > $1 AND workspace_id = $2 AND promotion_id IS NOT NULL LIMIT $3";
 const WAKE_PROJECT: &str =
     "UPDATE promotions SET next_at = $2 WHERE project_id = $1 AND state = 'waiting' AND next_at > $2";
 const WAKE_DIGEST: &str =
@@ -207,9 +231,9 @@ where
         Ok(approvals)
     }
 
-    async fn insert_approval(&mut self, promotion: PromotionId, approval: &Approval) -> Result<(), StoreError> {
+    async fn put_approval(&mut self, promotion: PromotionId, approval: &Approval) -> Result<(), StoreError> {
         let (user, json) = (approval.by.id.to_string(), to_json("approval", approval)?);
-        run!(self, INSERT_APPROVAL, promotion.to_string(), user, json).map_err(taken)?;
+        run!(self, PUT_APPROVAL, promotion.to_string(), user, json)?;
         Ok(())
     }
 
@@ -338,15 +362,30 @@ where
             .bind(workspace.to_string())
             .fetch_all(&mut *self.tx)
             .await?;
-        let awaiting = |(promotion, project, environment, by): (String, String, String, String)| {
-            Ok(Awaiting {
-                promotion: parse("promotion id", &promotion)?,
-                project: parse("project id", &project)?,
-                environment: parse("environment id", &environment)?,
-                requested_by: from_json("actor", &by)?,
-            })
-        };
         rows.into_iter().map(awaiting).collect()
+    }
+
+    async fn awaits_approval(&mut self, promotion: PromotionId) -> Result<Option<Awaiting>, StoreError> {
+        let row = sqlx::query_as::<D, (String, String, String, String)>(AWAITS_APPROVAL)
+            .bind(promotion.to_string())
+            .fetch_optional(&mut *self.tx)
+            .await?;
+        row.map(awaiting).transpose()
+    }
+
+    async fn promotions_after(
+        &mut self,
+        workspace: WorkspaceId,
+        sequence: i64,
+        most: i64,
+    ) -> Result<Vec<PromotionId>, StoreError> {
+        let ids = sqlx::query_scalar::<D, String>(PROMOTIONS_AFTER)
+            .bind(sequence)
+            .bind(workspace.to_string())
+            .bind(most)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        ids.iter().map(|id| parse("promotion id", id)).collect()
     }
 
     async fn wake_waiting(&mut self, which: Waiting<'_>, now: Timestamp) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ pub mod identities;
 pub mod notifications;
 pub mod people;
 pub mod postgres;
+pub mod proofs;
 pub mod rows;
 pub mod sql;
 pub mod sqlite;
@@ -20,6 +21,7 @@ pub mod tx;
 
 pub use gates::{Awaiting, Gates, Waiting};
 pub use notifications::{Channel, Delivery, Notifications};
+pub use proofs::{Asked, Proofs};
 
 use activity::Search;
 use async_trait::async_trait;
@@ -70,6 +72,11 @@ pub enum OpenError {
     /// A migration failed.
     #[error("the database could not be brought up to date")]
     Migrate(#[from] MigrateError),
+    /// The role that the server connects with may not change the tables, and they have to be.
+    #[error(
+        "the database has to be brought up to date, which this role may not do: run waybill migrate with the address of the role that owns the tables, and --grant-to this one"
+    )]
+    MayNot(#[source] MigrateError),
 }
 
 /// What a process wrote, as others on the same database are told.
@@ -205,7 +212,7 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + identities::Identities + Gates + Notifications {
+pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 

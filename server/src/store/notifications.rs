@@ -132,7 +132,7 @@ pub trait Notifications: Send {
     async fn next_delivery(&mut self) -> Result<Option<Timestamp>, StoreError>;
     /// Channels with deliveries that are due, those due longest first; not those that somebody is sending through.
     async fn due_channels(&mut self, now: Timestamp, limit: i64) -> Result<Vec<ChannelId>, StoreError>;
-    /// Takes leases until `until` on the deliveries of a channel that are due, the oldest first.
+    /// Takes leases until `until` on the deliveries of a channel that are due, the oldest first. Each claim has an `owner` of its own.
     async fn claim_deliveries(
         &mut self,
         owner: &str,

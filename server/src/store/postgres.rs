@@ -1,5 +1,7 @@
 //! PostgreSQL: one database for several servers.
 
+mod role;
+
 use super::{
     Change, OpenError, Store, StoreError, Tx,
     activity::{self, Statements},
@@ -14,7 +16,7 @@ use futures::{
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     PgPool, Postgres,
-    migrate::MigrateError,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult},
 };
 use std::{
@@ -23,6 +25,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+pub use role::GrantError;
 
 /// Claims pass each other, and what a writer is changing, instead of waiting.
 macro_rules! claim {
@@ -77,6 +81,8 @@ const TURN: &str = "SELECT pg_advisory_xact_lock(x'77617962696c6c'::bigint)";
 const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
 /// Where the tables' triggers tell what was written (`migrations/postgres`).
 const CHANNEL: &str = "waybill";
 /// Told by a server that has brought the tables up to date.
@@ -118,7 +124,8 @@ impl Migrated {
 }
 
 impl PostgresStore {
-    /// Connects, and brings the tables up to date; of several servers that start together one does, and the others wait.
+    /// Connects, and brings the tables up to date; of several servers that start together one does, and the others wait. Where nothing
+    /// is to be done, the role need not be one that may.
     ///
     /// # Errors
     /// When the address can't be used, the database can't be reached, or a migration fails.
@@ -128,7 +135,12 @@ impl PostgresStore {
             .max_connections(1)
             .connect_with(options.clone())
             .await?;
-        migrate(&once).await?;
+        if !role::is_up_to_date(&once).await? {
+            migrate(&once).await.map_err(|error| match role::may_not(&error) {
+                true => OpenError::MayNot(error),
+                false => OpenError::Migrate(error),
+            })?;
+        }
         sqlx::query("SELECT pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(MIGRATED)
@@ -156,11 +168,23 @@ impl PostgresStore {
             migrated,
         })
     }
+
+    /// Gives a role that doesn't own the tables what a server needs: all but changing what stands in the ledger.
+    ///
+    /// # Errors
+    /// When there is no such role, when it is the owner, or the database fails.
+    pub async fn grant(address: &SecretString, role: &str) -> Result<(), GrantError> {
+        let options = PgConnectOptions::from_str(address.expose_secret())?.application_name("waybill");
+        let once = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+        role::grant(&once, role).await?;
+        once.close().await;
+        Ok(())
+    }
 }
 
 /// In a box, because the compiler doesn't see by itself that this may be waited for on any thread.
 fn migrate(pool: &PgPool) -> BoxFuture<'_, Result<(), MigrateError>> {
-    Box::pin(async move { sqlx::migrate!("../migrations/postgres").run(pool).await })
+    Box::pin(async move { MIGRATIONS.run(pool).await })
 }
 
 #[async_trait]

@@ -753,7 +753,7 @@ where
             .bind(search.from.0)
             .bind(search.kind.map(EventKind::as_str))
             .bind(search.environment.map(|id| id.to_string()))
-            .bind(search.actor.as_deref().map(activity::pattern))
+            .bind(search.actors.as_deref().map(activity::listed))
             .bind(search.limit);
         let query = match search.along {
             Along::Kind(_) | Along::Actor(_) => query.bind(workspace),

@@ -3,7 +3,7 @@
 use super::{ARGOCD_SECONDS, REGISTRY_SECONDS, traces};
 use crate::adapters::{
     argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
-    registry::{Registry, RegistryAccess, RegistryError},
+    registry::{Hanging, Registry, RegistryAccess, RegistryError},
 };
 use async_trait::async_trait;
 use domain::{
@@ -110,6 +110,17 @@ impl<T: Registry> Registry for Measured<T> {
     ) -> Result<Option<ArtifactDetails>, RegistryError> {
         let work = self.0.describe(access, repository, digest);
         measure(REGISTRY_SECONDS, "registry", "describe", work).await
+    }
+
+    async fn attached(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+        says: &[&str],
+    ) -> Result<Hanging, RegistryError> {
+        let work = self.0.attached(access, repository, digest, says);
+        measure(REGISTRY_SECONDS, "registry", "attached", work).await
     }
 
     async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {

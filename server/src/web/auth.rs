@@ -11,6 +11,7 @@ use axum::{
 use domain::{
     door::{Door, Entrance},
     id::UserId,
+    time::Timestamp,
 };
 use std::net::SocketAddr;
 use tower_sessions::Session;
@@ -26,6 +27,9 @@ pub(super) const ADDRESS: &str = "address";
 
 /// Key of the day, counted from the epoch, on which the session was last written.
 const DAY: &str = "day";
+
+/// Key of the moment at which a session ends, however much it is used; those that began with a password have none.
+pub(super) const UNTIL: &str = "until";
 
 /// Most characters that are kept of what a browser says of itself.
 const MOST_AGENT: usize = 300;
@@ -91,6 +95,14 @@ async fn caller_of_session(state: &WebState, session: &Session) -> Result<Option
         .await
         .map_err(|e| crate::service::internal(&e))?;
     let Some(user) = user else { return Ok(None) };
+    let until = session.get::<Timestamp>(UNTIL).await;
+    if until
+        .map_err(|e| crate::service::internal(&e))?
+        .is_some_and(|until| until <= state.services.now())
+    {
+        end(session).await?;
+        return Ok(None);
+    }
     stay(state, session).await.map_err(|e| crate::service::internal(&e))?;
     state.services.caller_of_user(user).await
 }
@@ -127,6 +139,7 @@ pub(super) async fn begin(
         session.insert(USER, user).await?;
         session.insert(AGENT, agent).await?;
         session.insert(ADDRESS, address).await?;
+        session.remove::<Timestamp>(UNTIL).await?;
         session.save().await
     };
     begun.await.map_err(|e| crate::service::internal(&e))

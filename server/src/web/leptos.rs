@@ -4,7 +4,9 @@ use super::{
     WebState,
     auth::{self, Identity},
     drawing::NotDrawn,
-    error, session_store,
+    error,
+    routes::Routes,
+    session_store,
 };
 use crate::service::{Caller, Services, session};
 use app::{
@@ -37,12 +39,11 @@ use app::{
 };
 use async_trait::async_trait;
 use axum::{
-    Extension, Router,
+    Extension,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
-    routing::get,
 };
 use domain::{
     draft::{FormOptions, ResourceDraft},
@@ -69,12 +70,17 @@ static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
+/// The paths of the pages.
+pub fn paths() -> &'static [String] {
+    &PATHS
+}
+
 /// Every route of the app, got and posted, and the page for what is none.
-pub(super) fn pages() -> Router<WebState> {
-    PATHS
+pub(super) fn pages() -> Routes<WebState> {
+    paths()
         .iter()
-        .fold(Router::new(), |router, path| router.route(path, get(page).post(page)))
-        .fallback(page)
+        .fold(Routes::new(), |routes, path| routes.get(path, page).post(path, page))
+        .with(|routes| routes.fallback(page))
 }
 
 /// A page, also as the answer to a plain post of its form.
@@ -409,8 +415,8 @@ impl Backend for RequestBackend {
         self.services.promotion(self.caller()?, id).await
     }
 
-    async fn inbox(&self) -> Result<InboxView, AppError> {
-        self.services.inbox(self.caller()?).await
+    async fn inbox(&self, before: &str) -> Result<InboxView, AppError> {
+        self.services.inbox(self.caller()?, before).await
     }
 
     async fn inbox_count(&self) -> Result<usize, AppError> {

@@ -12,6 +12,7 @@ pub mod leptos;
 pub mod origin;
 pub mod rest;
 pub mod router;
+pub mod routes;
 pub mod session_store;
 pub mod sse;
 pub mod sso;

@@ -152,8 +152,13 @@ async fn arrive(
         from,
     };
     let user = state.services.finish_sso(&arrival).await?;
-    let begun = auth::begin(session, user, agent, from).await;
-    begun.map_err(|_| SsoFault::Internal)
+    auth::begin(session, user, agent, from)
+        .await
+        .map_err(|_| SsoFault::Internal)?;
+    let lasts = i64::try_from(ours.session.as_millis()).unwrap_or(i64::MAX);
+    let until = state.services.now().plus_millis(lasts);
+    session.insert(auth::UNTIL, until).await.map_err(failed)?;
+    session.save().await.map_err(failed)
 }
 
 /// The sign-ins that are under way in this browser, newest first.

@@ -3,7 +3,7 @@
 //! [`Worker::run`] takes what is due under a lease ([`claim`]), runs the step of its state ([`steps`]), and records the
 //! [`Outcome`] in one transaction with the next step and the events ([`record`]). Where the next step follows at once the
 //! lease is kept. Commits gather per repository and go out together ([`batch`]). Any step may run twice: after a crash the
-//! lease ends and the step is taken again. [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date,
+//! lease ends and the step is taken again. What a promotion waits for is asked for beside that ([`signatures`]). [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date,
 //! [`notify`] tells people elsewhere.
 
 mod batch;
@@ -12,6 +12,7 @@ pub mod notify;
 pub mod outcome;
 pub mod poll;
 mod record;
+mod signatures;
 pub mod steps;
 pub mod watch;
 
@@ -25,6 +26,7 @@ use domain::{
     promotion::{Promotion, State},
 };
 use record::{MOST_ATTEMPTS, Recorder};
+use signatures::Asking;
 use std::{
     collections::HashMap,
     sync::Arc,
@@ -70,6 +72,7 @@ pub struct Worker {
     recorder: Arc<Recorder>,
     commits: Arc<Commits>,
     known: Arc<Known>,
+    asking: Arc<Asking>,
     resolving: Arc<Semaphore>,
     rolling_out: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -89,6 +92,7 @@ impl Worker {
             recorder: Arc::default(),
             commits: Arc::default(),
             known: Arc::default(),
+            asking: Arc::default(),
             resolving: Arc::new(Semaphore::new(RESOLVING)),
             rolling_out: Arc::new(Semaphore::new(ROLLING_OUT)),
             tasks: TaskTracker::new(),
@@ -184,10 +188,18 @@ impl Worker {
             }
             if promotion.state == State::Waiting && !is_bound_over {
                 // It is read and written in one transaction: what people say meanwhile is not missed.
-                if let Err(error) = self.services.pass_gates(promotion.id).await {
-                    tracing::error!(promotion = %promotion.id, %error, "gates could not be looked at");
-                    let why = error.to_string();
-                    self.record(promotion, Outcome::Retry { why }).await;
+                match self.services.pass_gates(promotion.id).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        // The answer may come at once, and then it must be free to be taken up.
+                        drop(hold);
+                        self.ask_for_signatures(promotion);
+                    }
+                    Err(error) => {
+                        tracing::error!(promotion = %promotion.id, %error, "gates could not be looked at");
+                        let why = error.to_string();
+                        self.record(promotion, Outcome::Retry { why }).await;
+                    }
                 }
                 return;
             }

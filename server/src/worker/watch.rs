@@ -95,6 +95,7 @@ async fn follow(services: Services, record: ClusterRecord) {
     loop {
         match services.argocd_access(&record) {
             Ok(Some(access)) => {
+                services.begins_to_follow(&record);
                 let mut stream = services.argocd.watch(&access);
                 // What the stream says first is how things are now: that it is followed is noted before.
                 let mut beat: Option<Interval> = None;
@@ -116,9 +117,10 @@ async fn follow(services: Services, record: ClusterRecord) {
                             failures = 0;
                             report(&services, &record, &app).await;
                         }
-                        Ok(WatchEvent::Deleted { name }) => {
+                        Ok(WatchEvent::Deleted { name, version }) => {
                             let gone = AppSnapshot {
                                 name,
+                                version,
                                 ..AppSnapshot::default()
                             };
                             report(&services, &record, &gone).await;

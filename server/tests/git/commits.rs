@@ -1,6 +1,9 @@
 //! Commits that go well, alone and among others.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::*;
 
@@ -148,12 +151,9 @@ async fn what_the_file_says_already_makes_no_commit() {
     let (tip, _) = pushed(setting.commit(&promotion(2, "api")).await);
     let mut again = promotion(3, "api");
     again.edit = promotion(2, "api").edit;
-    let fetches = setting.server.fetches();
+    let reads = setting.server.reads();
     assert_eq!(setting.commit(&again).await.unwrap(), Committed::Unchanged { tip });
-    assert!(
-        setting.server.fetches() > fetches,
-        "the remote's state must be asked for"
-    );
+    assert!(setting.server.reads() > reads, "the remote's state must be asked for");
 
     // The mirror believes that nothing would change, but an outsider took it back.
     setting.outsider_writes(PATH, VALUES).await;
@@ -305,17 +305,62 @@ async fn who_changed_a_file_is_told_past_our_own_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_while_a_mirror_is_made_finds_none_or_all_of_it() {
+    let mut setting = Setting::new().await;
+    for n in 0..20 {
+        setting.mirrors = GitMirrors::new(setting.directory.path().join(format!("mirrors-{n}")));
+        let made = AtomicBool::new(false);
+        let make = async {
+            setting.mirrors.fetch(&setting.access).await.unwrap();
+            made.store(true, Ordering::SeqCst);
+        };
+        let read = async {
+            while !made.load(Ordering::SeqCst) {
+                setting.mirrors.known_tip(&setting.access).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(make, read);
+        let left = std::fs::read_dir(setting.directory.path().join(format!("mirrors-{n}"))).unwrap();
+        let left = left.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+        assert_eq!(left.count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_finds_nothing_new_is_one_request() {
+    let setting = Setting::new().await;
+    let first = setting.mirrors.fetch(&setting.access).await.unwrap();
+    let before = setting.server.reads();
+    assert_eq!(setting.mirrors.fetch(&setting.access).await.unwrap(), first);
+    assert_eq!(setting.server.reads() - before, 1);
+
+    // What is new is fetched, also when it doesn't build on what was there.
+    let second = setting.outsider_writes(PATH, VALUES).await;
+    assert_eq!(setting.mirrors.fetch(&setting.access).await.unwrap(), second);
+    let (repository, back) = (
+        git2::Repository::open_bare(setting.repo.path()),
+        git2::Oid::from_str(&first),
+    );
+    (repository.unwrap())
+        .reference("refs/heads/main", back.unwrap(), true, "back")
+        .unwrap();
+    assert_eq!(setting.mirrors.fetch(&setting.access).await.unwrap(), first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_ask_at_once_share_a_look_at_the_remote() {
     let setting = Setting::new().await;
     setting.mirrors.fetch(&setting.access).await.unwrap();
-    let before = setting.server.fetches();
+    let before = setting.server.reads();
     let tip = setting.outsider_writes(PATH, VALUES).await;
     let found = futures::future::join_all((0..20).map(|_| setting.mirrors.fetch(&setting.access))).await;
     for found in found {
         assert_eq!(found.unwrap(), tip, "what was pushed before they asked is there");
     }
-    let looks = setting.server.fetches() - before;
-    assert!(looks <= 2, "{looks} looks for 20 who asked at once");
+    // Each looks where the branch is, and one of them fetches.
+    let reads = setting.server.reads() - before;
+    assert!(reads <= 2 + 3, "{reads} requests for 20 who asked at once");
 
     // Each is answered for their own credentials.
     let mut stranger = setting.access.clone();

@@ -155,6 +155,22 @@ async fn what_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn nothing_is_fetched_from_the_machines_surroundings() {
+    let setting = Setting::new().await;
+    for url in [
+        "http://169.254.169.254/latest/demo.git",
+        "http://2852039166/demo.git",
+        "ssh://git@169.254.169.254/demo.git",
+        "git@169.254.169.254:demo.git",
+    ] {
+        let mut access = setting.access.clone();
+        access.url = url.to_owned();
+        let error = setting.mirrors.fetch(&access).await.unwrap_err().to_string();
+        assert!(error.contains("the machine's surroundings"), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_does_not_take_the_token_elsewhere() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let setting = Setting::new().await;

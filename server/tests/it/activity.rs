@@ -193,6 +193,77 @@ async fn pages_follow_each_other_without_gaps_and_show_only_what_is_looked_for()
 }
 
 #[tokio::test]
+async fn people_are_found_in_the_letters_of_their_language() {
+    let bench = Bench::new().await;
+    let caller = ground(&bench).await;
+    let workspace = caller.access[0].0.id;
+    let mut tx = bench.store.write().await.unwrap();
+    let project = tx.projects(workspace).await.unwrap().remove(0).project.id;
+    let development = tx.environments(project).await.unwrap()[0].id;
+    let api = tx.resource_by_name(development, "api").await.unwrap().unwrap();
+    for (n, name) in ["Émile Zola", "Ámile Zola", "Łukasz Ä%_", "ΣΟΦΟΣ", "İnci"]
+        .iter()
+        .enumerate()
+    {
+        let actor = Actor::Person {
+            id: UserId(Uuid::from_u128(n as u128)),
+            name: (*name).into(),
+            email: format!("{n}@example.com"),
+        };
+        for happened in [Happened::LiveForgotten, Happened::Resumed] {
+            let event = NewEvent {
+                workspace,
+                subject: Subject::resource(project, &api),
+                actor: actor.clone(),
+                happened,
+            };
+            tx.append_event(&event, BEGIN.plus_millis(60_000)).await.unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+    let offered = look(&bench, &caller, &ActivityFilter::default()).await.actors;
+    let picked = |part: &str| offered.iter().find(|actor| actor.contains(part)).unwrap().clone();
+    for typed in [
+        "émile".to_owned(),
+        "ÉMILE ZOLA".into(),
+        "Émile".into(),
+        picked("<0@"),
+        "łukasz ä%_".into(),
+        "ŁUKASZ Ä%".into(),
+        picked("<2@"),
+        "ΣΟΦΟΣ".into(),
+        "Σοφ".into(),
+        picked("<3@"),
+        "i\u{307}nci".into(),
+        picked("<4@"),
+    ] {
+        // Whatever leads the search: who it was, the environment, the resource, a kind.
+        for (env, resource, kind, wanted) in [
+            ("", "", "", 2),
+            ("myapp/development", "", "", 2),
+            ("", "api", "", 2),
+            ("", "", "resumed", 1),
+            ("", "", "live_forgotten", 1),
+            ("myapp/production", "", "", 0),
+        ] {
+            let filter = ActivityFilter {
+                actor: typed.clone(),
+                env: env.into(),
+                resource: resource.into(),
+                kind: kind.into(),
+                ..ActivityFilter::default()
+            };
+            assert_eq!(all(&bench, &caller, &filter).await.len(), wanted, "{filter:?}");
+        }
+    }
+    let nobody = ActivityFilter {
+        actor: "ä__".into(),
+        ..ActivityFilter::default()
+    };
+    assert_eq!(look(&bench, &caller, &nobody).await.problems.len(), 1);
+}
+
+#[tokio::test]
 async fn members_see_it_and_only_administrators_see_addresses() {
     let bench = Bench::new().await;
     let caller = ground(&bench).await;

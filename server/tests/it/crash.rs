@@ -161,7 +161,7 @@ async fn killed_at_every_point_of_every_step() {
         .upsert_app(AppSpec::new("myapp-development", "myapp", &url, &path));
     let (git, argocd) = (false, true);
     let points = [
-        ("the fetch", git, Moment::Before, "GET", "service=git-upload-pack"),
+        ("the fetch", git, Moment::Before, "POST", "git-upload-pack"),
         ("the push", git, Moment::Before, "POST", "git-receive-pack"),
         ("the push", git, Moment::After, "POST", "git-receive-pack"),
         ("the refresh", argocd, Moment::Before, "GET", "refresh="),

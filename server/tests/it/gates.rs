@@ -1,5 +1,9 @@
 //! A promotion waits for people and evidence, says for what, and goes on by itself when all of it is there.
 
+mod at_once;
+mod by_itself;
+mod through_token;
+
 use crate::support::{
     browser::{Browser, Page},
     world::{Setup, World, until},
@@ -13,11 +17,11 @@ use domain::{
 use serde_json::{Value, json};
 
 const PRODUCTION: usize = 2;
-const API: &str = "/w/demo/myapp/production/api";
+pub(crate) const API: &str = "/w/demo/myapp/production/api";
 const PLACE: &str = "/w/demo/myapp/production";
 
 /// A world in which `api` in production is pinned to the first build, staging runs the second, and production has a policy.
-async fn world(policy: Value) -> (World, String) {
+pub(crate) async fn world(policy: Value) -> (World, String) {
     world_with(Setup::default(), policy).await
 }
 
@@ -38,7 +42,7 @@ async fn world_with(setup: Setup, policy: Value) -> (World, String) {
     (world, second)
 }
 
-async fn set_policy(world: &World, policy: Value) {
+pub(crate) async fn set_policy(world: &World, policy: Value) {
     let mut document = world.document();
     document["projects"][0]["environments"][PRODUCTION]["policy"] = policy;
     world.apply(&document).await;
@@ -50,7 +54,7 @@ async fn person(world: &World, name: &str, role: Role) -> Browser {
     world.signed_in(&email).await
 }
 
-fn started(answer: &Page) -> String {
+pub(crate) fn started(answer: &Page) -> String {
     assert_eq!(answer.status, 303, "{}", answer.words());
     answer
         .location()
@@ -60,7 +64,7 @@ fn started(answer: &Page) -> String {
         .to_owned()
 }
 
-async fn promote(by: &mut Browser) -> String {
+pub(crate) async fn promote(by: &mut Browser) -> String {
     started(&by.post(API, &[("intent", "promote")]).await)
 }
 
@@ -70,7 +74,7 @@ async fn say(by: &mut Browser, promotion: &str, intent: &str, comment: &str) -> 
 }
 
 /// Waits until a promotion says that it waits for this.
-async fn waits_for(world: &World, id: &str, what: &str) -> Promotion {
+pub(crate) async fn waits_for(world: &World, id: &str, what: &str) -> Promotion {
     until(&format!("the promotion to wait for {what:?}"), async || {
         let promotion = world.promotion(id).await;
         assert!(!promotion.state.is_ended(), "{promotion:?}");
@@ -163,12 +167,55 @@ async fn a_rejection_needs_a_reason_and_ends_it() {
     let refused = say(&mut carol, &id, "reject", "  ").await;
     assert_eq!(refused.status, 422, "{}", refused.words());
     assert!(refused.summary().contains("Say why"), "{}", refused.summary());
+    // Who approved may think again.
+    assert_eq!(say(&mut carol, &id, "approve", "").await.status, 303);
+    waits_for(&world, &id, "1 of 2 approvals").await;
     assert_eq!(say(&mut carol, &id, "reject", "Wrong build").await.status, 303);
     let ended = world.ends(&id, State::Rejected).await;
     assert_eq!(ended.waits_for.as_deref(), Some("Rejected by carol: Wrong build"));
     let late = say(&mut bob, &id, "approve", "").await;
     assert_eq!(late.status, 409, "{}", late.words());
     assert!(bob.get("/inbox").await.words().contains("Nothing waits for you"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_that_was_refused_or_withdrawn_is_one_to_what_runs() {
+    let (world, second) = world(json!({})).await;
+    let mut admin = world.admin().await;
+    let id = promote(&mut admin).await;
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("production", "api", &second).await;
+    set_policy(&world, json!({ "approvals": { "count": 1 } })).await;
+    let mut carol = person(&world, "carol", Role::Approver).await;
+    for (intent, state) in [("reject", State::Rejected), ("cancel", State::Cancelled)] {
+        let pin = admin.post(API, &[("intent", "pin"), ("digest", &world.first)]).await;
+        let id = started(&pin);
+        waits_for(&world, &id, "0 of 1 approval").await;
+        let pinned = world.resource("production", "api").await.unwrap();
+        assert_eq!(pinned.pin().unwrap().as_str(), world.first);
+        assert_eq!(say(&mut carol, &id, intent, "Not today").await.status, 303);
+        world.ends(&id, state).await;
+        let pinned = world.resource("production", "api").await.unwrap();
+        assert_eq!(pinned.pin().unwrap().as_str(), second, "{intent}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_approves_with_other_rights_counts_with_those() {
+    let (world, _) = world(json!({ "approvals": { "count": 2, "requiredGroup": "release" } })).await;
+    let mut dev = person(&world, "dev", Role::Developer).await;
+    let mut carol = person(&world, "carol", Role::Approver).await;
+    let id = promote(&mut dev).await;
+    assert_eq!(say(&mut carol, &id, "approve", "").await.status, 303);
+    waits_for(&world, &id, "1 of 2 approvals").await;
+    let mut document = world.document();
+    document["groups"] = json!([{ "name": "release", "members": ["carol@example.com"] }]);
+    document["projects"][0]["environments"][PRODUCTION]["policy"] =
+        json!({ "approvals": { "count": 1, "requiredGroup": "release" } });
+    world.apply(&document).await;
+    waits_for(&world, &id, "approval of group release").await;
+    assert_eq!(say(&mut carol, &id, "approve", "").await.status, 303);
+    world.ends(&id, State::Succeeded).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -463,6 +510,10 @@ async fn the_way_back_does_not_wait_where_another_waits_and_a_retry_passes_the_g
     let again = admin.post(&format!("/promotions/{id}"), &[("intent", "retry")]).await;
     assert_eq!(again.status, 303, "{}", again.words());
     waits_for(&world, &id, "check never").await;
+    // What it passes at once is written down, too.
+    let mut tx = world.store.read().await.unwrap();
+    let gates = tx.gates(id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(gates.gates[0].id.to_string(), "check:never");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -211,7 +211,7 @@ async fn rights_are_those_of_the_caller_and_nothing_crosses_a_workspace() {
         error(&bench, &developer, PROMOTE).await["extensions"]["code"],
         json!("forbidden")
     );
-    let approver = stranger(workspace, Role::Approver);
+    let (approver, _) = bench.program("demo", "approver", Role::Approver).await;
     data(&bench, &approver, PROMOTE).await;
     let promotion = data(&bench, &caller, &PROMOTE.replace("imageTag", "id")).await["promote"]["id"].take();
     let (elsewhere, _) = bench.program("other", "boss", Role::Admin).await;

@@ -1,7 +1,7 @@
 //! The ledger proves itself: whatever is changed in the database past Waybill is named; and it tells who came in how.
 
 use crate::support::{
-    BEGIN,
+    BEGIN, Bench, PASSWORD,
     database::Database,
     world::{ADMIN, World, until},
 };
@@ -14,9 +14,10 @@ use domain::{
     promotion::Actor,
     rights::Role,
 };
-use serde_json::Value;
+use futures::TryStreamExt as _;
+use serde_json::{Value, json};
 use server::{
-    service::ledger::{Checked, Fault, check},
+    service::ledger::{Checked, Fault, check, lines},
     store::{NewEvent, Store},
 };
 use std::{path::Path, process::Command};
@@ -155,6 +156,85 @@ async fn what_was_changed_past_waybill_is_named() {
     }
 }
 
+/// Adds entries of the demo in one transaction, numbered on from `first`.
+async fn add_at_once(store: &dyn Store, first: i64, count: i64) {
+    let mut tx = store.write().await.unwrap();
+    for n in first..first + count {
+        let event = NewEvent {
+            workspace: demo().id,
+            subject: Subject::default(),
+            actor: Actor::Token { name: "ci".into() },
+            happened: Happened::SignInFailed { email: n.to_string() },
+        };
+        tx.append_event(&event, BEGIN.plus_millis(n)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_of_many_pages_is_read_whole_each_entry_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for database in [Database::sqlite(directory.path()), Database::postgres()] {
+        let store = database.open().await;
+        let other = workspace(2, "other");
+        let mut tx = store.write().await.unwrap();
+        for workspace in [&demo(), &other] {
+            tx.insert_workspace(workspace, BEGIN).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        // Another's entry before and after: the demo's nth has the place n + 1.
+        add(&*store, &other, 1).await;
+        let mut length = 0;
+        // Pages have 1000 entries: two that are full, and one more entry.
+        for more in [2_000, 1] {
+            add_at_once(&*store, length, more).await;
+            length += more;
+            let whole = checked(&*store).await;
+            assert_eq!((whole.chained, whole.unchained, whole.broken), (length, 0, None));
+            let some: Vec<String> = lines(store.clone(), demo().id).try_collect().await.unwrap();
+            let text = some.concat();
+            let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let told = |field: &str| {
+                entries
+                    .iter()
+                    .map(|entry| entry[field].as_i64().unwrap())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(told("sequence"), (2..length + 2).collect::<Vec<_>>());
+            assert_eq!(told("at"), (0..length).map(|n| BEGIN.0 + n).collect::<Vec<_>>());
+            assert!(
+                entries
+                    .windows(2)
+                    .all(|pair| pair[0]["hash"] == pair[1]["previousHash"])
+            );
+            assert_eq!(entries.last().unwrap()["hash"], whole.newest_hash);
+        }
+        add(&*store, &other, 1).await;
+        assert_eq!(checked(&*store).await.broken, None);
+
+        for (statement, sequence, fault, fit) in [
+            (
+                r#"UPDATE events SET happened = '{"kind":"signed_in"}' WHERE sequence = 1502"#,
+                1502,
+                Fault::Changed,
+                1500,
+            ),
+            // The second page's first, and the first page's last.
+            ("DELETE FROM events WHERE sequence = 1002", 1003, Fault::NotNext, 1000),
+            ("DELETE FROM events WHERE sequence = 1001", 1003, Fault::NotNext, 999),
+        ] {
+            tamper(&database, statement).await;
+            let found = checked(&*store).await;
+            let broken = found.broken.expect(statement);
+            assert_eq!(
+                (broken.sequence, broken.fault, found.chained),
+                (sequence, fault, fit),
+                "{statement}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn entries_from_before_the_chain_are_counted_and_what_an_older_release_adds_is_chained() {
     const OLD: &str = r#"INSERT INTO events (at, workspace_id, actor, happened) VALUES (1800000000000,
@@ -248,6 +328,49 @@ async fn the_command_checks_and_exports() {
         err.starts_with("waybill: demo: entry 4 (2027-01-15 08:00:00 UTC) does not follow the one before it"),
         "{err}"
     );
+}
+
+#[tokio::test]
+async fn who_administers_a_workspace_from_its_beginning_is_told() {
+    let bench = Bench::new().await;
+    let (program, _) = bench.program("demo", "boss", Role::Admin).await;
+    let password = PASSWORD.to_owned().into();
+    let services = &bench.services;
+    services
+        .first_administrator(Some("ada@example.com"), Some(&password))
+        .await
+        .unwrap();
+    let (bob, _) = bench.member("bob@example.com", "demo", Role::Admin).await;
+    // By a person it is theirs; where nobody stands behind who makes it, the first account's.
+    bench.apply(&bob, &json!({ "workspace": "by-bob" })).await;
+    bench.apply(&program, &json!({ "workspace": "by-a-program" })).await;
+    bench.program("on-the-database", "boss", Role::Admin).await;
+    let mut tx = bench.store.read().await.unwrap();
+    for (workspace, email) in [
+        ("demo", "ada@example.com"),
+        ("by-bob", "bob@example.com"),
+        ("by-a-program", "ada@example.com"),
+        ("on-the-database", "ada@example.com"),
+    ] {
+        let workspace = tx.workspace_by_name(workspace).await.unwrap().unwrap();
+        let events = tx.events_after(0, 1000).await.unwrap();
+        let own = events.iter().filter(|event| event.workspace == workspace.id);
+        let joined: Vec<_> = own
+            .filter(|event| matches!(event.happened, Happened::MemberJoined { .. }))
+            .collect();
+        let [joined] = joined[..] else {
+            panic!("{}: {joined:?}", workspace.name);
+        };
+        let told = Happened::MemberJoined {
+            email: email.into(),
+            role: "admin".into(),
+        };
+        assert_eq!(joined.happened, told);
+        assert_eq!(Some(joined.actor.name()), email.split('@').next());
+        let mut members = tx.members(workspace.id).await.unwrap();
+        members.retain(|member| member.user.email == email);
+        assert_eq!(members[0].role, Role::Admin);
+    }
 }
 
 /// The newest event that is so.

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, path::Path};
 #[tokio::test]
 async fn migrations_run_twice_and_keep_what_is_there() {
     let directory = tempfile::tempdir().unwrap();
-    for database in [Database::sqlite(directory.path()), Database::postgres()] {
+    for database in [Database::sqlite(directory.path()), Database::empty_postgres()] {
         let first = database.open().await;
         let new = NewToken {
             name: "ci",
@@ -37,7 +37,7 @@ async fn migrations_run_twice_and_keep_what_is_there() {
 
 #[tokio::test]
 async fn servers_that_start_together_find_one_set_of_tables() {
-    let database = Database::postgres();
+    let database = Database::empty_postgres();
     let stores = futures::future::join_all((0..4).map(|_| database.open())).await;
     for store in stores {
         store.ping().await.unwrap();
@@ -61,7 +61,7 @@ fn both_databases_have_the_same_migrations() {
 #[tokio::test]
 async fn both_databases_have_the_same_tables_and_compare_texts_alike() {
     let directory = tempfile::tempdir().unwrap();
-    let (file, server) = (Database::sqlite(directory.path()), Database::postgres());
+    let (file, server) = (Database::sqlite(directory.path()), Database::empty_postgres());
     drop((file.open().await, server.open().await));
     let sqlite = sqlx::SqlitePool::connect(&file.url()).await.unwrap();
     let postgres = sqlx::PgPool::connect(&server.url()).await.unwrap();

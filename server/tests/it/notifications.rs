@@ -127,6 +127,10 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         at: now,
     };
     tx.set_live(api.id, Some(&live)).await.unwrap();
+    let queued = promotion.clone().become_(State::Queued, now).unwrap();
+    tx.update_promotion(&queued, State::Waiting, now).await.unwrap();
+    let committing = queued.become_(State::Committing, now).unwrap();
+    tx.update_promotion(&committing, State::Queued, now).await.unwrap();
     tx.commit().await.unwrap();
     let reported = |health| Happened::LiveChanged {
         digests: vec!["ccccccc".into()],
@@ -137,11 +141,11 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
     assert_eq!(
         receiver.on("/hook").len(),
         6,
-        "a promotion is open: it may be the reason"
+        "a promotion is being rolled out: it may be the reason"
     );
     let mut tx = house.bench.store.write().await.unwrap();
-    let cancelled = promotion.clone().cancel("Not needed.", now).unwrap();
-    tx.update_promotion(&cancelled, State::Waiting, now).await.unwrap();
+    let waiting = committing.become_(State::Waiting, now).unwrap();
+    tx.update_promotion(&waiting, State::Committing, now).await.unwrap();
     tx.commit().await.unwrap();
     house.happens(resource, reported(Health::Progressing)).await;
     house.happens(resource, reported(Health::Healthy)).await;

@@ -5,7 +5,10 @@
 
 use domain::{
     artifact::Digest,
-    gate::{Approval, Approver, Check, CheckStatus, Evidence, GateId, GateKind, HealthyRun, Override, Stop, evaluate},
+    gate::{
+        Approval, Approver, Check, CheckStatus, Evidence, Found, GateId, GateKind, HealthyRun, Override, Proof, Stop,
+        evaluate,
+    },
     id::UserId,
     name::Name,
     policy::{Freeze, Policy},
@@ -82,6 +85,7 @@ fn what_cannot_be_read_is_no_example() {
         "at noon",
         "ada (admin) overrides everything",
         "healthy in ghost for 3 min",
+        "signed by release",
     ] {
         assert!(Known::read(known, &policy).is_err(), "{known:?}");
     }
@@ -156,10 +160,13 @@ fn read(text: &str) -> Result<Policy, String> {
 struct Known {
     now: Timestamp,
     purpose: Purpose,
-    requester: Option<UserId>,
+    requested_by: Actor,
+    /// The tokens of the row, with who made each.
+    makers: Vec<(String, UserId)>,
     approvals: Vec<Approval>,
     checks: Vec<Check>,
     runs: Vec<HealthyRun>,
+    proofs: Vec<Proof>,
     stops: Vec<Stop>,
     overrides: Vec<Override>,
 }
@@ -171,10 +178,12 @@ impl Known {
         let mut known = Self {
             now: moment(now).ok_or_else(|| format!("{now:?} is no moment"))?,
             purpose: Purpose::Promote,
-            requester: Some(id(ASKS)),
+            requested_by: actor(&person(ASKS, Role::Developer, Vec::new())),
+            makers: Vec::new(),
             approvals: Vec::new(),
             checks: Vec::new(),
             runs: Vec::new(),
+            proofs: Vec::new(),
             stops: Vec::new(),
             overrides: Vec::new(),
         };
@@ -190,7 +199,7 @@ impl Known {
         match part {
             "nothing" => return alone.then_some(()),
             "a rollback" => self.purpose = Purpose::Rollback,
-            "Waybill asked" => self.requester = None,
+            "Waybill asked" => self.requested_by = Actor::Waybill,
             "who asked approves" => {
                 let by = person(ASKS, Role::Approver, Vec::new());
                 self.approvals.push(yes(by, 1, now));
@@ -213,9 +222,15 @@ impl Known {
             return Some(());
         }
         if let Some(rest) = part.strip_prefix("a token of ") {
-            // That its maker is who asked is the rule of `server::service::gates::requester`.
-            self.requester = Some(id(rest.strip_suffix(" asked")?));
+            let name = "deploy".to_owned();
+            self.makers.push((name.clone(), id(rest.strip_suffix(" asked")?)));
+            // Somebody else's stands beside it.
+            self.makers.push(("other".into(), id("somebody")));
+            self.requested_by = Actor::Token { name };
             return Some(());
+        }
+        if let Some(found) = found(part) {
+            return self.was_asked(part, found, policy);
         }
         let (was, rest) = match part.strip_prefix("was ") {
             Some(rest) => (true, rest),
@@ -249,9 +264,8 @@ impl Known {
                 "approves another digest" => self.approvals.push(yes(by, 2, now)),
                 other => {
                     let gate = gate(other.strip_prefix("overrides ")?)?;
-                    // As `server::service::approve::may_override`, which refuses it otherwise.
-                    let mut rights = policy.overrides.iter().filter(|right| right.gates.contains(&gate.kind));
-                    if rights.any(|right| by.is_one_of(&right.by)) {
+                    // Nothing is written down of who may not.
+                    if policy.may_override(gate.kind, &by) {
                         self.overrides.push(Override {
                             gate,
                             by: actor(&by),
@@ -290,6 +304,43 @@ impl Known {
         Some(())
     }
 
+    /// What the registry holds, in the words of the row: of the key that they name, or of all that the policy names.
+    fn was_asked(&mut self, part: &str, found: Found, policy: &Policy) -> Option<()> {
+        let (kind, named) = match part.split_once("ed by ") {
+            Some(("sign", "others")) => (Some(GateKind::Signature), None),
+            Some(("sign", name)) => (Some(GateKind::Signature), Some(name)),
+            _ => match part.strip_prefix("built by ") {
+                Some("somebody else") => (Some(GateKind::Provenance), None),
+                Some(name) => (Some(GateKind::Provenance), Some(name)),
+                None => (None, None),
+            },
+        };
+        let named = named.map(|rest| rest.strip_suffix(" on another digest").unwrap_or(rest));
+        let signatures = policy
+            .signatures
+            .iter()
+            .map(|one| GateId::of(GateKind::Signature, &one.name));
+        let builds = policy
+            .provenance
+            .iter()
+            .map(|one| GateId::of(GateKind::Provenance, &one.name));
+        let gates: Vec<GateId> = (signatures.chain(builds))
+            .filter(|gate| kind.is_none_or(|kind| gate.kind == kind) && named.is_none_or(|named| gate.name == named))
+            .collect();
+        let is_one = !gates.is_empty();
+        for gate in gates {
+            self.proofs.retain(|proof| proof.gate != gate);
+            self.proofs.push(Proof {
+                gate,
+                found: found.clone(),
+                repository: "registry.example.com/myapp/api".parse().unwrap(),
+                at: self.now,
+                again: Some(self.now.plus_millis(MINUTE)),
+            });
+        }
+        is_one.then_some(())
+    }
+
     /// What Waybill says.
     fn decide(&self, policy: &Policy) -> String {
         let frozen = |freeze: &Freeze| calendar::frozen(freeze, self.now);
@@ -299,10 +350,11 @@ impl Known {
                 now: self.now,
                 digest: &digest(1),
                 purpose: self.purpose,
-                requester: self.requester,
+                requester: self.requested_by.person_behind(&self.makers),
                 approvals: &self.approvals,
                 checks: &self.checks,
                 runs: &self.runs,
+                proofs: &self.proofs,
                 stops: &self.stops,
                 overrides: &self.overrides,
                 frozen: &frozen,
@@ -338,6 +390,23 @@ fn millis(span: &str) -> Option<i64> {
         _ => return None,
     };
     Some(count.parse::<i64>().ok()? * unit)
+}
+
+/// What the words of a row say that a registry holds.
+fn found(part: &str) -> Option<Found> {
+    Some(match part {
+        "no signatures" => Found::Nothing,
+        "signed by others" => Found::OfOthers(1),
+        "the registry is silent" => Found::Unknown {
+            why: "It is down.".into(),
+            passes: true,
+        },
+        "built by somebody else" => Found::Otherwise("somebody else built it".into()),
+        part if part.starts_with("built by ") => Found::Valid,
+        part if !part.starts_with("signed by ") => return None,
+        part if part.ends_with(" on another digest") => Found::OfAnotherDigest,
+        _ => Found::Valid,
+    })
 }
 
 /// `stop`, `freeze weekend`.

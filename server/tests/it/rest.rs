@@ -154,7 +154,12 @@ async fn a_push_becomes_the_newest_artifact_and_is_deployed() {
 
 /// The whole of the routes, as the server has them.
 pub(crate) fn everything(bench: &Bench) -> axum::Router {
-    let state = server::web::WebState {
+    server::web::router::router(state(bench))
+}
+
+/// What they stand on.
+pub(crate) fn state(bench: &Bench) -> server::web::WebState {
+    server::web::WebState {
         services: bench.services.clone(),
         events: server::events::Events::default(),
         drawing: server::web::drawing::Drawing::default(),
@@ -164,8 +169,7 @@ pub(crate) fn everything(bench: &Bench) -> axum::Router {
         webhook_secret: Some("s3cret".into()),
         git_webhook_secret: Some("s3cret".into()),
         stop: tokio_util::sync::CancellationToken::new(),
-    };
-    server::web::router::router(state)
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,13 @@ use crate::{
     authorisation::document,
     support::{Bench, digest, read},
 };
-use app::{api::board_filter::BoardFilter, backend::At, error::AppError};
+use app::{
+    api::{
+        activity::ActivityFilter, board_filter::BoardFilter, connection::EnvironmentDraft, notification::ChannelDraft,
+    },
+    backend::At,
+    error::AppError,
+};
 use domain::{
     draft::ResourceDraft,
     id::{ProjectId, UserId},
@@ -12,7 +18,7 @@ use domain::{
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use server::service::{Caller, token::NewToken};
+use server::service::{Caller, check::ReportedCheck, token::NewToken};
 
 const API: &str = "127.0.0.1:5000/myapp/api";
 
@@ -153,6 +159,93 @@ async fn who_was_demoted_meanwhile_cannot_undo_it() {
 }
 
 #[tokio::test]
+async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
+    let (bench, ada, _) = set_up().await;
+    let services = &bench.services;
+    let (bob, id) = bench.member("bob@example.com", "demo", Role::Admin).await;
+    let (development, production) = (at("myapp", "development"), at("myapp", "production"));
+    let id_of = services.promote(&ada, &development, "api").await.unwrap().to_string();
+    bench.registry.push(API, "two", &digest("b"));
+    services.edit_pin(&ada, &production, "api", &digest("b")).await.unwrap();
+    // What `bob` asks for began before this: the network was asked in between, and he writes after it.
+    services
+        .set_role(&ada, "demo", &id.to_string(), "viewer")
+        .await
+        .unwrap();
+    is_refused(services.promote(&bob, &development, "api").await, "promote");
+    is_refused(
+        services.edit_pin(&bob, &production, "api", &digest("a")).await,
+        "edit_pin",
+    );
+    is_refused(services.resume(&bob, &production, "api").await, "resume");
+    is_refused(services.cancel(&bob, &id_of).await, "cancel");
+    is_refused(services.retry(&bob, &id_of).await, "retry");
+    let draft = ResourceDraft {
+        name: "late".into(),
+        kind: "deployment".into(),
+        source: "image".into(),
+        image: API.into(),
+        binding: "track".into(),
+        ..ResourceDraft::default()
+    };
+    is_refused(
+        services.create_resource(&bob, &development, draft).await,
+        "create_resource",
+    );
+    let reported = ReportedCheck {
+        digest: digest("a"),
+        name: "late".into(),
+        status: "passed".into(),
+        ..ReportedCheck::default()
+    };
+    is_refused(services.report_check(&bob, &reported).await, "report_check");
+    let draft = ChannelDraft {
+        name: "late".into(),
+        project: "myapp".into(),
+        kind: "slack".into(),
+        address: "http://127.0.0.1:9/".into(),
+        occasions: "failed".into(),
+        environments: String::new(),
+    };
+    is_refused(services.add_channel(&bob, "demo", draft).await, "add_channel");
+    let draft = EnvironmentDraft {
+        project: "myapp".into(),
+        name: "late".into(),
+        cluster: "local".into(),
+        protected: false,
+    };
+    is_refused(services.add_environment(&bob, "demo", &draft).await, "add_environment");
+    is_refused(services.remove_cluster(&bob, "demo", "local").await, "remove_cluster");
+    let his = ActivityFilter {
+        actor: "bob".into(),
+        ..ActivityFilter::default()
+    };
+    let told = services.activity(&ada, "demo", &his).await.unwrap().entries;
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_may_change_less_in_one_project_reports_no_checks() {
+    let (bench, _, _) = set_up().await;
+    let services = &bench.services;
+    let reported = ReportedCheck {
+        digest: digest("a"),
+        name: "integration".into(),
+        status: "passed".into(),
+        ..ReportedCheck::default()
+    };
+    let (dev, id) = bench.member("dev@example.com", "demo", Role::Developer).await;
+    services.report_check(&dev, &reported).await.unwrap();
+    let hidden = without(&bench, "eve@example.com", Role::Developer, "blog").await;
+    is_refused(services.report_check(&hidden, &reported).await, "a project is hidden");
+    let blog = project(&bench, &dev, "blog").await;
+    let mut tx = bench.store.write().await.unwrap();
+    tx.set_project_role(blog, id, Some(Role::Viewer)).await.unwrap();
+    tx.commit().await.unwrap();
+    is_refused(services.report_check(&dev, &reported).await, "a viewer of one project");
+}
+
+#[tokio::test]
 async fn who_was_sent_away_meanwhile_writes_nothing() {
     let (bench, ada, _) = set_up().await;
     let (bob, id) = bench.member("bob@example.com", "demo", Role::Admin).await;
@@ -235,6 +328,10 @@ async fn applying_starts_nothing_where_only_a_group_may_change_what_runs() {
         "{:?}",
         applied.warnings
     );
+    assert_eq!(of_web().await, 0);
+    // Nor does it start by itself later, because somebody configured it.
+    bench.registry.push(API, "two", &digest("b"));
+    bench.services.poll_registries().await;
     assert_eq!(of_web().await, 0);
     // As a member of the group she may; that the group has her is for the document to say, too.
     restricted["groups"][0]["members"] = json!(["ada@example.com"]);
@@ -329,6 +426,116 @@ async fn a_hidden_project_does_not_show_through() {
         hidden.unwrap_err().to_string().replace("secret", "nothing"),
         nothing.unwrap_err().to_string()
     );
+    // Activity leaves out what happened there, also to who looks for it.
+    let told = async |caller: &Caller, filter: ActivityFilter| {
+        let view = services.activity(caller, "demo", &filter).await.unwrap();
+        let places = view
+            .entries
+            .iter()
+            .filter_map(|e| Some((e.project.clone()?.to_string(), e.resource.clone()?.to_string())));
+        let mut places: Vec<_> = places.collect();
+        places.sort();
+        places.dedup();
+        (places, view.environments, view.actors)
+    };
+    let all = ActivityFilter::default;
+    let of = |project: &str, resource: &str| (project.to_owned(), resource.to_owned());
+    let (places, environments, actors) = told(&ada, all()).await;
+    assert_eq!(places, [of("blog", "post"), of("myapp", "api")]);
+    assert!(environments.contains(&"blog/development".to_owned()) && !actors.is_empty());
+    let (places, environments, actors) = told(&eve, all()).await;
+    assert_eq!(places, [of("myapp", "api")]);
+    assert_eq!(environments, ["myapp/development", "myapp/production"]);
+    assert!(actors.is_empty(), "{actors:?}");
+    for (filter, found) in [
+        (
+            ActivityFilter {
+                kind: "resource_created".into(),
+                ..all()
+            },
+            true,
+        ),
+        (
+            ActivityFilter {
+                actor: "boss".into(),
+                ..all()
+            },
+            true,
+        ),
+        (
+            ActivityFilter {
+                actor: "ada".into(),
+                ..all()
+            },
+            false,
+        ),
+        (
+            ActivityFilter {
+                env: "blog/development".into(),
+                ..all()
+            },
+            false,
+        ),
+        (
+            ActivityFilter {
+                resource: "post".into(),
+                ..all()
+            },
+            false,
+        ),
+        (
+            ActivityFilter {
+                kind: "applied".into(),
+                ..all()
+            },
+            false,
+        ),
+    ] {
+        let (places, ..) = told(&eve, filter.clone()).await;
+        assert_eq!(
+            places,
+            if found { vec![of("myapp", "api")] } else { vec![] },
+            "{filter:?}"
+        );
+    }
+    // Nor do the connections.
+    let on = async |caller: &Caller| {
+        services
+            .clusters(caller, "demo")
+            .await
+            .unwrap()
+            .clusters
+            .remove(0)
+            .environments
+    };
+    assert_eq!(
+        on(&ada).await,
+        ["blog/development", "myapp/development", "myapp/production"]
+    );
+    assert_eq!(on(&eve).await, ["myapp/development", "myapp/production"]);
+    let repositories = async |caller: &Caller| {
+        let view = services.repositories(caller, "demo").await.unwrap();
+        view.projects
+            .into_iter()
+            .map(|project| project.draft.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(repositories(&ada).await, ["blog", "myapp"]);
+    assert_eq!(repositories(&eve).await, ["myapp"]);
+    let used = services
+        .remove_cluster(&eve, "demo", "local")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        used.contains("that you may not see") && !used.contains("blog"),
+        "{used}"
+    );
+    // Nobody gives it another repository.
+    let mut other = document();
+    other["projects"][1]["repository"]["url"] = json!("/srv/git/eve.git");
+    let document = read(&other);
+    is_refused(services.apply(&eve, &document, false).await, "apply");
     // The ledger tells of all projects.
     assert!(services.export_ledger(&ada, "demo").await.is_ok());
     let refused = services.export_ledger(&eve, "demo").await;

@@ -3,7 +3,7 @@
 
 use crate::support::{
     browser::{Browser, Page, form},
-    world::{PASSWORD, Setup, World},
+    world::{PASSWORD, Setup, World, until},
 };
 use domain::{
     environment::Group,
@@ -280,7 +280,7 @@ async fn people_come_from_elsewhere_and_are_known_again() {
     assert_eq!(events[0].address.as_deref(), Some("127.0.0.1"));
     assert_eq!(
         scene
-            .told(|e| matches!(e.happened, Happened::MemberJoined { .. }))
+            .told(|e| matches!(e.happened, Happened::MemberJoined { .. }) && e.actor.name() == "Ada Lovelace")
             .await
             .len(),
         1
@@ -675,6 +675,9 @@ async fn the_provider_may_be_given_every_account_and_tries_are_counted() {
     let answer = bob.sign_in("/sign-in/sso", "bob").await;
     refused(&mut bob, &answer, "workspace", "does not exist yet").await;
     scene.world.token("later", "ci", Role::Admin).await;
+    // Whoever made the account may not have been its owner: their session and their password are worth nothing any more.
+    let mut earlier = scene.world.signed_in("bob@example.com").await;
+    assert_eq!(earlier.get("/account").await.status, 200);
     assert_eq!(bob.sign_in("/sign-in/sso", "bob").await.location(), Some("/"));
     let user = scene.user("bob@example.com").await.unwrap();
     let mut tx = scene.world.store.read().await.unwrap();
@@ -685,6 +688,9 @@ async fn the_provider_may_be_given_every_account_and_tries_are_counted() {
         .collect();
     assert_eq!(roles, [("demo", Role::Admin), ("later", Role::Developer)]);
     drop(tx);
+    assert!(!user.has_password());
+    assert_eq!(earlier.get("/account").await.status, 303);
+    assert_eq!(bob.here.get("/account").await.status, 200);
 
     // Nobody finds out more by trying again and again; the first try above has counted, too.
     scene
@@ -695,6 +701,27 @@ async fn the_provider_may_be_given_every_account_and_tries_are_counted() {
         let answer = eve.sign_in("/sign-in/sso", "eve").await;
         refused(&mut eve, &answer, fault, "").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_from_elsewhere_ends_although_it_is_used() {
+    let scene = Scene::start(false, &[("SSO_SESSION", "2s")]).await;
+    scene
+        .account("bob", json!({ "email": "bob@example.com", "email_verified": true }))
+        .await;
+    let mut bob = scene.somebody();
+    let mut ada = scene.world.admin().await;
+    assert_eq!(bob.sign_in("/sign-in/sso", "bob").await.location(), Some("/"));
+    until("the provider to be asked again", async || {
+        let answer = bob.here.get("/account").await;
+        answer
+            .location()
+            .is_some_and(|to| to.starts_with("/sign-in"))
+            .then_some(())
+    })
+    .await;
+    assert_eq!(bob.sign_in("/sign-in/sso", "bob").await.location(), Some("/"));
+    assert_eq!(ada.get("/account").await.status, 200, "who has a password stays");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -910,7 +910,7 @@ async fn search(tx: &mut dyn Tx, demo: &Workspace) {
         along: Along::Time,
         kind: None,
         environment: None,
-        actor: None,
+        actors: None,
         from: Timestamp(i64::MIN),
         before: Place {
             at: Timestamp(i64::MAX),
@@ -944,14 +944,14 @@ async fn search(tx: &mut dyn Tx, demo: &Workspace) {
         ),
         (
             Search {
-                actor: Some("en c".into()),
+                actors: Some(vec!["waybill,".into(), "token ci".into()]),
                 ..all.clone()
             },
             &[4, 3],
         ),
         (
             Search {
-                actor: Some("%".into()),
+                actors: Some(vec!["token c".into(), "%".into()]),
                 ..all.clone()
             },
             &[],

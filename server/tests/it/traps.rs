@@ -1,9 +1,21 @@
 //! Argo CD's traps, through the whole engine: whatever it does, *succeeded* is shown only while the promised digest runs.
 
-use crate::support::world::{World, until};
+use crate::{
+    authorisation::document,
+    support::{
+        Bench, digest,
+        world::{World, until},
+    },
+};
 use argocd_standin::{Fault, RolloutOutcome};
-use domain::promotion::{Promotion, State};
-use server::clock::{Clock as _, System};
+use domain::{
+    environment::Environment,
+    id::ClusterId,
+    plan::{AppSnapshot, Health},
+    promotion::{Promotion, State},
+    rights::Role,
+};
+use server::clock::{Clock as _, Ids as _, System};
 use std::time::Duration;
 
 const APP: &str = "myapp-staging";
@@ -252,4 +264,55 @@ async fn of_the_server() {
         ),
     ];
     walk_into(&world, traps).await;
+}
+
+#[tokio::test]
+async fn what_comes_late_is_not_taken_for_live() {
+    let api = "127.0.0.1:5000/myapp/api";
+    let bench = Bench::new().await;
+    bench.registry.push(api, "one", &digest("a"));
+    let (program, _) = bench.program("demo", "boss", Role::Admin).await;
+    bench.apply(&program, &document()).await;
+    let mut tx = bench.store.read().await.unwrap();
+    let workspace = program.access[0].0.id;
+    let projects = tx.projects(workspace).await.unwrap();
+    let project = projects.into_iter().find(|one| one.project.name.as_str() == "myapp");
+    let project = project.unwrap().project;
+    let environment = tx.environments(project.id).await.unwrap().remove(0);
+    let cluster = tx.clusters(workspace).await.unwrap().remove(0);
+    drop(tx);
+    let live = async |environment: &Environment, version: Option<u64>, letter: &str| {
+        let app = AppSnapshot {
+            version,
+            health: Health::Healthy,
+            images: vec![format!("{api}@{}", digest(letter))],
+            ..AppSnapshot::default()
+        };
+        bench.services.report_live(&project, environment, &app).await.unwrap();
+        let mut tx = bench.store.read().await.unwrap();
+        let resource = tx.resource_by_name(environment.id, "api").await.unwrap().unwrap();
+        resource.live.unwrap().digests[0].to_string()
+    };
+    assert_eq!(live(&environment, Some(7), "a").await, digest("a"));
+    assert_eq!(live(&environment, Some(5), "b").await, digest("a"), "it was so before");
+    assert_eq!(live(&environment, Some(8), "b").await, digest("b"));
+    assert_eq!(
+        live(&environment, None, "c").await,
+        digest("c"),
+        "nobody says that it is older"
+    );
+    assert_eq!(live(&environment, Some(8), "a").await, digest("a"));
+    // A cluster that was restored from a backup counts on from there: known at once when the stream begins anew, else after a minute.
+    bench.services.begins_to_follow(&cluster);
+    assert_eq!(live(&environment, Some(3), "b").await, digest("b"));
+    bench.clock.forward(59_999);
+    assert_eq!(live(&environment, Some(1), "a").await, digest("b"));
+    bench.clock.forward(1);
+    assert_eq!(live(&environment, Some(1), "a").await, digest("a"));
+    // Another cluster counts by itself.
+    let moved = Environment {
+        cluster: ClusterId(System.next()),
+        ..environment
+    };
+    assert_eq!(live(&moved, Some(0), "b").await, digest("b"));
 }

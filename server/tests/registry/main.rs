@@ -10,4 +10,5 @@ mod odd;
 mod odd_cases;
 mod odd_images;
 mod real;
+mod signatures;
 mod token_registry;

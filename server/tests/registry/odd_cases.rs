@@ -430,6 +430,21 @@ async fn a_challenge_from_a_redirects_target_gets_no_credentials() {
 }
 
 #[tokio::test]
+async fn a_registry_leads_nobody_to_the_machines_surroundings() {
+    let redirects = Origin::start(|_, _| response(307, &[("location", "http://169.254.169.254/latest/")], "")).await;
+    let signs_in = Origin::start(|_, _| {
+        let challenge = r#"Bearer realm="http://[::ffff:169.254.169.254]/token""#;
+        response(401, &[("www-authenticate", challenge)], "")
+    })
+    .await;
+    for registry in [redirects, signs_in] {
+        let asked = client().resolve(&open(), &registry.repository(), &tag("v1")).await;
+        let error = asked.unwrap_err().to_string();
+        assert!(error.contains("the machine's surroundings"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn redirects_in_a_circle_end() {
     let registry = Origin::start(|seen, _| response(307, &[("location", &seen.uri)], "")).await;
     let error = client()

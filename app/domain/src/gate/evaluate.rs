@@ -3,21 +3,25 @@
 //! Pure: the same evidence at the same moment gives the same decision. It fails closed: what can't be evaluated blocks, and says so.
 
 use super::{
-    Approval, CheckStatus, Decision, Evidence, Frozen, Gate, GateId, GateKind, GateState, HealthyRun, Override, Stop,
-    evidence::listed,
+    Approval, CheckStatus, Decision, Evidence, Found, Frozen, Gate, GateId, GateKind, GateState, HealthyRun, Override,
+    Stop, evidence::listed,
 };
 use crate::{
+    plan::STABLE_MILLIS,
     policy::{Approvals, Freeze, Policy, RanIn, RequiredCheck},
     promotion::Purpose,
     time::Timestamp,
 };
 
+/// After how long it is looked whether a registry was asked that should be asked at once: only if who does it was cut off.
+const ASKED_WITHIN_MILLIS: i64 = 5_000;
+
 /// Evaluates all gates.
 #[must_use]
 pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
-    let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.on_rollback.contains(&kind);
+    let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.holds_rollbacks(kind);
     let mut decision = Decision::default();
-    let mut add = |gate: Gate, again: Option<Timestamp>| {
+    let mut add = |mut gate: Gate, again: Option<Timestamp>| {
         let holds = |one: &&Override| {
             one.gate == gate.id
                 && !gate.state.opens()
@@ -28,6 +32,9 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         match overridden {
             Some(by) => decision.gates.push(overridden_by(gate, by)),
             None => {
+                if let (false, Some(who)) = (gate.state.opens(), who_overrides(policy, gate.id.kind)) {
+                    gate.who = format!("{} {who}", gate.who).trim_start().to_owned();
+                }
                 decision.look_again = [decision.look_again, again].into_iter().flatten().min();
                 decision.gates.push(gate);
             }
@@ -46,6 +53,12 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         let (gate, again) = ran_in(ran, evidence);
         add(gate, again);
     }
+    let keys = policy.signatures.iter().map(|one| (GateKind::Signature, &one.name));
+    let builds = policy.provenance.iter().map(|one| (GateKind::Provenance, &one.name));
+    for (kind, name) in keys.chain(builds).filter(|(kind, _)| applies(*kind)) {
+        let (gate, again) = proven(kind, name, evidence);
+        add(gate, again);
+    }
     for freeze in policy.freezes.iter().filter(|_| applies(GateKind::Freeze)) {
         let (gate, again) = not_frozen(freeze, evidence);
         add(gate, again);
@@ -54,6 +67,15 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         add(stopped(stop), None);
     }
     decision
+}
+
+/// Who may let a promotion through a gate of this kind, a sentence; `None` when nobody may.
+fn who_overrides(policy: &Policy, kind: GateKind) -> Option<String> {
+    let named = policy.overrides.iter().filter(|right| right.gates.contains(&kind));
+    let mut named: Vec<String> = named.flat_map(|right| &right.by).map(ToString::to_string).collect();
+    named.sort();
+    named.dedup();
+    (!named.is_empty()).then(|| format!("{} can override it.", capital(&listed(&named, "and"))))
 }
 
 fn overridden_by(gate: Gate, by: &Override) -> Gate {
@@ -89,16 +111,7 @@ fn approved(approvals: &Approvals, evidence: &Evidence<'_>) -> Gate {
     };
     let id = GateId::of(GateKind::Approvals, "");
     if has >= approvals.count && missing_group.is_none() {
-        return Gate {
-            id,
-            state: GateState::Met,
-            short: "approved".into(),
-            why: by.trim_start().to_owned(),
-            who: String::new(),
-            url: None,
-            since: None,
-            until: None,
-        };
+        return Gate::new(id, GateState::Met, "approved", by.trim_start(), "");
     }
     let of = format!(
         "{} of {}",
@@ -125,16 +138,7 @@ fn approved(approvals: &Approvals, evidence: &Evidence<'_>) -> Gate {
             )
         }
     };
-    Gate {
-        id,
-        state: GateState::Waiting,
-        short,
-        why,
-        who,
-        url: None,
-        since: None,
-        until: None,
-    }
+    Gate::new(id, GateState::Waiting, short, why, who)
 }
 
 fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
@@ -143,14 +147,9 @@ fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<T
         .filter(|check| check.name == *name && check.digest == *evidence.digest)
         .max_by_key(|check| check.at);
     let gate = |state, short: String, why: String, who: &str| Gate {
-        id: GateId::of(GateKind::Check, name),
-        state,
-        short,
-        why,
-        who: who.to_owned(),
         url: newest.and_then(|check| check.url.clone()),
         since: newest.map(|check| check.at),
-        until: None,
+        ..Gate::new(GateId::of(GateKind::Check, name), state, short, why, who)
     };
     let reports = "Whoever runs this check reports it.";
     let Some(check) = newest else {
@@ -196,18 +195,13 @@ fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<T
 
 fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
     let (name, soak) = (&required.environment, i64::from(required.soak_minutes) * 60_000);
+    // Argo CD calls an Application healthy for a moment before a rollout begins; that proves nothing of the new image.
+    let soak = soak.max(STABLE_MILLIS);
     let here = evidence.runs.iter().filter(|run| run.environment == *name);
     let span = |run: &HealthyRun| run.until.unwrap_or(evidence.now).millis_since(run.since);
     let longest = here.clone().map(span).max();
-    let gate = |state, short: String, why: String, who: String| Gate {
-        id: GateId::of(GateKind::RanIn, name.as_str()),
-        state,
-        short,
-        why,
-        who,
-        url: None,
-        since: None,
-        until: None,
+    let gate = |state, short: String, why: String, who: String| {
+        Gate::new(GateId::of(GateKind::RanIn, name.as_str()), state, short, why, who)
     };
     if longest.is_some_and(|longest| longest >= soak) {
         let why = match required.soak_minutes {
@@ -219,7 +213,7 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
             None,
         );
     }
-    let soaks = if soak > 0 {
+    let soaks = if required.soak_minutes > 0 {
         format!(" for {} min", required.soak_minutes)
     } else {
         String::new()
@@ -227,7 +221,10 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
     match here.filter(|run| run.until.is_none()).map(|run| run.since).min() {
         Some(since) => {
             let again = since.plus_millis(soak);
-            let why = format!("Healthy there since {}; it must be so{soaks}.", since.exact());
+            let why = match required.soak_minutes {
+                0 => format!("Healthy there since {}; it must be so for some seconds.", since.exact()),
+                _ => format!("Healthy there since {}; it must be so{soaks}.", since.exact()),
+            };
             let who = format!("It opens by itself at {}.", again.exact());
             (
                 gate(GateState::Waiting, format!("soak in {name}"), why, who),
@@ -243,27 +240,75 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
     }
 }
 
+/// Whether a registry holds what proves something about the digest: a signature, or provenance.
+fn proven(kind: GateKind, name: &str, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
+    let id = GateId::of(kind, name);
+    let proof = evidence.proofs.iter().find(|proof| proof.gate == id);
+    let (what, one, valid, many, deed) = match kind {
+        GateKind::Provenance => ("provenance", "provenance", "valid provenance", "attestation", "built"),
+        _ => ("signature", "a signature", "a valid signature", "signature", "signed"),
+    };
+    let missing = format!("{what} {name}");
+    let differs = format!("not {deed} by {name}");
+    let signs = || match kind {
+        GateKind::Provenance => format!("It opens by itself soon after {name} attests that it built this digest."),
+        _ => format!("It opens by itself soon after somebody signs this digest with the key {name}."),
+    };
+    let (state, short, why, who) = match proof.map(|proof| (proof, &proof.found)) {
+        None => {
+            let why = "The registry has not been asked yet.".to_owned();
+            (GateState::Waiting, missing, why, "It is asked now.".to_owned())
+        }
+        Some((proof, Found::Valid)) => {
+            let why = format!("{} held {valid} at {}.", proof.repository, proof.at.exact());
+            (GateState::Met, format!("{deed} by {name}"), why, String::new())
+        }
+        Some((proof, Found::Nothing)) => {
+            let why = format!("{} held no {what} of it at {}.", proof.repository, proof.at.exact());
+            (GateState::Waiting, missing, why, signs())
+        }
+        Some((_, Found::OfOthers(count))) => {
+            let found = plural(*count, &format!("other {many}"));
+            let why = format!("There is {one}, but not with this key: {found}.");
+            (GateState::Failed, differs, why, signs())
+        }
+        Some((_, Found::OfAnotherDigest)) => {
+            let why = format!("There is {one} with this key, but of another image.");
+            (GateState::Failed, differs, why, signs())
+        }
+        Some((_, Found::Otherwise(says))) => (
+            GateState::Failed,
+            differs,
+            format!("It says that {}", sentence(says)),
+            signs(),
+        ),
+        Some((_, Found::Unknown { why, passes })) => {
+            let state = if *passes { GateState::Waiting } else { GateState::Failed };
+            let why = format!("It can't be said whether there is {one}: {}", sentence(why));
+            let who = "The registry is asked again by itself.".to_owned();
+            (state, format!("{missing} unknown"), why, who)
+        }
+    };
+    let again = match proof {
+        Some(proof) => proof.again,
+        None => Some(evidence.now.plus_millis(ASKED_WITHIN_MILLIS)),
+    };
+    (Gate::new(id, state, short, why, who), again)
+}
+
 fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
-    let gate = |state, short: String, why: String, who: String| Gate {
-        id: GateId::of(GateKind::Freeze, &freeze.name),
-        state,
-        short,
-        why,
-        who,
-        url: None,
-        since: None,
-        until: None,
+    let gate = |state, short: String, why: String, who: String| {
+        Gate::new(GateId::of(GateKind::Freeze, &freeze.name), state, short, why, who)
     };
     match (evidence.frozen)(freeze) {
         Ok(Frozen::Until(end)) => {
             let why = format!("Nothing new may run until {}.", end.exact());
             let who = "It opens by itself then.".to_owned();
-            let until = |gate: Gate| Gate {
+            let shut = Gate {
                 until: Some(end),
-                ..gate
+                ..gate(GateState::Waiting, format!("freeze {}", freeze.name), why, who)
             };
-            let shut = gate(GateState::Waiting, format!("freeze {}", freeze.name), why, who);
-            (until(shut), Some(end))
+            (shut, Some(end))
         }
         Ok(Frozen::From(begins)) => {
             let why = match begins {
@@ -287,25 +332,16 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
 }
 
 fn stopped(stop: &Stop) -> Gate {
+    let (name, short) = match stop.of_project {
+        true => ("project", "the project is stopped"),
+        false => ("", "the line is stopped"),
+    };
+    let (by, at, reason) = (stop.by.name(), stop.at.exact(), sentence(&stop.reason));
+    let why = format!("{by} stopped it at {at}: {reason}");
+    let id = GateId::of(GateKind::Stop, name);
     Gate {
-        id: GateId::of(GateKind::Stop, if stop.of_project { "project" } else { "" }),
-        state: GateState::Waiting,
-        short: if stop.of_project {
-            "the project is stopped"
-        } else {
-            "the line is stopped"
-        }
-        .into(),
-        why: format!(
-            "{} stopped it at {}: {}",
-            stop.by.name(),
-            stop.at.exact(),
-            sentence(&stop.reason)
-        ),
-        who: "Who may stop it can let it go on.".into(),
-        url: None,
         since: Some(stop.at),
-        until: None,
+        ..Gate::new(id, GateState::Waiting, short, why, "Who may stop it can let it go on.")
     }
 }
 

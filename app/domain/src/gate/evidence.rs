@@ -1,11 +1,12 @@
-//! What a promotion's gates are decided by: what people said and did, results of checks, where the digest was healthy, the calendar.
+//! What a promotion's gates are decided by: what people said and did, results of checks, where the digest was healthy,
+//! what registries hold about it, the calendar.
 
-use super::GateId;
+use super::{GateId, GateKind};
 use crate::{
-    artifact::Digest,
+    artifact::{Digest, Repository},
     id::UserId,
     name::Name,
-    policy::{Approvals, Freeze, Who},
+    policy::{Approvals, Freeze, Policy, Who},
     promotion::{Actor, Purpose, UnknownWord},
     rights::Role,
     time::Timestamp,
@@ -37,6 +38,15 @@ impl Approver {
             Who::Group(group) => self.groups.contains(group),
             Who::Role(role) => self.role >= *role,
         })
+    }
+}
+
+impl Policy {
+    /// Whether this person may override gates of this kind.
+    #[must_use]
+    pub fn may_override(&self, gate: GateKind, who: &Approver) -> bool {
+        let mut rights = self.overrides.iter().filter(|right| right.gates.contains(&gate));
+        rights.any(|right| who.is_one_of(&right.by))
     }
 }
 
@@ -153,6 +163,44 @@ pub struct HealthyRun {
     pub until: Option<Timestamp>,
 }
 
+/// What came of looking for a proof of a digest where its image is: a signature with a key, provenance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Proof {
+    /// The gate that asks for it.
+    pub gate: GateId,
+    /// What was found.
+    pub found: Found,
+    /// Where it was looked for.
+    pub repository: Repository,
+    /// When that was.
+    pub at: Timestamp,
+    /// When it is looked for again; `None` when it was found: a digest never changes.
+    pub again: Option<Timestamp>,
+}
+
+/// What a registry holds of what is looked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Found {
+    /// It is there, and valid.
+    Valid,
+    /// There is nothing of the kind.
+    Nothing,
+    /// There are so many, by others.
+    OfOthers(u32),
+    /// There is one, about something else.
+    OfAnotherDigest,
+    /// There is one that says otherwise than it should: what it says, to follow "It says that".
+    Otherwise(String),
+    /// That can't be said.
+    Unknown {
+        /// Why, a sentence.
+        why: String,
+        /// Whether that may pass by itself.
+        passes: bool,
+    },
+}
+
 /// Somebody stopped the line: nothing new may run until it is lifted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stop {
@@ -208,6 +256,8 @@ pub struct Evidence<'a> {
     pub checks: &'a [Check],
     /// Where the digest was healthy.
     pub runs: &'a [HealthyRun],
+    /// What registries were asked about the digest.
+    pub proofs: &'a [Proof],
     /// Who stopped the line: of the project, of the environment.
     pub stops: &'a [Stop],
     /// What was overridden.

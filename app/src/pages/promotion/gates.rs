@@ -1,7 +1,7 @@
 //! What the environment asks for: each gate, with what this person may do about it.
 
 use crate::{
-    api::promotion::{GateView, PromotionView},
+    api::promotion::{GateView, MaySay, PromotionView},
     components::{
         decide::{DecisionPost, decide},
         gates::gate,
@@ -9,22 +9,23 @@ use crate::{
     },
     form::Form,
 };
+use domain::time::Timestamp;
 use leptos::prelude::*;
 
 /// The gates; nothing where the environment asks for nothing.
-pub(super) fn gates(view: Signal<PromotionView>, sent: Form<DecisionPost, ()>) -> AnyView {
+pub(super) fn gates(view: Signal<PromotionView>, now: Signal<Timestamp>, sent: Form<DecisionPost, ()>) -> AnyView {
     let shown = Memo::new(move |_| view.with(|view| (view.gates.clone(), view.id.to_string())));
     let asks = Memo::new(move |_| shown.with(|(gates, _)| !gates.is_empty()));
     // Apart from the gates, so that what somebody types stays when one of them changes.
     let decides = Memo::new(move |_| {
         view.with(|view| {
             let name = format!("{} to {}", view.resource, view.environment);
-            view.may_decide.then(|| (view.id.to_string(), name))
+            view.may_say.map(|may| (view.id.to_string(), name, may))
         })
     });
     let is_about = move || sent.latest().is_some_and(|post| is_decision(&post.draft));
     let error = Signal::derive(move || sent.error().filter(|_| is_about()));
-    let rows = move || shown.with(|(gates, id)| gates.iter().map(|one| row(one, id, sent)).collect::<Vec<_>>());
+    let rows = move || shown.with(|(gates, id)| gates.iter().map(|one| row(one, id, now, sent)).collect::<Vec<_>>());
     view! {
         {move || {
             asks.get()
@@ -34,7 +35,7 @@ pub(super) fn gates(view: Signal<PromotionView>, sent: Form<DecisionPost, ()>) -
                             <h2 id="gates">"Gates"</h2>
                             <ErrorSummary error />
                             <ul class="gates">{rows}</ul>
-                            {move || decides.get().map(|(id, name)| decision(&id, &name, sent))}
+                            {move || decides.get().map(|(id, name, may)| decision(&id, &name, may, sent))}
                         </section>
                     }
                 })
@@ -48,20 +49,20 @@ pub(super) fn is_decision(post: &DecisionPost) -> bool {
     ["approve", "reject", "override"].contains(&post.intent.as_str())
 }
 
-fn decision(id: &str, name: &str, sent: Form<DecisionPost, ()>) -> AnyView {
+fn decision(id: &str, name: &str, may: MaySay, sent: Form<DecisionPost, ()>) -> AnyView {
     let typed = untrack(move || sent.posted_draft())
         .map(|post| post.comment)
         .unwrap_or_default();
     let (id, name) = (id.to_owned(), name.to_owned());
     view! {
         <form class="decide" method="post" on:submit=sent.on_submit()>
-            {move || decide(&id, "", &name, typed.clone(), sent.field_error("comment"), sent.pending)}
+            {move || decide(&id, "", &name, may, typed.clone(), sent.field_error("comment"), sent.pending)}
         </form>
     }
     .into_any()
 }
 
-fn row(shown: &GateView, id: &str, sent: Form<DecisionPost, ()>) -> AnyView {
+fn row(shown: &GateView, id: &str, now: Signal<Timestamp>, sent: Form<DecisionPost, ()>) -> AnyView {
     let more = shown.may_override.then(|| {
         let (gate, title) = (shown.gate.id.to_string(), shown.gate.id.title());
         let field = format!("reason-{gate}");
@@ -88,5 +89,5 @@ fn row(shown: &GateView, id: &str, sent: Form<DecisionPost, ()>) -> AnyView {
         }
         .into_any()
     });
-    gate(&shown.gate, more)
+    gate(&shown.gate, shown.since, now, more)
 }

@@ -80,7 +80,7 @@ async fn clones_and_pushes_and_tells_the_history() {
     let (pushed, said) = git(&clone, &["push", "origin", "main"]).await;
     assert!(pushed, "{said}");
 
-    assert_eq!(setting.server.fetches(), 1);
+    assert_eq!(setting.server.reads(), 3);
     assert_eq!(setting.server.pushes(), 1);
     let file = setting
         .repo
@@ -144,7 +144,7 @@ async fn asks_for_credentials() {
     let wrong = url.replace("http://", "http://waybill:wrong@");
     let (cloned, said) = git(setting.directory.path(), &["clone", &wrong, "refused"]).await;
     assert!(!cloned && said.contains("Authentication failed"), "{said}");
-    assert_eq!(setting.server.fetches(), 0);
+    assert_eq!(setting.server.reads(), 0);
 
     let clone = clone(&setting, &url.replace("http://", "http://waybill:s3cret@")).await;
     commit(&clone, "image:\n  tag: v2\n").await;

@@ -9,6 +9,7 @@ use super::{
     watch,
     wire::{Application, CanI, PROMOTION_INFO, UserInfo, Version},
 };
+use crate::adapters::guard::Guard;
 use async_trait::async_trait;
 use domain::plan::AppSnapshot;
 use futures::stream::BoxStream;
@@ -126,6 +127,7 @@ impl ArgoCdClient {
             return Ok(client.clone());
         }
         let mut builder = Client::builder()
+            .dns_resolver(Guard::of_connections())
             .redirect(Policy::none())
             .connect_timeout(self.timeouts.connect)
             .user_agent(concat!("waybill/", env!("CARGO_PKG_VERSION")));

@@ -147,6 +147,8 @@ pub enum WatchEvent {
     Deleted {
         /// Its name.
         name: String,
+        /// Where that stands in the order of all changes ([`AppSnapshot::version`]).
+        version: Option<u64>,
     },
 }
 

@@ -10,6 +10,7 @@ use super::{
     client::{Connection, describe},
     wire::{ErrorBody, StreamMessage},
 };
+use domain::plan::AppSnapshot;
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -124,9 +125,10 @@ fn read_line(line: &[u8], asked: &Asked<'_>) -> Result<Option<WatchEvent>, ArgoC
             result: Some(result), ..
         } if !result.application.name().is_empty() => Ok(match result.kind.as_str() {
             "ADDED" | "MODIFIED" => Some(WatchEvent::Changed(Box::new(result.application.into_snapshot()))),
-            "DELETED" => Some(WatchEvent::Deleted {
-                name: result.application.name().to_owned(),
-            }),
+            "DELETED" => {
+                let AppSnapshot { name, version, .. } = result.application.into_snapshot();
+                Some(WatchEvent::Deleted { name, version })
+            }
             _ => None,
         }),
         StreamMessage { .. } => Ok(None),
@@ -191,7 +193,7 @@ mod tests {
         for line in ready {
             match read_line(&line, &asked) {
                 Ok(Some(WatchEvent::Changed(app))) => events.push(format!("{} {}", app.name, app.sync_status)),
-                Ok(Some(WatchEvent::Deleted { name })) => events.push(format!("{name} gone")),
+                Ok(Some(WatchEvent::Deleted { name, .. })) => events.push(format!("{name} gone")),
                 Ok(None) => {}
                 Err(error) => {
                     events.push(error.to_string());

@@ -33,6 +33,8 @@ struct Metadata {
     name: String,
     namespace: Option<String>,
     deletion_timestamp: Option<String>,
+    #[serde(deserialize_with = "or_default")]
+    resource_version: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -360,6 +362,7 @@ impl Application {
                 .collect(),
             images: self.status.summary.images,
             name: self.metadata.name,
+            version: self.metadata.resource_version.parse().ok(),
             namespace: self.metadata.namespace.filter(|namespace| !namespace.is_empty()),
             project: self.spec.project,
         }

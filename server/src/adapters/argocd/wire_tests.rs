@@ -12,7 +12,7 @@ fn snapshot(value: Value) -> AppSnapshot {
 fn finished() -> Value {
     let source = json!({"repoURL": "https://git.example/deploy.git", "path": "envs/staging", "targetRevision": "main"});
     json!({
-        "metadata": {"name": "web-staging", "namespace": "argocd", "managedFields": [{"f:spec": {}}]},
+        "metadata": {"name": "web-staging", "namespace": "argocd", "resourceVersion": "1843921", "managedFields": [{"f:spec": {}}]},
         "spec": {"project": "shop", "source": source, "destination": {"namespace": "shop"},
             "syncPolicy": {"retry": {"limit": 2}}},
         "status": {
@@ -41,6 +41,7 @@ fn a_finished_sync_is_read_whole() {
         AppSnapshot {
             name: "web-staging".into(),
             namespace: Some("argocd".into()),
+            version: Some(1_843_921),
             project: "shop".into(),
             deleting: false,
             auto_sync: false,

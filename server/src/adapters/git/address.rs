@@ -42,6 +42,39 @@ impl Address {
     }
 }
 
+/// Where an address leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Destination<'a> {
+    /// A name, or an address without brackets.
+    pub(super) host: &'a str,
+    /// Its port, when HTTP is spoken there.
+    pub(super) http_port: Option<u16>,
+}
+
+impl Address {
+    /// The server behind it. `None` for a folder of this machine.
+    pub(super) fn destination(&self) -> Option<Destination<'_>> {
+        let Some((scheme, rest)) = self.url.split_once("://") else {
+            // What is left is a path, or scp's form.
+            let (authority, _) = self.url.split_once(':').filter(|(host, _)| !host.contains('/'))?;
+            let host = authority.rsplit('@').next()?;
+            return Some(Destination { host, http_port: None });
+        };
+        let authority = rest.split('/').next()?.rsplit('@').next()?;
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?,
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+        };
+        let port = port.strip_prefix(':').and_then(|port| port.parse().ok());
+        let http_port = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Some(port.unwrap_or(80)),
+            "https" => Some(port.unwrap_or(443)),
+            _ => None,
+        };
+        Some(Destination { host, http_port }).filter(|to| !to.host.is_empty())
+    }
+}
+
 /// Percent-decoding, as RFC 3986 has it for the user part of an address.
 fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -86,6 +119,27 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
+
+    #[test]
+    fn addresses_say_where_they_lead() {
+        for (url, expected) in [
+            ("https://git.example.com/a/b.git", Some(("git.example.com", Some(443)))),
+            ("http://git.example.com:3000/a", Some(("git.example.com", Some(3000)))),
+            (
+                "HTTPS://u:p@git.example.com:8443/a@b",
+                Some(("git.example.com", Some(8443))),
+            ),
+            ("https://[::1]:8443/a", Some(("::1", Some(8443)))),
+            ("ssh://git@git.example.com:22/a", Some(("git.example.com", None))),
+            ("git@git.example.com:a/b.git", Some(("git.example.com", None))),
+            ("/srv/git/a:b.git", None),
+            ("file:///srv/a", None),
+        ] {
+            let address = Address::parse(url);
+            let found = address.destination().map(|to| (to.host, to.http_port));
+            assert_eq!(found, expected, "{url}");
+        }
+    }
 
     #[test]
     fn addresses_give_up_their_secrets() {

@@ -8,6 +8,7 @@ use std::path::Path;
 use git2::{
     DiffFormat, DiffOptions, ErrorCode, FileMode, ObjectType, Oid, Repository, Time, Tree, build::TreeUpdateBuilder,
 };
+use tempfile::TempDir;
 
 use super::{
     CommitRequest, CommitView, GitError, Signature, ValuesEdit,
@@ -343,17 +344,41 @@ pub(super) fn contains(repository: &Repository, descendant: Oid, ancestor: Oid) 
     repository.graph_descendant_of(descendant, ancestor).map(Some)
 }
 
-/// Opens the mirror in `directory`, or makes one where there is none or a broken one.
+/// Opens the mirror in `directory`, or makes one where there is none or a broken one. Who reads meanwhile without waiting for the turn finds
+/// none, or a whole one: it is made beside its place, and then put there.
 pub(super) fn open(directory: &Path) -> Result<Repository, git2::Error> {
     match Repository::open_bare(directory) {
         Ok(repository) => return Ok(repository),
         Err(error) if directory.exists() => {
             tracing::warn!(%error, directory = %directory.display(), "making a broken Git mirror anew");
-            std::fs::remove_dir_all(directory).map_err(|e| git2::Error::from_str(&e.to_string()))?;
+            put_away(directory).map_err(|error| of_files(&error))?;
         }
         Err(_) => {}
     }
-    Repository::init_bare(directory)
+    let new = beside(directory).map_err(|error| of_files(&error))?;
+    Repository::init_bare(new.path())?;
+    if let Err(error) = std::fs::rename(new.path(), directory) {
+        // Another server with the same directory was faster, unless there is none now.
+        return Repository::open_bare(directory).map_err(|_| of_files(&error));
+    }
+    Repository::open_bare(directory)
+}
+
+/// Takes a mirror away at once, for whoever reads without waiting for the turn, and then removes it.
+pub(super) fn put_away(directory: &Path) -> std::io::Result<()> {
+    let away = beside(directory)?;
+    std::fs::rename(directory, away.path())?;
+    away.close()
+}
+
+/// An empty directory beside another one, which is removed with this value, whatever is in it then.
+fn beside(directory: &Path) -> std::io::Result<TempDir> {
+    let parent = directory.parent().unwrap_or(directory);
+    tempfile::Builder::new().prefix(".mirror-").tempdir_in(parent)
+}
+
+fn of_files(error: &std::io::Error) -> git2::Error {
+    git2::Error::from_str(&error.to_string())
 }
 
 #[cfg(test)]

@@ -138,11 +138,15 @@ impl Mirror {
     /// Puts a mirror that failed away; the next use makes it anew.
     async fn discard(&self) {
         let path = self.path.clone();
-        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path)).await;
+        let removed = tokio::task::spawn_blocking(move || commit::put_away(&path)).await;
         tracing::warn!(url = %self.url, ?removed, "a Git mirror failed and is made anew");
     }
 
+    /// Where the branch was when it was last fetched or pushed; `None` when it never was.
     async fn known_tip(&self) -> Result<Option<Oid>, GitError> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
         let name = self.transport().tracking_ref();
         self.local(move |repository| match repository.refname_to_id(&name) {
             // A reference to a commit that isn't there is a broken mirror.
@@ -206,10 +210,15 @@ impl Mirror {
         self.fetch_or_empty().await
     }
 
-    /// Fetches; the turn must be held.
+    /// Fetches; the turn must be held. Most looks find nothing new, and cost no more than the question.
     async fn fetch(&self) -> Result<Oid, GitError> {
-        let first = self.known_tip().await?.is_none();
-        self.transport().fetch(first).await?;
+        let known = self.known_tip().await?;
+        if let Some(known) = known
+            && self.transport().is_at(known).await
+        {
+            return Ok(known);
+        }
+        self.transport().fetch(known.is_none()).await?;
         let missing = || self.broken("the branch was fetched but isn't there");
         self.known_tip().await?.ok_or_else(missing)
     }
@@ -540,11 +549,7 @@ impl Git for GitMirrors {
     }
 
     async fn known_tip(&self, repository: &RepositoryAccess) -> Result<Option<CommitId>, GitError> {
-        let mirror = self.mirror(repository);
-        if !mirror.path.exists() {
-            return Ok(None);
-        }
-        let tip = mirror.known_tip().await?;
+        let tip = self.mirror(repository).known_tip().await?;
         Ok(tip.map(|tip| tip.to_string()))
     }
 

@@ -1,4 +1,4 @@
-//! Smart HTTP spoken directly: a push is one request, and the fetch that follows a lost race is two.
+//! Smart HTTP spoken directly: a look at a branch is one request, a push is one, and the fetch that follows a lost race is two.
 //!
 //! The program `git` starts other programs and asks for all references before it pushes. Whoever races others for a branch
 //! loses that time; so does every promotion. Here the push names the commit it builds on and the server compares and sets,
@@ -7,6 +7,8 @@
 //! the same commit twice does no harm. Formats: gitprotocol-http(5), gitprotocol-pack(5), gitprotocol-v2(5).
 
 use std::time::Duration;
+
+use crate::adapters::guard::Guard;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use git2::Oid;
@@ -17,6 +19,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(10);
+/// A look answers at once. Where it doesn't, the program asks, and has a patience of its own.
+const PATIENCE_TO_LOOK: Duration = Duration::from_secs(5);
 /// Larger answers are left to the program, which need not hold them in memory.
 const LARGEST: usize = 16 << 20;
 const FLUSH: &[u8] = b"0000";
@@ -87,6 +91,7 @@ impl Wire {
         let client = Client::builder()
             .connect_timeout(PATIENCE_TO_CONNECT)
             .timeout(PATIENCE)
+            .dns_resolver(Guard::of_connections())
             .redirect(redirect::Policy::none())
             .user_agent(AGENT)
             .build()
@@ -120,6 +125,29 @@ impl Server<'_> {
             Answer::Down(reason) => Answer::Down(reason),
             _ => Answer::Unclear,
         }
+    }
+
+    /// Asks where the branch is, of a server that speaks protocol version 2: it lists no other references then.
+    pub(super) async fn tip(&self, branch: &str) -> Answer<Oid> {
+        let reference = format!("refs/heads/{branch}");
+        let request = self
+            .of_version_2("git-upload-pack")
+            .body(command("ls-refs", &[format!("ref-prefix {reference}\n")]))
+            .timeout(PATIENCE_TO_LOOK);
+        match self.send(request, "application/x-git-upload-pack-result").await {
+            Answer::Done(listed) => advertised_tip(&listed, &reference).map_or(Answer::Unclear, Answer::Done),
+            Answer::Down(reason) => Answer::Down(reason),
+            _ => Answer::Unclear,
+        }
+    }
+
+    /// A request of protocol version 2 to a service, without its body.
+    fn of_version_2(&self, service: &str) -> RequestBuilder {
+        (self.wire.client)
+            .post(format!("{}/{service}", self.url))
+            .header(header::CONTENT_TYPE, format!("application/x-{service}-request"))
+            .header(header::ACCEPT, format!("application/x-{service}-result"))
+            .header("Git-Protocol", "version=2")
     }
 
     /// Asks where the branch is, and for what is new since `known`.
@@ -172,15 +200,8 @@ impl Server<'_> {
         let request = |service: &str| {
             let (body, rest) = mpsc::channel(1);
             let kind = format!("application/x-{service}-result");
-            let request = self
-                .wire
-                .client
-                .post(format!("{}/{service}", self.url))
-                .header(header::CONTENT_TYPE, format!("application/x-{service}-request"))
-                .header(header::ACCEPT, &kind)
-                .header("Git-Protocol", "version=2")
-                .body(Body::wrap_stream(ReceiverStream::new(rest)));
-            let request = self.signed(request);
+            let request = self.of_version_2(service);
+            let request = self.signed(request.body(Body::wrap_stream(ReceiverStream::new(rest))));
             let answer = tokio::spawn(async move {
                 match request {
                     Some(request) => answer(request, &kind).await,

@@ -6,6 +6,7 @@
 
 use std::{
     io::{ErrorKind, Write as _},
+    net::IpAddr,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
@@ -16,6 +17,8 @@ use git2::Oid;
 use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
+
+use crate::adapters::guard;
 
 use super::{
     Credentials, GitError, RepositoryAccess,
@@ -218,6 +221,14 @@ impl<'a> Transport<'a> {
         self.judge_directly(server.push(&self.access.branch, old, new, pack).await)
     }
 
+    /// Whether the server says at once that the branch is at `known`. `false` says nothing: the program finds out.
+    pub(super) async fn is_at(&self, known: Oid) -> bool {
+        match self.server() {
+            Some(server) => server.tip(&self.access.branch).await == Answer::Done(known),
+            None => false,
+        }
+    }
+
     /// As [`Transport::fetch`], in two requests and without a program; `None` when only the program can tell.
     pub(super) async fn fetch_directly(&self, known: Oid) -> Result<Option<Fetched>, GitError> {
         let Some(server) = self.server() else { return Ok(None) };
@@ -315,6 +326,7 @@ impl<'a> Transport<'a> {
             url: self.address.url.clone(),
             reason,
         };
+        let resolved = self.resolved().await?;
         let mut command = Command::new("git");
         command
             .arg("--git-dir")
@@ -325,7 +337,7 @@ impl<'a> Transport<'a> {
             .kill_on_drop(true);
         // The key's file lives as long as the program runs.
         let _key = self
-            .surroundings(&mut command)
+            .surroundings(&mut command, resolved)
             .map_err(|e| mirror_error(e.to_string()))?;
         let running = tokio::time::timeout(patience, command.output());
         match running.await {
@@ -344,8 +356,33 @@ impl<'a> Transport<'a> {
         }
     }
 
+    /// What the server's name leads to, as curl is told it (`http.curloptResolve`, since Git 2.37; older ones ask for the name again).
+    async fn resolved(&self) -> Result<Option<String>, GitError> {
+        let Some(to) = self.address.destination() else {
+            return Ok(None);
+        };
+        let found = guard::addresses(to.host)
+            .await
+            .map_err(|refused| GitError::Unreachable {
+                url: self.address.url.clone(),
+                reason: refused.to_string(),
+            })?;
+        let is_name = to.host.parse::<IpAddr>().is_err();
+        let Some(port) = to.http_port.filter(|_| is_name && !found.is_empty()) else {
+            return Ok(None);
+        };
+        let found: Vec<String> = found
+            .iter()
+            .map(|address| match address {
+                IpAddr::V4(address) => address.to_string(),
+                IpAddr::V6(address) => format!("[{address}]"),
+            })
+            .collect();
+        Ok(Some(format!("{}:{port}:{}", to.host, found.join(","))))
+    }
+
     /// Everything git is to know, and nothing else.
-    fn surroundings(&self, command: &mut Command) -> std::io::Result<Option<NamedTempFile>> {
+    fn surroundings(&self, command: &mut Command, resolved: Option<String>) -> std::io::Result<Option<NamedTempFile>> {
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             let is_kept = name.starts_with("GIT_SSL_CA") || name == "GIT_EXEC_PATH";
@@ -368,6 +405,8 @@ impl<'a> Transport<'a> {
             // Less than a byte a second for half a minute is a dead connection.
             ("http.lowSpeedLimit", "1"),
             ("http.lowSpeedTime", "30"),
+            // Git would go wherever a redirect leads, and take its credentials along.
+            ("http.followRedirects", "false"),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec();
@@ -397,9 +436,8 @@ impl<'a> Transport<'a> {
                 format!("http.{origin}/.extraHeader"),
                 format!("Authorization: Basic {basic}"),
             ));
-            // After a redirect git would send the header to wherever it leads.
-            settings.push(("http.followRedirects".to_owned(), "false".to_owned()));
         }
+        settings.extend(resolved.map(|resolved| ("http.curloptResolve".to_owned(), resolved)));
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
         for (index, (key, value)) in settings.into_iter().enumerate() {
             command

@@ -4,7 +4,7 @@
 //! same everywhere into errors. What remains here is one question each. Facts: the OCI distribution specification 1.1.
 
 use super::{
-    Registry, RegistryAccess, RegistryError,
+    Hanging, Registry, RegistryAccess, RegistryError,
     auth::Authenticator,
     manifest::{self, ACCEPT_MANIFESTS, Document, Gathered, ImageConfig, Manifest, Platform},
     transport::{Answer, Request, SetupError, Timeouts, Transport},
@@ -97,7 +97,7 @@ impl Place {
         })
     }
 
-    fn url(&self, rest: &str) -> Result<Url, RegistryError> {
+    pub(super) fn url(&self, rest: &str) -> Result<Url, RegistryError> {
         self.base
             .join(rest)
             .map_err(|_| self.odd("an address that cannot be formed"))
@@ -137,7 +137,7 @@ impl RegistryClient {
     }
 
     /// One request, signed in if need be. Answers with a success, a 404 or another 4xx; the rest are errors.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         place: &Place,
         method: Method,
@@ -197,7 +197,11 @@ impl RegistryClient {
     }
 
     /// A manifest with the digest of its exact bytes; `None` when there is none.
-    async fn manifest(&self, place: &Place, reference: &str) -> Result<Option<(Digest, Document)>, RegistryError> {
+    pub(super) async fn manifest(
+        &self,
+        place: &Place,
+        reference: &str,
+    ) -> Result<Option<(Digest, Document)>, RegistryError> {
         let url = place.url(&format!("manifests/{reference}"))?;
         let answer = self
             .ask(place, Method::GET, url, ACCEPT_MANIFESTS, MANIFEST_LIMIT)
@@ -341,6 +345,16 @@ impl Registry for RegistryClient {
         Ok(Some(gathered.finish()))
     }
 
+    async fn attached(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+        says: &[&str],
+    ) -> Result<Hanging, RegistryError> {
+        Ok(self.hanging(&Place::new(access, repository)?, digest, says).await)
+    }
+
     async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
         #[derive(Deserialize)]
         struct Page {
@@ -394,14 +408,14 @@ fn content_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }
 
-fn sha256(bytes: &[u8]) -> Option<Digest> {
+pub(super) fn sha256(bytes: &[u8]) -> Option<Digest> {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}").parse().ok()
 }
 
 /// The address of `Link: <…>; rel="next"`. Only its path and query are used, on the origin that was asked: behind a proxy
 /// registries often write `http://` or an inner port there. Another host is an error.
-fn next_page(headers: &HeaderMap, current: &Url) -> Result<Option<Url>, String> {
+pub(super) fn next_page(headers: &HeaderMap, current: &Url) -> Result<Option<Url>, String> {
     for value in headers.get_all(LINK) {
         let Ok(value) = value.to_str() else { continue };
         // Several links in one header are separated by commas; addresses stand in angle brackets.

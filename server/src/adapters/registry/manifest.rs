@@ -38,14 +38,14 @@ pub(super) enum Document {
 pub(super) struct Manifest {
     pub(super) config: Option<Descriptor>,
     #[serde(default)]
-    layers: Vec<Descriptor>,
+    pub(super) layers: Vec<Descriptor>,
     #[serde(default, deserialize_with = "texts")]
     annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Index {
-    manifests: Vec<Descriptor>,
+    pub(super) manifests: Vec<Descriptor>,
     #[serde(default, deserialize_with = "texts")]
     annotations: BTreeMap<String, String>,
 }
@@ -54,13 +54,15 @@ pub(super) struct Index {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Descriptor {
     #[serde(default)]
-    media_type: String,
+    pub(super) media_type: String,
+    /// Of an artifact that is no image: what it is.
+    pub(super) artifact_type: Option<String>,
     digest: String,
     #[serde(default)]
-    size: u64,
+    pub(super) size: u64,
     platform: Option<Platform>,
     #[serde(default, deserialize_with = "texts")]
-    annotations: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 /// Of an index entry, and with the same names at the top of a configuration.

@@ -1,9 +1,10 @@
 //! OCI registries: which digest a tag names, whether a digest exists, and what is known about an image.
 //!
 //! [`Registry`] is what services and steps use; [`RegistryClient`] implements it with a thin client over reqwest: `client`
-//! asks the questions, `manifest` reads manifests and configurations, `auth` signs in, `transport` does one exchange.
+//! asks the questions, `attached` looks for what is signed, `manifest` reads manifests and configurations, `auth` signs in, `transport` does one exchange.
 //! Notifications that registries send to Waybill are read in [`notification`].
 
+mod attached;
 mod auth;
 mod client;
 mod manifest;
@@ -13,6 +14,7 @@ mod transport;
 pub use client::RegistryClient;
 pub use transport::{SetupError, Timeouts};
 
+use crate::signature::Attached;
 use async_trait::async_trait;
 use domain::artifact::{ArtifactDetails, Digest, Repository, Tag};
 use secrecy::SecretString;
@@ -73,6 +75,15 @@ impl RegistryError {
     }
 }
 
+/// What hangs on an image, signed by whomever.
+#[derive(Debug, Default)]
+pub struct Hanging {
+    /// What was found.
+    pub attached: Vec<Attached>,
+    /// Why there may be more: not all places could be looked at.
+    pub unseen: Option<RegistryError>,
+}
+
 /// An OCI registry.
 #[async_trait]
 pub trait Registry: Send + Sync {
@@ -99,6 +110,15 @@ pub trait Registry: Send + Sync {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<ArtifactDetails>, RegistryError>;
+
+    /// What hangs on an image and says one of these things of it; empty when there is nothing, or no such image.
+    async fn attached(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        digest: &Digest,
+        says: &[&str],
+    ) -> Result<Hanging, RegistryError>;
 
     /// All tags of the repository, in the registry's order; empty when there is no such repository.
     async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError>;

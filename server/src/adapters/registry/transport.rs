@@ -4,6 +4,8 @@
 //! another origin (blob requests redirect to object stores), and an encrypted request never goes on unencrypted.
 
 use super::RegistryError;
+use crate::adapters::guard::{self, Guard};
+use domain::outside;
 use reqwest::{
     Client, Method, StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
@@ -81,6 +83,7 @@ impl Transport {
     pub(super) fn new(timeouts: Timeouts) -> Result<Self, SetupError> {
         let http = Client::builder()
             .connect_timeout(timeouts.connect)
+            .dns_resolver(Guard::of_connections())
             .redirect(redirect::Policy::none())
             .user_agent(concat!("waybill/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -111,6 +114,10 @@ impl Transport {
         let mut authorization = request.authorization;
         let mut foreign = false;
         for _ in 0..=MAX_REDIRECTS {
+            // A registry says itself where it signs people in and where blobs are: anywhere, but not there.
+            if outside::is_forbidden(url.host_str().unwrap_or_default()) {
+                return Err(odd(guard::Refused::Never.to_string()));
+            }
             let mut outgoing = self.http.request(request.method.clone(), url.clone());
             if !request.accept.is_empty() {
                 outgoing = outgoing.header(ACCEPT, request.accept);

@@ -17,6 +17,8 @@ use super::{
     Caller, Services,
     connection::{argocd_token_context, credentials_context, registry_password_context},
     internal,
+    member::join_as_administrator,
+    place::ProjectPlace,
 };
 use crate::store::{NewEvent, Tx, Waiting};
 use app::error::AppError;
@@ -24,8 +26,9 @@ use document::{Document, SecretText};
 use domain::{
     environment::Workspace,
     event::{Happened, Subject},
-    id::{ResourceId, UserId},
+    id::{ProjectId, ResourceId, UserId},
     name::Name,
+    resource::HoldCause,
     rights::{self, Right, Role},
     time::Timestamp,
 };
@@ -33,6 +36,7 @@ use people::StoredPeople;
 use plan::{Change, Means, Plan, Stored, StoredCluster, StoredProject};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// What came of applying a document.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -74,6 +78,9 @@ impl Services {
         let workspace = tx.workspace_by_name(checked.workspace.as_str()).await?;
         may_apply(caller, workspace.as_ref(), &checked.workspace)?;
         let stored = self.stored(&mut *tx, workspace).await?;
+        for project in &checked.projects {
+            may_apply_to(caller, &stored, &project.name)?;
+        }
         let seal = |context: &str, secret: &SecretString| self.seal(context, secret);
         let means = Means {
             ids: &*self.ids,
@@ -219,6 +226,34 @@ impl Services {
             tx.append_event(&event(subject, Happened::PinChanged { to: digest.clone() }), now)
                 .await?;
         }
+        self.hold_what_others_start(tx, &with_workspace(caller, plan), plan)
+            .await
+    }
+
+    /// Holds what follows its source by itself where the caller may not change what runs: configuring it would start it, sooner or
+    /// later. Somebody who may resumes it, or applies the same.
+    async fn hold_what_others_start(&self, tx: &mut dyn Tx, caller: &Caller, plan: &Plan) -> Result<(), AppError> {
+        let follows_otherwise: HashSet<ResourceId> = plan
+            .resources
+            .iter()
+            .filter(|(_, does)| *does)
+            .map(|(id, _)| *id)
+            .collect();
+        let mut places: HashMap<ProjectId, ProjectPlace> = HashMap::new();
+        for (project, resource) in plan.new_resources.iter().chain(&plan.changed_resources) {
+            if !resource.follows_by_itself() || !follows_otherwise.contains(&resource.id) {
+                continue;
+            }
+            let place = match places.entry(*project) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.project_place_by_id(tx, caller, *project).await?),
+            };
+            let environment = place.environments.iter().find(|e| e.id == resource.environment);
+            if environment.is_some_and(|environment| place.may_change(environment).is_err()) {
+                let mut resource = resource.clone();
+                self.hold(tx, caller, place, &mut resource, HoldCause::SetUp).await?;
+            }
+        }
         Ok(())
     }
 }
@@ -233,11 +268,11 @@ pub(crate) async fn create_workspace(
 ) -> Result<(), AppError> {
     tx.insert_workspace(workspace, at).await?;
     let administrator = match person {
-        Some(id) => Some(id),
-        None => tx.first_user().await?.map(|first| first.id),
+        Some(id) => tx.user(id).await?,
+        None => tx.first_user().await?,
     };
-    if let Some(id) = administrator {
-        tx.set_membership(workspace.id, id, Role::Admin).await?;
+    if let Some(administrator) = administrator {
+        join_as_administrator(tx, workspace, &administrator, at).await?;
     }
     Ok(())
 }
@@ -267,6 +302,21 @@ fn may_apply(caller: &Caller, workspace: Option<&Workspace>, name: &Name) -> Res
         ))),
         _ => Ok(()),
     }
+}
+
+/// Refuses who administers the workspace, but not this project of it.
+fn may_apply_to(caller: &Caller, stored: &Stored, name: &Name) -> Result<(), AppError> {
+    let mut projects = stored.projects.iter().map(|known| &known.record.project);
+    let Some(project) = projects.find(|project| project.name == *name) else {
+        return Ok(());
+    };
+    caller.check_administers(project).map_err(|refused| match refused {
+        // Names are unique: who may create projects learns that this one can't be.
+        AppError::NotFound(_) => AppError::Forbidden(format!(
+            "The name {name} is taken by a project that you may not see. Choose another name, or ask an administrator of it."
+        )),
+        refused => refused,
+    })
 }
 
 /// The caller as they are after the plan: a new workspace is theirs.

@@ -98,10 +98,19 @@ impl Services {
     pub(in crate::service) async fn plan_page(
         &self,
         tx: &mut dyn Tx,
+        caller: &Caller,
         workspace: &Workspace,
         page: &Page<'_>,
     ) -> Result<Planned, AppError> {
         let stored = self.stored(tx, Some(workspace.clone())).await?;
+        let edited = match page {
+            Page::Cluster(..) => None,
+            Page::Repository(draft, _) => project_named(&stored, &draft.was),
+            Page::Environment(draft) => project_named(&stored, &draft.project),
+        };
+        if let Some(edited) = edited {
+            caller.check_administers(&edited.record.project)?;
+        }
         let mut document = Document {
             workspace: workspace.name.to_string(),
             clusters: Vec::new(),
@@ -131,15 +140,15 @@ impl Services {
     pub(in crate::service) async fn carry_out_page(
         &self,
         caller: &Caller,
-        workspace: &Workspace,
+        workspace: &str,
         page: &Page<'_>,
     ) -> Result<Vec<Change>, AppError> {
-        let mut tx = self.write_as(caller).await?;
-        let planned = self.plan_page(&mut *tx, workspace, page).await?;
+        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
+        let planned = self.plan_page(&mut *tx, &caller, &workspace, page).await?;
         if planned.changes().is_empty() {
             return Ok(Vec::new());
         }
-        self.write_plan(&mut *tx, caller, &planned.plan).await?;
+        self.write_plan(&mut *tx, &caller, &planned.plan).await?;
         tx.commit().await?;
         self.wrote();
         self.connections_changed();

@@ -12,6 +12,7 @@ use crate::{
     calendar,
     clock::Ids,
     service::connection::{SealedCredentials, argocd_token_context, credentials_context, registry_password_context},
+    signature,
     store::{ClusterRecord, ProjectRecord},
 };
 use app::error::AppError;
@@ -568,6 +569,9 @@ fn check_policy(policy: &Policy, environment: &CheckedEnvironment, names: &[Name
         if let Err((field, why)) = calendar::check(freeze) {
             errors.add(format!("{at}.freezes[{i}].{field}"), why);
         }
+    }
+    for (field, why) in signature::check(policy) {
+        errors.add(format!("{at}.{field}"), why);
     }
 }
 

@@ -95,12 +95,12 @@ impl Services {
             all.find(|record| record.cluster.name.as_str() == name)
         } else {
             let planned = self
-                .plan_page(&mut *tx, workspace, &Page::Cluster(draft, typed))
+                .plan_page(&mut *tx, caller, workspace, &Page::Cluster(draft, typed))
                 .await?;
             planned.cluster(name).cloned()
         };
         let record = record.ok_or_else(|| not_found("cluster", name))?;
-        let on = on_cluster(&mut *tx, workspace, &record).await?;
+        let on = on_cluster(&mut *tx, caller, workspace, &record).await?;
         drop(tx);
         let argocd = self.argocd_access(&record)?;
         let registry = self.access_of(&record)?;
@@ -149,6 +149,7 @@ impl Services {
             let mut all = tx.projects(workspace.id).await?.into_iter();
             match all.find(|record| record.project.name.as_str() == name) {
                 Some(record) => {
+                    caller.check_administers(&record.project)?;
                     let environments = tx.environments(record.project.id).await?;
                     Some((record, environments))
                 }
@@ -156,7 +157,7 @@ impl Services {
             }
         } else {
             let page = Page::Repository(draft, typed);
-            let planned = self.plan_page(&mut *tx, workspace, &page).await?;
+            let planned = self.plan_page(&mut *tx, caller, workspace, &page).await?;
             planned
                 .project(name)
                 .map(|(record, environments)| (record.clone(), environments.to_vec()))
@@ -175,12 +176,21 @@ impl Services {
     }
 }
 
-async fn on_cluster(tx: &mut dyn Tx, workspace: &Workspace, record: &ClusterRecord) -> Result<OnCluster, AppError> {
+/// What runs on a cluster, as far as the caller may know of it.
+async fn on_cluster(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    workspace: &Workspace,
+    record: &ClusterRecord,
+) -> Result<OnCluster, AppError> {
     let mut on = OnCluster {
         environments: Vec::new(),
         images: Vec::new(),
     };
     for project in tx.projects(workspace.id).await? {
+        if caller.role_in_project(workspace.id, project.project.id).is_none() {
+            continue;
+        }
         let environments = tx.environments(project.project.id).await?;
         let here: Vec<Environment> = environments
             .into_iter()

@@ -7,17 +7,16 @@
 pub mod objects;
 pub mod schema;
 
-use super::{auth::Identity, rest::is_json};
+use super::{auth::Identity, rest::is_json, routes::Routes};
 use crate::service::Services;
 use app::error::AppError;
 use async_graphql::{ErrorExtensionValues, Request, Response as Answer, ServerError, Value};
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     body::Bytes,
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
-    routing::post,
 };
 pub use schema::{Schema, schema};
 
@@ -25,11 +24,12 @@ pub use schema::{Schema, schema};
 const LARGEST: usize = 256 * 1024;
 
 /// The route.
-pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Router<S> {
-    Router::new()
-        .route("/api/graphql", post(answer))
-        .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(schema(services))
+pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Routes<S> {
+    Routes::new().post("/api/graphql", answer).with(|routes| {
+        routes
+            .layer(DefaultBodyLimit::max(LARGEST))
+            .with_state(schema(services))
+    })
 }
 
 async fn answer(

@@ -9,18 +9,17 @@ use crate::{
             document::{Document, SecretText},
         },
     },
-    web::{auth::Identity, error::Problem},
+    web::{auth::Identity, error::Problem, routes::Routes},
 };
 use app::error::AppError;
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     body::Bytes,
     extract::{
         DefaultBodyLimit, Query, State,
         rejection::{BytesRejection, QueryRejection},
     },
     http::{HeaderMap, StatusCode},
-    routing::post,
 };
 use serde::Deserialize;
 
@@ -28,11 +27,10 @@ use serde::Deserialize;
 const LARGEST: usize = 256 * 1024;
 
 /// The route.
-pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Router<S> {
-    Router::new()
-        .route("/api/v1/apply", post(apply))
-        .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(services)
+pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Routes<S> {
+    Routes::new()
+        .post("/api/v1/apply", apply)
+        .with(|routes| routes.layer(DefaultBodyLimit::max(LARGEST)).with_state(services))
 }
 
 #[derive(Deserialize)]

@@ -3,15 +3,14 @@
 use super::{body, is_json};
 use crate::{
     service::{Services, check::ReportedCheck},
-    web::{auth::Identity, error::Problem},
+    web::{auth::Identity, error::Problem, routes::Routes},
 };
 use app::error::AppError;
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     body::Bytes,
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
-    routing::post,
 };
 use domain::{field::FieldErrors, gate::Check, time::Timestamp};
 use serde::Deserialize;
@@ -21,11 +20,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const LARGEST: usize = 16 * 1024;
 
 /// The route.
-pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Router<S> {
-    Router::new()
-        .route("/api/v1/checks", post(report))
-        .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(services)
+pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Routes<S> {
+    Routes::new()
+        .post("/api/v1/checks", report)
+        .with(|routes| routes.layer(DefaultBodyLimit::max(LARGEST)).with_state(services))
 }
 
 #[derive(Deserialize)]

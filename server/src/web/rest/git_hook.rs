@@ -6,14 +6,16 @@
 //! read from the repository.
 
 use super::{body, webhook};
-use crate::{service::Services, web::error::Problem};
+use crate::{
+    service::Services,
+    web::{error::Problem, routes::Routes},
+};
 use app::error::AppError;
 use axum::{
-    Extension, Router,
+    Extension,
     body::Bytes,
     extract::{ConnectInfo, DefaultBodyLimit, Path, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
-    routing::post,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -31,11 +33,14 @@ struct Hook {
 }
 
 /// The route; without a secret it is closed.
-pub fn router<S: Clone + Send + Sync + 'static>(services: Services, secret: Option<SecretString>) -> Router<S> {
-    Router::new()
-        .route("/api/v1/hooks/git/{workspace}", post(pushed))
-        .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Hook { services, secret })
+pub fn router<S: Clone + Send + Sync + 'static>(services: Services, secret: Option<SecretString>) -> Routes<S> {
+    Routes::new()
+        .post("/api/v1/hooks/git/{workspace}", pushed)
+        .with(|routes| {
+            routes
+                .layer(DefaultBodyLimit::max(LARGEST))
+                .with_state(Hook { services, secret })
+        })
 }
 
 async fn pushed(

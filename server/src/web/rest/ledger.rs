@@ -2,24 +2,23 @@
 
 use crate::{
     service::Services,
-    web::{auth::Identity, error::Problem},
+    web::{auth::Identity, error::Problem, routes::Routes},
 };
 use app::error::AppError;
 use axum::{
-    Extension, Router,
+    Extension,
     body::Body,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use futures::TryStreamExt as _;
 
 /// The route.
-pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Router<S> {
-    Router::new()
-        .route("/api/v1/workspaces/{workspace}/ledger", get(export))
-        .with_state(services)
+pub fn router<S: Clone + Send + Sync + 'static>(services: Services) -> Routes<S> {
+    Routes::new()
+        .get("/api/v1/workspaces/{workspace}/ledger", export)
+        .with(|routes| routes.with_state(services))
 }
 
 async fn export(

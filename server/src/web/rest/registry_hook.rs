@@ -5,14 +5,17 @@
 //! what a tag names is asked of the registry.
 
 use super::{body, webhook};
-use crate::{adapters::registry::notification, service::Services, web::error::Problem};
+use crate::{
+    adapters::registry::notification,
+    service::Services,
+    web::{error::Problem, routes::Routes},
+};
 use app::error::AppError;
 use axum::{
-    Extension, Router,
+    Extension,
     body::Bytes,
     extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
-    routing::post,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -31,11 +34,14 @@ struct Hooks {
 }
 
 /// The route; without a secret it is closed.
-pub fn router<S: Clone + Send + Sync + 'static>(services: Services, secret: Option<SecretString>) -> Router<S> {
-    Router::new()
-        .route("/api/v1/hooks/registry/{workspace}", post(registry))
-        .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Hooks { services, secret })
+pub fn router<S: Clone + Send + Sync + 'static>(services: Services, secret: Option<SecretString>) -> Routes<S> {
+    Routes::new()
+        .post("/api/v1/hooks/registry/{workspace}", registry)
+        .with(|routes| {
+            routes
+                .layer(DefaultBodyLimit::max(LARGEST))
+                .with_state(Hooks { services, secret })
+        })
 }
 
 #[derive(Deserialize)]

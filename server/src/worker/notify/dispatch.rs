@@ -293,7 +293,7 @@ async fn awaits_approval(tx: &mut dyn Tx, promotion: &Promotion) -> Result<Optio
 }
 
 /// Whether what an entry says is drift. Git changed by somebody else is. What is live is, when the rollout is over, Git says otherwise, and
-/// no promotion is under way that would explain it.
+/// no promotion is being rolled out that would explain it; one that waits doesn't.
 async fn has_drifted(tx: &mut dyn Tx, event: &Event, resource: &Resource) -> Result<bool, StoreError> {
     let Happened::LiveChanged { digests, health } = &event.happened else {
         return Ok(true);
@@ -303,5 +303,10 @@ async fn has_drifted(tx: &mut dyn Tx, event: &Event, resource: &Resource) -> Res
     };
     let is_other = !digests.is_empty() && digests.iter().all(|digest| digest != desired.digest.short());
     let is_over = matches!(health, Health::Healthy) && resource.is_live_as_desired() == Some(false);
-    Ok(is_other && is_over && tx.open_promotions(resource.id).await?.is_empty())
+    if !(is_other && is_over) {
+        return Ok(false);
+    }
+    let explains =
+        |promotion: &Promotion| matches!(promotion.state, State::Committing | State::Syncing | State::Verifying);
+    Ok(!tx.open_promotions(resource.id).await?.iter().any(explains))
 }

@@ -137,9 +137,12 @@ impl Sender {
         let mut tx = self.services.store.write().await?;
         let mut claimed = Vec::new();
         for channel in tx.due_channels(now, limit).await? {
-            let batch = tx.claim_deliveries(&self.owner, channel, now, until, BATCH).await?;
+            // A name of its own for each claim: what a person has sent again meanwhile is claimed anew here, too, and the end of the first
+            // sending must not be taken for that of the second.
+            let lease = format!("{}/{}", self.owner, self.services.ids.next());
+            let batch = tx.claim_deliveries(&lease, channel, now, until, BATCH).await?;
             if !batch.is_empty() {
-                claimed.push((channel, batch));
+                claimed.push((channel, Lease { owner: lease, until }, batch));
             }
         }
         if claimed.is_empty() {
@@ -147,12 +150,12 @@ impl Sender {
         }
         tx.commit().await?;
         let taken = claimed.len();
-        for (channel, batch) in claimed {
+        for (channel, lease, batch) in claimed {
             let sender = self.clone();
             // There is one for each: no more channels were taken than there was room for.
             let place = self.room.clone().acquire_owned().await;
             self.tasks.spawn(async move {
-                if let Err(error) = sender.send_batch(channel, batch, until).await {
+                if let Err(error) = sender.send_batch(channel, &lease, batch).await {
                     tracing::error!(%channel, %error, "what came of notifications could not be recorded; they are sent again");
                 }
                 drop(place);
@@ -164,7 +167,7 @@ impl Sender {
     }
 
     /// Sends deliveries of a channel, one after another, while the lease lasts.
-    async fn send_batch(&self, id: ChannelId, batch: Vec<Delivery>, until: Timestamp) -> Result<(), StoreError> {
+    async fn send_batch(&self, id: ChannelId, lease: &Lease, batch: Vec<Delivery>) -> Result<(), StoreError> {
         let services = &self.services;
         let Some(channel) = services.store.read().await?.channel(id).await? else {
             return Ok(());
@@ -174,7 +177,7 @@ impl Sender {
         let mut unsent: Vec<DeliveryId> = Vec::new();
         let mut written = services.now();
         for delivery in batch {
-            if self.stop.is_cancelled() || until.millis_since(services.now()) < LEAST_MILLIS {
+            if self.stop.is_cancelled() || lease.until.millis_since(services.now()) < LEAST_MILLIS {
                 unsent.push(delivery.id);
                 continue;
             }
@@ -185,23 +188,23 @@ impl Sender {
             let now = services.now();
             done.push(recorded(&channel, delivery, sent, now));
             if now.millis_since(written) >= WRITE_MILLIS {
-                self.record(&mut done, &[]).await?;
+                self.record(lease, &mut done, &[]).await?;
                 written = now;
             }
         }
-        self.record(&mut done, &unsent).await
+        self.record(lease, &mut done, &unsent).await
     }
 
-    async fn record(&self, done: &mut Vec<Delivery>, unsent: &[DeliveryId]) -> Result<(), StoreError> {
+    async fn record(&self, lease: &Lease, done: &mut Vec<Delivery>, unsent: &[DeliveryId]) -> Result<(), StoreError> {
         if done.is_empty() && unsent.is_empty() {
             return Ok(());
         }
         let mut tx = self.services.store.write().await?;
         for delivery in done.drain(..) {
-            tx.record_delivery(&self.owner, &delivery).await?;
+            tx.record_delivery(&lease.owner, &delivery).await?;
         }
         for id in unsent {
-            tx.release_delivery(&self.owner, *id).await?;
+            tx.release_delivery(&lease.owner, *id).await?;
         }
         tx.commit().await
     }
@@ -264,6 +267,12 @@ impl Sender {
             Err(_) => Sent::in_vain(None, "No answer came in time.".into(), false),
         }
     }
+}
+
+/// What was claimed together is held under this name until then.
+struct Lease {
+    owner: String,
+    until: Timestamp,
 }
 
 /// What came of sending one.

@@ -46,10 +46,22 @@ async fn try_run(
 ) -> Result<(), AppError> {
     let Some(first) = promotions.first() else { return Ok(()) };
     let mut tx = services.store.read().await?;
-    let Some(record) = tx.project(first.project).await? else {
+    let Some(mut record) = tx.project(first.project).await? else {
         outcomes.fill_with(|| Some(super::gone("project")));
         return Ok(());
     };
+    let access = services.repository_access(&record)?;
+    if let Ok(None) = services.git.known_tip(&access).await {
+        // The first look at a repository may take minutes, in which gates may shut: they are looked at after it.
+        drop(tx);
+        if let Err(error) = services.git.fetch(&access).await {
+            tracing::info!(%error, "a repository could not be read for the first time");
+        }
+        tx = services.store.read().await?;
+        if let Some(newer) = tx.project(first.project).await? {
+            record = newer;
+        }
+    }
     let place = services.place_for_waybill(&mut *tx, record).await?;
     let resources: HashMap<ResourceId, Resource> = match promotions {
         [one] => tx

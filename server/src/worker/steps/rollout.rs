@@ -103,7 +103,12 @@ impl Rollout<'_> {
                 .await?;
             next = self.next(&app).await?;
         }
-        self.report(&app).await.map_err(Trouble::Own)?;
+        if !self.report(&app).await.map_err(Trouble::Own)? {
+            return Ok(Outcome::Wait {
+                millis: LOOK_MILLIS,
+                why: "Argo CD has said something newer meanwhile; it is asked again.".to_owned(),
+            });
+        }
         match next {
             Next::Live { evidence } if work.promotion.state == State::Syncing => Ok(Outcome::done(
                 State::Verifying,
@@ -206,7 +211,7 @@ impl Rollout<'_> {
         }
     }
 
-    async fn report(&self, app: &AppSnapshot) -> Result<(), AppError> {
+    async fn report(&self, app: &AppSnapshot) -> Result<bool, AppError> {
         self.work
             .services
             .report_live(&self.work.place.record.project, &self.work.environment, app)

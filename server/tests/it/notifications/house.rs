@@ -162,6 +162,7 @@ pub(super) fn smtp(port: u16) -> MailSettings {
         host: "127.0.0.1".into(),
         port,
         encryption: Encryption::None,
+        authority: None,
         credentials: None,
         from: "Waybill <waybill@example.com>".into(),
     }

@@ -2,7 +2,7 @@
 
 use super::house::{House, moved, smtp};
 use crate::support::{
-    receivers::{MailServer, Receiver},
+    receivers::{Certified, MailServer, Receiver},
     world::until,
 };
 use domain::{
@@ -10,10 +10,16 @@ use domain::{
     notification::DeliveryState,
     promotion::State,
 };
+use reqwest::StatusCode;
 use server::{
-    adapters::notifier::Notifier,
+    adapters::{
+        mail::{Encryption, Mail, MailSettings, Mailer},
+        notifier::Notifier,
+    },
     worker::notify::{dispatch::Dispatcher, send::Sender},
 };
+use std::path::PathBuf;
+use tokio::sync::{mpsc, oneshot};
 
 #[tokio::test]
 async fn what_fails_is_tried_again_later_each_time_and_given_up_after_a_day() {
@@ -151,6 +157,64 @@ async fn killed_between_sending_and_writing_it_down_it_is_sent_again() {
     assert_eq!((log[0].state, log[0].attempts), (DeliveryState::Delivered, 1));
 }
 
+/// Takes what is posted, and answers each when and as the test says.
+async fn asks_what_to_answer() -> (String, mpsc::UnboundedReceiver<oneshot::Sender<u16>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (asks, asked) = mpsc::unbounded_channel();
+    let take = move || {
+        let (answer, answered) = oneshot::channel();
+        asks.send(answer).unwrap();
+        async move { StatusCode::from_u16(answered.await.unwrap()).unwrap() }
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(take)).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn sent_again_while_the_first_sending_hangs_the_second_one_counts() {
+    let (url, mut asked) = asks_what_to_answer().await;
+    let mut house = House::new().await;
+    house.add("hook", "webhook", &url).await;
+    house.promote().await;
+    while house.dispatcher.look().await.unwrap() {}
+    let services = house.bench.services.clone();
+    // Two looks of one server, of which each ends when what it sent is written down.
+    let look = || {
+        let sender = Sender::new(services.clone(), "one life");
+        tokio::spawn(async move { sender.look().await.unwrap() })
+    };
+    let first = look();
+    let first_answer = asked.recv().await.unwrap();
+    let id = house.log().await[0].id.to_string();
+    let (again, admin) = (services.clone(), house.admin.clone());
+    let again = tokio::spawn(async move { again.redeliver(&admin, "demo", &id).await.unwrap() });
+    until("it to be due again", async || {
+        let mut tx = house.bench.store.read().await.unwrap();
+        let due = tx.due_channels(services.now(), 1).await.unwrap();
+        (!due.is_empty()).then_some(())
+    })
+    .await;
+    let second = look();
+    let second_answer = asked.recv().await.unwrap();
+    first_answer.send(500).unwrap();
+    assert_eq!(first.await.unwrap(), 1);
+    let log = house.log().await;
+    assert_eq!((log[0].state, log[0].attempts), (DeliveryState::Waiting, 0), "{log:?}");
+    second_answer.send(204).unwrap();
+    assert_eq!(second.await.unwrap(), 1);
+    let log = house.log().await;
+    assert_eq!(
+        (log[0].state, log[0].attempts, log[0].status, log[0].next_at),
+        (DeliveryState::Delivered, 1, Some(204), None),
+        "{log:?}"
+    );
+    let said = again.await.unwrap();
+    assert_eq!(said.words.trim(), "It is delivered. The answer was 204.");
+    house.tell().await;
+    assert!(asked.try_recv().is_err(), "nothing is sent a third time");
+}
+
 #[tokio::test]
 async fn several_servers_tell_each_thing_once() {
     let receiver = Receiver::start().await;
@@ -223,6 +287,41 @@ async fn a_channel_that_hangs_holds_up_itself_alone() {
     .await;
     stop.cancel();
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn mail_goes_encrypted_to_whom_the_authority_signed_and_to_nobody_else() {
+    for (from_the_beginning, encryption) in [(true, Encryption::Tls), (false, Encryption::StartTls)] {
+        let (certified, other) = (Certified::new(), Certified::new());
+        let server = MailServer::encrypted(&certified, from_the_beginning).await;
+        let with = |authority: Option<PathBuf>| MailSettings {
+            encryption,
+            authority,
+            credentials: Some(("waybill".into(), "hidden".to_owned().into())),
+            ..smtp(server.port())
+        };
+        let to = ["ada@example.com".to_owned()];
+        let mail = || Mail {
+            id: "1".into(),
+            to: &to,
+            subject: "api in production succeeded",
+            text: "It runs.".into(),
+            at: 0,
+        };
+        for unknown in [None, Some(other.authority())] {
+            let refused = Mailer::new(&with(unknown)).unwrap().send(mail()).await.unwrap_err();
+            assert!(
+                refused.reason.contains("certificate"),
+                "{encryption:?}: {}",
+                refused.reason
+            );
+        }
+        assert!(server.sign_ins().is_empty() && server.mails().is_empty());
+        let mailer = Mailer::new(&with(Some(certified.authority()))).unwrap();
+        mailer.send(mail()).await.unwrap();
+        assert_eq!(server.mails().len(), 1);
+        assert_eq!(server.sign_ins().len(), 1, "only what is encrypted holds the password");
+    }
 }
 
 #[tokio::test]

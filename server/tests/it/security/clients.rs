@@ -17,7 +17,7 @@ async fn signed_in_from(world: &World) -> Vec<String> {
         along: Along::Kind(EventKind::SignedIn),
         kind: Some(EventKind::SignedIn),
         environment: None,
-        actor: None,
+        actors: None,
         from: Timestamp(i64::MIN),
         before: Place {
             at: Timestamp(i64::MAX),

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 /// What breaks out of texts, attributes and scripts where nothing holds it back.
-const SCRIPT: &str = "'\"></title></textarea></script><script>alert(1)</script><img src=x onerror=alert(2)>";
+pub(super) const SCRIPT: &str = "'\"></title></textarea></script><script>alert(1)</script><img src=x onerror=alert(2)>";
 
 /// The opening tags of a page, as a browser reads them.
 fn tags(html: &str) -> Vec<&str> {
@@ -76,7 +76,7 @@ fn attributes(tag: &str) -> Vec<(String, String)> {
 }
 
 /// Fails when a page would run what somebody wrote into it.
-fn runs_nothing(html: &str, what: &str) {
+pub(super) fn runs_nothing(html: &str, what: &str) {
     for tag in tags(html) {
         let all = attributes(tag);
         let has = |name: &str| all.iter().any(|(own, _)| own == name);
@@ -265,12 +265,20 @@ async fn a_script_in_any_text_is_a_text() {
         "/w/demo/-/settings",
         "/w/demo/-/settings/groups",
         "/w/demo/-/settings/tokens",
+        "/w/demo/-/settings/clusters",
+        "/w/demo/-/settings/git",
+        "/w/demo/-/settings/notifications",
         "/w/demo/-/activity",
     ] {
         pages.push(path.to_owned());
         pages.push(format!(
             "{path}?q={typed}&state={typed}&env={typed}&actor={typed}&resource={typed}&kind={typed}&from={typed}&before={typed}"
         ));
+    }
+    for section in ["clusters", "git"] {
+        for wanted in ["new", "edit=local", "edit=myapp", &format!("edit={typed}")] {
+            pages.push(format!("/w/demo/-/settings/{section}?{wanted}"));
+        }
     }
     pages.push(format!("/w/{typed}/{typed}/{typed}/{typed}"));
     pages.push(format!("/promotions/{typed}"));

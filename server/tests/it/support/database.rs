@@ -5,7 +5,8 @@ use secrecy::SecretString;
 use server::{config, startup, store::Store};
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    process::Command,
+    sync::{Arc, LazyLock},
 };
 use testbed::{Postgres, PostgresDatabase};
 
@@ -28,8 +29,25 @@ impl Database {
         Self::Sqlite(directory.join("waybill.db"))
     }
 
-    pub(crate) fn postgres() -> Self {
+    /// Without tables: whoever opens it makes them.
+    pub(crate) fn empty_postgres() -> Self {
         Self::Postgres(Postgres::shared().unwrap().database().unwrap())
+    }
+
+    /// With the tables in it: copying them takes less time than making them.
+    pub(crate) fn postgres() -> Self {
+        static WITH_TABLES: LazyLock<PostgresDatabase> = LazyLock::new(|| {
+            let database = Postgres::shared().unwrap().database().unwrap();
+            let made = Command::new(env!("CARGO_BIN_EXE_waybill"))
+                .arg("migrate")
+                .env_clear()
+                .env("WAYBILL_DATABASE_URL", database.url())
+                .output()
+                .unwrap();
+            assert!(made.status.success(), "{made:?}");
+            database
+        });
+        Self::Postgres(WITH_TABLES.copy().unwrap())
     }
 
     /// For `WAYBILL_DATABASE_URL`.

@@ -15,9 +15,9 @@ use server::{
             Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, Probe,
             RepositoryAccess, Unprobed, ValuesEdit,
         },
-        registry::{Registry, RegistryAccess, RegistryError},
+        registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
-    clock::Clock,
+    clock::{Clock, System},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -45,6 +45,22 @@ impl SetClock {
 impl Clock for SetClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The system's clock, until it is moved forward; then it goes on from there.
+#[derive(Default)]
+pub(crate) struct MovedClock(AtomicI64);
+
+impl MovedClock {
+    pub(crate) fn forward(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        System.now().plus_millis(self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -274,6 +290,16 @@ impl Registry for FakeRegistry {
             ..ArtifactDetails::default()
         };
         Ok(known.then_some(details))
+    }
+
+    async fn attached(
+        &self,
+        _: &RegistryAccess,
+        _: &Repository,
+        _: &Digest,
+        _: &[&str],
+    ) -> Result<Hanging, RegistryError> {
+        Ok(Hanging::default())
     }
 
     async fn tags(&self, _: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {

@@ -1,10 +1,13 @@
 //! What tests stand on: [`Bench`] has the use cases on a database of its own ([`database`]), with the fakes of [`fakes`] around
-//! them, and [`receivers`] for what leaves them; [`world`] has the whole server among real parts, and [`browser`] looks at its pages.
+//! them, [`channels`] and [`receivers`] for what leaves them; [`world`] has the whole server among real parts, [`browser`] looks at its pages,
+//! and [`signer`] signs images.
 
 pub(crate) mod browser;
+pub(crate) mod channels;
 pub(crate) mod database;
 pub(crate) mod fakes;
 pub(crate) mod receivers;
+pub(crate) mod signer;
 pub(crate) mod world;
 
 use axum::{
@@ -74,6 +77,7 @@ impl Bench {
             sso: None,
             sign_ins: Arc::new(SignInLimit::new(10)),
             kept_cells: Arc::default(),
+            kept_versions: Arc::default(),
             kept_inbox: Arc::default(),
             public_url: "http://waybill.example".into(),
         };
@@ -142,7 +146,7 @@ impl Bench {
 
     /// Posts JSON to a door as `caller`; returns status and body.
     pub(crate) async fn post(
-        door: Router,
+        door: impl Into<Router>,
         caller: Option<Caller>,
         path: &str,
         body: impl Into<Body>,
@@ -151,12 +155,12 @@ impl Bench {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.into())
             .unwrap();
-        Self::send(door.layer(Extension(Identity(caller))), request).await
+        Self::send(door.into().layer(Extension(Identity(caller))), request).await
     }
 
     /// Sends a request; returns status and body, null when it isn't JSON.
-    pub(crate) async fn send(door: Router, request: Request<Body>) -> (StatusCode, serde_json::Value) {
-        let response = door.oneshot(request).await.unwrap();
+    pub(crate) async fn send(door: impl Into<Router>, request: Request<Body>) -> (StatusCode, serde_json::Value) {
+        let response = door.into().oneshot(request).await.unwrap();
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or_default())

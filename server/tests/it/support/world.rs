@@ -4,18 +4,19 @@
 //! Project `myapp` has `development` (`api` from its image repository, `nightly`, a cronjob), `staging` (`api`, tracking
 //! development) and `production` (a `web` in Git that Waybill knows nothing of); project `other` has `sandbox`.
 
-use super::{browser::Browser, database::Database};
+use super::{browser::Browser, database::Database, digest, fakes::MovedClock};
 use argocd_standin::{AppSpec, Options as StandinOptions, Policy, Standin, Timing, TokenGrant, token_for};
 use domain::{
     event::Happened,
     promotion::{Promotion, State},
     resource::Resource,
     rights::Role,
+    time::Timestamp,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use server::{
-    clock::{Ids as _, System},
+    clock::{Clock as _, Ids as _, System},
     config::Config,
     service::{
         ledger,
@@ -84,6 +85,8 @@ pub(crate) struct World {
     pub(crate) standin: Standin,
     /// Before Git and before Argo CD, where they were asked for.
     pub(crate) gates: Option<(Gate, Gate)>,
+    /// The clock of servers in this process.
+    pub(crate) clock: Arc<MovedClock>,
     /// The server's own database, to look into.
     pub(crate) store: Arc<dyn Store>,
     /// An administrator's API token.
@@ -161,7 +164,8 @@ impl World {
         let store = database.open().await;
         let token = make_token(&*store, "demo", "ci", Role::Admin).await;
         let variables = variables(&base_url, &data, &database, &setup);
-        let server = serve(root, &base_url, listener, variables.clone()).await;
+        let clock = Arc::new(MovedClock::default());
+        let server = serve(root, &base_url, listener, variables.clone(), &clock).await;
         let host = registry.host();
         let gates = if setup.gated {
             let git = Gate::start(&format!("http://{}", git.address())).await.unwrap();
@@ -191,6 +195,7 @@ impl World {
             registry: Some(registry),
             standin,
             gates,
+            clock,
             store,
             token,
             base_url,
@@ -525,6 +530,28 @@ impl World {
         (resources, promotions, self.subjects().await.len())
     }
 
+    /// Moves the clock of a server in this process forward, as if it had followed every Argo CD meanwhile.
+    pub(crate) async fn forward(&self, millis: i64) {
+        let then = self.clock.now().plus_millis(millis);
+        self.was_followed(then).await;
+        self.clock.forward(millis);
+        self.was_followed(then).await;
+        // The worker sleeps by the clock as it was until it is woken: by something else that happens.
+        let other = json!({ "digest": digest("f"), "name": format!("time-passes-{}", then.0), "status": "passed" });
+        let (status, answer) = self.post_json("/api/v1/checks", Some(&self.token), &other).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    async fn was_followed(&self, at: Timestamp) {
+        let mut tx = self.store.write().await.unwrap();
+        for workspace in tx.workspaces().await.unwrap() {
+            for record in tx.clusters(workspace.id).await.unwrap() {
+                tx.set_seen(record.cluster.id, at).await.unwrap();
+            }
+        }
+        tx.commit().await.unwrap();
+    }
+
     /// Starts the Git server again where it was.
     pub(crate) async fn git_again(&mut self, port: u16) {
         let root = self.directory.path().join("git");
@@ -587,7 +614,7 @@ impl World {
             variables.retain(|(known, _)| known != name);
             variables.push((name.to_owned(), value));
         }
-        let _server = serve(&root, &base_url, Some(listener), variables).await;
+        let _server = serve(&root, &base_url, Some(listener), variables, &self.clock).await;
         let ready = format!("{base_url}/readyz");
         until("another server to be ready", async || reqwest::get(&ready).await.ok()).await;
         Another { base_url, _server }
@@ -762,7 +789,13 @@ fn variables(base_url: &str, data: &Path, database: &Database, setup: &Setup) ->
     all
 }
 
-async fn serve(root: &Path, base_url: &str, listener: Option<TcpListener>, variables: Vec<(String, String)>) -> Server {
+async fn serve(
+    root: &Path,
+    base_url: &str,
+    listener: Option<TcpListener>,
+    variables: Vec<(String, String)>,
+    clock: &Arc<MovedClock>,
+) -> Server {
     let Some(listener) = listener else {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_waybill"));
         let mut options = WaybillOptions::new(binary, root, base_url).arguments(["serve"]);
@@ -774,12 +807,13 @@ async fn serve(root: &Path, base_url: &str, listener: Option<TcpListener>, varia
     };
     let config = Config::load(None, variables.into_iter().map(|(k, v)| (k.into(), v.into()))).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
+    let clock = Arc::clone(clock);
     let task = tokio::spawn(async move {
         let told = async {
             // A world that is dropped stops its server too.
             let _ = stopped.await;
         };
-        server::run(config, listener, told).await.unwrap();
+        server::run_by(clock, config, listener, told).await.unwrap();
     });
     Server::Here {
         stop: Some(stop),

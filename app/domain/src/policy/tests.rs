@@ -1,0 +1,144 @@
+//! What a policy says as text, and what is refused.
+
+use super::*;
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_policy_reads_as_people_write_it_and_back() {
+    let json = serde_json::json!({
+        "approvals": { "count": 2, "by": [{ "group": "release" }, { "user": "ada@example.com" }, { "role": "approver" }],
+            "requiredGroup": "release", "selfApproval": false },
+        "checks": [{ "name": "integration", "maxAgeHours": 24 }],
+        "ranIn": [{ "environment": "staging", "soakMinutes": 30 }],
+        "freezes": [
+            { "name": "weekend", "timeZone": "Europe/Berlin",
+              "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } },
+            { "name": "holidays", "timeZone": "UTC",
+              "when": { "dates": { "from": "2026-12-24 18:00", "to": "2027-01-02 09:00" } } },
+        ],
+        "signatures": [{ "name": "release", "key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n" }],
+        "provenance": [{ "name": "ci", "key": "PEM", "builder": "https://ci.example.com/builder",
+            "repository": "https://git.example.com/acme/api" }],
+        "overrides": [{ "gates": ["freeze", "stop"], "by": [{ "role": "admin" }] }],
+        "onRollback": ["check"],
+    });
+    let policy: Policy = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&policy).unwrap(), json);
+    let mut errors = FieldErrors::default();
+    let environments = [name("staging"), name("production")];
+    policy.check("policy", &name("production"), &environments, &mut errors);
+    assert_eq!(errors, FieldErrors::default());
+    assert!(!policy.is_empty() && Policy::default().is_empty());
+    let unknown = serde_json::json!({ "approvers": 2 });
+    assert!(
+        serde_json::from_value::<Policy>(unknown).is_err(),
+        "unknown keys are refused"
+    );
+}
+
+#[test]
+fn what_a_rollback_passes_has_a_default_which_a_list_replaces_also_an_empty_one() {
+    let read = |json: &str| serde_json::from_str::<Policy>(json).unwrap();
+    // Stored before there was such a word, and written without it.
+    let unsaid = read("{}");
+    assert_eq!(unsaid, Policy::default());
+    assert!(unsaid.holds_rollbacks(GateKind::Signature) && !unsaid.holds_rollbacks(GateKind::Approvals));
+    for (json, signature, check) in [
+        (r#"{"onRollback":[]}"#, false, false),
+        (r#"{"onRollback":["check"]}"#, false, true),
+        (r#"{"onRollback":["check","signature"]}"#, true, true),
+    ] {
+        let policy = read(json);
+        assert_eq!(
+            serde_json::to_string(&policy).unwrap(),
+            json,
+            "it stays as it was written"
+        );
+        assert_eq!(policy.holds_rollbacks(GateKind::Signature), signature, "{json}");
+        assert_eq!(policy.holds_rollbacks(GateKind::Check), check, "{json}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_at_its_field() {
+    let policy: Policy = serde_json::from_value(serde_json::json!({
+        "approvals": { "count": 0, "by": [{ "user": "ada" }] },
+        "checks": [{ "name": "a", "maxAgeHours": 0 }, { "name": "a" }, { "name": " b" }],
+        "ranIn": [{ "environment": "production" }, { "environment": "ghost" },
+            { "environment": "staging" }, { "environment": "staging" }],
+        "signatures": [{ "name": "release", "key": "" }, { "name": "release", "key": "" }],
+        "provenance": [{ "name": "ci", "key": "", "builder": "ci", "repository": "https://a b" }],
+        "freezes": [{ "name": "x", "timeZone": "UTC", "when": { "weekly": { "from": "friday 17:00", "to": "friday 17:00" } } }],
+        "overrides": [{ "gates": [], "by": [] }],
+    }))
+    .unwrap();
+    let mut errors = FieldErrors::default();
+    policy.check(
+        "p",
+        &name("production"),
+        &[name("staging"), name("production")],
+        &mut errors,
+    );
+    let fields: Vec<&str> = errors.0.iter().map(|error| error.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "p.approvals.count",
+            "p.approvals.by[0].user",
+            "p.checks[1].name",
+            "p.checks[2].name",
+            "p.checks[0].maxAgeHours",
+            "p.ranIn[0].environment",
+            "p.ranIn[1].environment",
+            "p.ranIn[3].environment",
+            "p.signatures[1].name",
+            "p.provenance[0].builder",
+            "p.provenance[0].repository",
+            "p.freezes[0].when",
+            "p.overrides[0].gates",
+            "p.overrides[0].by",
+        ]
+    );
+}
+
+#[test]
+fn times_are_read_strictly() {
+    for (text, minute) in [
+        ("monday 00:00", 0),
+        ("Friday 17:00", 4 * 1440 + 17 * 60),
+        ("sunday 23:59", 10_079),
+    ] {
+        let time: WeekTime = text.parse().unwrap();
+        assert_eq!((time.minute, time.to_string()), (minute, text.to_ascii_lowercase()));
+    }
+    for wrong in [
+        "",
+        "friday",
+        "friday 24:00",
+        "friday 7:00",
+        "fri 17:00",
+        "friday 17:60",
+        "friday +7:00",
+    ] {
+        assert!(wrong.parse::<WeekTime>().is_err(), "{wrong}");
+    }
+    let time: DateTime = "2026-12-24T18:00".parse().unwrap();
+    assert_eq!(time.to_string(), "2026-12-24 18:00");
+    for wrong in [
+        "2026-12-24",
+        "2026-13-01 00:00",
+        "2026-1-01 00:00",
+        "2026-12-24-1 00:00",
+        "1969-01-01 00:00",
+    ] {
+        assert!(wrong.parse::<DateTime>().is_err(), "{wrong}");
+    }
+    let time = |text: &str| text.parse::<WeekTime>().unwrap();
+    assert_eq!(
+        time("friday 17:00").minutes_to(time("monday 09:00")),
+        (7 + 24 + 24 + 9) * 60
+    );
+}

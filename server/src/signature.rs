@@ -1,0 +1,363 @@
+//! Signatures of images, and attestations of where they come from, as cosign makes them with a key: what a key is, what was signed, and
+//! whether that proves what a policy asks for.
+//!
+//! Pure: what a registry holds is fetched elsewhere ([`crate::adapters::registry`]). A signature counts when the key made it *and* what
+//! was signed names this very digest; one of an image's platforms, or of the index above it, is another image.
+//!
+//! Two forms are read. The older one signs a small document, `Payload`; the newer one signs a statement in an envelope, which may
+//! also say other things than that the image is signed (what is in it, how it was built): those are no signature of the image.
+//! Formats: "simple signing" as in cosign's signature specification, DSSE 1.0, in-toto Statement 0.1 and 1, Sigstore bundle 0.3.
+
+use aws_lc_rs::{
+    encoding::AsDer as _,
+    rsa::PublicEncryptingKey,
+    signature::{
+        ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, ParsedPublicKey,
+        RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    },
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{
+    artifact::Digest,
+    gate::{Found, GateId, GateKind},
+    policy::Policy,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// Bytes of a key's text, at most: one of RSA with 8,192 bits has about 1,400.
+const LARGEST_KEY: usize = 4 * 1024;
+/// Signatures of one envelope that are looked at.
+const MOST_SIGNATURES: usize = 8;
+const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
+const END: &str = "-----END PUBLIC KEY-----";
+/// What the older form says of itself.
+const SIMPLE: &str = "cosign container image signature";
+/// What the newer form says of itself.
+pub const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
+const STATEMENT: &str = "application/vnd.in-toto+json";
+
+/// The ways in which a kind of key signs.
+type Ways = &'static [&'static dyn VerificationAlgorithm];
+
+/// A public key.
+#[derive(Clone)]
+pub struct PublicKey {
+    ways: Ways,
+    /// `SubjectPublicKeyInfo`, DER.
+    der: Vec<u8>,
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.fingerprint())
+    }
+}
+
+impl PublicKey {
+    /// Reads a key as `cosign generate-key-pair` writes it, or `openssl pkey -pubout`.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub fn read(pem: &str) -> Result<Self, &'static str> {
+        let text = pem.trim();
+        if text.contains("PRIVATE KEY") {
+            return Err(
+                "This is a private key: keep it secret, and make another if others have seen it. Give the public one (cosign.pub).",
+            );
+        }
+        let body = text
+            .strip_prefix(BEGIN)
+            .and_then(|rest| rest.strip_suffix(END))
+            .filter(|_| text.len() <= LARGEST_KEY)
+            .ok_or("Give a public key as PEM: from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----.")?;
+        let body: String = body.chars().filter(|c| !c.is_whitespace()).collect();
+        let der = STANDARD
+            .decode(body)
+            .map_err(|_| "This key is damaged: between its first and last line stands no Base64. Copy it again.")?;
+        // Bare points and numbers can be parsed, too: what is accepted says what it is, in the one form that has one fingerprint.
+        let is_of = |way: &'static dyn VerificationAlgorithm| {
+            let key = ParsedPublicKey::new(way, &der).ok();
+            key.and_then(|key| key.as_der().ok())
+                .is_some_and(|canonical| canonical.as_ref() == der)
+        };
+        let ways: Ways = match () {
+            () if is_of(&ECDSA_P256_SHA256_ASN1) => &[&ECDSA_P256_SHA256_ASN1],
+            // Tools differ in the hash for this curve.
+            () if is_of(&ECDSA_P384_SHA384_ASN1) => &[&ECDSA_P384_SHA384_ASN1, &ECDSA_P384_SHA256_ASN1],
+            () if is_of(&ED25519) => &[&ED25519],
+            () if is_of(&RSA_PKCS1_2048_8192_SHA256) => {
+                PublicEncryptingKey::from_der(&der)
+                    .map_err(|_| "This RSA key is of a size that is not safe. Give one of 2048 to 8192 bits.")?;
+                &[&RSA_PKCS1_2048_8192_SHA256]
+            }
+            () => {
+                return Err(
+                    "This is no key that Waybill can check. Give one of ECDSA (P-256 or P-384), RSA (2048 bits or more) or Ed25519.",
+                );
+            }
+        };
+        Ok(Self { ways, der })
+    }
+
+    /// What tells it from others: the SHA-256 of its bytes, hexadecimal.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        hex(&self.der)
+    }
+
+    fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.ways.iter().any(|way| {
+            UnparsedPublicKey::new(*way, &self.der)
+                .verify(message, signature)
+                .is_ok()
+        })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is wrong with the keys of a policy: the field below it, and a sentence.
+#[must_use]
+pub fn check(policy: &Policy) -> Vec<(String, &'static str)> {
+    let keys = policy.signatures.iter().map(|one| &one.key).enumerate();
+    let builds = policy.provenance.iter().map(|one| &one.key).enumerate();
+    let keys = keys.map(|(i, key)| (format!("signatures[{i}].key"), key));
+    let builds = builds.map(|(i, key)| (format!("provenance[{i}].key"), key));
+    keys.chain(builds)
+        .filter_map(|(field, key)| Some((field, PublicKey::read(key).err()?)))
+        .collect()
+}
+
+/// What a policy asks for.
+#[derive(Clone, Debug)]
+pub struct Sought {
+    key: PublicKey,
+    /// The build that it must come from; `None`: that it is signed will do.
+    build: Option<Build>,
+}
+
+/// What a policy asks for, with the gate that does. Keys were checked when it was written; one that can't be read now is never found.
+#[must_use]
+pub fn sought(policy: &Policy) -> Vec<(GateId, Sought)> {
+    let signatures = policy.signatures.iter().filter_map(|one| {
+        let key = PublicKey::read(&one.key).ok()?;
+        Some((GateId::of(GateKind::Signature, &one.name), Sought { key, build: None }))
+    });
+    let provenance = policy.provenance.iter().filter_map(|one| {
+        let key = PublicKey::read(&one.key).ok()?;
+        let build = Some(Build::new(&one.builder, &one.repository));
+        Some((GateId::of(GateKind::Provenance, &one.name), Sought { key, build }))
+    });
+    signatures.chain(provenance).collect()
+}
+
+impl Sought {
+    /// What tells it from all else that is asked for.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        match &self.build {
+            None => self.key.fingerprint(),
+            Some(build) => {
+                let text = format!("{}\n{}\n{}", self.key.fingerprint(), build.builder, build.repository);
+                hex(text.as_bytes())
+            }
+        }
+    }
+
+    /// What attests it must say that it is.
+    #[must_use]
+    pub fn says(&self) -> &'static [&'static str] {
+        match self.build {
+            None => &[SIGNED],
+            Some(_) => &PROVENANCE,
+        }
+    }
+
+    /// Whether one of these proves it of this digest.
+    #[must_use]
+    pub fn find(&self, digest: &Digest, attached: &[Attached]) -> Found {
+        match &self.build {
+            None => find(&self.key, digest, attached),
+            Some(build) => build.find(&self.key, digest, attached),
+        }
+    }
+}
+
+/// Something signed that hangs on an image at a registry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Attached {
+    /// The older form.
+    Simple {
+        /// What was signed: bytes of a `Payload`.
+        payload: Vec<u8>,
+        /// By whoever has the key.
+        signature: Vec<u8>,
+    },
+    /// The newer form, and all that is attested.
+    Envelope(Envelope),
+}
+
+/// A text with signatures over it and its type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Envelope {
+    payload_type: String,
+    payload: Vec<u8>,
+    signatures: Vec<Vec<u8>>,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    critical: Critical,
+}
+
+#[derive(Deserialize)]
+struct Critical {
+    image: SignedImage,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct SignedImage {
+    docker_manifest_digest: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Statement {
+    #[serde(rename = "_type")]
+    kind: String,
+    predicate_type: String,
+    subject: Vec<Subject>,
+    #[serde(default)]
+    predicate: Value,
+}
+
+impl Statement {
+    fn of(&self) -> Vec<String> {
+        let of = |subject: &Subject| Some(format!("sha256:{}", subject.digest.sha256.as_ref()?));
+        self.subject.iter().filter_map(of).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    digest: Sums,
+}
+
+#[derive(Deserialize)]
+struct Sums {
+    sha256: Option<String>,
+}
+
+impl Attached {
+    /// A signature of the older form, which stands beside its document as Base64; `None` when it is none.
+    #[must_use]
+    pub fn simple(payload: Vec<u8>, signature: &str) -> Option<Self> {
+        let signature = STANDARD.decode(signature.trim()).ok()?;
+        Some(Self::Simple { payload, signature })
+    }
+
+    /// The envelope of a bundle; `None` when it is no bundle, or holds something else.
+    #[must_use]
+    pub fn bundle(bytes: &[u8]) -> Option<Self> {
+        let bundle: Value = serde_json::from_slice(bytes).ok()?;
+        Self::enveloped(bundle.get("dsseEnvelope")?)
+    }
+
+    /// A bare envelope; `None` when it is none.
+    #[must_use]
+    pub fn envelope(bytes: &[u8]) -> Option<Self> {
+        Self::enveloped(&serde_json::from_slice(bytes).ok()?)
+    }
+
+    fn enveloped(envelope: &Value) -> Option<Self> {
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let signatures = envelope.get("signatures")?.as_array()?;
+        let signatures = signatures.iter().take(MOST_SIGNATURES);
+        Some(Self::Envelope(Envelope {
+            payload_type: text(envelope, "payloadType")?,
+            payload: STANDARD.decode(text(envelope, "payload")?).ok()?,
+            signatures: signatures
+                .filter_map(|one| STANDARD.decode(text(one, "sig")?).ok())
+                .collect(),
+        }))
+    }
+
+    /// Whether it says of an image that it is signed, whoever says so; and of which.
+    fn signs(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Simple { payload, .. } => {
+                let payload: Payload = serde_json::from_slice(payload).ok()?;
+                let of = payload.critical.image.docker_manifest_digest;
+                (payload.critical.kind == SIMPLE).then(|| vec![of])
+            }
+            Self::Envelope(envelope) => {
+                let statement = envelope.statement()?;
+                (statement.predicate_type == SIGNED).then(|| statement.of())
+            }
+        }
+    }
+
+    fn signed_by(&self, key: &PublicKey) -> bool {
+        match self {
+            Self::Simple { payload, signature } => key.signed(payload, signature),
+            Self::Envelope(envelope) => {
+                let message = envelope.message();
+                envelope
+                    .signatures
+                    .iter()
+                    .any(|signature| key.signed(&message, signature))
+            }
+        }
+    }
+}
+
+impl Envelope {
+    fn statement(&self) -> Option<Statement> {
+        let is_statement = self.payload_type == STATEMENT;
+        let statement: Statement = serde_json::from_slice(&self.payload).ok().filter(|_| is_statement)?;
+        Some(statement).filter(|statement| statement.kind.starts_with("https://in-toto.io/Statement/"))
+    }
+
+    /// What the signatures are over: type and text with their lengths, so that neither can be taken for the other.
+    fn message(&self) -> Vec<u8> {
+        let (kind, text) = (self.payload_type.as_bytes(), self.payload.as_slice());
+        let lengths = (format!("DSSEv1 {} ", kind.len()), format!(" {} ", text.len()));
+        [lengths.0.as_bytes(), kind, lengths.1.as_bytes(), text].concat()
+    }
+}
+
+/// Whether one of these proves that whoever has the key signed this digest.
+fn find(key: &PublicKey, digest: &Digest, attached: &[Attached]) -> Found {
+    let (mut others, mut elsewhere) = (0, false);
+    for one in attached {
+        let Some(of) = one.signs() else { continue };
+        let is_ours = one.signed_by(key);
+        if !of.iter().any(|of| of == digest.as_str()) {
+            elsewhere |= is_ours;
+        } else if is_ours {
+            return Found::Valid;
+        } else {
+            others += 1;
+        }
+    }
+    match others {
+        _ if elsewhere => Found::OfAnotherDigest,
+        0 => Found::Nothing,
+        others => Found::OfOthers(others),
+    }
+}
+
+mod provenance;
+#[cfg(test)]
+mod tests;
+
+use provenance::Build;
+pub use provenance::PROVENANCE;

@@ -1,0 +1,159 @@
+//! Provenance: who built an image, and from which repository, as a statement with SLSA's predicate says (versions 0.2 and 1).
+
+use super::{Attached, PublicKey, Statement};
+use domain::{artifact::Digest, gate::Found};
+use serde_json::Value;
+
+/// How the statement says what it is.
+pub const PROVENANCE: [&str; 2] = ["https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"];
+/// Characters of what a statement says that are shown.
+const SHOWN: usize = 200;
+
+/// A build.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Build {
+    /// Who built, an address.
+    pub(super) builder: String,
+    /// From where, in one spelling.
+    pub(super) repository: String,
+}
+
+impl Build {
+    pub(super) fn new(builder: &str, repository: &str) -> Self {
+        Self {
+            builder: builder.to_owned(),
+            repository: spelled(repository),
+        }
+    }
+
+    /// The build that a statement tells of. What it was built from is what whoever started the build gave, in the fields where GitHub's
+    /// and GitLab's builders write it; the list of all that was used says nothing about whose the build is.
+    fn read(statement: &Statement) -> Option<Self> {
+        let text = |path: &str| statement.predicate.pointer(path).and_then(Value::as_str);
+        let (builder, repository) = match statement.predicate_type.as_str() {
+            kind if kind == PROVENANCE[0] => (text("/builder/id"), text("/invocation/configSource/uri")),
+            kind if kind == PROVENANCE[1] => {
+                let given = "/buildDefinition/externalParameters";
+                let repository = ["/workflow/repository", "/source/uri", "/source"]
+                    .iter()
+                    .find_map(|path| text(&format!("{given}{path}")));
+                (text("/runDetails/builder/id"), repository)
+            }
+            _ => return None,
+        };
+        Some(Self::new(builder.unwrap_or_default(), repository.unwrap_or_default()))
+    }
+
+    /// Whether what was built is what is asked for. A builder may be asked for without its version, which follows an `@`.
+    fn fits(&self, built: &Self) -> bool {
+        let rest = built.builder.strip_prefix(&self.builder);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('@')) && self.repository == built.repository
+    }
+
+    /// Whether one of these proves that the digest comes from this build.
+    pub(super) fn find(&self, key: &PublicKey, digest: &Digest, attached: &[Attached]) -> Found {
+        let (mut others, mut elsewhere, mut otherwise) = (0, false, None);
+        for one in attached {
+            let Attached::Envelope(envelope) = one else { continue };
+            let Some(statement) = envelope.statement() else {
+                continue;
+            };
+            let Some(built) = Self::read(&statement) else { continue };
+            let is_ours = one.signed_by(key);
+            if !statement.of().iter().any(|of| of == digest.as_str()) {
+                elsewhere |= is_ours;
+            } else if !is_ours {
+                others += 1;
+            } else if self.fits(&built) {
+                return Found::Valid;
+            } else {
+                otherwise = Some(built.words());
+            }
+        }
+        match (otherwise, others) {
+            (Some(says), _) => Found::Otherwise(says),
+            _ if elsewhere => Found::OfAnotherDigest,
+            (None, 0) => Found::Nothing,
+            (None, others) => Found::OfOthers(others),
+        }
+    }
+
+    fn words(&self) -> String {
+        let shown = |text: &str| -> String {
+            let clean: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+            if clean.is_empty() {
+                "somebody unnamed".into()
+            } else {
+                clean
+            }
+        };
+        let from = match self.repository.as_str() {
+            "" => "no repository that it names".to_owned(),
+            repository => shown(repository),
+        };
+        format!("{} built it from {from}", shown(&self.builder))
+    }
+}
+
+/// An address of a repository without what differs from tool to tool: `git+` before it, `.git` or a slash behind, a branch after `@`.
+fn spelled(address: &str) -> String {
+    let address = address.trim();
+    let address = address.strip_prefix("git+").unwrap_or(address);
+    let path = address.find("://").map_or(0, |at| at + 3);
+    let path = address[path..].find('/').map_or(address.len(), |at| path + at);
+    let end = address[path..].find('@').map_or(address.len(), |at| path + at);
+    let address = address[..end].trim_end_matches('/');
+    address.strip_suffix(".git").unwrap_or(address).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_one_however_they_are_spelled() {
+        for spelling in [
+            "https://github.com/acme/api",
+            " https://github.com/acme/api.git",
+            "git+https://github.com/acme/api@refs/heads/main",
+            "git+https://github.com/acme/api.git@refs/tags/v1",
+            "https://github.com/acme/api/",
+        ] {
+            assert_eq!(spelled(spelling), "https://github.com/acme/api", "{spelling}");
+        }
+        assert_eq!(
+            spelled("ssh://git@github.com/acme/api"),
+            "ssh://git@github.com/acme/api"
+        );
+        for other in [
+            "https://github.com/acme/api2",
+            "https://github.com/acme",
+            "https://evil.example/github.com/acme/api",
+        ] {
+            assert_ne!(spelled(other), "https://github.com/acme/api");
+        }
+        assert_eq!(spelled(""), "");
+    }
+
+    #[test]
+    fn a_builder_is_named_with_or_without_its_version() {
+        let built = |builder: &str| Build::new(builder, "https://github.com/acme/api");
+        let asked = built("https://ci.example.com/build");
+        assert!(asked.fits(&built("https://ci.example.com/build")));
+        assert!(asked.fits(&built("https://ci.example.com/build@refs/tags/v2")));
+        for other in [
+            "https://ci.example.com/build2",
+            "https://ci.example.com",
+            "https://ci.example.com/build/@v2",
+            "",
+        ] {
+            assert!(!asked.fits(&built(other)), "{other}");
+        }
+        let exact = built("https://ci.example.com/build@v2");
+        assert!(!exact.fits(&built("https://ci.example.com/build@v3")));
+        assert!(!asked.fits(&Build::new(
+            "https://ci.example.com/build",
+            "https://github.com/eve/api"
+        )));
+    }
+}

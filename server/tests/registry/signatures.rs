@@ -1,0 +1,268 @@
+//! Signatures where cosign puts them, and registries that would keep us busy.
+
+use crate::odd::{Origin, client, digest, open, response, status};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::artifact::Digest;
+use serde_json::{Value, json};
+use server::{
+    adapters::registry::{Registry, RegistryError},
+    signature::Attached,
+};
+use std::collections::HashMap;
+
+const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const SAYS: &str = "dev.sigstore.bundle.predicateType";
+/// What a signature says that it is.
+const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// What the signature of bytes is here: nobody checks it where it is fetched.
+const SIGNED: &[u8] = b"signed";
+
+fn image() -> Digest {
+    digest(b"an image").parse().unwrap()
+}
+
+fn layer(kind: &str, bytes: &[u8]) -> Value {
+    json!({ "mediaType": kind, "digest": digest(bytes), "size": bytes.len() })
+}
+
+fn signed_layer(bytes: &[u8]) -> Value {
+    let mut layer = layer(SIMPLE, bytes);
+    layer["annotations"] = json!({ SIGNATURE: STANDARD.encode(SIGNED) });
+    layer
+}
+
+fn manifest(layers: &[Value]) -> String {
+    json!({ "schemaVersion": 2, "config": layer("x/y", b"{}"), "layers": layers }).to_string()
+}
+
+fn bundle(payload: &str) -> String {
+    json!({ "mediaType": BUNDLE, "dsseEnvelope": { "payload": STANDARD.encode(payload), "payloadType": "t",
+        "signatures": [{ "sig": STANDARD.encode(SIGNED) }] } })
+    .to_string()
+}
+
+/// What a registry holds, by the end of the path.
+#[derive(Default)]
+struct Held(HashMap<String, String>);
+
+impl Held {
+    fn blob(&mut self, bytes: &str) {
+        self.0
+            .insert(format!("/blobs/{}", digest(bytes.as_bytes())), bytes.to_owned());
+    }
+
+    /// A manifest, with a bundle in it; returns its entry in a list.
+    fn bundle(&mut self, payload: &str) -> Value {
+        let bundle = bundle(payload);
+        let manifest = manifest(&[layer(BUNDLE, bundle.as_bytes())]);
+        self.blob(&bundle);
+        let mut entry = layer("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+        entry["artifactType"] = json!(BUNDLE);
+        self.0
+            .insert(format!("/manifests/{}", digest(manifest.as_bytes())), manifest);
+        entry
+    }
+
+    async fn serve(self) -> Origin {
+        Origin::start(move |seen, _| {
+            let path = seen.uri.split('?').next().unwrap_or_default();
+            match self.0.iter().find(|(end, _)| path.ends_with(end.as_str())) {
+                Some((_, body)) => response(200, &[("content-type", INDEX)], body.clone()),
+                None => status(404),
+            }
+        })
+        .await
+    }
+}
+
+fn list(entries: &[Value]) -> String {
+    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string()
+}
+
+fn payloads(attached: &[Attached]) -> Vec<String> {
+    let text = |attached: &Attached| match attached {
+        Attached::Simple { payload, signature } => {
+            assert_eq!(signature, SIGNED);
+            String::from_utf8(payload.clone()).unwrap()
+        }
+        Attached::Envelope(envelope) => format!("{envelope:?}"),
+    };
+    attached.iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn the_older_place_has_a_layer_for_each_signature_and_what_is_odd_is_passed_over() {
+    let mut held = Held::default();
+    let mut without = layer(SIMPLE, b"without");
+    without["annotations"] = json!({});
+    let mut garbled = signed_layer(b"garbled");
+    garbled["annotations"][SIGNATURE] = json!("not Base64!");
+    let mut vast = signed_layer(b"vast");
+    vast["size"] = json!(1_000_000_000_000_u64);
+    let mut lying = signed_layer(b"lying");
+    lying["size"] = json!(5);
+    let layers = [
+        signed_layer(b"first"),
+        without,
+        garbled,
+        vast,
+        lying,
+        signed_layer(b"gone"),
+        signed_layer(b"swapped"),
+        layer("application/vnd.oci.image.layer.v1.tar+gzip", b"first"),
+        signed_layer(b"last"),
+    ];
+    for blob in ["first", "without", "garbled", "vast", "last"] {
+        held.blob(blob);
+    }
+    let swapped = format!("/blobs/{}", digest(b"swapped"));
+    held.0.insert(swapped, "something else".into());
+    let lying = format!("/blobs/{}", digest(b"lying"));
+    held.0.insert(lying, "x".repeat(10_000_000));
+    let tag = format!("/manifests/sha256-{}.sig", image().hex());
+    held.0.insert(tag, manifest(&layers));
+    let registry = held.serve().await;
+    let found = client()
+        .attached(&open(), &registry.repository(), &image(), &[SIGN])
+        .await
+        .unwrap();
+    assert!(found.unseen.is_none());
+    assert_eq!(payloads(&found.attached), ["last", "first"]);
+}
+
+#[tokio::test]
+async fn the_newer_place_is_the_registrys_list_or_a_tag() {
+    for keeps_list in [true, false] {
+        let mut held = Held::default();
+        let ours = held.bundle("ours");
+        let mut said = held.bundle("said");
+        said["annotations"] = json!({ SAYS: SIGN });
+        let mut attests = held.bundle("attests");
+        attests["annotations"] = json!({ SAYS: "https://spdx.dev/Document" });
+        let mut sbom = held.bundle("sbom");
+        sbom["artifactType"] = json!("application/spdx+json");
+        let gone = layer("application/vnd.oci.image.manifest.v1+json", b"gone");
+        let at = match keeps_list {
+            true => format!("/referrers/{}", image()),
+            false => format!("/manifests/sha256-{}", image().hex()),
+        };
+        held.0.insert(at, list(&[gone, attests, sbom, ours, said]));
+        let registry = held.serve().await;
+        let found = client()
+            .attached(&open(), &registry.repository(), &image(), &[SIGN])
+            .await
+            .unwrap();
+        let found = payloads(&found.attached);
+        assert_eq!(found.len(), 2, "{keeps_list}: {found:?}");
+        assert!(found[0].contains(&format!("{:?}", b"ours".to_vec())), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn attestations_are_read_where_they_are_asked_for_alone() {
+    const PROVENANCE: &str = "https://slsa.dev/provenance/v0.2";
+    let mut held = Held::default();
+    let envelope = |payload: &str| {
+        let bundle: Value = serde_json::from_str(&bundle(payload)).unwrap();
+        bundle["dsseEnvelope"].to_string()
+    };
+    let kind = "application/vnd.dsse.envelope.v1+json";
+    let layers: Vec<Value> = [("provenance", PROVENANCE), ("sbom", "https://spdx.dev/Document")]
+        .into_iter()
+        .map(|(payload, says)| {
+            let envelope = envelope(payload);
+            let mut layer = layer(kind, envelope.as_bytes());
+            layer["annotations"] = json!({ "predicateType": says, SIGNATURE: "" });
+            held.blob(&envelope);
+            layer
+        })
+        .collect();
+    let tag = |end: &str| format!("/manifests/sha256-{}{end}", image().hex());
+    held.0.insert(tag(".att"), manifest(&layers));
+    held.0.insert(tag(".sig"), manifest(&[signed_layer(b"first")]));
+    held.blob("first");
+    let registry = held.serve().await;
+    let (client, repository) = (client(), registry.repository());
+    let ask = async |says: &[&str]| {
+        client
+            .attached(&open(), &repository, &image(), says)
+            .await
+            .unwrap()
+            .attached
+    };
+    let found = payloads(&ask(&[PROVENANCE]).await);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains(&format!("{:?}", b"provenance".to_vec())), "{found:?}");
+    assert_eq!(payloads(&ask(&[SIGN]).await), ["first"]);
+    assert_eq!(ask(&[SIGN, PROVENANCE]).await.len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_hangs_on_an_image_that_nobody_signed() {
+    let registry = Held::default().serve().await;
+    let found = client()
+        .attached(&open(), &registry.repository(), &image(), &[SIGN])
+        .await
+        .unwrap();
+    assert!(found.attached.is_empty() && found.unseen.is_none());
+}
+
+#[tokio::test]
+async fn what_one_place_holds_counts_also_when_the_other_cannot_be_looked_at() {
+    let layers = manifest(&[signed_layer(b"first")]);
+    let registry = Origin::start(move |seen, _| match seen.uri.as_str() {
+        uri if uri.ends_with(".sig") => response(200, &[], layers.clone()),
+        uri if uri.contains("/blobs/") => response(200, &[], "first"),
+        _ => status(503),
+    })
+    .await;
+    let found = client()
+        .attached(&open(), &registry.repository(), &image(), &[SIGN])
+        .await
+        .unwrap();
+    assert_eq!(payloads(&found.attached), ["first"]);
+    assert!(matches!(found.unseen, Some(RegistryError::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn a_list_without_end_and_signatures_without_number_are_left_alone_after_a_while() {
+    let many: Vec<Value> = (0..600)
+        .map(|n: u32| layer("application/vnd.oci.image.manifest.v1+json", &n.to_be_bytes()))
+        .collect();
+    let layers: Vec<Value> = (0..5000_u32).map(|n| signed_layer(&n.to_be_bytes())).collect();
+    let layers = manifest(&layers);
+    let many = list(&many);
+    let registry = Origin::start(move |seen, before| match seen.uri.as_str() {
+        uri if uri.ends_with(".sig") => response(200, &[], layers.clone()),
+        uri if uri.contains("/referrers/") => {
+            let next = format!("<?n={}>; rel=\"next\"", before.len());
+            response(200, &[("content-type", INDEX), ("link", &next)], many.clone())
+        }
+        _ => status(404),
+    })
+    .await;
+    let found = client()
+        .attached(&open(), &registry.repository(), &image(), &[SIGN])
+        .await
+        .unwrap();
+    assert!(found.attached.is_empty());
+    assert!(registry.seen().len() < 100, "{}", registry.seen().len());
+    // Pages without anything on them end, too.
+    let empty = list(&[]);
+    let registry = Origin::start(move |seen, before| match seen.uri.as_str() {
+        uri if uri.contains("/referrers/") => {
+            let next = format!("<?n={}>; rel=\"next\"", before.len());
+            response(200, &[("content-type", INDEX), ("link", &next)], empty.clone())
+        }
+        _ => status(404),
+    })
+    .await;
+    client()
+        .attached(&open(), &registry.repository(), &image(), &[SIGN])
+        .await
+        .unwrap();
+    assert!(registry.seen().len() < 20, "{}", registry.seen().len());
+}
