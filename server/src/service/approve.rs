@@ -4,7 +4,7 @@ use super::{
     Caller, Services,
     gates::requester,
     internal,
-    place::{EnvironmentPlace, ProjectPlace, not_found},
+    place::{EnvironmentPlace, not_found},
 };
 use crate::store::{NewEvent, Tx};
 use app::{
@@ -15,9 +15,10 @@ use domain::{
     event::{Happened, Subject},
     field::FieldErrors,
     gate::{Approval, Approver, GateId, Override},
-    id::UserId,
+    id::{UserId, WorkspaceId},
     policy::Approvals,
     promotion::{Actor, Promotion, State},
+    rights::Role,
 };
 
 /// Characters of a comment or reason, at most.
@@ -177,7 +178,7 @@ impl Services {
 
     async fn waiting(&self, tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Waiting, AppError> {
         let (promotion, place) = self.promotion_place(tx, caller, id).await?;
-        let approver = approver(caller, &place.project).ok_or_else(|| {
+        let approver = approver(caller, place.project.workspace.id, place.project.role).ok_or_else(|| {
             AppError::Forbidden("Programs don't approve. Sign in as a person to decide about a promotion.".into())
         })?;
         let requester = requester(tx, promotion.workspace, &promotion.requested_by).await?;
@@ -207,7 +208,7 @@ impl Services {
         } else {
             tx.gates(promotion.id).await?.unwrap_or_default()
         };
-        let me = approver(caller, &place.project).filter(|_| waits);
+        let me = approver(caller, place.project.workspace.id, place.project.role).filter(|_| waits);
         let requester = requester(tx, promotion.workspace, &promotion.requested_by).await?;
         let policy = &place.environment.policy;
         let accepts =
@@ -234,8 +235,8 @@ impl Services {
     }
 }
 
-/// The caller as one who decides; `None` for programs.
-pub(crate) fn approver(caller: &Caller, place: &ProjectPlace) -> Option<Approver> {
+/// The caller with this role in a project, as one who decides; `None` for programs.
+pub(crate) fn approver(caller: &Caller, workspace: WorkspaceId, role: Role) -> Option<Approver> {
     let Actor::Person { id, name, email } = &caller.actor else {
         return None;
     };
@@ -243,8 +244,8 @@ pub(crate) fn approver(caller: &Caller, place: &ProjectPlace) -> Option<Approver
         id: *id,
         name: name.clone(),
         email: email.clone(),
-        role: place.role,
-        groups: caller.groups_in(place.workspace.id).to_vec(),
+        role,
+        groups: caller.groups_in(workspace).to_vec(),
     })
 }
 

@@ -1,13 +1,16 @@
 //! The inbox: promotions that wait for this person's approval, newest first, with enough to decide.
 
-use super::{Caller, Services, approve::approver, place::ProjectPlace};
+use super::{Caller, Services, approve::approver};
 use crate::store::{Awaiting, Tx};
 use app::{
     api::inbox::{InboxItem, InboxView},
     error::AppError,
 };
 use domain::{
+    environment::{Environment, Workspace},
+    gate::Approver,
     id::{EnvironmentId, ProjectId, PromotionId, UserId, WorkspaceId},
+    name::Name,
     promotion::Actor,
 };
 use std::{
@@ -43,8 +46,31 @@ struct Alike {
 struct Mine {
     /// Newest first.
     promotions: Vec<PromotionId>,
-    /// Where they want to run.
-    places: HashMap<ProjectId, ProjectPlace>,
+    /// Projects in which something waits; `None` for what isn't for the caller's eyes.
+    projects: HashMap<ProjectId, Option<Asking>>,
+}
+
+/// A project in which promotions wait, as one caller sees it.
+struct Asking {
+    workspace: Name,
+    name: Name,
+    environments: Vec<Environment>,
+    /// The caller as one who decides; `None` for programs.
+    me: Option<Approver>,
+}
+
+impl Asking {
+    fn environment(&self, id: EnvironmentId) -> Option<&Environment> {
+        self.environments.iter().find(|environment| environment.id == id)
+    }
+
+    /// Whether the caller's approval would count for what `requester` asked for.
+    fn accepts(&self, environment: EnvironmentId, requester: Option<UserId>) -> bool {
+        let approvals = self.environment(environment).and_then(|e| e.policy.approvals.as_ref());
+        approvals
+            .zip(self.me.as_ref())
+            .is_some_and(|(approvals, me)| approvals.accepts(me, requester))
+    }
 }
 
 impl Services {
@@ -59,29 +85,27 @@ impl Services {
         let before: Option<PromotionId> = before.parse().ok();
         let newer = (mine.promotions).partition_point(|id| before.is_some_and(|before| *id >= before));
         let listed = mine.promotions.get(newer..).unwrap_or_default();
-        let mut items = Vec::new();
-        for id in listed.iter().take(LISTED) {
-            let Some((promotion, resource, decision)) = tx.with_gates(*id).await? else {
+        let page = listed.get(..LISTED).unwrap_or(listed);
+        let mut items = Vec::with_capacity(page.len());
+        for (promotion, resource, decision) in tx.with_gates(page).await? {
+            let Some(project) = mine.projects.get(&promotion.project).and_then(Option::as_ref) else {
                 continue;
             };
-            let Some(place) = mine.places.get(&promotion.project) else {
-                continue;
-            };
-            let Some(environment) = place.environments.iter().find(|e| e.id == promotion.environment) else {
+            let Some(environment) = project.environment(promotion.environment) else {
                 continue;
             };
             let decision = match decision {
                 Some(decision) => decision,
                 // It was not looked at yet.
                 None => {
-                    self.decide(&mut *tx, environment, &place.environments, &promotion)
+                    self.decide(&mut *tx, environment, &project.environments, &promotion)
                         .await?
                 }
             };
             items.push(InboxItem {
                 id: promotion.id,
-                workspace: place.workspace.name.clone(),
-                project: place.record.project.name.clone(),
+                workspace: project.workspace.clone(),
+                project: project.name.clone(),
                 environment: environment.name.clone(),
                 resource,
                 purpose: promotion.purpose,
@@ -114,7 +138,7 @@ impl Services {
     async fn mine(&self, tx: &mut dyn Tx, caller: &Caller) -> Result<Mine, AppError> {
         let mut mine = Mine {
             promotions: Vec::new(),
-            places: HashMap::new(),
+            projects: HashMap::new(),
         };
         let Actor::Person { id, .. } = &caller.actor else {
             return Ok(mine);
@@ -128,15 +152,12 @@ impl Services {
                 false => tx.token_makers(workspace.id).await?,
             };
             for alike in waiting.iter() {
-                if let Entry::Vacant(vacant) = mine.places.entry(alike.project) {
-                    match self.project_place_by_id(tx, caller, alike.project).await {
-                        // Not for this caller's eyes.
-                        Err(AppError::NotFound(_)) => continue,
-                        place => drop(vacant.insert(place?)),
-                    }
-                }
-                let place = mine.places.get(&alike.project);
-                if place.is_some_and(|place| accepts(caller, place, alike, alike.requested_by.person_behind(&makers))) {
+                let project = match mine.projects.entry(alike.project) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(asking(tx, caller, workspace, alike.project).await?),
+                };
+                let requester = alike.requested_by.person_behind(&makers);
+                if project.as_ref().is_some_and(|project| project.accepts(alike.environment, requester)) {
                     let open = alike.promotions.iter().filter(|id| !decided.contains(id));
                     mine.promotions.extend(open);
                 }
@@ -173,13 +194,25 @@ impl Services {
     }
 }
 
-/// Whether the caller's approval would count.
-fn accepts(caller: &Caller, place: &ProjectPlace, alike: &Alike, requester: Option<UserId>) -> bool {
-    let environment = place.environments.iter().find(|e| e.id == alike.environment);
-    let approvals = environment.and_then(|e| e.policy.approvals.as_ref());
-    approvals
-        .zip(approver(caller, place))
-        .is_some_and(|(approvals, me)| approvals.accepts(&me, requester))
+/// A project in which something waits; `None` when the caller may not know of it.
+async fn asking(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    workspace: &Workspace,
+    project: ProjectId,
+) -> Result<Option<Asking>, AppError> {
+    let Some(role) = caller.role_in_project(workspace.id, project) else {
+        return Ok(None);
+    };
+    let Some(record) = tx.project(project).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Asking {
+        workspace: workspace.name.clone(),
+        name: record.project.name,
+        environments: tx.environments(project).await?,
+        me: approver(caller, workspace.id, role),
+    }))
 }
 
 /// What waits now, when it was this as of an event; `None` when too much happened since.

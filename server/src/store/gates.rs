@@ -15,7 +15,7 @@ use domain::{
     promotion::{Actor, Promotion},
     time::Timestamp,
 };
-use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, Type};
+use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, QueryBuilder, Type};
 
 /// A promotion that waits for approvals.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,11 +99,12 @@ pub trait Gates: Send {
 
     /// How a promotion's gates stood when they were looked at last.
     async fn gates(&mut self, promotion: PromotionId) -> Result<Option<Decision>, StoreError>;
-    /// A promotion, its resource's name, and how its gates stood when they were looked at last.
+    /// Promotions, newest first: each with its resource's name, and how its gates stood when they were looked at last. What isn't there
+    /// is left out. Give it a page of them, not thousands.
     async fn with_gates(
         &mut self,
-        promotion: PromotionId,
-    ) -> Result<Option<(Promotion, Name, Option<Decision>)>, StoreError>;
+        promotions: &[PromotionId],
+    ) -> Result<Vec<(Promotion, Name, Option<Decision>)>, StoreError>;
     /// Writes how they stand.
     async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError>;
     /// Promotions of a workspace that wait for approvals, newest first.
@@ -166,7 +167,7 @@ const SET_SEEN: &str = "INSERT INTO cluster_watch (cluster_id, seen_at) VALUES (
 const TOKEN_MAKERS: &str = "SELECT name, made_by FROM api_tokens WHERE workspace_id = $1 AND made_by IS NOT NULL";
 const GATES: &str = "SELECT gates FROM promotions WHERE id = $1";
 const WITH_GATES: &str = "SELECT p.*, r.name AS resource_name FROM promotions p \
-     JOIN resources r ON r.id = p.resource_id WHERE p.id = $1";
+     JOIN resources r ON r.id = p.resource_id WHERE p.id IN (";
 const SET_GATES: &str = "UPDATE promotions SET gates = $2, awaits_approval = $3 WHERE id = $1";
 const AWAITING_APPROVAL: &str = "SELECT id, project_id, environment_id, requested_by FROM promotions \
      WHERE workspace_id = $1 AND state = 'waiting' AND awaits_approval ORDER BY id DESC";
@@ -339,16 +340,23 @@ where
 
     async fn with_gates(
         &mut self,
-        promotion: PromotionId,
-    ) -> Result<Option<(Promotion, Name, Option<Decision>)>, StoreError> {
-        let row = sqlx::query_as::<D, WithGates>(WITH_GATES)
-            .bind(promotion.to_string())
-            .fetch_optional(&mut *self.tx)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let gates = row.gates.as_deref().map(|json| from_json("gates", json)).transpose()?;
-        let name = parse("resource name", &row.resource_name)?;
-        Ok(Some((row.promotion.try_into()?, name, gates)))
+        promotions: &[PromotionId],
+    ) -> Result<Vec<(Promotion, Name, Option<Decision>)>, StoreError> {
+        if promotions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::<D>::new(WITH_GATES);
+        let mut ids = query.separated(", ");
+        for id in promotions {
+            ids.push_bind(id.to_string());
+        }
+        query.push(") ORDER BY p.id DESC");
+        let rows: Vec<WithGates> = query.build_query_as().fetch_all(&mut *self.tx).await?;
+        let read = |row: WithGates| {
+            let gates = row.gates.as_deref().map(|json| from_json("gates", json)).transpose()?;
+            Ok((row.promotion.try_into()?, parse("resource name", &row.resource_name)?, gates))
+        };
+        rows.into_iter().map(read).collect()
     }
 
     async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError> {
