@@ -40,17 +40,13 @@ pub fn decide(
         MaySay::Reject => ("You approved it; say why if you reject it now", None),
         MaySay::ApproveOrReject => (
             "Comment; needed to reject",
-            Some(view! {
-                <button
-                    class="button primary small"
-                    name="intent"
-                    value="approve"
-                    aria-label=format!("Approve {name}")
-                    aria-disabled=move || pending.get().then_some("true")
-                >
-                    "Approve and deploy"
-                </button>
-            }),
+            Some(button(
+                "approve",
+                "Approve and deploy",
+                format!("Approve {name}"),
+                "button primary small",
+                pending,
+            )),
         ),
     };
     let error = error.map(|error| view! { <p class="error" id=error_id>{error}</p> });
@@ -77,16 +73,30 @@ pub fn decide(
         {error}
         <div class="row">
             {approve}
-            <button
-                class="button small"
-                name="intent"
-                value="reject"
-                aria-label=format!("Reject {name}")
-                aria-disabled=move || pending.get().then_some("true")
-            >
-                "Reject"
-            </button>
+            {button("reject", "Reject", format!("Reject {name}"), "button small", pending)}
         </div>
+    }
+    .into_any()
+}
+
+/// One that posts the form with this intent; `says` is its name for those who hear it, with what it is about.
+fn button(
+    intent: &'static str,
+    words: &'static str,
+    says: String,
+    class: &'static str,
+    pending: RwSignal<bool>,
+) -> AnyView {
+    view! {
+        <button
+            class=class
+            name="intent"
+            value=intent
+            aria-label=says
+            aria-disabled=move || pending.get().then_some("true")
+        >
+            {words}
+        </button>
     }
     .into_any()
 }

@@ -8,10 +8,9 @@ use app::{
 };
 use domain::{
     environment::{Environment, Workspace},
-    gate::Approver,
-    id::{EnvironmentId, ProjectId, PromotionId, UserId, WorkspaceId},
+    id::{EnvironmentId, ProjectId, PromotionId, WorkspaceId},
     name::Name,
-    promotion::Actor,
+    promotion::{Actor, Promotion},
 };
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -26,12 +25,19 @@ const FEW_EVENTS: i64 = 2_000;
 /// When events are about more promotions than this, what waits is read anew.
 const FEW_PROMOTIONS: i64 = 100;
 
-/// What waits in each workspace, as the ledger told of it so far: whatever begins or ends to wait is told there.
+/// What waits in each workspace, as the ledger told of it so far: whatever begins or ends to wait is told there, and so is a change of
+/// who may decide about it.
 #[derive(Debug, Default)]
 pub struct KeptInbox(Mutex<HashMap<WorkspaceId, Kept>>);
 
-/// What waits, as of an event of the ledger.
-type Kept = (i64, Arc<Vec<Alike>>);
+/// What waits in a workspace, as of an event of the ledger.
+#[derive(Clone, Debug)]
+struct Kept {
+    at: i64,
+    waiting: Arc<Vec<Alike>>,
+    /// Where it waits.
+    projects: Arc<HashMap<ProjectId, Asking>>,
+}
 
 /// Promotions about which the same people may decide: one environment's, asked for by the same.
 #[derive(Clone, Debug)]
@@ -42,34 +48,56 @@ struct Alike {
     promotions: Vec<PromotionId>,
 }
 
-/// What one person may decide about.
-struct Mine {
-    /// Newest first.
-    promotions: Vec<PromotionId>,
-    /// Projects in which something waits; `None` for what isn't for the caller's eyes.
-    projects: HashMap<ProjectId, Option<Asking>>,
-}
-
-/// A project in which promotions wait, as one caller sees it.
+/// A project in which promotions wait.
+#[derive(Debug)]
 struct Asking {
-    workspace: Name,
     name: Name,
     environments: Vec<Environment>,
-    /// The caller as one who decides; `None` for programs.
-    me: Option<Approver>,
 }
 
 impl Asking {
     fn environment(&self, id: EnvironmentId) -> Option<&Environment> {
         self.environments.iter().find(|environment| environment.id == id)
     }
+}
 
-    /// Whether the caller's approval would count for what `requester` asked for.
-    fn accepts(&self, environment: EnvironmentId, requester: Option<UserId>) -> bool {
-        let approvals = self.environment(environment).and_then(|e| e.policy.approvals.as_ref());
-        approvals
-            .zip(self.me.as_ref())
-            .is_some_and(|(approvals, me)| approvals.accepts(me, requester))
+/// What one person may decide about.
+#[derive(Default)]
+struct Mine {
+    workspaces: Vec<MineIn>,
+    /// Of it, what they have decided about.
+    decided: HashSet<PromotionId>,
+}
+
+/// The same in one workspace.
+struct MineIn {
+    workspace: Workspace,
+    kept: Kept,
+    /// Whose approval would count: of these groups, by their place in the list.
+    groups: Vec<usize>,
+}
+
+impl Mine {
+    /// In no order.
+    fn promotions(&self) -> impl Iterator<Item = PromotionId> {
+        let groups = self.workspaces.iter().flat_map(|here| {
+            let groups = here.groups.iter();
+            groups.filter_map(|at| here.kept.waiting.get(*at))
+        });
+        let promotions = groups.flat_map(|group| &group.promotions).copied();
+        promotions.filter(|id| !self.decided.contains(id))
+    }
+
+    /// Where a promotion wants to run.
+    fn place(&self, promotion: &Promotion) -> Option<(&Name, &Asking, &Environment)> {
+        let mut workspaces = self.workspaces.iter();
+        let here = workspaces.find(|here| here.workspace.id == promotion.workspace)?;
+        let project = here.kept.projects.get(&promotion.project)?;
+        Some((
+            &here.workspace.name,
+            project,
+            project.environment(promotion.environment)?,
+        ))
     }
 }
 
@@ -83,15 +111,18 @@ impl Services {
         let mine = self.mine(&mut *tx, caller).await?;
         // What is no promotion's id begins at the newest, like nothing.
         let before: Option<PromotionId> = before.parse().ok();
-        let newer = (mine.promotions).partition_point(|id| before.is_some_and(|before| *id >= before));
-        let listed = mine.promotions.get(newer..).unwrap_or_default();
-        let page = listed.get(..LISTED).unwrap_or(listed);
+        let older = |id: &PromotionId| before.is_none_or(|before| *id < before);
+        // A page and one more: of many only these need be in order.
+        let mut listed: Vec<_> = mine.promotions().filter(older).collect();
+        if listed.len() > LISTED + 1 {
+            listed.select_nth_unstable_by(LISTED, |a, b| b.cmp(a));
+            listed.truncate(LISTED + 1);
+        }
+        listed.sort_unstable_by(|a, b| b.cmp(a));
+        let page = listed.get(..LISTED).unwrap_or(&listed);
         let mut items = Vec::with_capacity(page.len());
         for (promotion, resource, decision) in tx.with_gates(page).await? {
-            let Some(project) = mine.projects.get(&promotion.project).and_then(Option::as_ref) else {
-                continue;
-            };
-            let Some(environment) = project.environment(promotion.environment) else {
+            let Some((workspace, project, environment)) = mine.place(&promotion) else {
                 continue;
             };
             let decision = match decision {
@@ -104,7 +135,7 @@ impl Services {
             };
             items.push(InboxItem {
                 id: promotion.id,
-                workspace: project.workspace.clone(),
+                workspace: workspace.clone(),
                 project: project.name.clone(),
                 environment: environment.name.clone(),
                 resource,
@@ -118,9 +149,9 @@ impl Services {
             });
         }
         Ok(InboxView {
-            older: listed.get(LISTED).and(listed.get(LISTED - 1)).copied(),
+            older: listed.get(LISTED).and(page.last()).copied(),
             items,
-            total: mine.promotions.len(),
+            total: mine.promotions().count(),
             now: self.now(),
         })
     }
@@ -131,55 +162,54 @@ impl Services {
     /// When the database fails.
     pub async fn inbox_count(&self, caller: &Caller) -> Result<usize, AppError> {
         let mut tx = self.store.read().await?;
-        Ok(self.mine(&mut *tx, caller).await?.promotions.len())
+        Ok(self.mine(&mut *tx, caller).await?.promotions().count())
     }
 
-    /// The promotions about which the caller may decide and hasn't.
+    /// What the caller may decide about and hasn't.
     async fn mine(&self, tx: &mut dyn Tx, caller: &Caller) -> Result<Mine, AppError> {
-        let mut mine = Mine {
-            promotions: Vec::new(),
-            projects: HashMap::new(),
-        };
         let Actor::Person { id, .. } = &caller.actor else {
-            return Ok(mine);
+            return Ok(Mine::default());
         };
         let newest = tx.newest_event().await?;
-        let decided: HashSet<PromotionId> = tx.decided_by(*id).await?.into_iter().collect();
+        let mut mine = Mine {
+            workspaces: Vec::new(),
+            decided: tx.decided_by(*id).await?.into_iter().collect(),
+        };
         for (workspace, _) in &caller.access {
-            let waiting = self.waiting_in(tx, workspace.id, newest).await?;
-            let makers = match waiting.is_empty() {
-                true => Vec::new(),
-                false => tx.token_makers(workspace.id).await?,
-            };
-            for alike in waiting.iter() {
-                let project = match mine.projects.entry(alike.project) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(new) => new.insert(asking(tx, caller, workspace, alike.project).await?),
-                };
-                let requester = alike.requested_by.person_behind(&makers);
-                if project.as_ref().is_some_and(|project| project.accepts(alike.environment, requester)) {
-                    let open = alike.promotions.iter().filter(|id| !decided.contains(id));
-                    mine.promotions.extend(open);
-                }
+            let kept = self.kept(tx, workspace.id, newest).await?;
+            if kept.waiting.is_empty() {
+                continue;
             }
+            let makers = tx.token_makers(workspace.id).await?;
+            let accepts = |alike: &Alike| {
+                let environment = kept.projects.get(&alike.project)?.environment(alike.environment)?;
+                // What isn't for the caller's eyes gives them no role.
+                let role = caller.role_in_project(workspace.id, alike.project)?;
+                let me = approver(caller, workspace.id, role)?;
+                let requester = alike.requested_by.person_behind(&makers);
+                let approvals = environment.policy.approvals.as_ref()?;
+                approvals.accepts(&me, requester).then_some(())
+            };
+            let groups = kept.waiting.iter().enumerate();
+            let groups = groups.filter_map(|(at, alike)| accepts(alike).map(|()| at)).collect();
+            mine.workspaces.push(MineIn {
+                workspace: workspace.clone(),
+                kept,
+                groups,
+            });
         }
-        mine.promotions.sort_unstable_by(|a, b| b.cmp(a));
         Ok(mine)
     }
 
-    async fn waiting_in(
-        &self,
-        tx: &mut dyn Tx,
-        workspace: WorkspaceId,
-        newest: i64,
-    ) -> Result<Arc<Vec<Alike>>, AppError> {
-        let kept = {
+    /// What waits in a workspace as of the ledger's newest event.
+    async fn kept(&self, tx: &mut dyn Tx, workspace: WorkspaceId, newest: i64) -> Result<Kept, AppError> {
+        let known = {
             let all = self.kept_inbox.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.get(&workspace).map(|(at, waiting)| (*at, Arc::clone(waiting)))
+            all.get(&workspace).cloned()
         };
-        let waiting = match kept {
-            Some((at, waiting)) if at == newest => return Ok(waiting),
-            Some((at, waiting)) if (at..at + FEW_EVENTS).contains(&newest) => {
+        let waiting = match known {
+            Some(known) if known.at == newest => return Ok(known),
+            Some(Kept { at, waiting, .. }) if (at..at + FEW_EVENTS).contains(&newest) => {
                 brought_up(tx, workspace, at, waiting).await?
             }
             _ => None,
@@ -188,31 +218,30 @@ impl Services {
             Some(waiting) => waiting,
             None => Arc::new(grouped(tx.awaiting_approval(workspace).await?)),
         };
+        let kept = Kept {
+            at: newest,
+            projects: Arc::new(asking(tx, &waiting).await?),
+            waiting,
+        };
         let mut all = self.kept_inbox.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(workspace, (newest, Arc::clone(&waiting)));
-        Ok(waiting)
+        all.insert(workspace, kept.clone());
+        Ok(kept)
     }
 }
 
-/// A project in which something waits; `None` when the caller may not know of it.
-async fn asking(
-    tx: &mut dyn Tx,
-    caller: &Caller,
-    workspace: &Workspace,
-    project: ProjectId,
-) -> Result<Option<Asking>, AppError> {
-    let Some(role) = caller.role_in_project(workspace.id, project) else {
-        return Ok(None);
-    };
-    let Some(record) = tx.project(project).await? else {
-        return Ok(None);
-    };
-    Ok(Some(Asking {
-        workspace: workspace.name.clone(),
-        name: record.project.name,
-        environments: tx.environments(project).await?,
-        me: approver(caller, workspace.id, role),
-    }))
+/// The projects in which something waits.
+async fn asking(tx: &mut dyn Tx, waiting: &[Alike]) -> Result<HashMap<ProjectId, Asking>, AppError> {
+    let mut projects = HashMap::new();
+    for alike in waiting {
+        if let Entry::Vacant(new) = projects.entry(alike.project)
+            && let Some(record) = tx.project(alike.project).await?
+        {
+            let name = record.project.name;
+            let environments = tx.environments(alike.project).await?;
+            new.insert(Asking { name, environments });
+        }
+    }
+    Ok(projects)
 }
 
 /// What waits now, when it was this as of an event; `None` when too much happened since.

@@ -354,7 +354,11 @@ where
         let rows: Vec<WithGates> = query.build_query_as().fetch_all(&mut *self.tx).await?;
         let read = |row: WithGates| {
             let gates = row.gates.as_deref().map(|json| from_json("gates", json)).transpose()?;
-            Ok((row.promotion.try_into()?, parse("resource name", &row.resource_name)?, gates))
+            Ok((
+                row.promotion.try_into()?,
+                parse("resource name", &row.resource_name)?,
+                gates,
+            ))
         };
         rows.into_iter().map(read).collect()
     }

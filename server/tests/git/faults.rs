@@ -285,3 +285,20 @@ async fn a_broken_mirror_is_made_anew() {
     );
     assert_eq!(setting.repo.commits("main").await.unwrap().len(), 4);
 }
+
+#[tokio::test]
+async fn what_a_killed_server_left_beside_its_mirrors_is_removed() {
+    let setting = Setting::new().await;
+    pushed(setting.commit(&promotion(2, "api")).await);
+    let mirrors = setting.directory.path().join("mirrors");
+    let (left, in_use) = (mirrors.join(".mirror-left"), mirrors.join(".mirror-in-use"));
+    for directory in [&left, &in_use] {
+        std::fs::create_dir_all(directory.join("objects")).unwrap();
+    }
+    let long_ago = std::time::UNIX_EPOCH;
+    std::fs::File::open(&left).unwrap().set_modified(long_ago).unwrap();
+    let anew = GitMirrors::new(mirrors);
+    assert!(!left.exists());
+    assert!(in_use.exists());
+    assert_eq!(anew.fetch(&setting.access).await.unwrap(), setting.tip().await);
+}

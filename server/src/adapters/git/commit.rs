@@ -3,7 +3,7 @@
 //! Everything here blocks and touches no network; [`super::mirror`] calls it off the async threads. The commit is not put
 //! on any reference: it is pushed by its name, and the mirror's reference moves when the remote has it.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use git2::{
     DiffFormat, DiffOptions, ErrorCode, FileMode, ObjectType, Oid, Repository, Time, Tree, build::TreeUpdateBuilder,
@@ -374,7 +374,33 @@ pub(super) fn put_away(directory: &Path) -> std::io::Result<()> {
 /// An empty directory beside another one, which is removed with this value, whatever is in it then.
 fn beside(directory: &Path) -> std::io::Result<TempDir> {
     let parent = directory.parent().unwrap_or(directory);
-    tempfile::Builder::new().prefix(".mirror-").tempdir_in(parent)
+    tempfile::Builder::new().prefix(BESIDE).tempdir_in(parent)
+}
+
+/// How the names of directories begin that are no mirrors: new ones, and those put away.
+const BESIDE: &str = ".mirror-";
+/// Nobody works that long in such a directory.
+const LEFT: Duration = Duration::from_secs(3600);
+
+/// Removes what servers left beside their mirrors that were killed at it.
+pub(super) fn sweep(mirrors: &Path) {
+    // Before the first mirror there is nothing.
+    let Ok(entries) = std::fs::read_dir(mirrors) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_beside = entry.file_name().to_string_lossy().starts_with(BESIDE);
+        let since = entry.metadata().and_then(|about| about.modified()).ok();
+        let is_left = since
+            .and_then(|since| since.elapsed().ok())
+            .is_some_and(|age| age > LEFT);
+        if is_beside
+            && is_left
+            && let Err(error) = std::fs::remove_dir_all(entry.path())
+        {
+            tracing::warn!(%error, directory = %entry.path().display(), "a directory that is no mirror can't be removed");
+        }
+    }
 }
 
 fn of_files(error: &std::io::Error) -> git2::Error {

@@ -61,6 +61,7 @@ impl GitMirrors {
     /// Mirrors in `directory`, which is made when needed and belongs to Waybill alone.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
+        commit::sweep(&directory);
         Self {
             directory,
             turns: Turns::default(),
