@@ -11,7 +11,9 @@ const narrow = { width: 390, height: 844 };
 
 test('pictures', async ({ browser, demo, session, waybill }) => {
   // What the story of the README tells: production gets what staging runs.
-  const promotion = await waybill.follow('production', 'staging', 'api');
+  const follows = { source: 'promote', source_environment: 'staging', source_resource: 'api', name: 'api', binding: 'track' };
+  const promotion = await waybill.begin('production', follows);
+  await waybill.succeeded(promotion);
   mkdirSync(images, { recursive: true });
   for (const colorScheme of ['light', 'dark'] as const) {
     const options = { baseURL: demo.base_url, storageState: session, colorScheme, locale: 'en-GB', timezoneId: 'UTC' };
