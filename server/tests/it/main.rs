@@ -18,6 +18,7 @@ mod crash;
 mod gates;
 mod graphql;
 mod hold;
+mod inbox;
 mod ledger;
 mod migrations;
 mod notifications;
