@@ -19,10 +19,10 @@ use std::{
 };
 
 /// So many promotions are asked for at once.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 20;
 /// From one such to the next. Were promotions asked for one by one at the same pace, a quick server would never leave the outside writer
 /// the time for a push: nobody would be in anybody's way.
-const PACE: Duration = Duration::from_millis(200);
+const PACE: Duration = Duration::from_secs(1);
 
 /// Measures `contended_p99`.
 pub(crate) async fn measure(deployment: &mut Deployment<'_>, report: &mut Report) -> Outcome<()> {
