@@ -291,12 +291,24 @@ impl Policy {
     /// Whether it asks for nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.approvals.is_none()
-            && self.checks.is_empty()
-            && self.ran_in.is_empty()
-            && self.signatures.is_empty()
-            && self.provenance.is_empty()
-            && self.freezes.is_empty()
+        // Named one by one, here and in the functions below: a new part doesn't compile until each of them has said what it means.
+        let Self {
+            approvals,
+            checks,
+            ran_in,
+            signatures,
+            provenance,
+            freezes,
+            // Who may open a gate, and which of them a rollback passes: no gates themselves.
+            overrides: _,
+            on_rollback: _,
+        } = self;
+        approvals.is_none()
+            && checks.is_empty()
+            && ran_in.is_empty()
+            && signatures.is_empty()
+            && provenance.is_empty()
+            && freezes.is_empty()
     }
 
     /// Whether a rollback passes gates of this kind.
@@ -308,8 +320,19 @@ impl Policy {
     /// What it asks for, a sentence each.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
+        let Self {
+            approvals,
+            checks,
+            ran_in,
+            signatures,
+            provenance,
+            freezes,
+            // Told with each gate, where it matters.
+            overrides: _,
+            on_rollback: _,
+        } = self;
         let mut words = Vec::new();
-        if let Some(approvals) = &self.approvals {
+        if let Some(approvals) = approvals {
             let count = match approvals.count {
                 1 => "1 approval".to_owned(),
                 n => format!("{n} approvals"),
@@ -320,22 +343,22 @@ impl Policy {
             };
             words.push(format!("{count} by {}{group}.", approvals.words()));
         }
-        words.extend(self.checks.iter().map(|check| match check.max_age_hours {
+        words.extend(checks.iter().map(|check| match check.max_age_hours {
             Some(hours) => format!("Check {} passed, at most {hours} h ago.", check.name),
             None => format!("Check {} passed.", check.name),
         }));
-        words.extend(self.ran_in.iter().map(|ran| match ran.soak_minutes {
+        words.extend(ran_in.iter().map(|ran| match ran.soak_minutes {
             0 => format!("Healthy in {} before.", ran.environment),
             minutes => format!("Healthy in {} for {minutes} min.", ran.environment),
         }));
-        words.extend(self.signatures.iter().map(|one| format!("Signed by {}.", one.name)));
-        words.extend((self.provenance.iter()).map(|one| {
+        words.extend(signatures.iter().map(|one| format!("Signed by {}.", one.name)));
+        words.extend(provenance.iter().map(|one| {
             format!(
                 "Built by {} from {}, as {} attests.",
                 one.builder, one.repository, one.name
             )
         }));
-        words.extend(self.freezes.iter().map(|freeze| {
+        words.extend(freezes.iter().map(|freeze| {
             let (from, to) = match freeze.when {
                 When::Weekly { from, to } => (from.to_string(), to.to_string()),
                 When::Dates { from, to } => (from.to_string(), to.to_string()),
@@ -348,7 +371,18 @@ impl Policy {
     /// What is wrong with it, by field below `at`, for the environment `own` of a project with these environments. Time zones and
     /// dates are checked where the calendar is, keys where signatures are.
     pub fn check(&self, at: &str, own: &Name, environments: &[Name], errors: &mut FieldErrors) {
-        if let Some(approvals) = &self.approvals {
+        let Self {
+            approvals,
+            checks,
+            ran_in,
+            signatures,
+            provenance,
+            freezes,
+            overrides,
+            // Kinds of gates, whatever they are, and none at all: nothing to be wrong.
+            on_rollback: _,
+        } = self;
+        if let Some(approvals) = approvals {
             if !(1..=MOST_APPROVALS).contains(&approvals.count) {
                 errors.add(
                     format!("{at}.approvals.count"),
@@ -357,9 +391,9 @@ impl Policy {
             }
             who(&approvals.by, &format!("{at}.approvals.by"), errors);
         }
-        let names = self.checks.iter().map(|check| check.name.as_str());
+        let names = checks.iter().map(|check| check.name.as_str());
         named(&format!("{at}.checks"), "check", names, errors);
-        for (i, check) in self.checks.iter().enumerate() {
+        for (i, check) in checks.iter().enumerate() {
             if check.max_age_hours == Some(0) {
                 errors.add(
                     format!("{at}.checks[{i}].maxAgeHours"),
@@ -367,32 +401,26 @@ impl Policy {
                 );
             }
         }
-        for (i, ran) in self.ran_in.iter().enumerate() {
+        for (i, ran) in ran_in.iter().enumerate() {
             let field = format!("{at}.ranIn[{i}].environment");
             if ran.environment == *own {
                 errors.add(field, format!("{own} can't wait for itself. Name another environment."));
             } else if !environments.contains(&ran.environment) {
                 errors.add(field, format!("The project has no environment {}.", ran.environment));
-            } else if self.ran_in[..i]
-                .iter()
-                .any(|other| other.environment == ran.environment)
-            {
+            } else if ran_in[..i].iter().any(|other| other.environment == ran.environment) {
                 errors.add(field, format!("{} is named twice. Name it once.", ran.environment));
             }
         }
-        let names = self.signatures.iter().map(|one| one.name.as_str());
+        let names = signatures.iter().map(|one| one.name.as_str());
         named(&format!("{at}.signatures"), "key", names, errors);
-        let names = self.provenance.iter().map(|one| one.name.as_str());
+        let names = provenance.iter().map(|one| one.name.as_str());
         named(&format!("{at}.provenance"), "build", names, errors);
-        for (field, count) in [
-            ("signatures", self.signatures.len()),
-            ("provenance", self.provenance.len()),
-        ] {
+        for (field, count) in [("signatures", signatures.len()), ("provenance", provenance.len())] {
             if count > MOST_KEYS {
                 errors.add(format!("{at}.{field}"), format!("Ask for at most {MOST_KEYS}."));
             }
         }
-        for (i, one) in self.provenance.iter().enumerate() {
+        for (i, one) in provenance.iter().enumerate() {
             for (field, text) in [("builder", &one.builder), ("repository", &one.repository)] {
                 let fits = text.contains("://") && text.len() <= LONGEST_ADDRESS && !text.contains(char::is_whitespace);
                 if !fits {
@@ -401,9 +429,9 @@ impl Policy {
                 }
             }
         }
-        let names = self.freezes.iter().map(|freeze| freeze.name.as_str());
+        let names = freezes.iter().map(|freeze| freeze.name.as_str());
         named(&format!("{at}.freezes"), "freeze", names, errors);
-        for (i, freeze) in self.freezes.iter().enumerate() {
+        for (i, freeze) in freezes.iter().enumerate() {
             let is_empty = match freeze.when {
                 When::Weekly { from, to } => from == to,
                 When::Dates { from, to } => from >= to,
@@ -412,7 +440,7 @@ impl Policy {
                 errors.add(format!("{at}.freezes[{i}].when"), "It must end after it begins.");
             }
         }
-        for (i, right) in self.overrides.iter().enumerate() {
+        for (i, right) in overrides.iter().enumerate() {
             let at = format!("{at}.overrides[{i}]");
             if right.gates.is_empty() {
                 errors.add(format!("{at}.gates"), "Name at least one gate.");

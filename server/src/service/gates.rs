@@ -14,6 +14,7 @@ use domain::{
     event::{Happened, Subject},
     gate::{Decision, Evidence, Gate, GateKind, HealthyRun, Stop, evaluate},
     id::{PromotionId, UserId, WorkspaceId},
+    policy::Policy,
     promotion::{Actor, Promotion, State},
     time::Timestamp,
 };
@@ -36,19 +37,31 @@ impl Services {
             .map(|(_, stop)| stop)
             .collect();
         let policy = &environment.policy;
+        // Each part by name: what a new one needs to know is gathered here, or it says that it needs nothing.
+        let Policy {
+            approvals: wants_approvals,
+            checks: wanted_checks,
+            ran_in,
+            // Both are `proofs` below; freezes ask the calendar, overrides what was overridden; a rollback asks nothing more.
+            signatures: _,
+            provenance: _,
+            freezes: _,
+            overrides: _,
+            on_rollback: _,
+        } = policy;
         if policy.is_empty() && stops.is_empty() {
             return Ok(Decision::default());
         }
         let digest = &promotion.image.digest;
         let approvals = tx.approvals(promotion.id).await?;
         let overrides = tx.overrides(promotion.id).await?;
-        let checks = match policy.checks.is_empty() {
+        let checks = match wanted_checks.is_empty() {
             true => Vec::new(),
             false => tx.checks(promotion.workspace, digest).await?,
         };
         let now = self.now();
         let mut runs = Vec::new();
-        if !policy.ran_in.is_empty() {
+        if !ran_in.is_empty() {
             for run in tx.runs(promotion.project, digest).await? {
                 let environment = environments.iter().find(|e| e.id == run.environment);
                 runs.extend(environment.map(|environment| HealthyRun {
@@ -59,7 +72,7 @@ impl Services {
             }
         }
         let proofs = self.proofs(tx, policy, promotion.workspace, &promotion.image).await?;
-        let requester = match policy.approvals {
+        let requester = match wants_approvals {
             Some(_) => requester(tx, promotion.workspace, &promotion.requested_by).await?,
             None => None,
         };

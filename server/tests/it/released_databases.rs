@@ -79,22 +79,22 @@ const PROMOTIONS: &str = "SELECT resource_id, id FROM promotions ORDER BY id";
 const LEDGERS: &str = "SELECT workspace_id, entries FROM ledger_heads";
 
 async fn held(database: &Database) -> Held {
-    let (promotions, ledgers): (Vec<(String, String)>, Vec<(String, i64)>) = match database {
+    let promotions: Vec<(String, String)>;
+    let ledgers: Vec<(String, i64)>;
+    match database {
         Database::Sqlite(_) => {
             let mut connection = SqliteConnection::connect(&database.url()).await.unwrap();
-            let promotions = sqlx::query_as(PROMOTIONS).fetch_all(&mut connection).await.unwrap();
-            let ledgers = sqlx::query_as(LEDGERS).fetch_all(&mut connection).await.unwrap();
+            promotions = sqlx::query_as(PROMOTIONS).fetch_all(&mut connection).await.unwrap();
+            ledgers = sqlx::query_as(LEDGERS).fetch_all(&mut connection).await.unwrap();
             connection.close().await.unwrap();
-            (promotions, ledgers)
         }
         Database::Postgres(_) => {
             let mut connection = PgConnection::connect(&database.url()).await.unwrap();
-            let promotions = sqlx::query_as(PROMOTIONS).fetch_all(&mut connection).await.unwrap();
-            let ledgers = sqlx::query_as(LEDGERS).fetch_all(&mut connection).await.unwrap();
+            promotions = sqlx::query_as(PROMOTIONS).fetch_all(&mut connection).await.unwrap();
+            ledgers = sqlx::query_as(LEDGERS).fetch_all(&mut connection).await.unwrap();
             connection.close().await.unwrap();
-            (promotions, ledgers)
         }
-    };
+    }
     let mut of_resources: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (resource, promotion) in promotions {
         of_resources.entry(resource).or_default().push(promotion);

@@ -19,6 +19,18 @@ const ASKED_WITHIN_MILLIS: i64 = 5_000;
 /// Evaluates all gates.
 #[must_use]
 pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
+    // Each part by name: a new one doesn't compile until it has a gate here, or has said why it needs none.
+    let Policy {
+        approvals,
+        checks,
+        ran_in: runs,
+        signatures,
+        provenance,
+        freezes,
+        // Asked for each gate, by `who_overrides` and `applies`.
+        overrides: _,
+        on_rollback: _,
+    } = policy;
     let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.holds_rollbacks(kind);
     let mut decision = Decision::default();
     let mut add = |mut gate: Gate, again: Option<Timestamp>| {
@@ -41,25 +53,25 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         }
     };
     if applies(GateKind::Approvals)
-        && let Some(approvals) = &policy.approvals
+        && let Some(approvals) = approvals
     {
         add(approved(approvals, evidence), None);
     }
-    for check in policy.checks.iter().filter(|_| applies(GateKind::Check)) {
+    for check in checks.iter().filter(|_| applies(GateKind::Check)) {
         let (gate, again) = checked(check, evidence);
         add(gate, again);
     }
-    for ran in policy.ran_in.iter().filter(|_| applies(GateKind::RanIn)) {
+    for ran in runs.iter().filter(|_| applies(GateKind::RanIn)) {
         let (gate, again) = ran_in(ran, evidence);
         add(gate, again);
     }
-    let keys = policy.signatures.iter().map(|one| (GateKind::Signature, &one.name));
-    let builds = policy.provenance.iter().map(|one| (GateKind::Provenance, &one.name));
+    let keys = signatures.iter().map(|one| (GateKind::Signature, &one.name));
+    let builds = provenance.iter().map(|one| (GateKind::Provenance, &one.name));
     for (kind, name) in keys.chain(builds).filter(|(kind, _)| applies(*kind)) {
         let (gate, again) = proven(kind, name, evidence);
         add(gate, again);
     }
-    for freeze in policy.freezes.iter().filter(|_| applies(GateKind::Freeze)) {
+    for freeze in freezes.iter().filter(|_| applies(GateKind::Freeze)) {
         let (gate, again) = not_frozen(freeze, evidence);
         add(gate, again);
     }
