@@ -1,7 +1,12 @@
 //! The composition root: the only place that names concrete adapters and starts what runs in the background.
 
 use crate::{
-    adapters::{argocd::ArgoCdClient, git::GitMirrors, notifier::Notifier, registry::RegistryClient},
+    adapters::{
+        argocd::ArgoCdClient,
+        git::{GitMirrors, LocalPaths},
+        notifier::Notifier,
+        registry::RegistryClient,
+    },
     clock::{Clock, System},
     config::{Config, Database},
     events::Events,
@@ -96,7 +101,10 @@ pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clo
     let sso = config.sso.as_ref().map(Sso::new).transpose();
     Ok(Services {
         store,
-        git: Arc::new(GitMirrors::new(config.data_dir.join("git"))),
+        git: Arc::new(
+            GitMirrors::new(config.data_dir.join("git"))
+                .with_local_paths(LocalPaths::new(config.git_local_paths.clone())),
+        ),
         argocd: Arc::new(Measured(ArgoCdClient::new())),
         registry: Arc::new(Measured(
             RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?,
@@ -116,6 +124,7 @@ pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clo
         kept_cells: Arc::default(),
         kept_versions: Arc::default(),
         kept_inbox: Arc::default(),
+        creators: config.workspaces_create,
         public_url: config.public_url(listening).trim_end_matches('/').into(),
     })
 }

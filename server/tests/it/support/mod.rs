@@ -31,6 +31,7 @@ use server::{
         },
         session::{SignInLimit, hash_password},
         token::{NewToken, create_token_here},
+        workspace::Creators,
     },
     store::{Store, User},
     web::auth::Identity,
@@ -79,6 +80,8 @@ impl Bench {
             kept_cells: Arc::default(),
             kept_versions: Arc::default(),
             kept_inbox: Arc::default(),
+            // Who administers a workspace may create others.
+            creators: Creators::Administrators,
             public_url: "http://waybill.example".into(),
         };
         Self {
