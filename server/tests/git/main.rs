@@ -9,6 +9,7 @@
 
 mod batches;
 mod commits;
+mod cut;
 mod faults;
 mod local;
 mod probe;
