@@ -12,6 +12,7 @@ mod sso;
 use crate::{
     adapters::mail::{self, Encryption, MailSettings},
     secrets::EncryptionKey,
+    service::workspace::Creators,
 };
 use given::{Given, Place, Value};
 use keys::{DefaultValue, KEYS};
@@ -107,6 +108,8 @@ pub struct Config {
     pub admin_email: Option<String>,
     /// The administrator's password; without one the first start makes one up and prints it.
     pub admin_password: Option<SecretString>,
+    /// Who may create workspaces, beside the command line.
+    pub workspaces_create: Creators,
     /// Whom people may sign in through, beside local accounts.
     pub sso: Option<SsoConfig>,
     /// How often tags are looked up, in case a notification got lost.
@@ -117,6 +120,8 @@ pub struct Config {
     pub git_webhook_secret: Option<SecretString>,
     /// How often Git repositories are fetched, in case a notification got lost.
     pub git_poll_interval: Duration,
+    /// Folders in which GitOps repositories may be used by path, absolute; none turns that off.
+    pub git_local_paths: Vec<PathBuf>,
     /// How long Argo CD may take to sync a promotion's commit.
     pub promotion_sync_timeout: Duration,
     /// How long a synced promotion may take to become healthy.
@@ -188,11 +193,13 @@ impl Config {
             encryption_key,
             admin_email,
             admin_password: admin_password.map(|(secret, _)| secret),
+            workspaces_create: required(&mut given, "workspaces.create", str::parse)?,
             sso: sso::read(&mut given)?,
             registry_poll_interval: required(&mut given, "registry.poll_interval", duration)?,
             registry_webhook_secret: given.take_secret("registry.webhook_secret")?.map(|(secret, _)| secret),
             git_webhook_secret: given.take_secret("git.webhook_secret")?.map(|(secret, _)| secret),
             git_poll_interval: required(&mut given, "git.poll_interval", duration)?,
+            git_local_paths: optional(&mut given, "git.local_paths", folders)?.unwrap_or_default(),
             promotion_sync_timeout: required(&mut given, "promotion.sync_timeout", duration)?,
             promotion_verify_timeout: required(&mut given, "promotion.verify_timeout", duration)?,
             promotion_stable_for: required(&mut given, "promotion.stable_for", duration)?,
@@ -341,6 +348,17 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 fn networks(text: &str) -> Result<Vec<Network>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts.map(str::parse).collect()
+}
+
+fn folders(text: &str) -> Result<Vec<PathBuf>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let folder = |part: &str| match Path::new(part).is_absolute() {
+        true => Ok(PathBuf::from(part)),
+        false => Err(format!(
+            "must be absolute paths of folders, such as /srv/git, not {part:?}"
+        )),
+    };
+    parts.map(folder).collect()
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {

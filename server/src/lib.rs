@@ -1,7 +1,8 @@
 //! The Waybill server: one binary that renders the pages, carries promotions out, and speaks to Git, registries and Argo CD.
 //!
 //! Read it in this order:
-//! - [`startup`] puts everything together; [`run`] is what the program and tests call. [`config`] says how it is set up.
+//! - [`startup`] puts everything together; [`run`] is what the program and tests call. [`config`] says how it is set up, and [`data_dir`]
+//!   keeps its folder to one server.
 //! - [`web`] is the door over HTTP; every door calls the use cases in [`service`].
 //! - [`service`] authorises, decides and writes through [`store`]: the change, the next step and the event at once.
 //! - [`worker`] carries promotions out, step by step, through [`adapters`] to the outside world.
@@ -17,6 +18,7 @@ pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod data_dir;
 pub mod events;
 pub mod secrets;
 pub mod service;

@@ -3,9 +3,9 @@
 //! [`Sealer`] uses XChaCha20-Poly1305 with a random nonce per value. The caller names the place a value belongs to (its
 //! *context*, for example `cluster/0198…/argocd_token`), which is authenticated along: a sealed value that is copied to
 //! another row doesn't open there. The key comes from the configuration, or from a file made at the first start; without it
-//! the sealed values are lost, so it belongs into backups, apart from the database.
+//! the sealed values are lost, so it belongs into backups, apart from the database. Whether it is the right one is asked at each start
+//! (`startup/key.rs`).
 
-use crate::config::Config;
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
@@ -54,6 +54,26 @@ pub enum KeyError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is none, although something was sealed with one.
+    #[error(
+        "The encryption key {} is missing, and the database holds secrets that were encrypted with it. Put the key's back-up there, or \
+         give the key with encryption_key. If it is lost for good, `waybill key replace` goes on with a new one; passwords and tokens of \
+         connections then have to be entered again.", path.display()
+    )]
+    Lost {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The database's secrets were sealed with another one.
+    #[error(
+        "The encryption key {place} is not the one that the database's secrets were encrypted with. Give the server that key: the back-up \
+         of its file, or the same encryption_key for every server of this database. If it is lost for good, `waybill key replace` goes \
+         on with this one; passwords and tokens of connections then have to be entered again."
+    )]
+    Wrong {
+        /// Where the key comes from, to go on after "the key".
+        place: String,
+    },
     /// The system gives no randomness.
     #[error("The system gave no random numbers, so no encryption key could be made.")]
     Random,
@@ -89,17 +109,21 @@ impl EncryptionKey {
         Ok(Self(SecretBox::new(Box::new(key))))
     }
 
-    /// Reads the key from its file, or makes one there: readable by its owner alone, complete or not there at all.
+    /// Reads the key from its file, or makes one there: readable by its owner alone, complete or not there at all. `is_sealed` says that
+    /// something was sealed already: then no key is made, because it would open nothing of that.
     ///
     /// # Errors
-    /// When the file can't be read or written, or holds something else.
-    pub fn read_or_create(path: &Path) -> Result<Self, KeyError> {
+    /// When the file can't be read or written, holds something else, or is missing although something is sealed.
+    pub fn read_or_create(path: &Path, is_sealed: bool) -> Result<Self, KeyError> {
         let failed = |source| KeyError::File {
             path: path.to_owned(),
             source,
         };
         match read_key_file(path) {
             Ok(text) => return Self::from_file(path, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_sealed => {
+                return Err(KeyError::Lost { path: path.to_owned() });
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
@@ -163,17 +187,6 @@ impl Sealer {
     pub fn new(key: &EncryptionKey) -> Self {
         Self {
             cipher: XChaCha20Poly1305::new(key.0.expose_secret().into()),
-        }
-    }
-
-    /// A sealer with the configured key, else with the one in the data directory, which is made when it is missing.
-    ///
-    /// # Errors
-    /// When the key's file can't be read or created.
-    pub fn from_config(config: &Config) -> Result<Self, KeyError> {
-        match &config.encryption_key {
-            Some(key) => Ok(Self::new(key)),
-            None => EncryptionKey::read_or_create(&config.default_encryption_key_file()).map(|key| Self::new(&key)),
         }
     }
 
@@ -300,15 +313,22 @@ mod tests {
     fn the_key_file_is_made_once_and_for_its_owner_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("data/encryption.key");
-        let sealed = Sealer::new(&EncryptionKey::read_or_create(&path).unwrap())
+        let sealed = Sealer::new(&EncryptionKey::read_or_create(&path, false).unwrap())
             .seal(CONTEXT, &"kept".into())
             .unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        let again = Sealer::new(&EncryptionKey::read_or_create(&path).unwrap());
+        let again = Sealer::new(&EncryptionKey::read_or_create(&path, false).unwrap());
         assert_eq!(again.open(CONTEXT, &sealed).unwrap().expose_secret(), "kept");
         let entries = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(entries, 1, "nothing else is left lying there");
+        std::fs::remove_file(&path).unwrap();
+        let lost = EncryptionKey::read_or_create(&path, true);
+        assert!(
+            matches!(lost, Err(KeyError::Lost { .. })),
+            "no key is made that opens nothing"
+        );
+        assert!(!path.exists());
     }
 
     #[test]
@@ -317,7 +337,7 @@ mod tests {
         let path = directory.path().join("encryption.key");
         let keys: Vec<[u8; 32]> = std::thread::scope(|scope| {
             let starts: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| *EncryptionKey::read_or_create(&path).unwrap().0.expose_secret()))
+                .map(|_| scope.spawn(|| *EncryptionKey::read_or_create(&path, false).unwrap().0.expose_secret()))
                 .collect();
             starts.into_iter().map(|start| start.join().unwrap()).collect()
         });
@@ -329,13 +349,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("encryption.key");
         std::fs::write(&path, "not a key").unwrap();
-        let error = EncryptionKey::read_or_create(&path).unwrap_err().to_string();
+        let error = EncryptionKey::read_or_create(&path, false).unwrap_err().to_string();
         assert!(
             error.contains("holds no key") && !error.contains("not a key"),
             "{error}"
         );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a key");
-        let error = EncryptionKey::read_or_create(directory.path()).unwrap_err();
+        let error = EncryptionKey::read_or_create(directory.path(), false).unwrap_err();
         assert!(matches!(error, KeyError::File { .. }), "{error}");
     }
 }

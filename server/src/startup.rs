@@ -1,11 +1,18 @@
 //! The composition root: the only place that names concrete adapters and starts what runs in the background.
 
+pub mod key;
+
 use crate::{
-    adapters::{argocd::ArgoCdClient, git::GitMirrors, notifier::Notifier, registry::RegistryClient},
+    adapters::{
+        argocd::ArgoCdClient,
+        git::{GitMirrors, LocalPaths},
+        notifier::Notifier,
+        registry::RegistryClient,
+    },
     clock::{Clock, System},
     config::{Config, Database},
+    data_dir::{self, DataDirError, DataLock},
     events::Events,
-    secrets::{KeyError, Sealer},
     service::{Services, Wake, session::SignInLimit, sso::Sso},
     store::{OpenError, Store, StoreError, postgres::PostgresStore, sqlite::SqliteStore},
     telemetry::{self, Measured},
@@ -13,13 +20,12 @@ use crate::{
     worker::{self, Worker},
 };
 use app::error::AppError;
+use key::SealerError;
 use secrecy::ExposeSecret;
 use std::{
     future::{Future, IntoFuture},
     io,
     net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
-    path::PathBuf,
     sync::Arc,
 };
 use tokio::{net::TcpListener, task::JoinSet};
@@ -28,23 +34,18 @@ use tokio_util::sync::CancellationToken;
 /// Why the server didn't start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The data directory can't be made.
-    #[error("the data directory {} can't be made or used", path.display())]
-    DataDir {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// The data directory can't be used, or another server has it.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// The database can't be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The encryption key can't be used.
+    /// The encryption key can't be used, or isn't the database's.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] SealerError),
     /// A client could not be set up.
     #[error("the {client} client could not be set up: {reason}")]
     Client {
@@ -80,23 +81,17 @@ pub async fn open(database: &Database) -> Result<Arc<dyn Store>, OpenError> {
 /// # Errors
 /// When the data directory, the database or the key can't be used.
 pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clock>) -> Result<Services, RunError> {
-    let in_data_dir = |source| RunError::DataDir {
-        path: config.data_dir.clone(),
-        source,
-    };
-    // It holds hashes of passwords, sealed secrets and mirrors: nobody else's to read.
-    let mut directory = std::fs::DirBuilder::new();
-    directory
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
-        .map_err(in_data_dir)?;
+    data_dir::make(&config.data_dir)?;
     let store = open(&config.database).await?;
+    let sealer = key::sealer(config, &*store).await?;
     let client = |client: &'static str| move |reason: String| RunError::Client { client, reason };
     let sso = config.sso.as_ref().map(Sso::new).transpose();
     Ok(Services {
         store,
-        git: Arc::new(GitMirrors::new(config.data_dir.join("git"))),
+        git: Arc::new(
+            GitMirrors::new(config.data_dir.join("git"))
+                .with_local_paths(LocalPaths::new(config.git_local_paths.clone())),
+        ),
         argocd: Arc::new(Measured(ArgoCdClient::new())),
         registry: Arc::new(Measured(
             RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?,
@@ -107,7 +102,7 @@ pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clo
         ),
         clock,
         ids: Arc::new(System),
-        sealer: Arc::new(Sealer::from_config(config)?),
+        sealer: Arc::new(sealer),
         wake: Arc::new(Wake::default()),
         sso: sso.map_err(|e| client("single sign-on")(e.to_string()))?.map(Arc::new),
         sign_ins: Arc::new(SignInLimit::new(
@@ -116,6 +111,7 @@ pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clo
         kept_cells: Arc::default(),
         kept_versions: Arc::default(),
         kept_inbox: Arc::default(),
+        creators: config.workspaces_create,
         public_url: config.public_url(listening).trim_end_matches('/').into(),
     })
 }
@@ -144,6 +140,7 @@ pub async fn run_by(
 ) -> Result<(), RunError> {
     let listening = listener.local_addr().map_err(RunError::Serve)?;
     telemetry::install();
+    let _lock = DataLock::take(&config, clock.now())?;
     let services = services(&config, listening, clock).await?;
     first_administrator(&config, &services).await?;
 

@@ -3,7 +3,8 @@
 //! Everything here is a value or a pure function, built twice: natively for the server, and to WebAssembly for the
 //! browser, so that both say the same words about the same input.
 //!
-//! - Who and where: [`id`], [`name`], [`environment`], [`rights`]; where no connection may lead, [`outside`].
+//! - Who and where: [`id`], [`name`], [`environment`], [`rights`]; where no connection may lead, [`outside`]; which paths a
+//!   file of a repository may have, [`repository_path`].
 //! - What runs: [`artifact`], [`resource`], and the rules of the form that creates one, [`draft`].
 //! - What an environment asks for, [`policy`], and whether it is there, [`gate`].
 //! - What happens: [`promotion`] (the state machine), [`plan`] (what Argo CD reports, and what to do next),
@@ -25,6 +26,7 @@ pub mod outside;
 pub mod plan;
 pub mod policy;
 pub mod promotion;
+pub mod repository_path;
 pub mod resource;
 pub mod rights;
 mod text;

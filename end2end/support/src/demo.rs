@@ -97,6 +97,7 @@ impl Demo {
         };
         let git = GitServer::start(git_root, Some(git_port), Some((GIT_USER, &kept.git_token))).await?;
         let standin = start_standin(options, argocd_port, repository.path()).await?;
+        let local_paths = directory.join("git").display().to_string();
 
         let mut waybill = WaybillOptions::new(&options.binary, directory, &base_url)
             .arguments(["serve"])
@@ -110,6 +111,7 @@ impl Demo {
                 "WAYBILL_PROMOTION_STABLE_FOR",
                 if options.fast { "100ms" } else { "2s" },
             )
+            .environment("WAYBILL_GIT_LOCAL_PATHS", &local_paths)
             .environment("WAYBILL_GIT_POLL_INTERVAL", "5s")
             .environment("WAYBILL_LIMITS_SIGN_IN_ATTEMPTS", "50");
         if let Some(issuer) = &options.sso {

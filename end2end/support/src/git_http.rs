@@ -61,6 +61,16 @@ struct Knobs {
     hold_after: Option<Arc<Hold>>,
     failures: Option<(usize, StatusCode)>,
     before_push: Option<BeforePush>,
+    cut: Option<Cut>,
+}
+
+/// What becomes of the answers to requests that read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cut {
+    /// They end after so many bytes, as if that were all.
+    After(usize),
+    /// Something in between answers with a page of its own: its content type, and its text.
+    Page(&'static str, &'static str),
 }
 
 impl std::fmt::Debug for Shared {
@@ -154,6 +164,11 @@ impl GitServer {
         self.shared.knobs().before_push = Some(Box::new(move || Box::pin(action())));
     }
 
+    /// From now on the answers to requests that read are not what the repository said, until this is called with `None`.
+    pub fn cut_reads(&self, cut: Option<Cut>) {
+        self.shared.knobs().cut = cut;
+    }
+
     /// How many requests came in order to read: with protocol version 2 a `clone` or a `fetch` that finds something makes three, one that
     /// finds nothing two, and a question where a branch is one.
     pub fn reads(&self) -> usize {
@@ -242,8 +257,25 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     if path.ends_with("/git-upload-pack") || (path.ends_with("/info/refs") && query.contains("service=git-upload-pack"))
     {
         shared.reads.fetch_add(1, Ordering::SeqCst);
+        let cut = shared.knobs().cut.clone();
+        return match cut {
+            None => backend(&shared, request).await.unwrap_or_else(into_bad_gateway),
+            Some(Cut::Page(kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+            Some(Cut::After(length)) => cut_after(length, backend(&shared, request).await).await,
+        };
     }
     backend(&shared, request).await.unwrap_or_else(into_bad_gateway)
+}
+
+async fn cut_after(length: usize, answer: Result<Response, std::io::Error>) -> Response {
+    let (parts, body) = match answer {
+        Ok(response) => response.into_parts(),
+        Err(error) => return into_bad_gateway(error),
+    };
+    match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(bytes) => Response::from_parts(parts, Body::from(bytes.slice(..length.min(bytes.len())))),
+        Err(error) => into_bad_gateway(error),
+    }
 }
 
 /// Before a large push, git sends a lone flush packet ("0000") to find out about credentials.

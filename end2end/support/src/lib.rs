@@ -29,7 +29,7 @@ pub mod waybill;
 
 pub use error::TestbedError;
 pub use gate::{Gate, Held, Moment};
-pub use git_http::{GitServer, PushHold};
+pub use git_http::{Cut, GitServer, PushHold};
 pub use git_repo::{BareRepo, ChangedLine, CommitInfo, OutsideWriter};
 pub use image::ImageSpec;
 pub use oci_registry::{NotificationEndpoint, OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER, RegistryOptions};

@@ -1,14 +1,17 @@
-//! The command line: `waybill serve`, `waybill apply`, `waybill token create`, `waybill ledger verify` and `export`, `waybill migrate`.
+//! The command line: `waybill serve`, `waybill apply`, `waybill token create`, `waybill ledger verify` and `export`, `waybill migrate`,
+//! `waybill key replace`.
 //!
 //! Exit codes: 0 when it is done, 1 when it failed, 2 when what was given can't be used (arguments, configuration, a file).
 //! What a command is asked for goes to the standard output, everything else to the standard error.
 
 pub mod apply;
+mod key;
 mod ledger;
 mod migrate;
 mod serve;
 mod token;
 
+use crate::store::open;
 use clap::{Args, Parser, Subcommand};
 use domain::rights::Role;
 use secrecy::SecretString;
@@ -60,6 +63,21 @@ enum Command {
         /// ledger
         #[arg(long, value_name = "ROLE")]
         grant_to: Option<String>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// The encryption key
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Go on with the key that the configuration names, or a new one, after the old one was lost: names the stored secrets that have to
+    /// be entered again. Works on the database that the configuration names, with the server stopped
+    Replace {
         #[command(flatten)]
         config: ConfigFile,
     },
@@ -155,6 +173,9 @@ pub fn main() -> ExitCode {
             Command::Ledger {
                 command: LedgerCommand::Export { workspace, config },
             } => ledger::export(workspace.as_deref(), config.config.as_deref()).await,
+            Command::Key {
+                command: KeyCommand::Replace { config },
+            } => key::replace(config.config.as_deref()).await,
             Command::Migrate { grant_to, config } => migrate::run(grant_to.as_deref(), config.config.as_deref()).await,
         }
     });
@@ -180,12 +201,16 @@ fn load_config(file: Option<&Path>) -> Result<crate::config::Config, Failure> {
 }
 
 /// What went wrong with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
+    }
+    // Not every page of a damaged database is read when it is opened.
+    if open::tells_of_damage(error) && !text.contains(open::DAMAGED) {
+        text = format!("{text}; {}", open::DAMAGED);
     }
     text
 }

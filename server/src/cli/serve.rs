@@ -1,7 +1,11 @@
 //! `waybill serve`: logs, a port, and the server until somebody ends it.
 
 use super::{Failure, chain, load_config};
-use crate::config::{Config, LogFormat};
+use crate::{
+    clock::{Clock as _, System},
+    config::{Config, LogFormat},
+    data_dir::{DataDirError, DataLock},
+};
 use std::path::Path;
 use tokio::{
     net::TcpListener,
@@ -12,12 +16,10 @@ use tracing_subscriber::EnvFilter;
 pub(super) async fn run(config: Option<&Path>) -> Result<(), Failure> {
     let config = load_config(config)?;
     log(&config)?;
-    let listener = TcpListener::bind(config.listen).await.map_err(|e| {
-        let what = format!("{} can't be listened on: {e}.", config.listen);
-        Failure::Failed(format!(
-            "{what} Set another address with listen or WAYBILL_LISTEN, or end what uses it."
-        ))
-    })?;
+    let listener = match TcpListener::bind(config.listen).await {
+        Ok(listener) => listener,
+        Err(error) => return Err(not_bound(&config, &error)),
+    };
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|e| Failure::Failed(format!("Signals can't be received: {e}.")))?;
     let shutdown = async move {
@@ -34,6 +36,17 @@ pub(super) async fn run(config: Option<&Path>) -> Result<(), Failure> {
     crate::run(config, listener, shutdown)
         .await
         .map_err(|e| Failure::Failed(chain(&e)))
+}
+
+/// Why there is no port: most often because the same server was started twice.
+fn not_bound(config: &Config, error: &std::io::Error) -> Failure {
+    if let Err(held @ DataDirError::Held { .. }) = DataLock::take(config, System.now()) {
+        return Failure::Failed(chain(&held));
+    }
+    Failure::Failed(format!(
+        "{} can't be listened on: {error}. Set another address with listen or WAYBILL_LISTEN, or end what uses it.",
+        config.listen
+    ))
 }
 
 fn log(config: &Config) -> Result<(), Failure> {

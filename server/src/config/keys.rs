@@ -36,7 +36,7 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 39] = [
+pub(super) const KEYS: [Key; 41] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("trusted_proxies", Words("none"), Kind::List),
@@ -46,6 +46,7 @@ pub(super) const KEYS: [Key; 39] = [
     key("encryption_key", Words("`encryption.key` in `data_dir`"), Kind::Secret),
     key("admin.email", Words("none"), Kind::Text),
     key("admin.password", Words("none"), Kind::Secret),
+    key("workspaces.create", Text("command_line"), Kind::Text),
     key("sso.issuer", Words("none"), Kind::Text),
     key("sso.client_id", Words("none"), Kind::Text),
     key("sso.client_secret", Words("none"), Kind::Secret),
@@ -60,6 +61,7 @@ pub(super) const KEYS: [Key; 39] = [
     key("registry.poll_interval", Text("60s"), Kind::Text),
     key("registry.webhook_secret", Words("none"), Kind::Secret),
     key("git.webhook_secret", Words("none"), Kind::Secret),
+    key("git.local_paths", Words("none"), Kind::List),
     key("git.poll_interval", Text("30s"), Kind::Text),
     key("promotion.sync_timeout", Text("10m"), Kind::Text),
     key("promotion.verify_timeout", Text("10m"), Kind::Text),

@@ -51,6 +51,8 @@ fn nothing_given_gives_the_defaults() {
     assert_eq!(config.log_level, "info");
     assert_eq!(config.otlp_endpoint, None);
     assert!(config.smtp.is_none() && !config.allow_private_targets);
+    assert!(config.git_local_paths.is_empty());
+    assert_eq!(config.workspaces_create, Creators::CommandLine);
 }
 
 #[test]
@@ -192,6 +194,14 @@ fn wrong_values_are_named_with_what_would_be_right() {
             "must be IP addresses or networks like 10.0.0.0/8, not \"10.0.0.0/40\"",
         ),
         ("data_dir = ''", "must name a directory"),
+        (
+            "git.local_paths = ['/srv/git', 'repositories']",
+            "must be absolute paths of folders, such as /srv/git, not \"repositories\"",
+        ),
+        (
+            "workspaces.create = 'admins'",
+            "must be command_line, administrators or everyone, not \"admins\"",
+        ),
         ("git.poll_interval = '5'", "must be a time like 250ms, 30s, 5m or 1h"),
         ("git.poll_interval = '-5s'", "must be a time like"),
         ("git.poll_interval = '5 s'", "must be a time like"),

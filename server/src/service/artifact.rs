@@ -1,6 +1,6 @@
 //! New artifacts: a registry says that something was pushed, or a look at its tags finds it.
 
-use super::{Services, place::ProjectPlace, signature::hangs_on};
+use super::{Services, place::ProjectPlace, signature::hangs_on, workspace::told_workspace};
 use crate::{
     adapters::registry::{RegistryAccess, notification::Pushed},
     store::{NewEvent, Tx},
@@ -32,16 +32,15 @@ const TAG_PAUSES: [Duration; 5] = [
 
 impl Services {
     /// A registry told of pushes to a workspace's repositories. They are hints: what the tags name is asked of the registry.
-    /// Returns how many of them concern a resource.
+    /// Returns how many of them concern a resource: none where there is no such workspace.
     ///
     /// # Errors
-    /// When there is no such workspace, or the registry can't be asked (the poller will).
+    /// When the registry can't be asked (the poller will).
     pub async fn pushed(&self, workspace: &str, pushes: Vec<Pushed>, entrance: &Entrance) -> Result<usize, AppError> {
         let mut tx = self.store.read().await?;
-        let workspace = tx
-            .workspace_by_name(workspace)
-            .await?
-            .ok_or_else(|| super::place::not_found("workspace", workspace))?;
+        let Some(workspace) = told_workspace(&mut *tx, workspace).await? else {
+            return Ok(0);
+        };
         let repositories = tx.image_repositories().await?;
         drop(tx);
         let mut concerned = 0;

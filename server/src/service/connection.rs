@@ -7,7 +7,7 @@ use crate::{
         git::{Credentials, RepositoryAccess},
         registry::RegistryAccess,
     },
-    store::{Channel, ClusterRecord, ProjectRecord},
+    store::{Channel, ClusterRecord, ProjectRecord, SealedColumn},
 };
 use app::error::AppError;
 use domain::{
@@ -18,6 +18,7 @@ use domain::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A project's credentials as they are sealed.
 #[derive(Clone, Serialize, Deserialize)]
@@ -61,6 +62,19 @@ pub fn registry_password_context(cluster: ClusterId) -> String {
 #[must_use]
 pub fn channel_context(channel: ChannelId) -> String {
     format!("channel/{channel}/target")
+}
+
+/// What the values of a column are sealed with, by the row's id as it is stored.
+#[must_use]
+pub fn sealed_context(column: SealedColumn, id: &str) -> String {
+    // An id that isn't one opens nothing.
+    let id = Uuid::parse_str(id).unwrap_or_default();
+    match column {
+        SealedColumn::ProjectCredentials => credentials_context(ProjectId(id)),
+        SealedColumn::ArgoCdToken => argocd_token_context(ClusterId(id)),
+        SealedColumn::RegistryPassword => registry_password_context(ClusterId(id)),
+        SealedColumn::ChannelTarget => channel_context(ChannelId(id)),
+    }
 }
 
 impl Services {
@@ -165,4 +179,70 @@ pub fn application(record: &ClusterRecord, project: &Name, environment: &Name) -
         project: settings.application_project(project, environment),
         namespace: settings.namespace.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, path::Path};
+
+    /// All sources of the server, with their paths.
+    fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path.display().to_string(), text));
+            }
+        }
+    }
+
+    /// Whoever seals something new finds out here that it belongs into `SealedColumn`: else a lost key goes unnoticed.
+    #[test]
+    fn nothing_is_sealed_that_the_list_does_not_know() {
+        let mut all = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+        let own = include_str!("connection.rs");
+        let listed = own
+            .split("pub fn sealed_context")
+            .nth(1)
+            .unwrap()
+            .split("\n}\n")
+            .next()
+            .unwrap();
+        let mut contexts = BTreeSet::new();
+        for (path, text) in &all {
+            for line in text.lines().map(str::trim) {
+                let defined = line
+                    .split_once("fn ")
+                    .and_then(|(_, rest)| rest.split_once("_context("));
+                if let Some((name, _)) = defined.filter(|(name, _)| *name != "sealed") {
+                    contexts.insert(name.to_owned());
+                    assert!(
+                        listed.contains(&format!("{name}_context(")),
+                        "{path}: {name}_context is not in the list"
+                    );
+                }
+            }
+        }
+        assert_eq!(contexts.len(), crate::store::SealedColumn::ALL.len(), "{contexts:?}");
+        let uses = |text: &str| text.split("#[cfg(test)]").next().unwrap().matches(".seal(").count();
+        let mut sealing: Vec<(&str, usize)> = all
+            .iter()
+            .map(|(path, text)| (path.rsplit("/src/").next().unwrap(), uses(text)))
+            .filter(|(_, uses)| *uses > 0)
+            .collect();
+        sealing.sort_unstable();
+        let known = [
+            ("service/apply/mod.rs", 3),
+            ("service/apply/pages.rs", 1),
+            ("service/notification.rs", 1),
+            ("startup/key.rs", 1),
+        ];
+        assert_eq!(
+            sealing, known,
+            "does what is sealed here have a column in SealedColumn?"
+        );
+    }
 }

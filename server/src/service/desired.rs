@@ -1,9 +1,6 @@
 //! What Git says: read from the repository, kept in the resources, and told to those who follow.
 
-use super::{
-    Caller, Services,
-    place::{ProjectPlace, not_found},
-};
+use super::{Caller, Services, place::ProjectPlace, workspace::told_workspace};
 use crate::{
     adapters::git::GitError,
     store::{NewEvent, ProjectRecord},
@@ -26,10 +23,10 @@ use std::collections::HashMap;
 const NEIGHBOURS: i64 = 20;
 
 impl Services {
-    /// The projects of a workspace that a push to one of these addresses concerns.
+    /// The projects of a workspace that a push to one of these addresses concerns: none where there is no such workspace.
     ///
     /// # Errors
-    /// When there is no such workspace.
+    /// When the database fails.
     pub async fn projects_of_push(
         &self,
         workspace: &str,
@@ -37,8 +34,9 @@ impl Services {
         branch: &str,
     ) -> Result<Vec<ProjectId>, AppError> {
         let mut tx = self.store.read().await?;
-        let found = tx.workspace_by_name(workspace).await?;
-        let workspace = found.ok_or_else(|| not_found("workspace", workspace))?;
+        let Some(workspace) = told_workspace(&mut *tx, workspace).await? else {
+            return Ok(Vec::new());
+        };
         let addresses: Vec<String> = addresses.iter().map(|address| whereabouts(address)).collect();
         let concerns = |record: &ProjectRecord| {
             let project = &record.project;

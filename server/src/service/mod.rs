@@ -60,6 +60,7 @@ pub mod stop;
 pub mod stuck;
 pub mod test_connection;
 pub mod token;
+pub mod workspace;
 
 pub use caller::Caller;
 
@@ -94,6 +95,8 @@ pub struct Services {
     pub kept_versions: Arc<live::KeptVersions>,
     /// What waits for approvals, until something changes.
     pub kept_inbox: Arc<inbox::KeptInbox>,
+    /// Who may create workspaces.
+    pub creators: workspace::Creators,
     /// Address people use, without a slash at the end: links in commits begin with it.
     pub public_url: Arc<str>,
 }

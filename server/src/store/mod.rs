@@ -2,7 +2,7 @@
 //!
 //! A change, the next step it asks for and the event that tells of it are written in one transaction, and nothing goes over the
 //! network inside one. [`sql`] holds the statements, [`rows`] turns rows into the domain's values, [`tx`] runs them in a
-//! transaction, and [`chain`] ties the ledger's entries together, [`activity`] finds them. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
+//! transaction, and [`chain`] ties the ledger's entries together, [`activity`] finds them; [`sealed`] knows where secrets lie. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
 //! that something changed, and the statements that it writes differently. One story holds both (`server/tests/it/store_story.rs`).
 
 pub mod activity;
@@ -11,17 +11,21 @@ pub mod dialect;
 pub mod gates;
 pub mod identities;
 pub mod notifications;
+pub mod open;
 pub mod people;
 pub mod postgres;
 pub mod proofs;
 pub mod rows;
+pub mod sealed;
 pub mod sql;
 pub mod sqlite;
 pub mod tx;
 
 pub use gates::{Awaiting, Gates, Waiting};
 pub use notifications::{Channel, Delivery, Notifications};
+pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
+pub use sealed::{Sealed, SealedColumn, SealedValue};
 
 use activity::Search;
 use async_trait::async_trait;
@@ -39,7 +43,6 @@ use domain::{
     told::EventKind,
 };
 use futures::stream::BoxStream;
-use sqlx::migrate::MigrateError;
 
 /// What may go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -61,22 +64,6 @@ pub enum StoreError {
     /// Something of this name exists already.
     #[error("it exists already")]
     Exists,
-}
-
-/// Why the database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is no such database, or it can't be reached or used.
-    #[error("the database could not be opened")]
-    Database(#[from] sqlx::Error),
-    /// A migration failed.
-    #[error("the database could not be brought up to date")]
-    Migrate(#[from] MigrateError),
-    /// The role that the server connects with may not change the tables, and they have to be.
-    #[error(
-        "the database has to be brought up to date, which this role may not do: run waybill migrate with the address of the role that owns the tables, and --grant-to this one"
-    )]
-    MayNot(#[source] MigrateError),
 }
 
 /// What a process wrote, as others on the same database are told.
@@ -212,7 +199,7 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications {
+pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications + Sealed {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 

@@ -128,7 +128,7 @@ impl PostgresStore {
     /// is to be done, the role need not be one that may.
     ///
     /// # Errors
-    /// When the address can't be used, the database can't be reached, or a migration fails.
+    /// When the address can't be used, the database can't be reached, is damaged, a newer release wrote it, or a migration fails.
     pub async fn open(address: &SecretString) -> Result<Self, OpenError> {
         let options = PgConnectOptions::from_str(address.expose_secret())?.application_name("waybill");
         let once = PgPoolOptions::new()
@@ -138,7 +138,7 @@ impl PostgresStore {
         if !role::is_up_to_date(&once).await? {
             migrate(&once).await.map_err(|error| match role::may_not(&error) {
                 true => OpenError::MayNot(error),
-                false => OpenError::Migrate(error),
+                false => error.into(),
             })?;
         }
         sqlx::query("SELECT pg_notify($1, $2)")

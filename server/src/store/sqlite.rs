@@ -4,6 +4,7 @@ use super::{
     Change, OpenError, Store, StoreError, Tx,
     activity::{self, Statements},
     dialect::{Dialect, of_one_writer},
+    open,
     tx::SqlTx,
 };
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use futures::{
 };
 use sqlx::{
     Sqlite, SqlitePool,
-    migrate::MigrateError,
+    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous},
 };
 use std::{path::Path, time::Duration};
@@ -53,6 +54,12 @@ impl Dialect for Sqlite {
     }
 }
 
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// Whether migrations ever ran.
+const HAS_TABLES: &str =
+    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations')";
+
 /// The database in a file.
 #[derive(Clone)]
 pub struct SqliteStore {
@@ -65,7 +72,7 @@ impl SqliteStore {
     /// Opens the file, makes it when it isn't there, and brings the tables up to date.
     ///
     /// # Errors
-    /// When the file can't be opened, or a migration fails.
+    /// When the file can't be opened, is damaged or no database, a newer release wrote it, or a migration fails.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -79,8 +86,22 @@ impl SqliteStore {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(options.clone())
-            .await?;
-        migrate(&writer).await?;
+            .await
+            .map_err(|error| match open::is_no_database(&error) {
+                true => OpenError::NotADatabase {
+                    path: path.to_owned(),
+                    source: error,
+                },
+                false => error.into(),
+            })?;
+        let is_old: bool = sqlx::query_scalar(HAS_TABLES).fetch_one(&writer).await?;
+        let ran: Vec<open::Ran> = match is_old {
+            true => sqlx::query_as(open::RAN).fetch_all(&writer).await?,
+            false => Vec::new(),
+        };
+        if !open::is_up_to_date(&ran, &MIGRATIONS)? {
+            migrate(&writer).await?;
+        }
         let readers = SqlitePoolOptions::new()
             .max_connections(8)
             .connect_with(options.read_only(true))
@@ -91,7 +112,7 @@ impl SqliteStore {
 
 /// In a box, because the compiler doesn't see by itself that this may be waited for on any thread.
 fn migrate(writer: &SqlitePool) -> BoxFuture<'_, Result<(), MigrateError>> {
-    Box::pin(async move { sqlx::migrate!("../migrations/sqlite").run(writer).await })
+    Box::pin(async move { MIGRATIONS.run(writer).await })
 }
 
 #[async_trait]

@@ -53,7 +53,10 @@ pub fn routes(state: WebState) -> Routes {
         .merge(rest::ledger::router(state.services.clone()))
         .with(|routes| {
             routes
-                .layer(middleware::from_fn(origin::refuse_cross_site))
+                .layer(middleware::from_fn_with_state(
+                    state.services.public_url.clone(),
+                    origin::refuse_cross_site,
+                ))
                 .layer(middleware::from_fn_with_state(state.clone(), auth::identify))
                 .layer(sessions)
                 .layer(DefaultBodyLimit::max(leptos::MOST_BYTES))

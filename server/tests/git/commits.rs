@@ -233,10 +233,11 @@ async fn a_local_path_serves_as_well() {
         branch: "main".to_owned(),
         credentials: Credentials::None,
     };
-    let (commit, _) = pushed(setting.mirrors.commit_and_push(&access, &promotion(2, "api")).await);
+    let mirrors = setting.with_local_paths();
+    let (commit, _) = pushed(mirrors.commit_and_push(&access, &promotion(2, "api")).await);
     assert_eq!(setting.tip().await, commit);
     setting.outsider_writes("README", "x").await;
-    let (_, attempts) = pushed(setting.mirrors.commit_and_push(&access, &promotion(3, "api")).await);
+    let (_, attempts) = pushed(mirrors.commit_and_push(&access, &promotion(3, "api")).await);
     assert_eq!(attempts, 2);
 }
 

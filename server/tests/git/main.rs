@@ -9,7 +9,9 @@
 
 mod batches;
 mod commits;
+mod cut;
 mod faults;
+mod local;
 mod probe;
 mod ssh;
 
@@ -18,7 +20,8 @@ use std::{path::PathBuf, time::Duration};
 use domain::id::PromotionId;
 use secrecy::SecretString;
 use server::adapters::git::{
-    CommitRequest, Committed, Credentials, Git as _, GitError, GitMirrors, RepositoryAccess, Signature, ValuesEdit,
+    CommitRequest, Committed, Credentials, Git as _, GitError, GitMirrors, LocalPaths, RepositoryAccess, Signature,
+    ValuesEdit,
 };
 use tempfile::TempDir;
 use testbed::{BareRepo, GitServer};
@@ -68,6 +71,12 @@ impl Setting {
             mirrors,
             access,
         }
+    }
+
+    /// Mirrors that take the served repository by its path, too.
+    fn with_local_paths(&self) -> GitMirrors {
+        let served = self.directory.path().join("served");
+        GitMirrors::new(self.directory.path().join("mirrors")).with_local_paths(LocalPaths::new(vec![served]))
     }
 
     async fn outsider_writes(&self, path: &str, content: &str) -> String {

@@ -26,7 +26,7 @@ async fn what_is_there_is_told_and_nothing_stays() {
         credentials: Credentials::None,
         ..setting.access.clone()
     };
-    let probe = setting.mirrors.probe(&by_path, &paths, "").await.unwrap();
+    let probe = setting.with_local_paths().probe(&by_path, &paths, "").await.unwrap();
     assert!(probe.push.is_ok() && probe.files[0].is_ok());
 
     // Its room is gone with the answer.

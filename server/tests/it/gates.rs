@@ -466,7 +466,7 @@ async fn strangers_neither_see_nor_decide() {
     let mut dev = person(&world, "dev", Role::Developer).await;
     let id = promote(&mut dev).await;
     waits_for(&world, &id, "0 of 1 approval").await;
-    world.apply(&json!({ "workspace": "acme" })).await;
+    world.token("acme", "boss", Role::Admin).await;
     world.person("eve@example.com", "acme", Role::Admin).await;
     let mut eve = world.signed_in("eve@example.com").await;
     for intent in ["approve", "reject", "override", "cancel"] {

@@ -609,9 +609,12 @@ async fn other_sites_can_not_post() {
     let mut browser = world.admin().await;
     let before = world.everything().await;
     let kind = ("content-type", "application/x-www-form-urlencoded");
+    let encrypted = world.base_url.replace("http://", "https://");
     for from in [
         &[("origin", "https://evil.example")][..],
         &[("origin", "null")],
+        &[("origin", &encrypted)],
+        &[("origin", "http://127.0.0.1")],
         &[("sec-fetch-site", "cross-site"), ("origin", &world.base_url)],
         &[("sec-fetch-site", "same-site")],
         &[],

@@ -42,6 +42,43 @@ impl Address {
     }
 }
 
+/// How Git gets to an address.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Over HTTP, encrypted or not.
+    Http,
+    /// Over SSH.
+    Ssh,
+    /// A path on this machine, as Git reads it: absolute or not.
+    Local(String),
+    /// Some other way that Git knows: a program to run, a protocol without sign-in.
+    Unknown,
+}
+
+impl Address {
+    /// How Git would get there: `url_is_local_not_ssh` and `parse_connect_url` in its `connect.c`, and `transport_get` in `transport.c`.
+    pub(super) fn place(&self) -> Place {
+        let url = self.url.as_str();
+        if let Some((scheme, rest)) = url.split_once("://") {
+            return match scheme {
+                "ssh" => Place::Ssh,
+                // Git undoes escapes in every address with a scheme.
+                "file" => Place::Local(decode(rest)),
+                _ if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") => Place::Http,
+                _ => Place::Unknown,
+            };
+        }
+        let helper = url.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'));
+        if helper.is_some_and(|end| url[end..].starts_with("::")) {
+            return Place::Unknown;
+        }
+        match (url.find(':'), url.find('/')) {
+            (Some(colon), slash) if slash.is_none_or(|slash| colon < slash) => Place::Ssh,
+            _ => Place::Local(url.to_owned()),
+        }
+    }
+}
+
 /// Where an address leads.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Destination<'a> {
@@ -138,6 +175,39 @@ mod tests {
             let address = Address::parse(url);
             let found = address.destination().map(|to| (to.host, to.http_port));
             assert_eq!(found, expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn ways_are_told_apart_as_git_does() {
+        let local = |path: &str| Place::Local(path.to_owned());
+        for (url, expected) in [
+            ("https://git.example.com/a.git", Place::Http),
+            ("HTTP://git.example.com/a.git", Place::Http),
+            ("https://u:p@git.example.com/a.git", Place::Http),
+            ("ssh://git@git.example.com/a.git", Place::Ssh),
+            ("git@git.example.com:a/b.git", Place::Ssh),
+            ("git@[::1]:a/b.git", Place::Ssh),
+            ("/srv/git/a:b.git", local("/srv/git/a:b.git")),
+            ("file:///srv/a.git", local("/srv/a.git")),
+            ("file:///srv/%2e%2e/etc", local("/srv/../etc")),
+            ("file://host/srv", local("host/srv")),
+            ("srv/a@b:c.git", local("srv/a@b:c.git")),
+            ("./a.git", local("./a.git")),
+            ("~/a.git", local("~/a.git")),
+            ("~root/a.git", local("~root/a.git")),
+            ("a.git", local("a.git")),
+            ("", local("")),
+            ("FILE:///srv/a.git", Place::Unknown),
+            ("git://git.example.com/a.git", Place::Unknown),
+            ("ftp://git.example.com/a.git", Place::Unknown),
+            ("git+ssh://git.example.com/a.git", Place::Unknown),
+            ("ext::sh -c true", Place::Unknown),
+            ("fd::17/a", Place::Unknown),
+            ("file::/srv/a.git", Place::Unknown),
+            ("::/srv/a.git", Place::Unknown),
+        ] {
+            assert_eq!(Address::parse(url).place(), expected, "{url}");
         }
     }
 

@@ -23,6 +23,7 @@ use super::{
     address::Address,
     commit::{self, Batch, LocalError, Memory, Prepared},
     last_change,
+    local::{LocalPaths, Remote},
     pack::{self, Objects},
     probe,
     smart::{Fetched, Wire},
@@ -55,10 +56,11 @@ pub struct GitMirrors {
     directory: PathBuf,
     turns: Turns,
     wire: Option<Wire>,
+    local_paths: LocalPaths,
 }
 
 impl GitMirrors {
-    /// Mirrors in `directory`, which is made when needed and belongs to Waybill alone.
+    /// Mirrors in `directory`, which is made when needed and belongs to Waybill alone. Repositories by path are off.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
         commit::sweep(&directory);
@@ -66,7 +68,14 @@ impl GitMirrors {
             directory,
             turns: Turns::default(),
             wire: Wire::new(),
+            local_paths: LocalPaths::default(),
         }
+    }
+
+    /// The same, with repositories by path where `local_paths` lists them.
+    #[must_use]
+    pub fn with_local_paths(self, local_paths: LocalPaths) -> Self {
+        Self { local_paths, ..self }
     }
 
     /// Where a repository's mirror lies. Credentials are no part of the name: they change.
@@ -77,13 +86,17 @@ impl GitMirrors {
         self.directory.join(format!("{name}.git"))
     }
 
-    fn mirror(&self, repository: &RepositoryAccess) -> Mirror {
-        Mirror {
+    /// The mirror of a repository that may be used: of another not even what was fetched before is read.
+    async fn mirror(&self, repository: &RepositoryAccess) -> Result<Mirror, GitError> {
+        let address = Address::parse(&repository.url);
+        let remote = self.local_paths.admit(&address).await?;
+        Ok(Mirror {
             path: self.path_of(repository),
             access: repository.clone(),
-            url: Address::parse(&repository.url).url,
+            url: address.url,
+            remote,
             wire: self.wire.clone(),
-        }
+        })
     }
 }
 
@@ -93,12 +106,13 @@ struct Mirror {
     path: PathBuf,
     access: RepositoryAccess,
     url: String,
+    remote: Remote,
     wire: Option<Wire>,
 }
 
 impl Mirror {
     fn transport(&self) -> Transport<'_> {
-        Transport::new(&self.access, &self.path, self.wire.as_ref())
+        Transport::new(&self.access, &self.path, &self.remote, self.wire.as_ref())
     }
 
     fn broken(&self, reason: impl ToString) -> GitError {
@@ -229,6 +243,7 @@ impl Mirror {
         match self.fetch().await {
             Err(error @ GitError::NotFound { .. }) => match self.transport().is_empty().await {
                 Ok(true) => Ok(None),
+                Err(passing) if passing.is_passing() => Err(passing),
                 _ => Err(error),
             },
             fetched => fetched.map(Some),
@@ -409,11 +424,15 @@ impl Mirror {
         let Some(Fetched { tip, pack }) = transport.fetch_begun(&mut begun, known).await? else {
             return Ok(None);
         };
+        if let Some(pack) = pack
+            && let Err(error) = self.local(move |repository| Ok(pack::keep(repository, &pack)?)).await
+        {
+            // The answer was cut: that is no fault of the mirror. The program asks again.
+            tracing::debug!(url = %self.url, %error, "a pack that a race brought is not whole");
+            return Ok(None);
+        }
         let (wanted, mut remembered) = (Arc::clone(requests), std::mem::take(memory));
         let prepared = self.local(move |repository| {
-            if let Some(pack) = pack {
-                pack::keep(repository, &pack)?;
-            }
             let batch = commit::prepare(repository, &mut remembered, Some(tip), &wanted)?;
             let bytes = batch.objects.pack()?;
             Ok((batch, bytes, remembered))
@@ -523,8 +542,16 @@ fn parse(mirror: &Mirror, commit: &str) -> Result<Oid, GitError> {
 
 #[async_trait]
 impl Git for GitMirrors {
+    async fn admit(&self, url: &str) -> Result<(), GitError> {
+        match self.local_paths.admit(&Address::parse(url)).await {
+            Err(error @ GitError::LocalPath { .. }) => Err(error),
+            // What isn't there may come to be.
+            _ => Ok(()),
+        }
+    }
+
     async fn fetch(&self, repository: &RepositoryAccess) -> Result<CommitId, GitError> {
-        let mirror = self.mirror(repository);
+        let mirror = self.mirror(repository).await?;
         let asked = Instant::now();
         let mut turn = self.turns.wait(&mirror.path).await;
         if let Some(found) = turn.looked(repository, asked) {
@@ -546,11 +573,12 @@ impl Git for GitMirrors {
     }
 
     async fn probe(&self, repository: &RepositoryAccess, paths: &[String], prefix: &str) -> Result<Probe, Unprobed> {
-        probe::look(&self.path_of(repository), repository, paths, prefix).await
+        let remote = self.local_paths.admit(&Address::parse(&repository.url)).await?;
+        probe::look(&self.path_of(repository), repository, &remote, paths, prefix).await
     }
 
     async fn known_tip(&self, repository: &RepositoryAccess) -> Result<Option<CommitId>, GitError> {
-        let tip = self.mirror(repository).known_tip().await?;
+        let tip = self.mirror(repository).await?.known_tip().await?;
         Ok(tip.map(|tip| tip.to_string()))
     }
 
@@ -561,7 +589,7 @@ impl Git for GitMirrors {
         path: &str,
         prefix: &str,
     ) -> Result<Option<Vec<DeclaredService>>, GitError> {
-        let mirror = self.mirror(repository);
+        let mirror = self.mirror(repository).await?;
         let commit = parse(&mirror, commit)?;
         let (path, prefix) = (path.to_owned(), prefix.to_owned());
         let read = move |repository: &Repository| {
@@ -582,14 +610,17 @@ impl Git for GitMirrors {
         repository: &RepositoryAccess,
         requests: &[CommitRequest],
     ) -> Vec<Result<Committed, GitError>> {
-        let mirror = self.mirror(repository);
+        let mirror = match self.mirror(repository).await {
+            Ok(mirror) => mirror,
+            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+        };
         let mut turn = self.turns.wait(&mirror.path).await;
         turn.forget_look();
         mirror.commit_all(&mut turn.memory, requests).await
     }
 
     async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError> {
-        let mirror = self.mirror(repository);
+        let mirror = self.mirror(repository).await?;
         if self.known_tip(repository).await?.is_none() {
             let _turn = self.turns.wait(&mirror.path).await;
             mirror.ensure().await?;
@@ -603,7 +634,7 @@ impl Git for GitMirrors {
     }
 
     async fn show(&self, repository: &RepositoryAccess, commit: &str) -> Result<Option<CommitView>, GitError> {
-        let mirror = self.mirror(repository);
+        let mirror = self.mirror(repository).await?;
         let Ok(commit) = Oid::from_str(commit) else {
             return Ok(None);
         };
@@ -622,7 +653,7 @@ impl Git for GitMirrors {
         tip: &str,
         path: &str,
     ) -> Result<Option<Change>, GitError> {
-        let mirror = self.mirror(repository);
+        let mirror = self.mirror(repository).await?;
         let (since, tip, path) = (parse(&mirror, since)?, parse(&mirror, tip)?, path.to_owned());
         mirror
             .local(move |repository| Ok(last_change::last_change(repository, since, tip, &path)?))
@@ -635,7 +666,7 @@ impl Git for GitMirrors {
         descendant: &str,
         ancestor: &str,
     ) -> Result<bool, GitError> {
-        let mirror = self.mirror(repository);
+        let mirror = self.mirror(repository).await?;
         let (descendant, ancestor) = (parse(&mirror, descendant)?, parse(&mirror, ancestor)?);
         let look = move |repository: &Repository| Ok(commit::contains(repository, descendant, ancestor)?);
         if mirror.path.exists()

@@ -9,6 +9,7 @@ mod commit;
 mod draft;
 mod history;
 mod last_change;
+mod local;
 mod mirror;
 mod pack;
 mod probe;
@@ -17,6 +18,7 @@ mod transport;
 mod turns;
 pub mod values;
 
+pub use local::LocalPaths;
 pub use mirror::GitMirrors;
 
 use async_trait::async_trait;
@@ -32,7 +34,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub struct RepositoryAccess {
     /// Whose mirror it is: tenants that name the same address don't share one, since not both may be allowed to read it.
     pub tenant: String,
-    /// `https://…`, `http://…`, `ssh://…`, `user@host:path`, `file://…` or a local path.
+    /// `https://…`, `http://…`, `ssh://…`, `user@host:path`; `file://…` or an absolute path where [`LocalPaths`] lists it.
     pub url: String,
     /// The branch that environments are read from and commits go to.
     pub branch: String,
@@ -245,6 +247,17 @@ pub enum GitError {
         /// The repository's address without credentials.
         url: String,
     },
+    /// The address is a path on the machine that Waybill runs on, which may not be used.
+    #[error(
+        "{url} is a path on the machine that Waybill runs on, and {reason}. Write an address that begins with https:// or ssh://, or \
+         have whoever runs Waybill list the repository's folder in git.local_paths."
+    )]
+    LocalPath {
+        /// The address.
+        url: String,
+        /// Why it may not be used.
+        reason: &'static str,
+    },
     /// The server's policy refused the push (protected branch, hook): trying again won't help.
     #[error(
         "Git refused the push: {reason}. Give the token permission to push to the branch, or change the branch's rules."
@@ -291,6 +304,12 @@ impl GitError {
 /// The GitOps repository.
 #[async_trait]
 pub trait Git: Send + Sync {
+    /// Whether an address may be used at all: a path on this machine only where the configuration lists it. Asks nobody else.
+    ///
+    /// # Errors
+    /// [`GitError::LocalPath`] when it may not.
+    async fn admit(&self, url: &str) -> Result<(), GitError>;
+
     /// Brings the mirror up to date and returns the branch's tip.
     async fn fetch(&self, repository: &RepositoryAccess) -> Result<CommitId, GitError>;
 

@@ -12,6 +12,7 @@ use super::{
     GitError, Probe, RepositoryAccess, Unprobed,
     address::Address,
     commit::{self, LocalError},
+    local::Remote,
     transport::Transport,
     values,
 };
@@ -27,6 +28,7 @@ const MOST_BRANCHES: usize = 8;
 pub(super) async fn look(
     mirror: &Path,
     repository: &RepositoryAccess,
+    remote: &Remote,
     paths: &[String],
     prefix: &str,
 ) -> Result<Probe, Unprobed> {
@@ -52,7 +54,7 @@ pub(super) async fn look(
         Ok(Err(error)) => return Err(broken(error.to_string()).into()),
         Err(error) => return Err(broken(error.to_string()).into()),
     };
-    let found = look_from(&bare, repository, paths, prefix, &broken).await;
+    let found = look_from(&bare, repository, remote, paths, prefix, &broken).await;
     // Nothing of it is there any more when the answer is. Taking it away is work for the disk.
     if let Err(error) = tokio::task::spawn_blocking(move || room.close())
         .await
@@ -66,17 +68,18 @@ pub(super) async fn look(
 async fn look_from(
     bare: &Path,
     repository: &RepositoryAccess,
+    remote: &Remote,
     paths: &[String],
     prefix: &str,
     broken: &(dyn Fn(String) -> GitError + Sync),
 ) -> Result<Probe, Unprobed> {
-    let transport = Transport::new(repository, bare, None);
+    let transport = Transport::new(repository, bare, remote, None);
     if let Err(error) = transport.fetch_newest(PATIENCE_TO_READ).await {
-        let is_branch = matches!(&error, GitError::NotFound { what, .. } if what.starts_with("Branch"));
-        let branches = match is_branch {
-            true => transport.branches(PATIENCE_TO_ASK).await.unwrap_or_default(),
-            false => Vec::new(),
-        };
+        if !matches!(&error, GitError::NotFound { what, .. } if what.starts_with("Branch")) {
+            return Err(error.into());
+        }
+        // Only a whole list of the branches says that this one isn't among them.
+        let branches = transport.branches(PATIENCE_TO_ASK).await?;
         return Err(Unprobed {
             error,
             branches: branches.into_iter().take(MOST_BRANCHES).collect(),

@@ -426,6 +426,10 @@ fn pack_in(bytes: &[u8]) -> Option<&[u8]> {
 
 /// The pack in the answer to a fetch of version 2. `done` was said, so that it is whole whatever the server knew of ours.
 fn pack_within(bytes: &[u8]) -> Option<Vec<u8>> {
+    // What doesn't end with a flush was cut.
+    if !bytes.ends_with(FLUSH) {
+        return None;
+    }
     let (mut rest, mut pack, mut is_pack) = (bytes, Vec::new(), false);
     while !rest.is_empty() {
         let (text, after) = next(rest)?;

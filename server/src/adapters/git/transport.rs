@@ -23,6 +23,7 @@ use crate::adapters::guard;
 use super::{
     Credentials, GitError, RepositoryAccess,
     address::{Address, without_logins},
+    local::Remote,
     smart::{Answer, Begun, Fetched, Server, Wire},
 };
 
@@ -46,16 +47,23 @@ pub(super) enum Pushed {
 pub(super) struct Transport<'a> {
     access: &'a RepositoryAccess,
     mirror: &'a Path,
+    remote: &'a Remote,
     wire: Option<&'a Wire>,
     address: Address,
 }
 
 impl<'a> Transport<'a> {
-    pub(super) fn new(access: &'a RepositoryAccess, mirror: &'a Path, wire: Option<&'a Wire>) -> Self {
+    pub(super) fn new(
+        access: &'a RepositoryAccess,
+        mirror: &'a Path,
+        remote: &'a Remote,
+        wire: Option<&'a Wire>,
+    ) -> Self {
         let address = Address::parse(&access.url);
         Self {
             access,
             mirror,
+            remote,
             wire,
             address,
         }
@@ -66,7 +74,8 @@ impl<'a> Transport<'a> {
         format!("refs/remotes/o/{}", self.access.branch)
     }
 
-    /// Brings the branch into the mirror. `first` when the mirror has nothing yet.
+    /// Brings the branch into the mirror. `first` when the mirror has nothing yet. That there is no such branch only a whole list of the
+    /// branches says.
     pub(super) async fn fetch(&self, first: bool) -> Result<(), GitError> {
         self.check()?;
         let refspec = format!("+refs/heads/{}:{}", self.access.branch, self.tracking_ref());
@@ -74,9 +83,10 @@ impl<'a> Transport<'a> {
             "fetch",
             "--quiet",
             "--no-tags",
+            "--no-recurse-submodules",
             "--no-write-fetch-head",
             "--",
-            &self.address.url,
+            &self.remote.address,
             &refspec,
         ];
         let patience = if first { FIRST_PATIENCE } else { PATIENCE };
@@ -84,7 +94,18 @@ impl<'a> Transport<'a> {
         if output.status.success() {
             return Ok(());
         }
-        Err(self.failure(&output))
+        let error = self.failure(&output);
+        if let GitError::NotFound { what, .. } = &error
+            && what.starts_with("Branch")
+            && self.branches(PATIENCE).await?.contains(&self.access.branch)
+        {
+            let reason = format!(
+                "it said that there is no branch {}, and then that there is",
+                self.access.branch
+            );
+            return Err(self.unreachable(reason));
+        }
+        Err(error)
     }
 
     /// Brings the newest commit of the branch alone into a repository that has nothing yet.
@@ -95,9 +116,10 @@ impl<'a> Transport<'a> {
             "fetch",
             "--quiet",
             "--no-tags",
+            "--no-recurse-submodules",
             "--depth=1",
             "--",
-            &self.address.url,
+            &self.remote.address,
             &refspec,
         ];
         let output = self.run(&arguments, patience).await?;
@@ -109,14 +131,29 @@ impl<'a> Transport<'a> {
 
     /// Names of the remote's branches.
     pub(super) async fn branches(&self, patience: Duration) -> Result<Vec<String>, GitError> {
-        let arguments = ["ls-remote", "--quiet", "--heads", "--", &self.address.url];
-        let output = self.run(&arguments, patience).await?;
+        let listed = self.list(&["--heads"], patience).await?;
+        let names = listed.lines().filter_map(|line| line.split_once("refs/heads/"));
+        Ok(names.map(|(_, name)| self.presentable(name)).collect())
+    }
+
+    /// The remote's references, as `git ls-remote` prints them, when the server listed them to the end.
+    ///
+    /// Git itself insists on the flush packet that ends a list (gitprotocol-v2(5), gitprotocol-pack(5)). But where the answer isn't one of a
+    /// Git server at all, a proxy's page or nothing, it takes it for the list of files of the dumb protocol, which has no end, and finds
+    /// no reference in it. So it is told to say which packets it read: where there was no flush, nothing was listed.
+    async fn list(&self, which: &[&str], patience: Duration) -> Result<String, GitError> {
+        let arguments = [&["ls-remote", "--quiet"], which, &["--", &self.remote.address]].concat();
+        let output = self
+            .run_with(&arguments, patience, &[("GIT_TRACE_PACKET", "1")])
+            .await?;
         if !output.status.success() {
             return Err(self.failure(&output));
         }
-        let listed = String::from_utf8_lossy(&output.stdout);
-        let names = listed.lines().filter_map(|line| line.split_once("refs/heads/"));
-        Ok(names.map(|(_, name)| self.presentable(name)).collect())
+        if !is_ended(&String::from_utf8_lossy(&output.stderr)) {
+            let reason = "what it answered is no whole list of the repository's branches; a proxy on the way may have cut or replaced it";
+            return Err(self.unreachable(reason.to_owned()));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Signs in to push `commit`, which the branch is at, and sends nothing.
@@ -128,8 +165,9 @@ impl<'a> Transport<'a> {
             "--dry-run",
             "--porcelain",
             "--no-verify",
+            "--no-recurse-submodules",
             "--",
-            &self.address.url,
+            &self.remote.address,
             &refspec,
         ];
         let output = self.run(&arguments, patience).await?;
@@ -147,13 +185,7 @@ impl<'a> Transport<'a> {
 
     /// Whether the remote has no branch or tag at all.
     pub(super) async fn is_empty(&self) -> Result<bool, GitError> {
-        let output = self
-            .run(&["ls-remote", "--quiet", "--", &self.address.url], PATIENCE)
-            .await?;
-        if output.status.success() {
-            return Ok(output.stdout.is_empty());
-        }
-        Err(self.failure(&output))
+        Ok(self.list(&[], PATIENCE).await?.is_empty())
     }
 
     /// Puts the branch at `commit`, when it is at an ancestor of it.
@@ -161,7 +193,15 @@ impl<'a> Transport<'a> {
         self.check()?;
         let destination = format!("refs/heads/{}", self.access.branch);
         let refspec = format!("{commit}:{destination}");
-        let arguments = ["push", "--porcelain", "--no-verify", "--", &self.address.url, &refspec];
+        let arguments = [
+            "push",
+            "--porcelain",
+            "--no-verify",
+            "--no-recurse-submodules",
+            "--",
+            &self.remote.address,
+            &refspec,
+        ];
         let output = self.run(&arguments, PATIENCE).await?;
         match rejection(&String::from_utf8_lossy(&output.stdout), &destination) {
             Some(reason) => self.judge(&reason, &output),
@@ -322,6 +362,16 @@ impl<'a> Transport<'a> {
     }
 
     async fn run(&self, arguments: &[&str], patience: Duration) -> Result<Output, GitError> {
+        self.run_with(arguments, patience, &[]).await
+    }
+
+    /// The same with further variables.
+    async fn run_with(
+        &self,
+        arguments: &[&str],
+        patience: Duration,
+        variables: &[(&str, &str)],
+    ) -> Result<Output, GitError> {
         let mirror_error = |reason: String| GitError::Mirror {
             url: self.address.url.clone(),
             reason,
@@ -339,6 +389,7 @@ impl<'a> Transport<'a> {
         let _key = self
             .surroundings(&mut command, resolved)
             .map_err(|e| mirror_error(e.to_string()))?;
+        command.envs(variables.iter().copied());
         let running = tokio::time::timeout(patience, command.output());
         match running.await {
             Ok(Ok(output)) => Ok(output),
@@ -396,7 +447,7 @@ impl<'a> Transport<'a> {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_ALLOW_PROTOCOL", "file:http:https:ssh");
+            .env("GIT_ALLOW_PROTOCOL", self.remote.protocols);
         let mut settings: Vec<(String, String)> = [
             ("core.askPass", ""),
             ("core.hooksPath", "/dev/null"),
@@ -473,6 +524,10 @@ impl<'a> Transport<'a> {
     /// What a failed program means.
     fn failure(&self, output: &Output) -> GitError {
         let said = String::from_utf8_lossy(&output.stderr);
+        let said: String = said
+            .split_inclusive('\n')
+            .filter(|line| packet(line).is_none())
+            .collect();
         let lower = said.to_ascii_lowercase();
         let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
         let url = self.address.url.clone();
@@ -587,6 +642,19 @@ fn is_overtaken(reason: &str) -> bool {
     .any(|text| lower.contains(text))
 }
 
+/// What a line of `GIT_TRACE_PACKET` says: which way a packet went, and what is in it.
+fn packet(line: &str) -> Option<(char, &str)> {
+    let (_, traced) = line.split_once(" packet: ")?;
+    let at = traced.find(['<', '>'])?;
+    let text = traced.get(at + 1..)?.trim();
+    Some((traced[at..].chars().next()?, text))
+}
+
+/// Whether a server's list of references was read to its end, by the packets that came in.
+fn is_ended(trace: &str) -> bool {
+    trace.lines().filter_map(packet).any(|packet| packet == ('<', "0000"))
+}
+
 /// Whether the output of `git push --porcelain` says that the reference is where it was meant to be.
 fn is_taken(porcelain: &[u8], destination: &str) -> bool {
     String::from_utf8_lossy(porcelain).lines().any(|line| {
@@ -639,6 +707,24 @@ mod tests {
         }
     }
 
+    fn remote() -> Remote {
+        Remote {
+            address: "https://git.example.com/x".to_owned(),
+            protocols: "http:https",
+        }
+    }
+
+    #[test]
+    fn only_a_flush_ends_a_list() {
+        let flush = "10:00:00.000000 pkt-line.c:80           packet:    ls-remote< 0000\n";
+        let line = "10:00:00.000000 pkt-line.c:80           packet:          git< # service=git-upload-pack\n";
+        assert!(is_ended(&format!("{line}{flush}")));
+        let ours = flush.replace('<', ">");
+        for not in ["", line, &ours, "fatal: 0000\n", "<html>packet: 0000"] {
+            assert!(!is_ended(not), "{not}");
+        }
+    }
+
     fn failed(stderr: &str) -> Output {
         use std::os::unix::process::ExitStatusExt as _;
         Output {
@@ -651,7 +737,8 @@ mod tests {
     #[test]
     fn rejections_are_told_apart() {
         let access = access("https://git.example.com/x", Credentials::None);
-        let transport = Transport::new(&access, Path::new("/nowhere"), None);
+        let remote = remote();
+        let transport = Transport::new(&access, Path::new("/nowhere"), &remote, None);
         let judge = |summary: &str, stderr: &str| {
             let porcelain = format!("To https://git.example.com/x\n!\tabc:refs/heads/main\t{summary}\nDone\n");
             let reason = rejection(&porcelain, "refs/heads/main").unwrap();
@@ -705,7 +792,8 @@ mod tests {
             token,
         };
         let access = access("https://git.example.com/x", credentials);
-        let transport = Transport::new(&access, Path::new("/nowhere"), None);
+        let remote = remote();
+        let transport = Transport::new(&access, Path::new("/nowhere"), &remote, None);
         let failure = |stderr: &str| transport.failure(&failed(stderr));
         let error = failure("fatal: Authentication failed for 'https://bob:hunter2@git.example.com/x'\n");
         assert!(matches!(&error, GitError::Unauthorized { .. }));

@@ -15,6 +15,7 @@ use domain::{
     name::Name,
     outside,
     policy::Policy,
+    repository_path::{self, is_invisible},
     resource::{Binding, Kind, Runtime},
     rights::Role,
 };
@@ -330,11 +331,20 @@ fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) 
         .clone()
         .unwrap_or_else(|| "environments/{environment}/values.yaml".into());
     let values_prefix = spec.values_prefix.clone().unwrap_or_default();
+    let is_path = path(&path_template);
+    if is_path.is_ok() {
+        let named = |(_, environment): &(usize, &EnvironmentSpec)| environment.name.parse::<Name>().is_ok();
+        for (i, environment) in spec.environments.iter().enumerate().filter(named) {
+            if let Err(why) = path_of(&path_template, &environment.name) {
+                errors.add(format!("{at}.environments[{i}].name"), why);
+            }
+        }
+    }
     for (field, outcome) in [
-        ("repository.url", repository_url(&repository.url)),
-        ("repository.branch", branch_name(&branch)),
-        ("pathTemplate", path(&path_template)),
-        ("valuesPrefix", prefix(&values_prefix)),
+        ("repository.url", repository_url(&repository.url).map_err(str::to_owned)),
+        ("repository.branch", branch_name(&branch).map_err(str::to_owned)),
+        ("pathTemplate", is_path),
+        ("valuesPrefix", prefix(&values_prefix).map_err(str::to_owned)),
     ] {
         if let Err(why) = outcome {
             errors.add(format!("{at}.{field}"), why);
@@ -371,7 +381,7 @@ fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) 
 fn repository_url(url: &str) -> Result<(), &'static str> {
     const WHY: &str =
         "Write the repository's address: https://…, http://…, ssh://…, user@host:path, file://… or an absolute path.";
-    if url.chars().any(|c| c.is_control() || c == ' ') {
+    if url.chars().any(|c| is_invisible(c) || c.is_whitespace()) {
         return Err(WHY);
     }
     if let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) {
@@ -442,7 +452,9 @@ fn branch_name(branch: &str) -> Result<(), &'static str> {
         || branch
             .split('/')
             .any(|part| part.starts_with('.') || part.ends_with(".lock"))
-        || branch.chars().any(|c| c.is_control() || " ~^:?*[\\".contains(c));
+        || branch
+            .chars()
+            .any(|c| is_invisible(c) || c.is_whitespace() || "~^:?*[\\".contains(c));
     if bad {
         Err("Write the name of a branch, for example main.")
     } else {
@@ -450,25 +462,26 @@ fn branch_name(branch: &str) -> Result<(), &'static str> {
     }
 }
 
-fn path(template: &str) -> Result<(), &'static str> {
+fn path(template: &str) -> Result<(), String> {
     let filled = template.replace("{environment}", "e");
     if filled == template {
-        return Err(
-            "Write {environment} where the environment's name goes, for example environments/{environment}/values.yaml.",
-        );
+        return Err("Write {environment} where the environment's name goes, for example environments/{environment}/values.yaml.".into());
     }
     if filled.contains(['{', '}']) {
-        return Err("The only placeholder here is {environment}.");
+        return Err("The only placeholder here is {environment}.".into());
     }
-    let fine = template.len() <= 512
-        && !filled.contains('\\')
-        && !filled.chars().any(char::is_control)
-        && filled.split('/').all(|part| !matches!(part, "" | "." | ".." | ".git"));
-    if fine {
-        Ok(())
-    } else {
-        Err("Write a path inside the repository, without a slash at its beginning and without . or .. in it.")
+    if template.len() > 512 {
+        return Err("Write a path of at most 512 characters.".into());
     }
+    repository_path::check(&filled).map_err(|why| format!("This path can't be used: {why}."))
+}
+
+/// A template may be fine by itself, and the path that an environment's name makes of it be Git's own: `.g{environment}` with `it`.
+fn path_of(template: &str, environment: &str) -> Result<(), String> {
+    let path = template.replace("{environment}", environment);
+    repository_path::check(&path).map_err(|why| {
+        format!("The path of its values file, {path}, can't be used: {why}. Choose another name or path template.")
+    })
 }
 
 fn prefix(prefix: &str) -> Result<(), &'static str> {

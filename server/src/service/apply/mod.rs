@@ -19,6 +19,7 @@ use super::{
     internal,
     member::join_as_administrator,
     place::ProjectPlace,
+    workspace::not_yours,
 };
 use crate::store::{NewEvent, Tx, Waiting};
 use app::error::AppError;
@@ -26,6 +27,7 @@ use document::{Document, SecretText};
 use domain::{
     environment::Workspace,
     event::{Happened, Subject},
+    field::FieldErrors,
     id::{ProjectId, ResourceId, UserId},
     name::Name,
     resource::HoldCause,
@@ -59,7 +61,7 @@ impl Services {
     ///
     /// # Errors
     /// When the document breaks a rule (nothing is changed then), when the caller isn't an administrator of the workspace
-    /// (for a new one: of any), or when the database fails.
+    /// (for a new one: when they aren't among [`Services::creators`]), or when the database fails.
     pub async fn apply(
         &self,
         caller: &Caller,
@@ -68,7 +70,9 @@ impl Services {
     ) -> Result<Applied, AppError> {
         let checked = check::check(document)?;
         // A dry run promises nothing, so it need not make writers wait.
-        may_apply_somewhere(caller, &checked.workspace)?;
+        self.may_apply_somewhere(caller, &checked.workspace)?;
+        self.check_addresses(document.projects.iter().map(|project| project.repository.url.as_str()))
+            .await?;
         let mut tx = if dry_run {
             self.store.read().await?
         } else {
@@ -76,7 +80,7 @@ impl Services {
         };
         let caller = &self.as_of(&mut *tx, caller).await?;
         let workspace = tx.workspace_by_name(checked.workspace.as_str()).await?;
-        may_apply(caller, workspace.as_ref(), &checked.workspace)?;
+        self.may_apply(caller, workspace.as_ref(), &checked.workspace)?;
         let stored = self.stored(&mut *tx, workspace).await?;
         for project in &checked.projects {
             may_apply_to(caller, &stored, &project.name)?;
@@ -117,6 +121,36 @@ impl Services {
             }));
         }
         Ok(applied)
+    }
+
+    /// Refuses who may neither change nor create a workspace, before they make writers wait.
+    fn may_apply_somewhere(&self, caller: &Caller, name: &Name) -> Result<(), AppError> {
+        caller.check_whole()?;
+        match caller.access.iter().find(|(workspace, _)| workspace.name == *name) {
+            Some((_, role)) => Ok(rights::check(*role, Right::Administer)?),
+            None if self.creators.include(caller) => Ok(()),
+            None => Err(not_yours(caller, name)),
+        }
+    }
+
+    fn may_apply(&self, caller: &Caller, workspace: Option<&Workspace>, name: &Name) -> Result<(), AppError> {
+        self.may_apply_somewhere(caller, name)?;
+        match workspace {
+            // Names are unique: who may create workspaces learns that this one can't be, as who may not is always told.
+            Some(workspace) if caller.role_in(workspace.id).is_none() => Err(not_yours(caller, name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses addresses that lead to where nothing may be read: paths of this machine that the configuration doesn't list.
+    async fn check_addresses(&self, urls: impl Iterator<Item = &str>) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        for (i, url) in urls.enumerate() {
+            if let Err(refused) = self.git.admit(url).await {
+                errors.add(format!("projects[{i}].repository.url"), refused.to_string());
+            }
+        }
+        errors.into_result()
     }
 
     fn seal(&self, context: &str, secret: &SecretString) -> Result<String, AppError> {
@@ -275,33 +309,6 @@ pub(crate) async fn create_workspace(
         join_as_administrator(tx, workspace, &administrator, at).await?;
     }
     Ok(())
-}
-
-/// Refuses who administers nothing, before they make writers wait. Whether there is such a workspace isn't said to those who may not
-/// know of it.
-fn may_apply_somewhere(caller: &Caller, name: &Name) -> Result<(), AppError> {
-    caller.check_whole()?;
-    let may = |role: Role| rights::check(role, Right::Administer);
-    match caller.access.iter().find(|(w, _)| w.name == *name) {
-        Some((_, role)) => Ok(may(*role)?),
-        None if caller.access.iter().any(|(_, role)| may(*role).is_ok()) => Ok(()),
-        None => Err(AppError::Forbidden(format!(
-            "{} may neither change nor create a workspace {name}. Ask an administrator, or use a token of that workspace: waybill token create --workspace {name} --role admin.",
-            caller.actor.name()
-        ))),
-    }
-}
-
-fn may_apply(caller: &Caller, workspace: Option<&Workspace>, name: &Name) -> Result<(), AppError> {
-    may_apply_somewhere(caller, name)?;
-    match workspace {
-        // Names are unique: who may create workspaces learns that this one can't be.
-        Some(workspace) if caller.role_in(workspace.id).is_none() => Err(AppError::Forbidden(format!(
-            "{} may not change workspace {name}. Use a token of that workspace: waybill token create --workspace {name} --role admin.",
-            caller.actor.name()
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Refuses who administers the workspace, but not this project of it.

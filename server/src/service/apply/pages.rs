@@ -143,6 +143,11 @@ impl Services {
         workspace: &str,
         page: &Page<'_>,
     ) -> Result<Vec<Change>, AppError> {
+        caller.administered(workspace)?;
+        if let Page::Repository(draft, _) = page {
+            let checked = self.check_addresses(std::iter::once(draft.url.trim())).await;
+            checked.map_err(in_form)?;
+        }
         let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
         let planned = self.plan_page(&mut *tx, &caller, &workspace, page).await?;
         if planned.changes().is_empty() {

@@ -4,20 +4,17 @@
 //! isn't granted, no trigger has to refuse.
 
 use super::MIGRATIONS;
+use crate::store::open::{self, OpenError, RAN, Ran};
 use sqlx::{AssertSqlSafe, PgPool, Row as _, migrate::MigrateError};
 
 /// Whether nothing is to be brought up to date. Migrations begin by making a table, which not every role may, even when it is there.
-pub(super) async fn is_up_to_date(pool: &PgPool) -> Result<bool, sqlx::Error> {
+pub(super) async fn is_up_to_date(pool: &PgPool) -> Result<bool, OpenError> {
     const IS_NEW: &str = "SELECT to_regclass('_sqlx_migrations') IS NULL";
     if sqlx::query_scalar::<_, bool>(IS_NEW).fetch_one(pool).await? {
         return Ok(false);
     }
-    let done: Vec<(i64, Vec<u8>, bool)> =
-        sqlx::query_as("SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version")
-            .fetch_all(pool)
-            .await?;
-    let done = done.iter().map(|(version, hash, ended)| (*version, &hash[..], *ended));
-    Ok(done.eq(MIGRATIONS.iter().map(|one| (one.version, &*one.checksum, true))))
+    let ran: Vec<Ran> = sqlx::query_as(RAN).fetch_all(pool).await?;
+    open::is_up_to_date(&ran, &MIGRATIONS)
 }
 
 /// Whether a migration failed because the role may not change the tables.

@@ -66,4 +66,30 @@ impl Database {
         };
         startup::open(&database).await.unwrap()
     }
+
+    /// Runs a statement past the store.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        match self {
+            Self::Sqlite(_) => {
+                let pool = sqlx::SqlitePool::connect(&self.url()).await.unwrap();
+                sqlx::query(statement).execute(&pool).await.unwrap();
+                pool.close().await;
+            }
+            Self::Postgres(_) => {
+                let pool = sqlx::PgPool::connect(&self.url()).await.unwrap();
+                sqlx::query(statement).execute(&pool).await.unwrap();
+                pool.close().await;
+            }
+        }
+    }
+
+    /// Which page of the file a table begins with, counted from 1, and how large pages are.
+    pub(crate) async fn root_page_of(&self, table: &str) -> (usize, usize) {
+        let pool = sqlx::SqlitePool::connect(&self.url()).await.unwrap();
+        let root = sqlx::query_scalar::<_, i64>("SELECT rootpage FROM sqlite_schema WHERE name = $1");
+        let root = root.bind(table).fetch_one(&pool).await.unwrap();
+        let size: i64 = sqlx::query_scalar("PRAGMA page_size").fetch_one(&pool).await.unwrap();
+        pool.close().await;
+        (root.try_into().unwrap(), size.try_into().unwrap())
+    }
 }

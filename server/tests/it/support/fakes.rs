@@ -130,6 +130,10 @@ impl Branch {
 
 #[async_trait]
 impl Git for FakeGit {
+    async fn admit(&self, _: &str) -> Result<(), GitError> {
+        Ok(())
+    }
+
     async fn fetch(&self, repository: &RepositoryAccess) -> Result<CommitId, GitError> {
         let mut branch = self.0.lock().unwrap();
         branch.seen = Some(repository.clone());

@@ -1,11 +1,12 @@
 //! What tests stand on: [`Bench`] has the use cases on a database of its own ([`database`]), with the fakes of [`fakes`] around
 //! them, [`channels`] and [`receivers`] for what leaves them; [`world`] has the whole server among real parts, [`browser`] looks at its pages,
-//! and [`signer`] signs images.
+//! [`program`] runs the program to its end, and [`signer`] signs images.
 
 pub(crate) mod browser;
 pub(crate) mod channels;
 pub(crate) mod database;
 pub(crate) mod fakes;
+pub(crate) mod program;
 pub(crate) mod receivers;
 pub(crate) mod signer;
 pub(crate) mod world;
@@ -31,6 +32,7 @@ use server::{
         },
         session::{SignInLimit, hash_password},
         token::{NewToken, create_token_here},
+        workspace::Creators,
     },
     store::{Store, User},
     web::auth::Identity,
@@ -79,6 +81,8 @@ impl Bench {
             kept_cells: Arc::default(),
             kept_versions: Arc::default(),
             kept_inbox: Arc::default(),
+            // Who administers a workspace may create others.
+            creators: Creators::Administrators,
             public_url: "http://waybill.example".into(),
         };
         Self {

@@ -4,7 +4,7 @@
 //! Project `myapp` has `development` (`api` from its image repository, `nightly`, a cronjob), `staging` (`api`, tracking
 //! development) and `production` (a `web` in Git that Waybill knows nothing of); project `other` has `sandbox`.
 
-use super::{browser::Browser, database::Database, digest, fakes::MovedClock};
+use super::{browser::Browser, database::Database, digest, fakes::MovedClock, program};
 use argocd_standin::{AppSpec, Options as StandinOptions, Policy, Standin, Timing, TokenGrant, token_for};
 use domain::{
     event::Happened,
@@ -36,7 +36,7 @@ use testbed::{
     BareRepo, Gate, GitServer, ImageSpec, NotificationEndpoint, OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER,
     RegistryOptions, WaybillOptions, WaybillProcess, free_port,
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, process::Command, sync::oneshot, task::JoinHandle};
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ pub(crate) struct World {
     document: Value,
     variables: Vec<(String, String)>,
     server: Server,
-    _database: Database,
+    pub(crate) database: Database,
     directory: TempDir,
 }
 
@@ -204,7 +204,7 @@ impl World {
             document,
             variables,
             server,
-            _database: database,
+            database,
             directory,
         };
         world.apply(&world.document).await;
@@ -605,7 +605,8 @@ impl World {
     pub(crate) async fn another_server(&self) -> Another {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
-        let root = self.directory.path().join("another");
+        let name = format!("another-{}", listener.local_addr().unwrap().port());
+        let root = self.directory.path().join(name);
         let mut variables = self.variables.clone();
         for (name, value) in [
             ("WAYBILL_LISTEN", base_url.trim_start_matches("http://").to_owned()),
@@ -618,6 +619,33 @@ impl World {
         let ready = format!("{base_url}/readyz");
         until("another server to be ready", async || reqwest::get(&ready).await.ok()).await;
         Another { base_url, _server }
+    }
+
+    /// The program with the server's variables, to be run beside it or in its place.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = program::waybill(arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Where the server keeps its files.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Gives the program another variable, from its next start on.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        if let Server::Process { options, .. } = &mut self.server {
+            *options = options.clone().environment(name, value);
+        }
+    }
+
+    /// The id of the program's process.
+    pub(crate) fn process_id(&self) -> u32 {
+        match &self.server {
+            Server::Process { running, .. } => running.as_ref().unwrap().id(),
+            Server::Here { .. } => panic!("only the program has a process of its own"),
+        }
     }
 
     /// Where the program logs, all starts together.
