@@ -51,6 +51,9 @@ fn nothing_given_gives_the_defaults() {
     assert_eq!(config.log_level, "info");
     assert_eq!(config.otlp_endpoint, None);
     assert!(config.smtp.is_none() && !config.allow_private_targets);
+    assert_eq!(config.connections, Limits::default());
+    assert_eq!((config.connections.total, config.connections.per_address), (4096, 256));
+    assert!(config.ops_listen.is_none() && config.public_metrics);
 }
 
 #[test]

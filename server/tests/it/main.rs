@@ -31,6 +31,7 @@ mod replicas;
 mod rest;
 mod rights;
 mod security;
+mod serving;
 mod settings;
 mod signatures;
 mod soak;

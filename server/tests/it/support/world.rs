@@ -620,6 +620,14 @@ impl World {
         Another { base_url, _server }
     }
 
+    /// The id of the program's process.
+    pub(crate) fn process_id(&self) -> u32 {
+        match &self.server {
+            Server::Process { running, .. } => running.as_ref().unwrap().id(),
+            Server::Here { .. } => panic!("only the program has a process of its own"),
+        }
+    }
+
     /// Where the program logs, all starts together.
     pub(crate) fn log_file(&self) -> PathBuf {
         match &self.server {
