@@ -13,6 +13,7 @@ use crate::{
     adapters::mail::{self, Encryption, MailSettings},
     secrets::EncryptionKey,
     service::workspace::Creators,
+    web::serving::Limits,
 };
 use given::{Given, Place, Value};
 use keys::{DefaultValue, KEYS};
@@ -96,6 +97,12 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Proxies that are believed when they say from where a request comes.
     pub trusted_proxies: Vec<Network>,
+    /// Where health and metrics are answered too, whatever goes on at `listen`.
+    pub ops_listen: Option<SocketAddr>,
+    /// Whether metrics are also answered at `listen`.
+    pub public_metrics: bool,
+    /// Limits of connections; two of them can be set.
+    pub connections: Limits,
     /// Where the server keeps its files.
     pub data_dir: PathBuf,
     /// Where styles, scripts and `pkg/` lie.
@@ -188,6 +195,13 @@ impl Config {
             listen: required(&mut given, "listen", listen)?,
             public_url: optional(&mut given, "public_url", public_url)?,
             trusted_proxies: optional(&mut given, "trusted_proxies", networks)?.unwrap_or_default(),
+            ops_listen: optional(&mut given, "ops.listen", listen)?,
+            public_metrics: required(&mut given, "ops.public_metrics", yes_or_no)?,
+            connections: Limits {
+                total: required(&mut given, "limits.connections", connections)?,
+                per_address: required(&mut given, "limits.connections_per_address", connections)?,
+                ..Limits::default()
+            },
             site_dir: required(&mut given, "site_dir", path)?,
             database,
             encryption_key,
@@ -460,6 +474,13 @@ fn attempts(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|number| (1..=10_000).contains(number))
         .ok_or_else(|| format!("must be a whole number from 1 to 10000, not {text:?}"))
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (16..=1_000_000).contains(number))
+        .ok_or_else(|| format!("must be a whole number from 16 to 1000000, not {text:?}"))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -16,18 +16,19 @@ use crate::{
     service::{Services, Wake, session::SignInLimit, sso::Sso},
     store::{OpenError, Store, StoreError, postgres::PostgresStore, sqlite::SqliteStore},
     telemetry::{self, Measured},
-    web::{self, WebState, assets::Assets, drawing::Drawing},
+    web::{
+        self, WebState,
+        assets::Assets,
+        drawing::Drawing,
+        serving::{self, Crowd, Limits},
+    },
     worker::{self, Worker},
 };
 use app::error::AppError;
+use futures::future::OptionFuture;
 use key::SealerError;
 use secrecy::ExposeSecret;
-use std::{
-    future::{Future, IntoFuture},
-    io,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{future::Future, io, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +61,14 @@ pub enum RunError {
     /// Something that should run in the background ended.
     #[error("a background task ended by itself: {0}")]
     Background(String),
+    /// The listener for operations can't be had.
+    #[error("{address} can't be listened on; set another address with ops.listen, or end what uses it")]
+    Operations {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// Serving failed.
     #[error("serving failed")]
     Serve(#[source] io::Error),
@@ -141,6 +150,8 @@ pub async fn run_by(
     let listening = listener.local_addr().map_err(RunError::Serve)?;
     telemetry::install();
     let _lock = DataLock::take(&config, clock.now())?;
+    let limits = connections(&config, serving::descriptors::raise());
+    let operations = operations(&config).await?;
     let services = services(&config, listening, clock).await?;
     first_administrator(&config, &services).await?;
 
@@ -186,6 +197,7 @@ pub async fn run_by(
         drawing: Drawing::default(),
         assets: Arc::new(Assets::read(&config.site_dir)),
         secure: config.secure_cookies(),
+        public_metrics: config.public_metrics,
         trusted_proxies: config.trusted_proxies.as_slice().into(),
         webhook_secret: config.registry_webhook_secret.clone(),
         git_webhook_secret: config.git_webhook_secret.clone(),
@@ -194,29 +206,60 @@ pub async fn run_by(
         stop: stop.clone(),
     };
     tracing::info!(address = %listening, url = %services.public_url, "Waybill is ready");
-    let told = stop.clone();
-    let service = web::router::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+    let crowd = Crowd::new(limits, config.trusted_proxies.as_slice().into());
+    let aside = operations.map(|listener| {
+        let crowd = Crowd::new(limits.of_operations(), Arc::default());
+        serving::serve(listener, web::router::operations(state.clone()), crowd, stop.clone())
+    });
+    let aside = OptionFuture::from(aside);
+    let main = serving::serve(listener, web::router::router(state), crowd, stop.clone());
+    let ends = async {
         tokio::select! {
             () = shutdown => tracing::info!("stopping"),
-            () = told.cancelled() => {}
+            () = stop.cancelled() => {}
         }
-        told.cancel();
-    });
-    let mut serving = std::pin::pin!(serving.into_future());
+        stop.cancel();
+    };
+    let mut serving = std::pin::pin!(async { tokio::join!(main, aside, ends) });
     let served = tokio::select! {
-        served = &mut serving => served.map_err(RunError::Serve),
+        _ = &mut serving => Ok(()),
         // What runs in the background never ends by itself: without it nothing moves, and nobody would notice.
         Some(ended) = background.join_next() => {
             let stopped = stop.is_cancelled();
             stop.cancel();
-            let served = serving.await.map_err(RunError::Serve);
-            if stopped { served } else { Err(RunError::Background(ended.err().map(|e| e.to_string()).unwrap_or_default())) }
+            serving.await;
+            if stopped { Ok(()) } else { Err(RunError::Background(ended.err().map(|e| e.to_string()).unwrap_or_default())) }
         }
     };
     stop.cancel();
     while background.join_next().await.is_some() {}
     served
+}
+
+/// The limits of connections that the system's `descriptors` allow.
+fn connections(config: &Config, descriptors: usize) -> Limits {
+    let limits = config.connections.within(descriptors);
+    if limits.total < config.connections.total {
+        tracing::warn!(
+            wanted = config.connections.total,
+            connections = limits.total,
+            open_files = descriptors,
+            "fewer connections are served than limits.connections says: the system lets this process open too few files; \
+             raise its limit (LimitNOFILE= of systemd, or ulimit -n)"
+        );
+    }
+    limits
+}
+
+async fn operations(config: &Config) -> Result<Option<TcpListener>, RunError> {
+    let Some(address) = config.ops_listen else {
+        return Ok(None);
+    };
+    let failed = |source| RunError::Operations { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listening = listener.local_addr().map_err(failed)?;
+    tracing::info!(address = %listening, "health and metrics are answered here too");
+    Ok(Some(listener))
 }
 
 /// The name under which this life of the server holds leases. A database in a file has no other server: whatever is leased there

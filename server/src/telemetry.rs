@@ -1,13 +1,15 @@
 //! What Waybill says about itself: numbers for Prometheus, and traces for OpenTelemetry when somebody asked for them.
 //!
 //! [`METRICS`] names and describes every metric once; the functions beside it record them, so that nobody else needs to know a
-//! name. `ports` measures registries and Argo CDs at their ports, `streams` knows how long Argo CD's streams have been silent,
+//! name. `connections` counts who is connected, `ports` measures registries and Argo CDs at their ports, `streams` knows how long Argo CD's streams have been silent,
 //! `traces` sends a trace per promotion. For people: `docs/operations.md`, which a test holds to the table.
 
+mod connections;
 mod ports;
 pub(crate) mod streams;
 pub mod traces;
 
+pub(crate) use connections::{Closed, Refused, connection_closed, connection_refused, connections_open};
 pub(crate) use ports::Measured;
 
 use crate::worker::Outcome;
@@ -54,10 +56,13 @@ const ARGOCD_SECONDS: &str = "waybill_argocd_request_seconds";
 const REGISTRY_SECONDS: &str = "waybill_registry_request_seconds";
 const STREAM_AGE: &str = "waybill_argocd_stream_age_seconds";
 const NOTIFICATIONS: &str = "waybill_notifications_total";
+const CONNECTIONS_OPEN: &str = "waybill_connections_open";
+const CONNECTIONS_REFUSED: &str = "waybill_connections_refused_total";
+const CONNECTIONS_CLOSED: &str = "waybill_connections_closed_total";
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
-pub const METRICS: [Metric; 12] = [
+pub const METRICS: [Metric; 15] = [
     (
         PROMOTIONS,
         Kind::Counter,
@@ -105,6 +110,17 @@ pub const METRICS: [Metric; 12] = [
         Kind::Counter,
         "Notifications sent, by kind of channel and what came of it (delivered, waiting for another try, or given_up)",
     ),
+    (CONNECTIONS_OPEN, Kind::Gauge, "Connections that are open"),
+    (
+        CONNECTIONS_REFUSED,
+        Kind::Counter,
+        "Connections turned away, by reason (address, total or descriptors)",
+    ),
+    (
+        CONNECTIONS_CLOSED,
+        Kind::Counter,
+        "Connections closed for what they didn't do in time, by what that was (head, body, idle or answer), or to make room",
+    ),
     (BUILD, Kind::Gauge, "1, with the version that runs"),
 ];
 
@@ -131,6 +147,7 @@ pub fn install() {
                     notifications(*channel, *outcome).increment(0);
                 }
             }
+            connections::from_zero();
             Some(handle)
         }
         Err(error) => {

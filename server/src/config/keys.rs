@@ -36,10 +36,12 @@ const fn key(name: &'static str, default: DefaultValue, kind: Kind) -> Key {
 }
 
 /// All keys, in the order of the documentation. Twins with `_file` follow from [`Kind::Secret`].
-pub(super) const KEYS: [Key; 41] = [
+pub(super) const KEYS: [Key; 45] = [
     key("listen", Text("127.0.0.1:3000"), Kind::Text),
     key("public_url", Words("`http://` and `listen`"), Kind::Text),
     key("trusted_proxies", Words("none"), Kind::List),
+    key("ops.listen", Words("none"), Kind::Text),
+    key("ops.public_metrics", Text("true"), Kind::Boolean),
     key("data_dir", Text("./data"), Kind::Text),
     key("site_dir", Text("target/site"), Kind::Text),
     key("database.url", Words("`waybill.db` in `data_dir`"), Kind::Secret),
@@ -75,6 +77,8 @@ pub(super) const KEYS: [Key; 41] = [
     key("smtp.from", Words("none"), Kind::Text),
     key("notifications.allow_private_targets", Text("false"), Kind::Boolean),
     key("limits.sign_in_attempts", Text("10"), Kind::Integer),
+    key("limits.connections", Text("4096"), Kind::Integer),
+    key("limits.connections_per_address", Text("256"), Kind::Integer),
     key("log.format", Text("text"), Kind::Text),
     key("log.level", Text("info"), Kind::Text),
     key("otlp.endpoint", Words("none"), Kind::Text),

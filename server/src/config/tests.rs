@@ -53,6 +53,9 @@ fn nothing_given_gives_the_defaults() {
     assert!(config.smtp.is_none() && !config.allow_private_targets);
     assert!(config.git_local_paths.is_empty());
     assert_eq!(config.workspaces_create, Creators::CommandLine);
+    assert_eq!(config.connections, Limits::default());
+    assert_eq!((config.connections.total, config.connections.per_address), (4096, 256));
+    assert!(config.ops_listen.is_none() && config.public_metrics);
 }
 
 #[test]

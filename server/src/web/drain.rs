@@ -4,7 +4,10 @@
 use axum::{body::Body, extract::Request, http::header, middleware::Next, response::Response};
 use futures::{StreamExt as _, stream};
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout, timeout_at},
+};
 
 /// Bodies up to here are read by handlers anyway.
 const SMALL: u64 = 256 * 1024;
@@ -12,6 +15,8 @@ const SMALL: u64 = 256 * 1024;
 const MOST: usize = 64 * 1024 * 1024;
 /// Longest wait for the next of them.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for all of them: whoever sends a byte now and then is not waited for.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Reads the rest of a large body after the handler has answered.
 pub(super) async fn rest_of_body(request: Request, next: Next) -> Response {
@@ -29,7 +34,8 @@ pub(super) async fn rest_of_body(request: Request, next: Next) -> Response {
     let response = next.run(Request::from_parts(parts, Body::from_stream(read))).await;
     let mut left = MOST;
     let mut rest = shared.lock().await;
-    while let Ok(Some(Ok(chunk))) = timeout(PATIENCE, rest.next()).await {
+    let end = Instant::now() + LONGEST;
+    while let Ok(Ok(Some(Ok(chunk)))) = timeout_at(end, timeout(PATIENCE, rest.next())).await {
         left = left.saturating_sub(chunk.len());
         if left == 0 {
             break;

@@ -7,12 +7,14 @@ pub mod drain;
 pub mod drawing;
 pub mod error;
 pub mod graphql;
+pub mod headers;
 pub mod health;
 pub mod leptos;
 pub mod origin;
 pub mod rest;
 pub mod router;
 pub mod routes;
+pub mod serving;
 pub mod session_store;
 pub mod sse;
 pub mod sso;
@@ -32,8 +34,10 @@ pub struct WebState {
     pub drawing: drawing::Drawing,
     /// What browsers download.
     pub assets: Arc<assets::Assets>,
-    /// Whether people reach Waybill over TLS: cookies are marked secure then.
+    /// Whether people reach Waybill over TLS: cookies are marked secure then, and browsers told to come no other way.
     pub secure: bool,
+    /// Whether `/metrics` is answered beside everything else; the listener for operations answers it either way.
+    pub public_metrics: bool,
     /// The proxies that are believed when they say from where a request comes.
     pub trusted_proxies: Arc<[Network]>,
     /// Secret that registries send along with notifications; without one their door is closed.

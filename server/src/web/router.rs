@@ -1,15 +1,10 @@
 //! All routes and layers on one screen.
 
 use super::{
-    WebState, assets, auth, client, drain, error, graphql, health, leptos, origin, rest, routes::Routes,
-    session_store::StoredSessions, sse, sso,
+    WebState, assets, auth, client, drain, error, graphql, headers, health, leptos, origin, rest, routes::Routes,
+    serving, session_store::StoredSessions, sse, sso,
 };
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderName, HeaderValue, Request, header},
-    middleware,
-};
+use axum::{Router, extract::DefaultBodyLimit, http::Request, middleware};
 use time::Duration;
 use tower::ServiceBuilder;
 use tower_http::{
@@ -17,13 +12,21 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    set_header::SetResponseHeaderLayer,
     trace::TraceLayer,
 };
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 
 /// How long a session lasts without signing in again.
 const SESSION_DAYS: i64 = 7;
+
+/// What the cookie of a session is called. Over TLS its name makes browsers take it only from this very host, and only encrypted
+/// (`__Host-`, RFC 6265bis): no neighbour below the same domain can plant one. For that, no other name is honoured there.
+const fn session_cookie(is_https: bool) -> &'static str {
+    match is_https {
+        true => "__Host-waybill_session",
+        false => "waybill_session",
+    }
+}
 
 /// The whole of it.
 pub fn router(state: WebState) -> Router {
@@ -33,7 +36,7 @@ pub fn router(state: WebState) -> Router {
 /// The same, to be listed.
 pub fn routes(state: WebState) -> Routes {
     let sessions = SessionManagerLayer::new(StoredSessions::new(&state.services))
-        .with_name("waybill_session")
+        .with_name(session_cookie(state.secure))
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_secure(state.secure)
@@ -61,10 +64,12 @@ pub fn routes(state: WebState) -> Routes {
                 .layer(sessions)
                 .layer(DefaultBodyLimit::max(leptos::MOST_BYTES))
         });
-    let fixed = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    let everybody = match state.public_metrics {
+        true => Routes::new().get("/metrics", health::metrics),
+        false => Routes::new(),
     };
-    Routes::new()
+    let is_https = state.secure;
+    everybody
         .merge(signed_in)
         .merge(rest::registry_hook::router(
             state.services.clone(),
@@ -78,30 +83,37 @@ pub fn routes(state: WebState) -> Routes {
         .get("/favicon.ico", assets::favicon)
         .get("/healthz", health::alive)
         .get("/readyz", health::ready)
-        .get("/metrics", health::metrics)
         .with(|routes| {
             let client = middleware::from_fn_with_state(state.trusted_proxies.clone(), client::find);
             let routes = routes.layer(client).with_state(state);
-            routes.layer(middleware::from_fn(drain::rest_of_body)).layer(
+            let routes = routes.layer(middleware::from_fn(drain::rest_of_body));
+            routes.layer(middleware::from_fn(serving::say_stalled)).layer(
                 ServiceBuilder::new()
+                    .layer(middleware::from_fn_with_state(is_https, headers::add))
                     .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
                     .layer(TraceLayer::new_for_http().make_span_with(span))
                     .layer(PropagateRequestIdLayer::x_request_id())
                     .layer(CompressionLayer::new().quality(CompressionLevel::Precise(4)))
-                    .layer(CatchPanicLayer::custom(error::panicked))
-                    .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-                    .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
-                    .layer(fixed(header::REFERRER_POLICY, "same-origin"))
-                    .layer(fixed(
-                        HeaderName::from_static("cross-origin-opener-policy"),
-                        "same-origin",
-                    ))
-                    .layer(fixed(
-                        header::CONTENT_SECURITY_POLICY,
-                        "default-src 'none'; frame-ancestors 'none'",
-                    )),
+                    .layer(CatchPanicLayer::custom(error::panicked)),
             )
         })
+}
+
+/// What the listener for operations answers, and nothing else.
+pub fn operations(state: WebState) -> Router {
+    let is_https = state.secure;
+    let routes = Routes::new()
+        .get("/healthz", health::alive)
+        .get("/readyz", health::ready)
+        .get("/metrics", health::metrics)
+        .with(|routes| {
+            routes.with_state(state).layer(
+                ServiceBuilder::new()
+                    .layer(middleware::from_fn_with_state(is_https, headers::add))
+                    .layer(CatchPanicLayer::custom(error::panicked)),
+            )
+        });
+    routes.into()
 }
 
 /// A request in the log: method, path without query (it may hold what people typed), id.

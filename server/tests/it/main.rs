@@ -36,6 +36,7 @@ mod replicas;
 mod rest;
 mod rights;
 mod security;
+mod serving;
 mod settings;
 mod signatures;
 mod soak;

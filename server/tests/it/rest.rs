@@ -166,6 +166,7 @@ pub(crate) fn state(bench: &Bench) -> server::web::WebState {
         drawing: server::web::drawing::Drawing::default(),
         assets: Arc::new(server::web::assets::Assets::read(Path::new("/nonexistent"))),
         secure: false,
+        public_metrics: true,
         trusted_proxies: Arc::default(),
         webhook_secret: Some("s3cret".into()),
         git_webhook_secret: Some("s3cret".into()),

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::{
     CommitRequest, CommitView, GitError, Signature, ValuesEdit,
     draft::{Draft, Outlines},
+    fault,
     history::{History, PROMOTION_TRAILER},
     pack::Objects,
     values,
@@ -24,7 +25,7 @@ const MOST_LOOSE: usize = 8;
 /// Larger diffs are cut: nobody reads them.
 const LARGEST_DIFF: usize = 512 * 1024;
 
-/// Why a blocking operation failed: the file's fault, or the mirror's.
+/// Why a blocking operation failed: the file's fault, or else the mirror's or the machine's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LocalError {
     #[error("{path}: {reason}")]
@@ -37,10 +38,13 @@ impl LocalError {
     pub(super) fn at(self, url: &str) -> GitError {
         match self {
             Self::Values { path, reason } => GitError::Values { path, reason },
-            Self::Mirror(error) => GitError::Mirror {
-                url: url.to_owned(),
-                reason: error.message().to_owned(),
-            },
+            Self::Mirror(error) => {
+                let (url, reason) = (url.to_owned(), error.message().to_owned());
+                match fault::is_of_the_machine_below(&error) {
+                    true => GitError::Machine { url, reason },
+                    false => GitError::Mirror { url, reason },
+                }
+            }
         }
     }
 }
@@ -337,16 +341,12 @@ pub(super) fn contains(repository: &Repository, descendant: Oid, ancestor: Oid) 
     repository.graph_descendant_of(descendant, ancestor).map(Some)
 }
 
-/// Opens the mirror in `directory`, or makes one where there is none or a broken one. Who reads meanwhile without waiting for the turn finds
+/// Opens the mirror in `directory`, or makes one where there is none. Who reads meanwhile without waiting for the turn finds
 /// none, or a whole one: it is made beside its place, and then put there.
 pub(super) fn open(directory: &Path) -> Result<Repository, git2::Error> {
-    match Repository::open_bare(directory) {
-        Ok(repository) => return Ok(repository),
-        Err(error) if directory.exists() => {
-            tracing::warn!(%error, directory = %directory.display(), "making a broken Git mirror anew");
-            put_away(directory).map_err(|error| of_files(&error))?;
-        }
-        Err(_) => {}
+    // Whether it is there is asked in a way that can fail: what can't be looked at is not missing.
+    if directory.try_exists().map_err(|error| of_files(&error))? {
+        return Repository::open_bare(directory);
     }
     let new = beside(directory).map_err(|error| of_files(&error))?;
     Repository::init_bare(new.path())?;

@@ -7,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    io::ErrorKind,
     ops::Range,
     path::PathBuf,
     sync::Arc,
@@ -22,7 +23,7 @@ use super::{
     Unprobed, ValuesEdit,
     address::Address,
     commit::{self, Batch, LocalError, Memory, Prepared},
-    last_change,
+    fault, last_change,
     local::{LocalPaths, Remote},
     pack::{self, Objects},
     probe,
@@ -49,6 +50,9 @@ const MOST_LOST_BY_MANY: u32 = 2;
 const MOST_UNEXPLAINED: u32 = 5;
 /// Pushes spent, at most, on finding out which commits of a batch the server's policy refuses.
 const MOST_SPLITS: u32 = 24;
+
+/// Failures in a row, on a machine that lacks nothing, that prove a mirror to be broken.
+const FAILURES_OF_A_BROKEN_ONE: u32 = 2;
 
 /// Mirrors below one directory, each made at its first use.
 #[derive(Debug)]
@@ -122,6 +126,14 @@ impl Mirror {
         }
     }
 
+    /// A fault of the machine: the mirror is not to suffer for it.
+    fn machine(&self, reason: impl ToString) -> GitError {
+        GitError::Machine {
+            url: self.url.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
     /// Runs `work` on the mirror off the async threads.
     async fn local<T, W>(&self, work: W) -> Result<T, GitError>
     where
@@ -133,11 +145,11 @@ impl Mirror {
             let repository = Repository::open_bare(&path)?;
             work(&repository)
         });
-        let done = running.await.map_err(|error| self.broken(error))?;
+        let done = running.await.map_err(|error| self.machine(error))?;
         done.map_err(|error| error.at(&self.url))
     }
 
-    /// Makes the mirror when it isn't there or isn't whole.
+    /// Makes the mirror when it isn't there.
     async fn ensure(&self) -> Result<(), GitError> {
         let path = self.path.clone();
         let running = tokio::task::spawn_blocking(move || {
@@ -146,15 +158,44 @@ impl Mirror {
             }
             commit::open(&path).map(drop)
         });
-        let made = running.await.map_err(|error| self.broken(error))?;
-        made.map_err(|error| self.broken(error.message()))
+        let made = running.await.map_err(|error| self.machine(error))?;
+        made.map_err(|error| LocalError::Mirror(error).at(&self.url))
+    }
+
+    /// What a try came to; `None` when there is to be another one. A mirror is proven to be broken, and made anew for the last try, when one
+    /// try fails by it, the next one does, and the machine lacks nothing either time. The turn must be held.
+    async fn settled<T>(&self, done: Result<T, GitError>, failures: &mut u32) -> Option<Result<T, GitError>> {
+        let reason = match &done {
+            Err(GitError::Mirror { reason, .. }) if *failures < FAILURES_OF_A_BROKEN_ONE => reason,
+            _ => return Some(done),
+        };
+        *failures += 1;
+        let checked = match self.check_machine(reason).await {
+            Ok(()) if *failures == FAILURES_OF_A_BROKEN_ONE => self.discard().await,
+            checked => checked,
+        };
+        checked.err().map(Err)
+    }
+
+    /// Whether the machine is well, so that what failed was not its fault.
+    async fn check_machine(&self, reason: &str) -> Result<(), GitError> {
+        let path = self.path.clone();
+        let checked = tokio::task::spawn_blocking(move || fault::check_machine(&path)).await;
+        let checked = checked.map_err(|error| self.machine(error))?;
+        tracing::debug!(url = %self.url, reason, ?checked, "a Git mirror failed");
+        checked.map_err(|error| self.machine(error))
     }
 
     /// Puts a mirror that failed away; the next use makes it anew.
-    async fn discard(&self) {
+    async fn discard(&self) -> Result<(), GitError> {
         let path = self.path.clone();
         let removed = tokio::task::spawn_blocking(move || commit::put_away(&path)).await;
-        tracing::warn!(url = %self.url, ?removed, "a Git mirror failed and is made anew");
+        let removed = removed.map_err(|error| self.machine(error))?;
+        tracing::warn!(url = %self.url, ?removed, "a Git mirror is broken and is made anew");
+        match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.machine(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Where the branch was when it was last fetched or pushed; `None` when it never was.
@@ -238,6 +279,12 @@ impl Mirror {
         self.known_tip().await?.ok_or_else(missing)
     }
 
+    /// Fetches into the mirror, which need not be there yet; the turn must be held.
+    async fn fetch_into_it(&self) -> Result<Oid, GitError> {
+        self.ensure().await?;
+        self.fetch().await
+    }
+
     /// Fetches; `None` when the remote is empty, so that a first commit may make the branch.
     async fn fetch_or_empty(&self) -> Result<Option<Oid>, GitError> {
         match self.fetch().await {
@@ -277,13 +324,13 @@ impl Mirror {
         open.push_back(0..requests.len());
         while let Some(range) = open.pop_front() {
             let part: Arc<[CommitRequest]> = requests[range.clone()].into();
-            let done = match self.commit_part(memory, &part, began).await {
-                Err(GitError::Mirror { .. }) => {
-                    *memory = Memory::default();
-                    self.discard().await;
-                    self.commit_part(memory, &part, began).await
+            let mut failures = 0;
+            let done = loop {
+                let done = self.commit_part(memory, &part, began).await;
+                if let Some(done) = self.settled(done, &mut failures).await {
+                    break done;
                 }
-                done => done,
+                *memory = Memory::default();
             };
             match done {
                 Ok(done) => {
@@ -558,14 +605,11 @@ impl Git for GitMirrors {
             return found;
         }
         let began = Instant::now();
-        mirror.ensure().await?;
-        let fetched = match mirror.fetch().await {
-            Err(GitError::Mirror { .. }) => {
-                mirror.discard().await;
-                mirror.ensure().await?;
-                mirror.fetch().await
+        let mut failures = 0;
+        let fetched = loop {
+            if let Some(fetched) = mirror.settled(mirror.fetch_into_it().await, &mut failures).await {
+                break fetched;
             }
-            fetched => fetched,
         };
         let found = fetched.map(|tip| tip.to_string());
         turn.keep(repository, began, found.clone());

@@ -7,6 +7,7 @@
 mod address;
 mod commit;
 mod draft;
+mod fault;
 mod history;
 mod last_change;
 mod local;
@@ -280,7 +281,15 @@ pub enum GitError {
         /// Why, and what to do.
         reason: String,
     },
-    /// The mirror on disk failed.
+    /// The machine that Waybill runs on lacks something, or something doesn't work there: try again later.
+    #[error("Waybill's machine could not work on the mirror of {url}: {reason}. Waybill tries again.")]
+    Machine {
+        /// The repository's address without credentials.
+        url: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The mirror on disk is broken.
     #[error("The local mirror of {url} failed: {reason}. Waybill makes it anew at the next try.")]
     Mirror {
         /// The repository's address without credentials.
@@ -296,7 +305,7 @@ impl GitError {
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::Contended { .. } | Self::Mirror { .. }
+            Self::Unreachable { .. } | Self::Contended { .. } | Self::Machine { .. } | Self::Mirror { .. }
         )
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn look(
     prefix: &str,
 ) -> Result<Probe, Unprobed> {
     let url = Address::parse(&repository.url).url;
-    let broken = |reason: String| GitError::Mirror {
+    let broken = |reason: String| GitError::Machine {
         url: url.clone(),
         reason,
     };

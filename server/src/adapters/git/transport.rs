@@ -23,6 +23,7 @@ use crate::adapters::guard;
 use super::{
     Credentials, GitError, RepositoryAccess,
     address::{Address, without_logins},
+    fault,
     local::Remote,
     smart::{Answer, Begun, Fetched, Server, Wire},
 };
@@ -372,9 +373,13 @@ impl<'a> Transport<'a> {
         patience: Duration,
         variables: &[(&str, &str)],
     ) -> Result<Output, GitError> {
-        let mirror_error = |reason: String| GitError::Mirror {
-            url: self.address.url.clone(),
-            reason,
+        // A program that can't be started, or a file that can't be written for it, says nothing about the mirror, unless it isn't there.
+        let machine_error = |error: std::io::Error| {
+            let (url, reason) = (self.address.url.clone(), error.to_string());
+            match self.mirror.try_exists() {
+                Ok(false) => GitError::Mirror { url, reason },
+                _ => GitError::Machine { url, reason },
+            }
         };
         let resolved = self.resolved().await?;
         let mut command = Command::new("git");
@@ -386,9 +391,7 @@ impl<'a> Transport<'a> {
             .stdin(Stdio::null())
             .kill_on_drop(true);
         // The key's file lives as long as the program runs.
-        let _key = self
-            .surroundings(&mut command, resolved)
-            .map_err(|e| mirror_error(e.to_string()))?;
+        let _key = self.surroundings(&mut command, resolved).map_err(machine_error)?;
         command.envs(variables.iter().copied());
         let running = tokio::time::timeout(patience, command.output());
         match running.await {
@@ -399,7 +402,7 @@ impl<'a> Transport<'a> {
                     reason: "the program git was not found where Waybill runs; install it".to_owned(),
                 })
             }
-            Ok(Err(error)) => Err(mirror_error(error.to_string())),
+            Ok(Err(error)) => Err(machine_error(error)),
             Err(_) => Err(GitError::Unreachable {
                 url: self.address.url.clone(),
                 reason: format!("no answer within {} seconds", patience.as_secs()),
@@ -532,6 +535,9 @@ impl<'a> Transport<'a> {
         let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
         let url = self.address.url.clone();
         let reason = self.presentable(&said);
+        if self.is_of_the_machine(&said) {
+            return GitError::Machine { url, reason };
+        }
         if has(&["cannot run ssh"]) {
             let reason = "the program ssh was not found where Waybill runs; install it".to_owned();
             return GitError::Unreachable { url, reason };
@@ -578,17 +584,34 @@ impl<'a> Transport<'a> {
             let what = "The repository".to_owned();
             return GitError::NotFound { what, url };
         }
-        if has(&[
-            "no space left",
-            "is corrupt",
-            "object file",
-            "bad object",
-            "unable to create temporary",
-            "unable to write",
-        ]) {
+        // What the other side says of its own repository says nothing about this one.
+        let here = lower.lines().filter(|line| !line.trim_start().starts_with("remote:"));
+        let is_broken = |line: &str| {
+            let words = [
+                "is corrupt",
+                "object file",
+                "bad object",
+                "not a git repository",
+                "unable to write",
+                ".lock'",
+            ];
+            words.iter().any(|words| line.contains(words))
+        };
+        if here.clone().any(is_broken) {
             return GitError::Mirror { url, reason };
         }
         GitError::Unreachable { url, reason }
+    }
+
+    /// Whether the program failed by a fault of this machine. The other side's words are not this machine's, and those of ssh about a key
+    /// sound the same as those about a file: the file's name the mirror.
+    fn is_of_the_machine(&self, said: &str) -> bool {
+        let mirror = self.mirror.to_string_lossy();
+        let is_denied = |line: &str| line.to_ascii_lowercase().contains("permission denied");
+        said.lines()
+            .filter(|line| !line.trim_start().starts_with("remote:"))
+            .filter(|line| !is_denied(line) || line.contains(&*mirror) || line.contains("unable to create"))
+            .any(fault::is_of_the_machine)
     }
 
     /// One line, without secrets, not too long.
@@ -817,6 +840,27 @@ mod tests {
         assert!(matches!(
             failure("error: object file objects/ab is empty"),
             GitError::Mirror { .. }
+        ));
+        for machine in [
+            "fatal: write error: No space left on device",
+            "error: unable to create temporary file: Permission denied",
+            "fatal: cannot open '/nowhere/objects/pack/p.idx': Permission denied",
+            "error: unable to open /nowhere/packed-refs: Too many open files",
+            "fatal: Out of memory, malloc failed",
+            "fatal: cannot fork to run index-pack: Resource temporarily unavailable",
+        ] {
+            assert!(matches!(failure(machine), GitError::Machine { .. }), "{machine}");
+        }
+        // The other side's disk is full, and its objects are broken; a key is refused.
+        for theirs in [
+            "remote: fatal: write error: No space left on device\nfatal: the remote end hung up unexpectedly",
+            "remote: error: object file objects/ab is empty\nfatal: early EOF",
+        ] {
+            assert!(matches!(failure(theirs), GitError::Unreachable { .. }), "{theirs}");
+        }
+        assert!(matches!(
+            failure("git@git.example.com: Permission denied (publickey)."),
+            GitError::Unauthorized { .. }
         ));
     }
 }
