@@ -15,6 +15,7 @@ mod bad_input;
 mod command;
 mod connections;
 mod crash;
+mod depth;
 mod gates;
 mod graphql;
 mod hold;
