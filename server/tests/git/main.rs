@@ -11,6 +11,7 @@ mod batches;
 mod commits;
 mod faults;
 mod probe;
+mod sizes;
 mod ssh;
 
 use std::{path::PathBuf, time::Duration};

@@ -11,7 +11,9 @@ mod history;
 mod last_change;
 mod mirror;
 mod pack;
+mod packs;
 mod probe;
+mod reader;
 mod smart;
 mod transport;
 mod turns;
@@ -265,6 +267,14 @@ pub enum GitError {
         /// The file.
         path: String,
         /// Why, and what to do.
+        reason: String,
+    },
+    /// The repository holds what is too large to be read.
+    #[error("Waybill can't work with the repository at {url}: {reason}.")]
+    TooLarge {
+        /// The repository's address without credentials.
+        url: String,
+        /// What is too large, and what to do.
         reason: String,
     },
     /// The mirror on disk failed.

@@ -31,6 +31,7 @@ use self::{
 };
 use super::{DeclaredService, ValuesEdit};
 
+pub(super) use self::document::LARGEST;
 pub use self::outline::{Outline, edit_with};
 
 /// Why a values file can't be read or edited, and what to do about it.
