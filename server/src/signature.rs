@@ -8,6 +8,7 @@
 //! also say other things than that the image is signed (what is in it, how it was built): those are no signature of the image.
 //! Formats: "simple signing" as in cosign's signature specification, DSSE 1.0, in-toto Statement 0.1 and 1, Sigstore bundle 0.3.
 
+use crate::nesting;
 use aws_lc_rs::{
     encoding::AsDer as _,
     rsa::PublicEncryptingKey,
@@ -267,14 +268,14 @@ impl Attached {
     /// The envelope of a bundle; `None` when it is no bundle, or holds something else.
     #[must_use]
     pub fn bundle(bytes: &[u8]) -> Option<Self> {
-        let bundle: Value = serde_json::from_slice(bytes).ok()?;
+        let bundle: Value = nesting::json(bytes).ok()?;
         Self::enveloped(bundle.get("dsseEnvelope")?)
     }
 
     /// A bare envelope; `None` when it is none.
     #[must_use]
     pub fn envelope(bytes: &[u8]) -> Option<Self> {
-        Self::enveloped(&serde_json::from_slice(bytes).ok()?)
+        Self::enveloped(&nesting::json(bytes).ok()?)
     }
 
     fn enveloped(envelope: &Value) -> Option<Self> {
@@ -294,7 +295,7 @@ impl Attached {
     fn signs(&self) -> Option<Vec<String>> {
         match self {
             Self::Simple { payload, .. } => {
-                let payload: Payload = serde_json::from_slice(payload).ok()?;
+                let payload: Payload = nesting::json(payload).ok()?;
                 let of = payload.critical.image.docker_manifest_digest;
                 (payload.critical.kind == SIMPLE).then(|| vec![of])
             }
@@ -322,7 +323,7 @@ impl Attached {
 impl Envelope {
     fn statement(&self) -> Option<Statement> {
         let is_statement = self.payload_type == STATEMENT;
-        let statement: Statement = serde_json::from_slice(&self.payload).ok().filter(|_| is_statement)?;
+        let statement: Statement = nesting::json(&self.payload).ok().filter(|_| is_statement)?;
         Some(statement).filter(|statement| statement.kind.starts_with("https://in-toto.io/Statement/"))
     }
 

@@ -150,7 +150,11 @@ fn read_file(path: &Path, values: &mut BTreeMap<String, Value>) -> Result<(), Co
     let table = DeTable::parse(&text).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
         line: line_of(&text, error.span().map_or(0, |span| span.start)),
-        reason: error.message().to_owned(),
+        // The parser has a limit of its own, and no name for what is beyond it.
+        reason: match error.message() {
+            message if message.contains("recurs") => "it is nested too deeply".to_owned(),
+            message => message.to_owned(),
+        },
     })?;
     let known: BTreeMap<String, Meaning> = keys::names().collect();
     let mut reader = FileReader {

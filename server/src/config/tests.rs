@@ -273,6 +273,22 @@ fn wrong_values_are_named_with_what_would_be_right() {
 }
 
 #[test]
+fn a_file_that_is_nested_too_deeply_is_refused() {
+    const MANY: usize = 100_000;
+    let dotted = "a.".repeat(MANY) + "a = 1";
+    for file in [
+        format!("a = {}{}", "[".repeat(MANY), "]".repeat(MANY)),
+        format!("a = {}", "{ a = ".repeat(MANY)),
+        format!("[{}a]", "a.".repeat(MANY)),
+        format!("a = {{ {dotted} }}"),
+        dotted,
+    ] {
+        let said = error(&file, &[]);
+        assert!(said.contains("line 1") && said.contains("nested too deeply"), "{said}");
+    }
+}
+
+#[test]
 fn single_sign_on_is_set_up_whole_or_not_at_all() {
     let base = "[sso]\nissuer = 'https://login.example.com/'\nclient_id = 'waybill'\nworkspace = 'demo'\n";
     let sso = load(base, &[]).unwrap().sso.unwrap();

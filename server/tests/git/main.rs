@@ -13,6 +13,7 @@ mod cut;
 mod faults;
 mod local;
 mod probe;
+mod sizes;
 mod ssh;
 
 use std::{path::PathBuf, time::Duration};

@@ -17,6 +17,7 @@ mod connections;
 mod crash;
 mod damaged;
 mod data_dir;
+mod depth;
 mod encryption_key;
 mod gates;
 mod graphql;

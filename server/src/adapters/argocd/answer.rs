@@ -5,6 +5,7 @@
 //! in front of Argo CD, or from its web pages, which answer at every address that isn't the interface's.
 
 use super::{ArgoCdError, wire::ErrorBody};
+use crate::nesting;
 use reqwest::{StatusCode, Url, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -68,7 +69,7 @@ impl Asked<'_> {
 
     /// The answer says something else than success.
     pub(super) fn failure(&self, status: StatusCode, body: &[u8]) -> ArgoCdError {
-        let read = serde_json::from_slice(body).ok();
+        let read = nesting::json(body).ok();
         match read.as_ref().and_then(ErrorBody::read) {
             Some(error) => self.error(status.as_u16(), &error),
             None => self.foreign(status),

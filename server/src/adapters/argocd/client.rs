@@ -9,7 +9,7 @@ use super::{
     watch,
     wire::{Application, CanI, PROMOTION_INFO, UserInfo, Version},
 };
-use crate::adapters::guard::Guard;
+use crate::{adapters::guard::Guard, nesting};
 use async_trait::async_trait;
 use domain::plan::AppSnapshot;
 use futures::stream::BoxStream;
@@ -353,7 +353,7 @@ impl Connection {
             }
             body.extend_from_slice(&chunk);
         }
-        serde_json::from_slice(&body).map_err(|error| asked.protocol(format!("the answer's JSON is odd: {error}")))
+        nesting::json(&body).map_err(|error| asked.protocol(format!("the answer's JSON is odd: {error}")))
     }
 
     /// Sends a request; an answer that is no success of one of the given types is an error.

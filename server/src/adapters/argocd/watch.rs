@@ -10,6 +10,7 @@ use super::{
     client::{Connection, describe},
     wire::{ErrorBody, StreamMessage},
 };
+use crate::nesting;
 use domain::plan::AppSnapshot;
 use futures::{
     StreamExt,
@@ -104,7 +105,7 @@ fn read_line(line: &[u8], asked: &Asked<'_>) -> Result<Option<WatchEvent>, ArgoC
     if json.is_empty() {
         return Ok(None);
     }
-    let message: StreamMessage = match serde_json::from_slice(json) {
+    let message: StreamMessage = match nesting::json(json) {
         Ok(message) => message,
         // One Application of an unknown shape must not hide all others.
         Err(error) if error.is_data() => {
@@ -268,6 +269,16 @@ mod tests {
             broken.len() == 1 && broken[0].contains("does not understand"),
             "{broken:?}"
         );
+    }
+
+    #[test]
+    fn an_application_nested_too_deeply_hides_no_other() {
+        for levels in [65, 127, 129, 100_000] {
+            let nested = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            let deep = message("ADDED", "deep").replace("\"spec\":{}", &format!("\"spec\":{{\"a\":{nested}}}"));
+            let text = format!("{deep}\n{}\n", message("ADDED", "web"));
+            assert_eq!(events_of(text.as_bytes(), 10_000), ["web Synced"], "{levels}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{
     fault,
     history::{History, PROMOTION_TRAILER},
     pack::Objects,
+    reader::Reader,
     values,
 };
 
@@ -25,11 +26,13 @@ const MOST_LOOSE: usize = 8;
 /// Larger diffs are cut: nobody reads them.
 const LARGEST_DIFF: usize = 512 * 1024;
 
-/// Why a blocking operation failed: the file's fault, or else the mirror's or the machine's.
+/// Why a blocking operation failed: the file's fault, the repository's, or else the mirror's or the machine's.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LocalError {
     #[error("{path}: {reason}")]
     Values { path: String, reason: String },
+    #[error("{0}")]
+    TooLarge(String),
     #[error(transparent)]
     Mirror(#[from] git2::Error),
 }
@@ -38,6 +41,10 @@ impl LocalError {
     pub(super) fn at(self, url: &str) -> GitError {
         match self {
             Self::Values { path, reason } => GitError::Values { path, reason },
+            Self::TooLarge(reason) => GitError::TooLarge {
+                url: url.to_owned(),
+                reason,
+            },
             Self::Mirror(error) => {
                 let (url, reason) = (url.to_owned(), error.message().to_owned());
                 match fault::is_of_the_machine_below(&error) {
@@ -82,24 +89,24 @@ pub(super) struct Memory {
 
 /// Looks for each promotion's commit below `tip`, else makes it on top of the one before.
 pub(super) fn prepare(
-    repository: &Repository,
+    reader: &Reader<'_>,
     memory: &mut Memory,
     tip: Option<Oid>,
     requests: &[CommitRequest],
-) -> Result<Batch, git2::Error> {
+) -> Result<Batch, LocalError> {
     let since = requests.iter().map(|request| request.at).min().unwrap_or_default();
     if let Some(tip) = tip {
-        memory.history.read(repository, tip, since)?;
+        memory.history.read(reader, tip, since)?;
     }
-    let mut draft = Draft::new(repository, &mut memory.outlines, tip, requests.len() > MOST_LOOSE)?;
+    let mut draft = Draft::new(reader, &mut memory.outlines, tip, requests.len() > MOST_LOOSE)?;
     let mut prepared = Vec::with_capacity(requests.len());
     for request in requests {
         let found = match tip {
-            Some(tip) => memory.history.find(repository, tip, request.promotion, since)?,
+            Some(tip) => memory.history.find(reader, tip, request.promotion, since)?,
             None => None,
         };
         prepared.push(match prepare_one(&mut draft, found, request) {
-            Err(LocalError::Mirror(error)) => return Err(error),
+            Err(error @ (LocalError::Mirror(_) | LocalError::TooLarge(_))) => return Err(error),
             done => done,
         });
     }
@@ -182,18 +189,19 @@ fn message(request: &CommitRequest) -> String {
 }
 
 /// The tree with the edit in it; `None` when it is the same tree.
-fn edited_tree(repository: &Repository, tree: Option<&Tree<'_>>, edit: &ValuesEdit) -> Result<Option<Oid>, LocalError> {
+fn edited_tree(reader: &Reader<'_>, tree: Option<&Tree<'_>>, edit: &ValuesEdit) -> Result<Option<Oid>, LocalError> {
+    let repository = reader.repository();
     let values = |reason: String| LocalError::Values {
         path: edit.path.clone(),
         reason,
     };
     check_path(&edit.path).map_err(values)?;
     let found = tree
-        .map(|tree| find_file(repository, tree, &edit.path))
+        .map(|tree| find_file(reader, tree.id(), &edit.path))
         .transpose()?
         .flatten();
     let (old, mode) = match &found {
-        Some((id, mode)) => (repository.find_blob(*id)?.content().to_vec(), *mode),
+        Some((id, mode)) => (reader.file(*id, &edit.path)?, *mode),
         None => (Vec::new(), FileMode::Blob),
     };
     let new = values::edit(&old, edit).map_err(|error| values(error.to_string()))?;
@@ -221,7 +229,7 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
 }
 
 /// The file at `path`; `None` when there is none. Refused: links and submodules on the way, a directory at the end.
-fn find_file(repository: &Repository, tree: &Tree<'_>, path: &str) -> Result<Option<(Oid, FileMode)>, LocalError> {
+fn find_file(reader: &Reader<'_>, tree: Oid, path: &str) -> Result<Option<(Oid, FileMode)>, LocalError> {
     let refuse = |what: &str| {
         Err(LocalError::Values {
             path: path.to_owned(),
@@ -229,7 +237,7 @@ fn find_file(repository: &Repository, tree: &Tree<'_>, path: &str) -> Result<Opt
         })
     };
     let parts: Vec<_> = path.split('/').collect();
-    let mut tree = repository.find_tree(tree.id())?;
+    let mut tree = reader.tree(tree)?;
     for (depth, part) in parts.iter().enumerate() {
         let Some(entry) = tree.get_name(part) else {
             return Ok(None);
@@ -241,7 +249,7 @@ fn find_file(repository: &Repository, tree: &Tree<'_>, path: &str) -> Result<Opt
         match (kind, is_last) {
             _ if mode == i32::from(FileMode::Link) => return refuse(&format!("{here} is a symbolic link")),
             (Some(ObjectType::Commit), _) => return refuse(&format!("{here} is a submodule")),
-            (Some(ObjectType::Tree), false) => tree = repository.find_tree(id)?,
+            (Some(ObjectType::Tree), false) => tree = reader.tree(id)?,
             (Some(ObjectType::Blob), true) => {
                 let executable = mode == i32::from(FileMode::BlobExecutable);
                 let mode = if executable {
@@ -259,23 +267,25 @@ fn find_file(repository: &Repository, tree: &Tree<'_>, path: &str) -> Result<Opt
 }
 
 /// The bytes of the file at `path` in `commit`; `None` without commit or file.
-pub(super) fn read_file(repository: &Repository, commit: Oid, path: &str) -> Result<Option<Vec<u8>>, LocalError> {
+pub(super) fn read_file(reader: &Reader<'_>, commit: Oid, path: &str) -> Result<Option<Vec<u8>>, LocalError> {
     check_path(path).map_err(|reason| LocalError::Values {
         path: path.to_owned(),
         reason,
     })?;
-    let tree = repository.find_commit(commit)?.tree()?;
-    match find_file(repository, &tree, path)? {
-        Some((id, _)) => Ok(Some(repository.find_blob(id)?.content().to_vec())),
+    let tree = reader.commit(commit)?.tree_id();
+    match find_file(reader, tree, path)? {
+        Some((id, _)) => Ok(Some(reader.file(id, path)?)),
         None => Ok(None),
     }
 }
 
 /// The unified diff between two trees.
-fn diff(repository: &Repository, old: Option<&Tree<'_>>, new: Option<&Tree<'_>>) -> Result<String, git2::Error> {
+fn diff(reader: &Reader<'_>, old: Option<&Tree<'_>>, new: Option<&Tree<'_>>) -> Result<String, LocalError> {
+    reader.check_difference(old.map(Tree::id), new.map(Tree::id))?;
     let mut options = DiffOptions::new();
-    options.context_lines(3);
-    let diff = repository.diff_tree_to_tree(old, new, Some(&mut options))?;
+    // Larger files are told as binary ones, and not read.
+    options.context_lines(3).max_size(values::LARGEST as i64);
+    let diff = reader.repository().diff_tree_to_tree(old, new, Some(&mut options))?;
     let mut text = Vec::new();
     let printed = diff.print(DiffFormat::Patch, |_, _, line| {
         if matches!(line.origin(), '+' | '-' | ' ') {
@@ -285,7 +295,7 @@ fn diff(repository: &Repository, old: Option<&Tree<'_>>, new: Option<&Tree<'_>>)
         text.len() < LARGEST_DIFF
     });
     match printed {
-        Err(error) if error.code() != ErrorCode::User => return Err(error),
+        Err(error) if error.code() != ErrorCode::User => return Err(error.into()),
         Err(_) => text.extend_from_slice(b"\n... the rest is left out\n"),
         Ok(()) => {}
     }
@@ -293,29 +303,31 @@ fn diff(repository: &Repository, old: Option<&Tree<'_>>, new: Option<&Tree<'_>>)
 }
 
 /// The diff that `edit` would make on `tip`.
-pub(super) fn preview(repository: &Repository, tip: Option<Oid>, edit: &ValuesEdit) -> Result<String, LocalError> {
+pub(super) fn preview(reader: &Reader<'_>, tip: Option<Oid>, edit: &ValuesEdit) -> Result<String, LocalError> {
     let tree = match tip {
-        Some(tip) => Some(repository.find_commit(tip)?.tree()?),
+        Some(tip) => Some(reader.tree_of(tip)?),
         None => None,
     };
-    let Some(new) = edited_tree(repository, tree.as_ref(), edit)? else {
+    let Some(new) = edited_tree(reader, tree.as_ref(), edit)? else {
         return Ok(String::new());
     };
-    let new = repository.find_tree(new)?;
-    Ok(diff(repository, tree.as_ref(), Some(&new))?)
+    diff(reader, tree.as_ref(), Some(&reader.tree(new)?))
 }
 
 /// A commit as people see it; `None` when the mirror lacks it.
-pub(super) fn show(repository: &Repository, commit: Oid) -> Result<Option<CommitView>, git2::Error> {
-    let commit = match repository.find_commit(commit) {
-        Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-        commit => commit?,
+pub(super) fn show(reader: &Reader<'_>, commit: Oid) -> Result<Option<CommitView>, LocalError> {
+    let Some(commit) = reader.find_commit(commit)? else {
+        return Ok(None);
     };
-    let parent = match commit.parent_count() {
-        0 => None,
-        _ => Some(commit.parent(0)?.tree()?),
+    let parent = match commit.parent_ids().next() {
+        None => None,
+        Some(parent) => Some(reader.tree_of(parent)?),
     };
-    let diff = diff(repository, parent.as_ref(), Some(&commit.tree()?))?;
+    let diff = match diff(reader, parent.as_ref(), Some(&reader.tree(commit.tree_id())?)) {
+        // The rest of it can be shown.
+        Err(LocalError::TooLarge(reason)) => format!("The difference is not shown: {reason}.\n"),
+        diff => diff?,
+    };
     let subject = String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned();
     let author = String::from_utf8_lossy(commit.author().name_bytes()).into_owned();
     Ok(Some(CommitView {
@@ -328,17 +340,11 @@ pub(super) fn show(repository: &Repository, commit: Oid) -> Result<Option<Commit
 }
 
 /// Whether `descendant` is `ancestor` or comes after it; `None` when the mirror lacks one of them.
-pub(super) fn contains(repository: &Repository, descendant: Oid, ancestor: Oid) -> Result<Option<bool>, git2::Error> {
-    for id in [descendant, ancestor] {
-        match repository.find_commit(id) {
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-            found => found?,
-        };
+pub(super) fn contains(reader: &Reader<'_>, descendant: Oid, ancestor: Oid) -> Result<Option<bool>, LocalError> {
+    if !reader.has(descendant) || !reader.has(ancestor) {
+        return Ok(None);
     }
-    if descendant == ancestor {
-        return Ok(Some(true));
-    }
-    repository.graph_descendant_of(descendant, ancestor).map(Some)
+    reader.descends(descendant, ancestor).map(Some)
 }
 
 /// Opens the mirror in `directory`, or makes one where there is none. Who reads meanwhile without waiting for the turn finds

@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
-use git2::{ObjectType, Oid, Repository};
+use git2::{ObjectType, Oid};
 
 use super::{
     CommitRequest, ValuesEdit,
     commit::{self, LocalError},
     pack::Objects,
+    reader::Reader,
     values::{self, Outline},
 };
 
@@ -50,7 +51,7 @@ impl Outlines {
 
 /// Commits that are being made.
 pub(super) struct Draft<'a> {
-    repository: &'a Repository,
+    reader: &'a Reader<'a>,
     outlines: &'a mut Outlines,
     objects: Objects,
     /// The newest commit, the mirror's or one made here.
@@ -93,17 +94,17 @@ struct Version {
 impl<'a> Draft<'a> {
     /// Begins on `tip`; `packed` when many commits are to come.
     pub(super) fn new(
-        repository: &'a Repository,
+        reader: &'a Reader<'a>,
         outlines: &'a mut Outlines,
         tip: Option<Oid>,
         packed: bool,
-    ) -> Result<Self, git2::Error> {
+    ) -> Result<Self, LocalError> {
         let root = match tip {
-            Some(tip) => read_directory(repository, repository.find_commit(tip)?.tree_id())?,
+            Some(tip) => read_directory(reader, reader.commit(tip)?.tree_id())?,
             None => Directory::default(),
         };
         Ok(Self {
-            repository,
+            reader,
             outlines,
             objects: Objects::new(packed),
             head: tip,
@@ -157,7 +158,7 @@ impl<'a> Draft<'a> {
         if !self.files.contains_key(&edit.path) {
             let file = match self.locate(edit)? {
                 Some((id, mode)) => {
-                    let text = self.repository.find_blob(id)?.content().to_vec();
+                    let text = self.reader.file(id, &edit.path)?;
                     File {
                         mode,
                         outline: Some(self.outlines.of(id, &text, &edit.prefix)),
@@ -208,13 +209,13 @@ impl<'a> Draft<'a> {
     }
 
     /// The directory at `path`, read when it wasn't yet; `None` when there is none.
-    fn directory(&mut self, path: &str) -> Result<Option<&mut Directory>, git2::Error> {
+    fn directory(&mut self, path: &str) -> Result<Option<&mut Directory>, LocalError> {
         if !self.directories.contains_key(path) {
             let (parent, name) = split(path);
             let Some((id, DIRECTORY)) = self.directories.get(parent).and_then(|d| d.get(name)) else {
                 return Ok(None);
             };
-            let read = read_directory(self.repository, id)?;
+            let read = read_directory(self.reader, id)?;
             self.directories.insert(path.to_owned(), read);
         }
         Ok(self.directories.get_mut(path))
@@ -297,8 +298,8 @@ impl Entry {
     }
 }
 
-fn read_directory(repository: &Repository, id: Oid) -> Result<Directory, git2::Error> {
-    let tree = repository.find_tree(id)?;
+fn read_directory(reader: &Reader<'_>, id: Oid) -> Result<Directory, LocalError> {
+    let tree = reader.tree(id)?;
     let entry = |entry: git2::TreeEntry<'_>| Entry {
         name: entry.name_bytes().to_vec(),
         mode: entry.filemode_raw(),

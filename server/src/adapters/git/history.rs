@@ -10,7 +10,9 @@ use std::{
 };
 
 use domain::id::PromotionId;
-use git2::{Oid, Repository};
+use git2::Oid;
+
+use super::{commit::LocalError, reader::Reader};
 
 /// The trailer that finds a promotion's commit again.
 pub(super) const PROMOTION_TRAILER: &str = "Waybill-Promotion";
@@ -40,19 +42,19 @@ pub(super) struct History {
 
 impl History {
     /// Reads what is needed to know of promotions asked for at `since` or later.
-    pub(super) fn read(&mut self, repository: &Repository, tip: Oid, since: i64) -> Result<(), git2::Error> {
+    pub(super) fn read(&mut self, reader: &Reader<'_>, tip: Oid, since: i64) -> Result<(), LocalError> {
         if self.seen.len() > MOST_REMEMBERED {
             *self = Self::default();
         }
         let back_to = self.back_to.map_or(since, |known| known.min(since));
         if !self.seen.contains(&tip) {
-            let top = Newest::from([(time(repository, tip)?, tip)]);
-            let rest = self.walk(repository, top, back_to)?;
+            let top = Newest::from([(time(reader, tip)?, tip)]);
+            let rest = self.walk(reader, top, back_to)?;
             self.below.extend(rest);
         }
         if self.back_to.is_some_and(|known| since < known) {
             let below = std::mem::take(&mut self.below);
-            self.below = self.walk(repository, below, back_to)?;
+            self.below = self.walk(reader, below, back_to)?;
         }
         self.back_to = Some(back_to);
         Ok(())
@@ -61,26 +63,26 @@ impl History {
     /// The newest commit of `promotion` that `tip` is or comes after.
     pub(super) fn find(
         &mut self,
-        repository: &Repository,
+        reader: &Reader<'_>,
         tip: Oid,
         promotion: PromotionId,
         since: i64,
-    ) -> Result<Option<Oid>, git2::Error> {
-        let holds = |found: Oid| Ok::<_, git2::Error>(found == tip || repository.graph_descendant_of(tip, found)?);
+    ) -> Result<Option<Oid>, LocalError> {
+        let holds = |found: Oid| reader.descends(tip, found);
         match self.found.get(&promotion).copied() {
             None => Ok(None),
             Some(found) if holds(found)? => Ok(Some(found)),
             // The branch was rewritten: what is on it now is read from the start.
             Some(_) => {
                 *self = Self::default();
-                self.read(repository, tip, since)?;
+                self.read(reader, tip, since)?;
                 Ok(self.found.get(&promotion).copied())
             }
         }
     }
 
     /// Reads downwards, newest first; returns what it left unread.
-    fn walk(&mut self, repository: &Repository, mut open: Newest, since: i64) -> Result<Newest, git2::Error> {
+    fn walk(&mut self, reader: &Reader<'_>, mut open: Newest, since: i64) -> Result<Newest, LocalError> {
         let mut found: HashMap<PromotionId, Oid> = HashMap::new();
         let (mut read, mut old_in_a_row) = (0, 0);
         while read < LOOK_BACK
@@ -91,12 +93,12 @@ impl History {
                 continue;
             }
             read += 1;
-            let commit = repository.find_commit(id)?;
+            let commit = reader.commit(id)?;
             if let Some(promotion) = trailer(commit.message_bytes()) {
                 found.entry(promotion).or_insert(id);
             }
             for parent in commit.parent_ids().filter(|parent| !self.seen.contains(parent)) {
-                open.push((time(repository, parent)?, parent));
+                open.push((time(reader, parent)?, parent));
             }
             old_in_a_row = if at < since.saturating_sub(CLOCK_SKEW) {
                 old_in_a_row + 1
@@ -109,7 +111,7 @@ impl History {
             // Of two, the one on top: a walk further down finds older ones only.
             let is_newer = match known {
                 None => true,
-                Some(known) => known == commit || repository.graph_descendant_of(commit, known)?,
+                Some(known) => reader.descends(commit, known)?,
             };
             if is_newer {
                 self.found.insert(promotion, commit);
@@ -119,8 +121,8 @@ impl History {
     }
 }
 
-fn time(repository: &Repository, commit: Oid) -> Result<i64, git2::Error> {
-    Ok(repository.find_commit(commit)?.time().seconds())
+fn time(reader: &Reader<'_>, commit: Oid) -> Result<i64, LocalError> {
+    Ok(reader.commit(commit)?.time().seconds())
 }
 
 /// The promotion that a message's last paragraph names; a trailer quoted further up is somebody else's text.

@@ -1,38 +1,37 @@
 //! Who changed a file last.
 
-use super::{Change, history::trailer};
-use git2::{ErrorCode, Oid, Repository, Sort, Tree};
-use std::path::Path;
+use super::{Change, commit::LocalError, history::trailer, reader::Reader};
+use git2::Oid;
+use std::collections::{BinaryHeap, HashSet};
 
 /// Commits that are looked at, at most.
 const LOOK_BACK: usize = 500;
 
 /// The newest commit after `since`, up to `tip`, with which somebody else than Waybill changed the file at `path`; `None`
 /// when there is none among those that are looked at.
-pub(super) fn last_change(
-    repository: &Repository,
-    since: Oid,
-    tip: Oid,
-    path: &str,
-) -> Result<Option<Change>, git2::Error> {
-    let mut walk = repository.revwalk()?;
-    walk.set_sorting(Sort::TOPOLOGICAL)?;
-    walk.simplify_first_parent()?;
-    walk.push(tip)?;
-    match walk.hide(since) {
-        // The branch was rewritten, and what was read before is gone.
-        Err(error) if error.code() == ErrorCode::NotFound => {}
-        hidden => hidden?,
-    }
-    for id in walk.take(LOOK_BACK) {
-        let commit = repository.find_commit(id?)?;
-        let before = match commit.parent_count() {
-            0 => None,
-            _ => file(&commit.parent(0)?.tree()?, path),
+pub(super) fn last_change(reader: &Reader<'_>, since: Oid, tip: Oid, path: &str) -> Result<Option<Change>, LocalError> {
+    let mut below: Option<HashSet<Oid>> = None;
+    let mut next = Some(tip);
+    for _ in 0..LOOK_BACK {
+        let Some(id) = next.filter(|id| *id != since) else {
+            break;
+        };
+        let commit = reader.commit(id)?;
+        next = commit.parent_ids().next();
+        let before = match next {
+            None => None,
+            Some(parent) => reader.entry(reader.commit(parent)?.tree_id(), path)?,
         };
         // Waybill's own may be on top of it by now.
-        if file(&commit.tree()?, path) == before || trailer(commit.message_bytes()).is_some() {
+        if reader.entry(commit.tree_id(), path)? == before || trailer(commit.message_bytes()).is_some() {
             continue;
+        }
+        // A merge may have put what was read before on the other side: then these are older commits.
+        if below.is_none() {
+            below = Some(history(reader, since)?);
+        }
+        if below.as_ref().is_some_and(|below| below.contains(&id)) {
+            break;
         }
         return Ok(Some(Change {
             commit: commit.id().to_string(),
@@ -43,6 +42,22 @@ pub(super) fn last_change(
     Ok(None)
 }
 
-fn file(tree: &Tree<'_>, path: &str) -> Option<Oid> {
-    tree.get_path(Path::new(path)).ok().map(|entry| entry.id())
+/// A commit and those before it, as far as they are looked at; none when the branch was rewritten, and what was read before is gone.
+fn history(reader: &Reader<'_>, tip: Oid) -> Result<HashSet<Oid>, LocalError> {
+    let (mut history, mut open) = (HashSet::new(), BinaryHeap::from([(i64::MAX, tip)]));
+    while history.len() < LOOK_BACK
+        && let Some((_, id)) = open.pop()
+    {
+        let Some(commit) = reader.find_commit(id)? else {
+            continue;
+        };
+        if history.insert(id) {
+            for parent in commit.parent_ids() {
+                if let Some(parent) = reader.find_commit(parent)? {
+                    open.push((parent.time().seconds(), parent.id()));
+                }
+            }
+        }
+    }
+    Ok(history)
 }

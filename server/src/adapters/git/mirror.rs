@@ -26,7 +26,8 @@ use super::{
     fault, last_change,
     local::{LocalPaths, Remote},
     pack::{self, Objects},
-    probe,
+    packs, probe,
+    reader::Reader,
     smart::{Fetched, Wire},
     transport::{Pushed, Transport},
     turns::Turns,
@@ -138,12 +139,12 @@ impl Mirror {
     async fn local<T, W>(&self, work: W) -> Result<T, GitError>
     where
         T: Send + 'static,
-        W: FnOnce(&Repository) -> Result<T, LocalError> + Send + 'static,
+        W: FnOnce(&Reader<'_>) -> Result<T, LocalError> + Send + 'static,
     {
         let path = self.path.clone();
         let running = tokio::task::spawn_blocking(move || {
             let repository = Repository::open_bare(&path)?;
-            work(&repository)
+            work(&Reader::new(&repository)?)
         });
         let done = running.await.map_err(|error| self.machine(error))?;
         done.map_err(|error| error.at(&self.url))
@@ -204,9 +205,9 @@ impl Mirror {
             return Ok(None);
         }
         let name = self.transport().tracking_ref();
-        self.local(move |repository| match repository.refname_to_id(&name) {
-            // A reference to a commit that isn't there is a broken mirror.
-            Ok(id) => Ok(Some(repository.find_commit(id)?.id())),
+        self.local(move |reader| match reader.repository().refname_to_id(&name) {
+            Ok(id) if reader.has(id) => Ok(Some(id)),
+            Ok(id) => Err(git2::Error::from_str(&format!("commit {id}, where the branch is, isn't there")).into()),
             Err(error) if error.code() == ErrorCode::NotFound || error.code() == ErrorCode::InvalidSpec => Ok(None),
             Err(error) => Err(error.into()),
         })
@@ -215,14 +216,14 @@ impl Mirror {
 
     /// Puts what is new into the mirror.
     async fn keep(&self, objects: Objects) -> Result<(), GitError> {
-        self.local(move |repository| Ok(objects.write(repository)?)).await
+        self.local(move |reader| Ok(objects.write(reader.repository())?)).await
     }
 
     /// Notes that the remote's branch is at `tip`, a commit that the mirror has.
     async fn set_tip(&self, tip: Oid) -> Result<(), GitError> {
         let name = self.transport().tracking_ref();
-        self.local(move |repository| {
-            repository.reference(&name, tip, true, "pushed")?;
+        self.local(move |reader| {
+            reader.repository().reference(&name, tip, true, "pushed")?;
             Ok(())
         })
         .await
@@ -248,14 +249,16 @@ impl Mirror {
     async fn fetch_at_once(&self, known: Option<Oid>) -> Result<Option<Oid>, GitError> {
         if let Some(known) = known
             && let Some(Fetched { tip, pack }) = self.transport().fetch_directly(known).await?
+            && pack.as_deref().is_none_or(packs::is_light)
         {
             let name = self.transport().tracking_ref();
-            let kept = self.local(move |repository| {
+            let kept = self.local(move |reader| {
+                let repository = reader.repository();
                 if let Some(pack) = pack {
                     pack::keep(repository, &pack)?;
                 }
                 // A pack that isn't whole is found out here, or at the latest when a commit is built on it.
-                repository.find_commit(tip)?.tree()?;
+                reader.tree_of(tip)?;
                 repository.reference(&name, tip, true, "fetched")?;
                 Ok(())
             });
@@ -307,8 +310,8 @@ impl Mirror {
         let requests = Arc::clone(requests);
         let mut remembered = std::mem::take(memory);
         let (batch, remembered) = self
-            .local(move |repository| {
-                let batch = commit::prepare(repository, &mut remembered, tip, &requests)?;
+            .local(move |reader| {
+                let batch = commit::prepare(reader, &mut remembered, tip, &requests)?;
                 Ok((batch, remembered))
             })
             .await?;
@@ -471,16 +474,22 @@ impl Mirror {
         let Some(Fetched { tip, pack }) = transport.fetch_begun(&mut begun, known).await? else {
             return Ok(None);
         };
+        // What is in it goes through memory here; the program need not hold it.
+        if !pack.as_deref().is_none_or(packs::is_light) {
+            return Ok(None);
+        }
         if let Some(pack) = pack
-            && let Err(error) = self.local(move |repository| Ok(pack::keep(repository, &pack)?)).await
+            && let Err(error) = self
+                .local(move |reader| Ok(pack::keep(reader.repository(), &pack)?))
+                .await
         {
             // The answer was cut: that is no fault of the mirror. The program asks again.
             tracing::debug!(url = %self.url, %error, "a pack that a race brought is not whole");
             return Ok(None);
         }
         let (wanted, mut remembered) = (Arc::clone(requests), std::mem::take(memory));
-        let prepared = self.local(move |repository| {
-            let batch = commit::prepare(repository, &mut remembered, Some(tip), &wanted)?;
+        let prepared = self.local(move |reader| {
+            let batch = commit::prepare(reader, &mut remembered, Some(tip), &wanted)?;
             let bytes = batch.objects.pack()?;
             Ok((batch, bytes, remembered))
         });
@@ -636,8 +645,8 @@ impl Git for GitMirrors {
         let mirror = self.mirror(repository).await?;
         let commit = parse(&mirror, commit)?;
         let (path, prefix) = (path.to_owned(), prefix.to_owned());
-        let read = move |repository: &Repository| {
-            let Some(bytes) = commit::read_file(repository, commit, &path)? else {
+        let read = move |reader: &Reader<'_>| {
+            let Some(bytes) = commit::read_file(reader, commit, &path)? else {
                 return Ok(None);
             };
             let services = values::services(&bytes, &prefix).map_err(|error| LocalError::Values {
@@ -672,9 +681,7 @@ impl Git for GitMirrors {
         }
         let tip = mirror.known_tip().await?;
         let edit = edit.clone();
-        mirror
-            .local(move |repository| commit::preview(repository, tip, &edit))
-            .await
+        mirror.local(move |reader| commit::preview(reader, tip, &edit)).await
     }
 
     async fn show(&self, repository: &RepositoryAccess, commit: &str) -> Result<Option<CommitView>, GitError> {
@@ -685,9 +692,7 @@ impl Git for GitMirrors {
         if !mirror.path.exists() {
             return Ok(None);
         }
-        mirror
-            .local(move |repository| Ok(commit::show(repository, commit)?))
-            .await
+        mirror.local(move |reader| commit::show(reader, commit)).await
     }
 
     async fn last_change(
@@ -700,7 +705,7 @@ impl Git for GitMirrors {
         let mirror = self.mirror(repository).await?;
         let (since, tip, path) = (parse(&mirror, since)?, parse(&mirror, tip)?, path.to_owned());
         mirror
-            .local(move |repository| Ok(last_change::last_change(repository, since, tip, &path)?))
+            .local(move |reader| last_change::last_change(reader, since, tip, &path))
             .await
     }
 
@@ -712,7 +717,7 @@ impl Git for GitMirrors {
     ) -> Result<bool, GitError> {
         let mirror = self.mirror(repository).await?;
         let (descendant, ancestor) = (parse(&mirror, descendant)?, parse(&mirror, ancestor)?);
-        let look = move |repository: &Repository| Ok(commit::contains(repository, descendant, ancestor)?);
+        let look = move |reader: &Reader<'_>| commit::contains(reader, descendant, ancestor);
         if mirror.path.exists()
             && let Some(answer) = mirror.local(look).await?
         {

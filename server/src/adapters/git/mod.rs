@@ -13,7 +13,9 @@ mod last_change;
 mod local;
 mod mirror;
 mod pack;
+mod packs;
 mod probe;
+mod reader;
 mod smart;
 mod transport;
 mod turns;
@@ -287,6 +289,14 @@ pub enum GitError {
         /// The repository's address without credentials.
         url: String,
         /// What the system said.
+        reason: String,
+    },
+    /// The repository holds what is too large to be read.
+    #[error("Waybill can't work with the repository at {url}: {reason}.")]
+    TooLarge {
+        /// The repository's address without credentials.
+        url: String,
+        /// What is too large, and what to do.
         reason: String,
     },
     /// The mirror on disk is broken.

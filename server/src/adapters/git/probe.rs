@@ -13,6 +13,7 @@ use super::{
     address::Address,
     commit::{self, LocalError},
     local::Remote,
+    reader::Reader,
     transport::Transport,
     values,
 };
@@ -90,7 +91,8 @@ async fn look_from(
     let read = tokio::task::spawn_blocking(move || {
         let repository = Repository::open_bare(&place)?;
         let tip = repository.refname_to_id(&name)?;
-        let one = |path: &String| match commit::read_file(&repository, tip, path) {
+        let reader = Reader::new(&repository)?;
+        let one = |path: &String| match commit::read_file(&reader, tip, path) {
             Ok(None) => Ok(None),
             Ok(Some(bytes)) => values::services(&bytes, &prefix)
                 .map(Some)

@@ -2,10 +2,11 @@
 //!
 //! The program knows every way to sign in and says when a server rejects a reference. It gets a clean environment: no configuration
 //! but ours, no prompts, no agent. Secrets travel in environment variables and files of mode 0600 only: never in
-//! arguments, addresses or the mirror's configuration. Texts are those of git 2.39 with `LC_ALL=C`.
+//! arguments, addresses or the mirror's configuration. It also gets limits of memory and of what it writes: what a server sends may unpack to
+//! a thousand times its size. Texts are those of git 2.39 with `LC_ALL=C`.
 
 use std::{
-    io::{ErrorKind, Write as _},
+    io::Write as _,
     net::IpAddr,
     path::{Path, PathBuf},
     process::{Output, Stdio},
@@ -25,6 +26,7 @@ use super::{
     address::{Address, without_logins},
     fault,
     local::Remote,
+    packs,
     smart::{Answer, Begun, Fetched, Server, Wire},
 };
 
@@ -32,8 +34,17 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The first fetch brings the whole history; within it, a stalled connection is given up sooner.
 const FIRST_PATIENCE: Duration = Duration::from_secs(600);
+/// Memory that the program may take, in KiB: receiving, it holds what others are differences from.
+const MOST_MEMORY: u64 = 512 << 10;
+/// The largest file that it may write, in units of 512 bytes: 4 GiB.
+const LARGEST_FILE: u64 = 8 << 20;
+/// Larger files are written as they come in, and not held.
+const BIG_FILE: &str = "4m";
 /// As much of a server's words as is shown.
 const LONGEST_REASON: usize = 800;
+
+/// How the shell says that there is no such program.
+const NOT_FOUND: i32 = 127;
 
 /// What a push came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,11 +102,17 @@ impl<'a> Transport<'a> {
             &refspec,
         ];
         let patience = if first { FIRST_PATIENCE } else { PATIENCE };
-        let output = self.run(&arguments, patience).await?;
-        if output.status.success() {
+        let output = self.run(&arguments, patience).await;
+        if let Ok(output) = &output
+            && output.status.success()
+        {
             return Ok(());
         }
-        let error = self.failure(&output);
+        // What a program that was stopped had received is of no use to the next.
+        let packs = self.mirror.join("objects/pack");
+        let swept = tokio::task::spawn_blocking(move || packs::sweep(&packs)).await;
+        tracing::debug!(url = %self.address.url, ?swept, "a fetch failed");
+        let error = self.failure(&output?);
         if let GitError::NotFound { what, .. } = &error
             && what.starts_with("Branch")
             && self.branches(PATIENCE).await?.contains(&self.access.branch)
@@ -382,9 +399,12 @@ impl<'a> Transport<'a> {
             }
         };
         let resolved = self.resolved().await?;
-        let mut command = Command::new("git");
+        // The shell sets the limits and becomes the program; where it can't, there is a lower limit already.
+        let mut command = Command::new("/bin/sh");
+        let limited =
+            format!("ulimit -d {MOST_MEMORY} 2>/dev/null; ulimit -f {LARGEST_FILE} 2>/dev/null; exec git \"$@\"");
         command
-            .arg("--git-dir")
+            .args(["-c", &limited, "git", "--git-dir"])
             .arg(self.mirror)
             .args(arguments)
             .current_dir(self.mirror)
@@ -395,13 +415,11 @@ impl<'a> Transport<'a> {
         command.envs(variables.iter().copied());
         let running = tokio::time::timeout(patience, command.output());
         match running.await {
+            Ok(Ok(output)) if output.status.code() == Some(NOT_FOUND) => Err(GitError::Unreachable {
+                url: self.address.url.clone(),
+                reason: "the program git was not found where Waybill runs; install it".to_owned(),
+            }),
             Ok(Ok(output)) => Ok(output),
-            Ok(Err(error)) if error.kind() == ErrorKind::NotFound && self.mirror.exists() => {
-                Err(GitError::Unreachable {
-                    url: self.address.url.clone(),
-                    reason: "the program git was not found where Waybill runs; install it".to_owned(),
-                })
-            }
             Ok(Err(error)) => Err(machine_error(error)),
             Err(_) => Err(GitError::Unreachable {
                 url: self.address.url.clone(),
@@ -456,6 +474,9 @@ impl<'a> Transport<'a> {
             ("core.hooksPath", "/dev/null"),
             ("credential.helper", ""),
             ("safe.directory", "*"),
+            ("core.bigFileThreshold", BIG_FILE),
+            // Each thread takes memory for itself.
+            ("pack.threads", "2"),
             // Less than a byte a second for half a minute is a dead connection.
             ("http.lowSpeedLimit", "1"),
             ("http.lowSpeedTime", "30"),
@@ -535,6 +556,21 @@ impl<'a> Transport<'a> {
         let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
         let url = self.address.url.clone();
         let reason = self.presentable(&said);
+        // Before the machine is blamed: these are the limits that the program was given.
+        if has(&[
+            "out of memory",
+            "file too large",
+            "died of signal 25",
+            "file size limit exceeded",
+        ]) {
+            let reason = format!(
+                "what it sends needs more than {} MiB of memory or {} GiB of disk to be received ({reason}); take large files out \
+                 of the branch and its history, or pack the repository anew on its server with core.bigFileThreshold={BIG_FILE}",
+                MOST_MEMORY >> 10,
+                LARGEST_FILE >> 21
+            );
+            return GitError::TooLarge { url, reason };
+        }
         if self.is_of_the_machine(&said) {
             return GitError::Machine { url, reason };
         }

@@ -1,6 +1,7 @@
 //! One exchange with a provider: no redirects, a limit on time and size, and JSON or nothing.
 
 use super::OidcError;
+use crate::nesting::{self, JsonError};
 use reqwest::{Client, RequestBuilder, StatusCode, Url, header::ACCEPT, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -78,12 +79,12 @@ impl Answer {
             return Err(self.unexpected());
         }
         // Where it can't be read stands in the log, what it is doesn't: it may hold tokens.
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            let address = &self.address;
-            OidcError::Untrusted(format!(
-                "{address} doesn't answer as expected (JSON, line {line}, column {column})"
-            ))
+        nesting::json(&self.body).map_err(|error| {
+            let why = match error {
+                JsonError::TooDeep(error) => error.to_string(),
+                JsonError::Json(error) => format!("JSON, line {}, column {}", error.line(), error.column()),
+            };
+            OidcError::Untrusted(format!("{} doesn't answer as expected ({why})", self.address))
         })
     }
 
@@ -95,7 +96,7 @@ impl Answer {
 
     /// The `error` of a refusal, when it is one of the protocol's words.
     pub(super) fn error_code(&self) -> Option<String> {
-        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        let body: Value = nesting::json(&self.body).ok()?;
         let code = body.get("error")?.as_str()?;
         let is_word = code.len() <= 60 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         is_word.then(|| code.to_owned())

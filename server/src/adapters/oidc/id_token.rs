@@ -2,6 +2,7 @@
 //! what was asked for. Nothing in it counts before both.
 
 use super::{Errand, OidcError, keys::KeySet};
+use crate::nesting;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::time::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -77,7 +78,7 @@ impl<'a> IdToken<'a> {
 
 fn decoded<T: DeserializeOwned>(part: &str) -> Option<T> {
     let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    nesting::json(&bytes).ok()
 }
 
 fn untrusted(what: &str) -> OidcError {

@@ -10,6 +10,7 @@ use super::{
     client::Place,
     transport::{Request, Transport, forget_userinfo, shown_origin},
 };
+use crate::nesting;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http_auth::ChallengeParser;
 use reqwest::{
@@ -186,7 +187,7 @@ impl Authenticator {
             )));
         }
         let unusable = || odd(format!("its token server {server} gave no usable token"));
-        let body: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| unusable())?;
+        let body: TokenAnswer = nesting::json(&answer.body).map_err(|_| unusable())?;
         let token = [body.token, body.access_token]
             .into_iter()
             .flatten()

@@ -9,6 +9,7 @@ use super::{
     manifest::{self, ACCEPT_MANIFESTS, Document, Gathered, ImageConfig, Manifest, Platform},
     transport::{Answer, Request, SetupError, Timeouts, Transport},
 };
+use crate::nesting;
 use async_trait::async_trait;
 use domain::artifact::{ArtifactDetails, Digest, Repository, Tag};
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
@@ -248,7 +249,7 @@ impl RegistryClient {
                 "the configuration {digest} has other content than its digest says"
             )));
         }
-        serde_json::from_slice(&answer.body)
+        nesting::json(&answer.body)
             .map(Some)
             .map_err(|_| place.odd(format!("the configuration {digest} is not one of an image")))
     }
@@ -378,8 +379,7 @@ impl Registry for RegistryClient {
             if !answer.status.is_success() {
                 return Err(answer.unexpected(&place.registry));
             }
-            let page: Page =
-                serde_json::from_slice(&answer.body).map_err(|_| place.odd("something that is no list of tags"))?;
+            let page: Page = nesting::json(&answer.body).map_err(|_| place.odd("something that is no list of tags"))?;
             tags.extend(page.tags.into_iter().flatten().filter_map(|t| t.parse::<Tag>().ok()));
             match next_page(&answer.headers, &url) {
                 Ok(Some(next)) => url = next,

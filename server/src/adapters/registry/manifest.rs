@@ -3,6 +3,7 @@
 //! Formats: the OCI image specification 1.1 (`manifest.md`, `image-index.md`, `config.md`, `annotations.md`) and Docker's
 //! "Image Manifest Version 2, Schema 2", which share their shape. Everything that Waybill doesn't need may be missing or odd.
 
+use crate::nesting::{self, JsonError};
 use domain::{
     artifact::{ArtifactDetails, Digest},
     time::Timestamp,
@@ -95,7 +96,10 @@ struct RuntimeConfig {
 ///
 /// The shape decides, not `Content-Type`: some registries serve everything as `application/json`.
 pub(super) fn read(body: &[u8]) -> Result<Document, String> {
-    let value: Value = serde_json::from_slice(body).map_err(|_| "a manifest that is no JSON".to_owned())?;
+    let value: Value = nesting::json(body).map_err(|error| match error {
+        JsonError::TooDeep(error) => format!("a manifest whose {error}"),
+        JsonError::Json(_) => "a manifest that is no JSON".to_owned(),
+    })?;
     let has = |key: &str| value.get(key).is_some_and(|v| !v.is_null());
     if value.get("schemaVersion").and_then(Value::as_u64) == Some(1) {
         return Err("a manifest of the withdrawn schema 1; push the image again with a current tool".into());

@@ -8,6 +8,7 @@
 //! CloudEvents payloads); Docker Hub "Webhooks"; GitHub `package` and `registry_package` events; Quay "Repository
 //! Notifications"; Amazon ECR "EventBridge events"; Azure Container Registry "Webhook schema reference".
 
+use crate::nesting::{self, JsonError, TooDeep};
 use domain::artifact::{Digest, Repository, Tag};
 use http::HeaderMap;
 use serde_json::Value;
@@ -31,6 +32,9 @@ pub enum NotificationError {
     /// The body isn't JSON.
     #[error("The notification is not JSON. Set the webhook's content type to application/json.")]
     NotJson,
+    /// It is nested too deeply.
+    #[error("The notification can't be read: {0}.")]
+    TooDeep(TooDeep),
     /// It is nobody's shape.
     #[error(
         "The notification is of an unknown kind. Waybill reads those of distribution (docker-registry), Harbor, Docker Hub, GitHub packages, Quay, Amazon ECR (EventBridge) and Azure Container Registry."
@@ -55,7 +59,10 @@ type Pushes = Result<Vec<Pushed>, NotificationError>;
 /// # Errors
 /// When the body is no JSON, of no known sender, or lacks what its sender always writes.
 pub fn read(headers: &HeaderMap, body: &[u8]) -> Pushes {
-    let body: Value = serde_json::from_slice(body).map_err(|_| NotificationError::NotJson)?;
+    let body: Value = nesting::json(body).map_err(|error| match error {
+        JsonError::TooDeep(error) => NotificationError::TooDeep(error),
+        JsonError::Json(_) => NotificationError::NotJson,
+    })?;
     if let Some(event) = headers.get("x-github-event").and_then(|v| v.to_str().ok()) {
         return github(event, &body);
     }

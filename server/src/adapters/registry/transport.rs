@@ -4,7 +4,10 @@
 //! another origin (blob requests redirect to object stores), and an encrypted request never goes on unencrypted.
 
 use super::RegistryError;
-use crate::adapters::guard::{self, Guard};
+use crate::{
+    adapters::guard::{self, Guard},
+    nesting,
+};
 use domain::outside;
 use reqwest::{
     Client, Method, StatusCode, Url,
@@ -267,7 +270,7 @@ impl Answer {
 
     /// The first error of a body in the specification's form, shortened; `None` for HTML and other formats.
     fn message(&self) -> Option<String> {
-        let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        let body: serde_json::Value = nesting::json(&self.body).ok()?;
         let error = body.get("errors")?.get(0)?;
         let part = |name: &str| error.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
         let text = format!("{} {}", part("code"), part("message"));

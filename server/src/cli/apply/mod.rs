@@ -9,7 +9,7 @@ use crate::service::apply::{
     document::{Document, SecretText},
     plan::{Change, Sign},
 };
-use crate::web::auth::COMMAND_LINE;
+use crate::{nesting, web::auth::COMMAND_LINE};
 use domain::field::FieldErrors;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -142,11 +142,11 @@ async fn send(document: &Document<SecretText>, dry_run: bool, remote: &Remote) -
     let status = response.status();
     let body = response.bytes().await.map_err(|e| unreachable(&cause(&e)))?;
     if status.is_success() {
-        return serde_json::from_slice(&body)
+        return nesting::json(&body)
             .map(Answer::Applied)
             .map_err(|_| unreachable(&"what answers there is not Waybill, or another release of it"));
     }
-    serde_json::from_slice(&body)
+    nesting::json(&body)
         .map(Answer::Refused)
         .map_err(|_| unreachable(&format!("it answered with status {status} and no reason")))
 }

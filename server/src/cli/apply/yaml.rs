@@ -3,7 +3,10 @@
 //! The types read it strictly. A second walk over the same text maps every path (`projects[0].name`) to its line, so
 //! that what a rule or the server says about a path can be said about a line.
 
-use crate::service::apply::document::{Document, SecretRef};
+use crate::{
+    nesting,
+    service::apply::document::{Document, SecretRef},
+};
 use granit_parser::{Event, Parser};
 use serde_saphyr::{DefaultMessageFormatter, Error, Localizer, Location};
 use std::{borrow::Cow, collections::HashMap, fmt};
@@ -45,6 +48,11 @@ pub struct Written {
 /// # Errors
 /// The first thing that is wrong.
 pub fn read(text: &str) -> Result<Written, Complaint> {
+    nesting::check_yaml(text).map_err(|error| Complaint {
+        line: None,
+        path: None,
+        message: error.to_string(),
+    })?;
     let places = Places::of(text);
     let options = serde_saphyr::options! { with_snippet: false };
     let documents: Vec<Document<SecretRef>> =
@@ -448,5 +456,26 @@ projects:
         ] {
             assert!(complaint(text).starts_with("line 1: "), "{text}: {}", complaint(text));
         }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_refused_with_its_line() {
+        const MANY: usize = 100_000;
+        for nested in [
+            "- ".repeat(MANY),
+            "[".repeat(MANY),
+            "{a: ".repeat(MANY) + &"}".repeat(MANY),
+            "? ".repeat(MANY),
+        ] {
+            let said = complaint(&format!("workspace: demo\nclusters:\n  {nested}\n"));
+            assert_eq!(said, "line 3 is nested too deeply (Waybill reads 64 levels)");
+        }
+        let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..30 {
+            let alias = vec![format!("*a{}", level - 1); 10].join(", ");
+            laughs.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
+        }
+        assert!(!complaint(&laughs).is_empty());
+        assert!(!complaint(&laughs.replace("a29:", "clusters:")).is_empty());
     }
 }

@@ -1,14 +1,18 @@
 //! GraphQL at `/api/graphql`, over the same use cases as everything else.
 //!
-//! [`schema`] has the queries and the mutation `promote`, [`objects`] what they return. Here the schema meets HTTP: POST with
+//! [`schema`] has the queries and the mutation `promote`, [`objects`] what they return, [`limits`] what a query may be. Here the schema meets HTTP: POST with
 //! JSON, for callers with an API token or a session. An error carries `extensions.code`, the same words as REST, and
 //! `extensions.fields` where fields are wrong.
 
+pub mod limits;
 pub mod objects;
 pub mod schema;
 
 use super::{auth::Identity, rest::is_json, routes::Routes};
-use crate::service::Services;
+use crate::{
+    nesting::{self, JsonError},
+    service::Services,
+};
 use app::error::AppError;
 use async_graphql::{ErrorExtensionValues, Request, Response as Answer, ServerError, Value};
 use axum::{
@@ -65,11 +69,23 @@ async fn answer(
     };
     // A list would be read as a request's fields in order.
     let object = body.trim_ascii_start().first() == Some(&b'{');
-    let Some(request) = serde_json::from_slice::<Request>(&body).ok().filter(|_| object) else {
-        let why = "Send a JSON object with the field query and, where needed, variables and operationName.";
-        return refuse(StatusCode::BAD_REQUEST, "bad_request", why);
+    let mut request = match nesting::json::<Request>(&body) {
+        Ok(request) if object => request,
+        Err(JsonError::TooDeep(error)) => {
+            return refuse(StatusCode::BAD_REQUEST, "bad_request", &limits::words(error));
+        }
+        _ => {
+            let why = "Send a JSON object with the field query and, where needed, variables and operationName.";
+            return refuse(StatusCode::BAD_REQUEST, "bad_request", why);
+        }
     };
-    let mut answer = schema.execute(request.data(caller)).await;
+    let mut answer = match limits::read(&request.query) {
+        Ok(query) => {
+            request.set_parsed_query(query);
+            schema.execute(request.data(caller)).await
+        }
+        Err(error) => Answer::from_errors(vec![error]),
+    };
     for error in &mut answer.errors {
         // What the language itself refuses: syntax, unknown fields, limits.
         let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);

@@ -2,6 +2,7 @@
 
 use super::{body, is_json};
 use crate::{
+    nesting::{self, JsonError},
     service::{
         Services,
         apply::{
@@ -58,12 +59,16 @@ async fn apply(
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", why));
     }
     let bytes = body(bytes, LARGEST)?;
-    let document: Document<SecretText> = serde_json::from_slice(&bytes).map_err(|e| bad(unreadable(&e)))?;
+    let document: Document<SecretText> = nesting::json(&bytes).map_err(|e| bad(unreadable(&e)))?;
     Ok(Json(services.apply(&caller, &document, options.dry_run).await?))
 }
 
 /// What is wrong with a document, never repeating a value of it: a text that is no secret's place may be a secret.
-fn unreadable(error: &serde_json::Error) -> String {
+fn unreadable(error: &JsonError) -> String {
+    let error = match error {
+        JsonError::TooDeep(error) => return format!("The document could not be read: {error}."),
+        JsonError::Json(error) => error,
+    };
     let place = format!("line {}, column {}", error.line(), error.column());
     if error.is_data() && error.to_string().starts_with("unknown field") {
         return format!("The document could not be read: {error}.");

@@ -2,6 +2,7 @@
 
 use super::{body, is_json};
 use crate::{
+    nesting,
     service::{Services, check::ReportedCheck},
     web::{auth::Identity, error::Problem, routes::Routes},
 };
@@ -58,8 +59,8 @@ async fn report(
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", why));
     }
     let bytes = body(bytes, LARGEST)?;
-    let report: Report = serde_json::from_slice(&bytes)
-        .map_err(|e| AppError::BadRequest(format!("The result could not be read: {e}.")))?;
+    let report: Report =
+        nesting::json(&bytes).map_err(|e| AppError::BadRequest(format!("The result could not be read: {e}.")))?;
     let at = report.at.as_deref().map(moment).transpose().map_err(AppError::from)?;
     let reported = ReportedCheck {
         workspace: report.workspace,

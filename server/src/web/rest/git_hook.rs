@@ -7,6 +7,7 @@
 
 use super::{body, webhook};
 use crate::{
+    nesting::{self, JsonError},
     service::Services,
     web::{error::Problem, routes::Routes},
 };
@@ -59,8 +60,11 @@ async fn pushed(
         let why = "The signature is missing or wrong. Give the Git host the same secret as git.webhook_secret.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
     }
-    let push: Value = serde_json::from_slice(&bytes).map_err(|_| {
-        AppError::BadRequest("The body is no JSON. Set the webhook's content type to application/json.".into())
+    let push: Value = nesting::json(&bytes).map_err(|error| {
+        AppError::BadRequest(match error {
+            JsonError::TooDeep(error) => format!("The body can't be read: {error}."),
+            JsonError::Json(_) => "The body is no JSON. Set the webhook's content type to application/json.".into(),
+        })
     })?;
     let Some(push) = Push::read(&push) else {
         // A ping, or another event: there is nothing to do.

@@ -7,8 +7,14 @@ use std::{collections::HashMap, collections::HashSet, iter::Peekable, ops::Range
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, options};
 
-/// The largest file that is looked at: a values file of this size is a mistake, and parsing it would hold others up.
-const LARGEST: usize = 4 << 20;
+use crate::nesting::{self, MOST, TooDeep};
+
+/// The largest file that is looked at, in bytes: a values file of this size is a mistake, and parsing it would hold others up.
+pub(in crate::adapters::git) const LARGEST: usize = 4 << 20;
+/// Mappings that one key is looked for in: merges of merges can make a small file endless.
+const MOST_MERGED: usize = 64;
+/// Keys of larger mappings are looked up instead of compared.
+const FEW_KEYS: usize = 16;
 
 /// Index of a node in its document.
 pub(super) type NodeId = usize;
@@ -26,6 +32,8 @@ pub(super) struct Document<'a> {
     pub(super) duplicate: Option<(String, usize)>,
     nodes: Vec<Node>,
     anchors: HashMap<usize, NodeId>,
+    /// Where the keys of larger mappings stand among their entries.
+    keys: HashMap<NodeId, HashMap<String, usize>>,
 }
 
 /// One node.
@@ -81,17 +89,26 @@ impl<'a> Document<'a> {
             duplicate: None,
             nodes: Vec::new(),
             anchors: HashMap::new(),
+            keys: HashMap::new(),
         };
         // A long comment is no reason to refuse a file.
-        let options = options! { emit_anchor_events: true, max_buffered_comment_events: LARGEST };
+        let options = options! {
+            emit_anchor_events: true,
+            max_buffered_comment_events: LARGEST,
+            flow_nesting_limit: MOST,
+            block_nesting_limit: MOST,
+        };
         let mut parser = Parser::new_from_str_with_options(text, options);
         let parser: &mut dyn Iterator<Item = Result<(Event<'a>, Span), ScanError>> = &mut parser;
         document.read(&mut parser.peekable()).map_err(|e| match e {
-            Trouble::Scan(e) => format!(
-                "line {} is not valid YAML: {}; correct it in Git",
-                e.marker().line(),
-                e.info()
-            ),
+            Trouble::Scan(e) => match nesting::of_yaml(&e) {
+                Some(deep) => too_deep(deep),
+                None => format!(
+                    "line {} is not valid YAML: {}; correct it in Git",
+                    e.marker().line(),
+                    e.info()
+                ),
+            },
             Trouble::Text(text) => text,
         })?;
         Ok(document)
@@ -114,7 +131,7 @@ impl<'a> Document<'a> {
                     }
                 }
                 Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
-                other => self.root = Some(self.node(other, &span, events)?),
+                other => self.root = Some(self.node(other, &span, events, 1)?),
             }
         }
         Ok(())
@@ -131,7 +148,18 @@ impl<'a> Document<'a> {
         Ok(None)
     }
 
-    fn node(&mut self, event: Event<'a>, span: &Span, events: &mut Events<'a, '_>) -> Result<NodeId, Trouble> {
+    /// Reads a node, with all that is in it; `depth` is the level of lists and mappings that it would be, from 1.
+    fn node(
+        &mut self,
+        event: Event<'a>,
+        span: &Span,
+        events: &mut Events<'a, '_>,
+        depth: usize,
+    ) -> Result<NodeId, Trouble> {
+        if depth > MOST && matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
+            let line = span.start.line();
+            return Err(Trouble::Text(too_deep(TooDeep { line })));
+        }
         let (anchor_id, tag) = match &event {
             Event::Scalar(_, _, anchor, tag)
             | Event::SequenceStart(_, anchor, tag)
@@ -175,7 +203,7 @@ impl<'a> Document<'a> {
                         self.nodes[id].span.end = range(&span)?.end;
                         break;
                     }
-                    items.push(self.node(event, &span, events)?);
+                    items.push(self.node(event, &span, events, depth + 1)?);
                 }
                 Content::Sequence {
                     flow: style == StructureStyle::Flow,
@@ -183,22 +211,25 @@ impl<'a> Document<'a> {
                 }
             }
             Event::MappingStart(style, ..) => {
-                let (mut entries, mut seen) = (Vec::new(), HashSet::new());
+                let (mut entries, mut seen) = (Vec::new(), HashMap::new());
                 while let Some((event, span)) = self.next(events)? {
                     if event == Event::MappingEnd {
                         self.nodes[id].span.end = range(&span)?.end;
                         break;
                     }
-                    let key = self.node(event, &span, events)?;
+                    let key = self.node(event, &span, events, depth + 1)?;
                     let Some((event, span)) = self.next(events)? else { break };
-                    let value = self.node(event, &span, events)?;
+                    let value = self.node(event, &span, events, depth + 1)?;
                     if let Content::Scalar { text, .. } = &self.nodes[key].content
-                        && !seen.insert(text.clone())
+                        && seen.insert(text.clone(), entries.len()).is_some()
                         && self.duplicate.is_none()
                     {
                         self.duplicate = Some((text.clone(), self.nodes[key].line));
                     }
                     entries.push(Entry { key, value });
+                }
+                if entries.len() > FEW_KEYS {
+                    self.keys.insert(id, seen);
                 }
                 Content::Mapping {
                     flow: style == StructureStyle::Flow,
@@ -251,36 +282,40 @@ impl<'a> Document<'a> {
     /// The mapping's own entry of this key; the last one when there are several.
     pub(super) fn own(&self, mapping: NodeId, key: &str) -> Option<Entry> {
         let entries = self.entries(mapping)?;
+        if let Some(keys) = self.keys.get(&mapping) {
+            return entries.get(*keys.get(key)?).copied();
+        }
         let is_it = |entry: &&Entry| self.scalar(entry.key).is_some_and(|(text, _)| text == key);
         entries.iter().rev().find(is_it).copied()
     }
 
-    /// The mappings that `<<` merges into this one, nearest first.
+    /// The mappings that `<<` merges into this one, nearest first, as far as they are followed.
     pub(super) fn merged(&self, mapping: NodeId) -> Vec<NodeId> {
         let Some(merge) = self.own(mapping, "<<") else {
             return Vec::new();
         };
         let value = self.resolve(merge.value);
         match &self.nodes[value].content {
-            Content::Sequence { items, .. } => items.iter().map(|item| self.resolve(*item)).collect(),
+            Content::Sequence { items, .. } => {
+                let items = items.iter().take(MOST_MERGED);
+                items.map(|item| self.resolve(*item)).collect()
+            }
             _ => vec![value],
         }
     }
 
     /// The value of `key` in what `id` stands for, merges included.
     pub(super) fn lookup(&self, id: NodeId, key: &str) -> Option<NodeId> {
-        self.lookup_within(id, key, 16)
-    }
-
-    fn lookup_within(&self, id: NodeId, key: &str, depth: usize) -> Option<NodeId> {
-        let id = self.resolve(id);
-        if let Some(entry) = self.own(id, key) {
-            return Some(self.resolve(entry.value));
+        let (mut open, mut seen) = (vec![self.resolve(id)], HashSet::new());
+        while let Some(id) = open.pop() {
+            if let Some(entry) = self.own(id, key) {
+                return Some(self.resolve(entry.value));
+            }
+            if seen.len() < MOST_MERGED && seen.insert(id) {
+                open.extend(self.merged(id).into_iter().rev());
+            }
         }
-        let depth = depth.checked_sub(1)?;
-        self.merged(id)
-            .into_iter()
-            .find_map(|base| self.lookup_within(base, key, depth))
+        None
     }
 
     /// Whether it says nothing: not written, `~` or `null`.
@@ -361,6 +396,10 @@ impl<'a> Document<'a> {
         };
         node.span.start + kept.len()
     }
+}
+
+fn too_deep(error: TooDeep) -> String {
+    format!("{error}; make it flatter in Git")
 }
 
 enum Trouble {

@@ -17,6 +17,8 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use domain::{
     artifact::{DeclaredImage, ExactImage},
     resource::Runtime,
@@ -29,6 +31,7 @@ use self::{
 };
 use super::{DeclaredService, ValuesEdit};
 
+pub(super) use self::document::LARGEST;
 pub use self::outline::{Outline, edit_with};
 
 /// Why a values file can't be read or edited, and what to do about it.
@@ -281,14 +284,14 @@ pub fn services(bytes: &[u8], prefix: &str) -> Result<Vec<DeclaredService>, Valu
     let Some(services) = found else {
         return Ok(Vec::new());
     };
-    let mut declared: Vec<DeclaredService> = Vec::new();
+    let (mut declared, mut seen) = (Vec::new(), HashSet::new());
     let mut mappings = vec![document.resolve(services)];
     mappings.extend(document.merged(mappings[0]));
     for entry in mappings.into_iter().filter_map(|id| document.entries(id)).flatten() {
         let Some((name, _)) = document.scalar(document.resolve(entry.key)) else {
             continue;
         };
-        if name != "<<" && !declared.iter().any(|service| service.name == name) {
+        if name != "<<" && seen.insert(name) {
             declared.push(declared_service(&document, name, entry.value));
         }
     }

@@ -2,7 +2,7 @@
 
 use domain::{artifact::ExactImage, resource::Runtime, resource::Size};
 
-use super::{ValuesError, edit, services};
+use super::{Outline, ValuesError, edit, edit_with, services};
 use crate::adapters::git::ValuesEdit;
 
 const OLD: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
@@ -332,4 +332,93 @@ fn reading_is_tolerant() {
         assert_eq!(services(text.as_bytes(), prefix).unwrap(), [], "{text:?}");
     }
     assert!(services(b"a: 1\n---\nb: 1\n", "").is_err());
+}
+
+/// A text nested 100,000 levels, or as many as fit into a file where each level indents the next, in every way to nest.
+fn nested_texts() -> Vec<(&'static str, String)> {
+    const MANY: usize = 100_000;
+    let closed = |open: &str, close: &str| open.repeat(MANY) + "1" + &close.repeat(MANY);
+    let indented = |line: &str| {
+        (0..2_500)
+            .map(|n| format!("{}{line}\n", " ".repeat(n)))
+            .collect::<String>()
+    };
+    vec![
+        ("lists", "- ".repeat(MANY) + "a\n"),
+        ("flow lists", closed("[", "]")),
+        ("flow mappings", closed("{a: ", "}")),
+        ("flow mappings over lines", closed("{a:\n ", "}")),
+        ("mixed flow", closed("[{a: ", "}]")),
+        ("indented keys", indented("a:")),
+        ("indented lists", indented("-")),
+        ("keys", "? ".repeat(MANY) + "a\n"),
+        ("lists that never end", "[".repeat(MANY)),
+        ("mappings that never end", "{a: ".repeat(MANY)),
+        ("anchors", closed("&a [", "]")),
+        ("tags", closed("!!seq [", "]")),
+        (
+            "below a service",
+            format!("services:\n  api:\n    env: {}\n", closed("[", "]")),
+        ),
+        (
+            "half of it in each style",
+            format!("{}{}\n", "- ".repeat(40), "[".repeat(40) + &"]".repeat(40)),
+        ),
+        ("300 lists", "- ".repeat(300) + "a\n"),
+        ("400 flow mappings", "{a: ".repeat(400) + "1" + &"}".repeat(400)),
+    ]
+}
+
+#[test]
+fn what_is_nested_too_deeply_is_refused_with_its_line() {
+    for (what, text) in nested_texts() {
+        let reading = services(text.as_bytes(), "").unwrap_err().to_string();
+        for said in [refused(&text), reading] {
+            let is_said = said.starts_with("line ") && said.contains(" is nested too deeply (Waybill reads 64 levels)");
+            assert!(is_said, "{what}: {said}");
+        }
+        let mut outline = Some(Outline::of(text.as_bytes(), ""));
+        assert!(
+            edit_with(&mut outline, text.as_bytes(), &request("", Some("v2"), None)).is_err(),
+            "{what}"
+        );
+    }
+    let at_its_line = format!("services:\n  api: {{}}\nx:\n  {}\n", "- ".repeat(64) + "a");
+    assert!(
+        refused(&at_its_line).starts_with("line 4 "),
+        "{}",
+        refused(&at_its_line)
+    );
+}
+
+#[test]
+fn sixty_four_levels_are_read_and_edited() {
+    for nested in ["- ".repeat(63) + "a", "[".repeat(63) + &"]".repeat(63)] {
+        let text = format!("services:\n  api:\n    image:\n      repository: r.example/api\nx:\n  {nested}\n");
+        assert_eq!(services(text.as_bytes(), "").unwrap().len(), 1);
+        assert!(edited(&text, "v2").contains(&nested));
+    }
+}
+
+/// Small files that make a reader who follows every merge and alias work for years.
+#[test]
+fn merges_of_merges_do_not_hang() {
+    let mut text = String::from("m0: &m0 {a: 1}\n");
+    for level in 1..200 {
+        let bases = vec![format!("*m{}", level - 1); 100].join(", ");
+        text.push_str(&format!("m{level}: &m{level} {{<<: [{bases}]}}\n"));
+    }
+    text.push_str("services:\n");
+    for service in 0..1_000 {
+        text.push_str(&format!("  s{service}: *m199\n"));
+    }
+    assert_eq!(services(text.as_bytes(), "").unwrap().len(), 1_000);
+    assert_eq!(services(text.as_bytes(), "m199").unwrap(), []);
+    // The anchor that merges itself.
+    assert_eq!(services(b"a: &a {<<: *a}\nservices: {x: *a}\n", "").unwrap().len(), 1);
+    // Many of the same, with many keys.
+    let keys: String = (0..20_000).map(|n| format!("  k{n}: 1\n")).collect();
+    let aliases: String = (0..20_000).map(|n| format!("  s{n}: *big\n")).collect();
+    let text = format!("big: &big\n{keys}services:\n{aliases}");
+    assert_eq!(services(text.as_bytes(), "").unwrap().len(), 20_000);
 }

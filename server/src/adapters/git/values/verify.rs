@@ -6,6 +6,8 @@
 
 use std::collections::HashSet;
 
+use crate::nesting::MOST;
+
 use super::{
     ValuesError,
     change::{New, reads_as},
@@ -22,7 +24,8 @@ pub(super) enum Intent {
 
 /// More comparisons than any honest file needs; aliases of aliases can make a small file endless.
 const PATIENCE: usize = 2_000_000;
-const DEEPEST: usize = 600;
+/// Levels with aliases followed.
+const DEEPEST: usize = 2 * MOST;
 
 pub(super) fn suspicious(detail: String) -> ValuesError {
     ValuesError(format!(
