@@ -9,7 +9,7 @@ use crate::{
         notifier::Notifier,
         registry::RegistryClient,
     },
-    clock::{Clock, System},
+    clock::{Clock, Ids, System},
     config::{Config, Database},
     data_dir::{self, DataDirError, DataLock},
     events::Events,
@@ -89,7 +89,12 @@ pub async fn open(database: &Database) -> Result<Arc<dyn Store>, OpenError> {
 ///
 /// # Errors
 /// When the data directory, the database or the key can't be used.
-pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clock>) -> Result<Services, RunError> {
+pub async fn services(
+    config: &Config,
+    listening: SocketAddr,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+) -> Result<Services, RunError> {
     data_dir::make(&config.data_dir)?;
     let store = open(&config.database).await?;
     let sealer = key::sealer(config, &*store).await?;
@@ -110,7 +115,7 @@ pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clo
                 .map_err(|e| client("notifications")(e.to_string()))?,
         ),
         clock,
-        ids: Arc::new(System),
+        ids,
         sealer: Arc::new(sealer),
         wake: Arc::new(Wake::default()),
         sso: sso.map_err(|e| client("single sign-on")(e.to_string()))?.map(Arc::new),
@@ -134,15 +139,16 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    run_by(Arc::new(System), config, listener, shutdown).await
+    run_by(Arc::new(System), Arc::new(System), config, listener, shutdown).await
 }
 
-/// The same by another clock than the system's.
+/// The same by another clock than the system's, with ids of its time.
 ///
 /// # Errors
 /// Why it could not start, or stopped by itself.
 pub async fn run_by(
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
     config: Config,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -152,7 +158,7 @@ pub async fn run_by(
     let _lock = DataLock::take(&config, clock.now())?;
     let limits = connections(&config, serving::descriptors::raise());
     let operations = operations(&config).await?;
-    let services = services(&config, listening, clock).await?;
+    let services = services(&config, listening, clock, ids).await?;
     first_administrator(&config, &services).await?;
 
     let stop = CancellationToken::new();
