@@ -7,7 +7,7 @@
 //! - [`worker`] carries promotions out, step by step, through [`adapters`] to the outside world.
 //! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids, [`calendar`] says
 //!   when freezes are on, [`signature`] whether an image is signed;
-//!   [`telemetry`] counts and traces.
+//!   [`telemetry`] counts and traces. `gather` has what is written at about the same time written at once.
 
 // A page's type is the type of all it shows: deep, and deeper with each component.
 #![recursion_limit = "512"]
@@ -18,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod events;
+mod gather;
 pub mod secrets;
 pub mod service;
 pub mod signature;

@@ -8,6 +8,7 @@ pub mod drawing;
 pub mod error;
 pub mod graphql;
 pub mod health;
+pub mod known_browser;
 pub mod leptos;
 pub mod origin;
 pub mod rest;

@@ -2,7 +2,7 @@
 //!
 //! A notification proves itself with the secret of the configuration, in `Authorization` (as bearer token, or bare as Harbor
 //! sends it), in `X-Waybill-Secret`, or, for registries that know nothing but an address, as `?secret=`. It is a hint only:
-//! what a tag names is asked of the registry.
+//! what a tag names is asked of the registry, beside the answer ([`crate::service::pushed`]).
 
 use super::{body, webhook};
 use crate::{
@@ -20,12 +20,10 @@ use axum::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 /// Most bytes of a notification.
 const LARGEST: usize = 1024 * 1024;
-/// How long a registry is kept waiting for an answer; what is left to do goes on without it.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 struct Hooks {
@@ -70,23 +68,9 @@ async fn registry(
     if pushes.is_empty() {
         return Ok(StatusCode::ACCEPTED);
     }
-    let entrance = webhook(from);
-    let work = tokio::spawn(async move {
-        let looked = services.pushed(&workspace, pushes, &entrance).await;
-        if matches!(&looked, Err(error) if !matches!(error, AppError::NotFound(_))) {
-            // The registry's part is done; the poller looks again at once, for what could not be looked up now.
-            services.connections_changed();
-        }
-        looked
-    });
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(Ok(Err(error @ AppError::NotFound(_)))) => Err(error.into()),
-        Ok(Ok(Err(error))) => {
-            tracing::warn!(%error, "a pushed image could not be looked up");
-            Ok(StatusCode::ACCEPTED)
-        }
-        _ => Ok(StatusCode::ACCEPTED),
-    }
+    // The registry need not wait until it was asked what it told of; and it isn't kept waiting, also where it tells one after another.
+    services.pushed(&workspace, pushes, &webhook(from)).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 fn proves_itself(headers: &HeaderMap, in_address: Option<&SecretString>, secret: &SecretString) -> bool {
