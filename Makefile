@@ -36,7 +36,8 @@ fmt: ## format the Rust code
 dev: setup ## run the demo, and build and start it again on every change
 	@scripts/dev
 
-deny: ## check licences and known vulnerabilities of the dependencies (slow the first time)
+deny: ## check bans, licences, sources and known vulnerabilities of the dependencies (slow the first time)
+	@scripts/setup --deny
 	@scripts/deny
 
 setup: ## install what is missing

@@ -208,7 +208,7 @@ pub fn backend() -> Result<Arc<dyn Backend>, AppError> {
 /// Gives a server function's outcome to the caller, and its status to the response.
 pub(crate) fn answer<T>(outcome: Result<T, AppError>) -> Result<T, AppError> {
     if let Err(error) = &outcome {
-        crate::request::set_status(error.status());
+        crate::request::refuse(error);
     }
     outcome
 }

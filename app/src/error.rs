@@ -27,8 +27,14 @@ pub enum AppError {
     #[error("{0}")]
     Conflict(String),
     /// Too many tries.
-    #[error("Too many tries. Wait {seconds} s, then try again.")]
+    #[error("Too many tries. Try again in {}.", in_words(*seconds))]
     TooMany {
+        /// Seconds to wait.
+        seconds: u64,
+    },
+    /// More is asked of Waybill than it can do at once.
+    #[error("Waybill has more to do than it can take on right now. Try again in {}.", in_words(*seconds))]
+    Busy {
         /// Seconds to wait.
         seconds: u64,
     },
@@ -57,6 +63,7 @@ impl AppError {
             Self::Conflict(_) => 409,
             Self::Invalid(_) => 422,
             Self::TooMany { .. } => 429,
+            Self::Busy { .. } => 503,
             Self::Upstream(_) => 502,
             Self::BadRequest(_) => 400,
             Self::Unreachable => 503,
@@ -74,10 +81,20 @@ impl AppError {
             Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",
             Self::TooMany { .. } => "too_many",
+            Self::Busy { .. } => "busy",
             Self::Upstream(_) => "upstream",
             Self::BadRequest(_) => "bad_request",
             Self::Unreachable => "unreachable",
             Self::Internal(_) => "internal",
+        }
+    }
+
+    /// After how many seconds the same may be asked again, where that is known: the header `Retry-After`.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooMany { seconds } | Self::Busy { seconds } => Some(*seconds),
+            _ => None,
         }
     }
 
@@ -88,6 +105,15 @@ impl AppError {
             Self::Invalid(errors) => Some(errors),
             _ => None,
         }
+    }
+}
+
+/// A time to wait as people say it; never shorter than it is.
+fn in_words(seconds: u64) -> String {
+    match seconds {
+        1 => "1 second".into(),
+        0..120 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }
 
@@ -116,5 +142,25 @@ impl FromServerFnError for AppError {
             }
             other => Self::BadRequest(other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_when_to_try_again() {
+        for (seconds, words) in [
+            (1, "1 second"),
+            (45, "45 seconds"),
+            (120, "2 minutes"),
+            (241, "5 minutes"),
+        ] {
+            let refused = AppError::TooMany { seconds };
+            assert_eq!(refused.to_string(), format!("Too many tries. Try again in {words}."));
+            assert_eq!(refused.retry_after(), Some(seconds));
+        }
+        assert_eq!(AppError::SignedOut.retry_after(), None);
     }
 }

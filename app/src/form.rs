@@ -272,7 +272,7 @@ where
                 Err(error) => (read::<D>("").ok()?, Some(Err(error))),
             };
             if let Some(Err(error)) = &outcome {
-                request::set_status(error.status());
+                request::refuse(error);
             }
             Some(Held::new(Posted { draft, outcome }))
         })

@@ -1,5 +1,6 @@
 //! What a page knows of the request it answers, and what it may say of the response. On the browser: nothing.
 
+use crate::error::AppError;
 use std::sync::Arc;
 
 /// Given by the server while it renders a page or runs a server function.
@@ -7,8 +8,8 @@ use std::sync::Arc;
 pub struct PageRequest {
     /// Body of a plain form post of this page, as `application/x-www-form-urlencoded`; `None` when it was got.
     pub posted: Option<Arc<str>>,
-    /// Sets the status of the response.
-    pub set_status: Arc<dyn Fn(u16) + Send + Sync>,
+    /// Gives the response what fits an error: its status, and when to try again.
+    pub refuse: Arc<dyn Fn(&AppError) + Send + Sync>,
     /// `light`, `dark`, or empty to follow the system: the theme cookie.
     pub theme: Arc<str>,
     /// Changes whenever the files under `/pkg` do; part of their addresses, so that browsers may keep them.
@@ -17,9 +18,9 @@ pub struct PageRequest {
     pub id: Arc<str>,
 }
 
-/// Sets the status of the response, while rendering on the server.
-pub fn set_status(status: u16) {
+/// Gives the response what fits an error, while rendering on the server.
+pub fn refuse(error: &AppError) {
     if let Some(request) = leptos::prelude::use_context::<PageRequest>() {
-        (request.set_status)(status);
+        (request.refuse)(error);
     }
 }

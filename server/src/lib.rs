@@ -8,7 +8,8 @@
 //! - [`worker`] carries promotions out, step by step, through [`adapters`] to the outside world.
 //! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids, [`calendar`] says
 //!   when freezes are on, [`signature`] whether an image is signed;
-//!   [`telemetry`] counts and traces, [`nesting`] is the door to JSON that somebody else wrote.
+//!   [`telemetry`] counts and traces, [`nesting`] is the door to JSON that somebody else wrote. `gather` has what is written at about the
+//!   same time written at once.
 
 // A page's type is the type of all it shows: deep, and deeper with each component.
 #![recursion_limit = "512"]
@@ -20,6 +21,7 @@ pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod events;
+mod gather;
 pub mod nesting;
 pub mod secrets;
 pub mod service;

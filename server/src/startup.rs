@@ -13,7 +13,7 @@ use crate::{
     config::{Config, Database},
     data_dir::{self, DataDirError, DataLock},
     events::Events,
-    service::{Services, Wake, session::SignInLimit, sso::Sso},
+    service::{Services, Wake, password::Passwords, sign_in_limit::SignInLimit, sso::Sso},
     store::{OpenError, Store, StoreError, postgres::PostgresStore, sqlite::SqliteStore},
     telemetry::{self, Measured},
     web::{
@@ -55,6 +55,9 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// The threads that hash passwords could not be started.
+    #[error("the threads that check passwords could not be started")]
+    Passwords(#[source] io::Error),
     /// The first administrator could not be made.
     #[error("the first administrator could not be made: {0}")]
     Administrator(AppError),
@@ -122,6 +125,8 @@ pub async fn services(
         sign_ins: Arc::new(SignInLimit::new(
             usize::try_from(config.sign_in_attempts).unwrap_or(usize::MAX),
         )),
+        passwords: Arc::new(Passwords::start().map_err(RunError::Passwords)?),
+        pushes: Arc::default(),
         kept_cells: Arc::default(),
         kept_versions: Arc::default(),
         kept_inbox: Arc::default(),

@@ -1,6 +1,6 @@
 //! What went wrong, as a page: what happened, what it means, where to look.
 
-use crate::{components::icon::icon, error::AppError, live::Read, request::set_status};
+use crate::{components::icon::icon, error::AppError, live::Read, request::refuse};
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_location};
 use serde::de::DeserializeOwned;
@@ -55,13 +55,14 @@ pub fn error_view(error: AppError) -> AnyView {
         };
         return view! { <Redirect path=to /> }.into_any();
     }
-    set_status(error.status());
+    refuse(&error);
     let title = match &error {
         AppError::Forbidden(_) => "This needs another role",
         AppError::NotFound(_) => "There is no such page",
         AppError::Upstream(_) => "Another system did not answer as it should",
         AppError::Unreachable => "Waybill could not be reached",
         AppError::TooMany { .. } => "Too many tries",
+        AppError::Busy { .. } => "Waybill is busy",
         AppError::Internal(_) => "Waybill could not show this page",
         _ => "This request could not be answered",
     };

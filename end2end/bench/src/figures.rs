@@ -9,6 +9,7 @@ mod estate;
 mod fanout;
 mod follow;
 mod history;
+mod hooks;
 mod inbox;
 mod interactive;
 mod live;
@@ -70,6 +71,10 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, only: &str, report: 
         let names = ["promote_vs_script_large"];
         let outcome = promote_large::measure(ground, scale, report).await;
         report.settle(&names, outcome);
+    }
+    if wanted("hooks") {
+        let outcome = hooks::measure(ground, scale, report).await;
+        report.settle(&["hooks_per_second"], outcome);
     }
     if wanted("board") {
         let names = [

@@ -36,8 +36,8 @@ struct Arguments {
     /// Smaller numbers: under two minutes
     #[arg(long)]
     quick: bool,
-    /// Only groups whose name contains this: promote, burst, contended, follow, fanout, approve, board, inbox, live, memory,
-    /// history
+    /// Only groups whose name contains this: promote, burst, contended, follow, fanout, approve, hooks, board, inbox, live,
+    /// memory, history
     #[arg(long, default_value = "")]
     only: String,
     /// Where the site was built; without it the browser's figure is skipped

@@ -18,6 +18,8 @@ pub(crate) struct Scale {
     pub(crate) fanout: usize,
     /// Promotions that wait for a person's click, one after another.
     pub(crate) approvals: usize,
+    /// Tags that a registry tells of, and the repositories they are in.
+    pub(crate) hooks: (usize, usize),
     /// Rows of the board, in 5 environments.
     pub(crate) board: usize,
     /// Promotions in the inbox; whole projects of 1,000.
@@ -47,6 +49,7 @@ impl Scale {
             follows: 100,
             fanout: 1_000,
             approvals: 100,
+            hooks: (1_000, 50),
             board: 1_000,
             waiting: 10_000,
             renders: 60,
@@ -70,6 +73,7 @@ impl Scale {
             follows: 20,
             fanout: 100,
             approvals: 20,
+            hooks: (400, 20),
             board: 300,
             waiting: 2_000,
             renders: 20,
@@ -84,7 +88,7 @@ impl Scale {
     /// What differs from the promise, for readers of the table.
     pub(crate) fn words(&self) -> String {
         format!(
-            "{} single promotions ({} on the large repository, which has {} files and commits), {} × {} in a burst, {} against the outside writer, {} followers one after another, {} × {} in the fan-out, {} approvals one after another, {} × 5 on the board, {} promotions in the inbox, {} views of each page, {} navigations, {} live changes, {} resources with {} promotions in memory, histories of {} and {} promotions",
+            "{} single promotions ({} on the large repository, which has {} files and commits), {} × {} in a burst, {} against the outside writer, {} followers one after another, {} × {} in the fan-out, {} approvals one after another, {} tags in {} repositories told of, {} × 5 on the board, {} promotions in the inbox, {} views of each page, {} navigations, {} live changes, {} resources with {} promotions in memory, histories of {} and {} promotions",
             self.singles,
             self.large_singles,
             self.large,
@@ -95,6 +99,8 @@ impl Scale {
             self.bursts,
             self.fanout,
             self.approvals,
+            self.hooks.0,
+            self.hooks.1,
             self.board,
             self.waiting,
             self.renders,

@@ -1,9 +1,6 @@
 //! A person's own account: the password, and where they are signed in.
 
-use super::{
-    Caller, Services,
-    session::{check_password, hash_password, matches},
-};
+use super::{Caller, Services, password::check_password};
 use app::{
     api::account::{AccountView, SessionView, SsoView},
     error::AppError,
@@ -66,22 +63,21 @@ impl Services {
             let why = "Your account has no password here: you sign in through single sign-on. Change it there.";
             return Err(AppError::Conflict(why.into()));
         }
-        // Who found an open browser must not be able to guess at it.
-        let keys = [format!("password {}", user.email)];
-        self.sign_ins.begin(&keys, self.now())?;
-        let stored = user.password_hash.clone();
-        let work = move || (matches(&password, &stored), hash_password(&new));
-        let (fits, hash) = self.sign_ins.hash(work).await.inspect_err(|_| {
+        let counts = self.sign_ins.of_signed_in(&user.email);
+        self.sign_ins.begin(&counts, self.now())?;
+        let stored = Some(user.password_hash);
+        let fits = self.passwords.fits(password, stored).await.inspect_err(|_| {
             // Nothing was tried.
-            self.sign_ins.succeeded(&keys);
+            self.sign_ins.succeeded(&counts);
         })?;
         if !fits {
             let why = "This isn't your password. Enter the one that you signed in with.";
             return Err(FieldErrors::one("current", why).into());
         }
-        self.sign_ins.succeeded(&keys);
+        self.sign_ins.succeeded(&counts);
+        let hash = self.passwords.hash(new).await?;
         let mut tx = self.write_as(caller).await?;
-        tx.set_password(id, &hash?).await?;
+        tx.set_password(id, &hash).await?;
         tx.delete_sessions_of(id, current).await?;
         for (workspace, _) in &caller.access {
             self.tell(&mut *tx, caller, workspace.id, Happened::PasswordChanged)

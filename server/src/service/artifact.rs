@@ -1,13 +1,14 @@
 //! New artifacts: a registry says that something was pushed, or a look at its tags finds it.
 
-use super::{Services, place::ProjectPlace, signature::hangs_on, workspace::told_workspace};
+use super::{Services, internal, place::ProjectPlace};
 use crate::{
-    adapters::registry::{RegistryAccess, notification::Pushed},
+    adapters::registry::RegistryAccess,
+    gather::Waiting,
     store::{NewEvent, Tx},
 };
 use app::error::AppError;
 use domain::{
-    artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    artifact::{Artifact, ArtifactDetails, ExactImage, Repository, Tag},
     door::Entrance,
     event::{Happened, Subject},
     id::WorkspaceId,
@@ -15,50 +16,16 @@ use domain::{
     resource::Resource,
     time::Timestamp,
 };
-use std::time::Duration;
+use std::collections::HashSet;
 
 /// Artifacts that pages offer.
 pub(crate) const RECENT: i64 = 20;
 /// Tags that a look at a repository resolves again, because they may have moved; the newest known ones.
 const RESOLVE_AGAIN: usize = 50;
-/// Pauses before a tag is looked at again that doesn't name yet what its registry told of.
-const TAG_PAUSES: [Duration; 5] = [
-    Duration::from_millis(30),
-    Duration::from_millis(70),
-    Duration::from_millis(150),
-    Duration::from_millis(300),
-    Duration::from_millis(700),
-];
+/// Artifacts written in one transaction: others who write wait meanwhile.
+const MOST_AT_ONCE: usize = 256;
 
 impl Services {
-    /// A registry told of pushes to a workspace's repositories. They are hints: what the tags name is asked of the registry.
-    /// Returns how many of them concern a resource: none where there is no such workspace.
-    ///
-    /// # Errors
-    /// When the registry can't be asked (the poller will).
-    pub async fn pushed(&self, workspace: &str, pushes: Vec<Pushed>, entrance: &Entrance) -> Result<usize, AppError> {
-        let mut tx = self.store.read().await?;
-        let Some(workspace) = told_workspace(&mut *tx, workspace).await? else {
-            return Ok(0);
-        };
-        let repositories = tx.image_repositories().await?;
-        drop(tx);
-        let mut concerned = 0;
-        for push in pushes {
-            let Some(tag) = &push.tag else { continue };
-            // The host that the registry calls itself may be another than the one people pull from; the path decides.
-            let known = repositories
-                .iter()
-                .filter(|(w, r)| *w == workspace.id && r.path() == push.repository_path);
-            for (_, repository) in known {
-                concerned += 1;
-                self.look_at_tag(workspace.id, repository, tag, push.digest.as_ref(), entrance)
-                    .await?;
-            }
-        }
-        Ok(concerned)
-    }
-
     /// Looks at every tag of a repository that may be new or have moved.
     ///
     /// # Errors
@@ -80,42 +47,17 @@ impl Services {
         }
         // Tags come in no order of time; what was built later is newer.
         found.sort_by_key(|(_, details)| details.created_at);
-        for (image, details) in found {
-            self.see(workspace, image, &details, &Entrance::default()).await?;
-        }
-        Ok(())
-    }
-
-    /// Looks what a tag names now. Registries may tell of a push before the tag names it (distribution 2.8 does: it stores
-    /// the manifest, tells, and then moves the tag), so one that doesn't name `pushed` is looked at again for a moment.
-    async fn look_at_tag(
-        &self,
-        workspace: WorkspaceId,
-        repository: &Repository,
-        tag: &Tag,
-        pushed: Option<&Digest>,
-        entrance: &Entrance,
-    ) -> Result<(), AppError> {
-        let clusters = self.store.read().await?.clusters(workspace).await?;
-        let access = self.registry_access(&clusters, repository)?;
-        for pause in TAG_PAUSES {
-            let named = self.registry.resolve(&access, repository, tag).await?;
-            if pushed.is_none() || named.as_ref() == pushed {
-                break;
-            }
-            tokio::time::sleep(pause).await;
-        }
-        if let Some(digest) = hangs_on(tag) {
-            return self.signature_pushed(workspace, &digest).await;
-        }
-        match self.look_at(workspace, &access, repository, tag).await? {
-            Some((image, details)) => self.see(workspace, image, &details, entrance).await,
-            None => Ok(()),
-        }
+        let sighting = |(image, details)| Sighting {
+            workspace,
+            image,
+            details,
+            entrance: Entrance::default(),
+        };
+        self.see(found.into_iter().map(sighting).collect()).await
     }
 
     /// The image that a tag names now, with what the registry says about it; `None` for what is no image (signatures, charts) or gone.
-    async fn look_at(
+    pub(super) async fn look_at(
         &self,
         workspace: WorkspaceId,
         access: &RegistryAccess,
@@ -172,44 +114,113 @@ impl Services {
         Ok(())
     }
 
-    /// Remembers an artifact; when it is the newest of its repository, resources that track that are deployed. Notifications come
-    /// late and out of order: an older build that is heard of last is not news.
-    async fn see(
-        &self,
-        workspace: WorkspaceId,
-        image: ExactImage,
-        details: &ArtifactDetails,
-        entrance: &Entrance,
-    ) -> Result<(), AppError> {
+    /// Remembers artifacts; where one is the newest of its repository, resources that track that are deployed. Notifications come
+    /// late and out of order: an older build that is heard of last is not news. What others see meanwhile is written along.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn see(&self, sightings: Vec<Sighting>) -> Result<(), AppError> {
+        let mut news = Vec::new();
+        for sighting in sightings {
+            // Most looks find nothing new: they need not take the writer's turn.
+            if !self.is_settled(&sighting).await? {
+                news.push(sighting);
+            }
+        }
+        let mut adopted: Vec<(WorkspaceId, &Repository)> = Vec::new();
+        for Sighting { workspace, image, .. } in &news {
+            if !adopted.contains(&(*workspace, &image.repository)) {
+                adopted.push((*workspace, &image.repository));
+                self.adopt(*workspace, &image.repository).await?;
+            }
+        }
+        let answers = self.pushes.seen.add(news);
+        {
+            let mut turn = self.pushes.seen.turn().await;
+            while let Some(gathered) = turn.next(MOST_AT_ONCE) {
+                self.write_seen(gathered).await;
+            }
+        }
+        for answer in answers {
+            answer.await.map_err(|e| internal(&e))??;
+        }
+        Ok(())
+    }
+
+    /// Whether an artifact is known as it was seen, and nothing is to be deployed for it.
+    async fn is_settled(&self, sighting: &Sighting) -> Result<bool, AppError> {
+        let (workspace, image) = (sighting.workspace, &sighting.image);
         let mut tx = self.store.read().await?;
         let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
-        let tracked = tx.resources_of_image(workspace, &image.repository).await?;
-        let is_news = known.is_none_or(|known| known.details.is_none() || known.image.tag != image.tag);
-        let mut settled = !is_news;
-        for resource in &tracked {
-            settled &= self.has(&mut *tx, resource, &image).await?;
+        if is_news(known.as_ref(), image) {
+            return Ok(false);
         }
-        drop(tx);
-        // Most looks find nothing new: they need not take the writer's turn.
-        if settled {
-            return Ok(());
+        for resource in tx.resources_of_image(workspace, &image.repository).await? {
+            if !self.has(&mut *tx, &resource, image).await? {
+                return Ok(false);
+            }
         }
-        self.adopt(workspace, &image.repository).await?;
+        Ok(true)
+    }
+
+    /// Writes what was seen, at once; where that fails, each by itself: one artifact's fault is not the others'.
+    async fn write_seen(&self, gathered: Vec<Waiting<Sighting, Result<(), AppError>>>) {
+        let sightings: Vec<&Sighting> = gathered.iter().map(|waiting| &waiting.item).collect();
+        let together = self.try_write_seen(&sightings).await;
+        let mut written = Vec::with_capacity(sightings.len());
+        match together {
+            Err(error) if sightings.len() > 1 => {
+                tracing::warn!(%error, "artifacts could not be recorded together; each is recorded by itself");
+                for sighting in &sightings {
+                    written.push(self.try_write_seen(std::slice::from_ref(sighting)).await);
+                }
+            }
+            outcome => written.resize(sightings.len(), outcome),
+        }
+        for (waiting, written) in gathered.into_iter().zip(written) {
+            // Who waited may be gone.
+            let _ = waiting.written.send(written);
+        }
+    }
+
+    async fn try_write_seen(&self, sightings: &[&Sighting]) -> Result<(), AppError> {
         let now = self.now();
-        let mut tx = self.write_through(entrance).await?;
-        let new = tx.see_artifact(workspace, &image, now).await?;
-        let seen_at = tx
-            .artifact(workspace, &image.repository, &image.digest)
-            .await?
-            .map_or(now, |known| known.seen_at);
-        tx.set_details(workspace, &image, details, rank(details, seen_at))
-            .await?;
-        if new || is_news {
-            tx.append_event(&seen(workspace, &image), now).await?;
+        let mut tx = self.store.write().await?;
+        for Sighting {
+            workspace,
+            image,
+            details,
+            entrance,
+        } in sightings
+        {
+            tx.entered_by(entrance);
+            let known = tx.artifact(*workspace, &image.repository, &image.digest).await?;
+            tx.see_artifact(*workspace, image, now).await?;
+            let seen_at = known.as_ref().map_or(now, |known| known.seen_at);
+            tx.set_details(*workspace, image, details, rank(details, seen_at))
+                .await?;
+            if is_news(known.as_ref(), image) {
+                tx.append_event(&seen(*workspace, image), now).await?;
+            }
         }
-        let newest = tx.recent_artifacts(workspace, &image.repository, 1).await?;
-        if newest.first().is_some_and(|newest| newest.image.digest == image.digest) {
-            self.deploy(&mut *tx, workspace, &image).await?;
+        let mut decided = HashSet::new();
+        for sighting in sightings {
+            let (workspace, repository) = (sighting.workspace, &sighting.image.repository);
+            if !decided.insert((workspace, repository)) {
+                continue;
+            }
+            let newest = tx.recent_artifacts(workspace, repository, 1).await?;
+            let is_newest = |other: &&&Sighting| {
+                let image = &other.image;
+                other.workspace == workspace
+                    && newest.first().is_some_and(|newest| {
+                        newest.image.repository == image.repository && newest.image.digest == image.digest
+                    })
+            };
+            if let Some(Sighting { image, entrance, .. }) = sightings.iter().rev().find(is_newest) {
+                tx.entered_by(entrance);
+                self.deploy(&mut *tx, workspace, image).await?;
+            }
         }
         tx.commit().await?;
         self.wrote();
@@ -269,9 +280,14 @@ impl Services {
         }
         drop(tx);
         for project in projects {
-            if let Err(error) = self.read_desired(project).await {
-                tracing::warn!(%project, %error, "the repository could not be read before deploying");
-            }
+            // Once for all who want it at about the same time.
+            let read = async || {
+                if let Err(error) = self.read_desired(project).await {
+                    tracing::warn!(%project, %error, "the repository could not be read before deploying");
+                }
+                Ok::<(), AppError>(())
+            };
+            self.pushes.adopting.of(project).get(read).await?;
         }
         Ok(())
     }
@@ -310,6 +326,24 @@ impl Services {
             Err(error) => tracing::error!(%error, "the image repositories could not be read"),
         }
     }
+}
+
+/// An artifact that was seen in a registry.
+#[derive(Debug)]
+pub(crate) struct Sighting {
+    /// Whose.
+    pub(crate) workspace: WorkspaceId,
+    /// The image, with the tag that names it.
+    pub(crate) image: ExactImage,
+    /// What the registry says about it.
+    pub(crate) details: ArtifactDetails,
+    /// How it came to be looked at.
+    pub(crate) entrance: Entrance,
+}
+
+/// Whether an image is other than what is known of it.
+fn is_news(known: Option<&Artifact>, image: &ExactImage) -> bool {
+    known.is_none_or(|known| known.details.is_none() || known.image.tag != image.tag)
 }
 
 fn seen(workspace: WorkspaceId, image: &ExactImage) -> NewEvent {

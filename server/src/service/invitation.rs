@@ -4,8 +4,9 @@
 use super::{
     Caller, Services,
     member::parse_role,
+    password::check_password,
     place::not_found,
-    session::{check_password, hash_password, normalised_email},
+    session::normalised_email,
     token::{hash, random_key},
 };
 use crate::store::{
@@ -128,7 +129,7 @@ impl Services {
     }
 
     /// Accepts an invitation, once: makes the account with this name and password, or, where the address has an account,
-    /// checks its password like signing in does. `from` is the network address. Returns who it is.
+    /// checks its password like signing in does ([`Services::sign_in`], also for `from` and `browser`). Returns who it is.
     ///
     /// # Errors
     /// When it can't be accepted any more, name or password break a rule, or an account's password is wrong.
@@ -138,6 +139,7 @@ impl Services {
         name: &str,
         password: SecretString,
         from: &str,
+        browser: &str,
     ) -> Result<UserId, AppError> {
         let mut tx = self.store.read().await?;
         let found = tx.invitation_by_hash(&hash(key), self.now()).await?;
@@ -146,7 +148,7 @@ impl Services {
         let known = tx.user_by_email(&invitation.email).await?;
         drop(tx);
         let user = if let Some(user) = &known {
-            self.sign_in(&invitation.email, password, from).await?;
+            self.sign_in(&invitation.email, password, from, browser).await?;
             user.clone()
         } else {
             let mut errors = FieldErrors::default();
@@ -158,7 +160,7 @@ impl Services {
                 errors.add("password", why);
             }
             errors.into_result()?;
-            let password_hash = self.sign_ins.hash(move || hash_password(&password)).await??;
+            let password_hash = self.passwords.hash(password).await?;
             User {
                 id: UserId(self.ids.next()),
                 email: invitation.email.clone(),

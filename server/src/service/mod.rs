@@ -37,10 +37,12 @@ pub mod hold;
 pub mod inbox;
 pub mod inventory;
 pub mod invitation;
+pub mod known_browser;
 pub mod ledger;
 pub mod live;
 pub mod member;
 pub mod notification;
+pub mod password;
 pub mod pin;
 pub mod place;
 pub mod policy;
@@ -48,11 +50,14 @@ pub mod preview;
 pub mod project;
 pub mod promote;
 pub mod promotion;
+pub mod pushed;
 pub mod request;
 pub mod resource;
 pub mod retry;
 pub mod rollback;
 pub mod session;
+mod shared;
+pub mod sign_in_limit;
 pub mod signature;
 pub mod source;
 pub mod sso;
@@ -89,7 +94,11 @@ pub struct Services {
     /// Whom people may sign in through, beside local accounts.
     pub sso: Option<Arc<sso::Sso>>,
     /// Counts failed sign-ins.
-    pub sign_ins: Arc<session::SignInLimit>,
+    pub sign_ins: Arc<sign_in_limit::SignInLimit>,
+    /// Hashes passwords.
+    pub passwords: Arc<password::Passwords>,
+    /// What registries told of and is being looked at.
+    pub pushes: Arc<pushed::Pushes>,
     /// What pages show of projects, until something changes.
     pub kept_cells: Arc<cells::KeptCells>,
     /// How new what Argo CD reported is.

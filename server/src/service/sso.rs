@@ -10,7 +10,7 @@ use super::{
     caller::person,
     internal,
     invitation::{check_email, check_name},
-    session::{address_key, normalised_email},
+    session::normalised_email,
     token::random_key,
 };
 use crate::{
@@ -129,8 +129,10 @@ impl Services {
     pub async fn finish_sso(&self, arrival: &Arrival<'_>) -> Result<UserId, SsoFault> {
         let sso = self.sso.as_ref().ok_or(SsoFault::Off)?;
         // Each try asks the provider, so that there mustn't be too many.
-        let keys = [address_key(arrival.from)];
-        self.sign_ins.begin(&keys, self.now()).map_err(|_| SsoFault::TooMany)?;
+        let counts = self.sign_ins.of_sso(arrival.from);
+        self.sign_ins
+            .begin(&counts, self.now())
+            .map_err(|_| SsoFault::TooMany)?;
         let (back, now) = (self.sso_back(), self.now());
         let identity = sso.provider.redeem(arrival.code, arrival.errand, &back, now).await;
         let identity = identity.map_err(refused)?;
@@ -152,7 +154,7 @@ impl Services {
         tx.delete_expired_sessions(self.now()).await.map_err(stored)?;
         tx.commit().await.map_err(stored)?;
         self.wrote();
-        self.sign_ins.succeeded(&keys);
+        self.sign_ins.succeeded(&counts);
         Ok(user)
     }
 

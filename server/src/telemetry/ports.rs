@@ -92,6 +92,17 @@ impl<T: Registry> Registry for Measured<T> {
         measure(REGISTRY_SECONDS, "registry", "resolve", work).await
     }
 
+    async fn look(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        tag: &Tag,
+        wanted: &Digest,
+    ) -> Result<Option<(Digest, Option<ArtifactDetails>)>, RegistryError> {
+        let work = self.0.look(access, repository, tag, wanted);
+        measure(REGISTRY_SECONDS, "registry", "look", work).await
+    }
+
     async fn exists(
         &self,
         access: &RegistryAccess,

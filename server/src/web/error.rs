@@ -23,13 +23,16 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The status in words.
-    pub title: String,
+    pub title: &'static str,
     /// The status.
     pub status: u16,
     /// What happened and what to do, a sentence.
     pub detail: String,
     /// A short word for programs, see [`AppError::code`].
     pub code: &'static str,
+    /// After how many seconds to try again; goes into `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
     /// The errors by field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<FieldErrors>,
@@ -41,10 +44,11 @@ impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
             code,
+            retry_after: None,
             fields: None,
         }
     }
@@ -54,6 +58,7 @@ impl From<AppError> for Problem {
     fn from(error: AppError) -> Self {
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self {
+            retry_after: error.retry_after(),
             fields: error.fields().cloned(),
             ..Self::new(status, error.code(), error.to_string())
         }
@@ -63,7 +68,11 @@ impl From<AppError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> axum::response::Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),

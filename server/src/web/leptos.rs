@@ -5,6 +5,7 @@ use super::{
     auth::{self, Identity},
     drawing::NotDrawn,
     error,
+    known_browser::{self, NewCookie},
     routes::Routes,
     session_store,
 };
@@ -100,7 +101,9 @@ async fn page(
         Method::GET | Method::HEAD => None,
         _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, POST")]).into_response(),
     };
-    let context = context(&state, caller, session, address, &parts.headers, posted, true);
+    let cookie = NewCookie::default();
+    let backend = RequestBackend::new(&state, caller, session, address, &parts.headers, &cookie);
+    let context = context(&state, backend, &parts.headers, posted, true);
     let drawn = state.drawing.draw(move |own| {
         let context = move || {
             if let Some(owner) = Owner::current() {
@@ -119,6 +122,7 @@ async fn page(
     if response.headers().contains_key(header::LOCATION) {
         *response.status_mut() = StatusCode::SEE_OTHER;
     }
+    cookie.give(&mut response);
     // What a page shows is the reader's own and changes; nobody may keep it.
     response
         .headers_mut()
@@ -174,9 +178,13 @@ pub(super) async fn server_function(
         .and_then(|v| v.to_str().ok())
         .unwrap_or_default()
         .contains("text/html");
-    let context = context(&state, caller, session, address, &parts.headers, None, by_script);
+    let cookie = NewCookie::default();
+    let backend = RequestBackend::new(&state, caller, session, address, &parts.headers, &cookie);
+    let context = context(&state, backend, &parts.headers, None, by_script);
     let answer = leptos_axum::handle_server_fns_with_context(context, Request::from_parts(parts, body)).await;
-    fitting(answer.into_response()).await
+    let mut answer = fitting(answer.into_response()).await;
+    cookie.give(&mut answer);
+    answer
 }
 
 /// Leptos answers 500 to whatever can't be read as a function's arguments; the error itself knows better.
@@ -210,20 +218,12 @@ async fn read(body: Body, state: &WebState) -> Result<Arc<str>, Response> {
 /// What the app finds in its context.
 fn context(
     state: &WebState,
-    caller: Option<Caller>,
-    session: Session,
-    address: SocketAddr,
+    backend: RequestBackend,
     headers: &HeaderMap,
     posted: Option<Arc<str>>,
     sets_status: bool,
 ) -> impl Fn() + Clone + Send + Sync + 'static {
-    let backend: Arc<dyn Backend> = Arc::new(RequestBackend {
-        services: state.services.clone(),
-        caller,
-        session,
-        address: address.ip().to_string(),
-        agent: auth::agent(headers),
-    });
+    let backend: Arc<dyn Backend> = Arc::new(backend);
     let theme: Arc<str> = theme(headers).into();
     let id = headers
         .get("x-request-id")
@@ -246,9 +246,13 @@ fn context(
         provide_context(backend.clone());
         provide_context(PageRequest {
             posted: posted.clone(),
-            set_status: Arc::new(move |status| {
-                if let (true, Some(options), Ok(status)) = (sets_status, &options, StatusCode::from_u16(status)) {
+            refuse: Arc::new(move |error| {
+                let status = StatusCode::from_u16(error.status());
+                if let (true, Some(options), Ok(status)) = (sets_status, &options, status) {
                     options.set_status(status);
+                    if let Some(seconds) = error.retry_after() {
+                        options.insert_header(header::RETRY_AFTER, seconds.into());
+                    }
                 }
             }),
             theme: theme.clone(),
@@ -310,16 +314,45 @@ struct RequestBackend {
     address: String,
     /// What the browser says of itself.
     agent: String,
+    /// The cookie of browsers that are known, or empty.
+    browser: String,
+    /// Whether people reach Waybill over TLS.
+    secure: bool,
+    /// Takes what that cookie becomes.
+    cookie: NewCookie,
 }
 
 impl RequestBackend {
+    fn new(
+        state: &WebState,
+        caller: Option<Caller>,
+        session: Session,
+        address: SocketAddr,
+        headers: &HeaderMap,
+        cookie: &NewCookie,
+    ) -> Self {
+        Self {
+            services: state.services.clone(),
+            caller,
+            session,
+            address: address.ip().to_string(),
+            agent: auth::agent(headers),
+            browser: known_browser::read(headers, state.secure),
+            secure: state.secure,
+            cookie: cookie.clone(),
+        }
+    }
+
     fn caller(&self) -> Result<&Caller, AppError> {
         self.caller.as_ref().ok_or(AppError::SignedOut)
     }
 
-    /// Begins a session for a person.
+    /// Begins a session for a person. Their browser is known from now on.
     async fn begin(&self, user: UserId) -> Result<(), AppError> {
-        auth::begin(&self.session, user, &self.agent, &self.address).await
+        auth::begin(&self.session, user, &self.agent, &self.address).await?;
+        let known = self.services.remember_browser(&self.browser, user).await?;
+        self.cookie.set(&known, self.secure);
+        Ok(())
     }
 
     /// What the database knows this request's session by.
@@ -346,7 +379,7 @@ impl Backend for RequestBackend {
     async fn sign_in(&self, email: &str, password: &str) -> Result<(), AppError> {
         let user = self
             .services
-            .sign_in(email, password.to_owned().into(), &self.address)
+            .sign_in(email, password.to_owned().into(), &self.address, &self.browser)
             .await?;
         self.begin(user).await
     }
@@ -519,7 +552,7 @@ impl Backend for RequestBackend {
         let password = password.to_owned().into();
         let user = self
             .services
-            .accept_invitation(key, name, password, &self.address)
+            .accept_invitation(key, name, password, &self.address, &self.browser)
             .await?;
         self.begin(user).await
     }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod graphql;
 pub mod headers;
 pub mod health;
+pub mod known_browser;
 pub mod leptos;
 pub mod origin;
 pub mod rest;

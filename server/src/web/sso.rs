@@ -1,7 +1,10 @@
 //! The way to the provider of single sign-on and back. What must come back stays in the session meanwhile: for ten minutes, used
 //! once. Whatever goes wrong leads to the sign-in page with a word that it has a sentence for.
 
-use super::{WebState, auth};
+use super::{
+    WebState, auth,
+    known_browser::{self, NewCookie},
+};
 use crate::{
     adapters::oidc::Errand,
     service::{
@@ -92,7 +95,17 @@ pub(super) async fn finish(
     };
     let agent = auth::agent(&headers);
     match arrive(&state, &session, &query, away, (&agent, &address.ip().to_string())).await {
-        Ok(()) => to(&next),
+        Ok(user) => {
+            let mut response = to(&next);
+            // They are in, with or without it.
+            let known = known_browser::read(&headers, state.secure);
+            if let Ok(known) = state.services.remember_browser(&known, user).await {
+                let cookie = NewCookie::default();
+                cookie.set(&known, state.secure);
+                cookie.give(&mut response);
+            }
+            response
+        }
         Err(fault) => {
             // A session that nobody is signed in with needn't outlast the next try.
             let _ = forget_soon(&session).await;
@@ -124,7 +137,7 @@ async fn arrive(
     query: &HashMap<String, String>,
     away: Away,
     (agent, from): (&str, &str),
-) -> Result<(), SsoFault> {
+) -> Result<UserId, SsoFault> {
     let ours = state.services.sso.as_ref().ok_or(SsoFault::Off)?;
     // Where providers say who answers, nobody else may.
     if query.get("iss").is_some_and(|issuer| *issuer != ours.issuer) {
@@ -158,7 +171,8 @@ async fn arrive(
     let lasts = i64::try_from(ours.session.as_millis()).unwrap_or(i64::MAX);
     let until = state.services.now().plus_millis(lasts);
     session.insert(auth::UNTIL, until).await.map_err(failed)?;
-    session.save().await.map_err(failed)
+    session.save().await.map_err(failed)?;
+    Ok(user)
 }
 
 /// The sign-ins that are under way in this browser, newest first.

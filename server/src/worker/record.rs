@@ -1,11 +1,11 @@
 //! What came of steps is written: the outcome, the next step and the events in one transaction, for many promotions at once.
 //!
-//! A commit of the database is what costs, not what is in it. So whoever has an outcome puts it into the queue and waits for
-//! the turn to write; who gets the turn writes all that has gathered. Alone, nobody waits. One promotion's fault is
-//! not the others': when the whole can't be written, each is written by itself.
+//! What gathers while one transaction is written goes into the next ([`Gather`]). One promotion's fault is not the others': when the
+//! whole can't be written, each is written by itself.
 
 use super::{Outcome, Worker, claim::LEASE_MILLIS};
 use crate::{
+    gather::{Gather, Waiting},
     service::{Services, internal, place::ProjectPlace},
     store::{NewEvent, Tx},
 };
@@ -16,11 +16,7 @@ use domain::{
     promotion::{Actor, Promotion, State},
     time::Timestamp,
 };
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
-use tokio::sync::{Mutex as AsyncMutex, oneshot};
+use std::collections::{HashMap, hash_map::Entry};
 
 /// Passing failures of one step before it ends in failure: with the back-off below about five minutes.
 pub(super) const MOST_ATTEMPTS: u32 = 14;
@@ -31,25 +27,9 @@ const LONGEST_BACK_OFF_MILLIS: i64 = 30_000;
 /// Promotions written in one transaction: others who write wait meanwhile.
 const MOST_AT_ONCE: usize = 256;
 
-/// Outcomes that wait to be written.
-#[derive(Debug, Default)]
-pub(super) struct Recorder {
-    queue: Mutex<Vec<Waiting>>,
-    turn: AsyncMutex<()>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    promotion: Promotion,
-    outcome: Outcome,
-    written: oneshot::Sender<Option<Promotion>>,
-}
-
-impl Recorder {
-    fn queue(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// Outcomes that wait to be written; the promotion as it is then, when the next step follows at once.
+pub(super) type Recorder = Gather<(Promotion, Outcome), Option<Promotion>>;
+type Recorded = Waiting<(Promotion, Outcome), Option<Promotion>>;
 
 impl Worker {
     /// Writes what came of a step. Returns the promotion as it is now when the next step follows at once: its lease is kept then.
@@ -59,28 +39,10 @@ impl Worker {
 
     /// As [`Worker::record`], for several.
     pub(super) async fn record_all(&self, outcomes: Vec<(Promotion, Outcome)>) -> Vec<Option<Promotion>> {
-        let mut answers = Vec::with_capacity(outcomes.len());
-        for (promotion, outcome) in outcomes {
-            let (written, answer) = oneshot::channel();
-            self.recorder.queue().push(Waiting {
-                promotion,
-                outcome,
-                written,
-            });
-            answers.push(answer);
-        }
+        let answers = self.recorder.add(outcomes);
         {
-            let _turn = self.recorder.turn.lock().await;
-            // What others put in while this one waited, they wrote; what is there now is written here.
-            loop {
-                let gathered: Vec<_> = {
-                    let mut queue = self.recorder.queue();
-                    let many = queue.len().min(MOST_AT_ONCE);
-                    queue.drain(..many).collect()
-                };
-                if gathered.is_empty() {
-                    break;
-                }
+            let mut turn = self.recorder.turn().await;
+            while let Some(gathered) = turn.next(MOST_AT_ONCE) {
                 self.write(gathered).await;
             }
         }
@@ -92,8 +54,8 @@ impl Worker {
         recorded
     }
 
-    async fn write(&self, gathered: Vec<Waiting>) {
-        let outcomes: Vec<_> = gathered.iter().map(|w| (&w.promotion, &w.outcome)).collect();
+    async fn write(&self, gathered: Vec<Recorded>) {
+        let outcomes: Vec<_> = gathered.iter().map(|w| (&w.item.0, &w.item.1)).collect();
         let written = match self.try_write(&outcomes).await {
             Ok(written) => written,
             Err(error) if outcomes.len() > 1 => {

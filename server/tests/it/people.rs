@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use server::{
     service::{
         Caller,
-        session::hash_password,
         token::{NewToken, PREFIX},
     },
     store::people::SessionRecord,
@@ -368,7 +367,7 @@ async fn closing_an_account_ends_its_sessions_and_tokens_at_once() {
     assert_eq!(tx.session("s", services.now()).await.unwrap(), None);
     drop(tx);
     let refused = services
-        .sign_in("bob@example.com", PASSWORD.into(), "1")
+        .sign_in("bob@example.com", PASSWORD.into(), "1", "")
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("password is wrong"), "{refused}");
@@ -394,7 +393,7 @@ async fn an_invitation_is_accepted_once_and_within_a_week() {
     };
     let accept = async |key: &str, name: &str, password: &str| {
         services
-            .accept_invitation(key, name, password.into(), "192.0.2.1")
+            .accept_invitation(key, name, password.into(), "192.0.2.1", "")
             .await
     };
     let first = invite(" Eve@Example.com ").await;
@@ -442,9 +441,8 @@ async fn an_invitation_is_accepted_once_and_within_a_week() {
     // Who has an account joins with its password.
     let known = bench.person("kim@example.com").await;
     let mut tx = bench.store.write().await.unwrap();
-    tx.set_password(known, &hash_password(&PASSWORD.into()).unwrap())
-        .await
-        .unwrap();
+    let hash = services.passwords.hash(PASSWORD.into()).await.unwrap();
+    tx.set_password(known, &hash).await.unwrap();
     tx.commit().await.unwrap();
     let key = invite("kim@example.com").await;
     assert!(services.invitation(&key).await.unwrap().known);
@@ -507,7 +505,7 @@ async fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
     change(PASSWORD, "another-good-one").await.unwrap();
     assert_eq!(last(&bench).await.1, Happened::PasswordChanged);
     assert_eq!(sessions().await, [(true, linux())]);
-    let sign_in = async |password: &str| services.sign_in("ada@example.com", password.into(), "1").await;
+    let sign_in = async |password: &str| services.sign_in("ada@example.com", password.into(), "1", "").await;
     assert!(sign_in(PASSWORD).await.is_err());
     assert_eq!(sign_in("another-good-one").await, Ok(id));
 

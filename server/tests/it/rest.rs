@@ -98,7 +98,9 @@ async fn notify(
     if let Some((name, value)) = header {
         request = request.header(name, value);
     }
-    Bench::send(door, request.body(Body::from(body)).unwrap()).await.0
+    let status = Bench::send(door, request.body(Body::from(body)).unwrap()).await.0;
+    bench.services.pushes.settled().await;
+    status
 }
 
 #[tokio::test]

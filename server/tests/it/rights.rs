@@ -142,7 +142,7 @@ async fn who_was_demoted_meanwhile_cannot_undo_it() {
     for refused in [
         services.invitation(key).await.map(drop),
         services
-            .accept_invitation(key, "Eve", "correct-horse-battery".to_owned().into(), "192.0.2.1")
+            .accept_invitation(key, "Eve", "correct-horse-battery".to_owned().into(), "192.0.2.1", "")
             .await
             .map(drop),
     ] {

@@ -317,6 +317,25 @@ impl Registry for RegistryClient {
         self.digest_of(&place, tag.as_str()).await
     }
 
+    async fn look(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        tag: &Tag,
+        wanted: &Digest,
+    ) -> Result<Option<(Digest, Option<ArtifactDetails>)>, RegistryError> {
+        let place = Place::new(access, repository)?;
+        let Some((digest, document)) = self.manifest(&place, tag.as_str()).await? else {
+            return Ok(None);
+        };
+        if digest != *wanted {
+            return Ok(Some((digest, None)));
+        }
+        let mut gathered = Gathered::default();
+        self.gather(&place, document, None, 0, &mut gathered).await?;
+        Ok(Some((digest, Some(gathered.finish()))))
+    }
+
     async fn exists(
         &self,
         access: &RegistryAccess,

@@ -95,6 +95,25 @@ pub trait Registry: Send + Sync {
         tag: &Tag,
     ) -> Result<Option<Digest>, RegistryError>;
 
+    /// The digest that `tag` names now, and what [`Registry::describe`] says of it where it is the one that is `wanted`; `None` when there
+    /// is no such tag or repository. For tags that are new: with fewer requests than one after the other.
+    async fn look(
+        &self,
+        access: &RegistryAccess,
+        repository: &Repository,
+        tag: &Tag,
+        wanted: &Digest,
+    ) -> Result<Option<(Digest, Option<ArtifactDetails>)>, RegistryError> {
+        let Some(digest) = self.resolve(access, repository, tag).await? else {
+            return Ok(None);
+        };
+        let details = match digest == *wanted {
+            true => self.describe(access, repository, &digest).await?,
+            false => None,
+        };
+        Ok(Some((digest, details)))
+    }
+
     /// Whether the repository holds a manifest with this digest.
     async fn exists(
         &self,

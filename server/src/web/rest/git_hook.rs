@@ -73,15 +73,8 @@ async fn pushed(
     let projects = services
         .projects_of_push(&workspace, &push.addresses, &push.branch)
         .await?;
-    let entrance = webhook(address);
     // The host need not wait until the repository was read.
-    tokio::spawn(async move {
-        for project in projects {
-            if let Err(error) = services.read_desired_through(project, &entrance).await {
-                tracing::warn!(%project, %error, "a pushed repository could not be read");
-            }
-        }
-    });
+    services.repositories_pushed(projects, &webhook(address));
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A notification proves itself with the secret of the configuration, in `Authorization` (as bearer token, or bare as Harbor
 //! sends it), in `X-Waybill-Secret`, or, for registries that know nothing but an address, as `?secret=`. It is a hint only:
-//! what a tag names is asked of the registry.
+//! what a tag names is asked of the registry, beside the answer ([`crate::service::pushed`]).
 
 use super::{body, webhook};
 use crate::{
@@ -20,12 +20,10 @@ use axum::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 /// Most bytes of a notification.
 const LARGEST: usize = 1024 * 1024;
-/// How long a registry is kept waiting for an answer; what is left to do goes on without it.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 struct Hooks {
@@ -70,19 +68,9 @@ async fn registry(
     if pushes.is_empty() {
         return Ok(StatusCode::ACCEPTED);
     }
-    let entrance = webhook(from);
-    let work = tokio::spawn(async move {
-        let looked = services.pushed(&workspace, pushes, &entrance).await;
-        if looked.is_err() {
-            // The registry's part is done; the poller looks again at once, for what could not be looked up now.
-            services.connections_changed();
-        }
-        looked
-    });
-    if let Ok(Ok(Err(error))) = tokio::time::timeout(PATIENCE, work).await {
-        tracing::warn!(%error, "a pushed image could not be looked up");
-    }
-    // Whatever came of it, and whether there is such a workspace: the registry's part is done, and the rest is none of its business.
+    // The registry need not wait until it was asked what it told of; and it isn't kept waiting, also where it tells one after another.
+    // Whether there is such a workspace is none of its business.
+    services.pushed(&workspace, pushes, &webhook(from)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -52,11 +52,8 @@ async fn behind_a_trusted_proxy_each_client_counts_for_itself() {
         let page = browser.send(Method::POST, "/sign-in", &headers, body).await;
         (page.status, browser)
     };
-    for n in 0..3 {
-        let status = sign_in("203.0.113.7", &format!("guess{n}@example.com"), "wrong")
-            .await
-            .0;
-        assert_eq!(status, 422);
+    for _ in 0..3 {
+        assert_eq!(sign_in("203.0.113.7", ADMIN, "wrong").await.0, 422);
     }
     for same in [
         "203.0.113.7",
@@ -80,8 +77,7 @@ async fn behind_a_trusted_proxy_each_client_counts_for_itself() {
     );
     // Whoever has one address of an IPv6 network has them all.
     for n in 0..3 {
-        let from = format!("2001:db8:1:2::{n}");
-        assert_eq!(sign_in(&from, &format!("v6-{n}@example.com"), "wrong").await.0, 422);
+        assert_eq!(sign_in(&format!("2001:db8:1:2::{n}"), ADMIN, "wrong").await.0, 422);
     }
     assert_eq!(sign_in("2001:db8:1:2:ffff::9", ADMIN, PASSWORD).await.0, 429);
     assert_eq!(sign_in("2001:db8:1:3::9", ADMIN, PASSWORD).await.0, 303);

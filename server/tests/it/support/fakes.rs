@@ -22,10 +22,11 @@ use server::{
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Mutex,
-        atomic::{AtomicI64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// A clock that stands until it is moved.
@@ -85,6 +86,9 @@ struct Branch {
     /// Why it can't be reached.
     down: Option<String>,
     seen: Option<RepositoryAccess>,
+    fetched: usize,
+    /// Fetches that may go on, once they are held back.
+    held: Option<Arc<Semaphore>>,
 }
 
 impl FakeGit {
@@ -107,6 +111,22 @@ impl FakeGit {
     /// How it was last reached.
     pub(crate) fn seen(&self) -> Option<RepositoryAccess> {
         self.0.lock().unwrap().seen.clone()
+    }
+
+    /// How often somebody looked at it.
+    pub(crate) fn fetched(&self) -> usize {
+        self.0.lock().unwrap().fetched
+    }
+
+    /// Holds looks at it back, until it is let go.
+    pub(crate) fn hold(&self) {
+        self.0.lock().unwrap().held = Some(Arc::new(Semaphore::new(0)));
+    }
+
+    pub(crate) fn let_go(&self) {
+        if let Some(held) = self.0.lock().unwrap().held.take() {
+            held.close();
+        }
     }
 
     pub(crate) fn go_down(&self, why: Option<&str>) {
@@ -145,6 +165,14 @@ impl Git for FakeGit {
     }
 
     async fn fetch(&self, repository: &RepositoryAccess) -> Result<CommitId, GitError> {
+        let held = {
+            let mut branch = self.0.lock().unwrap();
+            branch.fetched += 1;
+            branch.held.clone()
+        };
+        if let Some(held) = held {
+            let _ = held.acquire().await;
+        }
         let mut branch = self.0.lock().unwrap();
         branch.seen = Some(repository.clone());
         match &branch.down {
@@ -248,18 +276,45 @@ impl ArgoCd for FakeArgoCd {
 
 /// Repositories with their tags, in the order of pushing.
 #[derive(Default)]
-pub(crate) struct FakeRegistry(Mutex<HashMap<String, Vec<(Tag, Digest)>>>);
+pub(crate) struct FakeRegistry {
+    repositories: Mutex<HashMap<String, Vec<(Tag, Digest)>>>,
+    /// The tags it was asked what they name, in this order, answered or not yet.
+    asked: Mutex<Vec<String>>,
+    /// Answers that may be given, once it holds them back.
+    held: Mutex<Option<Arc<Semaphore>>>,
+    is_down: AtomicBool,
+}
 
 impl FakeRegistry {
+    /// The tags it was asked about, with their repositories.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Holds its answers back, until it is let go.
+    pub(crate) fn hold(&self) {
+        *self.held.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));
+    }
+
+    pub(crate) fn let_go(&self) {
+        if let Some(held) = self.held.lock().unwrap().take() {
+            held.close();
+        }
+    }
+
+    pub(crate) fn go_down(&self, down: bool) {
+        self.is_down.store(down, Ordering::SeqCst);
+    }
+
     pub(crate) fn push(&self, repository: &str, tag: &str, digest: &str) {
-        let mut repositories = self.0.lock().unwrap();
+        let mut repositories = self.repositories.lock().unwrap();
         let tags = repositories.entry(repository.into()).or_default();
         tags.retain(|(t, _)| t.as_str() != tag);
         tags.push((tag.parse().unwrap(), digest.parse().unwrap()));
     }
 
     fn tags_of(&self, repository: &Repository) -> Vec<(Tag, Digest)> {
-        self.0
+        self.repositories
             .lock()
             .unwrap()
             .get(repository.as_str())
@@ -276,6 +331,17 @@ impl Registry for FakeRegistry {
         repository: &Repository,
         tag: &Tag,
     ) -> Result<Option<Digest>, RegistryError> {
+        self.asked.lock().unwrap().push(format!("{repository}:{tag}"));
+        let held = self.held.lock().unwrap().clone();
+        if let Some(held) = held {
+            let _ = held.acquire().await;
+        }
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(RegistryError::Unreachable {
+                registry: repository.registry().to_owned(),
+                reason: "it is down".into(),
+            });
+        }
         Ok(self
             .tags_of(repository)
             .into_iter()

@@ -30,7 +30,8 @@ use server::{
             Applied,
             document::{Document, SecretText},
         },
-        session::{SignInLimit, hash_password},
+        password::Passwords,
+        sign_in_limit::SignInLimit,
         token::{NewToken, create_token_here},
         workspace::Creators,
     },
@@ -78,6 +79,8 @@ impl Bench {
             wake: Arc::new(Wake::default()),
             sso: None,
             sign_ins: Arc::new(SignInLimit::new(10)),
+            passwords: Arc::new(Passwords::start().unwrap()),
+            pushes: Arc::default(),
             kept_cells: Arc::default(),
             kept_versions: Arc::default(),
             kept_inbox: Arc::default(),
@@ -134,7 +137,7 @@ impl Bench {
     /// A member of a workspace, who signs in with [`PASSWORD`].
     pub(crate) async fn member(&self, email: &str, workspace: &str, role: Role) -> (Caller, UserId) {
         let id = self.person(email).await;
-        let hash = hash_password(&SecretString::from(PASSWORD)).unwrap();
+        let hash = self.services.passwords.hash(PASSWORD.into()).await.unwrap();
         let mut tx = self.store.write().await.unwrap();
         let workspace = tx.workspace_by_name(workspace).await.unwrap().unwrap();
         tx.set_membership(workspace.id, id, role).await.unwrap();

@@ -13,14 +13,14 @@ use domain::{
     rights::Role,
     time::Timestamp,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     clock::{Clock as _, Ids as _, System},
     config::Config,
     service::{
         ledger,
-        session::hash_password,
+        password::Passwords,
         token::{NewToken, create_token_here},
     },
     store::{Store, User},
@@ -294,7 +294,7 @@ impl World {
             id: domain::id::UserId(System.next()),
             email: email.into(),
             name: email.split('@').next().unwrap().into(),
-            password_hash: hash_password(&SecretString::from(PASSWORD)).unwrap(),
+            password_hash: Passwords::start().unwrap().hash(PASSWORD.into()).await.unwrap(),
             active: true,
             created_at: super::BEGIN,
         };
@@ -651,6 +651,20 @@ impl World {
             Server::Process { running, .. } => running.as_ref().unwrap().id(),
             Server::Here { .. } => panic!("only the program has a process of its own"),
         }
+    }
+
+    /// Resident memory of the real program, in MB (of a million bytes).
+    pub(crate) fn resident(&self) -> u64 {
+        let Server::Process {
+            running: Some(running), ..
+        } = &self.server
+        else {
+            panic!("the server is no process of its own");
+        };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024 / 1_000_000
     }
 
     /// Where the program logs, all starts together.
