@@ -10,6 +10,7 @@ mod draft;
 mod fault;
 mod history;
 mod last_change;
+mod mending;
 mod mirror;
 mod pack;
 mod probe;
