@@ -285,6 +285,66 @@ async fn a_broken_mirror_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_mirror_is_not_made_anew_for_a_fault_of_the_machine() {
+    let setting = Setting::new().await;
+    pushed(setting.commit(&promotion(2, "api")).await);
+    let mirrors = setting.directory.path().join("mirrors");
+    let mark = setting
+        .mirror_files()
+        .into_iter()
+        .find(|file| file.ends_with("HEAD"))
+        .unwrap()
+        .with_file_name("mark");
+    std::fs::write(&mark, "").unwrap();
+    // What holds the mirrors can't be used, as when a volume isn't mounted.
+    let away = setting.directory.path().join("away");
+    std::fs::rename(&mirrors, &away).unwrap();
+    std::fs::write(&mirrors, "").unwrap();
+    for error in [
+        setting.commit(&promotion(3, "api")).await.unwrap_err(),
+        setting.mirrors.fetch(&setting.access).await.unwrap_err(),
+    ] {
+        assert!(
+            matches!(&error, GitError::Machine { .. }) && error.is_passing(),
+            "{error}"
+        );
+    }
+    std::fs::remove_file(&mirrors).unwrap();
+    std::fs::rename(&away, &mirrors).unwrap();
+    pushed(setting.commit(&promotion(3, "api")).await);
+    assert!(mark.exists(), "the mirror is the same");
+    // Nor for what lies in it and can't be read by anybody.
+    let head = mark.with_file_name("HEAD");
+    std::fs::rename(&head, mark.with_file_name("HEAD.away")).unwrap();
+    std::os::unix::fs::symlink("HEAD", &head).unwrap();
+    let error = setting.commit(&promotion(4, "api")).await.unwrap_err();
+    assert!(matches!(&error, GitError::Machine { .. }), "{error}");
+    std::fs::rename(mark.with_file_name("HEAD.away"), &head).unwrap();
+    pushed(setting.commit(&promotion(4, "api")).await);
+    assert!(mark.exists(), "the mirror is the same");
+}
+
+#[tokio::test]
+async fn what_a_killed_server_left_locked_does_not_stay_locked() {
+    let setting = Setting::new().await;
+    pushed(setting.commit(&promotion(2, "api")).await);
+    let references: Vec<_> = setting
+        .mirror_files()
+        .into_iter()
+        .filter(|file| file.ends_with("refs/remotes/o/main"))
+        .collect();
+    std::fs::write(references[0].with_extension("lock"), "").unwrap();
+    for n in 3..6 {
+        setting.outsider_writes("README", &n.to_string()).await;
+        pushed(setting.commit(&promotion(n, "api")).await);
+        assert_eq!(
+            setting.mirrors.fetch(&setting.access).await.unwrap(),
+            setting.tip().await
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_a_killed_server_left_beside_its_mirrors_is_removed() {
     let setting = Setting::new().await;
     pushed(setting.commit(&promotion(2, "api")).await);

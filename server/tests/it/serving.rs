@@ -123,6 +123,14 @@ impl Served {
         client
     }
 
+    /// A connection with a request that waits for its body.
+    async fn posting(&self, length: usize) -> Client {
+        let mut client = self.connect().await;
+        assert!(client.send(&post(length)).await);
+        client.hears("100 Continue").await;
+        client
+    }
+
     async fn metric(&self, line: &str) -> f64 {
         let mut client = self.connect().await;
         assert!(client.send(&get("/metrics")).await);
@@ -150,9 +158,10 @@ fn get(path: &str) -> String {
 
 /// The head of a request whose body is to come.
 fn post(length: usize) -> String {
+    // The server says "100 Continue" as soon as it waits for the body: the request is under way then.
     format!(
         "POST /api/v1/hooks/registry/demo HTTP/1.1\r\nhost: w.example\r\nauthorization: Bearer s3cret\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+         content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
     )
 }
 
@@ -241,7 +250,7 @@ impl Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_silent_connections_take_nothing_away() {
-    let served = served(|config| config.connections.head = Duration::from_secs(2)).await;
+    let served = served(|config| config.connections.head = Duration::from_secs(4)).await;
     let mut silent = Vec::new();
     for _ in 0..1000 {
         silent.push(served.connect().await);
@@ -280,19 +289,18 @@ async fn bodies_have_to_go_on_arriving() {
     })
     .await;
     for length in [100, 300 * 1024] {
-        let mut stalled = served.connect().await;
-        assert!(stalled.send(&format!("{}{{", post(length))).await);
+        let mut stalled = served.posting(length).await;
+        assert!(stalled.send("{").await);
         let said = String::from_utf8(stalled.rest().await).unwrap();
         assert!(said.starts_with("HTTP/1.1 408"), "{said}");
         assert!(said.contains("x-content-type-options: nosniff"), "{said}");
     }
-    let mut steady = served.connect().await;
-    assert!(steady.send(&post(100_000)).await);
+    let mut steady = served.posting(100_000).await;
     let said = steady.drip(" ").await;
     assert!(said.starts_with("HTTP/1.1 408"), "{said}");
     // Who only pauses is waited for.
-    let mut slow = served.connect().await;
-    assert!(slow.send(&format!("{}{{", post(2))).await);
+    let mut slow = served.posting(2).await;
+    assert!(slow.send("{").await);
     assert!(slow.is_open().await);
     assert!(slow.send("}").await);
     let said = slow.answer().await.unwrap();
@@ -400,15 +408,11 @@ async fn answers_that_nobody_reads_are_cut() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_let_end_at_a_stop_but_not_for_ever() {
     let mut served = served(|config| config.connections.farewell = 4 * SHORT).await;
-    let (mut ends, mut never) = (served.connect().await, served.connect().await);
-    assert!(ends.send(&format!("{}{{", post(2))).await);
-    assert!(never.send(&format!("{}{{", post(2))).await);
-    // A request of each is there.
-    assert!(served.alive().await && ends.is_open().await && never.is_open().await);
+    let (mut ends, mut never) = (served.posting(2).await, served.posting(2).await);
     served.stop().await;
     let address = served.address;
     until("nobody to be let in", async || TcpStream::connect(address).await.err()).await;
-    assert!(ends.send("}").await);
+    assert!(ends.send("{}").await);
     let said = String::from_utf8(ends.rest().await).unwrap();
     assert!(said.starts_with("HTTP/1.1 "), "{said:?}");
     assert!(never.rest().await.is_empty());

@@ -2,7 +2,7 @@
 //!
 //! libgit2 and the program `git` say what the system said, in its own words, and sometimes hide it: a pack that can't be opened is
 //! "object not found". So what they say only clears the mirror. What condemns it is a second try that fails too, while files
-//! beside it can be opened and written ([`check_machine`]); see [`super::mirror`].
+//! beside it can be opened and written ([`check_machine`]); see [`super::mending`].
 
 use std::{
     fs::File,
@@ -92,7 +92,7 @@ fn open_all(directory: &Path) -> io::Result<()> {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 left.push(entry.path());
-            } else if kind.is_file() {
+            } else {
                 File::open(entry.path())?;
             }
         }

@@ -7,7 +7,6 @@
 
 use std::{
     collections::VecDeque,
-    io::ErrorKind,
     ops::Range,
     path::PathBuf,
     sync::Arc,
@@ -51,9 +50,6 @@ const MOST_LOST_BY_MANY: u32 = 2;
 const MOST_UNEXPLAINED: u32 = 5;
 /// Pushes spent, at most, on finding out which commits of a batch the server's policy refuses.
 const MOST_SPLITS: u32 = 24;
-
-/// Failures in a row, on a machine that lacks nothing, that prove a mirror to be broken.
-const FAILURES_OF_A_BROKEN_ONE: u32 = 2;
 
 /// Mirrors below one directory, each made at its first use.
 #[derive(Debug)]
@@ -107,10 +103,10 @@ impl GitMirrors {
 
 /// A repository's mirror, whether it is there yet or not.
 #[derive(Clone)]
-struct Mirror {
-    path: PathBuf,
+pub(super) struct Mirror {
+    pub(super) path: PathBuf,
     access: RepositoryAccess,
-    url: String,
+    pub(super) url: String,
     remote: Remote,
     wire: Option<Wire>,
 }
@@ -128,7 +124,7 @@ impl Mirror {
     }
 
     /// A fault of the machine: the mirror is not to suffer for it.
-    fn machine(&self, reason: impl ToString) -> GitError {
+    pub(super) fn machine(&self, reason: impl ToString) -> GitError {
         GitError::Machine {
             url: self.url.clone(),
             reason: reason.to_string(),
@@ -161,42 +157,6 @@ impl Mirror {
         });
         let made = running.await.map_err(|error| self.machine(error))?;
         made.map_err(|error| LocalError::Mirror(error).at(&self.url))
-    }
-
-    /// What a try came to; `None` when there is to be another one. A mirror is proven to be broken, and made anew for the last try, when one
-    /// try fails by it, the next one does, and the machine lacks nothing either time. The turn must be held.
-    async fn settled<T>(&self, done: Result<T, GitError>, failures: &mut u32) -> Option<Result<T, GitError>> {
-        let reason = match &done {
-            Err(GitError::Mirror { reason, .. }) if *failures < FAILURES_OF_A_BROKEN_ONE => reason,
-            _ => return Some(done),
-        };
-        *failures += 1;
-        let checked = match self.check_machine(reason).await {
-            Ok(()) if *failures == FAILURES_OF_A_BROKEN_ONE => self.discard().await,
-            checked => checked,
-        };
-        checked.err().map(Err)
-    }
-
-    /// Whether the machine is well, so that what failed was not its fault.
-    async fn check_machine(&self, reason: &str) -> Result<(), GitError> {
-        let path = self.path.clone();
-        let checked = tokio::task::spawn_blocking(move || fault::check_machine(&path)).await;
-        let checked = checked.map_err(|error| self.machine(error))?;
-        tracing::debug!(url = %self.url, reason, ?checked, "a Git mirror failed");
-        checked.map_err(|error| self.machine(error))
-    }
-
-    /// Puts a mirror that failed away; the next use makes it anew.
-    async fn discard(&self) -> Result<(), GitError> {
-        let path = self.path.clone();
-        let removed = tokio::task::spawn_blocking(move || commit::put_away(&path)).await;
-        let removed = removed.map_err(|error| self.machine(error))?;
-        tracing::warn!(url = %self.url, ?removed, "a Git mirror is broken and is made anew");
-        match removed {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.machine(error)),
-            _ => Ok(()),
-        }
     }
 
     /// Where the branch was when it was last fetched or pushed; `None` when it never was.

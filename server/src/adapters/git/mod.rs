@@ -11,6 +11,7 @@ mod fault;
 mod history;
 mod last_change;
 mod local;
+mod mending;
 mod mirror;
 mod pack;
 mod packs;

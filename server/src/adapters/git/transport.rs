@@ -628,7 +628,7 @@ impl<'a> Transport<'a> {
                 "object file",
                 "bad object",
                 "not a git repository",
-                "unable to write",
+                "unable to write file",
                 ".lock'",
             ];
             words.iter().any(|words| line.contains(words))
