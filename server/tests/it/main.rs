@@ -16,6 +16,7 @@ mod command;
 mod connections;
 mod crash;
 mod depth;
+mod fuzz;
 mod gates;
 mod graphql;
 mod hold;

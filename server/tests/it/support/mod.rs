@@ -1,10 +1,11 @@
 //! What tests stand on: [`Bench`] has the use cases on a database of its own ([`database`]), with the fakes of [`fakes`] around
-//! them, [`channels`] and [`receivers`] for what leaves them; [`world`] has the whole server among real parts, [`browser`] looks at its pages,
+//! them, [`dice`] for what is to look random, [`channels`] and [`receivers`] for what leaves them; [`world`] has the whole server among real parts, [`browser`] looks at its pages,
 //! and [`signer`] signs images.
 
 pub(crate) mod browser;
 pub(crate) mod channels;
 pub(crate) mod database;
+pub(crate) mod dice;
 pub(crate) mod fakes;
 pub(crate) mod receivers;
 pub(crate) mod signer;

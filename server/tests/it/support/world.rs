@@ -620,6 +620,20 @@ impl World {
         Another { base_url, _server }
     }
 
+    /// The most memory that the program took since it started, in MiB; `None` where the system doesn't tell.
+    pub(crate) fn peak_memory(&self) -> Option<usize> {
+        let Server::Process {
+            running: Some(running), ..
+        } = &self.server
+        else {
+            panic!("only the program has memory of its own");
+        };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: usize = line.trim().trim_end_matches(" kB").parse().ok()?;
+        Some(kib >> 10)
+    }
+
     /// Where the program logs, all starts together.
     pub(crate) fn log_file(&self) -> PathBuf {
         match &self.server {
