@@ -1,7 +1,7 @@
 # Every command is a script in scripts/; this file names them. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench bench-quick build lint fmt dev deny setup clean-demo
+.PHONY: help run test soak fuzz bench bench-quick build lint fmt dev deny setup clean-demo
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,8 +13,11 @@ run: setup ## install what is missing, build, and start the demo on http://127.0
 test: setup ## install what is missing, and run every test
 	@scripts/test
 
-soak: setup ## kill the server 200 times under load; nothing may be lost or done twice
-	@bash -c '. scripts/env && cargo test --workspace --exclude frontend --test it -- --ignored --nocapture killed_two_hundred_times'
+soak: setup ## kill the server 200 times under load, on both databases; nothing may be lost or done twice
+	@scripts/long-test soak
+
+fuzz: setup ## throw requests and texts that nobody would send, on both databases; nothing may break or hang
+	@scripts/long-test fuzz
 
 bench: setup ## measure how fast the release is, and write docs/benchmarks.md (some minutes)
 	@scripts/bench

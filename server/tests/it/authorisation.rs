@@ -9,7 +9,7 @@ mod streams;
 mod table;
 
 pub(crate) use self::{
-    doors::{Answer, Said, Who, ask, session},
+    doors::{Answer, Door, Said, Who, ask, session},
     place::document,
     table::TABLE,
 };

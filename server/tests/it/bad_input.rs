@@ -2,6 +2,7 @@
 //! nothing half-done is left behind. No input yields a 500.
 
 use crate::support::{
+    dice::Dice,
     digest,
     world::{GIT_TOKEN, World, argocd_token, until, values_path},
 };
@@ -526,23 +527,6 @@ async fn what_is_not_there_is_not_found() {
     }
 }
 
-/// Numbers that look random and are the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % end
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_breaks_the_server() {
     const STARTS: [&str; 12] = [
@@ -611,7 +595,7 @@ async fn no_request_breaks_the_server() {
     let world = World::start().await;
     let mut browser = world.admin().await;
     let before = world.everything().await;
-    let mut numbers = Numbers(2026);
+    let mut numbers = Dice(2026);
     for round in 0..250 {
         let method = [
             Method::GET,

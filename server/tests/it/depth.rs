@@ -1,10 +1,16 @@
-//! Texts from outside that are nested 100,000 levels, at each door: they are refused in words, and everything else goes on.
+//! Texts from outside that are nested 100,000 levels, at each door, and files that unpack to hundreds of megabytes: they are refused in words,
+//! and everything else goes on.
 
 use crate::support::world::{GIT_TOKEN, HOOK_SECRET, Setup, World, until, values_path};
 use domain::{name::Name, promotion::State};
 use serde_json::{Value, json};
 use server::{nesting::MOST, service::policy};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 const MANY: usize = 100_000;
 /// The secret of the Git host.
@@ -67,6 +73,74 @@ async fn a_values_file_nested_too_deeply_marks_its_project_and_no_other() {
     .await;
     assert!(error.contains("nested too deeply"), "{error}");
     assert_eq!(ready(&world).await, 200);
+}
+
+/// Runs git in the repository that the server polls; returns what it prints.
+fn git(world: &World, arguments: &[&str], input: &str) -> String {
+    let mut git = Command::new("git")
+        .arg("--git-dir")
+        .arg(world.repository.path())
+        .args([
+            "-c",
+            "user.name=Eve",
+            "-c",
+            "user.email=eve@example.com",
+            "-c",
+            "core.bigFileThreshold=1m",
+        ])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    git.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = git.wait_with_output().unwrap();
+    assert!(output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_that_unpacks_to_hundreds_of_megabytes_takes_no_memory() {
+    let world = World::with(Setup {
+        process: true,
+        ..Setup::default()
+    })
+    .await;
+    let before = world.peak_memory();
+    let large = tempfile::NamedTempFile::new().unwrap();
+    large.as_file().set_len(700 << 20).unwrap();
+    let path = large.path().to_str().unwrap();
+    let blob = git(&world, &["hash-object", "-w", "--no-filters", "--", path], "");
+    // In the place of staging's file, beside the others.
+    let good = git(&world, &["rev-parse", "refs/heads/main"], "");
+    let staging = git(&world, &["mktree"], &format!("100644 blob {blob}\tvalues.yaml\n"));
+    let replaced = |listed: String, name: &str, id: &str| {
+        let others = listed.lines().filter(|line| !line.ends_with(&format!("\t{name}")));
+        let others: String = others.map(|line| format!("{line}\n")).collect();
+        format!("{others}040000 tree {id}\t{name}\n")
+    };
+    let environments = git(&world, &["ls-tree", "refs/heads/main:environments"], "");
+    let environments = git(&world, &["mktree"], &replaced(environments, "staging", &staging));
+    let root = git(&world, &["ls-tree", "refs/heads/main"], "");
+    let root = git(&world, &["mktree"], &replaced(root, "environments", &environments));
+    let commit = git(&world, &["commit-tree", &root, "-p", &good], "Large");
+    git(&world, &["update-ref", "refs/heads/main", &commit], "");
+    let said = until("the problem", async || problem(&world, "myapp").await).await;
+    assert!(
+        said.contains(&values_path("staging")) && said.contains("larger than 4 MiB"),
+        "{said}"
+    );
+    assert_eq!(problem(&world, "other").await, None);
+    // The others of the project go on, also with a commit on top of it.
+    let digest = world.push("1.1.0").await;
+    world.wait_for_desired("development", "api", &digest).await;
+    until("the promotion to staging", async || {
+        let newest = world.promotions("staging", "api").await.into_iter().next()?;
+        (newest.state == State::Failed).then_some(())
+    })
+    .await;
+    let taken = world.peak_memory().zip(before).map(|(after, before)| after - before);
+    assert!(taken.is_none_or(|taken| taken < 150), "{taken:?} MiB more");
 }
 
 async fn ready(world: &World) -> u16 {

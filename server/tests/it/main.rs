@@ -20,6 +20,7 @@ mod damaged;
 mod data_dir;
 mod depth;
 mod encryption_key;
+mod fuzz;
 mod gates;
 mod graphql;
 mod hold;

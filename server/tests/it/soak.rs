@@ -2,6 +2,7 @@
 
 use crate::support::{
     database::Database,
+    dice::Dice,
     world::{GIT_TOKEN, Setup, World, until},
 };
 use domain::promotion::State;
@@ -10,18 +11,9 @@ use testbed::OutsideWriter;
 
 const SERVICES: usize = 8;
 
-/// The same numbers for the same seed: a failure can be repeated, as far as two processes and a network allow.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        // Numerical Recipes' constants; the high bits are good enough to pick moments.
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
+/// A number from the environment.
+pub(crate) fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
 /// Waits longer than [`World::idle`]: under this load things take their time.
@@ -60,7 +52,7 @@ async fn soak(kills: usize, seed: u64, replicas: bool) {
         if kill % 2 == 0 {
             world.push_all(SERVICES, &format!("2.0.{kill}")).await;
         }
-        tokio::time::sleep(Duration::from_millis(dice.below(900))).await;
+        tokio::time::sleep(Duration::from_millis(dice.below(900) as u64)).await;
         world.kill();
         world.restart().await;
     }
@@ -90,13 +82,12 @@ async fn one_of_two_servers_killed_under_load() {
     soak(4, 20_261_122, true).await;
 }
 
-/// `make soak`: 200 kills, or as many as `SOAK_KILLS` says, from the seed `SOAK_SEED`.
+/// `make soak`: 200 kills on each database, or as many as `SOAK_KILLS` says, from the seed `SOAK_SEED`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a quarter of an hour: make soak"]
 async fn killed_two_hundred_times_under_load() {
-    let number = |name: &str, usual: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
-    let kills = usize::try_from(number("SOAK_KILLS", 200)).unwrap();
-    soak(kills, number("SOAK_SEED", 1), false).await;
+    let kills = usize::try_from(setting("SOAK_KILLS", 200)).unwrap();
+    soak(kills, setting("SOAK_SEED", 1), false).await;
 }
 
 /// Three others push to the same branch without pause while sixty promotions go out.

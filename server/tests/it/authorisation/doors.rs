@@ -86,6 +86,14 @@ impl Door {
         (request, body)
     }
 
+    /// What is asked of GraphQL.
+    pub(crate) fn query(self) -> Option<&'static str> {
+        match self {
+            Self::Graphql(query) => Some(query),
+            _ => None,
+        }
+    }
+
     /// Whether what goes through it can change anything: other sites may have it got.
     pub(crate) fn is_got(self) -> bool {
         matches!(self, Self::Rest(route, _) if route.starts_with("GET "))

@@ -1,10 +1,11 @@
 //! What tests stand on: [`Bench`] has the use cases on a database of its own ([`database`]), with the fakes of [`fakes`] around
 //! them, [`channels`] and [`receivers`] for what leaves them; [`world`] has the whole server among real parts, [`browser`] looks at its pages,
-//! [`program`] runs the program to its end, and [`signer`] signs images.
+//! [`program`] runs the program to its end, [`signer`] signs images, and [`dice`] is for what is to look random.
 
 pub(crate) mod browser;
 pub(crate) mod channels;
 pub(crate) mod database;
+pub(crate) mod dice;
 pub(crate) mod fakes;
 pub(crate) mod program;
 pub(crate) mod receivers;

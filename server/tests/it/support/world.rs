@@ -655,16 +655,19 @@ impl World {
 
     /// Resident memory of the real program, in MB (of a million bytes).
     pub(crate) fn resident(&self) -> u64 {
-        let Server::Process {
-            running: Some(running), ..
-        } = &self.server
-        else {
-            panic!("the server is no process of its own");
-        };
-        let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024 / 1_000_000
+        self.memory("VmRSS:").unwrap() * 1024 / 1_000_000
+    }
+
+    /// The most memory that the program took since it started, in MiB; `None` where the system doesn't tell.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        self.memory("VmHWM:").map(|kib| kib >> 10)
+    }
+
+    /// A line of the program's status, in KiB.
+    fn memory(&self, line: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).ok()?;
+        let value = status.lines().find_map(|found| found.strip_prefix(line))?;
+        value.trim().trim_end_matches(" kB").parse().ok()
     }
 
     /// Where the program logs, all starts together.
