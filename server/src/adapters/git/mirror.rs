@@ -22,7 +22,7 @@ use super::{
     Unprobed, ValuesEdit,
     address::Address,
     commit::{self, Batch, LocalError, Memory, Prepared},
-    fault, last_change,
+    last_change,
     local::{LocalPaths, Remote},
     pack::{self, Objects},
     packs, probe,

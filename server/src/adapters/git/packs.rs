@@ -446,12 +446,11 @@ mod tests {
             named(name(&small), difference(5, b"light")),
         ]);
         assert!(!is_light(&bytes));
-        let mut writer = repository.odb().unwrap();
-        let mut pack_writer = writer.packwriter().unwrap();
-        pack_writer.write_all(&bytes).unwrap();
-        pack_writer.commit().unwrap();
-        writer = repository.odb().unwrap();
-        assert!(writer.exists(name(b"two")));
+        let database = repository.odb().unwrap();
+        let mut writer = database.packwriter().unwrap();
+        writer.write_all(&bytes).unwrap();
+        writer.commit().unwrap();
+        assert!(repository.odb().unwrap().exists(name(b"two")));
         let wanted = HashSet::from([name(b"one"), name(b"two")]);
         assert_eq!(heavy(directory.path()).unwrap(), wanted);
         assert_eq!(heavy(directory.path()).unwrap(), wanted, "as it was written down");

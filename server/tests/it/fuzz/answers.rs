@@ -141,7 +141,7 @@ async fn throw(until: Until) {
                 2 => drop(registry.describe(&reach, &repository, &digest).await),
                 3 => drop(
                     registry
-                        .attached(&reach, &repository, &digest, &[server::signature::PROVENANCE])
+                        .attached(&reach, &repository, &digest, &server::signature::PROVENANCE)
                         .await,
                 ),
                 4 => drop(registry.tags(&reach, &repository).await),

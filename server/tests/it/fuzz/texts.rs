@@ -141,7 +141,8 @@ fn throw(until: Until) {
         let mut round = 0;
         while !until.is_over(round) {
             let (name, read, right) = &readers[round % readers.len()];
-            let text = mutate(&mut dice, &right[dice.below(right.len())], right);
+            let chosen = &right[dice.below(right.len())];
+            let text = mutate(&mut dice, chosen, right);
             *thrown.lock().unwrap() = (format!("round {round}, {name}"), text.clone());
             read(&text);
             round += 1;
