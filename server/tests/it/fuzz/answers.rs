@@ -109,7 +109,8 @@ async fn throw(until: Until) {
     };
     let mut round = 0;
     while !until.is_over(round) {
-        let body = mutate(&mut dice, &right[dice.below(right.len())], &right);
+        let chosen = &right[dice.below(right.len())];
+        let body = mutate(&mut dice, chosen, &right);
         let digest = match dice.once_in(10) {
             true => digest("a"),
             false => format!("sha256:{}", hex(&Sha256::digest(&body))),
