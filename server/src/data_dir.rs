@@ -44,7 +44,16 @@ pub enum DataDirError {
 
 /// A server's claim on its folder and its SQLite file; it ends with this value, or with the process.
 #[derive(Debug)]
-pub struct DataLock(#[allow(dead_code, reason = "the locks last as long as the files are open")] Vec<File>);
+pub struct DataLock(Vec<File>);
+
+impl Drop for DataLock {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            // Closing it does the same a moment later.
+            let _ = file.unlock();
+        }
+    }
+}
 
 /// Makes the folder when it isn't there. It holds hashes of passwords, sealed secrets and mirrors: nobody else's to read.
 ///

@@ -58,8 +58,8 @@ impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Outside => f.write_str(
-                "it must lead from the repository's root to a file, without a slash at its beginning or end, without backslashes, \
-                 and without . or .. in it",
+                "it must stay inside the repository, without a slash at its beginning or end, without backslashes, and without \
+                 . or .. in it",
             ),
             Self::Invisible(c) => write!(f, "it holds a character that can't be seen, U+{:04X}", u32::from(*c)),
             Self::Edge => f.write_str("a name in it begins or ends with a blank, or ends with a dot"),

@@ -235,7 +235,7 @@ mod tests {
             .collect();
         sealing.sort_unstable();
         let known = [
-            ("service/apply/mod.rs", 3),
+            ("service/apply/mod.rs", 2),
             ("service/apply/pages.rs", 1),
             ("service/notification.rs", 1),
             ("startup/key.rs", 1),

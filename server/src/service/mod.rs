@@ -7,7 +7,7 @@ use crate::{
     adapters::{argocd::ArgoCd, git::Git, notifier::Notifier, registry::Registry},
     clock::{Clock, Ids},
     secrets::Sealer,
-    store::{Change, Store, StoreError, Tx},
+    store::{Change, Store, StoreError, Tx, open},
 };
 use app::error::AppError;
 use domain::{door::Entrance, time::Timestamp};
@@ -172,7 +172,8 @@ impl Services {
     }
 }
 
-/// A fault of our own: the cause goes to the log under a number, the person gets the number.
+/// A fault of our own: the cause goes to the log under a number, the person gets the number. A damaged database is no secret, and nobody
+/// else can do anything about it.
 pub fn internal(error: &(dyn std::error::Error + 'static)) -> AppError {
     let number = fault_number();
     let mut causes = error.to_string();
@@ -182,6 +183,9 @@ pub fn internal(error: &(dyn std::error::Error + 'static)) -> AppError {
         cause = e.source();
     }
     tracing::error!(fault = %number, error = %causes, "a use case failed");
+    if open::tells_of_damage(error) {
+        return AppError::Upstream(format!("Fault {number}: {}.", open::DAMAGED));
+    }
     AppError::Internal(number)
 }
 

@@ -107,6 +107,7 @@ async fn paths_that_are_not_what_they_look_like_are_refused_in_their_field() {
         (".g\u{200c}it/{environment}", "U+200C"),
         ("{environment}/\u{202e}lmay", "U+202E"),
         ("{environment}/values.yaml\u{a0}", "ends with a blank"),
+        ("{environment} /values.yaml", "ends with a blank"),
         ("{environment}/values.yaml.", "ends with a blank"),
     ] {
         let mut document = world.document();
@@ -118,9 +119,12 @@ async fn paths_that_are_not_what_they_look_like_are_refused_in_their_field() {
             said.contains("projects[0].pathTemplate") && said.contains(expected),
             "{template:?}: {said}"
         );
-        let page = admin.post(&format!("{GIT}?new"), &fields(&url, template)).await;
-        assert_eq!(page.status, 422, "{}", page.words());
-        assert!(page.words().contains(expected), "{template:?}: {}", page.words());
+        // A form takes blanks at the ends of what is typed away.
+        if template.trim() == template {
+            let page = admin.post(&format!("{GIT}?new"), &fields(&url, template)).await;
+            assert_eq!(page.status, 422, "{}", page.words());
+            assert!(page.words().contains(expected), "{template:?}: {}", page.words());
+        }
     }
     // The template is fine, and what an environment's name makes of it isn't.
     let mut document = world.document();
