@@ -237,6 +237,8 @@ mod tests {
         let known = [
             ("service/apply/mod.rs", 2),
             ("service/apply/pages.rs", 1),
+            // Lies in a cookie, never in the database.
+            ("service/known_browser.rs", 1),
             ("service/notification.rs", 1),
             ("startup/key.rs", 1),
         ];

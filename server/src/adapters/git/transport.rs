@@ -556,9 +556,9 @@ impl<'a> Transport<'a> {
         let has = |texts: &[&str]| texts.iter().any(|text| lower.contains(text));
         let url = self.address.url.clone();
         let reason = self.presentable(&said);
-        // Before the machine is blamed: these are the limits that the program was given.
+        // Before the machine is blamed: these are the limits that the program was given. It names what it wanted at once.
         if has(&[
-            "out of memory",
+            "tried to allocate",
             "file too large",
             "died of signal 25",
             "file size limit exceeded",
@@ -887,6 +887,8 @@ mod tests {
         ] {
             assert!(matches!(failure(machine), GitError::Machine { .. }), "{machine}");
         }
+        let wanted = "fatal: Out of memory, malloc failed (tried to allocate 629145601 bytes)";
+        assert!(matches!(failure(wanted), GitError::TooLarge { .. }));
         // The other side's disk is full, and its objects are broken; a key is refused.
         for theirs in [
             "remote: fatal: write error: No space left on device\nfatal: the remote end hung up unexpectedly",
