@@ -41,6 +41,9 @@ pub enum AppError {
     /// Git, a registry or Argo CD could not be reached or refused.
     #[error("{0}")]
     Upstream(String),
+    /// Waybill can't do it for now: what it needs of its own, the database, is in trouble.
+    #[error("{0}")]
+    Unavailable(String),
     /// The request could not be read.
     #[error("{0}")]
     BadRequest(String),
@@ -66,7 +69,7 @@ impl AppError {
             Self::Busy { .. } => 503,
             Self::Upstream(_) => 502,
             Self::BadRequest(_) => 400,
-            Self::Unreachable => 503,
+            Self::Unreachable | Self::Unavailable(_) => 503,
             Self::Internal(_) => 500,
         }
     }
@@ -84,6 +87,7 @@ impl AppError {
             Self::Busy { .. } => "busy",
             Self::Upstream(_) => "upstream",
             Self::BadRequest(_) => "bad_request",
+            Self::Unavailable(_) => "unavailable",
             Self::Unreachable => "unreachable",
             Self::Internal(_) => "internal",
         }

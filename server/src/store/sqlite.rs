@@ -4,7 +4,9 @@ use super::{
     Change, OpenError, Store, StoreError, Tx,
     activity::{self, Statements},
     dialect::{Dialect, of_one_writer},
+    held::is_clean,
     open,
+    trouble::{Health, Trouble},
     tx::SqlTx,
 };
 use async_trait::async_trait;
@@ -17,7 +19,7 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous},
 };
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// One writer at a time makes the claims safe.
 macro_rules! claim {
@@ -68,6 +70,7 @@ pub struct SqliteStore {
     /// One connection, so that writers wait in line here and not in the file's lock.
     writer: SqlitePool,
     readers: SqlitePool,
+    health: Arc<Health>,
 }
 
 impl SqliteStore {
@@ -76,8 +79,15 @@ impl SqliteStore {
     /// # Errors
     /// When the file can't be opened, is damaged or no database, a newer release wrote it, or a migration fails.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
+        Self::open_with(SqliteConnectOptions::new().filename(path)).await
+    }
+
+    /// The same with further settings of each connection: tests limit the size of the file.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_with(options: SqliteConnectOptions) -> Result<Self, OpenError> {
+        let options = options
             .create_if_missing(true)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -85,15 +95,13 @@ impl SqliteStore {
             // FULL makes a commit survive the power cut too: a promise to a person is worth the few hundred microseconds.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new()
+        let path = options.get_filename().to_path_buf();
+        let writer = pool_options()
             .max_connections(1)
             .connect_with(options.clone())
             .await
             .map_err(|error| match open::is_no_database(&error) {
-                true => OpenError::NotADatabase {
-                    path: path.to_owned(),
-                    source: error,
-                },
+                true => OpenError::NotADatabase { path, source: error },
                 false => error.into(),
             })?;
         let is_old: bool = sqlx::query_scalar(HAS_TABLES).fetch_one(&writer).await?;
@@ -104,12 +112,21 @@ impl SqliteStore {
         if !open::is_up_to_date(&ran, &MIGRATIONS)? {
             migrate(&writer).await?;
         }
-        let readers = SqlitePoolOptions::new()
+        let readers = pool_options()
             .max_connections(8)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            health: Arc::default(),
+        })
     }
+}
+
+/// A connection is used again when nothing of its last transaction is left on it.
+fn pool_options() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().after_release(|connection, _| Box::pin(is_clean(connection)))
 }
 
 /// In a box, because the compiler doesn't see by itself that this may be waited for on any thread.
@@ -120,11 +137,15 @@ fn migrate(writer: &SqlitePool) -> BoxFuture<'_, Result<(), MigrateError>> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn read(&self) -> Result<Box<dyn Tx>, StoreError> {
-        Ok(Box::new(SqlTx::new(self.readers.begin().await?)))
+        let begun = self.readers.begin().await;
+        let tx = begun.inspect_err(|error| self.health.failed(error))?;
+        Ok(Box::new(SqlTx::new(tx, &self.health)))
     }
 
     async fn write(&self) -> Result<Box<dyn Tx>, StoreError> {
-        Ok(Box::new(SqlTx::new(self.writer.begin_with("BEGIN IMMEDIATE").await?)))
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        let tx = begun.inspect_err(|error| self.health.failed(error))?;
+        Ok(Box::new(SqlTx::new(tx, &self.health)))
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
@@ -135,5 +156,13 @@ impl Store for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;
         Ok(())
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.health.trouble()
+    }
+
+    async fn check_writable(&self) -> Result<(), Trouble> {
+        self.health.check(self).await
     }
 }

@@ -29,6 +29,7 @@ mod ledger;
 mod local_paths;
 mod migrations;
 mod notifications;
+mod outage;
 mod owner;
 mod people;
 mod policies;

@@ -219,6 +219,11 @@ impl World {
         world
     }
 
+    /// Where its database is.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     /// The document as it was applied first, to be changed.
     pub(crate) fn document(&self) -> Value {
         self.document.clone()
