@@ -11,7 +11,7 @@ pub trait Clock: Send + Sync {
 
 /// Gives new identities.
 pub trait Ids: Send + Sync {
-    /// A UUIDv7: later ones sort after earlier ones.
+    /// A UUIDv7, which keeps what was made together close together in indexes. What is newer is never told by it.
     fn next(&self) -> Uuid;
 }
 

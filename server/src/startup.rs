@@ -2,7 +2,7 @@
 
 use crate::{
     adapters::{argocd::ArgoCdClient, git::GitMirrors, notifier::Notifier, registry::RegistryClient},
-    clock::{Clock, System},
+    clock::{Clock, Ids, System},
     config::{Config, Database},
     events::Events,
     secrets::{KeyError, Sealer},
@@ -79,7 +79,12 @@ pub async fn open(database: &Database) -> Result<Arc<dyn Store>, OpenError> {
 ///
 /// # Errors
 /// When the data directory, the database or the key can't be used.
-pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clock>) -> Result<Services, RunError> {
+pub async fn services(
+    config: &Config,
+    listening: SocketAddr,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+) -> Result<Services, RunError> {
     let in_data_dir = |source| RunError::DataDir {
         path: config.data_dir.clone(),
         source,
@@ -106,7 +111,7 @@ pub async fn services(config: &Config, listening: SocketAddr, clock: Arc<dyn Clo
                 .map_err(|e| client("notifications")(e.to_string()))?,
         ),
         clock,
-        ids: Arc::new(System),
+        ids,
         sealer: Arc::new(Sealer::from_config(config)?),
         wake: Arc::new(Wake::default()),
         sso: sso.map_err(|e| client("single sign-on")(e.to_string()))?.map(Arc::new),
@@ -129,22 +134,23 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    run_by(Arc::new(System), config, listener, shutdown).await
+    run_by(Arc::new(System), Arc::new(System), config, listener, shutdown).await
 }
 
-/// The same by another clock than the system's.
+/// The same by another clock than the system's, with ids of its time.
 ///
 /// # Errors
 /// Why it could not start, or stopped by itself.
 pub async fn run_by(
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
     config: Config,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
     let listening = listener.local_addr().map_err(RunError::Serve)?;
     telemetry::install();
-    let services = services(&config, listening, clock).await?;
+    let services = services(&config, listening, clock, ids).await?;
     first_administrator(&config, &services).await?;
 
     let stop = CancellationToken::new();

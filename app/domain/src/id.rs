@@ -1,4 +1,5 @@
-//! Identifiers: UUIDv7 newtypes, so that one kind of id can't be taken for another and ids sort by age.
+//! Identifiers: UUIDv7 newtypes, so that one kind of id can't be taken for another. They order
+//! nothing: they begin with the clock of the server that made them, and clocks differ.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -341,6 +341,9 @@ pub struct Promotion {
     pub environment: EnvironmentId,
     /// The target resource.
     pub resource: ResourceId,
+    /// Its place among the promotions of its resource, from 1: of two the one with the higher number was asked for later, whatever
+    /// clocks said then. Says nothing about promotions of different resources.
+    pub number: i64,
     /// What it is for.
     pub purpose: Purpose,
     /// Who asked.
@@ -488,6 +491,7 @@ mod tests {
             project: ProjectId(Uuid::from_u128(3)),
             environment: EnvironmentId(Uuid::from_u128(4)),
             resource: ResourceId(Uuid::from_u128(5)),
+            number: 1,
             purpose: Purpose::Promote,
             requested_by: Actor::Waybill,
             origin: Some(Origin {

@@ -23,6 +23,8 @@ pub struct InboxView {
 pub struct InboxItem {
     /// Its id.
     pub id: PromotionId,
+    /// The place in the ledger where it was asked for: of two the later one has the higher.
+    pub asked_at: i64,
     /// The workspace.
     pub workspace: Name,
     /// The project.

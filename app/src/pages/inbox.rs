@@ -62,7 +62,7 @@ pub fn Inbox() -> impl IntoView {
                 move |view| {
                     let now = live::now(Signal::derive(move || view.with(|view| view.now)));
                     let ids = Memo::new(move |_| {
-                        view.with(|view| view.items.iter().map(|item| item.id).collect::<Vec<_>>())
+                        view.with(|view| view.items.iter().map(|item| (item.asked_at, item.id)).collect::<Vec<_>>())
                     });
                     let total = Memo::new(move |_| view.with(|view| view.total));
                     let older = Memo::new(move |_| view.with(|view| view.older));
@@ -81,8 +81,8 @@ pub fn Inbox() -> impl IntoView {
                             <ul class="inbox">
                                 <For
                                     each=move || ids.get()
-                                    key=|id| *id
-                                    children=move |id| {
+                                    key=|(_, id)| *id
+                                    children=move |(_, id)| {
                                         let item = Memo::new(move |last: Option<&Option<InboxItem>>| {
                                             let now = view.with(|view| view.items.iter().find(|item| item.id == id).cloned());
                                             now.or_else(|| last.cloned().flatten())
@@ -236,10 +236,10 @@ fn row(item: Memo<Option<InboxItem>>, sent: Form<DecisionPost, ()>, now: Signal<
 }
 
 /// `j`, `k`, `a` and `r`, unless somebody types.
-fn keys(ids: Memo<Vec<PromotionId>>) -> AnyView {
+fn keys(ids: Memo<Vec<(i64, PromotionId)>>) -> AnyView {
     // Where the keys were last: when that row goes, `j` goes on to the one that takes its place. It isn't chosen by itself, so that a key
     // pressed twice decides about nothing unseen.
-    let last = StoredValue::new(None::<PromotionId>);
+    let last = StoredValue::new(None::<(i64, PromotionId)>);
     let handle = window_event_listener(ev::keydown, move |event| {
         let is_typing = event
             .target()

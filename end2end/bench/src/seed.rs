@@ -125,6 +125,11 @@ pub(crate) fn old_id(kind: usize, n: &str) -> String {
     format!("printf('01900000-%04x-7{kind:03x}-8000-%012x', ({n}) / 65536, {n})")
 }
 
+/// SQL for the number of the next promotion of a resource.
+pub(crate) fn next_number(resource: &str) -> String {
+    format!("(SELECT COALESCE(MAX(q.number), 0) + 1 FROM promotions q WHERE q.resource_id = {resource})")
+}
+
 /// SQL for an id that is a UUIDv7 of this moment.
 #[allow(
     clippy::cast_possible_truncation,

@@ -163,7 +163,8 @@ impl Services {
             gate: gate.clone(),
             by: caller.actor.clone(),
             reason: reason.clone(),
-            at: now,
+            // It is about the gate as it is now, also where another clock said when that began.
+            at: shut.since.map_or(now, |since| since.max(now)),
             until: shut.until,
         };
         tx.insert_override(waiting.promotion.id, &one).await?;

@@ -199,7 +199,7 @@ impl Cells {
     /// Promotions under way, those first that have been in their state longest, at most `many`.
     pub(crate) fn longest_open(&self, many: usize) -> Vec<Open> {
         let mut open: Vec<&Promotion> = self.newest.values().filter(|p| !p.state.is_ended()).collect();
-        open.sort_by_key(|promotion| (promotion.state_since, promotion.id));
+        open.sort_by_key(|promotion| (promotion.state_since, promotion.resource));
         let told = |promotion: &Promotion| {
             let (environment, resource) = self.name_of(promotion.resource)?;
             Some(Open {

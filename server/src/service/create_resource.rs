@@ -182,8 +182,8 @@ impl Services {
         let mut tx = self.store.read().await?;
         let place = self.environment_place(&mut *tx, caller, at).await?;
         place.project.may_change(&place.environment)?;
+        let began = tx.newest_event().await?;
         drop(tx);
-        let began = self.now();
         let options = self.options(caller, &place, true, None).await?;
         let new = draft.check(&options)?;
         let (source, image, origin) = self.first_image(&place, &new).await?;
@@ -234,10 +234,8 @@ impl Services {
         let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
         // What the source published while this was being decided reached only those who followed it then.
         if let (Source::Promote { from }, Binding::TrackLatest) = (&resource.source, &resource.binding) {
-            let source = tx
-                .resource(*from)
-                .await?
-                .filter(|s| s.desired_at.is_some_and(|at| at >= began));
+            let published = tx.declared_after(place.project.record.project.id, began).await?;
+            let source = tx.resource(*from).await?.filter(|s| published.contains(&s.id));
             if let Some((source, image)) = source.and_then(|s| s.desired.clone().map(|image| (s, image))) {
                 self.follow(&mut *tx, &place.project, &source, &image).await?;
             }

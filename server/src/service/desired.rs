@@ -18,12 +18,8 @@ use domain::{
     promotion::{Actor, State},
     resource::Outside,
     rights::Role,
-    time::Timestamp,
 };
 use std::collections::HashMap;
-
-/// Promotions of a resource that are looked at for one that knows better.
-const NEIGHBOURS: i64 = 20;
 
 impl Services {
     /// The projects of a workspace that a push to one of these addresses concerns.
@@ -96,6 +92,7 @@ impl Services {
             return Ok(());
         }
         let place = self.place_for_waybill(&mut *tx, current).await?;
+        let recorded = tx.declared_after(id, began).await?;
         let mut complete = problem.is_none() && all_resolved;
         let mut changed = Vec::new();
         for resource in tx.resources(id).await? {
@@ -114,12 +111,8 @@ impl Services {
                 continue;
             }
             // A promotion that is committing, or recorded its commit after this read began, knows better.
-            let newer = tx
-                .promotions_of(resource.id, NEIGHBOURS)
-                .await?
-                .iter()
-                .any(|p| p.state == State::Committing || p.committed_at.is_some_and(|at| at >= began));
-            if newer {
+            let open = tx.open_promotions(resource.id).await?;
+            if recorded.contains(&resource.id) || open.iter().any(|p| p.state == State::Committing) {
                 complete = false;
                 continue;
             }
@@ -171,7 +164,7 @@ impl Services {
     /// Every environment's declarations at the tip; `None` when the tip was read before. A values file that can't be read is a problem of
     /// its environment, not of the others.
     async fn read_declarations(&self, record: &ProjectRecord) -> Result<Option<Declarations>, AppError> {
-        let began = self.now();
+        let began = self.store.read().await?.newest_event().await?;
         let access = self.repository_access(record)?;
         let tip = self.git.fetch(&access).await?;
         if record.tip.as_deref() == Some(tip.as_str()) {
@@ -343,8 +336,8 @@ fn whereabouts(address: &str) -> String {
 struct Declarations {
     tip: String,
     declared: HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
-    /// When the read began.
-    began: Timestamp,
+    /// How far the ledger went when the read began.
+    began: i64,
     /// Why an environment's values file can't be read, a sentence.
     problem: Option<String>,
     /// By environment: who changed its values file last, when it wasn't Waybill.

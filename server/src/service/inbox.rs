@@ -45,8 +45,11 @@ struct Alike {
     project: ProjectId,
     environment: EnvironmentId,
     requested_by: Actor,
-    promotions: Vec<PromotionId>,
+    promotions: Vec<Place>,
 }
+
+/// A promotion after the place in the ledger where it was asked for: later ones are greater.
+type Place = (i64, PromotionId);
 
 /// A project in which promotions wait.
 #[derive(Debug)]
@@ -79,13 +82,13 @@ struct MineIn {
 
 impl Mine {
     /// In no order.
-    fn promotions(&self) -> impl Iterator<Item = PromotionId> {
+    fn promotions(&self) -> impl Iterator<Item = Place> {
         let groups = self.workspaces.iter().flat_map(|here| {
             let groups = here.groups.iter();
             groups.filter_map(|at| here.kept.waiting.get(*at))
         });
         let promotions = groups.flat_map(|group| &group.promotions).copied();
-        promotions.filter(|id| !self.decided.contains(id))
+        promotions.filter(|(_, id)| !self.decided.contains(id))
     }
 
     /// Where a promotion wants to run.
@@ -110,8 +113,11 @@ impl Services {
         let mut tx = self.store.read().await?;
         let mine = self.mine(&mut *tx, caller).await?;
         // What is no promotion's id begins at the newest, like nothing.
-        let before: Option<PromotionId> = before.parse().ok();
-        let older = |id: &PromotionId| before.is_none_or(|before| *id < before);
+        let before: Option<Place> = match before.parse() {
+            Ok(id) => tx.asked_at(id).await?.map(|at| (at, id)),
+            Err(_) => None,
+        };
+        let older = |place: &Place| before.is_none_or(|before| *place < before);
         // A page and one more: of many only these need be in order.
         let mut listed: Vec<_> = mine.promotions().filter(older).collect();
         if listed.len() > LISTED + 1 {
@@ -120,8 +126,10 @@ impl Services {
         }
         listed.sort_unstable_by(|a, b| b.cmp(a));
         let page = listed.get(..LISTED).unwrap_or(&listed);
+        let asked_at: HashMap<PromotionId, i64> = page.iter().map(|(at, id)| (*id, *at)).collect();
+        let ids: Vec<PromotionId> = page.iter().map(|(_, id)| *id).collect();
         let mut items = Vec::with_capacity(page.len());
-        for (promotion, resource, decision) in tx.with_gates(page).await? {
+        for (promotion, resource, decision) in tx.with_gates(&ids).await? {
             let Some((workspace, project, environment)) = mine.place(&promotion) else {
                 continue;
             };
@@ -135,6 +143,7 @@ impl Services {
             };
             items.push(InboxItem {
                 id: promotion.id,
+                asked_at: asked_at.get(&promotion.id).copied().unwrap_or_default(),
                 workspace: workspace.clone(),
                 project: project.name.clone(),
                 environment: environment.name.clone(),
@@ -149,7 +158,7 @@ impl Services {
             });
         }
         Ok(InboxView {
-            older: listed.get(LISTED).and(page.last()).copied(),
+            older: listed.get(LISTED).and(ids.last()).copied(),
             items,
             total: mine.promotions().count(),
             now: self.now(),
@@ -261,14 +270,14 @@ async fn brought_up(
     let touched: HashSet<PromotionId> = touched.into_iter().collect();
     let groups = Arc::make_mut(&mut waiting);
     for group in groups.iter_mut() {
-        group.promotions.retain(|id| !touched.contains(id));
+        group.promotions.retain(|(_, id)| !touched.contains(id));
     }
     for id in touched {
         if let Some(one) = tx.awaits_approval(id).await? {
             let alike =
                 |group: &&mut Alike| (group.environment, &group.requested_by) == (one.environment, &one.requested_by);
             match groups.iter_mut().find(alike) {
-                Some(group) => group.promotions.push(one.promotion),
+                Some(group) => group.promotions.push((one.asked_at, one.promotion)),
                 None => groups.extend(grouped(vec![one])),
             }
         }
@@ -281,14 +290,14 @@ fn grouped(all: Vec<Awaiting>) -> Vec<Alike> {
     let mut groups: HashMap<(EnvironmentId, Actor), Alike> = HashMap::new();
     for one in all {
         match groups.entry((one.environment, one.requested_by)) {
-            Entry::Occupied(mut group) => group.get_mut().promotions.push(one.promotion),
+            Entry::Occupied(mut group) => group.get_mut().promotions.push((one.asked_at, one.promotion)),
             Entry::Vacant(none) => {
                 let requested_by = none.key().1.clone();
                 none.insert(Alike {
                     project: one.project,
                     environment: one.environment,
                     requested_by,
-                    promotions: vec![one.promotion],
+                    promotions: vec![(one.asked_at, one.promotion)],
                 });
             }
         }

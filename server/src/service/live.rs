@@ -22,8 +22,10 @@ use std::{
 const UNSEEN_MILLIS: i64 = 60_000;
 
 /// From when on nobody knows whether what was healthy `since` still is: its Argo CD was `seen` last then. `None` while it is followed.
+/// When it is said to have been seen later than now, a clock was wrong, and nobody knows anything.
 pub(super) fn unseen_since(seen: Option<Timestamp>, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
     match seen {
+        Some(seen) if seen > now.plus_millis(UNSEEN_MILLIS) => Some(since),
         Some(seen) if now.millis_since(seen) <= UNSEEN_MILLIS => None,
         Some(seen) => Some(seen.max(since)),
         None => Some(since),

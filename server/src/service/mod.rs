@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod account;
 pub mod activity;
+pub mod ahead;
 pub mod apply;
 pub mod approve;
 pub mod artifact;

@@ -8,12 +8,16 @@ use super::{
     create_resource::sees_all,
     place::{EnvironmentPlace, ProjectPlace},
 };
-use crate::adapters::git::ValuesEdit;
+use crate::{
+    adapters::git::ValuesEdit,
+    store::{StoreError, Tx},
+};
 use app::{api::preview::Preview, backend::At, error::AppError};
 use domain::{
     artifact::{Artifact, ExactImage, Repository},
     draft::{NewSource, ResourceDraft},
     environment::Environment,
+    id::WorkspaceId,
     name::Name,
     promotion::Promotion,
     resource::{Binding, Resource},
@@ -156,7 +160,10 @@ impl Services {
             Some(runs) => tx.artifact(workspace, &runs.repository, &runs.digest).await?,
             None => None,
         };
-        let revisions = now.as_ref().zip(then.as_ref()).and_then(forwards);
+        let revisions = match now.as_ref().zip(then.as_ref()) {
+            Some((now, then)) if is_newer(&mut *tx, workspace, &now.image, &then.image).await? => range(now, then),
+            _ => None,
+        };
         Ok(Preview {
             image: image.clone(),
             details: then.and_then(|artifact| artifact.details),
@@ -173,12 +180,27 @@ impl Services {
     }
 }
 
-/// From which commit of the source code to which, shortened, if the builders said so; `None` to an older image: a range reads
-/// forwards, and would be empty.
-fn forwards((now, then): (&Artifact, &Artifact)) -> Option<(String, String)> {
+/// Whether `then` is newer than `now`: a range of commits to an older image would read backwards, and be empty. Images of different
+/// repositories can't be compared.
+async fn is_newer(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    now: &ExactImage,
+    then: &ExactImage,
+) -> Result<bool, StoreError> {
+    let repository = &then.repository;
+    let newer = match now.repository == *repository {
+        true => tx.count_newer(workspace, repository, &now.digest, &then.digest).await?,
+        false => 0,
+    };
+    Ok(newer > 0)
+}
+
+/// From which commit of the source code to which, shortened, if the builders said so.
+fn range(now: &Artifact, then: &Artifact) -> Option<(String, String)> {
     let revision = |artifact: &Artifact| Some(artifact.details.as_ref()?.revision()?.chars().take(REVISION).collect());
     let (from, to): (String, String) = (revision(now)?, revision(then)?);
-    (now.seen_at <= then.seen_at && from != to).then_some((from, to))
+    (from != to).then_some((from, to))
 }
 
 /// The change of the values file that a promotion makes.

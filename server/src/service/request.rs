@@ -42,6 +42,8 @@ impl Services {
         request: Request,
     ) -> Result<Promotion, AppError> {
         let now = self.now();
+        // Whoever asks for the same resource at this moment, on another server, is before this one or after it.
+        let number = tx.next_number(resource.id).await?;
         let open = tx.open_promotions(resource.id).await?;
         // Past its commit it is the same only while Git still says so: somebody may have changed that by hand.
         let says = |p: &Promotion| p.commit.is_none() || resource.declares(&p.image.digest);
@@ -90,6 +92,7 @@ impl Services {
             project: place.record.project.id,
             environment: resource.environment,
             resource: resource.id,
+            number,
             purpose: request.purpose,
             requested_by: request.actor.clone(),
             origin: request.origin,

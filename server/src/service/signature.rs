@@ -17,6 +17,7 @@ use domain::{
     id::WorkspaceId,
     policy::Policy,
     promotion::Promotion,
+    time::Timestamp,
 };
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl Services {
         let now = self.now();
         let due = |(_, sought): (GateId, Sought)| match known_of(&known, &sought.fingerprint(), &image.repository) {
             None => Some((sought, 0)),
-            Some(asked) => (!asked.is_proven() && asked.next_at <= now).then_some((sought, asked.tries)),
+            Some(asked) => (!asked.is_proven() && is_due(asked, now)).then_some((sought, asked.tries)),
         };
         let wanted: Vec<(Sought, u32)> = sought(&environment.policy).into_iter().filter_map(due).collect();
         if wanted.is_empty() {
@@ -177,6 +178,11 @@ fn unknown(error: &RegistryError) -> Found {
         why: error.to_string(),
         passes: error.is_passing(),
     }
+}
+
+/// Whether it is asked again now. What is put off for longer than anything is was put off by a clock that ran ahead.
+fn is_due(asked: &Asked, now: Timestamp) -> bool {
+    asked.next_at <= now || asked.next_at > now.plus_millis(LONGEST_PAUSE_MILLIS)
 }
 
 /// How long to wait after so many times in vain.

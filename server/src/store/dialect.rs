@@ -15,6 +15,8 @@ pub(super) use of_one_writer;
 
 /// What a database writes differently from the other.
 pub(crate) trait Dialect: Database {
+    /// Keeps others from changing a resource until the end of the transaction; what they wrote is seen by the statements after it.
+    const LOCK_RESOURCE: &'static str;
     /// Takes leases on what is due longest in the lane up to the push: owner, until, now, how many at most.
     const CLAIM_COMMIT: &'static str;
     /// The same in the lane after it.

@@ -16,10 +16,13 @@ use domain::{
     time::Timestamp,
 };
 use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, QueryBuilder, Type};
+use std::collections::HashMap;
 
 /// A promotion that waits for approvals.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Awaiting {
+    /// The place in the ledger where it was asked for: of two promotions the later one has the higher.
+    pub asked_at: i64,
     /// Which.
     pub promotion: PromotionId,
     /// Its project.
@@ -99,18 +102,20 @@ pub trait Gates: Send {
 
     /// How a promotion's gates stood when they were looked at last.
     async fn gates(&mut self, promotion: PromotionId) -> Result<Option<Decision>, StoreError>;
-    /// Promotions, newest first: each with its resource's name, and how its gates stood when they were looked at last. What isn't there
-    /// is left out. Give it a page of them, not thousands.
+    /// Promotions in the order in which they are given: each with its resource's name, and how its gates stood when they were looked
+    /// at last. What isn't there is left out. Give it a page of them, not thousands.
     async fn with_gates(
         &mut self,
         promotions: &[PromotionId],
     ) -> Result<Vec<(Promotion, Name, Option<Decision>)>, StoreError>;
     /// Writes how they stand.
     async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError>;
-    /// Promotions of a workspace that wait for approvals, newest first.
+    /// Promotions of a workspace that wait for approvals, in no order.
     async fn awaiting_approval(&mut self, workspace: WorkspaceId) -> Result<Vec<Awaiting>, StoreError>;
     /// One of them; `None` when it doesn't wait for approvals, or not any more.
     async fn awaits_approval(&mut self, promotion: PromotionId) -> Result<Option<Awaiting>, StoreError>;
+    /// The place in the ledger where a promotion was asked for; `None` when there is no such promotion.
+    async fn asked_at(&mut self, promotion: PromotionId) -> Result<Option<i64>, StoreError>;
     /// Promotions of a workspace that events after this one are about, `most` at most.
     async fn promotions_after(
         &mut self,
@@ -122,9 +127,12 @@ pub trait Gates: Send {
     async fn wake_waiting(&mut self, which: Waiting<'_>, now: Timestamp) -> Result<(), StoreError>;
 }
 
-/// Of a row of [`AWAITING_APPROVAL`].
-fn awaiting((promotion, project, environment, by): (String, String, String, String)) -> Result<Awaiting, StoreError> {
+/// A row of [`AWAITING_APPROVAL`].
+type AwaitingRow = (i64, String, String, String, String);
+
+fn awaiting((asked_at, promotion, project, environment, by): AwaitingRow) -> Result<Awaiting, StoreError> {
     Ok(Awaiting {
+        asked_at,
         promotion: parse("promotion id", &promotion)?,
         project: parse("project id", &project)?,
         environment: parse("environment id", &environment)?,
@@ -139,6 +147,14 @@ struct WithGates {
     promotion: PromotionRow,
     resource_name: String,
     gates: Option<String>,
+}
+
+/// Promotions with the place in the ledger where they were asked for: the first entry about them.
+macro_rules! awaiting {
+    () => {
+        "SELECT COALESCE((SELECT MIN(e.sequence) FROM events e WHERE e.promotion_id = p.id), 0), \
+         p.id, p.project_id, p.environment_id, p.requested_by FROM promotions p "
+    };
 }
 
 const STOPS: &str = "SELECT environment_id, stop FROM stops WHERE project_id = $1 ORDER BY environment_id";
@@ -169,10 +185,15 @@ const GATES: &str = "SELECT gates FROM promotions WHERE id = $1";
 const WITH_GATES: &str = "SELECT p.*, r.name AS resource_name FROM promotions p \
      JOIN resources r ON r.id = p.resource_id WHERE p.id IN (";
 const SET_GATES: &str = "UPDATE promotions SET gates = $2, awaits_approval = $3 WHERE id = $1";
-const AWAITING_APPROVAL: &str = "SELECT id, project_id, environment_id, requested_by FROM promotions \
-     WHERE workspace_id = $1 AND state = 'waiting' AND awaits_approval ORDER BY id DESC";
-const AWAITS_APPROVAL: &str = "SELECT id, project_id, environment_id, requested_by FROM promotions \
-     WHERE id = $1 AND state = 'waiting' AND awaits_approval";
+const AWAITING_APPROVAL: &str = concat!(
+    awaiting!(),
+    "WHERE p.workspace_id = $1 AND p.state = 'waiting' AND p.awaits_approval"
+);
+const AWAITS_APPROVAL: &str = concat!(
+    awaiting!(),
+    "WHERE p.id = $1 AND p.state = 'waiting' AND p.awaits_approval"
+);
+const ASKED_AT: &str = "SELECT MIN(sequence) FROM events WHERE promotion_id = $1";
 const PROMOTIONS_AFTER: &str = "SELECT DISTINCT promotion_id FROM events \
      WHERE sequence > $1 AND workspace_id = $2 AND promotion_id IS NOT NULL LIMIT $3";
 const WAKE_PROJECT: &str =
@@ -350,17 +371,18 @@ where
         for id in promotions {
             ids.push_bind(id.to_string());
         }
-        query.push(") ORDER BY p.id DESC");
+        query.push(")");
         let rows: Vec<WithGates> = query.build_query_as().fetch_all(&mut *self.tx).await?;
-        let read = |row: WithGates| {
+        let mut found: HashMap<PromotionId, _> = HashMap::with_capacity(rows.len());
+        for row in rows {
             let gates = row.gates.as_deref().map(|json| from_json("gates", json)).transpose()?;
-            Ok((
-                row.promotion.try_into()?,
+            let (promotion, name) = (
+                Promotion::try_from(row.promotion)?,
                 parse("resource name", &row.resource_name)?,
-                gates,
-            ))
-        };
-        rows.into_iter().map(read).collect()
+            );
+            found.insert(promotion.id, (promotion, name, gates));
+        }
+        Ok(promotions.iter().filter_map(|id| found.remove(id)).collect())
     }
 
     async fn set_gates(&mut self, promotion: PromotionId, decision: &Decision) -> Result<(), StoreError> {
@@ -370,7 +392,7 @@ where
     }
 
     async fn awaiting_approval(&mut self, workspace: WorkspaceId) -> Result<Vec<Awaiting>, StoreError> {
-        let rows = sqlx::query_as::<D, (String, String, String, String)>(AWAITING_APPROVAL)
+        let rows = sqlx::query_as::<D, AwaitingRow>(AWAITING_APPROVAL)
             .bind(workspace.to_string())
             .fetch_all(&mut *self.tx)
             .await?;
@@ -378,11 +400,18 @@ where
     }
 
     async fn awaits_approval(&mut self, promotion: PromotionId) -> Result<Option<Awaiting>, StoreError> {
-        let row = sqlx::query_as::<D, (String, String, String, String)>(AWAITS_APPROVAL)
+        let row = sqlx::query_as::<D, AwaitingRow>(AWAITS_APPROVAL)
             .bind(promotion.to_string())
             .fetch_optional(&mut *self.tx)
             .await?;
         row.map(awaiting).transpose()
+    }
+
+    async fn asked_at(&mut self, promotion: PromotionId) -> Result<Option<i64>, StoreError> {
+        Ok(sqlx::query_scalar::<D, Option<i64>>(ASKED_AT)
+            .bind(promotion.to_string())
+            .fetch_one(&mut *self.tx)
+            .await?)
     }
 
     async fn promotions_after(

@@ -307,7 +307,7 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Artifact>, StoreError>;
-    /// Remembers an artifact; `false` when it was known already (then only its tag is brought up to date). Until its details are
+    /// Remembers an artifact, seen at this time, or with the one of its repository that arrived before it if that is later; `false` when it was known already (then only its tag is brought up to date). Until its details are
     /// known it ranks below all others.
     async fn see_artifact(
         &mut self,
@@ -341,8 +341,11 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
     /// The tag of each known artifact of the repository, oldest first; a tag that moved stands there more than once.
     async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError>;
 
-    // Promotions.
-    /// A new promotion, due at once.
+    // Promotions. Of one resource the newer has the higher number; ids and clocks tell nothing about that.
+    /// The number of the resource's next promotion. The resource stays locked until the end of the transaction, so that nobody else
+    /// gets the same one.
+    async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError>;
+    /// A new promotion, due at once; its number is from [`Tx::next_number`], in the same transaction.
     async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError>;
     /// The promotion with this id.
     async fn promotion(&mut self, id: PromotionId) -> Result<Option<Promotion>, StoreError>;
@@ -360,8 +363,8 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
         from: State,
         next_at: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Takes leases until `until` on at most `limit` promotions of `lane`, those that are due longest first, and returns them by
-    /// age. Due is what has `next_at <= now` and no lease that still runs (`lease_until` is null or `<= now`). One whose lease was
+    /// Takes leases until `until` on at most `limit` promotions of `lane`, those that are due longest first, and returns them
+    /// with those of one resource in their order. Due is what has `next_at <= now` and no lease that still runs (`lease_until` is null or `<= now`). One whose lease was
     /// given back or ran out (it has a `lease_owner`) counts a further attempt: its step may have been cut off half-way.
     ///
     /// Each repository has one writer: in [`Lane::Commit`] a promotion is left alone while another owner's lease runs on one of
@@ -385,6 +388,14 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
     /// Gives back the leases of an owner, who stops; without an owner those of everybody: the process is the only one and begins
     /// anew.
     async fn release_leases(&mut self, owner: Option<&str>) -> Result<(), StoreError>;
+    /// Whether an open promotion is put off beyond this moment.
+    async fn is_put_off(&mut self, beyond: Timestamp) -> Result<bool, StoreError>;
+    /// Makes those due now that are put off beyond this moment.
+    async fn recall_promotions(&mut self, beyond: Timestamp, now: Timestamp) -> Result<(), StoreError>;
+    /// Leases on open promotions that last beyond this moment, with when they end.
+    async fn leases_beyond(&mut self, beyond: Timestamp) -> Result<Vec<(PromotionId, Timestamp)>, StoreError>;
+    /// Ends a lease that still lasts until this very moment: nobody has renewed it.
+    async fn end_lease(&mut self, id: PromotionId, until: Timestamp) -> Result<(), StoreError>;
     /// The newest promotion of the same resource that was asked for after `promotion`, has a commit, and runs another digest.
     async fn committed_after(&mut self, promotion: &Promotion) -> Result<Option<PromotionId>, StoreError>;
     /// Open promotions of a lane that have been in their state since before `since`, longest first; those that wait for gates are
@@ -411,6 +422,8 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
         workspace: WorkspaceId,
         project: ProjectId,
     ) -> Result<Vec<EventKind>, StoreError>;
+    /// Resources of a project of which entries after `sequence` tell that Git declares another image, whoever wrote it there.
+    async fn declared_after(&mut self, project: ProjectId, sequence: i64) -> Result<Vec<ResourceId>, StoreError>;
     /// All events of a promotion, oldest first.
     async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError>;
     /// Rows of a workspace's ledger after a place as they are stored, oldest first: for who checks or exports them.

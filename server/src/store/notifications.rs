@@ -147,13 +147,15 @@ pub trait Notifications: Send {
     async fn release_delivery(&mut self, owner: &str, id: DeliveryId) -> Result<(), StoreError>;
     /// Makes a delivery due at once, as if it had never been tried; whoever is sending it is not waited for.
     async fn redeliver(&mut self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError>;
+    /// Makes those due now that are put off, or leased, beyond this moment.
+    async fn recall_deliveries(&mut self, beyond: Timestamp, now: Timestamp) -> Result<(), StoreError>;
     /// Forgets deliveries that ended and are older than `before`, `limit` at most; how many.
     async fn forget_deliveries(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError>;
 }
 
 const CHANNELS: &str = "SELECT * FROM channels WHERE workspace_id = $1 ORDER BY project_id, name";
 const CHANNEL: &str = "SELECT * FROM channels WHERE id = $1";
-const ACTIVE_CHANNELS: &str = "SELECT * FROM channels WHERE active ORDER BY id";
+const ACTIVE_CHANNELS: &str = "SELECT * FROM channels WHERE active ORDER BY project_id, name";
 const INSERT_CHANNEL: &str = "INSERT INTO channels (id, workspace_id, project_id, name, kind, shown, target, occasions, \
      environments, active, since, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 const SET_CHANNEL: &str = "UPDATE channels SET active = $2, since = $3 WHERE id = $1";
@@ -168,11 +170,12 @@ const EVENTS_TO_TELL: &str = "SELECT * FROM events WHERE sequence > $1 AND seque
 const WAS_TOLD: &str = "SELECT COUNT(*) FROM deliveries WHERE promotion_id = $2 AND channel_id = $1 AND occasion = $3";
 
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, workspace_id, channel_id, event, promotion_id, occasion, \
-     message, state, attempts, created_at, next_at) \
-     SELECT $1, $2, c.id, $4, $5, $6, $7, 'waiting', 0, $8, $8 FROM channels c WHERE c.id = $3 \
+     message, state, attempts, created_at, next_at, ordinal) \
+     SELECT $1, $2, c.id, $4, $5, $6, $7, 'waiting', 0, $8, $8, \
+     (SELECT COALESCE(MAX(d.ordinal), 0) + 1 FROM deliveries d WHERE d.workspace_id = $2) FROM channels c WHERE c.id = $3 \
      ON CONFLICT (channel_id, event) DO NOTHING";
 const DELIVERY: &str = "SELECT * FROM deliveries WHERE id = $1";
-const DELIVERIES: &str = "SELECT * FROM deliveries WHERE workspace_id = $1 ORDER BY id DESC LIMIT $2";
+const DELIVERIES: &str = "SELECT * FROM deliveries WHERE workspace_id = $1 ORDER BY ordinal DESC LIMIT $2";
 const DUE_CHANNELS: &str = "SELECT d.channel_id FROM deliveries d JOIN channels c ON c.id = d.channel_id \
      WHERE d.next_at <= $1 AND c.active AND (d.lease_until IS NULL OR d.lease_until <= $1) \
      AND d.channel_id NOT IN (SELECT channel_id FROM deliveries WHERE next_at IS NOT NULL AND lease_until > $1) \
@@ -183,6 +186,8 @@ const RELEASE_DELIVERY: &str =
     "UPDATE deliveries SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2";
 const REDELIVER: &str = "UPDATE deliveries SET state = 'waiting', attempts = 0, next_at = $2, lease_owner = NULL, \
      lease_until = NULL WHERE id = $1";
+const RECALL_DELIVERIES: &str = "UPDATE deliveries SET next_at = $2, lease_owner = NULL, lease_until = NULL \
+     WHERE next_at IS NOT NULL AND (next_at > $1 OR lease_until > $1)";
 const FORGET_DELIVERIES: &str = "DELETE FROM deliveries WHERE id IN (\
      SELECT id FROM deliveries WHERE next_at IS NULL AND created_at < $1 ORDER BY created_at LIMIT $2)";
 
@@ -322,19 +327,16 @@ where
         until: Timestamp,
         limit: i64,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let claimed: Result<Vec<Delivery>, StoreError> = all!(
-            self,
-            DeliveryRow,
-            D::CLAIM_DELIVERIES,
-            owner,
-            until.0,
-            now.0,
-            channel.to_string(),
-            limit
-        );
-        let mut claimed = claimed?;
-        claimed.sort_by_key(|delivery| delivery.id);
-        Ok(claimed)
+        let mut claimed = sqlx::query_as::<D, DeliveryRow>(D::CLAIM_DELIVERIES)
+            .bind(owner)
+            .bind(until.0)
+            .bind(now.0)
+            .bind(channel.to_string())
+            .bind(limit)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        claimed.sort_by_key(|row| row.ordinal);
+        claimed.into_iter().map(TryInto::try_into).collect()
     }
 
     async fn record_delivery(&mut self, owner: &str, delivery: &Delivery) -> Result<(), StoreError> {
@@ -360,6 +362,11 @@ where
 
     async fn redeliver(&mut self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
         run!(self, REDELIVER, id.to_string(), now.0)?;
+        Ok(())
+    }
+
+    async fn recall_deliveries(&mut self, beyond: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        run!(self, RECALL_DELIVERIES, beyond.0, now.0)?;
         Ok(())
     }
 
@@ -408,6 +415,7 @@ impl TryFrom<ChannelRow> for Channel {
 #[derive(FromRow)]
 struct DeliveryRow {
     id: String,
+    ordinal: i64,
     workspace_id: String,
     channel_id: String,
     event: Option<i64>,

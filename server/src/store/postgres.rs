@@ -38,7 +38,7 @@ macro_rules! claim {
             $states,
             ") ",
             $and,
-            " ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) \
+            " ORDER BY next_at, number LIMIT $4 FOR UPDATE SKIP LOCKED) \
              UPDATE promotions p SET lease_owner = $1, lease_until = $2, \
              attempts = p.attempts + CASE WHEN p.lease_owner IS NULL THEN 0 ELSE 1 END FROM due WHERE p.id = due.id \
              RETURNING p.*"
@@ -47,6 +47,7 @@ macro_rules! claim {
 }
 
 impl Dialect for Postgres {
+    const LOCK_RESOURCE: &'static str = "SELECT id FROM resources WHERE id = $1 FOR UPDATE";
     // Made in turn, like all that is written: two at once would not see each other's leases.
     const CLAIM_COMMIT: &'static str = claim!("'waiting', 'queued', 'mirroring', 'committing'", of_one_writer!());
     const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
@@ -55,7 +56,7 @@ impl Dialect for Postgres {
 
     const CLAIM_DELIVERIES: &'static str = "WITH due AS MATERIALIZED (\
          SELECT id FROM deliveries WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
-         AND channel_id = $4 ORDER BY id LIMIT $5 FOR UPDATE SKIP LOCKED) \
+         AND channel_id = $4 ORDER BY ordinal LIMIT $5 FOR UPDATE SKIP LOCKED) \
          UPDATE deliveries d SET lease_owner = $1, lease_until = $2 FROM due WHERE d.id = due.id RETURNING d.*";
     const NEXT_DELIVERY: &'static str = "SELECT MIN(GREATEST(d.next_at, COALESCE(d.lease_until, 0))) FROM deliveries d \
          JOIN channels c ON c.id = d.channel_id WHERE d.next_at IS NOT NULL AND c.active";

@@ -63,7 +63,10 @@ pub(crate) const IMAGE_REPOSITORIES: &str = "SELECT DISTINCT p.workspace_id, r.i
      WHERE r.image_repository IS NOT NULL";
 
 pub(crate) const ARTIFACT: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
-pub(crate) const INSERT_ARTIFACT: &str = "INSERT INTO artifacts (workspace_id, repository, digest, tag, seen_at, rank) VALUES ($1, $2, $3, $4, $5, 0) \
+/// Never seen before one that arrived earlier, whatever the clock says now: where builders say nothing, the newest is told by it.
+pub(crate) const INSERT_ARTIFACT: &str = "INSERT INTO artifacts (workspace_id, repository, digest, tag, seen_at, rank) \
+     SELECT $1, $2, $3, $4, MAX(m.seen_at), 0 FROM (SELECT $5 AS seen_at UNION ALL SELECT * FROM (\
+     SELECT seen_at FROM artifacts WHERE workspace_id = $1 AND repository = $2 ORDER BY ordinal DESC LIMIT 1) l) m WHERE TRUE \
      ON CONFLICT (workspace_id, repository, digest) DO NOTHING";
 pub(crate) const SET_ARTIFACT_TAG: &str =
     "UPDATE artifacts SET tag = $4 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
@@ -81,16 +84,18 @@ pub(crate) const KNOWN_TAGS: &str =
 
 pub(crate) const INSERT_PROMOTION: &str = "INSERT INTO promotions (id, workspace_id, project_id, environment_id, \
      resource_id, purpose, requested_by, origin_environment, origin_resource, repository, tag, digest, previous, \
-     creates, state, tries, attempts, created_at, state_since, next_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, 0, $16, $16, $16)";
+     creates, state, tries, attempts, created_at, state_since, next_at, number) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, 0, $16, $16, $16, $17)";
 pub(crate) const PROMOTION: &str = "SELECT * FROM promotions WHERE id = $1";
-pub(crate) const PROMOTIONS_OF: &str = "SELECT * FROM promotions WHERE resource_id = $1 ORDER BY id DESC LIMIT $2";
+pub(crate) const NEXT_NUMBER: &str = "SELECT COALESCE(MAX(number), 0) + 1 FROM promotions WHERE resource_id = $1";
+pub(crate) const PROMOTIONS_OF: &str = "SELECT * FROM promotions WHERE resource_id = $1 ORDER BY number DESC LIMIT $2";
 pub(crate) const NEWEST_PROMOTIONS: &str = "SELECT p.* FROM environments e \
      JOIN resources r ON r.environment_id = e.id \
-     JOIN promotions p ON p.id = (SELECT q.id FROM promotions q WHERE q.resource_id = r.id ORDER BY q.id DESC LIMIT 1) \
+     JOIN promotions p ON p.resource_id = r.id \
+     AND p.number = (SELECT MAX(q.number) FROM promotions q WHERE q.resource_id = r.id) \
      WHERE e.project_id = $1";
 pub(crate) const OPEN_PROMOTIONS: &str =
-    "SELECT * FROM promotions WHERE resource_id = $1 AND ended_at IS NULL ORDER BY id DESC";
+    "SELECT * FROM promotions WHERE resource_id = $1 AND ended_at IS NULL ORDER BY number DESC";
 pub(crate) const UPDATE_PROMOTION: &str = "UPDATE promotions SET tag = $3, state = $4, waits_for = $5, \
      failure_step = $6, failure_reason = $7, commit_id = $8, attempts = $9, state_since = $10, ended_at = $11, \
      next_at = $12, committed_at = $13, tries = $14, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = $2";
@@ -99,12 +104,17 @@ pub(crate) const KEEP_LEASE: &str = "UPDATE promotions SET lease_owner = $2, lea
 pub(crate) const RENEW_LEASE: &str = "UPDATE promotions SET lease_until = $3 WHERE id = $1 AND lease_owner = $2";
 pub(crate) const RELEASE_LEASES: &str = "UPDATE promotions SET lease_until = 0 \
      WHERE lease_owner = COALESCE($1, lease_owner) AND next_at IS NOT NULL";
-pub(crate) const COMMITTED_AFTER: &str = "SELECT id FROM promotions WHERE resource_id = $1 AND id > $2 \
-     AND commit_id IS NOT NULL AND digest <> $3 ORDER BY id DESC LIMIT 1";
+pub(crate) const IS_PUT_OFF: &str = "SELECT EXISTS (SELECT 1 FROM promotions WHERE next_at > $1)";
+pub(crate) const RECALL_PROMOTIONS: &str = "UPDATE promotions SET next_at = $2 WHERE next_at > $1";
+pub(crate) const LEASES_BEYOND: &str =
+    "SELECT id, lease_until FROM promotions WHERE next_at IS NOT NULL AND lease_until > $1";
+pub(crate) const END_LEASE: &str = "UPDATE promotions SET lease_until = 0 WHERE id = $1 AND lease_until = $2";
+pub(crate) const COMMITTED_AFTER: &str = "SELECT id FROM promotions WHERE resource_id = $1 AND number > $2 \
+     AND commit_id IS NOT NULL AND digest <> $3 ORDER BY number DESC LIMIT 1";
 pub(crate) const OPEN_SINCE_COMMIT: &str = "SELECT * FROM promotions WHERE next_at IS NOT NULL \
-     AND state IN ('queued', 'mirroring', 'committing') AND state_since < $1 ORDER BY state_since, id LIMIT $2";
+     AND state IN ('queued', 'mirroring', 'committing') AND state_since < $1 ORDER BY state_since, resource_id, number LIMIT $2";
 pub(crate) const OPEN_SINCE_ROLLOUT: &str = "SELECT * FROM promotions WHERE next_at IS NOT NULL \
-     AND state IN ('syncing', 'verifying') AND state_since < $1 ORDER BY state_since, id LIMIT $2";
+     AND state IN ('syncing', 'verifying') AND state_since < $1 ORDER BY state_since, resource_id, number LIMIT $2";
 pub(crate) const NUDGE_ENVIRONMENT: &str = "UPDATE promotions SET next_at = $2 \
      WHERE environment_id = $1 AND ended_at IS NULL AND state IN ('syncing', 'verifying') AND next_at > $2";
 
@@ -122,4 +132,6 @@ pub(crate) const EVENTS_AFTER: &str = "SELECT * FROM events WHERE sequence > $1 
 pub(crate) const NEWEST_EVENT: &str = "SELECT COALESCE(MAX(sequence), 0) FROM events";
 pub(crate) const KINDS_AFTER: &str = "SELECT DISTINCT kind FROM events \
      WHERE sequence > $1 AND workspace_id = $2 AND (project_id = $3 OR project_id IS NULL)";
+pub(crate) const DECLARED_AFTER: &str = "SELECT DISTINCT resource_id FROM events WHERE sequence > $1 \
+     AND project_id = $2 AND kind IN ('committed', 'desired_changed') AND resource_id IS NOT NULL";
 pub(crate) const EVENTS_OF_PROMOTION: &str = "SELECT * FROM events WHERE promotion_id = $1 ORDER BY sequence";

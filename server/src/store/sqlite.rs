@@ -29,12 +29,14 @@ macro_rules! claim {
             $states,
             ") ",
             $and,
-            " ORDER BY next_at, id LIMIT $4) RETURNING *"
+            " ORDER BY next_at, number LIMIT $4) RETURNING *"
         )
     };
 }
 
 impl Dialect for Sqlite {
+    // There is one writer, who has the whole file to itself.
+    const LOCK_RESOURCE: &'static str = "SELECT COUNT(*) FROM resources WHERE id = $1";
     const CLAIM_COMMIT: &'static str = claim!("'waiting', 'queued', 'mirroring', 'committing'", of_one_writer!());
     const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
     const NEXT_DUE: &'static str = "SELECT MIN(MAX(next_at, COALESCE(lease_until, 0))) FROM promotions \
@@ -42,7 +44,7 @@ impl Dialect for Sqlite {
 
     const CLAIM_DELIVERIES: &'static str = "UPDATE deliveries SET lease_owner = $1, lease_until = $2 WHERE id IN (\
          SELECT id FROM deliveries WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
-         AND channel_id = $4 ORDER BY id LIMIT $5) RETURNING *";
+         AND channel_id = $4 ORDER BY ordinal LIMIT $5) RETURNING *";
     const NEXT_DELIVERY: &'static str = "SELECT MIN(MAX(d.next_at, COALESCE(d.lease_until, 0))) FROM deliveries d \
          JOIN channels c ON c.id = d.channel_id WHERE d.next_at IS NOT NULL AND c.active";
 

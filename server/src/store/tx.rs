@@ -488,6 +488,15 @@ where
         tags.iter().map(|tag| parse("tag", tag)).collect()
     }
 
+    async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError> {
+        // Two statements: the second sees what was committed while the first waited.
+        run!(self, D::LOCK_RESOURCE, resource.to_string())?;
+        Ok(sqlx::query_scalar::<D, _>(sql::NEXT_NUMBER)
+            .bind(resource.to_string())
+            .fetch_one(&mut *self.tx)
+            .await?)
+    }
+
     async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError> {
         let previous = promotion
             .previous
@@ -513,6 +522,7 @@ where
             promotion.creates,
             promotion.state.as_str(),
             promotion.created_at.0,
+            promotion.number,
         )?;
         telemetry::promotion_is(promotion);
         Ok(())
@@ -588,7 +598,7 @@ where
         let claimed: Result<Vec<Promotion>, StoreError> =
             all!(self, rows::PromotionRow, statement, owner, until.0, now.0, limit);
         let mut claimed = claimed?;
-        claimed.sort_by_key(|promotion| promotion.id);
+        claimed.sort_by_key(|promotion| promotion.number);
         Ok(claimed)
     }
 
@@ -618,10 +628,38 @@ where
         Ok(())
     }
 
+    async fn is_put_off(&mut self, beyond: Timestamp) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar::<D, bool>(sql::IS_PUT_OFF)
+            .bind(beyond.0)
+            .fetch_one(&mut *self.tx)
+            .await?)
+    }
+
+    async fn recall_promotions(&mut self, beyond: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        run!(self, sql::RECALL_PROMOTIONS, beyond.0, now.0)?;
+        Ok(())
+    }
+
+    async fn leases_beyond(&mut self, beyond: Timestamp) -> Result<Vec<(PromotionId, Timestamp)>, StoreError> {
+        let leases = sqlx::query_as::<D, (String, i64)>(sql::LEASES_BEYOND)
+            .bind(beyond.0)
+            .fetch_all(&mut *self.tx)
+            .await?;
+        leases
+            .iter()
+            .map(|(id, until)| Ok((parse("promotion id", id)?, Timestamp(*until))))
+            .collect()
+    }
+
+    async fn end_lease(&mut self, id: PromotionId, until: Timestamp) -> Result<(), StoreError> {
+        run!(self, sql::END_LEASE, id.to_string(), until.0)?;
+        Ok(())
+    }
+
     async fn committed_after(&mut self, promotion: &Promotion) -> Result<Option<PromotionId>, StoreError> {
         let newest: Option<String> = sqlx::query_scalar::<D, _>(sql::COMMITTED_AFTER)
             .bind(promotion.resource.to_string())
-            .bind(promotion.id.to_string())
+            .bind(promotion.number)
             .bind(promotion.image.digest.as_str())
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -716,6 +754,15 @@ where
             .fetch_all(&mut *self.tx)
             .await?;
         kinds.iter().map(|kind| parse("kind of event", kind)).collect()
+    }
+
+    async fn declared_after(&mut self, project: ProjectId, sequence: i64) -> Result<Vec<ResourceId>, StoreError> {
+        let ids = sqlx::query_scalar::<D, String>(sql::DECLARED_AFTER)
+            .bind(sequence)
+            .bind(project.to_string())
+            .fetch_all(&mut *self.tx)
+            .await?;
+        ids.iter().map(|id| parse("resource id", id)).collect()
     }
 
     async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError> {

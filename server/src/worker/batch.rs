@@ -5,7 +5,10 @@
 
 use super::{Worker, claim::Hold, steps};
 use crate::telemetry;
-use domain::{id::ProjectId, promotion::Promotion};
+use domain::{
+    id::{ProjectId, ResourceId},
+    promotion::Promotion,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -39,8 +42,8 @@ impl Commits {
         }
     }
 
-    /// The next batch, by age: of one resource the elder is committed first. `None` when nothing is left, and nobody commits for
-    /// the project any more.
+    /// The next batch, in the order in which they became ready; of one resource the elder is committed first. `None` when nothing is
+    /// left, and nobody commits for the project any more.
     fn next(&self, project: ProjectId) -> Option<Vec<(Promotion, Hold)>> {
         let mut ready = self.ready();
         let waiting = ready.get_mut(&project)?;
@@ -48,10 +51,19 @@ impl Commits {
             ready.remove(&project);
             return None;
         }
-        waiting.sort_by_key(|(promotion, _)| promotion.id);
+        in_turn(waiting);
         let many = waiting.len().min(LARGEST);
         Some(waiting.drain(..many).collect())
     }
+}
+
+/// The first ready first, with all that are ready of the same resource by their numbers: a number says nothing about another resource's.
+fn in_turn<T>(waiting: &mut [(Promotion, T)]) {
+    let mut ready_at: HashMap<ResourceId, usize> = HashMap::with_capacity(waiting.len());
+    for (at, (promotion, _)) in waiting.iter().enumerate() {
+        ready_at.entry(promotion.resource).or_insert(at);
+    }
+    waiting.sort_by_cached_key(|(promotion, _)| (ready_at.get(&promotion.resource).copied(), promotion.number));
 }
 
 /// Who commits for a project. One that is cut off makes room for the next; what it left is taken again when its leases end.

@@ -260,10 +260,14 @@ impl Worker {
         });
     }
 
-    /// Logs what has been in one state for far longer than expected, once per state.
+    /// Logs what has been in one state for far longer than expected, once per state, and takes up what a wrong clock put off.
     async fn watch_over(&self, stop: CancellationToken) {
-        let mut known = Vec::new();
+        let (mut known, mut leases) = (Vec::new(), Vec::new());
         loop {
+            match self.services.bring_forward(&leases).await {
+                Ok(held) => leases = held,
+                Err(error) => tracing::error!(%error, "it could not be looked for what a clock put off"),
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(WATCHDOG) => {}

@@ -12,6 +12,7 @@ mod activity;
 mod apply;
 mod authorisation;
 mod bad_input;
+mod clocks;
 mod command;
 mod connections;
 mod crash;

@@ -7,6 +7,7 @@ use server::{
     service::token::{NewToken, create_token_here},
     store::sqlite::SqliteStore,
 };
+use sqlx::migrate::Migrator;
 use std::{collections::BTreeSet, path::Path};
 
 #[tokio::test]
@@ -96,6 +97,92 @@ async fn both_databases_have_the_same_tables_and_compare_texts_alike() {
     .await
     .unwrap();
     assert_eq!(foreign, [], "these compare as a language does");
+}
+
+/// A project as the release before 0012 wrote it: two resources, and promotions whose ids are not in the order of the rows.
+const BEFORE_NUMBERS: &str = "
+    INSERT INTO workspaces (id, name, created_at) VALUES ('w', 'demo', 0);
+    INSERT INTO clusters (id, workspace_id, name, registry, registry_plain_http) VALUES ('c', 'w', 'local', 'r.example', FALSE);
+    INSERT INTO projects (id, workspace_id, name, repository_url, branch, path_template, values_prefix)
+        VALUES ('p', 'w', 'myapp', 'https://git.example.com/deploy.git', 'main', 'values.yaml', '');
+    INSERT INTO environments (id, project_id, cluster_id, name, position, protected) VALUES ('e', 'p', 'c', 'development', 0, FALSE);
+    INSERT INTO resources (id, environment_id, name, kind, image_repository, runtime, created_at)
+        VALUES ('r1', 'e', 'api', 'deployment', 'r.example/api', '{}', 0), ('r2', 'e', 'web', 'deployment', 'r.example/web', '{}', 0);
+    INSERT INTO promotions (id, workspace_id, project_id, environment_id, resource_id, purpose, requested_by, repository, digest,
+            creates, state, tries, attempts, created_at, state_since)
+        SELECT n.id, 'w', 'p', 'e', n.resource, 'deploy', '{\"kind\":\"waybill\"}', 'r.example/api', 'sha256:00', FALSE, 'succeeded',
+            1, 0, 0, 0
+        FROM (SELECT 'b' AS id, 'r1' AS resource UNION ALL SELECT 'd', 'r1' UNION ALL SELECT 'a', 'r1'
+            UNION ALL SELECT 'c', 'r2') n;
+    INSERT INTO channels (id, workspace_id, project_id, name, kind, shown, target, occasions, environments, active, since, created_at)
+        VALUES ('h', 'w', 'p', 'chat', 'webhook', '', '', '[]', '[]', TRUE, 0, 0);
+    INSERT INTO deliveries (id, workspace_id, channel_id, message, state, attempts, created_at)
+        VALUES ('y', 'w', 'h', '{}', 'delivered', 1, 0), ('x', 'w', 'h', '{}', 'delivered', 1, 0);
+";
+const NUMBERS: &str = "SELECT id, resource_id, number FROM promotions ORDER BY resource_id, number";
+const ORDINALS: &str = "SELECT id, ordinal FROM deliveries ORDER BY ordinal";
+
+/// The migrations of a database up to, and without, one of them.
+async fn migrations_before(database: &str, first: &str) -> Migrator {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../migrations")
+        .join(database);
+    let some = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(all).unwrap() {
+        let file = file.unwrap();
+        if file.file_name().to_str().is_some_and(|name| name < first) {
+            std::fs::copy(file.path(), some.path().join(file.file_name())).unwrap();
+        }
+    }
+    Migrator::new(some.path()).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_there_is_numbered_by_its_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, server) = (Database::sqlite(directory.path()), Database::empty_postgres());
+    let sqlite = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", file.url()))
+        .await
+        .unwrap();
+    let postgres = sqlx::PgPool::connect(&server.url()).await.unwrap();
+    migrations_before("sqlite", "0012").await.run(&sqlite).await.unwrap();
+    migrations_before("postgres", "0012")
+        .await
+        .run(&postgres)
+        .await
+        .unwrap();
+    sqlx::raw_sql(BEFORE_NUMBERS).execute(&sqlite).await.unwrap();
+    sqlx::raw_sql(BEFORE_NUMBERS).execute(&postgres).await.unwrap();
+    drop((file.open().await, server.open().await));
+    let promotions: Vec<(String, String, i64)> = sqlx::query_as(NUMBERS).fetch_all(&sqlite).await.unwrap();
+    let told: Vec<(&str, i64)> = promotions.iter().map(|(id, _, number)| (&**id, *number)).collect();
+    assert_eq!(told, [("a", 1), ("b", 2), ("d", 3), ("c", 1)]);
+    let same: Vec<(String, String, i64)> = sqlx::query_as(NUMBERS).fetch_all(&postgres).await.unwrap();
+    assert_eq!(promotions, same);
+    let deliveries: Vec<(String, i64)> = sqlx::query_as(ORDINALS).fetch_all(&sqlite).await.unwrap();
+    assert_eq!(deliveries, [("x".to_owned(), 1), ("y".to_owned(), 2)]);
+    let same: Vec<(String, i64)> = sqlx::query_as(ORDINALS).fetch_all(&postgres).await.unwrap();
+    assert_eq!(deliveries, same);
+
+    // On PostgreSQL the release before this one may run on for a while: what it adds is numbered too.
+    for statement in [
+        "INSERT INTO promotions SELECT '0', workspace_id, project_id, environment_id, resource_id, purpose, requested_by, \
+         origin_environment, origin_resource, repository, tag, digest, previous, creates, state, waits_for, failure_step, \
+         failure_reason, commit_id, committed_at, tries, attempts, created_at, state_since FROM promotions WHERE id = 'b'",
+        "INSERT INTO deliveries SELECT '0', workspace_id, channel_id, event, promotion_id, occasion, message, state, attempts, \
+         status, answer, created_at FROM deliveries WHERE id = 'x'",
+    ] {
+        sqlx::query(statement).execute(&postgres).await.unwrap();
+    }
+    let number: i64 = sqlx::query_scalar("SELECT number FROM promotions WHERE id = '0'")
+        .fetch_one(&postgres)
+        .await
+        .unwrap();
+    let ordinal: i64 = sqlx::query_scalar("SELECT ordinal FROM deliveries WHERE id = '0'")
+        .fetch_one(&postgres)
+        .await
+        .unwrap();
+    assert_eq!((number, ordinal), (4, 3));
 }
 
 #[tokio::test]

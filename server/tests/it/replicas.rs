@@ -365,6 +365,7 @@ fn promotion(n: u128) -> Promotion {
         project: ProjectId(id(3)),
         environment: EnvironmentId(id(4)),
         resource: ResourceId(id(5)),
+        number: i64::try_from(n).unwrap(),
         purpose: Purpose::Promote,
         requested_by: Actor::Token { name: "ci".into() },
         origin: None,

@@ -9,7 +9,7 @@ use crate::{
     clock::now,
     repository::{self, values, values_path},
     scale::Scale,
-    seed::{Copies, new_id, old_id},
+    seed::{Copies, new_id, next_number, old_id},
     world::{Ground, Server, tag},
 };
 use serde_json::{Value, json};
@@ -169,6 +169,7 @@ impl<'a> Deployment<'a> {
         let millis = format!("CAST({:.0} AS INTEGER)", began * 1000.0);
         let columns = vec![
             ("id", new_id(began, "n")),
+            ("number", next_number("x.id")),
             ("environment_id", "x.environment_id".into()),
             ("resource_id", "x.id".into()),
             ("tag", format!("'{}'", tag(build + 1))),

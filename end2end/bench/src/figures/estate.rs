@@ -237,7 +237,9 @@ async fn seed(server: &Server, size: Size, image: &str, digests: &[String]) -> O
     let beside = || Some(("targets".to_owned(), format!("x.k = n % {targets}")));
     let place = || ["resource_id", "environment_id", "project_id"].map(|column| (column, format!("x.{column}")));
     let succeeded = "(SELECT MAX(id) FROM promotions WHERE state = 'succeeded')";
-    let mut columns = vec![("id", old_id(1, "n"))];
+    // They are older than what is there, which is given higher numbers.
+    statements.push(format!("UPDATE promotions SET number = number + {}", size.promotions));
+    let mut columns = vec![("id", old_id(1, "n")), ("number", format!("n / {targets} + 1"))];
     columns.extend(place());
     statements.push(
         database

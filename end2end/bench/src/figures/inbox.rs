@@ -16,7 +16,7 @@ use crate::{
     person::Person,
     report::{Report, number},
     scale::Scale,
-    seed::{Copies, new_id},
+    seed::{Copies, new_id, next_number},
     world::Ground,
 };
 
@@ -113,6 +113,7 @@ async fn fill(estate: &mut Estate, size: Size) -> Outcome<()> {
     };
     let mut columns = vec![
         ("id", new_id(began, "n")),
+        ("number", next_number("x.resource_id")),
         ("origin_environment", "x.origin".into()),
         ("origin_resource", "x.source".into()),
         ("created_at", millis(began)),

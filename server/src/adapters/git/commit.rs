@@ -82,8 +82,10 @@ pub(super) fn prepare(
     tip: Option<Oid>,
     requests: &[CommitRequest],
 ) -> Result<Batch, git2::Error> {
-    let since = requests.iter().map(|request| request.at).min().unwrap_or_default();
+    let mut since = requests.iter().map(|request| request.at).min().unwrap_or_default();
     if let Some(tip) = tip {
+        // Back from the tip at least: a clock that runs ahead must not make all that is there look old.
+        since = since.min(repository.find_commit(tip)?.time().seconds());
         memory.history.read(repository, tip, since)?;
     }
     let mut draft = Draft::new(repository, &mut memory.outlines, tip, requests.len() > MOST_LOOSE)?;

@@ -41,6 +41,8 @@ const GATHER: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(5);
 /// For how long it is remembered what was delivered or given up: 30 days.
 const REMEMBERED_MILLIS: i64 = 30 * 24 * 3_600_000;
+/// No delivery is put off for longer than a day: what is was put off by a clock that ran ahead.
+const LONGEST_MILLIS: i64 = 24 * 3_600_000;
 /// How often what is older is forgotten, and how much at once.
 const CLEAN: Duration = Duration::from_secs(600);
 const CLEANED: i64 = 500;
@@ -132,10 +134,12 @@ impl Dispatcher {
 
     /// Forgets what ended long ago.
     async fn clean(&self) {
-        let before = self.services.now().plus_millis(-REMEMBERED_MILLIS);
+        let now = self.services.now();
         let clean = async {
             let mut tx = self.services.store.write().await?;
-            tx.forget_deliveries(before, CLEANED).await?;
+            tx.recall_deliveries(now.plus_millis(LONGEST_MILLIS), now).await?;
+            tx.forget_deliveries(now.plus_millis(-REMEMBERED_MILLIS), CLEANED)
+                .await?;
             tx.commit().await
         };
         if let Err(error) = clean.await {

@@ -20,7 +20,7 @@ use std::{collections::HashMap, time::Duration};
 /// A batch that takes longer hangs: a first fetch has ten minutes, and everything else less.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// One outcome for each of the promotions, which are of one project and in the order of their age.
+/// One outcome for each of the promotions, which are of one project, with those of one resource in their order.
 pub(super) async fn run(services: &Services, promotions: &[Promotion]) -> Vec<Outcome> {
     let mut outcomes: Vec<Option<Outcome>> = promotions.iter().map(|_| None).collect();
     match tokio::time::timeout(LONGEST, try_run(services, promotions, &mut outcomes)).await {

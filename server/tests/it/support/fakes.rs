@@ -17,7 +17,7 @@ use server::{
         },
         registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
-    clock::{Clock, System},
+    clock::{Clock, Ids, System},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,6 +26,7 @@ use std::{
         atomic::{AtomicI64, Ordering},
     },
 };
+use uuid::Uuid;
 
 /// A clock that stands until it is moved.
 pub(crate) struct SetClock(AtomicI64);
@@ -55,6 +56,15 @@ pub(crate) struct MovedClock(AtomicI64);
 impl MovedClock {
     pub(crate) fn forward(&self, millis: i64) {
         self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+/// They begin with the moved time, as those of a server with such a clock do.
+impl Ids for MovedClock {
+    fn next(&self) -> Uuid {
+        let mut bytes = System.next().into_bytes();
+        bytes[..6].copy_from_slice(&self.now().0.to_be_bytes()[2..]);
+        Uuid::from_bytes(bytes)
     }
 }
 

@@ -603,6 +603,11 @@ impl World {
 
     /// Starts one more server on the same database, in this process.
     pub(crate) async fn another_server(&self) -> Another {
+        self.another_server_by(&self.clock).await
+    }
+
+    /// The same by a clock of its own.
+    pub(crate) async fn another_server_by(&self, clock: &Arc<MovedClock>) -> Another {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let root = self.directory.path().join("another");
@@ -614,7 +619,7 @@ impl World {
             variables.retain(|(known, _)| known != name);
             variables.push((name.to_owned(), value));
         }
-        let _server = serve(&root, &base_url, Some(listener), variables, &self.clock).await;
+        let _server = serve(&root, &base_url, Some(listener), variables, clock).await;
         let ready = format!("{base_url}/readyz");
         until("another server to be ready", async || reqwest::get(&ready).await.ok()).await;
         Another { base_url, _server }
@@ -813,7 +818,9 @@ async fn serve(
             // A world that is dropped stops its server too.
             let _ = stopped.await;
         };
-        server::run_by(clock, config, listener, told).await.unwrap();
+        server::run_by(clock.clone(), clock, config, listener, told)
+            .await
+            .unwrap();
     });
     Server::Here {
         stop: Some(stop),

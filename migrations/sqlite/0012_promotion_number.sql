@@ -1,0 +1,26 @@
+-- What is newer is told by a number, never by an id or a clock: clocks of servers differ, and one may run days ahead for a while.
+-- Ids stay UUIDv7 and order nothing. What is there is numbered by its id, which is how it was ordered until now.
+
+-- The place of a promotion among those of its resource, from 1.
+DROP INDEX promotions_by_resource;
+DROP INDEX promotions_by_project;
+DROP INDEX promotions_waiting;
+ALTER TABLE promotions ADD COLUMN number BIGINT NOT NULL DEFAULT 0;
+UPDATE promotions SET number = n.number
+    FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY resource_id ORDER BY id) AS number FROM promotions) n
+    WHERE promotions.id = n.id;
+CREATE UNIQUE INDEX promotions_by_resource ON promotions (resource_id, number);
+-- What waits is woken by its project, and by its digest; the inbox lists that of a workspace.
+CREATE INDEX promotions_waiting ON promotions (workspace_id, digest) WHERE state = 'waiting';
+CREATE INDEX promotions_waiting_by_project ON promotions (project_id) WHERE state = 'waiting';
+
+-- What arrived last in a repository; they are numbered already.
+CREATE INDEX artifacts_by_arrival ON artifacts (workspace_id, repository, ordinal);
+
+-- The order of arrival of the deliveries of a workspace.
+DROP INDEX deliveries_by_workspace;
+ALTER TABLE deliveries ADD COLUMN ordinal BIGINT NOT NULL DEFAULT 0;
+UPDATE deliveries SET ordinal = n.ordinal
+    FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY workspace_id ORDER BY id) AS ordinal FROM deliveries) n
+    WHERE deliveries.id = n.id;
+CREATE UNIQUE INDEX deliveries_by_workspace ON deliveries (workspace_id, ordinal);
