@@ -35,6 +35,9 @@ pub enum AppError {
     /// Git, a registry or Argo CD could not be reached or refused.
     #[error("{0}")]
     Upstream(String),
+    /// Waybill can't do it for now: what it needs of its own, the database, is in trouble.
+    #[error("{0}")]
+    Unavailable(String),
     /// The request could not be read.
     #[error("{0}")]
     BadRequest(String),
@@ -59,7 +62,7 @@ impl AppError {
             Self::TooMany { .. } => 429,
             Self::Upstream(_) => 502,
             Self::BadRequest(_) => 400,
-            Self::Unreachable => 503,
+            Self::Unreachable | Self::Unavailable(_) => 503,
             Self::Internal(_) => 500,
         }
     }
@@ -76,6 +79,7 @@ impl AppError {
             Self::TooMany { .. } => "too_many",
             Self::Upstream(_) => "upstream",
             Self::BadRequest(_) => "bad_request",
+            Self::Unavailable(_) => "unavailable",
             Self::Unreachable => "unreachable",
             Self::Internal(_) => "internal",
         }

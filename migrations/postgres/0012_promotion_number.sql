@@ -26,6 +26,8 @@ UPDATE deliveries SET ordinal = n.ordinal
     WHERE deliveries.id = n.id;
 ALTER TABLE deliveries ALTER COLUMN ordinal SET NOT NULL;
 CREATE UNIQUE INDEX deliveries_by_workspace ON deliveries (workspace_id, ordinal);
+-- A channel sends in that order.
+CREATE INDEX deliveries_waiting ON deliveries (channel_id, ordinal) WHERE next_at IS NOT NULL;
 
 -- The release before this one runs on while this one starts, and numbers nothing: what it adds is numbered here.
 CREATE FUNCTION number_promotion() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -44,3 +46,11 @@ BEGIN
 END $$;
 CREATE TRIGGER deliveries_number BEFORE INSERT ON deliveries
     FOR EACH ROW WHEN (NEW.ordinal IS NULL) EXECUTE FUNCTION number_delivery();
+
+-- Where it is tried whether there is room to write: at most one row, for a moment.
+CREATE TABLE room (
+    id BIGINT NOT NULL PRIMARY KEY,
+    filling TEXT COLLATE "C" NOT NULL
+);
+-- As it is: what is compressed takes no room.
+ALTER TABLE room ALTER COLUMN filling SET STORAGE EXTERNAL;

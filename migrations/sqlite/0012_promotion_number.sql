@@ -24,3 +24,11 @@ UPDATE deliveries SET ordinal = n.ordinal
     FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY workspace_id ORDER BY id) AS ordinal FROM deliveries) n
     WHERE deliveries.id = n.id;
 CREATE UNIQUE INDEX deliveries_by_workspace ON deliveries (workspace_id, ordinal);
+-- A channel sends in that order.
+CREATE INDEX deliveries_waiting ON deliveries (channel_id, ordinal) WHERE next_at IS NOT NULL;
+
+-- Where it is tried whether there is room to write: at most one row, for a moment.
+CREATE TABLE room (
+    id BIGINT NOT NULL PRIMARY KEY,
+    filling TEXT NOT NULL
+);

@@ -49,6 +49,7 @@ impl Events {
         let mut at = loop {
             match newest(&services).await {
                 Ok(at) => break at,
+                Err(error) if error.trouble().is_some() => {}
                 Err(error) => tracing::error!(%error, "the ledger could not be read"),
             }
             tokio::select! {
@@ -67,7 +68,9 @@ impl Events {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the ledger could not be read");
+                    if error.trouble().is_none() {
+                        tracing::error!(%error, "the ledger could not be read");
+                    }
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(LOOK) => {}

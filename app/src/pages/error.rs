@@ -60,6 +60,7 @@ pub fn error_view(error: AppError) -> AnyView {
         AppError::Forbidden(_) => "This needs another role",
         AppError::NotFound(_) => "There is no such page",
         AppError::Upstream(_) => "Another system did not answer as it should",
+        AppError::Unavailable(_) => "Waybill can't do this just now",
         AppError::Unreachable => "Waybill could not be reached",
         AppError::TooMany { .. } => "Too many tries",
         AppError::Internal(_) => "Waybill could not show this page",

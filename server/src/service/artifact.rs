@@ -303,11 +303,14 @@ impl Services {
         match repositories {
             Ok(repositories) => {
                 for (workspace, repository) in repositories {
-                    if let Err(error) = self.look_at_repository(workspace, &repository).await {
+                    if let Err(error) = self.look_at_repository(workspace, &repository).await
+                        && !matches!(error, AppError::Unavailable(_))
+                    {
                         tracing::warn!(%repository, %error, "a registry could not be polled");
                     }
                 }
             }
+            Err(error) if error.trouble().is_some() => {}
             Err(error) => tracing::error!(%error, "the image repositories could not be read"),
         }
     }

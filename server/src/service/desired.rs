@@ -64,6 +64,8 @@ impl Services {
         let problem = match &outcome {
             Ok(Some(read)) => read.problem.clone(),
             Ok(None) => None,
+            // That is no problem of the repository.
+            Err(AppError::Unavailable(_)) => record.problem.clone(),
             Err(error) => Some(error.to_string()),
         };
         if problem != record.problem {

@@ -188,7 +188,10 @@ impl From<StoreError> for AppError {
                 Self::Conflict("It was changed by somebody else in the meantime. Reload to see how it stands.".into())
             }
             StoreError::Exists => Self::Conflict("It exists already. Reload to see it.".into()),
-            other => internal(&other),
+            other => match other.trouble() {
+                Some(trouble) => Self::Unavailable(trouble.to_string()),
+                None => internal(&other),
+            },
         }
     }
 }

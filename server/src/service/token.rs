@@ -287,9 +287,16 @@ impl Services {
             .last_used_at
             .is_none_or(|at| now.millis_since(at) >= USED_EVERY_MILLIS)
         {
-            let mut tx = self.store.write().await?;
-            tx.token_used(token.id, now).await?;
-            tx.commit().await?;
+            let noted = async {
+                let mut tx = self.store.write().await?;
+                tx.token_used(token.id, now).await?;
+                tx.commit().await
+            };
+            // Who only reads can do so while nothing can be written.
+            match noted.await {
+                Err(error) if error.trouble().is_none() => return Err(error.into()),
+                _ => {}
+            }
         }
         Ok(Some(caller))
     }

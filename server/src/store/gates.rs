@@ -218,7 +218,7 @@ where
     async fn stops(&mut self, project: ProjectId) -> Result<Vec<(Option<EnvironmentId>, Stop)>, StoreError> {
         let rows = sqlx::query_as::<D, (String, String)>(STOPS)
             .bind(project.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let stop = |(environment, stop): (String, String)| {
             let environment = match environment.as_str() {
@@ -262,7 +262,7 @@ where
     async fn decided_by(&mut self, user: UserId) -> Result<Vec<PromotionId>, StoreError> {
         let ids = sqlx::query_scalar::<D, String>(DECIDED_BY)
             .bind(user.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         ids.iter().map(|id| parse("promotion id", id)).collect()
     }
@@ -297,7 +297,7 @@ where
     async fn open_runs(&mut self, resource: ResourceId) -> Result<Vec<Digest>, StoreError> {
         let digests = sqlx::query_scalar::<D, String>(OPEN_RUNS)
             .bind(resource.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         digests.iter().map(|digest| parse("digest", digest)).collect()
     }
@@ -316,7 +316,7 @@ where
         let rows = sqlx::query_as::<D, (String, i64, Option<i64>, Option<i64>)>(RUNS)
             .bind(project.to_string())
             .bind(digest.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let run = |(environment, since, until, seen): (String, i64, Option<i64>, Option<i64>)| {
             Ok(Run {
@@ -332,7 +332,7 @@ where
     async fn seen(&mut self, cluster: ClusterId) -> Result<Option<Timestamp>, StoreError> {
         let seen = sqlx::query_scalar::<D, i64>(SEEN)
             .bind(cluster.to_string())
-            .fetch_optional(&mut *self.tx)
+            .fetch_optional(&mut self.tx)
             .await?;
         Ok(seen.map(Timestamp))
     }
@@ -345,7 +345,7 @@ where
     async fn token_makers(&mut self, workspace: WorkspaceId) -> Result<Vec<(String, UserId)>, StoreError> {
         let rows = sqlx::query_as::<D, (String, String)>(TOKEN_MAKERS)
             .bind(workspace.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let maker = |(name, maker): (String, String)| Ok((name, parse("user id", &maker)?));
         rows.into_iter().map(maker).collect()
@@ -354,7 +354,7 @@ where
     async fn gates(&mut self, promotion: PromotionId) -> Result<Option<Decision>, StoreError> {
         let stored = sqlx::query_scalar::<D, Option<String>>(GATES)
             .bind(promotion.to_string())
-            .fetch_optional(&mut *self.tx)
+            .fetch_optional(&mut self.tx)
             .await?;
         stored.flatten().map(|json| from_json("gates", &json)).transpose()
     }
@@ -372,7 +372,7 @@ where
             ids.push_bind(id.to_string());
         }
         query.push(")");
-        let rows: Vec<WithGates> = query.build_query_as().fetch_all(&mut *self.tx).await?;
+        let rows: Vec<WithGates> = query.build_query_as().fetch_all(&mut self.tx).await?;
         let mut found: HashMap<PromotionId, _> = HashMap::with_capacity(rows.len());
         for row in rows {
             let gates = row.gates.as_deref().map(|json| from_json("gates", json)).transpose()?;
@@ -394,7 +394,7 @@ where
     async fn awaiting_approval(&mut self, workspace: WorkspaceId) -> Result<Vec<Awaiting>, StoreError> {
         let rows = sqlx::query_as::<D, AwaitingRow>(AWAITING_APPROVAL)
             .bind(workspace.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         rows.into_iter().map(awaiting).collect()
     }
@@ -402,7 +402,7 @@ where
     async fn awaits_approval(&mut self, promotion: PromotionId) -> Result<Option<Awaiting>, StoreError> {
         let row = sqlx::query_as::<D, AwaitingRow>(AWAITS_APPROVAL)
             .bind(promotion.to_string())
-            .fetch_optional(&mut *self.tx)
+            .fetch_optional(&mut self.tx)
             .await?;
         row.map(awaiting).transpose()
     }
@@ -410,7 +410,7 @@ where
     async fn asked_at(&mut self, promotion: PromotionId) -> Result<Option<i64>, StoreError> {
         Ok(sqlx::query_scalar::<D, Option<i64>>(ASKED_AT)
             .bind(promotion.to_string())
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?)
     }
 
@@ -424,7 +424,7 @@ where
             .bind(sequence)
             .bind(workspace.to_string())
             .bind(most)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         ids.iter().map(|id| parse("promotion id", id)).collect()
     }

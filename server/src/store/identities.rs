@@ -65,7 +65,7 @@ where
         let count = sqlx::query_scalar::<D, i64>(HAS_IDENTITY)
             .bind(user.to_string())
             .bind(issuer)
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?;
         Ok(count > 0)
     }
@@ -89,7 +89,7 @@ where
         let ids = sqlx::query_scalar::<D, String>(GROUPS_THROUGH_SSO)
             .bind(workspace.to_string())
             .bind(user.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         ids.iter().map(|id| parse("group id", id)).collect()
     }

@@ -2,13 +2,14 @@
 //!
 //! A change, the next step it asks for and the event that tells of it are written in one transaction, and nothing goes over the
 //! network inside one. [`sql`] holds the statements, [`rows`] turns rows into the domain's values, [`tx`] runs them in a
-//! transaction, and [`chain`] ties the ledger's entries together, [`activity`] finds them. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
+//! transaction ([`held`]; [`trouble`] is what keeps all of them from being written), and [`chain`] ties the ledger's entries together, [`activity`] finds them. [`sqlite`] and [`postgres`] are the two databases: how each is opened, how its writers take turns, how it says
 //! that something changed, and the statements that it writes differently. One story holds both (`server/tests/it/store_story.rs`).
 
 pub mod activity;
 pub mod chain;
 pub mod dialect;
 pub mod gates;
+pub mod held;
 pub mod identities;
 pub mod notifications;
 pub mod people;
@@ -17,11 +18,13 @@ pub mod proofs;
 pub mod rows;
 pub mod sql;
 pub mod sqlite;
+pub mod trouble;
 pub mod tx;
 
 pub use gates::{Awaiting, Gates, Waiting};
 pub use notifications::{Channel, Delivery, Notifications};
 pub use proofs::{Asked, Proofs};
+pub use trouble::Trouble;
 
 use activity::Search;
 use async_trait::async_trait;
@@ -61,6 +64,17 @@ pub enum StoreError {
     /// Something of this name exists already.
     #[error("it exists already")]
     Exists,
+}
+
+impl StoreError {
+    /// What it says about the database itself. That was logged already, once, where it was noticed.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Database(error) => Trouble::of(error),
+            _ => None,
+        }
+    }
 }
 
 /// Why the database could not be opened.
@@ -207,6 +221,10 @@ pub trait Store: Send + Sync {
     fn changes(&self) -> BoxStream<'static, Change>;
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
+    /// What keeps the database from being written, as far as is known. Asks nobody.
+    fn trouble(&self) -> Option<Trouble>;
+    /// The same by a write that is tried: at most once a second while something is wrong, and once a minute otherwise.
+    async fn check_writable(&self) -> Result<(), Trouble>;
 }
 
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
@@ -215,6 +233,11 @@ pub trait Store: Send + Sync {
 pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+
+    /// Takes room, to see whether there is some.
+    async fn take_room(&mut self, filling: &str) -> Result<(), StoreError>;
+    /// Gives it back.
+    async fn give_room_back(&mut self) -> Result<(), StoreError>;
 
     // People.
     /// All workspaces, by name.

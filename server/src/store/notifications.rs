@@ -253,7 +253,7 @@ where
     }
 
     async fn notification_cursor(&mut self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar::<D, _>(CURSOR).fetch_one(&mut *self.tx).await?)
+        Ok(sqlx::query_scalar::<D, _>(CURSOR).fetch_one(&mut self.tx).await?)
     }
 
     async fn move_notification_cursor(&mut self, from: i64, to: i64) -> Result<bool, StoreError> {
@@ -274,7 +274,7 @@ where
             .bind(channel.to_string())
             .bind(promotion.to_string())
             .bind(occasion.as_str())
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?;
         Ok(told > 0)
     }
@@ -305,7 +305,7 @@ where
 
     async fn next_delivery(&mut self) -> Result<Option<Timestamp>, StoreError> {
         let due: Option<i64> = sqlx::query_scalar::<D, _>(D::NEXT_DELIVERY)
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?;
         Ok(due.map(Timestamp))
     }
@@ -314,7 +314,7 @@ where
         let ids = sqlx::query_scalar::<D, String>(DUE_CHANNELS)
             .bind(now.0)
             .bind(limit)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         ids.iter().map(|id| parse("channel id", id)).collect()
     }
@@ -333,7 +333,7 @@ where
             .bind(now.0)
             .bind(channel.to_string())
             .bind(limit)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         claimed.sort_by_key(|row| row.ordinal);
         claimed.into_iter().map(TryInto::try_into).collect()

@@ -282,7 +282,7 @@ where
     async fn group_members(&mut self, workspace: WorkspaceId) -> Result<Vec<(GroupId, UserId)>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as::<D, _>(GROUP_MEMBERS)
             .bind(workspace.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let pair = |(group, user): &(String, String)| Ok((parse("group id", group)?, parse("user id", user)?));
         rows.iter().map(pair).collect()
@@ -299,7 +299,7 @@ where
     async fn groups_of(&mut self, user: UserId) -> Result<Vec<(WorkspaceId, Name)>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as::<D, _>(GROUPS_OF)
             .bind(user.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let pair =
             |(workspace, name): &(String, String)| Ok((parse("workspace id", workspace)?, parse("group name", name)?));
@@ -309,7 +309,7 @@ where
     async fn project_roles_of(&mut self, user: UserId) -> Result<Vec<(ProjectId, Option<Role>)>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as::<D, _>(PROJECT_ROLES_OF)
             .bind(user.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let pair = |(project, role): &(String, String)| Ok((parse("project id", project)?, project_role(role)?));
         rows.iter().map(pair).collect()
@@ -318,7 +318,7 @@ where
     async fn project_roles(&mut self, project: ProjectId) -> Result<Vec<(UserId, Option<Role>)>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as::<D, _>(PROJECT_ROLES)
             .bind(project.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let pair = |(user, role): &(String, String)| Ok((parse("user id", user)?, project_role(role)?));
         rows.iter().map(pair).collect()
@@ -343,7 +343,7 @@ where
     async fn restrictions(&mut self, project: ProjectId) -> Result<Vec<(EnvironmentId, Name)>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as::<D, _>(RESTRICTIONS)
             .bind(project.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let pair = |(environment, name): &(String, String)| {
             Ok((parse("environment id", environment)?, parse("group name", name)?))

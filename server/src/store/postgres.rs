@@ -6,6 +6,8 @@ use super::{
     Change, OpenError, Store, StoreError, Tx,
     activity::{self, Statements},
     dialect::{Dialect, of_one_writer},
+    held::is_clean,
+    trouble::{Health, Trouble},
     tx::SqlTx,
 };
 use async_trait::async_trait;
@@ -102,6 +104,7 @@ pub struct PostgresStore {
     /// For reads and claims.
     others: PgPool,
     migrated: Migrated,
+    health: Arc<Health>,
 }
 
 /// When a server last brought the tables up to date. A connection remembers the columns of each statement that it ran, and fails
@@ -159,6 +162,7 @@ impl PostgresStore {
                     let fresh = migrated.before(connection.age);
                     Box::pin(async move { Ok(fresh) })
                 })
+                .after_release(|connection, _| Box::pin(is_clean(connection)))
                 .connect_with(options.clone())
         };
         let (writer, others) = (pool(1).await?, pool(8).await?);
@@ -167,6 +171,7 @@ impl PostgresStore {
             writer,
             others,
             migrated,
+            health: Arc::default(),
         })
     }
 
@@ -191,14 +196,20 @@ fn migrate(pool: &PgPool) -> BoxFuture<'_, Result<(), MigrateError>> {
 #[async_trait]
 impl Store for PostgresStore {
     async fn read(&self) -> Result<Box<dyn Tx>, StoreError> {
-        Ok(Box::new(SqlTx::new(self.others.begin_with(BEGIN_READ).await?)))
+        let begun = self.others.begin_with(BEGIN_READ).await;
+        let tx = begun.inspect_err(|error| self.health.failed(error))?;
+        Ok(Box::new(SqlTx::new(tx, &self.health)))
     }
 
     async fn write(&self) -> Result<Box<dyn Tx>, StoreError> {
-        let mut tx = self.writer.begin_with(BEGIN_WRITE).await?;
-        // Each statement after this sees all that those before committed: that is what READ COMMITTED means.
-        sqlx::query(TURN).execute(&mut *tx).await?;
-        Ok(Box::new(SqlTx::new(tx)))
+        let begun = async {
+            let mut tx = self.writer.begin_with(BEGIN_WRITE).await?;
+            // Each statement after this sees all that those before committed: that is what READ COMMITTED means.
+            sqlx::query(TURN).execute(&mut *tx).await?;
+            Ok(tx)
+        };
+        let tx = begun.await.inspect_err(|error| self.health.failed(error))?;
+        Ok(Box::new(SqlTx::new(tx, &self.health)))
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
@@ -214,6 +225,14 @@ impl Store for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.others).await?;
         Ok(())
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.health.trouble()
+    }
+
+    async fn check_writable(&self) -> Result<(), Trouble> {
+        self.health.check(self).await
     }
 }
 

@@ -87,7 +87,7 @@ where
         let rows = sqlx::query_as::<D, Row>(ASKED)
             .bind(workspace.to_string())
             .bind(digest.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         let asked = |row: Row| {
             Ok(Asked {

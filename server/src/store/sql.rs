@@ -1,5 +1,9 @@
 //! The statements that both databases accept (`$1` works in both).
 
+pub(crate) const TAKE_ROOM: &str = "INSERT INTO room (id, filling) VALUES (0, $1) \
+     ON CONFLICT (id) DO UPDATE SET filling = excluded.filling";
+pub(crate) const GIVE_ROOM_BACK: &str = "DELETE FROM room";
+
 pub(crate) const WORKSPACES: &str = "SELECT id, name FROM workspaces ORDER BY name";
 pub(crate) const WORKSPACE_BY_NAME: &str = "SELECT id, name FROM workspaces WHERE name = $1";
 pub(crate) const INSERT_WORKSPACE: &str = "INSERT INTO workspaces (id, name, created_at) VALUES ($1, $2, $3)";
@@ -133,5 +137,5 @@ pub(crate) const NEWEST_EVENT: &str = "SELECT COALESCE(MAX(sequence), 0) FROM ev
 pub(crate) const KINDS_AFTER: &str = "SELECT DISTINCT kind FROM events \
      WHERE sequence > $1 AND workspace_id = $2 AND (project_id = $3 OR project_id IS NULL)";
 pub(crate) const DECLARED_AFTER: &str = "SELECT DISTINCT resource_id FROM events WHERE sequence > $1 \
-     AND project_id = $2 AND kind IN ('committed', 'desired_changed') AND resource_id IS NOT NULL";
+     AND project_id = $2 AND kind IN ('committed', 'desired_changed')";
 pub(crate) const EVENTS_OF_PROMOTION: &str = "SELECT * FROM events WHERE promotion_id = $1 ORDER BY sequence";

@@ -4,6 +4,8 @@ use super::{
     Change, OpenError, Store, StoreError, Tx,
     activity::{self, Statements},
     dialect::{Dialect, of_one_writer},
+    held::is_clean,
+    trouble::{Health, Trouble},
     tx::SqlTx,
 };
 use async_trait::async_trait;
@@ -16,7 +18,7 @@ use sqlx::{
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous},
 };
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// One writer at a time makes the claims safe.
 macro_rules! claim {
@@ -61,6 +63,7 @@ pub struct SqliteStore {
     /// One connection, so that writers wait in line here and not in the file's lock.
     writer: SqlitePool,
     readers: SqlitePool,
+    health: Arc<Health>,
 }
 
 impl SqliteStore {
@@ -69,8 +72,15 @@ impl SqliteStore {
     /// # Errors
     /// When the file can't be opened, or a migration fails.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
+        Self::open_with(SqliteConnectOptions::new().filename(path)).await
+    }
+
+    /// The same with further settings of each connection: tests limit the size of the file.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_with(options: SqliteConnectOptions) -> Result<Self, OpenError> {
+        let options = options
             .create_if_missing(true)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -78,17 +88,23 @@ impl SqliteStore {
             // FULL makes a commit survive the power cut too: a promise to a person is worth the few hundred microseconds.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await?;
+        let writer = pool_options().max_connections(1).connect_with(options.clone()).await?;
         migrate(&writer).await?;
-        let readers = SqlitePoolOptions::new()
+        let readers = pool_options()
             .max_connections(8)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            health: Arc::default(),
+        })
     }
+}
+
+/// A connection is used again when nothing of its last transaction is left on it.
+fn pool_options() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().after_release(|connection, _| Box::pin(is_clean(connection)))
 }
 
 /// In a box, because the compiler doesn't see by itself that this may be waited for on any thread.
@@ -99,11 +115,15 @@ fn migrate(writer: &SqlitePool) -> BoxFuture<'_, Result<(), MigrateError>> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn read(&self) -> Result<Box<dyn Tx>, StoreError> {
-        Ok(Box::new(SqlTx::new(self.readers.begin().await?)))
+        let begun = self.readers.begin().await;
+        let tx = begun.inspect_err(|error| self.health.failed(error))?;
+        Ok(Box::new(SqlTx::new(tx, &self.health)))
     }
 
     async fn write(&self) -> Result<Box<dyn Tx>, StoreError> {
-        Ok(Box::new(SqlTx::new(self.writer.begin_with("BEGIN IMMEDIATE").await?)))
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        let tx = begun.inspect_err(|error| self.health.failed(error))?;
+        Ok(Box::new(SqlTx::new(tx, &self.health)))
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
@@ -114,5 +134,13 @@ impl Store for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;
         Ok(())
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.health.trouble()
+    }
+
+    async fn check_writable(&self) -> Result<(), Trouble> {
+        self.health.check(self).await
     }
 }

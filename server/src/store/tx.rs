@@ -6,8 +6,10 @@ use super::{
     activity::{self, Along, Search},
     chain::{Entry, Head},
     dialect::{Dialect, Stored, taken},
+    held::Held,
     rows::{self, parse, source_columns, text, to_json},
     sql,
+    trouble::Health,
 };
 use crate::telemetry;
 use async_trait::async_trait;
@@ -24,11 +26,11 @@ use domain::{
     told::EventKind,
 };
 use sqlx::{ColumnIndex, Database, Encode, Executor, IntoArguments, Transaction, Type};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// A transaction on either database.
 pub(crate) struct SqlTx<D: Database> {
-    pub(super) tx: Transaction<'static, D>,
+    pub(super) tx: Held<D>,
     /// How whoever writes came in.
     entrance: Entrance,
     /// Where the chains end that this transaction adds to, and by how many entries it did: the table learns it once, at the end.
@@ -37,9 +39,9 @@ pub(crate) struct SqlTx<D: Database> {
 
 impl<D: Database> SqlTx<D> {
     /// What was begun.
-    pub(crate) fn new(tx: Transaction<'static, D>) -> Self {
+    pub(crate) fn new(tx: Transaction<'static, D>, health: &Arc<Health>) -> Self {
         Self {
-            tx,
+            tx: Held::new(tx, Arc::clone(health)),
             entrance: Entrance::default(),
             heads: HashMap::new(),
         }
@@ -50,7 +52,7 @@ impl<D: Database> SqlTx<D> {
 macro_rules! all {
     ($self:ident, $row:ty, $sql:expr $(, $bind:expr)*) => {
         sqlx::query_as::<D, $row>($sql)$(.bind($bind))*
-            .fetch_all(&mut *$self.tx)
+            .fetch_all(&mut $self.tx)
             .await?
             .into_iter()
             .map(TryInto::try_into)
@@ -62,7 +64,7 @@ macro_rules! all {
 macro_rules! one {
     ($self:ident, $row:ty, $sql:expr $(, $bind:expr)*) => {
         sqlx::query_as::<D, $row>($sql)$(.bind($bind))*
-            .fetch_optional(&mut *$self.tx)
+            .fetch_optional(&mut $self.tx)
             .await?
             .map(TryInto::try_into)
             .transpose()
@@ -72,14 +74,14 @@ macro_rules! one {
 /// Runs a statement and gives the number of rows it changed.
 macro_rules! run {
     ($self:ident, $sql:expr $(, $bind:expr)* $(,)?) => {
-        sqlx::query::<D>($sql)$(.bind($bind))*.execute(&mut *$self.tx).await.map(|done| D::changed(&done))
+        sqlx::query::<D>($sql)$(.bind($bind))*.execute(&mut $self.tx).await.map(|done| D::changed(&done))
     };
 }
 /// Fetches one column of JSON of every row of a query.
 macro_rules! texts {
     ($self:ident, $what:literal, $sql:expr $(, $bind:expr)*) => {
         sqlx::query_scalar::<D, String>($sql)$(.bind($bind))*
-            .fetch_all(&mut *$self.tx)
+            .fetch_all(&mut $self.tx)
             .await?
             .iter()
             .map(|json| from_json($what, json))
@@ -112,6 +114,16 @@ where
         Ok(self.tx.commit().await?)
     }
 
+    async fn take_room(&mut self, filling: &str) -> Result<(), StoreError> {
+        run!(self, sql::TAKE_ROOM, filling)?;
+        Ok(())
+    }
+
+    async fn give_room_back(&mut self) -> Result<(), StoreError> {
+        run!(self, sql::GIVE_ROOM_BACK)?;
+        Ok(())
+    }
+
     async fn workspaces(&mut self) -> Result<Vec<Workspace>, StoreError> {
         all!(self, rows::WorkspaceRow, sql::WORKSPACES)
     }
@@ -134,7 +146,7 @@ where
 
     async fn count_users(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar::<D, _>(sql::COUNT_USERS)
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?)
     }
 
@@ -381,7 +393,7 @@ where
 
     async fn image_repositories(&mut self) -> Result<Vec<(WorkspaceId, Repository)>, StoreError> {
         let found: Vec<(String, String)> = sqlx::query_as::<D, _>(sql::IMAGE_REPOSITORIES)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         found
             .iter()
@@ -475,7 +487,7 @@ where
             .bind(repository.as_str())
             .bind(old.as_str())
             .bind(new.as_str())
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?)
     }
 
@@ -483,7 +495,7 @@ where
         let tags: Vec<String> = sqlx::query_scalar::<D, _>(sql::KNOWN_TAGS)
             .bind(workspace.to_string())
             .bind(repository.as_str())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         tags.iter().map(|tag| parse("tag", tag)).collect()
     }
@@ -493,7 +505,7 @@ where
         run!(self, D::LOCK_RESOURCE, resource.to_string())?;
         Ok(sqlx::query_scalar::<D, _>(sql::NEXT_NUMBER)
             .bind(resource.to_string())
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?)
     }
 
@@ -606,7 +618,7 @@ where
         let held: i64 = sqlx::query_scalar::<D, _>(sql::IS_LEASED)
             .bind(id.to_string())
             .bind(now.0)
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?;
         Ok(held > 0)
     }
@@ -631,7 +643,7 @@ where
     async fn is_put_off(&mut self, beyond: Timestamp) -> Result<bool, StoreError> {
         Ok(sqlx::query_scalar::<D, bool>(sql::IS_PUT_OFF)
             .bind(beyond.0)
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?)
     }
 
@@ -643,7 +655,7 @@ where
     async fn leases_beyond(&mut self, beyond: Timestamp) -> Result<Vec<(PromotionId, Timestamp)>, StoreError> {
         let leases = sqlx::query_as::<D, (String, i64)>(sql::LEASES_BEYOND)
             .bind(beyond.0)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         leases
             .iter()
@@ -661,7 +673,7 @@ where
             .bind(promotion.resource.to_string())
             .bind(promotion.number)
             .bind(promotion.image.digest.as_str())
-            .fetch_optional(&mut *self.tx)
+            .fetch_optional(&mut self.tx)
             .await?;
         newest.map(|id| parse("promotion id", &id)).transpose()
     }
@@ -680,7 +692,7 @@ where
     }
 
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        let due: Option<i64> = sqlx::query_scalar::<D, _>(D::NEXT_DUE).fetch_one(&mut *self.tx).await?;
+        let due: Option<i64> = sqlx::query_scalar::<D, _>(D::NEXT_DUE).fetch_one(&mut self.tx).await?;
         Ok(due.map(Timestamp))
     }
 
@@ -723,7 +735,7 @@ where
             .bind(entry.address)
             .bind(previous)
             .bind(&hash)
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?;
         let grown = self.heads.entry(event.workspace).or_default();
         grown.hash = hash;
@@ -737,7 +749,7 @@ where
 
     async fn newest_event(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar::<D, _>(sql::NEWEST_EVENT)
-            .fetch_one(&mut *self.tx)
+            .fetch_one(&mut self.tx)
             .await?)
     }
 
@@ -751,18 +763,18 @@ where
             .bind(sequence)
             .bind(workspace.to_string())
             .bind(project.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         kinds.iter().map(|kind| parse("kind of event", kind)).collect()
     }
 
     async fn declared_after(&mut self, project: ProjectId, sequence: i64) -> Result<Vec<ResourceId>, StoreError> {
-        let ids = sqlx::query_scalar::<D, String>(sql::DECLARED_AFTER)
+        let ids = sqlx::query_scalar::<D, Option<String>>(sql::DECLARED_AFTER)
             .bind(sequence)
             .bind(project.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
-        ids.iter().map(|id| parse("resource id", id)).collect()
+        ids.iter().flatten().map(|id| parse("resource id", id)).collect()
     }
 
     async fn events_of_promotion(&mut self, id: PromotionId) -> Result<Vec<Event>, StoreError> {
@@ -779,7 +791,7 @@ where
             .bind(workspace.to_string())
             .bind(after)
             .bind(limit)
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
         Ok(rows.into_iter().map(Entry::from).collect())
     }
@@ -806,21 +818,21 @@ where
             Along::Kind(_) | Along::Actor(_) => query.bind(workspace),
             Along::Time | Along::Environment(_) | Along::Resource(_) => query,
         };
-        let rows = query.fetch_all(&mut *self.tx).await?;
+        let rows = query.fetch_all(&mut self.tx).await?;
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
     async fn actors(&mut self, workspace: WorkspaceId) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar::<D, _>(activity::ACTORS)
             .bind(workspace.to_string())
-            .fetch_all(&mut *self.tx)
+            .fetch_all(&mut self.tx)
             .await?)
     }
 
     async fn ledger_head(&mut self, workspace: WorkspaceId) -> Result<Head, StoreError> {
         let row = sqlx::query_as::<D, rows::HeadRow>(sql::LEDGER_HEAD)
             .bind(workspace.to_string())
-            .fetch_optional(&mut *self.tx)
+            .fetch_optional(&mut self.tx)
             .await?;
         Ok(row.map_or_else(Head::default, Head::from))
     }

@@ -1,7 +1,8 @@
 //! Who calls: a session's person, or a token's program.
 
 use super::WebState;
-use crate::service::Caller;
+use crate::{service::Caller, store::Trouble};
+use app::error::AppError;
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header},
@@ -89,22 +90,30 @@ fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn caller_of_session(state: &WebState, session: &Session) -> Result<Option<Caller>, app::error::AppError> {
-    let user = session
-        .get::<UserId>(USER)
-        .await
-        .map_err(|e| crate::service::internal(&e))?;
+async fn caller_of_session(state: &WebState, session: &Session) -> Result<Option<Caller>, AppError> {
+    let user = session.get::<UserId>(USER).await.map_err(|e| fault(&e))?;
     let Some(user) = user else { return Ok(None) };
     let until = session.get::<Timestamp>(UNTIL).await;
     if until
-        .map_err(|e| crate::service::internal(&e))?
+        .map_err(|e| fault(&e))?
         .is_some_and(|until| until <= state.services.now())
     {
         end(session).await?;
         return Ok(None);
     }
-    stay(state, session).await.map_err(|e| crate::service::internal(&e))?;
+    stay(state, session).await.map_err(|e| fault(&e))?;
     state.services.caller_of_user(user).await
+}
+
+/// What a fault of the sessions' table means for a request.
+fn fault(error: &tower_sessions::session::Error) -> AppError {
+    use tower_sessions::{session, session_store};
+    match error {
+        session::Error::Store(session_store::Error::Backend(why)) if Trouble::told_as(why).is_some() => {
+            AppError::Unavailable(why.clone())
+        }
+        _ => crate::service::internal(error),
+    }
 }
 
 /// What a browser says of itself.
@@ -120,7 +129,9 @@ pub(super) fn agent(headers: &HeaderMap) -> String {
 async fn stay(state: &WebState, session: &Session) -> Result<(), tower_sessions::session::Error> {
     const MILLIS_A_DAY: i64 = 86_400_000;
     let today = state.services.now().0.div_euclid(MILLIS_A_DAY);
-    if session.get::<i64>(DAY).await? != Some(today) {
+    let is_due = session.get::<i64>(DAY).await? != Some(today);
+    // Pages can be read while nothing can be written: then it is written later.
+    if is_due && state.services.store.check_writable().await.is_ok() {
         session.insert(DAY, today).await?;
     }
     Ok(())
@@ -128,12 +139,7 @@ async fn stay(state: &WebState, session: &Session) -> Result<(), tower_sessions:
 
 /// Begins a session for a person: under a new id, so that one planted before is worth nothing. `agent` is what the browser
 /// says of itself, `address` the network address: people know their sessions by them.
-pub(super) async fn begin(
-    session: &Session,
-    user: UserId,
-    agent: &str,
-    address: &str,
-) -> Result<(), app::error::AppError> {
+pub(super) async fn begin(session: &Session, user: UserId, agent: &str, address: &str) -> Result<(), AppError> {
     let begun = async {
         session.cycle_id().await?;
         session.insert(USER, user).await?;
@@ -142,12 +148,12 @@ pub(super) async fn begin(
         session.remove::<Timestamp>(UNTIL).await?;
         session.save().await
     };
-    begun.await.map_err(|e| crate::service::internal(&e))
+    begun.await.map_err(|e| fault(&e))
 }
 
 /// Ends a session.
-pub(super) async fn end(session: &Session) -> Result<(), app::error::AppError> {
-    session.flush().await.map_err(|e| crate::service::internal(&e))
+pub(super) async fn end(session: &Session) -> Result<(), AppError> {
+    session.flush().await.map_err(|e| fault(&e))
 }
 
 /// The button *Sign out*.

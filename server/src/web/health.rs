@@ -13,13 +13,19 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// The database answers too.
-pub(super) async fn ready(State(state): State<WebState>) -> (StatusCode, &'static str) {
-    match state.services.store.ping().await {
-        Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(error) => {
-            tracing::error!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+/// The database answers too, and takes what is written.
+pub(super) async fn ready(State(state): State<WebState>) -> (StatusCode, String) {
+    let store = &state.services.store;
+    if let Err(error) = store.ping().await {
+        tracing::error!(%error, "not ready");
+        let text = "the database does not answer\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text.to_owned());
+    }
+    match store.check_writable().await {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(trouble) => {
+            let text = format!("the database can't be written: {}\n", trouble.cause());
+            (StatusCode::SERVICE_UNAVAILABLE, text)
         }
     }
 }

@@ -60,7 +60,10 @@ fn expires(record: &Record) -> Timestamp {
 }
 
 fn failed(error: StoreError) -> Error {
-    Error::Backend(error.to_string())
+    match error.trouble() {
+        Some(trouble) => Error::Backend(trouble.to_string()),
+        None => Error::Backend(error.to_string()),
+    }
 }
 
 #[async_trait]
@@ -109,11 +112,17 @@ impl SessionStore for StoredSessions {
             .is_none_or(|at| now.millis_since(at) >= SEEN_EVERY_MILLIS)
         {
             let user = data.get(auth::USER).and_then(Value::as_str);
-            let mut tx = self.store.write().await.map_err(failed)?;
-            tx.session_seen(&session.id, user.and_then(|id| id.parse().ok()), now)
-                .await
-                .map_err(failed)?;
-            tx.commit().await.map_err(failed)?;
+            let noted = async {
+                let mut tx = self.store.write().await?;
+                tx.session_seen(&session.id, user.and_then(|id| id.parse().ok()), now)
+                    .await?;
+                tx.commit().await
+            };
+            // Pages can be read while nothing can be written.
+            match noted.await {
+                Err(error) if error.trouble().is_none() => return Err(failed(error)),
+                _ => {}
+            }
         }
         // The row's own expiry was checked above; the record wants one too, and sets it anew when it is saved.
         let expiry_date =

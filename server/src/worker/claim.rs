@@ -128,7 +128,9 @@ impl Worker {
             if held.is_empty() {
                 continue;
             }
-            if let Err(error) = self.renew(&held).await {
+            if let Err(error) = self.renew(&held).await
+                && error.trouble().is_none()
+            {
                 tracing::error!(%error, "leases could not be renewed");
             }
         }
@@ -148,7 +150,9 @@ impl Worker {
             tx.release_leases(Some(&self.owner)).await?;
             tx.commit().await
         };
-        if let Err(error) = released.await {
+        if let Err(error) = released.await
+            && error.trouble().is_none()
+        {
             tracing::error!(%error, "leases could not be given back");
         }
     }

@@ -19,6 +19,7 @@ pub mod watch;
 pub use outcome::Outcome;
 
 use crate::{service::Services, telemetry};
+use app::error::AppError;
 use batch::Commits;
 use claim::{Held, Hold};
 use domain::{
@@ -46,6 +47,8 @@ const LONGEST_STEP: Duration = Duration::from_secs(150);
 const GRACE: Duration = Duration::from_secs(20);
 /// Longest sleep without looking.
 const LOOK: Duration = Duration::from_secs(5);
+/// Pause after the database failed.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Shortest sleep after a look that found something due which isn't to be had: another replica's, or of a full lane.
 const LEAST: Duration = Duration::from_millis(25);
 /// How often it is looked whether something is stuck.
@@ -112,12 +115,20 @@ impl Worker {
             async move { worker.watch_over(stop).await }
         });
         while !stop.is_cancelled() {
+            // What was done could not be written down, and would be done once more: nothing is begun meanwhile.
+            let store = &self.services.store;
+            if store.trouble().is_some() && store.check_writable().await.is_err() {
+                pause(&stop).await;
+                continue;
+            }
             match self.claim().await {
                 Ok(claimed) if claimed.is_empty() => self.sleep(&stop, LEAST).await,
                 Ok(claimed) => self.take_up(claimed),
                 Err(error) => {
-                    tracing::error!(%error, "no promotion could be claimed");
-                    self.sleep(&stop, Duration::from_secs(1)).await;
+                    if error.trouble().is_none() {
+                        tracing::error!(%error, "no promotion could be claimed");
+                    }
+                    pause(&stop).await;
                 }
             }
         }
@@ -195,6 +206,8 @@ impl Worker {
                         drop(hold);
                         self.ask_for_signatures(promotion);
                     }
+                    // It is taken up again when its lease has run out.
+                    Err(AppError::Unavailable(_)) => {}
                     Err(error) => {
                         tracing::error!(promotion = %promotion.id, %error, "gates could not be looked at");
                         let why = error.to_string();
@@ -266,6 +279,7 @@ impl Worker {
         loop {
             match self.services.bring_forward(&leases).await {
                 Ok(held) => leases = held,
+                Err(error) if error.trouble().is_some() => {}
                 Err(error) => tracing::error!(%error, "it could not be looked for what a clock put off"),
             }
             tokio::select! {
@@ -288,9 +302,18 @@ impl Worker {
                         .map(|one| (one.promotion.id, one.promotion.state))
                         .collect();
                 }
+                Err(AppError::Unavailable(_)) => {}
                 Err(error) => tracing::error!(%error, "it could not be looked for stuck promotions"),
             }
         }
+    }
+}
+
+/// Between two tries of what the database kept from being done.
+async fn pause(stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(AGAIN) => {}
     }
 }
 

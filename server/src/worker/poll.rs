@@ -1,6 +1,7 @@
 //! Looks at Git and registries now and then, for what nobody told.
 
 use crate::service::Services;
+use app::error::AppError;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -11,11 +12,14 @@ pub async fn git(services: Services, interval: Duration, stop: CancellationToken
         match projects(&services).await {
             Ok(projects) => {
                 for project in projects {
-                    if let Err(error) = services.read_desired(project).await {
+                    if let Err(error) = services.read_desired(project).await
+                        && !matches!(error, AppError::Unavailable(_))
+                    {
                         tracing::warn!(%project, %error, "a repository could not be read");
                     }
                 }
             }
+            Err(error) if error.trouble().is_some() => {}
             Err(error) => tracing::error!(%error, "the projects could not be read"),
         }
         if rest(&mut connections, interval, &stop).await {

@@ -96,6 +96,8 @@ impl Worker {
         let outcomes: Vec<_> = gathered.iter().map(|w| (&w.promotion, &w.outcome)).collect();
         let written = match self.try_write(&outcomes).await {
             Ok(written) => written,
+            // Nor could one by itself: what was done is found again, and recorded, when it is taken up once more.
+            Err(AppError::Unavailable(_)) => vec![None; outcomes.len()],
             Err(error) if outcomes.len() > 1 => {
                 tracing::warn!(%error, "outcomes could not be recorded together; each is recorded by itself");
                 let mut written = Vec::with_capacity(outcomes.len());

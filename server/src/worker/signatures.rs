@@ -73,7 +73,9 @@ impl Worker {
                 let Ok(_place) = worker.asking.places.acquire().await else {
                     return;
                 };
-                if let Err(error) = worker.services.ask_for_signatures(&promotion).await {
+                if let Err(error) = worker.services.ask_for_signatures(&promotion).await
+                    && !matches!(error, AppError::Unavailable(_))
+                {
                     tracing::error!(promotion = %promotion.id, %error, "it could not be asked for signatures");
                 }
             };

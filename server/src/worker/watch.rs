@@ -9,6 +9,7 @@ use crate::{
     store::ClusterRecord,
     telemetry::streams::Followed,
 };
+use app::error::AppError;
 use domain::{id::ClusterId, plan::AppSnapshot};
 use futures::StreamExt;
 use std::{
@@ -62,6 +63,7 @@ pub async fn all(services: Services, stop: CancellationToken) {
                     });
                 }
             }
+            Err(error) if error.trouble().is_some() => {}
             Err(error) => tracing::error!(%error, "the clusters could not be read"),
         }
         tokio::select! {
@@ -115,7 +117,9 @@ async fn follow(services: Services, record: ClusterRecord) {
                     match event {
                         Ok(WatchEvent::Changed(app)) => {
                             failures = 0;
-                            report(&services, &record, &app).await;
+                            if !report(&services, &record, &app).await {
+                                break;
+                            }
                         }
                         Ok(WatchEvent::Deleted { name, version }) => {
                             let gone = AppSnapshot {
@@ -123,7 +127,9 @@ async fn follow(services: Services, record: ClusterRecord) {
                                 version,
                                 ..AppSnapshot::default()
                             };
-                            report(&services, &record, &gone).await;
+                            if !report(&services, &record, &gone).await {
+                                break;
+                            }
                         }
                         Err(error) => {
                             tracing::warn!(cluster = %name, %error, "Argo CD's stream ended");
@@ -157,7 +163,9 @@ async fn next(beat: &mut Option<Interval>) {
 /// Forgets what was live on a cluster; whether that worked.
 async fn forget(services: &Services, record: &ClusterRecord) -> bool {
     let forgot = services.forget_live(record).await;
-    if let Err(error) = &forgot {
+    if let Err(error) = &forgot
+        && !matches!(error, AppError::Unavailable(_))
+    {
         tracing::error!(cluster = %record.cluster.name, %error, "what was live could not be forgotten");
     }
     forgot.is_ok()
@@ -165,23 +173,32 @@ async fn forget(services: &Services, record: &ClusterRecord) -> bool {
 
 /// Notes that the cluster's Argo CD is being followed.
 async fn note(services: &Services, record: &ClusterRecord) {
-    if let Err(error) = services.follows(record).await {
+    if let Err(error) = services.follows(record).await
+        && !matches!(error, AppError::Unavailable(_))
+    {
         tracing::error!(cluster = %record.cluster.name, %error, "that it is followed could not be noted");
     }
 }
 
-/// Stores what an Application runs, for every environment that it belongs to.
-async fn report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) {
-    if let Err(error) = try_report(services, record, app).await {
-        tracing::error!(application = %app.name, %error, "what is live could not be stored");
+/// Stores what an Application runs, for every environment that it belongs to. `false` when the database could not be written, once it can
+/// be again: what the stream said is lost then, and it must say anew how things are.
+async fn report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) -> bool {
+    match try_report(services, record, app).await {
+        Ok(()) => true,
+        Err(AppError::Unavailable(_)) => {
+            while services.store.check_writable().await.is_err() {
+                tokio::time::sleep(AGAIN).await;
+            }
+            false
+        }
+        Err(error) => {
+            tracing::error!(application = %app.name, %error, "what is live could not be stored");
+            true
+        }
     }
 }
 
-async fn try_report(
-    services: &Services,
-    record: &ClusterRecord,
-    app: &AppSnapshot,
-) -> Result<(), app::error::AppError> {
+async fn try_report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) -> Result<(), AppError> {
     let mut tx = services.store.read().await?;
     let mut places = Vec::new();
     for project in tx.projects(record.cluster.workspace).await? {

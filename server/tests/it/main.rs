@@ -23,6 +23,7 @@ mod inbox;
 mod ledger;
 mod migrations;
 mod notifications;
+mod outage;
 mod owner;
 mod people;
 mod policies;

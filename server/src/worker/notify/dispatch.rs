@@ -69,6 +69,7 @@ impl Dispatcher {
             match self.look().await {
                 Ok(true) if !stop.is_cancelled() => continue,
                 Ok(_) => {}
+                Err(AppError::Unavailable(_)) => {}
                 Err(error) => tracing::error!(%error, "what is to be told could not be read from the ledger"),
             }
             tokio::select! {
@@ -142,7 +143,10 @@ impl Dispatcher {
                 .await?;
             tx.commit().await
         };
-        if let Err(error) = clean.await {
+        let cleaned: Result<(), StoreError> = clean.await;
+        if let Err(error) = cleaned
+            && error.trouble().is_none()
+        {
             tracing::error!(%error, "old deliveries could not be forgotten");
         }
     }

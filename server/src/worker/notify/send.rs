@@ -79,7 +79,9 @@ impl Sender {
                 Ok(0) => self.sleep().await,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(%error, "no delivery could be claimed");
+                    if error.trouble().is_none() {
+                        tracing::error!(%error, "no delivery could be claimed");
+                    }
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(Duration::from_secs(1)) => {}
@@ -155,7 +157,10 @@ impl Sender {
             // There is one for each: no more channels were taken than there was room for.
             let place = self.room.clone().acquire_owned().await;
             self.tasks.spawn(async move {
-                if let Err(error) = sender.send_batch(channel, &lease, batch).await {
+                let sent = sender.send_batch(channel, &lease, batch).await;
+                if let Err(error) = sent
+                    && error.trouble().is_none()
+                {
                     tracing::error!(%channel, %error, "what came of notifications could not be recorded; they are sent again");
                 }
                 drop(place);

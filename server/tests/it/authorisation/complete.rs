@@ -37,7 +37,7 @@ const OPEN: &[(&str, &str)] = &[
     ("GET /pkg/{version}/{file}", "what every browser downloads"),
     ("GET /favicon.ico", "what every browser downloads"),
     ("GET /healthz", "tells nothing but that it lives"),
-    ("GET /readyz", "tells nothing but that it can serve"),
+    ("GET /readyz", "tells nothing but whether it can serve, and what is wrong with the database"),
     ("GET /metrics", "numbers without names: docs/operations.md says to keep them inside"),
 ];
 

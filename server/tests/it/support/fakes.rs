@@ -4,6 +4,7 @@ use super::BEGIN;
 use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, DeclaredImage, Digest, Repository, Tag},
+    id::PromotionId,
     plan::AppSnapshot,
     time::Timestamp,
 };
@@ -82,6 +83,8 @@ pub(crate) struct FakeGit(Mutex<Branch>);
 struct Branch {
     files: BTreeMap<String, BTreeMap<String, DeclaredImage>>,
     commits: Vec<String>,
+    /// Of which promotions.
+    committed: Vec<PromotionId>,
     /// Why it can't be reached.
     down: Option<String>,
     seen: Option<RepositoryAccess>,
@@ -102,6 +105,11 @@ impl FakeGit {
             .or_default()
             .insert(service.into(), image);
         branch.commits.push(format!("declare {service}"));
+    }
+
+    /// The promotion of each of Waybill's commits.
+    pub(crate) fn committed(&self) -> Vec<PromotionId> {
+        self.0.lock().unwrap().committed.clone()
     }
 
     /// How it was last reached.
@@ -125,12 +133,16 @@ impl Branch {
             tag: request.edit.image.tag.clone(),
             digest: Some(request.edit.image.digest.clone()),
         };
+        if self.committed.contains(&request.promotion) && !request.again {
+            return Committed::Found { commit: self.tip() };
+        }
         let file = self.files.entry(request.edit.path.clone()).or_default();
         if file.get(&request.edit.service) == Some(&image) {
             return Committed::Unchanged { tip: self.tip() };
         }
         file.insert(request.edit.service.clone(), image);
         self.commits.push(request.subject.clone());
+        self.committed.push(request.promotion);
         Committed::Pushed {
             commit: self.tip(),
             attempts: 1,

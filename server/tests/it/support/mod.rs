@@ -47,7 +47,7 @@ pub(crate) struct Bench {
     pub(crate) registry: Arc<FakeRegistry>,
     pub(crate) clock: Arc<SetClock>,
     _database: Database,
-    _directory: TempDir,
+    _directory: Option<TempDir>,
 }
 
 /// The first 7 characters repeated give a digest that tests can name: `digest("a")`.
@@ -58,7 +58,14 @@ pub(crate) fn digest(letter: &str) -> String {
 impl Bench {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::of_this_run(directory.path());
+        let bench = Self::on(Database::of_this_run(directory.path())).await;
+        Self {
+            _directory: Some(directory),
+            ..bench
+        }
+    }
+
+    pub(crate) async fn on(database: Database) -> Self {
         let store = database.open().await;
         let git = Arc::new(FakeGit::default());
         let (registry, clock) = (Arc::new(FakeRegistry::default()), Arc::new(SetClock::default()));
@@ -88,7 +95,7 @@ impl Bench {
             registry,
             clock,
             _database: database,
-            _directory: directory,
+            _directory: None,
         }
     }
 

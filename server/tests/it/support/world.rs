@@ -99,7 +99,7 @@ pub(crate) struct World {
     document: Value,
     variables: Vec<(String, String)>,
     server: Server,
-    _database: Database,
+    database: Database,
     directory: TempDir,
 }
 
@@ -204,7 +204,7 @@ impl World {
             document,
             variables,
             server,
-            _database: database,
+            database,
             directory,
         };
         world.apply(&world.document).await;
@@ -217,6 +217,11 @@ impl World {
         }
         world.idle().await;
         world
+    }
+
+    /// Where its database is.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.url()
     }
 
     /// The document as it was applied first, to be changed.
