@@ -103,7 +103,7 @@ where
 {
     async fn key_proof(&mut self) -> Result<Option<String>, StoreError> {
         let found = sqlx::query_scalar::<D, String>(KEY_PROOF);
-        Ok(found.fetch_optional(&mut *self.tx).await?)
+        Ok(found.fetch_optional(&mut self.tx).await?)
     }
 
     async fn set_key_proof(&mut self, proof: &str) -> Result<(), StoreError> {
@@ -112,7 +112,7 @@ where
     }
 
     async fn sealed_values(&mut self) -> Result<Vec<SealedValue>, StoreError> {
-        let rows = sqlx::query_as::<D, Row>(SEALED_VALUES).fetch_all(&mut *self.tx).await?;
+        let rows = sqlx::query_as::<D, Row>(SEALED_VALUES).fetch_all(&mut self.tx).await?;
         let value = |row: Row| {
             let column = SealedColumn::ALL.into_iter().find(|column| column.name() == row.place);
             Ok(SealedValue {

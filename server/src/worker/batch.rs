@@ -51,19 +51,22 @@ impl Commits {
             ready.remove(&project);
             return None;
         }
-        in_turn(waiting);
+        in_turn(waiting, |(promotion, _)| (promotion.resource, promotion.number));
         let many = waiting.len().min(LARGEST);
         Some(waiting.drain(..many).collect())
     }
 }
 
 /// The first ready first, with all that are ready of the same resource by their numbers: a number says nothing about another resource's.
-fn in_turn<T>(waiting: &mut [(Promotion, T)]) {
+fn in_turn<T>(waiting: &mut [T], place: impl Fn(&T) -> (ResourceId, i64)) {
     let mut ready_at: HashMap<ResourceId, usize> = HashMap::with_capacity(waiting.len());
-    for (at, (promotion, _)) in waiting.iter().enumerate() {
-        ready_at.entry(promotion.resource).or_insert(at);
+    for (at, one) in waiting.iter().enumerate() {
+        ready_at.entry(place(one).0).or_insert(at);
     }
-    waiting.sort_by_cached_key(|(promotion, _)| (ready_at.get(&promotion.resource).copied(), promotion.number));
+    waiting.sort_by_cached_key(|one| {
+        let (resource, number) = place(one);
+        (ready_at.get(&resource).copied(), number)
+    });
 }
 
 /// Who commits for a project. One that is cut off makes room for the next; what it left is taken again when its leases end.
@@ -125,5 +128,31 @@ impl Worker {
                 self.go_on(promotion, hold, since);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_one_resource_the_elder_goes_first_and_none_waits_for_having_a_higher_number() {
+        let resource = |n| ResourceId(uuid::Uuid::from_u128(n));
+        let mut waiting = [
+            (resource(9), 700),
+            (resource(1), 2),
+            (resource(9), 699),
+            (resource(1), 1),
+        ];
+        in_turn(&mut waiting, |one| *one);
+        assert_eq!(
+            waiting,
+            [
+                (resource(9), 699),
+                (resource(9), 700),
+                (resource(1), 1),
+                (resource(1), 2)
+            ]
+        );
     }
 }

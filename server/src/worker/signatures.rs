@@ -1,6 +1,7 @@
 //! Asking registries for the signatures that promotions wait for, beside all else: gates are looked at meanwhile, and nothing waits.
 
 use super::Worker;
+use app::error::AppError;
 use domain::{
     artifact::{Digest, Repository},
     id::EnvironmentId,
