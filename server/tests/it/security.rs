@@ -590,7 +590,7 @@ async fn guessing_is_slowed_down_and_cookies_are_secure_over_tls() {
     .await;
     let mut browser = world.stranger();
     let page = sign_in(&mut browser, "/sign-in", PASSWORD).await;
-    assert!(page.header("set-cookie").unwrap().contains("Secure"));
+    assert!(page.set_cookie(SESSION).unwrap().contains("Secure"));
     for _ in 0..3 {
         assert_eq!(sign_in(&mut world.stranger(), "/sign-in", "wrong").await.status, 422);
     }

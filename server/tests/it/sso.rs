@@ -248,7 +248,7 @@ async fn people_come_from_elsewhere_and_are_known_again() {
         answer.text
     );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    let cookie = answer.header("set-cookie").unwrap().to_owned();
+    let cookie = answer.set_cookie("waybill_session").unwrap().to_owned();
     assert!(
         cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax") && cookie.contains("Max-Age=604"),
         "{cookie}"

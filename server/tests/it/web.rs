@@ -57,7 +57,7 @@ async fn signing_in_and_out() {
 
     let page = sign_in(&mut browser, "/sign-in?next=%2Fw%2Fdemo%2Fmyapp%3Fq%3Dapi", PASSWORD).await;
     assert_eq!((page.status, page.location()), (303, Some("/w/demo/myapp?q=api")));
-    let cookie = page.header("set-cookie").unwrap();
+    let cookie = page.set_cookie(SESSION).unwrap();
     for flag in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="] {
         assert!(cookie.contains(flag), "{cookie}");
     }

@@ -112,6 +112,15 @@ impl Page {
             .and_then(|value: &HeaderValue| value.to_str().ok())
     }
 
+    /// The whole of the cookie that the answer sets, by its name; over TLS something stands before it.
+    pub(crate) fn set_cookie(&self, name: &str) -> Option<&str> {
+        let cookies = self.headers.get_all("set-cookie").iter();
+        cookies.filter_map(|cookie| cookie.to_str().ok()).find(|cookie| {
+            let own = cookie.split('=').next().unwrap_or_default();
+            own.trim_start_matches("__Host-") == name
+        })
+    }
+
     pub(crate) fn location(&self) -> Option<&str> {
         self.header("location")
     }
