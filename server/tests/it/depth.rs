@@ -231,8 +231,9 @@ async fn each_door_refuses_what_is_nested_too_deeply() {
     ] {
         for path in ["/api/ui/create_resource", "/w/demo/myapp/production/-/new"] {
             let page = browser.post_body(path, body.clone()).await;
+            // A page that posted to the function itself is led back to where it came from, with what is wrong.
             assert!(
-                (400..500).contains(&page.status),
+                (300..500).contains(&page.status),
                 "{path}: {} {}",
                 page.status,
                 page.text
