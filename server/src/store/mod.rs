@@ -14,6 +14,7 @@ pub mod notifications;
 pub mod people;
 pub mod postgres;
 pub mod proofs;
+pub mod removals;
 pub mod rows;
 pub mod sql;
 pub mod sqlite;
@@ -22,6 +23,7 @@ pub mod tx;
 pub use gates::{Awaiting, Gates, Waiting};
 pub use notifications::{Channel, Delivery, Notifications};
 pub use proofs::{Asked, Proofs};
+pub use removals::{GitRemoval, Removals};
 
 use activity::Search;
 use async_trait::async_trait;
@@ -31,7 +33,7 @@ use domain::{
     door::Entrance,
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
-    id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
+    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
     promotion::{Actor, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
@@ -209,10 +211,12 @@ pub trait Store: Send + Sync {
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
+/// What was removed isn't there: no question of this trait finds it, but for those of [`Removals`] that say `ever`.
+///
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications {
+pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications + Removals {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 
@@ -244,8 +248,6 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
     async fn clusters(&mut self, workspace: WorkspaceId) -> Result<Vec<ClusterRecord>, StoreError>;
     /// Inserts or changes a cluster.
     async fn put_cluster(&mut self, cluster: &ClusterRecord) -> Result<(), StoreError>;
-    /// Takes a cluster away that no environment runs on. Other servers see it when they next look.
-    async fn delete_cluster(&mut self, id: ClusterId) -> Result<(), StoreError>;
     /// Projects of a workspace, by name.
     async fn projects(&mut self, workspace: WorkspaceId) -> Result<Vec<ProjectRecord>, StoreError>;
     /// The project with this id.

@@ -11,6 +11,7 @@ mod batches;
 mod commits;
 mod faults;
 mod probe;
+mod removals;
 mod ssh;
 
 use std::{path::PathBuf, time::Duration};

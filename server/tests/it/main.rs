@@ -27,6 +27,7 @@ mod people;
 mod policies;
 mod preview;
 mod promotion;
+mod removal;
 mod replicas;
 mod rest;
 mod rights;

@@ -1,6 +1,6 @@
 //! Who changed a file last.
 
-use super::{Change, history::trailer};
+use super::{Change, history, removal};
 use git2::{ErrorCode, Oid, Repository, Sort, Tree};
 use std::path::Path;
 
@@ -30,8 +30,10 @@ pub(super) fn last_change(
             0 => None,
             _ => file(&commit.parent(0)?.tree()?, path),
         };
+        let message = commit.message_bytes();
+        let is_own = history::trailer(message).is_some() || removal::trailer(message).is_some();
         // Waybill's own may be on top of it by now.
-        if file(&commit.tree()?, path) == before || trailer(commit.message_bytes()).is_some() {
+        if file(&commit.tree()?, path) == before || is_own {
             continue;
         }
         return Ok(Some(Change {

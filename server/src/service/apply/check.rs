@@ -3,8 +3,8 @@
 //! The command line checks before it sends, to name lines; the server checks again, because it trusts nobody.
 
 use super::document::{
-    BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, ProjectSpec, ResourceSpec,
-    RuntimeSpec, SourceSpec,
+    BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, Presence, ProjectSpec,
+    ResourceSpec, RuntimeSpec, SourceSpec,
 };
 use crate::service::session::normalised_email;
 use domain::{
@@ -15,6 +15,7 @@ use domain::{
     name::Name,
     outside,
     policy::Policy,
+    removal::{Removable, RemovalChoices},
     resource::{Binding, Kind, Runtime},
     rights::Role,
 };
@@ -31,6 +32,33 @@ pub struct Checked<'a, S> {
     pub groups: Vec<CheckedGroup>,
     /// Its projects.
     pub projects: Vec<CheckedProject<'a, S>>,
+    /// What is to be deleted.
+    pub absent: Vec<Absent>,
+}
+
+impl<S> Checked<'_, S> {
+    /// Whether the workspace itself is to be deleted.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.absent.iter().any(|absent| absent.what == Removable::Workspace)
+    }
+}
+
+/// What is to be deleted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Absent {
+    /// Where it stands.
+    pub at: String,
+    /// What it is.
+    pub what: Removable,
+    /// The project, of an environment or resource.
+    pub project: Option<Name>,
+    /// The environment, of a resource.
+    pub environment: Option<Name>,
+    /// Its name.
+    pub name: Name,
+    /// What goes with it.
+    pub choices: RemovalChoices,
 }
 
 /// A group.
@@ -146,16 +174,40 @@ pub enum CheckedSource {
 /// All that is wrong; a field is a path, `projects[0].environments[1].resources[0].source`.
 pub fn check<S>(document: &Document<S>) -> Result<Checked<'_, S>, FieldErrors> {
     let mut errors = FieldErrors::default();
-    let workspace = parse("workspace", &document.workspace, &mut errors);
-    let clusters: Vec<_> = (document.clusters.iter().enumerate())
-        .map(|(i, spec)| cluster(spec, &format!("clusters[{i}]"), &mut errors))
-        .collect();
+    let workspace: Option<Name> = parse("workspace", &document.workspace, &mut errors);
+    let mut absent = Vec::new();
+    if document.state == Presence::Absent {
+        if !document.clusters.is_empty() || !document.groups.is_empty() || !document.projects.is_empty() {
+            errors.add("state", ALONE);
+        }
+        absent.extend(workspace.clone().map(|name| Absent {
+            at: "state".into(),
+            what: Removable::Workspace,
+            project: None,
+            environment: None,
+            name,
+            choices: RemovalChoices::default(),
+        }));
+    }
+    let mut clusters = Vec::new();
+    for (i, spec) in document.clusters.iter().enumerate() {
+        let at = format!("clusters[{i}]");
+        match spec.state {
+            Presence::Present => clusters.push(cluster(spec, &at, &mut errors)),
+            Presence::Absent => absent.extend(absent_cluster(spec, &at, &mut errors)),
+        }
+    }
     let groups: Vec<_> = (document.groups.iter().enumerate())
         .map(|(i, spec)| group(spec, format!("groups[{i}]"), &mut errors))
         .collect();
-    let projects: Vec<_> = (document.projects.iter().enumerate())
-        .map(|(i, spec)| project(spec, &format!("projects[{i}]"), &mut errors))
-        .collect();
+    let mut projects = Vec::new();
+    for (i, spec) in document.projects.iter().enumerate() {
+        let at = format!("projects[{i}]");
+        match spec.state {
+            Presence::Present => projects.push(project(spec, &at, &mut absent, &mut errors)),
+            Presence::Absent => absent.extend(absent_project(spec, &at, &mut errors)),
+        }
+    }
     distinct(
         "clusters",
         "cluster",
@@ -180,9 +232,112 @@ pub fn check<S>(document: &Document<S>) -> Result<Checked<'_, S>, FieldErrors> {
             clusters,
             groups,
             projects,
+            absent,
         }),
         _ => Err(errors),
     }
+}
+
+/// What is deleted is only named.
+const ALONE: &str = "With state: absent, leave out everything but its name.";
+
+fn absent_cluster<S>(spec: &ClusterSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<Absent> {
+    if spec.argocd.is_some() || spec.registry.is_some() {
+        errors.add(format!("{at}.state"), ALONE);
+    }
+    Some(Absent {
+        at: format!("{at}.state"),
+        what: Removable::Cluster,
+        project: None,
+        environment: None,
+        name: parse(&format!("{at}.name"), &spec.name, errors)?,
+        choices: RemovalChoices::default(),
+    })
+}
+
+fn absent_project<S>(spec: &ProjectSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<Absent> {
+    let says_more = spec.repository.is_some()
+        || spec.path_template.is_some()
+        || spec.values_prefix.is_some()
+        || spec.roles.is_some()
+        || !spec.environments.is_empty();
+    if says_more {
+        errors.add(format!("{at}.state"), ALONE);
+    }
+    Some(Absent {
+        at: format!("{at}.state"),
+        what: Removable::Project,
+        project: None,
+        environment: None,
+        name: parse(&format!("{at}.name"), &spec.name, errors)?,
+        choices: RemovalChoices::default(),
+    })
+}
+
+fn absent_environment(
+    spec: &EnvironmentSpec,
+    project: Option<&Name>,
+    at: &str,
+    errors: &mut FieldErrors,
+) -> Option<Absent> {
+    let says_more = spec.cluster.is_some()
+        || spec.protected
+        || spec.policy.is_some()
+        || !spec.restricted_to.is_empty()
+        || !spec.resources.is_empty();
+    if says_more {
+        errors.add(format!("{at}.state"), ALONE);
+    }
+    Some(Absent {
+        at: format!("{at}.state"),
+        what: Removable::Environment,
+        project: project.cloned(),
+        environment: None,
+        name: parse(&format!("{at}.name"), &spec.name, errors)?,
+        choices: RemovalChoices {
+            from_git: spec.remove_from_git,
+            pin_followers: spec.pin_followers,
+        },
+    })
+}
+
+fn absent_resource(
+    spec: &ResourceSpec,
+    project: Option<&Name>,
+    environment: Option<&Name>,
+    at: &str,
+    errors: &mut FieldErrors,
+) -> Option<Absent> {
+    if spec.kind.is_some() || spec.source.is_some() || spec.binding.is_some() || spec.runtime.is_some() {
+        errors.add(format!("{at}.state"), ALONE);
+    }
+    Some(Absent {
+        at: format!("{at}.state"),
+        what: Removable::Resource,
+        project: project.cloned(),
+        environment: environment.cloned(),
+        name: parse(&format!("{at}.name"), &spec.name, errors)?,
+        choices: RemovalChoices {
+            from_git: spec.remove_from_git,
+            pin_followers: spec.pin_followers,
+        },
+    })
+}
+
+/// What only says how something is deleted says nothing of what stays.
+fn only_when_absent(from_git: bool, pin_followers: bool, at: &str, errors: &mut FieldErrors) {
+    for (field, is_given) in [("removeFromGit", from_git), ("pinFollowers", pin_followers)] {
+        if is_given {
+            errors.add(
+                format!("{at}.{field}"),
+                "This goes with state: absent only. Leave it out.",
+            );
+        }
+    }
+}
+
+fn missing(at: &str, field: &str, errors: &mut FieldErrors) {
+    errors.add(at, format!("The field {field} is missing."));
 }
 
 fn whole<T>(parts: Vec<Option<T>>) -> Option<Vec<T>> {
@@ -321,9 +476,17 @@ fn kubernetes_name(template: &str, fixed: bool) -> Result<(), String> {
     }
 }
 
-fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<CheckedProject<'a, S>> {
-    let name = parse(&format!("{at}.name"), &spec.name, errors);
-    let repository = &spec.repository;
+fn project<'a, S>(
+    spec: &'a ProjectSpec<S>,
+    at: &str,
+    absent: &mut Vec<Absent>,
+    errors: &mut FieldErrors,
+) -> Option<CheckedProject<'a, S>> {
+    let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
+    let Some(repository) = &spec.repository else {
+        missing(at, "repository", errors);
+        return None;
+    };
     let branch = repository.branch.clone().unwrap_or_else(|| "main".into());
     let path_template = spec
         .path_template
@@ -345,9 +508,14 @@ fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) 
         None => None,
     };
     let roles = spec.roles.as_ref().map(|given| roles(given, at, errors));
-    let environments: Vec<_> = (spec.environments.iter().enumerate())
-        .map(|(i, spec)| environment(spec, &format!("{at}.environments[{i}]"), errors))
-        .collect();
+    let mut environments = Vec::new();
+    for (i, spec) in spec.environments.iter().enumerate() {
+        let at = format!("{at}.environments[{i}]");
+        match spec.state {
+            Presence::Present => environments.push(environment(spec, name.as_ref(), &at, absent, errors)),
+            Presence::Absent => absent.extend(absent_environment(spec, name.as_ref(), &at, errors)),
+        }
+    }
     let names = spec.environments.iter().map(|e| e.name.as_str());
     distinct(&format!("{at}.environments"), "environment", names, errors);
     let credentials = match credentials {
@@ -509,15 +677,33 @@ fn credentials<'a, S>(
     }
 }
 
-fn environment(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) -> Option<CheckedEnvironment> {
+fn environment(
+    spec: &EnvironmentSpec,
+    project: Option<&Name>,
+    at: &str,
+    absent: &mut Vec<Absent>,
+    errors: &mut FieldErrors,
+) -> Option<CheckedEnvironment> {
     let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
-    let cluster = parse(&format!("{at}.cluster"), &spec.cluster, errors);
+    only_when_absent(spec.remove_from_git, spec.pin_followers, at, errors);
+    let cluster = match &spec.cluster {
+        Some(cluster) => parse(&format!("{at}.cluster"), cluster, errors),
+        None => {
+            missing(at, "cluster", errors);
+            None
+        }
+    };
     let restricted_to: Vec<_> = (spec.restricted_to.iter().enumerate())
         .map(|(i, group)| parse(&format!("{at}.restrictedTo[{i}]"), group, errors))
         .collect();
-    let resources: Vec<_> = (spec.resources.iter().enumerate())
-        .map(|(i, resource)| self::resource(resource, &spec.name, &format!("{at}.resources[{i}]"), errors))
-        .collect();
+    let mut resources = Vec::new();
+    for (i, resource) in spec.resources.iter().enumerate() {
+        let at = format!("{at}.resources[{i}]");
+        match resource.state {
+            Presence::Present => resources.push(self::resource(resource, &spec.name, &at, errors)),
+            Presence::Absent => absent.extend(absent_resource(resource, project, name.as_ref(), &at, errors)),
+        }
+    }
     distinct(
         &format!("{at}.resources"),
         "resource",
@@ -537,7 +723,12 @@ fn environment(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) -> Op
 
 fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut FieldErrors) -> Option<CheckedResource> {
     let name = parse(&format!("{at}.name"), &spec.name, errors);
-    let source = match &spec.source {
+    only_when_absent(spec.remove_from_git, spec.pin_followers, at, errors);
+    let Some(source) = &spec.source else {
+        missing(at, "source", errors);
+        return None;
+    };
+    let source = match source {
         SourceSpec::Image(repository) => {
             parse(&format!("{at}.source.image"), repository, errors).map(CheckedSource::Image)
         }

@@ -3,7 +3,8 @@
 
 use super::{
     check::{
-        Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource, CheckedSource,
+        Absent, Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource,
+        CheckedSource,
     },
     document::SecretText,
     people::{PlannedPeople, StoredPeople},
@@ -24,6 +25,7 @@ use domain::{
     id::{ClusterId, EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,
     policy::Policy,
+    removal::Removable,
     resource::{Binding, Kind, Resource, Runtime, Source},
     time::Timestamp,
 };
@@ -117,6 +119,11 @@ pub(super) struct Plan {
     pub(super) project_ids: HashMap<Name, ProjectId>,
     /// The environments of those.
     pub(super) environment_ids: HashMap<(ProjectId, Name), EnvironmentId>,
+    /// What is deleted after all of that, in this order, each with its place among the changes: those who follow before those whom
+    /// they follow.
+    pub(super) removals: Vec<(Absent, usize)>,
+    /// Project and name of the environments that are deleted.
+    leaving: HashSet<(Name, Name)>,
 }
 
 pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &Means<'_>) -> Result<Plan, AppError> {
@@ -126,7 +133,7 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
     });
     let mut plan = Plan {
         changes: Vec::new(),
-        creates_workspace: stored.workspace.is_none(),
+        creates_workspace: stored.workspace.is_none() && !document.is_absent(),
         clusters: Vec::new(),
         projects: Vec::new(),
         environments: Vec::new(),
@@ -138,6 +145,11 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
         people: PlannedPeople::default(),
         project_ids: HashMap::new(),
         environment_ids: HashMap::new(),
+        removals: Vec::new(),
+        leaving: (document.absent.iter())
+            .filter(|absent| absent.what == Removable::Environment)
+            .filter_map(|absent| Some((absent.project.clone()?, absent.name.clone())))
+            .collect(),
         workspace,
     };
     if plan.creates_workspace {
@@ -155,6 +167,13 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
     let mut errors = FieldErrors::default();
     for project in &document.projects {
         plan.project(project, stored, &clusters, means, &mut errors)?;
+    }
+    for absent in in_order(&document.absent, stored) {
+        plan.removals.push((absent.clone(), plan.changes.len()));
+        plan.changes.push(Change {
+            sign: Sign::Remove,
+            what: words(absent),
+        });
     }
     plan.people(document, &stored.people, means.ids, &mut errors);
     errors.into_result()?;
@@ -364,8 +383,11 @@ impl Plan {
         means: &Means<'_>,
         errors: &mut FieldErrors,
     ) {
-        let existing = stored.map(|s| s.environments.as_slice()).unwrap_or_default();
-        let positions = order(existing, &spec.environments);
+        // What is deleted leaves no gap.
+        let existing = stored.map(|s| s.environments.iter()).into_iter().flatten();
+        let existing = existing.filter(|e| !self.leaving.contains(&(spec.name.clone(), e.name.clone())));
+        let existing: Vec<Environment> = existing.cloned().collect();
+        let positions = order(&existing, &spec.environments);
         let mut ids: HashMap<Name, EnvironmentId> = existing.iter().map(|e| (e.name.clone(), e.id)).collect();
         let mut written = HashSet::new();
         let names: Vec<Name> = (existing.iter().map(|e| &e.name))
@@ -532,6 +554,79 @@ impl Plan {
         }
         self.new_resources
             .extend(sources_first(new).into_iter().map(|resource| (project, resource)));
+    }
+}
+
+/// A deletion in words: `environment myapp/staging`.
+fn words(absent: &Absent) -> String {
+    let parts = absent.project.iter().chain(&absent.environment).chain([&absent.name]);
+    let path: Vec<&str> = parts.map(Name::as_str).collect();
+    format!("{} {}", absent.what, path.join("/"))
+}
+
+/// What is there of what is to be deleted: resources first, and of those and of environments who follow before whom they follow.
+fn in_order<'a>(absent: &'a [Absent], stored: &Stored) -> Vec<&'a Absent> {
+    let mut sorted = Vec::with_capacity(absent.len());
+    for what in Removable::ALL {
+        let mut waiting: Vec<(&Absent, Vec<ResourceId>)> = (absent.iter())
+            .filter(|one| one.what == what)
+            .filter_map(|one| Some((one, stored.resources_of(one)?)))
+            .collect();
+        while !waiting.is_empty() {
+            let is_followed = |ids: &[ResourceId], this: &Absent, waiting: &[(&Absent, Vec<ResourceId>)]| {
+                let others = waiting.iter().filter(|(other, _)| *other != this);
+                let mut followers = others
+                    .flat_map(|(_, others)| others)
+                    .filter_map(|id| stored.source_of(*id));
+                followers.any(|source| ids.contains(&source))
+            };
+            let ready = (waiting.iter()).position(|(one, ids)| !is_followed(ids, one, &waiting));
+            // Where they follow each other in a circle of environments, no order is right.
+            let (one, _) = waiting.remove(ready.unwrap_or_default());
+            sorted.push(one);
+        }
+    }
+    sorted
+}
+
+impl Stored {
+    /// The resources that go with something; `None` when it isn't there.
+    fn resources_of(&self, absent: &Absent) -> Option<Vec<ResourceId>> {
+        let project = |name: &Name| self.projects.iter().find(|p| p.record.project.name == *name);
+        let environment = |project: &Name, name: &Name| {
+            let project = self.projects.iter().find(|p| p.record.project.name == *project)?;
+            let found = project.environments.iter().find(|e| e.name == *name)?;
+            Some((project, found.id))
+        };
+        match absent.what {
+            Removable::Workspace => self.workspace.as_ref().map(|_| Vec::new()),
+            Removable::Cluster => {
+                let mut clusters = self.clusters.iter();
+                clusters
+                    .find(|c| c.record.cluster.name == absent.name)
+                    .map(|_| Vec::new())
+            }
+            Removable::Project => project(&absent.name).map(|_| Vec::new()),
+            Removable::Environment => {
+                let (project, id) = environment(absent.project.as_ref()?, &absent.name)?;
+                let here = project.resources.iter().filter(|r| r.environment == id);
+                Some(here.map(|r| r.id).collect())
+            }
+            Removable::Resource => {
+                let (project, id) = environment(absent.project.as_ref()?, absent.environment.as_ref()?)?;
+                let mut here = project.resources.iter().filter(|r| r.environment == id);
+                here.find(|r| r.name == absent.name).map(|r| vec![r.id])
+            }
+        }
+    }
+
+    /// Whom a resource follows.
+    fn source_of(&self, id: ResourceId) -> Option<ResourceId> {
+        let mut all = self.projects.iter().flat_map(|project| &project.resources);
+        match all.find(|r| r.id == id)?.source {
+            Source::Promote { from } => Some(from),
+            Source::Image { .. } => None,
+        }
     }
 }
 

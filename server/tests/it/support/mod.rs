@@ -46,7 +46,7 @@ pub(crate) struct Bench {
     pub(crate) git: Arc<FakeGit>,
     pub(crate) registry: Arc<FakeRegistry>,
     pub(crate) clock: Arc<SetClock>,
-    _database: Database,
+    pub(crate) database: Database,
     _directory: TempDir,
 }
 
@@ -87,7 +87,7 @@ impl Bench {
             git,
             registry,
             clock,
-            _database: database,
+            database,
             _directory: directory,
         }
     }
