@@ -54,10 +54,11 @@ const ARGOCD_SECONDS: &str = "waybill_argocd_request_seconds";
 const REGISTRY_SECONDS: &str = "waybill_registry_request_seconds";
 const STREAM_AGE: &str = "waybill_argocd_stream_age_seconds";
 const NOTIFICATIONS: &str = "waybill_notifications_total";
+const GIT_REMOVALS: &str = "waybill_git_removals_total";
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
-pub const METRICS: [Metric; 12] = [
+pub const METRICS: [Metric; 13] = [
     (
         PROMOTIONS,
         Kind::Counter,
@@ -104,6 +105,11 @@ pub const METRICS: [Metric; 12] = [
         NOTIFICATIONS,
         Kind::Counter,
         "Notifications sent, by kind of channel and what came of it (delivered, waiting for another try, or given_up)",
+    ),
+    (
+        GIT_REMOVALS,
+        Kind::Counter,
+        "Tries to remove blocks of deleted resources from Git, by what came of it (done, retry, or fail)",
     ),
     (BUILD, Kind::Gauge, "1, with the version that runs"),
 ];
@@ -289,6 +295,11 @@ pub(crate) fn pushed(began: Instant, push: Push) {
 /// A notification was sent, once, whatever came of it.
 pub(crate) fn notified(channel: ChannelKind, state: DeliveryState) {
     notifications(channel, state).increment(1);
+}
+
+/// A try to remove blocks of deleted resources from Git: `done`, `retry` or `fail`.
+pub fn removed_from_git(outcome: &'static str) {
+    counter!(GIT_REMOVALS, "outcome" => outcome).increment(1);
 }
 
 fn notifications(channel: ChannelKind, outcome: DeliveryState) -> metrics::Counter {

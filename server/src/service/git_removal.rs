@@ -8,7 +8,7 @@ use crate::store::{GitRemoval, NewEvent, Tx};
 use app::error::AppError;
 use domain::{
     event::{Happened, Subject},
-    id::{ProjectId, WorkspaceId},
+    id::ProjectId,
     name::Name,
     promotion::Actor,
     time::Timestamp,
@@ -46,7 +46,6 @@ impl Services {
     pub(in crate::service) async fn give_up_git_removals(
         &self,
         tx: &mut dyn Tx,
-        workspace: WorkspaceId,
         project: ProjectId,
         now: Timestamp,
     ) -> Result<(), AppError> {
@@ -54,16 +53,13 @@ impl Services {
             return Ok(());
         };
         for removal in tx.end_git_removals(project).await? {
-            let reason = "The project was deleted before it was done. Remove them in Git.";
-            let event = told(&removal, |path, services| Happened::NotRemovedFromGit {
-                path,
-                services,
-                reason: reason.into(),
+            let event = told(&removal, &record.project.path_template, |path, services| {
+                Happened::NotRemovedFromGit {
+                    path,
+                    services,
+                    reason: "The project was deleted before it was done. Remove them in Git.".into(),
+                }
             });
-            let event = NewEvent {
-                workspace,
-                ..event(&record.project.path_template)
-            };
             tx.append_event(&event, now).await?;
         }
         Ok(())
@@ -78,9 +74,10 @@ pub(crate) fn path_of(removal: &GitRemoval, template: &str) -> String {
 /// An entry about a removal from Git, given its project's path template.
 pub(crate) fn told(
     removal: &GitRemoval,
+    template: &str,
     happened: impl FnOnce(String, Vec<String>) -> Happened,
-) -> impl FnOnce(&str) -> NewEvent {
-    move |template| NewEvent {
+) -> NewEvent {
+    NewEvent {
         workspace: removal.workspace,
         subject: Subject {
             project: Some(removal.project),

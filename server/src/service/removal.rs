@@ -230,13 +230,13 @@ impl Services {
             Thing::Resource(id) => tx.remove_resource(id, by, now).await?,
             Thing::Environment(id) => tx.remove_environment(id, by, now).await?,
             Thing::Project(id) => {
-                self.give_up_git_removals(tx, workspace, id, now).await?;
+                self.give_up_git_removals(tx, id, now).await?;
                 tx.remove_project(id, by, now).await?;
             }
             Thing::Cluster(id) => tx.remove_cluster(id, by, now).await?,
             Thing::Workspace => {
                 for record in tx.projects(workspace).await? {
-                    self.give_up_git_removals(tx, workspace, record.project.id, now).await?;
+                    self.give_up_git_removals(tx, record.project.id, now).await?;
                 }
                 tx.remove_workspace(workspace, by, now).await?;
                 for user in &removal.leaving {

@@ -10,6 +10,7 @@ use crate::{
         git_removal::{path_of, told},
     },
     store::GitRemoval,
+    telemetry,
     worker::steps::{author, waybill},
 };
 use app::error::AppError;
@@ -120,6 +121,7 @@ async fn record(services: &Services, owner: &str, mut removal: GitRemoval, outco
     };
     let event = match outcome {
         Outcome::Again(why) => {
+            telemetry::removed_from_git("retry");
             tracing::info!(removal = %removal.id, %why, "blocks could not be removed from Git yet");
             removal.attempts += 1;
             let pause = (500_i64 << removal.attempts.min(10)).min(LONGEST_PAUSE_MILLIS);
@@ -128,18 +130,22 @@ async fn record(services: &Services, owner: &str, mut removal: GitRemoval, outco
             tx.commit().await?;
             return Ok(());
         }
-        Outcome::Done(commit) => told(&removal, |path, services| Happened::RemovedFromGit {
-            path,
-            services,
-            commit,
-        })(&template),
+        Outcome::Done(commit) => {
+            telemetry::removed_from_git("done");
+            told(&removal, &template, |path, services| Happened::RemovedFromGit {
+                path,
+                services,
+                commit,
+            })
+        }
         Outcome::Failed(reason) => {
+            telemetry::removed_from_git("fail");
             tracing::warn!(removal = %removal.id, %reason, "blocks stay in Git");
-            told(&removal, |path, services| Happened::NotRemovedFromGit {
+            told(&removal, &template, |path, services| Happened::NotRemovedFromGit {
                 path,
                 services,
                 reason,
-            })(&template)
+            })
         }
     };
     // Somebody else ended it, or took it when the lease ran out: they tell of it.

@@ -361,7 +361,7 @@ async fn what_waits_is_cancelled_and_what_is_committed_is_in_the_way() {
     ] {
         let why = stays(&bench, &admin, &target, PIN).await;
         let wanted = format!(
-            "A promotion of production/api to two is syncing: its commit is on its way or on the branch. Wait until it has ended: http://waybill.example/promotions/{id}"
+            "A promotion of production/api to bbbbbbb is syncing: its commit is on its way or on the branch. Wait until it has ended: http://waybill.example/promotions/{id}"
         );
         assert!(why.contains(&wanted), "{why}");
     }

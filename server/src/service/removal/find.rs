@@ -12,7 +12,7 @@ use app::{api::removal::Removing, backend::At, error::AppError};
 use domain::{
     environment::{Environment, Workspace},
     event::Subject,
-    id::{ResourceId, WorkspaceId},
+    id::{EnvironmentId, ResourceId, WorkspaceId},
     promotion::{Promotion, State},
     removal::Removable,
     resource::{Resource, Source},
@@ -130,7 +130,9 @@ impl Services {
             }
         }
         for channel in tx.channels(project.workspace.id).await? {
-            if channel.project == id && channel.environments == [environment.id] {
+            let is_there = |one: &&EnvironmentId| project.environments.iter().any(|e| e.id == **one);
+            let told: Vec<_> = channel.environments.iter().filter(is_there).collect();
+            if channel.project == id && told == [&environment.id] {
                 removal.with.push(format!(
                     "channel {}, which told of {} only",
                     channel.name, environment.name

@@ -76,7 +76,7 @@ async fn an_environments_blocks_go_together_and_its_project_ends_what_waits() {
     remove(&bench, &admin, &other("project", "myapp"), RemovalChoices::default()).await;
     let entries = told(&bench, &admin).await;
     assert_eq!(
-        entries[1],
+        entries[0],
         "could not remove api, web from environments/development/values.yaml"
     );
     assert!(!carry_out(&bench).await);

@@ -245,6 +245,7 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
     let services = &bench.services;
     let (ada, ada_id) = bench.member("ada@example.com", "demo", Role::Admin).await;
     let (_, both) = bench.member("both@example.com", "demo", Role::Viewer).await;
+    let (_, only) = bench.member("only@example.com", "demo", Role::Viewer).await;
     let target = other("workspace", "demo");
     let typed =
         async |caller: &Caller, typed: &str| services.remove(caller, &target, RemovalChoices::default(), typed).await;
@@ -262,7 +263,7 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
     let elsewhere = tx.workspace_by_name("other").await.unwrap().unwrap();
     tx.set_membership(elsewhere.id, both, Role::Admin).await.unwrap();
     let demo = tx.workspace_by_name("demo").await.unwrap().unwrap();
-    for (id, user) in [("ada", ada_id), ("both", both)] {
+    for (id, user) in [("only", only), ("both", both)] {
         let session = SessionRecord {
             id: id.into(),
             user: Some(user),
@@ -291,11 +292,11 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
     let mut tx = bench.store.read().await.unwrap();
     let now = services.now();
     assert!(
-        tx.session("ada", now).await.unwrap().is_none(),
-        "she belongs nowhere else"
+        tx.session("only", now).await.unwrap().is_none(),
+        "they belong nowhere else"
     );
     assert!(tx.session("both", now).await.unwrap().is_some());
-    assert_eq!(tx.memberships(ada_id).await.unwrap(), []);
+    assert_eq!(tx.memberships(only).await.unwrap(), []);
     assert_eq!(tx.memberships(both).await.unwrap().len(), 1);
     assert!(tx.workspaces().await.unwrap().iter().all(|w| w.name.as_str() != "demo"));
     assert_eq!(tx.clusters(demo.id).await.unwrap(), []);
