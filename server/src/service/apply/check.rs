@@ -2,9 +2,12 @@
 //!
 //! The command line checks before it sends, to name lines; the server checks again, because it trusts nobody.
 
-use super::document::{
-    BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, Presence, ProjectSpec,
-    ResourceSpec, RuntimeSpec, SourceSpec,
+use super::{
+    absent::{ALONE, Absent, absent_cluster, absent_environment, absent_project, absent_resource, only_when_absent},
+    document::{
+        BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, Presence, ProjectSpec,
+        ResourceSpec, RuntimeSpec, SourceSpec,
+    },
 };
 use crate::service::session::normalised_email;
 use domain::{
@@ -42,23 +45,6 @@ impl<S> Checked<'_, S> {
     pub fn is_absent(&self) -> bool {
         self.absent.iter().any(|absent| absent.what == Removable::Workspace)
     }
-}
-
-/// What is to be deleted.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Absent {
-    /// Where it stands.
-    pub at: String,
-    /// What it is.
-    pub what: Removable,
-    /// The project, of an environment or resource.
-    pub project: Option<Name>,
-    /// The environment, of a resource.
-    pub environment: Option<Name>,
-    /// Its name.
-    pub name: Name,
-    /// What goes with it.
-    pub choices: RemovalChoices,
 }
 
 /// A group.
@@ -238,104 +224,6 @@ pub fn check<S>(document: &Document<S>) -> Result<Checked<'_, S>, FieldErrors> {
     }
 }
 
-/// What is deleted is only named.
-const ALONE: &str = "With state: absent, leave out everything but its name.";
-
-fn absent_cluster<S>(spec: &ClusterSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<Absent> {
-    if spec.argocd.is_some() || spec.registry.is_some() {
-        errors.add(format!("{at}.state"), ALONE);
-    }
-    Some(Absent {
-        at: format!("{at}.state"),
-        what: Removable::Cluster,
-        project: None,
-        environment: None,
-        name: parse(&format!("{at}.name"), &spec.name, errors)?,
-        choices: RemovalChoices::default(),
-    })
-}
-
-fn absent_project<S>(spec: &ProjectSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<Absent> {
-    let says_more = spec.repository.is_some()
-        || spec.path_template.is_some()
-        || spec.values_prefix.is_some()
-        || spec.roles.is_some()
-        || !spec.environments.is_empty();
-    if says_more {
-        errors.add(format!("{at}.state"), ALONE);
-    }
-    Some(Absent {
-        at: format!("{at}.state"),
-        what: Removable::Project,
-        project: None,
-        environment: None,
-        name: parse(&format!("{at}.name"), &spec.name, errors)?,
-        choices: RemovalChoices::default(),
-    })
-}
-
-fn absent_environment(
-    spec: &EnvironmentSpec,
-    project: Option<&Name>,
-    at: &str,
-    errors: &mut FieldErrors,
-) -> Option<Absent> {
-    let says_more = spec.cluster.is_some()
-        || spec.protected
-        || spec.policy.is_some()
-        || !spec.restricted_to.is_empty()
-        || !spec.resources.is_empty();
-    if says_more {
-        errors.add(format!("{at}.state"), ALONE);
-    }
-    Some(Absent {
-        at: format!("{at}.state"),
-        what: Removable::Environment,
-        project: project.cloned(),
-        environment: None,
-        name: parse(&format!("{at}.name"), &spec.name, errors)?,
-        choices: RemovalChoices {
-            from_git: spec.remove_from_git,
-            pin_followers: spec.pin_followers,
-        },
-    })
-}
-
-fn absent_resource(
-    spec: &ResourceSpec,
-    project: Option<&Name>,
-    environment: Option<&Name>,
-    at: &str,
-    errors: &mut FieldErrors,
-) -> Option<Absent> {
-    if spec.kind.is_some() || spec.source.is_some() || spec.binding.is_some() || spec.runtime.is_some() {
-        errors.add(format!("{at}.state"), ALONE);
-    }
-    Some(Absent {
-        at: format!("{at}.state"),
-        what: Removable::Resource,
-        project: project.cloned(),
-        environment: environment.cloned(),
-        name: parse(&format!("{at}.name"), &spec.name, errors)?,
-        choices: RemovalChoices {
-            from_git: spec.remove_from_git,
-            pin_followers: spec.pin_followers,
-        },
-    })
-}
-
-/// What only says how something is deleted says nothing of what stays.
-fn only_when_absent(from_git: bool, pin_followers: bool, at: &str, errors: &mut FieldErrors) {
-    for (field, is_given) in [("removeFromGit", from_git), ("pinFollowers", pin_followers)] {
-        if is_given {
-            errors.add(
-                format!("{at}.{field}"),
-                "This goes with state: absent only. Leave it out.",
-            );
-        }
-    }
-}
-
 fn missing(at: &str, field: &str, errors: &mut FieldErrors) {
     errors.add(at, format!("The field {field} is missing."));
 }
@@ -344,7 +232,7 @@ fn whole<T>(parts: Vec<Option<T>>) -> Option<Vec<T>> {
     parts.into_iter().collect()
 }
 
-fn parse<T: FromStr<Err: std::fmt::Display>>(at: &str, text: &str, errors: &mut FieldErrors) -> Option<T> {
+pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(at: &str, text: &str, errors: &mut FieldErrors) -> Option<T> {
     text.parse().map_err(|e: T::Err| errors.add(at, e.to_string())).ok()
 }
 

@@ -1,11 +1,12 @@
 //! Configuration as code: makes a workspace as a document says, all of it or nothing.
 //!
-//! [`document`] is the shape, [`check`] holds it against the rules that need nothing else, [`plan`] compares it with what is
-//! stored. Here the plan is made and written in one transaction. Afterwards resources that should run something are
+//! [`document`] is the shape, [`check`] holds it against the rules that need nothing else ([`absent`] for what is to be deleted), [`plan`]
+//! compares it with what is stored. Here the plan is made and written in one transaction. Afterwards resources that should run something are
 //! started; that may need Git and registries, so it happens outside of the transaction, and applying again catches up.
 //!
 //! [`pages`] makes documents of what people type on pages, one thing at a time.
 
+pub mod absent;
 pub mod check;
 pub mod document;
 mod in_form;
@@ -21,11 +22,11 @@ use super::{
     place::ProjectPlace,
 };
 use crate::store::{NewEvent, Tx, Waiting};
+use absent::Absent;
 use app::{
     api::removal::{Removed, Removing},
     error::AppError,
 };
-use check::Absent;
 use document::{Document, SecretText};
 use domain::{
     environment::Workspace,

@@ -2,9 +2,9 @@
 //! and the real thing can't differ.
 
 use super::{
+    absent::{Absent, in_order, words},
     check::{
-        Absent, Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource,
-        CheckedSource,
+        Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource, CheckedSource,
     },
     document::SecretText,
     people::{PlannedPeople, StoredPeople},
@@ -554,79 +554,6 @@ impl Plan {
         }
         self.new_resources
             .extend(sources_first(new).into_iter().map(|resource| (project, resource)));
-    }
-}
-
-/// A deletion in words: `environment myapp/staging`.
-fn words(absent: &Absent) -> String {
-    let parts = absent.project.iter().chain(&absent.environment).chain([&absent.name]);
-    let path: Vec<&str> = parts.map(Name::as_str).collect();
-    format!("{} {}", absent.what, path.join("/"))
-}
-
-/// What is there of what is to be deleted: resources first, and of those and of environments who follow before whom they follow.
-fn in_order<'a>(absent: &'a [Absent], stored: &Stored) -> Vec<&'a Absent> {
-    let mut sorted = Vec::with_capacity(absent.len());
-    for what in Removable::ALL {
-        let mut waiting: Vec<(&Absent, Vec<ResourceId>)> = (absent.iter())
-            .filter(|one| one.what == what)
-            .filter_map(|one| Some((one, stored.resources_of(one)?)))
-            .collect();
-        while !waiting.is_empty() {
-            let is_followed = |ids: &[ResourceId], this: &Absent, waiting: &[(&Absent, Vec<ResourceId>)]| {
-                let others = waiting.iter().filter(|(other, _)| *other != this);
-                let mut followers = others
-                    .flat_map(|(_, others)| others)
-                    .filter_map(|id| stored.source_of(*id));
-                followers.any(|source| ids.contains(&source))
-            };
-            let ready = (waiting.iter()).position(|(one, ids)| !is_followed(ids, one, &waiting));
-            // Where they follow each other in a circle of environments, no order is right.
-            let (one, _) = waiting.remove(ready.unwrap_or_default());
-            sorted.push(one);
-        }
-    }
-    sorted
-}
-
-impl Stored {
-    /// The resources that go with something; `None` when it isn't there.
-    fn resources_of(&self, absent: &Absent) -> Option<Vec<ResourceId>> {
-        let project = |name: &Name| self.projects.iter().find(|p| p.record.project.name == *name);
-        let environment = |project: &Name, name: &Name| {
-            let project = self.projects.iter().find(|p| p.record.project.name == *project)?;
-            let found = project.environments.iter().find(|e| e.name == *name)?;
-            Some((project, found.id))
-        };
-        match absent.what {
-            Removable::Workspace => self.workspace.as_ref().map(|_| Vec::new()),
-            Removable::Cluster => {
-                let mut clusters = self.clusters.iter();
-                clusters
-                    .find(|c| c.record.cluster.name == absent.name)
-                    .map(|_| Vec::new())
-            }
-            Removable::Project => project(&absent.name).map(|_| Vec::new()),
-            Removable::Environment => {
-                let (project, id) = environment(absent.project.as_ref()?, &absent.name)?;
-                let here = project.resources.iter().filter(|r| r.environment == id);
-                Some(here.map(|r| r.id).collect())
-            }
-            Removable::Resource => {
-                let (project, id) = environment(absent.project.as_ref()?, absent.environment.as_ref()?)?;
-                let mut here = project.resources.iter().filter(|r| r.environment == id);
-                here.find(|r| r.name == absent.name).map(|r| vec![r.id])
-            }
-        }
-    }
-
-    /// Whom a resource follows.
-    fn source_of(&self, id: ResourceId) -> Option<ResourceId> {
-        let mut all = self.projects.iter().flat_map(|project| &project.resources);
-        match all.find(|r| r.id == id)?.source {
-            Source::Promote { from } => Some(from),
-            Source::Image { .. } => None,
-        }
     }
 }
 
