@@ -21,6 +21,7 @@ use crate::{
         preview::Preview,
         project::ProjectView,
         promotion::PromotionView,
+        removal::{RemovalView, Removed, Removing},
         resource::ResourceView,
         session::Me,
         token::{TokenDraft, TokenMade, TokensView},
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::PromotionId,
+    removal::RemovalChoices,
 };
 use leptos::prelude::use_context;
 use std::sync::Arc;
@@ -139,8 +141,6 @@ pub trait Backend: Send + Sync {
     async fn clusters(&self, workspace: &str) -> Result<ClustersView, AppError>;
     /// Adds or changes a cluster; says what is so now.
     async fn save_cluster(&self, workspace: &str, draft: ClusterDraft, secrets: Secrets) -> Result<String, AppError>;
-    /// Takes a cluster away that no environment runs on.
-    async fn remove_cluster(&self, workspace: &str, cluster: &str) -> Result<(), AppError>;
     /// Tries a cluster's Argo CD and registry, as typed or as stored.
     async fn test_cluster(
         &self,
@@ -178,6 +178,10 @@ pub trait Backend: Send + Sync {
     async fn test_channel(&self, workspace: &str, channel: &str) -> Result<Tried, AppError>;
     /// Sends a notification again; what came of it, in words.
     async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<Tried, AppError>;
+    /// What deleting something means.
+    async fn removal(&self, target: &Removing) -> Result<RemovalView, AppError>;
+    /// Deletes something; its history stays.
+    async fn remove(&self, target: &Removing, choices: RemovalChoices, typed: &str) -> Result<Removed, AppError>;
     /// The account of the actor, with its sessions.
     async fn account(&self) -> Result<AccountView, AppError>;
     /// Changes the actor's password, and ends their other sessions.

@@ -41,6 +41,19 @@ pub fn App() -> impl IntoView {
                 // No project can be called `-`.
                 <Route path=path!("/w/:workspace/-/settings") view={Lazy::<lazy::SettingsPage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/-/settings/:section") view={Lazy::<lazy::SettingsPage>::new()} ssr=Async />
+                <Route path=path!("/w/:workspace/-/delete") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
+                <Route path=path!("/w/:workspace/-/delete/cluster/:cluster") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
+                <Route path=path!("/w/:workspace/-/delete/project/:project") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
+                <Route
+                    path=path!("/w/:workspace/-/delete/project/:project/:environment")
+                    view={Lazy::<lazy::DeletePage>::new()}
+                    ssr=Async
+                />
+                <Route
+                    path=path!("/w/:workspace/-/delete/project/:project/:environment/:resource")
+                    view={Lazy::<lazy::DeletePage>::new()}
+                    ssr=Async
+                />
                 <Route path=path!("/w/:workspace/:project") view=pages::board::Board ssr=Async />
                 <Route path=path!("/w/:workspace/:project/:environment") view={Lazy::<lazy::EnvironmentPage>::new()} ssr=Async />
                 <Route

@@ -46,9 +46,11 @@ test('a cluster is added, tested and removed', async ({ page, open, demo, tolera
   await expect(token).toHaveValue('');
   await expect(page.getByText('One is stored. Empty keeps it.')).toBeVisible();
   await page.getByRole('link', { name: 'Cancel' }).click();
-  await cluster.getByText('More').click();
-  await cluster.getByRole('button', { name: 'Remove cluster' }).click();
-  await expect(page.getByText('The cluster is removed')).toBeVisible();
+  await cluster.getByRole('link', { name: `Delete ${name}` }).click();
+  await expect(page.getByRole('heading', { name: `Delete ${name}` })).toBeVisible();
+  await expectAccessible();
+  await page.getByRole('button', { name: `Delete ${name}` }).click();
+  await expect(page.getByRole('link', { name: 'Add a cluster' })).toBeVisible();
   await expect(cluster).toHaveCount(0);
 });
 

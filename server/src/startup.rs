@@ -186,6 +186,7 @@ pub async fn run_by(
     background.spawn(events.clone().tail(services.clone(), stop.clone()));
     let owner = lease_owner(&config, &services).await?;
     background.spawn(Worker::new(services.clone(), settings, &owner).run(stop.clone()));
+    background.spawn(worker::git_removals::run(services.clone(), owner.clone(), stop.clone()));
     background.spawn(worker::notify::run(
         services.clone(),
         owner,

@@ -59,10 +59,11 @@ const NOTIFICATIONS: &str = "waybill_notifications_total";
 const CONNECTIONS_OPEN: &str = "waybill_connections_open";
 const CONNECTIONS_REFUSED: &str = "waybill_connections_refused_total";
 const CONNECTIONS_CLOSED: &str = "waybill_connections_closed_total";
+const GIT_REMOVALS: &str = "waybill_git_removals_total";
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
-pub const METRICS: [Metric; 15] = [
+pub const METRICS: [Metric; 16] = [
     (
         PROMOTIONS,
         Kind::Counter,
@@ -120,6 +121,11 @@ pub const METRICS: [Metric; 15] = [
         CONNECTIONS_CLOSED,
         Kind::Counter,
         "Connections closed for what they didn't do in time, by what that was (head, body, idle or answer), or to make room",
+    ),
+    (
+        GIT_REMOVALS,
+        Kind::Counter,
+        "Tries to remove blocks of deleted resources from Git, by what came of it (done, retry, or fail)",
     ),
     (BUILD, Kind::Gauge, "1, with the version that runs"),
 ];
@@ -306,6 +312,11 @@ pub(crate) fn pushed(began: Instant, push: Push) {
 /// A notification was sent, once, whatever came of it.
 pub(crate) fn notified(channel: ChannelKind, state: DeliveryState) {
     notifications(channel, state).increment(1);
+}
+
+/// A try to remove blocks of deleted resources from Git: `done`, `retry` or `fail`.
+pub fn removed_from_git(outcome: &'static str) {
+    counter!(GIT_REMOVALS, "outcome" => outcome).increment(1);
 }
 
 fn notifications(channel: ChannelKind, outcome: DeliveryState) -> metrics::Counter {

@@ -8,6 +8,7 @@ use crate::{
     plan::Health,
     policy::Policy,
     promotion::{Actor, Promotion, Purpose, State},
+    removal::Removable,
     resource::{HoldCause, Resource},
     time::Timestamp,
 };
@@ -197,6 +198,38 @@ pub enum Happened {
     },
     /// A resource was created.
     ResourceCreated,
+    /// Something was removed; its history stays.
+    Removed {
+        /// What it was.
+        what: Removable,
+        /// Its name, with the names of what it was in: `myapp/staging/api`.
+        name: String,
+        /// What was removed with it, `resource api`, and what else came of it, a line each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        with: Vec<String>,
+        /// Whether it is removed from Git, too; else Git was left alone.
+        #[serde(default)]
+        from_git: bool,
+    },
+    /// The blocks of removed resources were removed from a values file.
+    RemovedFromGit {
+        /// The file.
+        path: String,
+        /// Keys of the blocks.
+        services: Vec<String>,
+        /// The commit; `None` when the file held none of them any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
+    },
+    /// The blocks of removed resources stay in a values file.
+    NotRemovedFromGit {
+        /// The file.
+        path: String,
+        /// Keys of the blocks.
+        services: Vec<String>,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A resource's pin was moved.
     PinChanged {
         /// The digest it is pinned to now.
@@ -320,6 +353,10 @@ impl Happened {
                 | Self::PasswordChanged
                 | Self::PasswordRemoved
                 | Self::SignedOutEverywhere
+                | Self::Removed {
+                    what: Removable::Workspace | Removable::Project | Removable::Environment,
+                    ..
+                }
         )
     }
 }

@@ -53,4 +53,6 @@ ids! {
     ChannelId,
     /// A notification on its way through a channel.
     DeliveryId,
+    /// Blocks of removed resources that are to be removed from Git.
+    GitRemovalId,
 }

@@ -9,7 +9,7 @@
 //! - What an environment asks for, [`policy`], and whether it is there, [`gate`].
 //! - What happens: [`promotion`] (the state machine), [`plan`] (what Argo CD reports, and what to do next),
 //!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
-//!   [`told`] (what happened, in words), [`notification`] (who is told elsewhere).
+//!   [`removal`] (what can be taken away again), [`told`] (what happened, in words), [`notification`] (who is told elsewhere).
 
 pub mod artifact;
 pub mod door;
@@ -26,6 +26,7 @@ pub mod outside;
 pub mod plan;
 pub mod policy;
 pub mod promotion;
+pub mod removal;
 pub mod repository_path;
 pub mod resource;
 pub mod rights;

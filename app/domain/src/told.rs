@@ -68,6 +68,12 @@ kinds! {
     Resumed "resumed" "Resumed",
     /// [`Happened::ResourceCreated`]
     ResourceCreated "resource_created" "Resource created",
+    /// [`Happened::Removed`]
+    Removed "removed" "Removed",
+    /// [`Happened::RemovedFromGit`]
+    RemovedFromGit "removed_from_git" "Removed from Git",
+    /// [`Happened::NotRemovedFromGit`]
+    NotRemovedFromGit "not_removed_from_git" "Not removed from Git",
     /// [`Happened::Applied`]
     Applied "applied" "Configuration applied",
     /// [`Happened::SignedIn`]
@@ -190,6 +196,9 @@ impl Happened {
             Self::SignedOutEverywhere => EventKind::SignedOutEverywhere,
             Self::Applied { .. } => EventKind::Applied,
             Self::ResourceCreated => EventKind::ResourceCreated,
+            Self::Removed { .. } => EventKind::Removed,
+            Self::RemovedFromGit { .. } => EventKind::RemovedFromGit,
+            Self::NotRemovedFromGit { .. } => EventKind::NotRemovedFromGit,
             Self::Approved { .. } => EventKind::Approved,
             Self::Rejected { .. } => EventKind::Rejected,
             Self::GateOverridden { .. } => EventKind::GateOverridden,
@@ -253,6 +262,34 @@ impl Happened {
                 }
             }
             Self::ResourceCreated => "created the resource".into(),
+            Self::Removed {
+                what,
+                name,
+                with,
+                from_git,
+            } => {
+                more.clone_from(with);
+                if what.is_in_git() {
+                    let git = match from_git {
+                        true => "It is removed from Git, too.",
+                        false => "Git was left alone.",
+                    };
+                    more.push(git.into());
+                }
+                format!("removed the {what} {name}")
+            }
+            Self::RemovedFromGit { path, services, commit } => match commit {
+                Some(commit) => format!(
+                    "removed {} from {path} with commit {}",
+                    services.join(", "),
+                    commit.get(..7).unwrap_or(commit)
+                ),
+                None => format!("found that {path} no longer declares {}", services.join(", ")),
+            },
+            Self::NotRemovedFromGit { path, services, reason } => {
+                more.push(reason.clone());
+                format!("could not remove {} from {path}", services.join(", "))
+            }
             Self::Approved { digest, comment } => {
                 more.extend(comment.clone());
                 format!("approved {}", digest.short())

@@ -194,16 +194,6 @@ pub async fn save_cluster(workspace: String, cluster: ClusterDraft, secrets: Sec
     answer(backend()?.save_cluster(&workspace, cluster, secrets).await)
 }
 
-/// Takes a cluster away that no environment runs on.
-///
-/// # Errors
-/// When the actor doesn't administer the workspace, there is no such cluster, or it is used.
-#[server(prefix = "/api/ui", endpoint = "remove_cluster")]
-pub async fn remove_cluster(workspace: String, cluster: String) -> Result<(), AppError> {
-    use crate::backend::{answer, backend};
-    answer(backend()?.remove_cluster(&workspace, &cluster).await)
-}
-
 /// Tries a cluster's Argo CD and registry, as typed or as stored. Saves nothing.
 ///
 /// # Errors

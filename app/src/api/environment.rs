@@ -32,6 +32,8 @@ pub struct EnvironmentView {
     pub stops: Vec<StopView>,
     /// Whether the actor may stop the line.
     pub may_stop: bool,
+    /// Whether the actor may delete it.
+    pub may_remove: bool,
     /// Its resources, by name.
     pub resources: Vec<(Name, Cell)>,
     /// When this was read.

@@ -20,6 +20,7 @@ pub mod preview;
 pub mod project;
 pub mod promotion;
 mod query;
+pub mod removal;
 pub mod resource;
 pub mod session;
 pub mod sso;

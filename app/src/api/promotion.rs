@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 /// A promotion as its page shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PromotionView {
+    /// Whether its resource was deleted: then it is history.
+    pub is_removed: bool,
     /// Its id.
     pub id: PromotionId,
     /// The workspace.

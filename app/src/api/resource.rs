@@ -29,6 +29,8 @@ pub struct ResourceView {
     pub head: EnvironmentHead,
     /// Its name.
     pub name: Name,
+    /// Whether the actor may delete it.
+    pub may_remove: bool,
     /// What runs, as on the board.
     pub cell: Cell,
     /// Its image's repository, once known.

@@ -140,6 +140,19 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
             <dd class="mono">{name}</dd>
         }
     });
+    let delete = view.may_remove.then(|| {
+        let href = format!(
+            "/w/{}/-/delete/project/{}/{}",
+            view.workspace, view.project, view.head.name
+        );
+        view! {
+            <p>
+                <a class="button plain danger small" href=href>
+                    {format!("Delete {}…", view.head.name)}
+                </a>
+            </p>
+        }
+    });
     view! {
         <div class="page-head">
             <div class="title">
@@ -156,6 +169,7 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
             <dd class="mono">{view.values_path.clone()}</dd>
             {application}
         </dl>
+        {delete}
     }
     .into_any()
 }

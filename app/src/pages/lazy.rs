@@ -4,7 +4,7 @@
 //! The build splits the WebAssembly at these borders (`scripts/build-web`); on the server they are plain calls.
 
 use super::{
-    account, activity, create_resource, environment, inbox, invitation, policy, projects, promotion, resource,
+    account, activity, create_resource, environment, inbox, invitation, policy, projects, promotion, removal, resource,
     settings, sign_in,
 };
 use leptos::prelude::*;
@@ -133,6 +133,20 @@ impl LazyRoute for OnePromotionPage {
 
     fn view(_this: Self) -> AnyView {
         view! { <promotion::PromotionPage /> }.into_any()
+    }
+}
+
+/// [`removal::RemovalPage`], when needed.
+pub struct DeletePage;
+
+#[lazy_route]
+impl LazyRoute for DeletePage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <removal::RemovalPage /> }.into_any()
     }
 }
 

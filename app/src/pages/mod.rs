@@ -14,6 +14,7 @@ pub mod policy;
 pub mod projects;
 pub mod promoted;
 pub mod promotion;
+pub mod removal;
 pub mod resource;
 pub mod settings;
 pub mod sign_in;

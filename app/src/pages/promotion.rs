@@ -169,6 +169,13 @@ fn head(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
             </p>
         }
     });
+    let removed = view.is_removed.then(|| {
+        let what = format!(
+            "{}/{} was deleted. This is its history.",
+            view.environment, view.resource
+        );
+        view! { <p class="muted">{what}</p> }
+    });
     view! {
         <div class="stack">
             <div class="page-head">
@@ -178,6 +185,7 @@ fn head(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
                 </div>
                 {badge(meaning(view.state), word(view.state))}
             </div>
+            {removed}
             {waits_for.map(|why| view! { <p>{why}</p> })}
             {flow(view)}
             <p class="row muted">
@@ -424,6 +432,7 @@ mod tests {
             digest: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
         };
         PromotionView {
+            is_removed: false,
             id: "01934000-0000-7000-8000-000000000005".parse::<PromotionId>().unwrap(),
             workspace: "demo".parse().unwrap(),
             project: "myapp".parse().unwrap(),

@@ -150,6 +150,7 @@ fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Form<
             <ErrorSummary error=actions::rollback_error(sent) />
             {move || view.with(|view| history(view, sent, now))}
         </section>
+        {part(delete)}
     }
     .into_any()
 }
@@ -169,6 +170,25 @@ fn head(view: &ResourceView, _: Signal<Timestamp>) -> AnyView {
                 </p>
             </div>
         </div>
+    }
+    .into_any()
+}
+
+/// The way to delete it, for those who may.
+fn delete(view: &ResourceView, _: Signal<Timestamp>) -> AnyView {
+    if !view.may_remove {
+        return ().into_any();
+    }
+    let href = format!(
+        "/w/{}/-/delete/project/{}/{}/{}",
+        view.workspace, view.project, view.head.name, view.name
+    );
+    view! {
+        <p>
+            <a class="button plain danger small" href=href>
+                {format!("Delete {}…", view.name)}
+            </a>
+        </p>
     }
     .into_any()
 }

@@ -97,6 +97,11 @@ impl Here {
         untrack(move || self.sent.posted_draft().filter(|_| self.is_here() && !self.is_saved()))
     }
 
+    /// The workspace.
+    fn workspace(self) -> String {
+        self.place.with_untracked(|((workspace, _), _)| workspace.clone())
+    }
+
     /// Whether the form comes back from a plain post.
     fn comes_back(self) -> bool {
         self.posted().is_some()
@@ -182,6 +187,11 @@ pub fn Settings() -> AnyView {
             <div class="stack settings" on:submit=sent.on_submit()>
                 {shown(read, move |view| section_view(view, here))}
             </div>
+            <p>
+                <a class="button plain danger small" href=move || format!("/w/{}/-/delete", place.get().0)>
+                    {move || format!("Delete workspace {}…", place.get().0)}
+                </a>
+            </p>
         </Frame>
     }
     .into_any()

@@ -35,10 +35,12 @@ const MOST_ACTORS: usize = 100;
 /// How the store tells of Waybill itself, who does most.
 const WAYBILL: &str = "waybill";
 
-/// The environments of a workspace that the caller may know of, with the names of their projects.
+/// The environments of a workspace that the caller may know of, with the names of their projects. What was removed is among them: its
+/// history is told under the name that it had.
 struct Ground {
     projects: HashMap<ProjectId, Name>,
-    environments: Vec<(Name, Environment)>,
+    /// With whether they were removed; those first that weren't.
+    environments: Vec<(Name, Environment, bool)>,
     /// Whether these are all.
     is_whole: bool,
 }
@@ -91,7 +93,8 @@ impl Services {
             environments: ground
                 .environments
                 .iter()
-                .map(|(p, e)| format!("{p}/{}", e.name))
+                .filter(|(.., is_removed)| !is_removed)
+                .map(|(p, e, _)| format!("{p}/{}", e.name))
                 .collect(),
             // Who did something in a hidden project alone is hidden, too.
             actors: actors
@@ -110,18 +113,19 @@ async fn ground(tx: &mut dyn Tx, caller: &Caller, workspace: WorkspaceId) -> Res
         environments: Vec::new(),
         is_whole: true,
     };
-    for record in tx.projects(workspace).await? {
+    for (record, _) in tx.projects_ever(workspace).await? {
         let project = record.project;
         if caller.role_in_project(workspace, project.id).is_none() {
             ground.is_whole = false;
             continue;
         }
-        let environments = tx.environments(project.id).await?;
+        let environments = tx.environments_ever(project.id).await?.into_iter();
         ground
             .environments
-            .extend(environments.into_iter().map(|e| (project.name.clone(), e)));
+            .extend(environments.map(|(e, is_removed)| (project.name.clone(), e, is_removed)));
         ground.projects.insert(project.id, project.name);
     }
+    ground.environments.sort_by_key(|(.., is_removed)| *is_removed);
     Ok(ground)
 }
 
@@ -140,11 +144,11 @@ async fn understand(
             let found = ground
                 .environments
                 .iter()
-                .find(|(p, e)| format!("{p}/{}", e.name) == path);
+                .find(|(p, e, _)| format!("{p}/{}", e.name) == path);
             if found.is_none() {
                 problems.push(format!("There is no environment {path:?}."));
             }
-            Some(found.map(|(_, e)| e.id))
+            Some(found.map(|(_, e, _)| e.id))
         }
     };
     let kind = match filter.kind.trim() {
@@ -212,7 +216,7 @@ async fn understand(
         (Some(ids), ..) => ids.into_iter().map(Along::Resource).collect(),
         _ if !ground.is_whole => {
             let wanted = |id: &EnvironmentId| environment.is_none_or(|one| one == *id);
-            let seen = ground.environments.iter().map(|(_, e)| e.id).filter(wanted);
+            let seen = ground.environments.iter().map(|(_, e, _)| e.id).filter(wanted);
             seen.map(Along::Environment).collect()
         }
         (_, Some(kind), ..) => vec![Along::Kind(kind)],
@@ -233,11 +237,9 @@ async fn named(
     name: &str,
 ) -> Result<Vec<ResourceId>, AppError> {
     let mut ids = Vec::new();
-    for (_, e) in &ground.environments {
-        if environment.is_none_or(|wanted| wanted == Some(e.id))
-            && let Some(resource) = tx.resource_by_name(e.id, name).await?
-        {
-            ids.push(resource.id);
+    for (_, e, _) in &ground.environments {
+        if environment.is_none_or(|wanted| wanted == Some(e.id)) {
+            ids.extend(tx.resources_ever_named(e.id, name).await?);
         }
     }
     Ok(ids)
@@ -273,7 +275,7 @@ async fn resource_name(
     if let Some(name) = names.get(&id) {
         return Ok(name.clone());
     }
-    let name = tx.resource(id).await?.map(|resource| resource.name);
+    let name = tx.resource_ever(id).await?.map(|(resource, _)| resource.name);
     names.insert(id, name.clone());
     Ok(name)
 }
@@ -283,7 +285,7 @@ fn entry(event: Event, resource: Option<Name>, ground: &Ground, with_address: bo
     let environment = event
         .subject
         .environment
-        .and_then(|id| ground.environments.iter().find(|(_, e)| e.id == id));
+        .and_then(|id| ground.environments.iter().find(|(_, e, _)| e.id == id));
     ActivityEntry {
         at: event.at,
         actor: event.actor.name().to_owned(),
@@ -295,7 +297,7 @@ fn entry(event: Event, resource: Option<Name>, ground: &Ground, with_address: bo
         did,
         more,
         project: event.subject.project.and_then(|id| ground.projects.get(&id).cloned()),
-        environment: environment.map(|(_, e)| e.name.clone()),
+        environment: environment.map(|(_, e, _)| e.name.clone()),
         resource,
         promotion: event.subject.promotion,
         door: event.door.map(|door| door.label().to_owned()),

@@ -14,7 +14,14 @@ use app::{
     backend::At,
     error::AppError,
 };
-use domain::{environment::Environment, gate::Stop, id::EnvironmentId, name::Name, rights, time::Timestamp};
+use domain::{
+    environment::Environment,
+    gate::Stop,
+    id::EnvironmentId,
+    name::Name,
+    rights::{self, Right},
+    time::Timestamp,
+};
 use std::sync::Arc;
 
 /// Promotions under way that a board tells of: if more are stuck, these are where to begin.
@@ -97,6 +104,7 @@ impl Services {
             policy: environment.policy.words(),
             stops: place.stops_of(environment.id).map(|one| stop(&place, one)).collect(),
             may_stop: rights::check(place.role, STOP).is_ok(),
+            may_remove: place.only.is_none() && rights::check(place.role, Right::Administer).is_ok(),
             resources,
             now: self.now(),
             workspace: place.workspace.name,

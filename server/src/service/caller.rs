@@ -159,14 +159,14 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may know of each project of a workspace.
+    /// Whether the caller may know of each project of a workspace; also of those that were removed, which the ledger tells of.
     ///
     /// # Errors
     /// When the database fails.
     pub(crate) async fn sees_all(&self, tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<bool, StoreError> {
-        let projects = tx.projects(workspace).await?;
+        let projects = tx.projects_ever(workspace).await?;
         let sees = |id| self.role_in_project(workspace, id).is_some();
-        Ok(projects.iter().all(|record| sees(record.project.id)))
+        Ok(projects.iter().all(|(record, _)| sees(record.project.id)))
     }
 
     /// Refuses those who may not see all projects of a workspace: for what tells of all of them.

@@ -9,7 +9,6 @@ use super::{
         plan::{Change, Sign},
     },
     connection::{SealedCredentials, credentials_context},
-    place::not_found,
 };
 use crate::store::{ClusterRecord, ProjectRecord};
 use app::{
@@ -18,7 +17,7 @@ use app::{
     },
     error::AppError,
 };
-use domain::{event::Happened, id::ClusterId, name::Name};
+use domain::{id::ClusterId, name::Name};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 
@@ -67,51 +66,6 @@ impl Services {
             .carry_out_page(caller, workspace, &Page::Cluster(draft, typed))
             .await?;
         Ok(said(&changes))
-    }
-
-    /// Takes a cluster away that no environment runs on.
-    ///
-    /// # Errors
-    /// When the caller isn't an administrator there, there is no such cluster, or it is used.
-    pub async fn remove_cluster(&self, caller: &Caller, workspace: &str, cluster: &str) -> Result<(), AppError> {
-        let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
-        let mut all = tx.clusters(workspace.id).await?.into_iter();
-        let record = all
-            .find(|record| record.cluster.name.as_str() == cluster)
-            .ok_or_else(|| not_found("cluster", cluster))?;
-        let (mut used, mut is_used_unseen) = (Vec::new(), false);
-        for project in tx.projects(workspace.id).await? {
-            let environments = tx.environments(project.project.id).await?.into_iter();
-            let here = environments.filter(|e| e.cluster == record.cluster.id);
-            let mut here = here.map(|e| format!("{}/{}", project.project.name, e.name));
-            match caller.role_in_project(workspace.id, project.project.id) {
-                Some(_) => used.extend(here),
-                None => is_used_unseen |= here.next().is_some(),
-            }
-        }
-        if is_used_unseen {
-            used.push("something that you may not see".to_owned());
-        }
-        if !used.is_empty() {
-            return Err(AppError::Conflict(format!(
-                "Cluster {cluster} stays: {} run{} on it. Move them to another cluster with waybill apply first.",
-                used.join(", "),
-                if used.len() == 1 { "s" } else { "" }
-            )));
-        }
-        tx.delete_cluster(record.cluster.id).await?;
-        let change = Change {
-            sign: Sign::Remove,
-            what: format!("cluster {cluster}"),
-        };
-        let happened = Happened::Applied {
-            changes: vec![change.to_string()],
-        };
-        self.tell(&mut *tx, &caller, workspace.id, happened).await?;
-        tx.commit().await?;
-        self.wrote();
-        self.connections_changed();
-        Ok(())
     }
 
     /// The projects of a workspace that the caller administers, with their repositories.

@@ -206,6 +206,9 @@ impl Services {
             created_at: now,
         };
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
+        let project = place.project.record.project.id;
+        self.check_is_out_of_git(&mut *tx, project, &place.environment.name, Some(&new.name))
+            .await?;
         match tx.insert_resource(&resource).await {
             Err(StoreError::Exists) => {
                 let why = format!(

@@ -151,14 +151,12 @@ impl Services {
     /// When there is none that the caller may see.
     pub async fn promotion_named(&self, caller: &Caller, id: &str) -> Result<NamedPromotion, AppError> {
         let mut tx = self.store.read().await?;
-        let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
-        let resource = tx.resource(promotion.resource).await?;
-        let resource = resource.ok_or_else(|| not_found("promotion", id))?;
+        let past = self.promotion_ever(&mut *tx, caller, id).await?;
         Ok(NamedPromotion {
-            promotion: for_eyes_of(&place.project, promotion),
-            project: place.project.record.project.name,
-            environment: place.environment.name,
-            resource: resource.name,
+            promotion: for_eyes_of(&past.place.project, past.promotion),
+            project: past.place.project.record.project.name,
+            environment: past.place.environment.name,
+            resource: past.resource.name,
         })
     }
 }

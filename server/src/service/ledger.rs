@@ -206,14 +206,20 @@ fn line(entry: &Entry) -> String {
     )
 }
 
-/// The workspaces that a person with the database in hand means: the one of this name, or all.
+/// The workspaces that a person with the database in hand means: the one of this name (or, of those that were removed, of this id), or
+/// all. What was removed keeps its ledger.
 ///
 /// # Errors
 /// When there is none of this name, or the database fails.
 pub async fn workspaces(store: &dyn Store, name: Option<&str>) -> Result<Vec<Workspace>, AppError> {
-    let all = store.read().await?.workspaces().await?;
+    let mut tx = store.read().await?;
+    let all = tx.workspaces_ever().await?;
     let Some(name) = name else { return Ok(all) };
-    let found: Vec<_> = all.into_iter().filter(|w| w.name.as_str() == name).collect();
+    let named = tx.workspace_by_name(name).await?;
+    let found: Vec<_> = match named {
+        Some(workspace) => vec![workspace],
+        None => all.into_iter().filter(|w| w.id.to_string() == name).collect(),
+    };
     if found.is_empty() {
         return Err(AppError::NotFound(format!(
             "There is no workspace {name:?}. Correct the name."

@@ -32,6 +32,7 @@ pub mod connections;
 pub mod create_resource;
 pub mod desired;
 pub mod gates;
+pub mod git_removal;
 pub mod group;
 pub mod hold;
 pub mod inbox;
@@ -51,6 +52,7 @@ pub mod project;
 pub mod promote;
 pub mod promotion;
 pub mod pushed;
+pub mod removal;
 pub mod request;
 pub mod resource;
 pub mod retry;
@@ -120,6 +122,8 @@ pub struct Wake {
     pub events: Notify,
     /// A notification became due.
     pub deliveries: Notify,
+    /// Blocks are to be removed from Git.
+    pub removals: Notify,
     /// Clusters, projects or repositories changed: those who follow them look again.
     pub connections: watch::Sender<u64>,
 }

@@ -47,6 +47,19 @@ pub struct EnvironmentPlace {
     pub environment: Environment,
 }
 
+/// A promotion of the past or of now, with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct PromotionEver {
+    /// The promotion.
+    pub(crate) promotion: Promotion,
+    /// Where it runs, or ran.
+    pub(crate) place: EnvironmentPlace,
+    /// Its resource.
+    pub(crate) resource: Resource,
+    /// Whether the resource was removed.
+    pub(crate) is_removed: bool,
+}
+
 impl ProjectPlace {
     /// The cluster that an environment runs on.
     #[must_use]
@@ -278,29 +291,66 @@ impl Services {
             .ok_or_else(|| not_found("resource", resource.name.as_str()))
     }
 
-    /// A promotion that the caller may see, with its place.
+    /// A promotion that the caller may see, with its place, to be changed.
     ///
     /// # Errors
-    /// When there is none, or the database fails.
+    /// When there is none, its resource was removed, or the database fails.
     pub(crate) async fn promotion_place(
         &self,
         tx: &mut dyn Tx,
         caller: &Caller,
         id: &str,
     ) -> Result<(Promotion, EnvironmentPlace), AppError> {
+        let past = self.promotion_ever(tx, caller, id).await?;
+        if past.is_removed {
+            return Err(AppError::Conflict(format!(
+                "{}/{} was removed. Its promotions are history.",
+                past.place.environment.name, past.resource.name
+            )));
+        }
+        Ok((past.promotion, past.place))
+    }
+
+    /// A promotion that the caller may see, also of what was removed: history is kept. Nobody changes anything in such a place.
+    ///
+    /// # Errors
+    /// When there is none, or the database fails.
+    pub(crate) async fn promotion_ever(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<PromotionEver, AppError> {
         let missing = || not_found("promotion", id);
         let parsed: PromotionId = id.parse().map_err(|_| missing())?;
         let promotion = tx.promotion(parsed).await?.ok_or_else(missing)?;
-        let project = match self.project_place_by_id(tx, caller, promotion.project).await {
-            Err(AppError::NotFound(_)) => return Err(missing()),
-            place => place?,
-        };
-        let environment = project
-            .environments
-            .iter()
-            .find(|e| e.id == promotion.environment && project.shows(e))
-            .cloned()
+        let (record, mut is_removed) = tx.project_ever(promotion.project).await?.ok_or_else(missing)?;
+        let workspaces = &mut caller.access.iter();
+        let (workspace, _) = workspaces
+            .find(|(w, _)| w.id == record.project.workspace)
             .ok_or_else(missing)?;
-        Ok((promotion, EnvironmentPlace { project, environment }))
+        let place = self.complete(tx, caller, workspace, record).await?;
+        let mut project = place.ok_or_else(missing)?;
+        let (resource, resource_is_removed) = tx.resource_ever(promotion.resource).await?.ok_or_else(missing)?;
+        is_removed |= resource_is_removed;
+        let here = project.environments.iter().find(|e| e.id == promotion.environment);
+        let environment = match here {
+            Some(environment) => Some(environment.clone()),
+            None => {
+                let all = tx.environments_ever(promotion.project).await?.into_iter();
+                is_removed = true;
+                all.map(|(e, _)| e).find(|e| e.id == promotion.environment)
+            }
+        };
+        let environment = environment.filter(|e| project.shows(e)).ok_or_else(missing)?;
+        if is_removed {
+            project.role = Role::Viewer;
+        }
+        Ok(PromotionEver {
+            promotion,
+            place: EnvironmentPlace { project, environment },
+            resource,
+            is_removed,
+        })
     }
 }

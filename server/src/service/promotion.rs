@@ -2,7 +2,7 @@
 
 use super::{
     Caller, Services,
-    place::{EnvironmentPlace, ProjectPlace, not_found},
+    place::{EnvironmentPlace, ProjectPlace, PromotionEver},
     preview::values_edit,
 };
 use app::{
@@ -24,15 +24,15 @@ impl Services {
     /// When there is no such promotion for the caller.
     pub async fn promotion(&self, caller: &Caller, id: &str) -> Result<PromotionView, AppError> {
         let mut tx = self.store.read().await?;
-        let (
+        let PromotionEver {
             promotion,
-            EnvironmentPlace {
+            place: EnvironmentPlace {
                 project: place,
                 environment,
             },
-        ) = self.promotion_place(&mut *tx, caller, id).await?;
-        let missing = || not_found("promotion", id);
-        let resource = tx.resource(promotion.resource).await?.ok_or_else(missing)?;
+            resource,
+            is_removed,
+        } = self.promotion_ever(&mut *tx, caller, id).await?;
         let events = tx.events_of_promotion(promotion.id).await?;
         let newest = tx.promotions_of(promotion.resource, 1).await?;
         let details = tx
@@ -78,6 +78,7 @@ impl Services {
             .filter(|(commit, shown)| changed_lines(&commit.diff) != changed_lines(shown))
             .map(|(_, shown)| shown);
         Ok(PromotionView {
+            is_removed,
             shown_before,
             gates,
             may_say,

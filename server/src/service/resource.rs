@@ -19,6 +19,7 @@ use domain::{
     artifact::ExactImage,
     promotion::Promotion,
     resource::{Resource, Source},
+    rights::{self, Right},
 };
 
 /// Promotions that a resource's page lists.
@@ -82,6 +83,7 @@ impl Services {
         Ok(ResourceView {
             head: head(&place, &environment),
             name: resource.name,
+            may_remove: rights::check(place.role, Right::Administer).is_ok(),
             cell,
             repository,
             latest,

@@ -176,13 +176,13 @@ const END_RUN: &str = "UPDATE healthy_runs SET until = CASE WHEN since > $3 THEN
      WHERE resource_id = $1 AND digest = $2 AND until IS NULL";
 const RUNS: &str = "SELECT r.environment_id, h.since, h.until, w.seen_at FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
      JOIN environments e ON e.id = r.environment_id LEFT JOIN cluster_watch w ON w.cluster_id = e.cluster_id \
-     WHERE h.digest = $2 AND e.project_id = $1";
+     WHERE h.digest = $2 AND e.project_id = $1 AND r.removed_at IS NULL";
 const SEEN: &str = "SELECT seen_at FROM cluster_watch WHERE cluster_id = $1";
 const SET_SEEN: &str = "INSERT INTO cluster_watch (cluster_id, seen_at) VALUES ($1, $2) \
      ON CONFLICT (cluster_id) DO UPDATE SET seen_at = excluded.seen_at";
 const TOKEN_MAKERS: &str = "SELECT name, made_by FROM api_tokens WHERE workspace_id = $1 AND made_by IS NOT NULL";
 const GATES: &str = "SELECT gates FROM promotions WHERE id = $1";
-const WITH_GATES: &str = "SELECT p.*, r.name AS resource_name FROM promotions p \
+const WITH_GATES: &str = "SELECT p.*, COALESCE(r.name_was, r.name) AS resource_name FROM promotions p \
      JOIN resources r ON r.id = p.resource_id WHERE p.id IN (";
 const SET_GATES: &str = "UPDATE promotions SET gates = $2, awaits_approval = $3 WHERE id = $1";
 const AWAITING_APPROVAL: &str = concat!(

@@ -16,6 +16,7 @@ pub mod open;
 pub mod people;
 pub mod postgres;
 pub mod proofs;
+pub mod removals;
 pub mod rows;
 pub mod sealed;
 pub mod sql;
@@ -27,6 +28,7 @@ pub use gates::{Awaiting, Gates, Waiting};
 pub use notifications::{Channel, Delivery, Notifications};
 pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
+pub use removals::{GitRemoval, Removals};
 pub use sealed::{Sealed, SealedColumn, SealedValue};
 pub use trouble::Trouble;
 
@@ -38,7 +40,7 @@ use domain::{
     door::Entrance,
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
-    id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
+    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
     promotion::{Actor, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
@@ -214,10 +216,12 @@ pub trait Store: Send + Sync {
     async fn check_writable(&self) -> Result<(), Trouble>;
 }
 
+/// What was removed isn't there: no question of this trait finds it, but for those of [`Removals`] that say `ever`.
+///
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications + Sealed {
+pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications + Sealed + Removals {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 
@@ -254,8 +258,6 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
     async fn clusters(&mut self, workspace: WorkspaceId) -> Result<Vec<ClusterRecord>, StoreError>;
     /// Inserts or changes a cluster.
     async fn put_cluster(&mut self, cluster: &ClusterRecord) -> Result<(), StoreError>;
-    /// Takes a cluster away that no environment runs on. Other servers see it when they next look.
-    async fn delete_cluster(&mut self, id: ClusterId) -> Result<(), StoreError>;
     /// Projects of a workspace, by name.
     async fn projects(&mut self, workspace: WorkspaceId) -> Result<Vec<ProjectRecord>, StoreError>;
     /// The project with this id.

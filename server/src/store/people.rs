@@ -186,7 +186,7 @@ const SET_PROJECT_ROLE: &str = "INSERT INTO project_roles (project_id, user_id, 
 const CLEAR_PROJECT_ROLE: &str = "DELETE FROM project_roles WHERE project_id = $1 AND user_id = $2";
 const RESTRICTIONS: &str = "SELECT r.environment_id, g.name FROM environment_groups r \
      JOIN environments e ON e.id = r.environment_id JOIN groups g ON g.id = r.group_id \
-     WHERE e.project_id = $1 ORDER BY r.environment_id, g.name";
+     WHERE e.project_id = $1 AND e.removed_at IS NULL ORDER BY r.environment_id, g.name";
 const LIFT_RESTRICTION: &str = "DELETE FROM environment_groups WHERE environment_id = $1";
 const RESTRICT: &str = "INSERT INTO environment_groups (environment_id, group_id) VALUES ($1, $2)";
 
@@ -194,7 +194,7 @@ const INSERT_TOKEN: &str = "INSERT INTO api_tokens (id, workspace_id, name, role
      revoked_at, project_id, environment_id, made_by, last_used_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 const TOKEN_BY_HASH: &str = "SELECT t.*, w.name AS workspace_name FROM api_tokens t \
-     JOIN workspaces w ON w.id = t.workspace_id WHERE t.hash = $1";
+     JOIN workspaces w ON w.id = t.workspace_id AND w.removed_at IS NULL WHERE t.hash = $1";
 const TOKENS: &str = "SELECT t.*, w.name AS workspace_name FROM api_tokens t \
      JOIN workspaces w ON w.id = t.workspace_id WHERE t.workspace_id = $1 AND t.revoked_at IS NULL ORDER BY t.name";
 const TOKEN_USED: &str = "UPDATE api_tokens SET last_used_at = $2 WHERE id = $1";
@@ -219,7 +219,7 @@ const INVITATIONS: &str = "SELECT i.*, w.name AS workspace_name FROM invitations
 const INSERT_INVITATION: &str = "INSERT INTO invitations (id, workspace_id, email, role, hash, created_at, expires_at, \
      invited_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 const INVITATION_BY_HASH: &str = "SELECT i.*, w.name AS workspace_name FROM invitations i \
-     JOIN workspaces w ON w.id = i.workspace_id WHERE i.hash = $1 AND i.ended_at IS NULL AND i.expires_at > $2";
+     JOIN workspaces w ON w.id = i.workspace_id WHERE i.hash = $1 AND i.ended_at IS NULL AND i.expires_at > $2 AND w.removed_at IS NULL";
 const END_INVITATION: &str = "UPDATE invitations SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL";
 
 /// The word for a project that is hidden from somebody.

@@ -181,6 +181,17 @@ pub(crate) struct ProjectRow {
     credentials: Option<String>,
     tip: Option<String>,
     problem: Option<String>,
+    name_was: Option<String>,
+}
+
+/// Also of what was removed, and whether it was.
+impl TryFrom<ProjectRow> for (ProjectRecord, bool) {
+    type Error = StoreError;
+
+    fn try_from(row: ProjectRow) -> Result<Self, StoreError> {
+        let is_removed = row.name_was.is_some();
+        Ok((row.try_into()?, is_removed))
+    }
 }
 
 impl TryFrom<ProjectRow> for ProjectRecord {
@@ -191,7 +202,7 @@ impl TryFrom<ProjectRow> for ProjectRecord {
             project: Project {
                 id: parse("project id", &row.id)?,
                 workspace: parse("workspace id", &row.workspace_id)?,
-                name: parse("project name", &row.name)?,
+                name: parse("project name", row.name_was.as_ref().unwrap_or(&row.name))?,
                 repository_url: row.repository_url,
                 branch: row.branch,
                 path_template: row.path_template,
@@ -213,6 +224,17 @@ pub(crate) struct EnvironmentRow {
     position: i64,
     protected: bool,
     policy: String,
+    name_was: Option<String>,
+}
+
+/// Also of what was removed, and whether it was.
+impl TryFrom<EnvironmentRow> for (Environment, bool) {
+    type Error = StoreError;
+
+    fn try_from(row: EnvironmentRow) -> Result<Self, StoreError> {
+        let is_removed = row.name_was.is_some();
+        Ok((row.try_into()?, is_removed))
+    }
 }
 
 impl TryFrom<EnvironmentRow> for Environment {
@@ -223,7 +245,7 @@ impl TryFrom<EnvironmentRow> for Environment {
             id: parse("environment id", &row.id)?,
             project: parse("project id", &row.project_id)?,
             cluster: parse("cluster id", &row.cluster_id)?,
-            name: parse("environment name", &row.name)?,
+            name: parse("environment name", row.name_was.as_ref().unwrap_or(&row.name))?,
             position: row.position,
             protected: row.protected,
             policy: from_json("policy", &row.policy)?,
@@ -249,6 +271,17 @@ pub(crate) struct ResourceRow {
     outside: Option<String>,
     live: Option<String>,
     created_at: i64,
+    name_was: Option<String>,
+}
+
+/// Also of what was removed, and whether it was.
+impl TryFrom<ResourceRow> for (Resource, bool) {
+    type Error = StoreError;
+
+    fn try_from(row: ResourceRow) -> Result<Self, StoreError> {
+        let is_removed = row.name_was.is_some();
+        Ok((row.try_into()?, is_removed))
+    }
 }
 
 impl TryFrom<ResourceRow> for Resource {
@@ -272,7 +305,7 @@ impl TryFrom<ResourceRow> for Resource {
         Ok(Self {
             id: parse("resource id", &row.id)?,
             environment: parse("environment id", &row.environment_id)?,
-            name: parse("resource name", &row.name)?,
+            name: parse("resource name", row.name_was.as_ref().unwrap_or(&row.name))?,
             kind: parse("kind", &row.kind)?,
             source,
             binding: parse_if("pin", row.pin.as_ref())?.map_or(Binding::TrackLatest, Binding::Pin),

@@ -4,8 +4,8 @@ pub(crate) const TAKE_ROOM: &str = "INSERT INTO room (id, filling) VALUES (0, $1
      ON CONFLICT (id) DO UPDATE SET filling = excluded.filling";
 pub(crate) const GIVE_ROOM_BACK: &str = "DELETE FROM room";
 
-pub(crate) const WORKSPACES: &str = "SELECT id, name FROM workspaces ORDER BY name";
-pub(crate) const WORKSPACE_BY_NAME: &str = "SELECT id, name FROM workspaces WHERE name = $1";
+pub(crate) const WORKSPACES: &str = "SELECT id, name FROM workspaces WHERE removed_at IS NULL ORDER BY name";
+pub(crate) const WORKSPACE_BY_NAME: &str = "SELECT id, name FROM workspaces WHERE name = $1 AND removed_at IS NULL";
 pub(crate) const INSERT_WORKSPACE: &str = "INSERT INTO workspaces (id, name, created_at) VALUES ($1, $2, $3)";
 
 pub(crate) const COUNT_USERS: &str = "SELECT COUNT(*) FROM users";
@@ -18,20 +18,19 @@ pub(crate) const INSERT_USER: &str =
     "INSERT INTO users (id, email, name, password_hash, active, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
 
 pub(crate) const MEMBERSHIPS: &str = "SELECT w.id, w.name, m.role FROM memberships m \
-     JOIN workspaces w ON w.id = m.workspace_id WHERE m.user_id = $1 ORDER BY w.name";
+     JOIN workspaces w ON w.id = m.workspace_id AND w.removed_at IS NULL WHERE m.user_id = $1 ORDER BY w.name";
 pub(crate) const SET_MEMBERSHIP: &str = "INSERT INTO memberships (workspace_id, user_id, role) VALUES ($1, $2, $3) \
      ON CONFLICT (workspace_id, user_id) DO UPDATE SET role = excluded.role";
 
-pub(crate) const CLUSTERS: &str = "SELECT * FROM clusters WHERE workspace_id = $1 ORDER BY name";
+pub(crate) const CLUSTERS: &str = "SELECT * FROM clusters WHERE workspace_id = $1 AND removed_at IS NULL ORDER BY name";
 pub(crate) const PUT_CLUSTER: &str = "INSERT INTO clusters (id, workspace_id, name, argocd, argocd_token, argocd_ca, \
      registry, registry_plain_http, registry_user, registry_password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
      ON CONFLICT (id) DO UPDATE SET argocd = excluded.argocd, argocd_token = excluded.argocd_token, \
      argocd_ca = excluded.argocd_ca, registry = excluded.registry, registry_plain_http = excluded.registry_plain_http, \
      registry_user = excluded.registry_user, registry_password = excluded.registry_password";
-pub(crate) const DELETE_CLUSTER: &str = "DELETE FROM clusters WHERE id = $1";
 
-pub(crate) const PROJECTS: &str = "SELECT * FROM projects WHERE workspace_id = $1 ORDER BY name";
-pub(crate) const PROJECT: &str = "SELECT * FROM projects WHERE id = $1";
+pub(crate) const PROJECTS: &str = "SELECT * FROM projects WHERE workspace_id = $1 AND removed_at IS NULL ORDER BY name";
+pub(crate) const PROJECT: &str = "SELECT * FROM projects WHERE id = $1 AND removed_at IS NULL";
 pub(crate) const PUT_PROJECT: &str = "INSERT INTO projects (id, workspace_id, name, repository_url, branch, \
      path_template, values_prefix, credentials) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
      ON CONFLICT (id) DO UPDATE SET repository_url = excluded.repository_url, branch = excluded.branch, \
@@ -39,16 +38,18 @@ pub(crate) const PUT_PROJECT: &str = "INSERT INTO projects (id, workspace_id, na
      credentials = excluded.credentials, tip = NULL";
 pub(crate) const SET_TIP: &str = "UPDATE projects SET tip = COALESCE($2, tip), problem = $3 WHERE id = $1";
 
-pub(crate) const ENVIRONMENTS: &str = "SELECT * FROM environments WHERE project_id = $1 ORDER BY position, name";
+pub(crate) const ENVIRONMENTS: &str =
+    "SELECT * FROM environments WHERE project_id = $1 AND removed_at IS NULL ORDER BY position, name";
 pub(crate) const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, position, protected, policy) \
      VALUES ($1, $2, $3, $4, $5, $6, $7) \
      ON CONFLICT (id) DO UPDATE SET cluster_id = excluded.cluster_id, position = excluded.position, \
      protected = excluded.protected, policy = excluded.policy";
 
 pub(crate) const RESOURCES: &str = "SELECT r.* FROM resources r JOIN environments e ON e.id = r.environment_id \
-     WHERE e.project_id = $1 ORDER BY r.name";
-pub(crate) const RESOURCE: &str = "SELECT * FROM resources WHERE id = $1";
-pub(crate) const RESOURCE_BY_NAME: &str = "SELECT * FROM resources WHERE environment_id = $1 AND name = $2";
+     WHERE e.project_id = $1 AND r.removed_at IS NULL ORDER BY r.name";
+pub(crate) const RESOURCE: &str = "SELECT * FROM resources WHERE id = $1 AND removed_at IS NULL";
+pub(crate) const RESOURCE_BY_NAME: &str =
+    "SELECT * FROM resources WHERE environment_id = $1 AND name = $2 AND removed_at IS NULL";
 pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment_id, name, kind, image_repository, \
      source_id, pin, runtime, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 pub(crate) const UPDATE_RESOURCE: &str =
@@ -58,13 +59,13 @@ pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = 
 pub(crate) const SET_OUTSIDE: &str = "UPDATE resources SET outside = $2 WHERE id = $1";
 pub(crate) const SET_HOLD: &str = "UPDATE resources SET hold = $2 WHERE id = $1";
 pub(crate) const SET_LIVE: &str = "UPDATE resources SET live = $2 WHERE id = $1";
-pub(crate) const FOLLOWERS: &str = "SELECT * FROM resources WHERE source_id = $1 ORDER BY name";
+pub(crate) const FOLLOWERS: &str = "SELECT * FROM resources WHERE source_id = $1 AND removed_at IS NULL ORDER BY name";
 pub(crate) const RESOURCES_OF_IMAGE: &str = "SELECT r.* FROM resources r \
      JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \
-     WHERE p.workspace_id = $1 AND r.image_repository = $2";
+     WHERE p.workspace_id = $1 AND r.image_repository = $2 AND r.removed_at IS NULL";
 pub(crate) const IMAGE_REPOSITORIES: &str = "SELECT DISTINCT p.workspace_id, r.image_repository FROM resources r \
      JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \
-     WHERE r.image_repository IS NOT NULL";
+     WHERE r.image_repository IS NOT NULL AND r.removed_at IS NULL";
 
 pub(crate) const ARTIFACT: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
 /// Never seen before one that arrived earlier, whatever the clock says now: where builders say nothing, the newest is told by it.
@@ -94,7 +95,7 @@ pub(crate) const PROMOTION: &str = "SELECT * FROM promotions WHERE id = $1";
 pub(crate) const NEXT_NUMBER: &str = "SELECT COALESCE(MAX(number), 0) + 1 FROM promotions WHERE resource_id = $1";
 pub(crate) const PROMOTIONS_OF: &str = "SELECT * FROM promotions WHERE resource_id = $1 ORDER BY number DESC LIMIT $2";
 pub(crate) const NEWEST_PROMOTIONS: &str = "SELECT p.* FROM environments e \
-     JOIN resources r ON r.environment_id = e.id \
+     JOIN resources r ON r.environment_id = e.id AND r.removed_at IS NULL \
      JOIN promotions p ON p.resource_id = r.id \
      AND p.number = (SELECT MAX(q.number) FROM promotions q WHERE q.resource_id = r.id) \
      WHERE e.project_id = $1";
@@ -107,6 +108,8 @@ pub(crate) const IS_LEASED: &str = "SELECT COUNT(*) FROM promotions WHERE id = $
 pub(crate) const KEEP_LEASE: &str = "UPDATE promotions SET lease_owner = $2, lease_until = $3 WHERE id = $1";
 pub(crate) const RENEW_LEASE: &str = "UPDATE promotions SET lease_until = $3 WHERE id = $1 AND lease_owner = $2";
 pub(crate) const RELEASE_LEASES: &str = "UPDATE promotions SET lease_until = 0 \
+     WHERE lease_owner = COALESCE($1, lease_owner) AND next_at IS NOT NULL";
+pub(crate) const RELEASE_GIT_REMOVALS: &str = "UPDATE git_removals SET lease_until = 0 \
      WHERE lease_owner = COALESCE($1, lease_owner) AND next_at IS NOT NULL";
 pub(crate) const IS_PUT_OFF: &str = "SELECT EXISTS (SELECT 1 FROM promotions WHERE next_at > $1)";
 pub(crate) const RECALL_PROMOTIONS: &str = "UPDATE promotions SET next_at = $2 WHERE next_at > $1";

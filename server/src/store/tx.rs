@@ -18,7 +18,7 @@ use domain::{
     door::Entrance,
     environment::{Environment, Workspace},
     event::Event,
-    id::{ClusterId, EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
+    id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
     promotion::{Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
@@ -218,11 +218,6 @@ where
             &record.registry_password,
         )
         .map_err(taken)?;
-        Ok(())
-    }
-
-    async fn delete_cluster(&mut self, id: ClusterId) -> Result<(), StoreError> {
-        run!(self, sql::DELETE_CLUSTER, id.to_string())?;
         Ok(())
     }
 
@@ -637,6 +632,7 @@ where
 
     async fn release_leases(&mut self, owner: Option<&str>) -> Result<(), StoreError> {
         run!(self, sql::RELEASE_LEASES, owner)?;
+        run!(self, sql::RELEASE_GIT_REMOVALS, owner)?;
         Ok(())
     }
 

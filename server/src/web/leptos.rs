@@ -29,6 +29,7 @@ use app::{
         preview::Preview,
         project::ProjectView,
         promotion::PromotionView,
+        removal::{RemovalView, Removed, Removing},
         resource::ResourceView,
         session::Me,
         token::{TokenDraft, TokenMade, TokensView},
@@ -50,6 +51,7 @@ use domain::{
     draft::{FormOptions, ResourceDraft},
     id::{PromotionId, UserId},
     promotion::Actor,
+    removal::RemovalChoices,
 };
 use leptos::{nonce::use_nonce, prelude::*, tachys::reactive_graph::OwnedView};
 use leptos_axum::ResponseOptions;
@@ -598,8 +600,12 @@ impl Backend for RequestBackend {
             .await
     }
 
-    async fn remove_cluster(&self, workspace: &str, cluster: &str) -> Result<(), AppError> {
-        self.services.remove_cluster(self.caller()?, workspace, cluster).await
+    async fn removal(&self, target: &Removing) -> Result<RemovalView, AppError> {
+        self.services.removal(self.caller()?, target).await
+    }
+
+    async fn remove(&self, target: &Removing, choices: RemovalChoices, typed: &str) -> Result<Removed, AppError> {
+        self.services.remove(self.caller()?, target, choices, typed).await
     }
 
     async fn test_cluster(

@@ -4,10 +4,11 @@
 //! [`Outcome`] in one transaction with the next step and the events ([`record`]). Where the next step follows at once the
 //! lease is kept. Commits gather per repository and go out together ([`batch`]). Any step may run twice: after a crash the
 //! lease ends and the step is taken again. What a promotion waits for is asked for beside that ([`signatures`]). [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date,
-//! [`notify`] tells people elsewhere.
+//! [`notify`] tells people elsewhere, [`git_removals`] removes from Git what was deleted here.
 
 mod batch;
 mod claim;
+pub mod git_removals;
 pub mod notify;
 pub mod outcome;
 pub mod poll;

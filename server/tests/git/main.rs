@@ -13,6 +13,7 @@ mod cut;
 mod faults;
 mod local;
 mod probe;
+mod removals;
 mod sizes;
 mod ssh;
 

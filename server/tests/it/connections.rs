@@ -171,18 +171,24 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
     says(&page, "Fails Reach the registry 127.0.0.1:1 could not be reached");
 
     // What has environments stays.
-    let remove = |name: &'static str| [("intent", "remove-cluster"), ("cluster[was]", name)];
-    let page = post(&mut admin, CLUSTERS, &remove("local")).await;
+    let delete = |name: &str| format!("/w/demo/-/delete/cluster/{name}");
+    let sure = [("intent", "delete")];
+    let page = post(&mut admin, &delete("local"), &sure).await;
     assert_eq!(page.status, 409);
     assert!(
         page.words().contains("Cluster local stays: myapp/development,"),
         "{}",
         page.words()
     );
-    let page = post(&mut admin, CLUSTERS, &remove("second")).await;
-    says(&page, "The cluster is removed");
+    says(
+        &admin.get(&delete("second")).await,
+        "Its token, certificates and password are erased at once.",
+    );
+    let page = admin.post(&delete("second"), &sure).await;
+    assert_eq!((page.status, page.location()), (303, Some(CLUSTERS)));
+    let page = admin.get(CLUSTERS).await;
     assert!(!page.words().contains("Cluster second"), "{}", page.words());
-    assert_eq!(post(&mut admin, CLUSTERS, &remove("second")).await.status, 404);
+    assert_eq!(post(&mut admin, &delete("second"), &sure).await.status, 404);
 
     let mut tx = world.store.read().await.unwrap();
     let workspace = tx.workspace_by_name("demo").await.unwrap().unwrap();
@@ -191,7 +197,7 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
     for told in [
         "create cluster second",
         "change cluster second: application name",
-        "remove cluster second",
+        "removed",
     ] {
         assert!(ledger.contains(told), "{told}");
     }

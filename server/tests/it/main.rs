@@ -37,6 +37,7 @@ mod preview;
 mod promotion;
 mod pushes;
 mod released_databases;
+mod removal;
 mod replicas;
 mod rest;
 mod rights;

@@ -7,6 +7,7 @@ use crate::{
 use app::{
     api::{
         activity::ActivityFilter, board_filter::BoardFilter, connection::EnvironmentDraft, notification::ChannelDraft,
+        removal::Removing,
     },
     backend::At,
     error::AppError,
@@ -14,6 +15,7 @@ use app::{
 use domain::{
     draft::ResourceDraft,
     id::{ProjectId, UserId},
+    removal::RemovalChoices,
     rights::Role,
 };
 use secrecy::ExposeSecret as _;
@@ -215,7 +217,16 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
         protected: false,
     };
     is_refused(services.add_environment(&bob, "demo", &draft).await, "add_environment");
-    is_refused(services.remove_cluster(&bob, "demo", "local").await, "remove_cluster");
+    let local = Removing {
+        what: "cluster".into(),
+        workspace: "demo".into(),
+        name: "local".into(),
+        ..Removing::default()
+    };
+    is_refused(
+        services.remove(&bob, &local, RemovalChoices::default(), "").await,
+        "remove",
+    );
     let his = ActivityFilter {
         actor: "bob".into(),
         ..ActivityFilter::default()
@@ -522,8 +533,14 @@ async fn a_hidden_project_does_not_show_through() {
     };
     assert_eq!(repositories(&ada).await, ["blog", "myapp"]);
     assert_eq!(repositories(&eve).await, ["myapp"]);
+    let local = Removing {
+        what: "cluster".into(),
+        workspace: "demo".into(),
+        name: "local".into(),
+        ..Removing::default()
+    };
     let used = services
-        .remove_cluster(&eve, "demo", "local")
+        .remove(&eve, &local, RemovalChoices::default(), "")
         .await
         .unwrap_err()
         .to_string();

@@ -111,16 +111,7 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
         [] => "no environment".to_owned(),
         environments => environments.join(", "),
     };
-    let remove = cluster.environments.is_empty().then(|| {
-        view! {
-            <details class="more">
-                <summary>
-                    "More" <span class="visually-hidden">{format!(" for {name}")}</span>
-                </summary>
-                <div class="row">{button(here.sent, "remove-cluster", "Remove cluster", "button danger small")}</div>
-            </details>
-        }
-    });
+    let delete = format!("/w/{}/-/delete/cluster/{name}", here.workspace());
     view! {
         <section class="panel padded stack tight group" aria-label=format!("Cluster {name}")>
             <h2>{name.clone()}</h2>
@@ -142,7 +133,9 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
                     <span class="visually-hidden">{format!(" {name}")}</span>
                 </a>
                 {button(here.sent, "test-cluster", "Test connection", "button small")}
-                {remove}
+                <a class="button plain danger small" href=delete>
+                    {format!("Delete {name}…")}
+                </a>
             </form>
         </section>
     }

@@ -3,8 +3,8 @@
 use crate::{
     api::{
         connection::{
-            ClusterDraft, ConnectionTest, EnvironmentDraft, RepositoryDraft, Secrets, add_environment, remove_cluster,
-            save_cluster, save_repository, test_cluster, test_repository,
+            ClusterDraft, ConnectionTest, EnvironmentDraft, RepositoryDraft, Secrets, add_environment, save_cluster,
+            save_repository, test_cluster, test_repository,
         },
         group::{create_group, join_group, leave_group},
         member::{InvitationLink, activate, deactivate, invite, remove_member, set_role, withdraw_invitation},
@@ -135,10 +135,6 @@ async fn outcome(post: SettingsPost, workspace: String) -> Result<Done, AppError
         }
         "save-cluster" => return save_cluster(w, post.cluster, post.secrets).await.map(Done::Saved),
         "test-cluster" => return test_cluster(w, post.cluster, post.secrets).await.map(Done::Tested),
-        "remove-cluster" => {
-            remove_cluster(w, post.cluster.was).await?;
-            "The cluster is removed, with its token and password."
-        }
         "save-repository" => {
             return save_repository(w, post.repository, post.secrets).await.map(Done::Saved);
         }

@@ -95,6 +95,7 @@ fn one(project: &RepositoryView, here: Here) -> AnyView {
         .problem
         .clone()
         .map(|problem| view! { <p>{says(Meaning::Bad, "bad", problem)}</p> });
+    let delete = format!("/w/{}/-/delete/project/{name}", here.workspace());
     view! {
         <section class="panel padded stack tight group" aria-label=format!("Project {name}")>
             <h2>{name.clone()}</h2>
@@ -120,6 +121,9 @@ fn one(project: &RepositoryView, here: Here) -> AnyView {
                     <span class="visually-hidden">{format!(" {name}")}</span>
                 </a>
                 {button(here.sent, "test-repository", "Test connection", "button small")}
+                <a class="button plain danger small" href=delete>
+                    {format!("Delete {name}…")}
+                </a>
             </form>
         </section>
     }

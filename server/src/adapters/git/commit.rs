@@ -155,7 +155,7 @@ pub(super) fn text(request: &CommitRequest, tree: Oid, parent: Option<Oid>) -> R
     Ok(text)
 }
 
-fn signature(who: &Signature, at: i64) -> Result<git2::Signature<'static>, git2::Error> {
+pub(super) fn signature(who: &Signature, at: i64) -> Result<git2::Signature<'static>, git2::Error> {
     let name = clean(&who.name, "Waybill");
     let email = clean(&who.email, "waybill@localhost");
     git2::Signature::new(&name, &email, &Time::new(at, 0))
@@ -172,7 +172,7 @@ fn clean(text: &str, otherwise: &str) -> String {
     }
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let spaced = text.replace(|c: char| c.is_control(), " ");
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -231,7 +231,7 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
 }
 
 /// The file at `path`; `None` when there is none. Refused: links and submodules on the way, a directory at the end.
-fn find_file(reader: &Reader<'_>, tree: Oid, path: &str) -> Result<Option<(Oid, FileMode)>, LocalError> {
+pub(super) fn find_file(reader: &Reader<'_>, tree: Oid, path: &str) -> Result<Option<(Oid, FileMode)>, LocalError> {
     let refuse = |what: &str| {
         Err(LocalError::Values {
             path: path.to_owned(),

@@ -1,6 +1,6 @@
 //! Who changed a file last.
 
-use super::{Change, commit::LocalError, history::trailer, reader::Reader};
+use super::{Change, commit::LocalError, history::trailer, reader::Reader, removal};
 use git2::Oid;
 use std::collections::{BinaryHeap, HashSet};
 
@@ -22,8 +22,10 @@ pub(super) fn last_change(reader: &Reader<'_>, since: Oid, tip: Oid, path: &str)
             None => None,
             Some(parent) => reader.entry(reader.commit(parent)?.tree_id(), path)?,
         };
+        let message = commit.message_bytes();
+        let is_own = trailer(message).is_some() || removal::trailer(message).is_some();
         // Waybill's own may be on top of it by now.
-        if reader.entry(commit.tree_id(), path)? == before || trailer(commit.message_bytes()).is_some() {
+        if reader.entry(commit.tree_id(), path)? == before || is_own {
             continue;
         }
         // A merge may have put what was read before on the other side: then these are older commits.

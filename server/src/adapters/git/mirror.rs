@@ -18,8 +18,8 @@ use git2::{ErrorCode, Oid, Repository};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, Probe, RepositoryAccess,
-    Unprobed, ValuesEdit,
+    BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, Probe,
+    RepositoryAccess, Unprobed, ValuesEdit,
     address::Address,
     commit::{self, Batch, LocalError, Memory, Prepared},
     last_change,
@@ -402,6 +402,41 @@ impl Mirror {
         }
     }
 
+    /// Removes blocks with one commit; the turn must be held.
+    async fn remove_blocks(&self, removal: &BlockRemoval) -> Result<Committed, GitError> {
+        self.ensure().await?;
+        let mut attempts = 0;
+        loop {
+            let Some(tip) = self.fetch_or_empty().await? else {
+                // Nothing is declared in an empty repository.
+                return Ok(Committed::Absent);
+            };
+            let wanted = removal.clone();
+            let prepared = self
+                .local(move |reader| super::removal::prepare(reader, tip, &wanted))
+                .await?;
+            let head = match prepared {
+                Prepared::Commit(head) => head,
+                other => {
+                    let mut answers = self.answers(vec![Ok(other)], attempts);
+                    return answers.pop().unwrap_or(Ok(Committed::Absent));
+                }
+            };
+            attempts += 1;
+            match self.transport().push(head).await? {
+                Pushed::Done => {
+                    self.note(Objects::new(false), head).await;
+                    return Ok(Committed::Pushed {
+                        commit: head.to_string(),
+                        attempts,
+                    });
+                }
+                Pushed::Overtaken if attempts >= MOST_ATTEMPTS => return Err(GitError::Contended { attempts }),
+                Pushed::Overtaken => {}
+            }
+        }
+    }
+
     /// A rejection while nobody else moved the branch is not a lost race. Some may happen; then it is the server.
     async fn explain(&self, unexplained: &mut u32, stood_still: bool) -> Result<(), GitError> {
         *unexplained = if stood_still { *unexplained + 1 } else { 0 };
@@ -630,6 +665,24 @@ impl Git for GitMirrors {
         let mut turn = self.turns.wait(&mirror.path).await;
         turn.forget_look();
         mirror.commit_all(&mut turn.memory, requests).await
+    }
+
+    async fn remove_blocks(
+        &self,
+        repository: &RepositoryAccess,
+        removal: &BlockRemoval,
+    ) -> Result<Committed, GitError> {
+        let mirror = self.mirror(repository);
+        let mut turn = self.turns.wait(&mirror.path).await;
+        turn.forget_look();
+        match mirror.remove_blocks(removal).await {
+            Err(GitError::Mirror { .. }) => {
+                turn.memory = Memory::default();
+                mirror.discard().await;
+                mirror.remove_blocks(removal).await
+            }
+            done => done,
+        }
     }
 
     async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError> {

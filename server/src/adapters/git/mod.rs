@@ -17,6 +17,7 @@ mod pack;
 mod packs;
 mod probe;
 mod reader;
+mod removal;
 mod smart;
 mod transport;
 mod turns;
@@ -28,7 +29,7 @@ pub use mirror::GitMirrors;
 use async_trait::async_trait;
 use domain::{
     artifact::{DeclaredImage, ExactImage},
-    id::PromotionId,
+    id::{GitRemovalId, PromotionId},
     resource::Runtime,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -154,7 +155,28 @@ pub struct CommitRequest {
     pub held: bool,
 }
 
-/// What came of a [`CommitRequest`].
+/// A commit that removes services from a values file: that of removed resources.
+#[derive(Clone, Debug)]
+pub struct BlockRemoval {
+    /// Its trailer `Waybill-Removal: <id>` finds the commit again.
+    pub id: GitRemovalId,
+    /// Path of the file in the repository.
+    pub path: String,
+    /// Dotted keys above `services`; empty for none.
+    pub prefix: String,
+    /// Keys below `services`.
+    pub services: Vec<String>,
+    /// First line of the message.
+    pub subject: String,
+    /// The person who asked.
+    pub author: Signature,
+    /// Waybill.
+    pub committer: Signature,
+    /// Seconds since the epoch for both signatures.
+    pub at: i64,
+}
+
+/// What came of a [`CommitRequest`] or a [`BlockRemoval`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Committed {
     /// A commit was made and the remote has it.
@@ -376,6 +398,11 @@ pub trait Git: Send + Sync {
             })
         })
     }
+
+    /// Removes services from a values file, with one commit on the tip of the branch as the remote has it now. What is not in the file is
+    /// passed over; where nothing is left to remove, no commit is made.
+    async fn remove_blocks(&self, repository: &RepositoryAccess, removal: &BlockRemoval)
+    -> Result<Committed, GitError>;
 
     /// The unified diff that `edit` would make on the mirror's tip; empty when nothing would change.
     async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError>;

@@ -61,7 +61,7 @@ pub fn read(text: &str) -> Result<Written, Complaint> {
     let mut whole: Option<Document<SecretRef>> = None;
     for (document, places) in documents.into_iter().zip(places.0) {
         let Some(whole) = &mut whole else {
-            lines.add(&places, 0, 0);
+            lines.add_first(&places);
             whole = Some(document);
             continue;
         };
@@ -80,8 +80,12 @@ pub fn read(text: &str) -> Result<Written, Complaint> {
                 message,
             });
         }
-        lines.add(&places, whole.clusters.len(), whole.projects.len());
+        lines.add(&places, whole);
+        if !document.state.is_present() {
+            whole.state = document.state;
+        }
         whole.clusters.extend(document.clusters);
+        whole.groups.extend(document.groups);
         whole.projects.extend(document.projects);
     }
     match whole {
@@ -111,11 +115,18 @@ impl Lines {
         }
     }
 
-    /// Adds a document's places; its clusters and projects come after those that are there already.
-    fn add(&mut self, places: &[Place], clusters: usize, projects: usize) {
+    fn add_first(&mut self, places: &[Place]) {
         for place in places {
-            let shifted =
-                shift(&place.path, "clusters[", clusters).or_else(|| shift(&place.path, "projects[", projects));
+            self.0.entry(place.path.clone()).or_insert(place.line);
+        }
+    }
+
+    /// Adds a further document's places; what it lists comes after what is there already.
+    fn add(&mut self, places: &[Place], before: &Document<SecretRef>) {
+        for place in places {
+            let shifted = shift(&place.path, "clusters[", before.clusters.len())
+                .or_else(|| shift(&place.path, "groups[", before.groups.len()))
+                .or_else(|| shift(&place.path, "projects[", before.projects.len()));
             self.0
                 .entry(shifted.unwrap_or_else(|| place.path.clone()))
                 .or_insert(place.line);
@@ -387,9 +398,9 @@ projects:
                 "line 25: projects[0].environments[1].resources[0].binding: lastest is not known here; did you mean latest?",
             ),
             (
-                "        cluster: local\n        protected",
-                "        protected",
-                "line 18: projects[0].environments[1]: the field cluster is missing",
+                "      - name: staging\n        cluster",
+                "      - cluster",
+                "line 18: projects[0].environments[1]: the field name is missing",
             ),
             (
                 "replicas: 2",

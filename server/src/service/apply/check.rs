@@ -2,9 +2,12 @@
 //!
 //! The command line checks before it sends, to name lines; the server checks again, because it trusts nobody.
 
-use super::document::{
-    BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, ProjectSpec, ResourceSpec,
-    RuntimeSpec, SourceSpec,
+use super::{
+    absent::{ALONE, Absent, absent_cluster, absent_environment, absent_project, absent_resource, only_when_absent},
+    document::{
+        BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, Presence, ProjectSpec,
+        ResourceSpec, RuntimeSpec, SourceSpec,
+    },
 };
 use crate::service::session::normalised_email;
 use domain::{
@@ -15,6 +18,7 @@ use domain::{
     name::Name,
     outside,
     policy::Policy,
+    removal::{Removable, RemovalChoices},
     repository_path::{self, is_invisible},
     resource::{Binding, Kind, Runtime},
     rights::Role,
@@ -32,6 +36,16 @@ pub struct Checked<'a, S> {
     pub groups: Vec<CheckedGroup>,
     /// Its projects.
     pub projects: Vec<CheckedProject<'a, S>>,
+    /// What is to be deleted.
+    pub absent: Vec<Absent>,
+}
+
+impl<S> Checked<'_, S> {
+    /// Whether the workspace itself is to be deleted.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.absent.iter().any(|absent| absent.what == Removable::Workspace)
+    }
 }
 
 /// A group.
@@ -147,16 +161,40 @@ pub enum CheckedSource {
 /// All that is wrong; a field is a path, `projects[0].environments[1].resources[0].source`.
 pub fn check<S>(document: &Document<S>) -> Result<Checked<'_, S>, FieldErrors> {
     let mut errors = FieldErrors::default();
-    let workspace = parse("workspace", &document.workspace, &mut errors);
-    let clusters: Vec<_> = (document.clusters.iter().enumerate())
-        .map(|(i, spec)| cluster(spec, &format!("clusters[{i}]"), &mut errors))
-        .collect();
+    let workspace: Option<Name> = parse("workspace", &document.workspace, &mut errors);
+    let mut absent = Vec::new();
+    if document.state == Presence::Absent {
+        if !document.clusters.is_empty() || !document.groups.is_empty() || !document.projects.is_empty() {
+            errors.add("state", ALONE);
+        }
+        absent.extend(workspace.clone().map(|name| Absent {
+            at: "state".into(),
+            what: Removable::Workspace,
+            project: None,
+            environment: None,
+            name,
+            choices: RemovalChoices::default(),
+        }));
+    }
+    let mut clusters = Vec::new();
+    for (i, spec) in document.clusters.iter().enumerate() {
+        let at = format!("clusters[{i}]");
+        match spec.state {
+            Presence::Present => clusters.push(cluster(spec, &at, &mut errors)),
+            Presence::Absent => absent.extend(absent_cluster(spec, &at, &mut errors)),
+        }
+    }
     let groups: Vec<_> = (document.groups.iter().enumerate())
         .map(|(i, spec)| group(spec, format!("groups[{i}]"), &mut errors))
         .collect();
-    let projects: Vec<_> = (document.projects.iter().enumerate())
-        .map(|(i, spec)| project(spec, &format!("projects[{i}]"), &mut errors))
-        .collect();
+    let mut projects = Vec::new();
+    for (i, spec) in document.projects.iter().enumerate() {
+        let at = format!("projects[{i}]");
+        match spec.state {
+            Presence::Present => projects.push(project(spec, &at, &mut absent, &mut errors)),
+            Presence::Absent => absent.extend(absent_project(spec, &at, &mut errors)),
+        }
+    }
     distinct(
         "clusters",
         "cluster",
@@ -181,16 +219,21 @@ pub fn check<S>(document: &Document<S>) -> Result<Checked<'_, S>, FieldErrors> {
             clusters,
             groups,
             projects,
+            absent,
         }),
         _ => Err(errors),
     }
+}
+
+fn missing(at: &str, field: &str, errors: &mut FieldErrors) {
+    errors.add(at, format!("The field {field} is missing."));
 }
 
 fn whole<T>(parts: Vec<Option<T>>) -> Option<Vec<T>> {
     parts.into_iter().collect()
 }
 
-fn parse<T: FromStr<Err: std::fmt::Display>>(at: &str, text: &str, errors: &mut FieldErrors) -> Option<T> {
+pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(at: &str, text: &str, errors: &mut FieldErrors) -> Option<T> {
     text.parse().map_err(|e: T::Err| errors.add(at, e.to_string())).ok()
 }
 
@@ -322,9 +365,17 @@ fn kubernetes_name(template: &str, fixed: bool) -> Result<(), String> {
     }
 }
 
-fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<CheckedProject<'a, S>> {
-    let name = parse(&format!("{at}.name"), &spec.name, errors);
-    let repository = &spec.repository;
+fn project<'a, S>(
+    spec: &'a ProjectSpec<S>,
+    at: &str,
+    absent: &mut Vec<Absent>,
+    errors: &mut FieldErrors,
+) -> Option<CheckedProject<'a, S>> {
+    let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
+    let Some(repository) = &spec.repository else {
+        missing(at, "repository", errors);
+        return None;
+    };
     let branch = repository.branch.clone().unwrap_or_else(|| "main".into());
     let path_template = spec
         .path_template
@@ -355,9 +406,14 @@ fn project<'a, S>(spec: &'a ProjectSpec<S>, at: &str, errors: &mut FieldErrors) 
         None => None,
     };
     let roles = spec.roles.as_ref().map(|given| roles(given, at, errors));
-    let environments: Vec<_> = (spec.environments.iter().enumerate())
-        .map(|(i, spec)| environment(spec, &format!("{at}.environments[{i}]"), errors))
-        .collect();
+    let mut environments = Vec::new();
+    for (i, spec) in spec.environments.iter().enumerate() {
+        let at = format!("{at}.environments[{i}]");
+        match spec.state {
+            Presence::Present => environments.push(environment(spec, name.as_ref(), &at, absent, errors)),
+            Presence::Absent => absent.extend(absent_environment(spec, name.as_ref(), &at, errors)),
+        }
+    }
     let names = spec.environments.iter().map(|e| e.name.as_str());
     distinct(&format!("{at}.environments"), "environment", names, errors);
     let credentials = match credentials {
@@ -522,15 +578,33 @@ fn credentials<'a, S>(
     }
 }
 
-fn environment(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) -> Option<CheckedEnvironment> {
+fn environment(
+    spec: &EnvironmentSpec,
+    project: Option<&Name>,
+    at: &str,
+    absent: &mut Vec<Absent>,
+    errors: &mut FieldErrors,
+) -> Option<CheckedEnvironment> {
     let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
-    let cluster = parse(&format!("{at}.cluster"), &spec.cluster, errors);
+    only_when_absent(spec.remove_from_git, spec.pin_followers, at, errors);
+    let cluster = match &spec.cluster {
+        Some(cluster) => parse(&format!("{at}.cluster"), cluster, errors),
+        None => {
+            missing(at, "cluster", errors);
+            None
+        }
+    };
     let restricted_to: Vec<_> = (spec.restricted_to.iter().enumerate())
         .map(|(i, group)| parse(&format!("{at}.restrictedTo[{i}]"), group, errors))
         .collect();
-    let resources: Vec<_> = (spec.resources.iter().enumerate())
-        .map(|(i, resource)| self::resource(resource, &spec.name, &format!("{at}.resources[{i}]"), errors))
-        .collect();
+    let mut resources = Vec::new();
+    for (i, resource) in spec.resources.iter().enumerate() {
+        let at = format!("{at}.resources[{i}]");
+        match resource.state {
+            Presence::Present => resources.push(self::resource(resource, &spec.name, &at, errors)),
+            Presence::Absent => absent.extend(absent_resource(resource, project, name.as_ref(), &at, errors)),
+        }
+    }
     distinct(
         &format!("{at}.resources"),
         "resource",
@@ -550,7 +624,12 @@ fn environment(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) -> Op
 
 fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut FieldErrors) -> Option<CheckedResource> {
     let name = parse(&format!("{at}.name"), &spec.name, errors);
-    let source = match &spec.source {
+    only_when_absent(spec.remove_from_git, spec.pin_followers, at, errors);
+    let Some(source) = &spec.source else {
+        missing(at, "source", errors);
+        return None;
+    };
+    let source = match source {
         SourceSpec::Image(repository) => {
             parse(&format!("{at}.source.image"), repository, errors).map(CheckedSource::Image)
         }

@@ -46,12 +46,39 @@ use serde::{
 };
 use std::fmt;
 
+/// Whether something is to be there. Nothing is deleted for not being named: only what is said to be absent is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    /// It is to be there.
+    #[default]
+    Present,
+    /// It is to be deleted, if it is there.
+    Absent,
+}
+
+impl Presence {
+    /// Whether it is to be there.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        *self == Self::Present
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// The whole of it, about one workspace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Document<S> {
     /// The workspace's name; it is created when there is none.
     pub workspace: String,
+    /// `absent` deletes it, with its history kept; nothing else is said of it then.
+    #[serde(default, skip_serializing_if = "Presence::is_present")]
+    pub state: Presence,
     /// Clusters to create or change. Those that aren't named here are left alone; so it is with every list.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterSpec<S>>,
@@ -80,6 +107,9 @@ pub struct GroupSpec {
 pub struct ClusterSpec<S> {
     /// Its name, unique in the workspace.
     pub name: String,
+    /// `absent` deletes it, with its history kept; nothing else is said of it then.
+    #[serde(default, skip_serializing_if = "Presence::is_present")]
+    pub state: Presence,
     /// Its Argo CD; left out: Git only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub argocd: Option<ArgoCdSpec<S>>,
@@ -134,8 +164,12 @@ pub struct RegistrySpec<S> {
 pub struct ProjectSpec<S> {
     /// Its name, unique in the workspace.
     pub name: String,
+    /// `absent` deletes it, with its history kept; nothing else is said of it then.
+    #[serde(default, skip_serializing_if = "Presence::is_present")]
+    pub state: Presence,
     /// Its GitOps repository.
-    pub repository: RepositorySpec<S>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositorySpec<S>>,
     /// Path of an environment's values file. Default `environments/{environment}/values.yaml`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path_template: Option<String>,
@@ -189,8 +223,18 @@ pub struct CredentialsSpec<S> {
 pub struct EnvironmentSpec {
     /// Its name, unique in the project.
     pub name: String,
+    /// `absent` deletes it, with its history kept; nothing else is said of it then.
+    #[serde(default, skip_serializing_if = "Presence::is_present")]
+    pub state: Presence,
+    /// With `state: absent`: its blocks are removed from the values file, too. Default false: Git is left alone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub remove_from_git: bool,
+    /// With `state: absent`: who follows it from another environment becomes pinned to what it runs. Default false: it stays then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pin_followers: bool,
     /// Name of the cluster it runs on.
-    pub cluster: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Whether only approvers may change it. Default false.
     #[serde(default)]
     pub protected: bool,
@@ -212,11 +256,21 @@ pub struct EnvironmentSpec {
 pub struct ResourceSpec {
     /// Its name, unique in the environment; its key below `services`.
     pub name: String,
+    /// `absent` deletes it, with its history kept; nothing else is said of it then.
+    #[serde(default, skip_serializing_if = "Presence::is_present")]
+    pub state: Presence,
+    /// With `state: absent`: its blocks are removed from the values file, too. Default false: Git is left alone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub remove_from_git: bool,
+    /// With `state: absent`: who follows it from another environment becomes pinned to what it runs. Default false: it stays then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pin_followers: bool,
     /// What it is. A new one is a deployment unless this says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
     /// Where its image comes from.
-    pub source: SourceSpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceSpec>,
     /// How it follows its source. A new one tracks the latest artifact unless this says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<BindingSpec>,
@@ -440,6 +494,7 @@ impl<S> Document<S> {
             .collect();
         Some(Document {
             workspace: self.workspace,
+            state: self.state,
             clusters: clusters.into_iter().collect::<Option<_>>()?,
             groups: self.groups,
             projects: projects.into_iter().collect::<Option<_>>()?,
@@ -480,6 +535,7 @@ impl<S> ClusterSpec<S> {
         });
         Some(ClusterSpec {
             name: self.name,
+            state: self.state,
             argocd: argocd?,
             registry: registry?,
         })
@@ -489,25 +545,30 @@ impl<S> ClusterSpec<S> {
 impl<S> ProjectSpec<S> {
     fn resolve<T>(self, path: &str, read: &mut impl FnMut(&str, SecretUse, S) -> Option<T>) -> Option<ProjectSpec<T>> {
         let path = format!("{path}.repository.credentials");
-        let credentials = optional(self.repository.credentials, |credentials| {
-            let mut one = |field: &str, kind, secret| optional(secret, |s| read(&format!("{path}.{field}"), kind, s));
-            let token = one("token", SecretUse::Word, credentials.token);
-            let ssh_key = one("sshKey", SecretUse::Content, credentials.ssh_key);
-            let known_hosts = one("knownHosts", SecretUse::Content, credentials.known_hosts);
-            Some(CredentialsSpec {
-                user: credentials.user,
-                token: token?,
-                ssh_key: ssh_key?,
-                known_hosts: known_hosts?,
+        let repository = optional(self.repository, |repository| {
+            let credentials = optional(repository.credentials, |credentials| {
+                let mut one =
+                    |field: &str, kind, secret| optional(secret, |s| read(&format!("{path}.{field}"), kind, s));
+                let token = one("token", SecretUse::Word, credentials.token);
+                let ssh_key = one("sshKey", SecretUse::Content, credentials.ssh_key);
+                let known_hosts = one("knownHosts", SecretUse::Content, credentials.known_hosts);
+                Some(CredentialsSpec {
+                    user: credentials.user,
+                    token: token?,
+                    ssh_key: ssh_key?,
+                    known_hosts: known_hosts?,
+                })
+            });
+            Some(RepositorySpec {
+                url: repository.url,
+                branch: repository.branch,
+                credentials: credentials?,
             })
         });
         Some(ProjectSpec {
             name: self.name,
-            repository: RepositorySpec {
-                url: self.repository.url,
-                branch: self.repository.branch,
-                credentials: credentials?,
-            },
+            state: self.state,
+            repository: repository?,
             path_template: self.path_template,
             values_prefix: self.values_prefix,
             roles: self.roles,

@@ -1,11 +1,12 @@
 //! Configuration as code: makes a workspace as a document says, all of it or nothing.
 //!
-//! [`document`] is the shape, [`check`] holds it against the rules that need nothing else, [`plan`] compares it with what is
-//! stored. Here the plan is made and written in one transaction. Afterwards resources that should run something are
+//! [`document`] is the shape, [`check`] holds it against the rules that need nothing else ([`absent`] for what is to be deleted), [`plan`]
+//! compares it with what is stored. Here the plan is made and written in one transaction. Afterwards resources that should run something are
 //! started; that may need Git and registries, so it happens outside of the transaction, and applying again catches up.
 //!
 //! [`pages`] makes documents of what people type on pages, one thing at a time.
 
+pub mod absent;
 pub mod check;
 pub mod document;
 mod in_form;
@@ -22,14 +23,19 @@ use super::{
     workspace::not_yours,
 };
 use crate::store::{NewEvent, Tx, Waiting};
-use app::error::AppError;
+use absent::Absent;
+use app::{
+    api::removal::{Removed, Removing},
+    error::AppError,
+};
 use document::{Document, SecretText};
 use domain::{
     environment::Workspace,
     event::{Happened, Subject},
     field::FieldErrors,
-    id::{ProjectId, ResourceId, UserId},
+    id::{EnvironmentId, ProjectId, ResourceId, UserId},
     name::Name,
+    removal::Removable,
     resource::HoldCause,
     rights::{self, Right, Role},
     time::Timestamp,
@@ -73,7 +79,8 @@ impl Services {
         self.may_apply_somewhere(caller, &checked.workspace)?;
         self.check_addresses(document.projects.iter().map(|project| project.repository.url.as_str()))
             .await?;
-        let mut tx = if dry_run {
+        // What would be deleted is tried, and taken back.
+        let mut tx = if dry_run && checked.absent.is_empty() {
             self.store.read().await?
         } else {
             self.write_as(caller).await?
@@ -84,6 +91,9 @@ impl Services {
         let stored = self.stored(&mut *tx, workspace).await?;
         for project in &checked.projects {
             may_apply_to(caller, &stored, &project.name)?;
+        }
+        for absent in checked.absent.iter().filter(|absent| absent.what == Removable::Project) {
+            may_apply_to(caller, &stored, &absent.name)?;
         }
         let seal = |context: &str, secret: &SecretString| self.seal(context, secret);
         let means = Means {
@@ -98,7 +108,8 @@ impl Services {
             changes: plan.changes.clone(),
             warnings: Vec::new(),
         };
-        if dry_run {
+        self.check_new_names(&mut *tx, &plan, &stored).await?;
+        if dry_run && plan.removals.is_empty() {
             return Ok(applied);
         }
         let start = to_start(&mut *tx, &plan).await?;
@@ -106,9 +117,19 @@ impl Services {
             drop(tx);
         } else {
             self.write_plan(&mut *tx, caller, &plan).await?;
+            for (absent, place) in &plan.removals {
+                let removed = self.remove_absent(&mut *tx, caller, &plan, absent, dry_run).await?;
+                if let Some(change) = applied.changes.get_mut(*place) {
+                    change.what = detailed(&change.what, &removed);
+                }
+            }
+            if dry_run {
+                return Ok(applied);
+            }
             tx.commit().await?;
             self.wrote();
             self.connections_changed();
+            self.wake.removals.notify_one();
         }
         if !start.is_empty() {
             let caller = with_workspace(caller, &plan);
@@ -151,6 +172,50 @@ impl Services {
             }
         }
         errors.into_result()
+    }
+
+    /// Deletes what a document says is absent. What is in the way is said at its place in the document.
+    async fn remove_absent(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        plan: &Plan,
+        absent: &Absent,
+        dry_run: bool,
+    ) -> Result<Removed, AppError> {
+        let text = |name: Option<&Name>| name.map(Name::to_string).unwrap_or_default();
+        let target = Removing {
+            what: absent.what.to_string(),
+            workspace: plan.workspace.name.to_string(),
+            project: text(absent.project.as_ref()),
+            environment: text(absent.environment.as_ref()),
+            name: absent.name.to_string(),
+        };
+        let removed = self.remove_in(tx, caller, &target, absent.choices, dry_run).await;
+        removed.map_err(|error| match error {
+            AppError::Conflict(why) => FieldErrors::one(&absent.at, why).into(),
+            other => other,
+        })
+    }
+
+    /// Refuses names whose blocks are still being removed from Git.
+    async fn check_new_names(&self, tx: &mut dyn Tx, plan: &Plan, stored: &Stored) -> Result<(), AppError> {
+        let known: HashSet<EnvironmentId> = (stored.projects.iter())
+            .flat_map(|project| project.environments.iter().map(|e| e.id))
+            .collect();
+        for environment in plan.environments.iter().filter(|e| !known.contains(&e.id)) {
+            self.check_is_out_of_git(tx, environment.project, &environment.name, None)
+                .await?;
+        }
+        for (project, resource) in &plan.new_resources {
+            let mut environments = plan.environment_ids.iter();
+            let at = environments.find(|((of, _), id)| of == project && **id == resource.environment);
+            if let Some(((_, environment), _)) = at {
+                self.check_is_out_of_git(tx, *project, environment, Some(&resource.name))
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     fn seal(&self, context: &str, secret: &SecretString) -> Result<String, AppError> {
@@ -324,6 +389,18 @@ fn may_apply_to(caller: &Caller, stored: &Stored, name: &Name) -> Result<(), App
         )),
         refused => refused,
     })
+}
+
+/// A deletion with what came of it: `resource myapp/staging/api: production/api is pinned to a1b2c3d`.
+fn detailed(what: &str, removed: &Removed) -> String {
+    let mut more = removed.with.clone();
+    if removed.from_git {
+        more.push("removed from Git, too".into());
+    }
+    match more.as_slice() {
+        [] => what.to_owned(),
+        more => format!("{what}: {}", more.join(", ")),
+    }
 }
 
 /// The caller as they are after the plan: a new workspace is theirs.

@@ -7,8 +7,8 @@
 use super::{
     Services, check,
     document::{
-        ArgoCdSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, ProjectSpec, RegistrySpec, RepositorySpec,
-        SecretText,
+        ArgoCdSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, Presence, ProjectSpec, RegistrySpec,
+        RepositorySpec, SecretText,
     },
     in_form::in_form,
     plan::{self, Change, Means, Plan, Stored, StoredCluster, StoredProject},
@@ -113,6 +113,7 @@ impl Services {
         }
         let mut document = Document {
             workspace: workspace.name.to_string(),
+            state: Presence::Present,
             clusters: Vec::new(),
             groups: Vec::new(),
             projects: Vec::new(),
@@ -153,6 +154,7 @@ impl Services {
         if planned.changes().is_empty() {
             return Ok(Vec::new());
         }
+        self.check_new_names(&mut *tx, &planned.plan, &planned.stored).await?;
         self.write_plan(&mut *tx, &caller, &planned.plan).await?;
         tx.commit().await?;
         self.wrote();
@@ -202,6 +204,7 @@ fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Resul
     errors.into_result()?;
     Ok(ClusterSpec {
         name: name.to_owned(),
+        state: Presence::Present,
         argocd,
         registry,
     })
@@ -298,11 +301,12 @@ fn repository(
     let credentials = credentials(draft, typed, before, url)?;
     Ok(ProjectSpec {
         name: name.to_owned(),
-        repository: RepositorySpec {
+        state: Presence::Present,
+        repository: Some(RepositorySpec {
             url: url.to_owned(),
             branch: optional(&draft.branch),
             credentials,
-        },
+        }),
         path_template: optional(&draft.path_template),
         values_prefix: optional(&draft.values_prefix),
         roles: None,
@@ -419,17 +423,21 @@ fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<
     };
     Ok(ProjectSpec {
         name: known.name.to_string(),
-        repository: RepositorySpec {
+        state: Presence::Present,
+        repository: Some(RepositorySpec {
             url: known.repository_url.clone(),
             branch: Some(known.branch.clone()),
             credentials,
-        },
+        }),
         path_template: Some(known.path_template.clone()),
         values_prefix: Some(known.values_prefix.clone()),
         roles: None,
         environments: vec![EnvironmentSpec {
             name: name.to_owned(),
-            cluster: draft.cluster.clone(),
+            state: Presence::Present,
+            remove_from_git: false,
+            pin_followers: false,
+            cluster: Some(draft.cluster.clone()),
             protected: draft.protected,
             policy: None,
             restricted_to: Vec::new(),

@@ -2,6 +2,7 @@
 //! and the real thing can't differ.
 
 use super::{
+    absent::{Absent, in_order, words},
     check::{
         Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource, CheckedSource,
     },
@@ -24,6 +25,7 @@ use domain::{
     id::{ClusterId, EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,
     policy::Policy,
+    removal::Removable,
     resource::{Binding, Kind, Resource, Runtime, Source},
     time::Timestamp,
 };
@@ -117,6 +119,11 @@ pub(super) struct Plan {
     pub(super) project_ids: HashMap<Name, ProjectId>,
     /// The environments of those.
     pub(super) environment_ids: HashMap<(ProjectId, Name), EnvironmentId>,
+    /// What is deleted after all of that, in this order, each with its place among the changes: those who follow before those whom
+    /// they follow.
+    pub(super) removals: Vec<(Absent, usize)>,
+    /// Project and name of the environments that are deleted.
+    leaving: HashSet<(Name, Name)>,
 }
 
 pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &Means<'_>) -> Result<Plan, AppError> {
@@ -126,7 +133,7 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
     });
     let mut plan = Plan {
         changes: Vec::new(),
-        creates_workspace: stored.workspace.is_none(),
+        creates_workspace: stored.workspace.is_none() && !document.is_absent(),
         clusters: Vec::new(),
         projects: Vec::new(),
         environments: Vec::new(),
@@ -138,6 +145,11 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
         people: PlannedPeople::default(),
         project_ids: HashMap::new(),
         environment_ids: HashMap::new(),
+        removals: Vec::new(),
+        leaving: (document.absent.iter())
+            .filter(|absent| absent.what == Removable::Environment)
+            .filter_map(|absent| Some((absent.project.clone()?, absent.name.clone())))
+            .collect(),
         workspace,
     };
     if plan.creates_workspace {
@@ -155,6 +167,13 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
     let mut errors = FieldErrors::default();
     for project in &document.projects {
         plan.project(project, stored, &clusters, means, &mut errors)?;
+    }
+    for absent in in_order(&document.absent, stored) {
+        plan.removals.push((absent.clone(), plan.changes.len()));
+        plan.changes.push(Change {
+            sign: Sign::Remove,
+            what: words(absent),
+        });
     }
     plan.people(document, &stored.people, means.ids, &mut errors);
     errors.into_result()?;
@@ -364,8 +383,11 @@ impl Plan {
         means: &Means<'_>,
         errors: &mut FieldErrors,
     ) {
-        let existing = stored.map(|s| s.environments.as_slice()).unwrap_or_default();
-        let positions = order(existing, &spec.environments);
+        // What is deleted leaves no gap.
+        let existing = stored.map(|s| s.environments.iter()).into_iter().flatten();
+        let existing = existing.filter(|e| !self.leaving.contains(&(spec.name.clone(), e.name.clone())));
+        let existing: Vec<Environment> = existing.cloned().collect();
+        let positions = order(&existing, &spec.environments);
         let mut ids: HashMap<Name, EnvironmentId> = existing.iter().map(|e| (e.name.clone(), e.id)).collect();
         let mut written = HashSet::new();
         let names: Vec<Name> = (existing.iter().map(|e| &e.name))

@@ -5,6 +5,7 @@ use super::{
     schema::{at, limit},
 };
 use crate::service::inventory::{Contents, NamedPromotion};
+use app::api::removal::Removed;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::{
     environment,
@@ -412,5 +413,31 @@ impl Check {
     /// When it was so.
     async fn at(&self) -> String {
         self.0.at.rfc3339()
+    }
+}
+
+/// Something that was deleted.
+pub struct Removal(pub(super) Removed);
+
+#[Object]
+impl Removal {
+    /// `resource`, `environment`, `project`, `cluster` or `workspace`.
+    async fn what(&self) -> &str {
+        self.0.what.as_str()
+    }
+
+    /// Its name.
+    async fn name(&self) -> &str {
+        self.0.name.as_str()
+    }
+
+    /// What was deleted with it, and what else came of it, a line each.
+    async fn with(&self) -> &[String] {
+        &self.0.with
+    }
+
+    /// Whether its blocks are being removed from the values file, too.
+    async fn from_git(&self) -> bool {
+        self.0.from_git
     }
 }

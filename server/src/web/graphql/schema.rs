@@ -2,14 +2,15 @@
 
 use super::{
     error,
-    objects::{Check, Environment, Project, Promotion, Resource},
+    objects::{Check, Environment, Project, Promotion, Removal, Resource},
 };
 use crate::{
     service::{Caller, Services, check::ReportedCheck},
     web::rest::checks::moment,
 };
-use app::{backend::At, error::AppError};
+use app::{api::removal::Removing, backend::At, error::AppError};
 use async_graphql::{Context, EmptySubscription, ID, InputObject, Object, Result};
+use domain::removal::RemovalChoices;
 use std::sync::Arc;
 
 /// The schema, with the services in it; a request brings its [`Caller`].
@@ -181,6 +182,38 @@ pub struct DigestInput {
     pub digest: String,
 }
 
+/// A resource to delete.
+#[derive(InputObject)]
+pub struct RemoveResourceInput {
+    /// The project's name or id.
+    pub project_id: String,
+    /// The environment's name.
+    pub environment: String,
+    /// The resource's name.
+    pub service: String,
+    /// Whether its block is removed from the values file, too. Else Git is left alone.
+    #[graphql(default)]
+    pub remove_from_git: bool,
+    /// Whether who follows it becomes pinned to what it runs. Else a follower is in the way.
+    #[graphql(default)]
+    pub pin_followers: bool,
+}
+
+/// An environment to delete, with its resources.
+#[derive(InputObject)]
+pub struct RemoveEnvironmentInput {
+    /// The project's name or id.
+    pub project_id: String,
+    /// The environment's name.
+    pub environment: String,
+    /// Whether the blocks of its resources are removed from the values file, too. Else Git is left alone.
+    #[graphql(default)]
+    pub remove_from_git: bool,
+    /// Whether who follows its resources becomes pinned to what it runs. Else a follower is in the way.
+    #[graphql(default)]
+    pub pin_followers: bool,
+}
+
 /// The result of a check.
 #[derive(InputObject)]
 pub struct ReportCheckInput {
@@ -323,4 +356,92 @@ impl Mutation {
         services.retry(caller, &id).await.map_err(error)?;
         named(services, caller, &id).await
     }
+    /// Deletes a resource. Its history stays, what runs goes on running, and its name is free again.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn remove_resource(&self, context: &Context<'_>, input: RemoveResourceInput) -> Result<Removal> {
+        let (services, caller) = at(context)?;
+        let place = place(services, caller, &input.project_id, input.environment).await?;
+        let target = Removing {
+            what: "resource".into(),
+            workspace: place.workspace,
+            project: place.project,
+            environment: place.environment,
+            name: input.service,
+        };
+        let choices = RemovalChoices {
+            from_git: input.remove_from_git,
+            pin_followers: input.pin_followers,
+        };
+        remove(services, caller, &target, choices, "").await
+    }
+
+    /// Deletes an environment with its resources. Their history stays, and what runs goes on running.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn remove_environment(&self, context: &Context<'_>, input: RemoveEnvironmentInput) -> Result<Removal> {
+        let (services, caller) = at(context)?;
+        let place = place(services, caller, &input.project_id, input.environment).await?;
+        let target = Removing {
+            what: "environment".into(),
+            workspace: place.workspace,
+            project: place.project,
+            environment: String::new(),
+            name: place.environment,
+        };
+        let choices = RemovalChoices {
+            from_git: input.remove_from_git,
+            pin_followers: input.pin_followers,
+        };
+        remove(services, caller, &target, choices, "").await
+    }
+
+    /// Deletes a project (its name or id) with its environments. Its credentials are erased, and Git is left alone.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn remove_project(&self, context: &Context<'_>, project_id: String) -> Result<Removal> {
+        let (services, caller) = at(context)?;
+        let place = place(services, caller, &project_id, String::new()).await?;
+        let target = Removing {
+            what: "project".into(),
+            workspace: place.workspace,
+            name: place.project,
+            ..Removing::default()
+        };
+        remove(services, caller, &target, RemovalChoices::default(), "").await
+    }
+
+    /// Deletes a cluster that no environment runs on. Its token and password are erased.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn remove_cluster(&self, context: &Context<'_>, workspace: String, name: String) -> Result<Removal> {
+        let (services, caller) = at(context)?;
+        let target = Removing {
+            what: "cluster".into(),
+            workspace,
+            name,
+            ..Removing::default()
+        };
+        remove(services, caller, &target, RemovalChoices::default(), "").await
+    }
+
+    /// Deletes a workspace with all that is in it. Its tokens end, also the one that asks; `confirm` is its name once more.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn remove_workspace(&self, context: &Context<'_>, name: String, confirm: String) -> Result<Removal> {
+        let (services, caller) = at(context)?;
+        let target = Removing {
+            what: "workspace".into(),
+            workspace: name.clone(),
+            name,
+            ..Removing::default()
+        };
+        remove(services, caller, &target, RemovalChoices::default(), &confirm).await
+    }
+}
+
+async fn remove(
+    services: &Services,
+    caller: &Caller,
+    target: &Removing,
+    choices: RemovalChoices,
+    typed: &str,
+) -> Result<Removal> {
+    let removed = services.remove(caller, target, choices, typed).await;
+    removed.map(Removal).map_err(error)
 }

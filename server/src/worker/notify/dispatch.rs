@@ -190,7 +190,8 @@ impl<'a> Page<'a> {
         else {
             return Ok(());
         };
-        let Some(resource) = tx.resource(resource).await? else {
+        // What was said of a thing before it was removed is told all the same.
+        let Some((resource, _)) = tx.resource_ever(resource).await? else {
             return Ok(());
         };
         let mut promotion = match event.subject.promotion {
@@ -281,7 +282,10 @@ impl<'a> Page<'a> {
         }
         if let Entry::Vacant(unread) = self.projects.entry(project) {
             unread.insert(match tx.project(project).await? {
-                Some(record) => Some((record.project.name.to_string(), tx.environments(project).await?)),
+                Some(record) => {
+                    let environments = tx.environments_ever(project).await?.into_iter();
+                    Some((record.project.name.to_string(), environments.map(|(e, _)| e).collect()))
+                }
                 None => None,
             });
         }

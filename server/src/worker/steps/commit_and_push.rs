@@ -211,7 +211,8 @@ fn request(
     }
 }
 
-fn author(actor: &Actor) -> Signature {
+/// Who a commit is by.
+pub(in crate::worker) fn author(actor: &Actor) -> Signature {
     match actor {
         Actor::Person { name, email, .. } => Signature {
             name: name.clone(),
@@ -225,7 +226,8 @@ fn author(actor: &Actor) -> Signature {
     }
 }
 
-fn waybill() -> Signature {
+/// Waybill, as who commits.
+pub(in crate::worker) fn waybill() -> Signature {
     Signature {
         name: "Waybill".into(),
         email: "waybill@waybill.invalid".into(),

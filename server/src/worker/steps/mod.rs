@@ -5,6 +5,7 @@ mod known;
 mod resolve;
 mod rollout;
 
+pub(super) use commit_and_push::{author, waybill};
 pub(super) use known::Known;
 
 use super::{Outcome, Settings};

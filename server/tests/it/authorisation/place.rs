@@ -12,6 +12,7 @@ use app::backend::At;
 use axum::Router;
 use domain::{
     id::{ProjectId, UserId},
+    promotion::State,
     rights::Role,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -48,6 +49,11 @@ fn follows(name: &str) -> Value {
 /// The same with an environment for a group, and one that waits for approvals: more than there are people.
 fn whole() -> Value {
     let mut document = document();
+    // It is just being promoted to: see `busy`.
+    let development = document["projects"][0]["environments"][0]["resources"]
+        .as_array_mut()
+        .unwrap();
+    development.push(json!({ "name": "busy", "source": { "image": API } }));
     document["groups"] = json!([{ "name": "release", "members": ["gil@example.com", "rita@example.com"] }]);
     let environments = document["projects"][0]["environments"].as_array_mut().unwrap();
     environments.push(json!({
@@ -139,6 +145,7 @@ impl Place {
         everybody.extend(people.into_iter().map(|(person, _)| Somebody::Person(person)));
         assert_eq!(everybody.len(), WHO.len());
 
+        busy(&bench, project).await;
         let marks = marks(&bench, rita).await;
         let mut own = Vec::new();
         for n in 0..WHO.len() {
@@ -173,6 +180,24 @@ impl Place {
     }
 }
 
+/// Has the commit of a promotion be on the branch, as a worker would: what it is about can't be deleted.
+async fn busy(bench: &Bench, project: ProjectId) {
+    let now = bench.services.now();
+    let mut tx = bench.store.write().await.unwrap();
+    let resources = tx.resources(project).await.unwrap();
+    let busy = resources
+        .iter()
+        .find(|resource| resource.name.as_str() == "busy")
+        .unwrap();
+    let mut promotion = tx.open_promotions(busy.id).await.unwrap().remove(0);
+    for state in [State::Mirroring, State::Committing, State::Syncing] {
+        let from = promotion.state;
+        promotion = promotion.become_(state, now).unwrap();
+        tx.update_promotion(&promotion, from, now).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
 /// A member who never types a password: that they know it takes time to check.
 async fn person(bench: &Bench, name: &str, workspace: &str, role: Role) -> UserId {
     let id = bench.person(&format!("{name}@example.com")).await;
@@ -204,12 +229,16 @@ async fn marks(bench: &Bench, rita: UserId) -> Vec<(&'static str, String)> {
         asked.unwrap().to_string()
     };
     let place = |environment: &str| format!("workspace=demo&project=myapp&environment={environment}");
+    let target =
+        |environment: &str| format!("target[workspace]=demo&target[project]=myapp&target[environment]={environment}");
     vec![
         ("{workspace}", "demo".into()),
         ("{development}", place("development")),
         ("{production}", place("production")),
         ("{closed}", place("closed")),
         ("{guarded}", place("guarded")),
+        ("{target development}", target("development")),
+        ("{target closed}", target("closed")),
         ("{digest}", digest("a")),
         ("{promotion}", asked("development", "api").await),
         ("{waiting}", asked("guarded", WAITING[0]).await),

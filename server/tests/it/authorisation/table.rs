@@ -144,7 +144,6 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("srrrr+rr rrrr+r rrr", "apply", Rest("POST /api/v1/apply?dry_run=true", "{\"workspace\":\"demo\",\"projects\":[{\"name\":\"myapp\",\"repository\":{\"url\":\"/srv/git/myapp.git\"}}]}")),
     ("shrrr+rr hrrr+r +r+", "clusters", Ui("clusters", "workspace=demo")),
     ("shrrr-rr hrrr-r -r-", "save_cluster", Ui("save_cluster", "workspace=demo&cluster[was]=local&secrets[argocd_token]=")),
-    ("shrrr-rr hrrr-r -r-", "remove_cluster", Ui("remove_cluster", "workspace=demo&cluster=local")),
     ("shrrr-rr hrrr-r -r-", "test_cluster", Ui("test_cluster", "workspace=demo&cluster[was]=local&cluster[stored]=true&secrets[argocd_token]=")),
     ("shrrr+rr hrrr+r +r+", "repositories", Ui("repositories", "workspace=demo")),
     ("shrrr-rr hrrr-r rrh", "save_repository", Ui("save_repository", "workspace=demo&repository[was]=myapp&secrets[git_token]=")),
@@ -158,6 +157,28 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("shrrr-rr hrrr-r hrh", "test_channel", Ui("test_channel", "workspace=demo&channel={channel}")),
     ("shrrr-rr hrrr-r hrh", "redeliver", Ui("redeliver", "workspace=demo&delivery={delivery}")),
     ("shrrr+rr hrrr+r hrh", "remove_channel", Ui("remove_channel", "workspace=demo&channel={channel}")),
+
+    // ?ovdaABP ovdaAg <>0
+    // All of it is followed, used, or just being promoted to: nothing goes.
+    ("shrrr+hh hrrr+r r+h", "removal", Ui("removal", "target[what]=resource&{target development}&target[name]=api")),
+    ("shrrr+hh hrrr+r r+h", "removal", Ui("removal", "target[what]=resource&{target closed}&target[name]=web")),
+    ("shrrr+hh hrrr+r r+h", "removal", Ui("removal", "target[what]=environment&{target development}&target[name]=development")),
+    ("shrrr+hr hrrr+r r+h", "removal", Ui("removal", "target[what]=project&target[workspace]=demo&target[name]=myapp")),
+    ("shrrr+rr hrrr+r +r+", "removal", Ui("removal", "target[what]=cluster&target[workspace]=demo&target[name]=local")),
+    ("shrrr+rr hrrr+r rrr", "removal", Ui("removal", "target[what]=workspace&target[workspace]=demo&target[name]=demo")),
+    ("shrrr-hh hrrr-r r-h", "remove", Ui("remove", "target[what]=resource&{target development}&target[name]=api")),
+    // It changes what runs, which only the group may.
+    ("shrrrrhh hrrrrr rrh", "remove", Ui("remove", "target[what]=resource&{target closed}&target[name]=web&choices[from_git]=true")),
+    ("shrrr-hh hrrr-r r-h", "remove", Ui("remove", "target[what]=environment&{target development}&target[name]=development")),
+    ("shrrr-hr hrrr-r r-h", "remove", Ui("remove", "target[what]=project&target[workspace]=demo&target[name]=myapp")),
+    ("shrrr-rr hrrr-r -r-", "remove", Ui("remove", "target[what]=cluster&target[workspace]=demo&target[name]=local")),
+    ("shrrr-rr hrrr-r rrr", "remove", Ui("remove", "target[what]=workspace&target[workspace]=demo&target[name]=demo&typed=demo")),
+    ("shrrr-hh hrrr-r r-h", "remove", Graphql("mutation { removeResource(input: { projectId: \"myapp\" environment: \"development\" service: \"api\" }) { name } }")),
+    ("shrrr-hh hrrr-r r-h", "remove", Graphql("mutation { removeEnvironment(input: { projectId: \"myapp\" environment: \"development\" }) { name } }")),
+    ("shrrr-hr hrrr-r r-h", "remove", Graphql("mutation { removeProject(projectId: \"myapp\") { name } }")),
+    ("shrrr-rr hrrr-r -r-", "remove", Graphql("mutation { removeCluster(workspace: \"demo\" name: \"local\") { name } }")),
+    ("shrrr-rr hrrr-r rrr", "remove", Graphql("mutation { removeWorkspace(name: \"demo\" confirm: \"demo\") { name } }")),
+    ("srrrr-rr rrrr-r rrr", "apply", Rest("POST /api/v1/apply?dry_run=true", "{\"workspace\":\"demo\",\"projects\":[{\"name\":\"myapp\",\"state\":\"absent\"}]}")),
 
     // ?ovdaABP ovdaAg <>0
     // Only people have an account.

@@ -121,11 +121,7 @@ async fn a_script_in_any_field_of_a_connection_is_a_text() {
     try_each(&mut admin, GIT, "add-environment", "environment[name]", &environment).await;
     try_each(&mut admin, NOTIFICATIONS, "add-channel", "name", &channel).await;
     for (path, name, intents) in [
-        (
-            CLUSTERS,
-            "cluster[was]",
-            &["remove-cluster", "test-cluster", SCRIPT][..],
-        ),
+        (CLUSTERS, "cluster[was]", &["test-cluster", SCRIPT][..]),
         (GIT, "repository[was]", &["test-repository", SCRIPT]),
         (
             NOTIFICATIONS,

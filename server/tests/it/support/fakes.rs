@@ -13,8 +13,8 @@ use server::{
     adapters::{
         argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
         git::{
-            Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, Probe,
-            RepositoryAccess, Unprobed, ValuesEdit,
+            BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
+            Probe, RepositoryAccess, Unprobed, ValuesEdit,
         },
         registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
@@ -236,6 +236,26 @@ impl Git for FakeGit {
     ) -> Vec<Result<Committed, GitError>> {
         let mut branch = self.0.lock().unwrap();
         requests.iter().map(|request| Ok(branch.commit(request))).collect()
+    }
+
+    async fn remove_blocks(
+        &self,
+        repository: &RepositoryAccess,
+        removal: &BlockRemoval,
+    ) -> Result<Committed, GitError> {
+        self.fetch(repository).await?;
+        let mut branch = self.0.lock().unwrap();
+        let file = branch.files.entry(removal.path.clone()).or_default();
+        let before = file.len();
+        file.retain(|service, _| !removal.services.contains(service));
+        if file.len() == before {
+            return Ok(Committed::Unchanged { tip: branch.tip() });
+        }
+        branch.commits.push(removal.subject.clone());
+        Ok(Committed::Pushed {
+            commit: branch.tip(),
+            attempts: 1,
+        })
     }
 
     async fn preview(&self, _: &RepositoryAccess, _: &ValuesEdit) -> Result<String, GitError> {

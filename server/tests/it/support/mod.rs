@@ -50,7 +50,7 @@ pub(crate) struct Bench {
     pub(crate) git: Arc<FakeGit>,
     pub(crate) registry: Arc<FakeRegistry>,
     pub(crate) clock: Arc<SetClock>,
-    _database: Database,
+    pub(crate) database: Database,
     _directory: Option<TempDir>,
 }
 
@@ -102,7 +102,7 @@ impl Bench {
             git,
             registry,
             clock,
-            _database: database,
+            database,
             _directory: None,
         }
     }

@@ -8,6 +8,7 @@ mod change;
 mod document;
 mod lines;
 mod outline;
+mod remove;
 mod scalar;
 mod style;
 mod verify;
@@ -32,7 +33,10 @@ use self::{
 use super::{DeclaredService, ValuesEdit};
 
 pub(super) use self::document::LARGEST;
-pub use self::outline::{Outline, edit_with};
+pub use self::{
+    outline::{Outline, edit_with},
+    remove::remove,
+};
 
 /// Why a values file can't be read or edited, and what to do about it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

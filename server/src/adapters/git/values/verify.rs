@@ -55,6 +55,22 @@ pub(super) fn only_intended(
     comparison.intended(old.root, new.root, intent, &mut Vec::new(), service)
 }
 
+/// Refuses when anything but these keys of the mapping at `path` is missing, or anything else differs.
+pub(super) fn only_removed(
+    old: &Document<'_>,
+    new: &Document<'_>,
+    path: &[String],
+    removed: &[String],
+) -> Result<(), ValuesError> {
+    let mut comparison = Comparison {
+        old,
+        new,
+        patience: PATIENCE,
+        changed: HashSet::new(),
+    };
+    comparison.without(old.root, new.root, path, removed)
+}
+
 struct Comparison<'a, 'b> {
     old: &'a Document<'b>,
     new: &'a Document<'b>,
@@ -141,6 +157,43 @@ impl Comparison<'_, '_> {
         for (key, _) in children {
             if self.new.own(new, key).is_none() {
                 return Err(suspicious(format!("{}.{key} would be missing", shown(path))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether two mappings mean the same, but for what is removed at the end of the path.
+    fn without(
+        &mut self,
+        old: Option<NodeId>,
+        new: Option<NodeId>,
+        path: &[String],
+        removed: &[String],
+    ) -> Result<(), ValuesError> {
+        let entries = |document: &Document<'_>, id: Option<NodeId>| Some(document.entries(id?)?.to_vec());
+        let lost = || suspicious("a mapping would be lost".to_owned());
+        let (was, is) = (
+            entries(self.old, old).ok_or_else(lost)?,
+            entries(self.new, new).ok_or_else(lost)?,
+        );
+        let key = |id: NodeId| self.old.scalar(id).map(|(text, _)| text.to_owned());
+        let stays = |id: NodeId| !path.is_empty() || !key(id).is_some_and(|key| removed.contains(&key));
+        let was: Vec<_> = was.into_iter().filter(|entry| stays(entry.key)).collect();
+        if was.len() != is.len() {
+            return Err(suspicious("another key would be lost".to_owned()));
+        }
+        for (before, after) in was.iter().zip(&is) {
+            let name = self.old.scalar(before.key).map(|(text, _)| text.to_owned());
+            let name = name.unwrap_or_else(|| "?".to_owned());
+            if !self.is_same_key(before.key, after.key) {
+                return Err(suspicious(format!("{name} would be lost")));
+            }
+            match path.split_first() {
+                Some((next, rest)) if *next == name => {
+                    self.without(Some(before.value), Some(after.value), rest, removed)?;
+                }
+                _ if self.same(before.value, after.value, false, 0)? => {}
+                _ => return Err(suspicious(format!("{name} would change too"))),
             }
         }
         Ok(())

@@ -1,0 +1,93 @@
+//! Removing things: what can be removed, and what a person chooses with it. History is kept, always.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What can be removed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Removable {
+    /// A resource of an environment.
+    Resource,
+    /// An environment of a project, with its resources.
+    Environment,
+    /// A project, with its environments.
+    Project,
+    /// A cluster that no environment runs on.
+    Cluster,
+    /// A workspace, with all that is in it.
+    Workspace,
+}
+
+impl Removable {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Resource,
+        Self::Environment,
+        Self::Project,
+        Self::Cluster,
+        Self::Workspace,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::Environment => "environment",
+            Self::Project => "project",
+            Self::Cluster => "cluster",
+            Self::Workspace => "workspace",
+        }
+    }
+
+    /// Whether its blocks in the values file can be removed with it.
+    #[must_use]
+    pub fn is_in_git(self) -> bool {
+        matches!(self, Self::Resource | Self::Environment)
+    }
+}
+
+impl fmt::Display for Removable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Removable {
+    type Err = UnknownRemovable;
+
+    fn from_str(s: &str) -> Result<Self, UnknownRemovable> {
+        Self::ALL
+            .into_iter()
+            .find(|what| what.as_str() == s)
+            .ok_or(UnknownRemovable)
+    }
+}
+
+/// A text that is no [`Removable`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("Choose one of resource, environment, project, cluster and workspace.")]
+pub struct UnknownRemovable;
+
+/// What a person chooses when they remove something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RemovalChoices {
+    /// Whether its blocks are removed from the values file, too. Else Git is left alone.
+    pub from_git: bool,
+    /// Whether those who follow it from elsewhere become pinned to what they run. Else they are in the way.
+    pub pin_followers: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_word() {
+        for what in Removable::ALL {
+            assert_eq!(what.to_string().parse(), Ok(what));
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! *Delete*: a resource, an environment, a project, a cluster, a workspace. The row stays for its history, the name is free again,
+//! secrets are erased in the same transaction. What runs goes on running: Waybill deletes nothing in a cluster, and Git is left
+//! alone unless a person chooses otherwise ([`super::git_removal`]).
+//!
+//! What is to be removed is found first, with all that goes with it and all that is in the way ([`Removal`]); the page shows that, and
+//! carrying it out begins with the same look in its own transaction.
+
+mod find;
+
+use super::{Caller, Services, internal};
+use crate::store::{GitRemoval, NewEvent, Tx};
+use app::{
+    api::removal::{FollowerView, RemovalView, Removed, Removing},
+    error::AppError,
+};
+use domain::{
+    artifact::ExactImage,
+    environment::{Environment, Project, Workspace},
+    event::{Happened, Subject},
+    field::FieldErrors,
+    id::{ChannelId, ClusterId, EnvironmentId, GitRemovalId, ProjectId, ResourceId, UserId},
+    name::Name,
+    promotion::{Promotion, State},
+    removal::{Removable, RemovalChoices},
+    resource::{Binding, Resource, Source},
+    time::Timestamp,
+};
+
+/// Something that is to be removed, with all that it means.
+pub(in crate::service) struct Removal {
+    workspace: Workspace,
+    subject: Subject,
+    thing: Thing,
+    name: Name,
+    /// With what it is in: `myapp/staging/api`.
+    path: String,
+    /// What goes with it, `resource api`.
+    with: Vec<String>,
+    /// What is in the way, sentences.
+    refusals: Vec<String>,
+    followers: Vec<Follower>,
+    /// Promotions that wait, and end with it.
+    cancels: Vec<Promotion>,
+    /// Channels that told of nothing else.
+    channels: Vec<ChannelId>,
+    /// Members who belong nowhere else.
+    leaving: Vec<UserId>,
+    /// Its blocks in Git.
+    blocks: Option<Blocks>,
+}
+
+/// The thing itself.
+#[derive(Clone, Copy, Debug)]
+enum Thing {
+    Resource(ResourceId),
+    Environment(EnvironmentId),
+    Project(ProjectId),
+    Cluster(ClusterId),
+    Workspace,
+}
+
+/// A resource elsewhere that follows what is to be removed.
+struct Follower {
+    resource: Resource,
+    project: ProjectId,
+    /// `production/api`.
+    name: String,
+    /// What it would be pinned to.
+    image: Option<ExactImage>,
+    /// Why the caller may not pin it.
+    refused: Option<AppError>,
+}
+
+/// Blocks in a values file.
+struct Blocks {
+    project: Project,
+    environment: Environment,
+    services: Vec<String>,
+    /// Why the caller may not have them removed: it changes what runs.
+    refused: Option<AppError>,
+}
+
+impl Removal {
+    fn what(&self) -> Removable {
+        match self.thing {
+            Thing::Resource(_) => Removable::Resource,
+            Thing::Environment(_) => Removable::Environment,
+            Thing::Project(_) => Removable::Project,
+            Thing::Cluster(_) => Removable::Cluster,
+            Thing::Workspace => Removable::Workspace,
+        }
+    }
+
+    /// Refuses what is in the way, given what the person chose.
+    fn check(&mut self, choices: RemovalChoices) -> Result<(), AppError> {
+        let mut refusals = std::mem::take(&mut self.refusals);
+        for follower in &mut self.followers {
+            let name = &follower.name;
+            match (&follower.image, choices.pin_followers) {
+                (Some(_), true) => {
+                    if let Some(refused) = follower.refused.take() {
+                        return Err(refused);
+                    }
+                }
+                (Some(_), false) => refusals.push(format!(
+                    "{name} follows {}. Have it pinned to what it runs, let it follow something else, or delete it first.",
+                    self.path
+                )),
+                (None, _) => refusals.push(format!(
+                    "{name} follows {}, and runs nothing yet that it could be pinned to. Delete it first.",
+                    self.path
+                )),
+            }
+        }
+        if !refusals.is_empty() {
+            return Err(AppError::Conflict(refusals.join(" ")));
+        }
+        match &mut self.blocks {
+            Some(blocks) if choices.from_git => blocks.refused.take().map_or(Ok(()), Err),
+            _ => Ok(()),
+        }
+    }
+
+    fn view(&self) -> RemovalView {
+        let blocks = self.blocks.as_ref().filter(|blocks| !blocks.services.is_empty());
+        RemovalView {
+            what: self.what(),
+            name: self.name.clone(),
+            with: self.with.clone(),
+            refusals: self.refusals.clone(),
+            followers: (self.followers.iter())
+                .map(|follower| FollowerView {
+                    name: follower.name.clone(),
+                    pin: follower.image.as_ref().map(|image| image.digest.short().to_owned()),
+                })
+                .collect(),
+            cancels: self.cancels.len(),
+            path: blocks.map(|blocks| blocks.project.values_path(&blocks.environment.name)),
+            may_remove_from_git: blocks.is_some_and(|blocks| blocks.refused.is_none()),
+        }
+    }
+}
+
+impl Services {
+    /// What removing something means.
+    ///
+    /// # Errors
+    /// When there is no such thing for the caller, they may not remove it, or the database fails.
+    pub async fn removal(&self, caller: &Caller, target: &Removing) -> Result<RemovalView, AppError> {
+        let mut tx = self.store.read().await?;
+        Ok(self.find_removal(&mut *tx, caller, target).await?.view())
+    }
+
+    /// Removes something; its history stays. `typed` is a workspace's name once more.
+    ///
+    /// # Errors
+    /// When there is no such thing for the caller, they may not remove it, or something is in the way, which is named. In the field
+    /// `typed` when a workspace's name was typed otherwise.
+    pub async fn remove(
+        &self,
+        caller: &Caller,
+        target: &Removing,
+        choices: RemovalChoices,
+        typed: &str,
+    ) -> Result<Removed, AppError> {
+        // Who may not is told before they make writers wait.
+        let what = self.removal(caller, target).await?.what;
+        if what == Removable::Workspace && typed.trim() != target.name {
+            let why = format!("Type the workspace's name, {}, to delete it.", target.name);
+            return Err(FieldErrors::one("typed", why).into());
+        }
+        let (mut tx, caller) = self.write_as_of_now(caller).await?;
+        let removed = self.remove_in(&mut *tx, &caller, target, choices, false).await?;
+        tx.commit().await?;
+        self.wrote();
+        self.connections_changed();
+        self.wake.removals.notify_one();
+        Ok(removed)
+    }
+
+    /// The same in a transaction that the caller has begun. A trial is one that is taken back: promotions are left as they are, since who
+    /// counts them would count what never was.
+    pub(in crate::service) async fn remove_in(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        target: &Removing,
+        choices: RemovalChoices,
+        is_trial: bool,
+    ) -> Result<Removed, AppError> {
+        let mut removal = self.find_removal(tx, caller, target).await?;
+        removal.check(choices)?;
+        let now = self.now();
+        let (what, workspace) = (removal.what(), removal.workspace.id);
+        let mut with = std::mem::take(&mut removal.with);
+        for follower in &removal.followers {
+            if let Some(image) = &follower.image {
+                self.pin_follower(tx, caller, &removal, follower, image).await?;
+                with.push(format!("{} is pinned to {}", follower.name, image.digest.short()));
+            }
+        }
+        match removal.cancels.len() {
+            0 => {}
+            1 => with.push("1 promotion that waited is cancelled".into()),
+            some => with.push(format!("{some} promotions that waited are cancelled")),
+        }
+        if !is_trial {
+            for promotion in std::mem::take(&mut removal.cancels) {
+                self.cancel_with(tx, caller, promotion, &removal.path, now).await?;
+            }
+        }
+        for channel in &removal.channels {
+            tx.remove_channel(*channel).await?;
+        }
+        let from_git = choices.from_git && self.begin_git_removal(tx, caller, &removal, now).await?;
+        let event = NewEvent {
+            workspace,
+            subject: removal.subject,
+            actor: caller.actor.clone(),
+            happened: Happened::Removed {
+                what,
+                name: removal.path.clone(),
+                with: with.clone(),
+                from_git,
+            },
+        };
+        tx.append_event(&event, now).await?;
+        let by = &caller.actor;
+        match removal.thing {
+            Thing::Resource(id) => tx.remove_resource(id, by, now).await?,
+            Thing::Environment(id) => tx.remove_environment(id, by, now).await?,
+            Thing::Project(id) => {
+                self.give_up_git_removals(tx, id, now).await?;
+                tx.remove_project(id, by, now).await?;
+            }
+            Thing::Cluster(id) => tx.remove_cluster(id, by, now).await?,
+            Thing::Workspace => {
+                for record in tx.projects(workspace).await? {
+                    self.give_up_git_removals(tx, record.project.id, now).await?;
+                }
+                tx.remove_workspace(workspace, by, now).await?;
+                for user in &removal.leaving {
+                    tx.delete_sessions_of(*user, None).await?;
+                }
+            }
+        }
+        Ok(Removed {
+            what,
+            name: removal.name,
+            with,
+            from_git,
+        })
+    }
+
+    /// A follower of what is removed stays on what it runs: its source is the image's repository from now on, and it is pinned.
+    async fn pin_follower(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        removal: &Removal,
+        follower: &Follower,
+        image: &ExactImage,
+    ) -> Result<(), AppError> {
+        let mut resource = follower.resource.clone();
+        resource.source = Source::Image {
+            repository: image.repository.clone(),
+        };
+        let is_pinned_already = resource.pin() == Some(&image.digest);
+        resource.binding = Binding::Pin(image.digest.clone());
+        tx.update_resource(&resource).await?;
+        // What it is held from following is gone.
+        tx.set_hold(resource.id, None).await?;
+        if is_pinned_already {
+            return Ok(());
+        }
+        let event = NewEvent {
+            workspace: removal.workspace.id,
+            subject: Subject::resource(follower.project, &resource),
+            actor: caller.actor.clone(),
+            happened: Happened::PinChanged {
+                to: image.digest.clone(),
+            },
+        };
+        tx.append_event(&event, self.now()).await?;
+        Ok(())
+    }
+
+    /// Cancels a promotion of what is removed.
+    async fn cancel_with(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        promotion: Promotion,
+        path: &str,
+        now: Timestamp,
+    ) -> Result<(), AppError> {
+        let from = promotion.state;
+        let why = format!("{} deleted {path}.", caller.actor.name());
+        let cancelled = promotion.cancel(why.as_str(), now).map_err(|e| internal(&e))?;
+        tx.update_promotion(&cancelled, from, now).await?;
+        let event = NewEvent {
+            workspace: cancelled.workspace,
+            subject: Subject::promotion(&cancelled),
+            actor: caller.actor.clone(),
+            happened: Happened::PromotionMoved {
+                from,
+                to: State::Cancelled,
+                detail: Some(why),
+            },
+        };
+        tx.append_event(&event, now).await?;
+        Ok(())
+    }
+
+    /// Asks for the blocks of what is removed to be removed from Git; whether there are any.
+    async fn begin_git_removal(
+        &self,
+        tx: &mut dyn Tx,
+        caller: &Caller,
+        removal: &Removal,
+        now: Timestamp,
+    ) -> Result<bool, AppError> {
+        let Some(blocks) = removal.blocks.as_ref().filter(|blocks| !blocks.services.is_empty()) else {
+            return Ok(false);
+        };
+        let asked = GitRemoval {
+            id: GitRemovalId(self.ids.next()),
+            workspace: removal.workspace.id,
+            project: blocks.project.id,
+            environment: blocks.environment.id,
+            environment_name: blocks.environment.name.to_string(),
+            services: blocks.services.clone(),
+            requested_by: caller.actor.clone(),
+            attempts: 0,
+            created_at: now,
+        };
+        tx.insert_git_removal(&asked).await?;
+        Ok(true)
+    }
+}
