@@ -64,17 +64,9 @@ impl Ground {
         self.root().join("git")
     }
 
-    /// Pushes build `n` of an image; returns its digest. Builds are the same in every run.
+    /// Pushes build `n` of an image; returns its digest.
     pub(crate) async fn build(&self, image: &str, n: usize) -> Outcome<String> {
-        let spec = ImageSpec::new(format!("{image} {n}"))
-            .created(&format!(
-                "2026-02-{:02}T{:02}:{:02}:00Z",
-                1 + n / 1440,
-                n / 60 % 24,
-                n % 60
-            ))
-            .label("org.opencontainers.image.version", &tag(n));
-        Ok(self.registry.push_image(image, &tag(n), &spec).await?)
+        push_build(&self.registry, image, n).await
     }
 
     /// The cluster of a document: Git only, unless it is given an Argo CD.
@@ -134,6 +126,19 @@ impl Ground {
             client: self.client.clone(),
         })
     }
+}
+
+/// Pushes build `n` of an image to a registry; returns its digest. Builds are the same in every run.
+pub(crate) async fn push_build(registry: &OciRegistry, image: &str, n: usize) -> Outcome<String> {
+    let spec = ImageSpec::new(format!("{image} {n}"))
+        .created(&format!(
+            "2026-02-{:02}T{:02}:{:02}:00Z",
+            1 + n / 1440,
+            n / 60 % 24,
+            n % 60
+        ))
+        .label("org.opencontainers.image.version", &tag(n));
+    Ok(registry.push_image(image, &tag(n), &spec).await?)
 }
 
 /// The tag of a build.

@@ -56,8 +56,11 @@ async fn two_hundred_sign_ins_leave_the_server_small() {
         .await;
     let after = world.resident();
     assert!(statuses.iter().all(|status| *status == 303), "{statuses:?}");
-    println!("resident: {before} MB before, {after} MB after");
-    assert!(after <= 120, "{before} MB before, {after} MB after");
+    // What is promised of two threads that hash; each further one, of four at most, keeps a buffer of 19 MiB.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let most = 120 + 20 * u64::try_from(threads.saturating_sub(2)).unwrap();
+    println!("resident: {before} MB before, {after} MB after, with {threads} threads that hash");
+    assert!(after <= most, "{before} MB before, {after} MB after");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
