@@ -672,16 +672,16 @@ impl Git for GitMirrors {
         repository: &RepositoryAccess,
         removal: &BlockRemoval,
     ) -> Result<Committed, GitError> {
-        let mirror = self.mirror(repository);
+        let mirror = self.mirror(repository).await?;
         let mut turn = self.turns.wait(&mirror.path).await;
         turn.forget_look();
-        match mirror.remove_blocks(removal).await {
-            Err(GitError::Mirror { .. }) => {
-                turn.memory = Memory::default();
-                mirror.discard().await;
-                mirror.remove_blocks(removal).await
+        let mut failures = 0;
+        loop {
+            let done = mirror.remove_blocks(removal).await;
+            if let Some(done) = mirror.settled(done, &mut failures).await {
+                return done;
             }
-            done => done,
+            turn.memory = Memory::default();
         }
     }
 

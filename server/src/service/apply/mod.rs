@@ -77,7 +77,8 @@ impl Services {
         let checked = check::check(document)?;
         // A dry run promises nothing, so it need not make writers wait.
         self.may_apply_somewhere(caller, &checked.workspace)?;
-        self.check_addresses(document.projects.iter().map(|project| project.repository.url.as_str()))
+        let repositories = document.projects.iter().map(|project| project.repository.as_ref());
+        self.check_addresses(repositories.map(|repository| repository.map(|it| it.url.as_str())))
             .await?;
         // What would be deleted is tried, and taken back.
         let mut tx = if dry_run && checked.absent.is_empty() {
@@ -164,9 +165,11 @@ impl Services {
     }
 
     /// Refuses addresses that lead to where nothing may be read: paths of this machine that the configuration doesn't list.
-    async fn check_addresses(&self, urls: impl Iterator<Item = &str>) -> Result<(), FieldErrors> {
+    async fn check_addresses(&self, urls: impl Iterator<Item = Option<&str>>) -> Result<(), FieldErrors> {
         let mut errors = FieldErrors::default();
         for (i, url) in urls.enumerate() {
+            // What is to be deleted needs no address.
+            let Some(url) = url else { continue };
             if let Err(refused) = self.git.admit(url).await {
                 errors.add(format!("projects[{i}].repository.url"), refused.to_string());
             }

@@ -146,7 +146,7 @@ impl Services {
     ) -> Result<Vec<Change>, AppError> {
         caller.administered(workspace)?;
         if let Page::Repository(draft, _) = page {
-            let checked = self.check_addresses(std::iter::once(draft.url.trim())).await;
+            let checked = self.check_addresses(std::iter::once(Some(draft.url.trim()))).await;
             checked.map_err(in_form)?;
         }
         let (mut tx, caller, workspace) = self.administer(caller, workspace).await?;
