@@ -15,11 +15,11 @@ test('a follower is pinned, the block leaves Git, and the history stays', async 
 
   // Without a choice, who follows it is in the way.
   tolerate(/status of 409/);
-  await page.getByLabel('Also remove it from Git').check();
+  await page.getByLabel(`Also remove ${name} from Git`).check();
   await page.getByRole('button', { name: `Delete ${name}` }).click();
   await expect(page.getByRole('alert')).toContainText(`staging/${name} follows`);
   await page.getByLabel('Pin them to what they run').check();
-  await page.getByLabel('Also remove it from Git').check();
+  await page.getByLabel(`Also remove ${name} from Git`).check();
   await page.getByRole('button', { name: `Delete ${name}` }).click();
   await expect(page.getByRole('heading', { name: 'development', exact: true })).toBeVisible();
   await expect(page.getByRole('link', { name, exact: true })).toHaveCount(0);
@@ -28,7 +28,7 @@ test('a follower is pinned, the block leaves Git, and the history stays', async 
   await open(`${project}/staging/${name}`);
   await expect(page.getByText('Pinned').first()).toBeVisible();
   await open(`/w/demo/-/activity?resource=${name}`);
-  await expect(page.getByText(`removed the resource myapp/development/${name}`)).toBeVisible();
+  await expect(page.getByText(`deleted the resource myapp/development/${name}`)).toBeVisible();
   await expect(async () => {
     await open('/w/demo/-/activity?kind=removed_from_git');
     await expect(page.getByText(`removed ${name} from environments/development/values.yaml`)).toBeVisible({ timeout: 1_000 });
@@ -53,7 +53,7 @@ test('an environment, its project and its cluster go', async ({ page, open, wayb
 
   await open('/w/demo/-/settings/git');
   await page.getByRole('link', { name: `Delete ${name}…` }).click();
-  await expect(page.getByText('Its Git credentials and channels are erased at once.')).toBeVisible();
+  await expect(page.getByText('Its Git credentials and channels are erased immediately.')).toBeVisible();
   await page.getByRole('button', { name: `Delete ${name}` }).click();
   await expect(page.getByRole('heading', { name: 'Projects' })).toBeVisible();
   await open('/w/demo/-/settings/clusters');

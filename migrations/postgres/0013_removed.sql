@@ -23,6 +23,10 @@ CREATE TABLE git_removals (
     project_id TEXT COLLATE "C" NOT NULL REFERENCES projects (id),
     environment_id TEXT COLLATE "C" NOT NULL REFERENCES environments (id),
     environment TEXT COLLATE "C" NOT NULL,           -- its name then
+    repository_url TEXT COLLATE "C" NOT NULL,        -- where the blocks were when it was asked for
+    branch TEXT COLLATE "C" NOT NULL,
+    path TEXT COLLATE "C" NOT NULL,                  -- of the values file
+    prefix TEXT COLLATE "C" NOT NULL,                -- dotted keys above `services`
     services TEXT COLLATE "C" NOT NULL,              -- JSON: keys below `services`
     requested_by TEXT COLLATE "C" NOT NULL,          -- JSON
     attempts BIGINT NOT NULL,

@@ -23,6 +23,10 @@ CREATE TABLE git_removals (
     project_id TEXT NOT NULL REFERENCES projects (id),
     environment_id TEXT NOT NULL REFERENCES environments (id),
     environment TEXT NOT NULL,           -- its name then
+    repository_url TEXT NOT NULL,        -- where the blocks were when it was asked for
+    branch TEXT NOT NULL,
+    path TEXT NOT NULL,                  -- of the values file
+    prefix TEXT NOT NULL,                -- dotted keys above `services`
     services TEXT NOT NULL,              -- JSON: keys below `services`
     requested_by TEXT NOT NULL,          -- JSON
     attempts BIGINT NOT NULL,

@@ -69,7 +69,7 @@ kinds! {
     /// [`Happened::ResourceCreated`]
     ResourceCreated "resource_created" "Resource created",
     /// [`Happened::Removed`]
-    Removed "removed" "Removed",
+    Removed "removed" "Deleted",
     /// [`Happened::RemovedFromGit`]
     RemovedFromGit "removed_from_git" "Removed from Git",
     /// [`Happened::NotRemovedFromGit`]
@@ -276,7 +276,7 @@ impl Happened {
                     };
                     more.push(git.into());
                 }
-                format!("removed the {what} {name}")
+                format!("deleted the {what} {name}")
             }
             Self::RemovedFromGit { path, services, commit } => match commit {
                 Some(commit) => format!(

@@ -167,13 +167,13 @@ fn meaning(view: &RemovalView) -> AnyView {
         Removable::Environment | Removable::Project | Removable::Workspace => {
             "What runs goes on running: Waybill deletes nothing in a cluster, and follows nothing there any more."
         }
-        Removable::Cluster => "Its token, certificates and password are erased at once.",
+        Removable::Cluster => "Its token, certificates and password are erased immediately.",
     });
     match view.what {
-        Removable::Project => lines.push("Its Git credentials and channels are erased at once. Git is left alone."),
+        Removable::Project => lines.push("Its Git credentials and channels are erased immediately. Git is left alone."),
         Removable::Workspace => {
             lines.push(
-                "All credentials, tokens, channels and invitations of it are erased or end at once. Git is left alone.",
+                "All credentials, tokens, channels and invitations of it are erased or end immediately. Git is left alone.",
             );
             lines.push("Members who belong to no other workspace are signed out.");
         }
@@ -260,7 +260,7 @@ fn the_form(view: &RemovalView, back: String, sent: Sent) -> AnyView {
         view! {
             <fieldset class="within">
                 <legend>"Followers"</legend>
-                <p>"These follow it:"</p>
+                <p>{format!("Resources that follow {}", view.name)}</p>
                 <ul class="plain">{each}</ul>
                 <label class="check">
                     <input
@@ -272,7 +272,7 @@ fn the_form(view: &RemovalView, back: String, sent: Sent) -> AnyView {
                     />
                     "Pin them to what they run"
                 </label>
-                <p class="muted">"Without this, nothing is deleted: let them follow something else first."</p>
+                <p class="muted">{format!("If you don't pin them, {} can't be deleted.", view.name)}</p>
             </fieldset>
         }
     });
@@ -287,11 +287,11 @@ fn the_form(view: &RemovalView, back: String, sent: Sent) -> AnyView {
                         value="true"
                         checked=posted.from_git.is_some()
                     />
-                    "Also remove it from Git"
+                    {format!("Also remove {} from Git", view.name)}
                 </label>
                 <p class="muted">
                     "One commit removes it from " <span class="mono">{path}</span>
-                    ". What deploys from there may then stop it. Without this, Git is left alone."
+                    {format!(". Argo CD may then stop {}. Leave this unticked to keep Git unchanged.", view.name)}
                 </p>
             }
             .into_any()

@@ -31,6 +31,19 @@ impl Services {
     /// # Errors
     /// When the registry can't be asked.
     pub async fn look_at_repository(&self, workspace: WorkspaceId, repository: &Repository) -> Result<(), AppError> {
+        let found = self.find_in_repository(workspace, repository).await?;
+        self.see(found).await
+    }
+
+    /// What the tags of a repository name that may be new or have moved.
+    ///
+    /// # Errors
+    /// When the registry can't be asked.
+    pub(super) async fn find_in_repository(
+        &self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+    ) -> Result<Vec<Sighting>, AppError> {
         let mut tx = self.store.read().await?;
         let clusters = tx.clusters(workspace).await?;
         let known = tx.known_tags(workspace, repository).await?;
@@ -53,7 +66,7 @@ impl Services {
             details,
             entrance: Entrance::default(),
         };
-        self.see(found.into_iter().map(sighting).collect()).await
+        Ok(found.into_iter().map(sighting).collect())
     }
 
     /// The image that a tag names now, with what the registry says about it; `None` for what is no image (signatures, charts) or gone.
@@ -169,7 +182,7 @@ impl Services {
         let together = self.try_write_seen(&sightings).await;
         let mut written = Vec::with_capacity(sightings.len());
         match together {
-            Err(error) if sightings.len() > 1 => {
+            Err(error) if sightings.len() > 1 && !matches!(error, AppError::Unavailable(_)) => {
                 tracing::warn!(%error, "artifacts could not be recorded together; each is recorded by itself");
                 for sighting in &sightings {
                     written.push(self.try_write_seen(std::slice::from_ref(sighting)).await);
@@ -196,7 +209,12 @@ impl Services {
             tx.entered_by(entrance);
             let known = tx.artifact(*workspace, &image.repository, &image.digest).await?;
             tx.see_artifact(*workspace, image, now).await?;
-            let seen_at = known.as_ref().map_or(now, |known| known.seen_at);
+            // As it was written: never before one that arrived earlier, whatever this server's clock says.
+            let seen_at = match &known {
+                Some(known) => known.seen_at,
+                None => (tx.artifact(*workspace, &image.repository, &image.digest).await?)
+                    .map_or(now, |written| written.seen_at),
+            };
             tx.set_details(*workspace, image, details, rank(details, seen_at))
                 .await?;
             if is_news(known.as_ref(), image) {

@@ -159,17 +159,17 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may know of each project of a workspace; also of those that were removed, which the ledger tells of.
+    /// Whether the caller may know of each project of a workspace.
     ///
     /// # Errors
     /// When the database fails.
     pub(crate) async fn sees_all(&self, tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<bool, StoreError> {
-        let projects = tx.projects_ever(workspace).await?;
+        let projects = tx.projects(workspace).await?;
         let sees = |id| self.role_in_project(workspace, id).is_some();
-        Ok(projects.iter().all(|(record, _)| sees(record.project.id)))
+        Ok(projects.iter().all(|record| sees(record.project.id)))
     }
 
-    /// Refuses those who may not see all projects of a workspace: for what tells of all of them.
+    /// Refuses those who may not see all projects of a workspace, deleted ones included: for what tells of all of them.
     ///
     /// # Errors
     /// When one is hidden from them; `what` begins the sentence that says so.
@@ -179,7 +179,9 @@ impl Caller {
         workspace: WorkspaceId,
         what: &str,
     ) -> Result<(), AppError> {
-        if self.sees_all(tx, workspace).await? {
+        let projects = tx.projects_ever(workspace).await?;
+        let sees = |id| self.role_in_project(workspace, id).is_some();
+        if projects.iter().all(|(record, _)| sees(record.project.id)) {
             return Ok(());
         }
         Err(AppError::Forbidden(format!(

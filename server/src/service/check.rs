@@ -75,9 +75,12 @@ impl Services {
         if let Some(again) = again {
             return Ok(again.clone());
         }
-        // The newest of a name counts. One that is later than now was timed by a clock that ran ahead: what is reported after it is newer.
+        // The newest of a name counts. One that is later than now was timed by a clock that ran ahead: what is reported after it is newer,
+        // unless it says itself when it was so.
         let mut check = check;
-        if let Some(ahead) = newest.filter(|other| other.at > now) {
+        if reported.at.is_none()
+            && let Some(ahead) = newest.filter(|other| other.at > now)
+        {
             check.at = check.at.max(ahead.at);
         }
         tx.insert_check(workspace.id, &check).await?;

@@ -318,9 +318,8 @@ impl Services {
     }
 }
 
-/// What Git declared at a tip.
 /// Host and path of a repository's address, however it is reached: `github.com/acme/deploy`.
-fn whereabouts(address: &str) -> String {
+pub(super) fn whereabouts(address: &str) -> String {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let (host, path) = rest.split_once(['/', ':']).unwrap_or((rest, ""));
@@ -333,6 +332,7 @@ fn whereabouts(address: &str) -> String {
     format!("{}/{path}", host.to_lowercase())
 }
 
+/// What Git declared at a tip.
 struct Declarations {
     tip: String,
     declared: HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,

@@ -3,10 +3,11 @@
 //! It is no promotion: no digest is promised, no gate is passed, nothing follows. The removal of the resources doesn't wait for it; until
 //! it has ended, their names can't be taken again, so that it never removes what somebody made since.
 
-use super::Services;
+use super::{Services, desired::whereabouts};
 use crate::store::{GitRemoval, NewEvent, Tx};
 use app::error::AppError;
 use domain::{
+    environment::Project,
     event::{Happened, Subject},
     id::ProjectId,
     name::Name,
@@ -49,16 +50,11 @@ impl Services {
         project: ProjectId,
         now: Timestamp,
     ) -> Result<(), AppError> {
-        let Some(record) = tx.project(project).await? else {
-            return Ok(());
-        };
         for removal in tx.end_git_removals(project).await? {
-            let event = told(&removal, &record.project.path_template, |path, services| {
-                Happened::NotRemovedFromGit {
-                    path,
-                    services,
-                    reason: "The project was deleted before it was done. Remove them in Git.".into(),
-                }
+            let event = told(&removal, |path, services| Happened::NotRemovedFromGit {
+                path,
+                services,
+                reason: "The project was deleted before it was done. Remove them in Git.".into(),
             });
             tx.append_event(&event, now).await?;
         }
@@ -66,17 +62,48 @@ impl Services {
     }
 }
 
-/// The values file of an environment whose name need not be one any more.
-pub(crate) fn path_of(removal: &GitRemoval, template: &str) -> String {
-    template.replace("{environment}", &removal.environment_name)
+/// A resource that is written to a block which was to leave Git.
+pub(crate) struct SameBlock {
+    /// Its project, of whatever workspace.
+    pub(crate) project: Project,
+    /// Where it is: `myapp/staging/api`.
+    pub(crate) path: String,
 }
 
-/// An entry about a removal from Git, given its project's path template.
-pub(crate) fn told(
-    removal: &GitRemoval,
-    template: &str,
-    happened: impl FnOnce(String, Vec<String>) -> Happened,
-) -> NewEvent {
+/// Something else that is written to one of these blocks: another project, or another environment of the same, may share the file.
+pub(crate) async fn same_block(tx: &mut dyn Tx, removal: &GitRemoval) -> Result<Option<SameBlock>, AppError> {
+    let here = whereabouts(&removal.repository_url);
+    for workspace in tx.workspaces().await? {
+        for record in tx.projects(workspace.id).await? {
+            let project = record.project;
+            let is_same = project.branch == removal.branch
+                && project.values_prefix == removal.prefix
+                && whereabouts(&project.repository_url) == here;
+            if !is_same {
+                continue;
+            }
+            let environments = tx.environments(project.id).await?;
+            let resources = tx.resources(project.id).await?;
+            for environment in environments {
+                if environment.id == removal.environment || project.values_path(&environment.name) != removal.path {
+                    continue;
+                }
+                let shared = resources.iter().find(|resource| {
+                    resource.environment == environment.id
+                        && removal.services.iter().any(|name| name == resource.name.as_str())
+                });
+                if let Some(resource) = shared {
+                    let path = format!("{}/{}/{}", project.name, environment.name, resource.name);
+                    return Ok(Some(SameBlock { project, path }));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// An entry about a removal from Git.
+pub(crate) fn told(removal: &GitRemoval, happened: impl FnOnce(String, Vec<String>) -> Happened) -> NewEvent {
     NewEvent {
         workspace: removal.workspace,
         subject: Subject {
@@ -85,6 +112,6 @@ pub(crate) fn told(
             ..Subject::default()
         },
         actor: Actor::Waybill,
-        happened: happened(path_of(removal, template), removal.services.clone()),
+        happened: happened(removal.path.clone(), removal.services.clone()),
     }
 }

@@ -304,7 +304,7 @@ impl Services {
         let past = self.promotion_ever(tx, caller, id).await?;
         if past.is_removed {
             return Err(AppError::Conflict(format!(
-                "{}/{} was removed. Its promotions are history.",
+                "{}/{} was deleted. Its promotions are history.",
                 past.place.environment.name, past.resource.name
             )));
         }

@@ -267,7 +267,14 @@ impl Services {
             };
             let Some(told) = lane.take(key) else { return };
             let Some(tag) = tag else {
-                if let Err(error) = self.look_at_repository(*workspace, repository).await {
+                let found = self.find_in_repository(*workspace, repository).await;
+                // What comes of it may take as long as a Git server takes: others are asked meanwhile.
+                drop(place);
+                let seen = match found {
+                    Ok(found) => self.see(found).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = seen {
                     tracing::warn!(%repository, %error, "a repository of images could not be looked at; the poller will");
                 }
                 continue;

@@ -7,7 +7,7 @@
 
 mod find;
 
-use super::{Caller, Services, internal};
+use super::{Caller, Services, git_removal::same_block, internal};
 use crate::store::{GitRemoval, NewEvent, Tx};
 use app::{
     api::removal::{FollowerView, RemovalView, Removed, Removing},
@@ -191,6 +191,10 @@ impl Services {
         let mut removal = self.find_removal(tx, caller, target).await?;
         removal.check(choices)?;
         let now = self.now();
+        let from_git = match choices.from_git {
+            true => self.git_removal_of(tx, caller, &removal, now).await?,
+            false => None,
+        };
         let (what, workspace) = (removal.what(), removal.workspace.id);
         let mut with = std::mem::take(&mut removal.with);
         for follower in &removal.followers {
@@ -212,7 +216,10 @@ impl Services {
         for channel in &removal.channels {
             tx.remove_channel(*channel).await?;
         }
-        let from_git = choices.from_git && self.begin_git_removal(tx, caller, &removal, now).await?;
+        if let Some(asked) = &from_git {
+            tx.insert_git_removal(asked).await?;
+        }
+        let from_git = from_git.is_some();
         let event = NewEvent {
             workspace,
             subject: removal.subject,
@@ -312,16 +319,16 @@ impl Services {
         Ok(())
     }
 
-    /// Asks for the blocks of what is removed to be removed from Git; whether there are any.
-    async fn begin_git_removal(
+    /// How the blocks of what is removed are to leave Git, if there are any. Refused where something else is written to them.
+    async fn git_removal_of(
         &self,
         tx: &mut dyn Tx,
         caller: &Caller,
         removal: &Removal,
         now: Timestamp,
-    ) -> Result<bool, AppError> {
+    ) -> Result<Option<GitRemoval>, AppError> {
         let Some(blocks) = removal.blocks.as_ref().filter(|blocks| !blocks.services.is_empty()) else {
-            return Ok(false);
+            return Ok(None);
         };
         let asked = GitRemoval {
             id: GitRemovalId(self.ids.next()),
@@ -329,12 +336,22 @@ impl Services {
             project: blocks.project.id,
             environment: blocks.environment.id,
             environment_name: blocks.environment.name.to_string(),
+            repository_url: blocks.project.repository_url.clone(),
+            branch: blocks.project.branch.clone(),
+            path: blocks.project.values_path(&blocks.environment.name),
+            prefix: blocks.project.values_prefix.clone(),
             services: blocks.services.clone(),
             requested_by: caller.actor.clone(),
             attempts: 0,
             created_at: now,
         };
-        tx.insert_git_removal(&asked).await?;
-        Ok(true)
+        if let Some(shared) = same_block(tx, &asked).await? {
+            let role = caller.role_in_project(shared.project.workspace, shared.project.id);
+            let who = role.map_or("Another project", |_| shared.path.as_str());
+            return Err(AppError::Conflict(format!(
+                "{who} is written to the same block. Delete without removing it from Git."
+            )));
+        }
+        Ok(Some(asked))
     }
 }

@@ -50,7 +50,11 @@ impl Services {
         let browser = self.known_browser(browser, &email);
         let counts = self.sign_ins.of_password(&email, from, browser.as_deref());
         self.sign_ins.begin(&counts, now)?;
-        let user = self.store.read().await?.user_by_email(&email).await?;
+        let user = async { self.store.read().await?.user_by_email(&email).await };
+        let user = user.await.inspect_err(|_| {
+            // Nothing was tried.
+            self.sign_ins.succeeded(&counts);
+        })?;
         // An unknown address, or an account that has no password, costs as long as a wrong one, so that the answer's time says nothing.
         let known = user.as_ref().filter(|user| user.has_password());
         let hash = known.map(|user| user.password_hash.clone());

@@ -24,6 +24,14 @@ const MOST_KEYS: usize = 50_000;
 /// How often what no longer counts is forgotten.
 const PRUNE_EVERY_MILLIS: i64 = 60_000;
 
+/// Times so far ahead count: of tries made at once, one may ask for the time earlier and be counted later.
+const AHEAD_MILLIS: i64 = 10_000;
+
+/// Whether a failure counts. One far ahead was written by a clock that ran ahead, and mustn't count until then.
+fn counts(at: Timestamp, now: Timestamp) -> bool {
+    (-AHEAD_MILLIS..WINDOW_MILLIS).contains(&now.millis_since(at))
+}
+
 /// Counts failed sign-ins.
 #[derive(Debug)]
 pub struct SignInLimit {
@@ -50,9 +58,9 @@ struct Failures {
 impl Failures {
     /// Forgets what no longer counts, now and then; and the oldest, where there are too many.
     fn prune(&mut self, now: Timestamp) {
-        let counts = |times: &Vec<Timestamp>| times.last().is_some_and(|at| now.millis_since(*at) < WINDOW_MILLIS);
-        if now.millis_since(self.pruned_at) >= PRUNE_EVERY_MILLIS || self.times.len() >= MOST_KEYS {
-            self.times.retain(|_, times| counts(times));
+        let was_just_done = (0..PRUNE_EVERY_MILLIS).contains(&now.millis_since(self.pruned_at));
+        if !was_just_done || self.times.len() >= MOST_KEYS {
+            self.times.retain(|_, times| times.iter().any(|at| counts(*at, now)));
             self.pruned_at = now;
         }
         if self.times.len() >= MOST_KEYS {
@@ -69,7 +77,7 @@ impl Failures {
         let Some(times) = self.times.get_mut(&count.key) else {
             return 0;
         };
-        times.retain(|at| now.millis_since(*at) < WINDOW_MILLIS);
+        times.retain(|at| counts(*at, now));
         let (Some(oldest), Some(newest), true) = (times.first(), times.last(), times.len() >= count.most) else {
             return 0;
         };
@@ -197,6 +205,21 @@ mod tests {
             Err(AppError::TooMany { seconds: 240 })
         );
         assert_eq!(limit.begin(&shut(&limit), NOW.plus_millis(WINDOW_MILLIS)), Ok(()));
+    }
+
+    #[test]
+    fn what_a_clock_that_ran_ahead_wrote_does_not_count() {
+        let limit = SignInLimit::new(3);
+        let ahead = NOW.plus_millis(2 * 24 * 60 * 60 * 1000);
+        for at in [ahead, NOW] {
+            for _ in 0..3 {
+                assert_eq!(limit.begin(&shut(&limit), at), Ok(()));
+            }
+            assert_eq!(limit.begin(&shut(&limit), at), Err(AppError::TooMany { seconds: 300 }));
+        }
+        // Of tries made at once, all count, in whatever order.
+        let before = NOW.plus_millis(-5);
+        assert!(limit.begin(&shut(&limit), before).is_err());
     }
 
     #[test]

@@ -36,7 +36,9 @@ impl<D: Database> Held<D> {
             return Err(useless());
         }
         let Self { tx, health, .. } = self;
-        tx.commit().await.inspect_err(|error| health.failed(error))
+        tx.commit().await.inspect_err(|error| health.failed(error))?;
+        health.wrote();
+        Ok(())
     }
 }
 

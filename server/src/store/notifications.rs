@@ -147,8 +147,13 @@ pub trait Notifications: Send {
     async fn release_delivery(&mut self, owner: &str, id: DeliveryId) -> Result<(), StoreError>;
     /// Makes a delivery due at once, as if it had never been tried; whoever is sending it is not waited for.
     async fn redeliver(&mut self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError>;
-    /// Makes those due now that are put off, or leased, beyond this moment.
-    async fn recall_deliveries(&mut self, beyond: Timestamp, now: Timestamp) -> Result<(), StoreError>;
+    /// Makes those due now that are put off beyond `beyond`, or leased beyond `leased_beyond`.
+    async fn recall_deliveries(
+        &mut self,
+        beyond: Timestamp,
+        leased_beyond: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Forgets deliveries that ended and are older than `before`, `limit` at most; how many.
     async fn forget_deliveries(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError>;
 }
@@ -187,7 +192,7 @@ const RELEASE_DELIVERY: &str =
 const REDELIVER: &str = "UPDATE deliveries SET state = 'waiting', attempts = 0, next_at = $2, lease_owner = NULL, \
      lease_until = NULL WHERE id = $1";
 const RECALL_DELIVERIES: &str = "UPDATE deliveries SET next_at = $2, lease_owner = NULL, lease_until = NULL \
-     WHERE next_at IS NOT NULL AND (next_at > $1 OR lease_until > $1)";
+     WHERE next_at IS NOT NULL AND (next_at > $1 OR lease_until > $3)";
 const FORGET_DELIVERIES: &str = "DELETE FROM deliveries WHERE id IN (\
      SELECT id FROM deliveries WHERE next_at IS NULL AND created_at < $1 ORDER BY created_at LIMIT $2)";
 
@@ -365,8 +370,13 @@ where
         Ok(())
     }
 
-    async fn recall_deliveries(&mut self, beyond: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        run!(self, RECALL_DELIVERIES, beyond.0, now.0)?;
+    async fn recall_deliveries(
+        &mut self,
+        beyond: Timestamp,
+        leased_beyond: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        run!(self, RECALL_DELIVERIES, beyond.0, now.0, leased_beyond.0)?;
         Ok(())
     }
 

@@ -33,6 +33,14 @@ pub struct GitRemoval {
     pub environment: EnvironmentId,
     /// The environment's name.
     pub environment_name: String,
+    /// Address of the repository in which the blocks were when it was asked for.
+    pub repository_url: String,
+    /// The branch there.
+    pub branch: String,
+    /// The values file.
+    pub path: String,
+    /// Dotted keys above `services` in it; empty for none.
+    pub prefix: String,
     /// Keys of the blocks, below `services`.
     pub services: Vec<String>,
     /// Who asked.
@@ -82,6 +90,10 @@ pub trait Removals: Send {
     async fn insert_git_removal(&mut self, removal: &GitRemoval) -> Result<(), StoreError>;
     /// Those of a project that haven't ended, oldest first.
     async fn open_git_removals(&mut self, project: ProjectId) -> Result<Vec<GitRemoval>, StoreError>;
+    /// Whether a worker is at one of a project's right now.
+    async fn is_removing_from_git(&mut self, project: ProjectId, now: Timestamp) -> Result<bool, StoreError>;
+    /// Brings back to `now` what a clock that ran ahead put off, or leased, beyond `latest`; whether there was anything.
+    async fn mend_git_removals(&mut self, now: Timestamp, latest: Timestamp) -> Result<bool, StoreError>;
     /// Takes a lease until `until` on those that are due, oldest first.
     async fn claim_git_removals(
         &mut self,
@@ -189,9 +201,15 @@ const OPEN_PROMOTIONS_IN: &str =
     "SELECT * FROM promotions WHERE next_at IS NOT NULL AND project_id = $1 ORDER BY created_at";
 
 const INSERT_GIT_REMOVAL: &str = "INSERT INTO git_removals (id, workspace_id, project_id, environment_id, environment, \
-     services, requested_by, attempts, created_at, next_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8)";
+     repository_url, branch, path, prefix, services, requested_by, attempts, created_at, next_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $12)";
 const OPEN_GIT_REMOVALS: &str =
     "SELECT * FROM git_removals WHERE project_id = $1 AND next_at IS NOT NULL ORDER BY created_at, id";
+const GIT_REMOVALS_UNDER_WAY: &str =
+    "SELECT id FROM git_removals WHERE project_id = $1 AND next_at IS NOT NULL AND lease_until > $2";
+const MEND_GIT_REMOVALS: &str = "UPDATE git_removals SET next_at = CASE WHEN next_at > $2 THEN $1 ELSE next_at END, \
+     lease_until = CASE WHEN lease_until > $2 THEN $1 ELSE lease_until END \
+     WHERE next_at IS NOT NULL AND (next_at > $2 OR lease_until > $2)";
 // Writers take turns: nobody claims the same at once.
 const CLAIM_GIT_REMOVALS: &str = "UPDATE git_removals SET lease_owner = $1, lease_until = $2 WHERE id IN (\
      SELECT id FROM git_removals WHERE next_at <= $3 AND (lease_until IS NULL OR lease_until <= $3) \
@@ -208,6 +226,10 @@ struct GitRemovalRow {
     project_id: String,
     environment_id: String,
     environment: String,
+    repository_url: String,
+    branch: String,
+    path: String,
+    prefix: String,
     services: String,
     requested_by: String,
     attempts: i64,
@@ -224,6 +246,10 @@ impl TryFrom<GitRemovalRow> for GitRemoval {
             project: parse("project id", &row.project_id)?,
             environment: parse("environment id", &row.environment_id)?,
             environment_name: row.environment,
+            repository_url: row.repository_url,
+            branch: row.branch,
+            path: row.path,
+            prefix: row.prefix,
             services: from_json("services", &row.services)?,
             requested_by: from_json("actor", &row.requested_by)?,
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
@@ -362,6 +388,10 @@ where
             removal.project.to_string(),
             removal.environment.to_string(),
             &removal.environment_name,
+            &removal.repository_url,
+            &removal.branch,
+            &removal.path,
+            &removal.prefix,
             to_json("services", &removal.services)?,
             to_json("actor", &removal.requested_by)?,
             removal.created_at.0,
@@ -371,6 +401,20 @@ where
 
     async fn open_git_removals(&mut self, project: ProjectId) -> Result<Vec<GitRemoval>, StoreError> {
         all!(self, GitRemovalRow, OPEN_GIT_REMOVALS, project.to_string())
+    }
+
+    async fn is_removing_from_git(&mut self, project: ProjectId, now: Timestamp) -> Result<bool, StoreError> {
+        let ids = sqlx::query_scalar::<D, String>(GIT_REMOVALS_UNDER_WAY)
+            .bind(project.to_string())
+            .bind(now.0)
+            .fetch_all(&mut self.tx)
+            .await?;
+        Ok(!ids.is_empty())
+    }
+
+    async fn mend_git_removals(&mut self, now: Timestamp, latest: Timestamp) -> Result<bool, StoreError> {
+        let changed = run!(self, MEND_GIT_REMOVALS, now.0, latest.0)?;
+        Ok(changed > 0)
     }
 
     async fn claim_git_removals(

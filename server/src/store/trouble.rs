@@ -61,7 +61,8 @@ impl Trouble {
             return match code.parse::<u32>().ok()? & 0xff {
                 5 | 6 => Some(Self::Busy),
                 8 => Some(Self::ReadOnly),
-                7 | 10 | 11 | 14 | 26 => Some(Self::Broken),
+                // Damage of the file itself (11, 26) passes by no waiting: whoever asked is told.
+                7 | 10 | 14 => Some(Self::Broken),
                 13 => Some(Self::Full),
                 _ => None,
             };
@@ -72,6 +73,8 @@ impl Trouble {
             ("25006", _) => Some(Self::ReadOnly),
             ("53300", _) => Some(Self::Gone),
             ("57014" | "55P03" | "40001" | "40P01", _) => Some(Self::Busy),
+            // Damaged tables or indexes pass by no waiting: whoever asked is told.
+            ("XX001" | "XX002", _) => None,
             (_, "53") => Some(Self::Full),
             (_, "08" | "57") => Some(Self::Gone),
             (_, "58" | "XX") => Some(Self::Broken),
@@ -148,15 +151,31 @@ impl Health {
             }
             known.tried = Some(Instant::now());
         }
-        // What fails was noted by the transaction.
-        if let Ok(Ok(())) = tokio::time::timeout(LONGEST, try_write(store)).await {
-            let mut known = self.known();
-            known.proven = Some(Instant::now());
-            if known.trouble.take().is_some() {
-                tracing::info!("the database can be written again");
+        match tokio::time::timeout(LONGEST, try_write(store)).await {
+            Ok(Ok(())) => {
+                let mut known = self.known();
+                known.proven = Some(Instant::now());
+                if known.trouble.take().is_some() {
+                    tracing::info!("the database can be written again");
+                }
             }
+            // What says something about the database was noted by the transaction; anything else is a fault of this try alone.
+            Ok(Err(error)) if error.trouble().is_none() => {
+                tracing::error!(%error, "a write that was tried failed");
+                self.known().trouble = Some(Trouble::Broken);
+            }
+            Ok(Err(_)) | Err(_) => {}
         }
         self.trouble().map_or(Ok(()), Err)
+    }
+
+    /// A transaction that wrote was committed: whatever was not there is there again. Whether there is room, only a try says.
+    pub(crate) fn wrote(&self) {
+        let mut known = self.known();
+        if matches!(known.trouble, Some(Trouble::Gone | Trouble::Busy)) {
+            known.trouble = None;
+            tracing::info!("the database can be written again");
+        }
     }
 }
 

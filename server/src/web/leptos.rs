@@ -352,8 +352,10 @@ impl RequestBackend {
     /// Begins a session for a person. Their browser is known from now on.
     async fn begin(&self, user: UserId) -> Result<(), AppError> {
         auth::begin(&self.session, user, &self.agent, &self.address).await?;
-        let known = self.services.remember_browser(&self.browser, user).await?;
-        self.cookie.set(&known, self.secure);
+        // They are in, with or without it.
+        if let Ok(known) = self.services.remember_browser(&self.browser, user).await {
+            self.cookie.set(&known, self.secure);
+        }
         Ok(())
     }
 

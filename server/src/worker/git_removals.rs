@@ -7,7 +7,7 @@ use crate::{
     adapters::git::{BlockRemoval, Committed, GitError},
     service::{
         Services,
-        git_removal::{path_of, told},
+        git_removal::{same_block, told},
     },
     store::GitRemoval,
     telemetry,
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(50);
 /// How long a lease lasts: longer than a try.
 const LEASE_MILLIS: i64 = 60_000;
+/// Nothing is put off or leased for longer: what is was so by a clock that ran ahead.
+const FARTHEST_MILLIS: i64 = 120_000;
 /// Passing failures before it is given up: with the pauses below about ten minutes.
 const MOST_ATTEMPTS: u32 = 24;
 /// Longest pause between tries.
@@ -33,9 +35,10 @@ const LONGEST_PAUSE_MILLIS: i64 = 30_000;
 pub async fn run(services: Services, owner: String, stop: CancellationToken) {
     loop {
         loop {
-            match next(&services, &owner).await {
+            match look(&services, &owner, &stop).await {
                 Ok(true) if !stop.is_cancelled() => {}
-                Ok(_) => break,
+                // The database is told of elsewhere while it is away.
+                Ok(_) | Err(AppError::Unavailable(_)) => break,
                 Err(error) => {
                     tracing::error!(%error, "removals from Git could not be looked at");
                     break;
@@ -55,16 +58,34 @@ pub async fn run(services: Services, owner: String, stop: CancellationToken) {
 /// # Errors
 /// When the database fails.
 pub async fn next(services: &Services, owner: &str) -> Result<bool, AppError> {
+    look(services, owner, &CancellationToken::new()).await
+}
+
+/// The same, until told to stop: what was begun then is due at once, for whoever looks next.
+async fn look(services: &Services, owner: &str, stop: &CancellationToken) -> Result<bool, AppError> {
     let now = services.now();
     let mut tx = services.store.write().await?;
+    let is_mended = tx.mend_git_removals(now, now.plus_millis(FARTHEST_MILLIS)).await?;
     let claimed = tx
         .claim_git_removals(owner, now, now.plus_millis(LEASE_MILLIS), 1)
         .await?;
     let Some(removal) = claimed.into_iter().next() else {
+        if is_mended {
+            tx.commit().await?;
+        }
         return Ok(false);
     };
     tx.commit().await?;
-    let done = tokio::time::timeout(LONGEST, carry_out(services, &removal)).await;
+    let done = tokio::select! {
+        done = tokio::time::timeout(LONGEST, carry_out(services, &removal)) => done,
+        // A commit that arrived all the same is found again by its trailer.
+        () = stop.cancelled() => {
+            let mut tx = services.store.write().await?;
+            tx.update_git_removal(owner, &removal, Some(services.now())).await?;
+            tx.commit().await?;
+            return Ok(false);
+        }
+    };
     let done = done.unwrap_or_else(|_| Ok(Outcome::Again(format!("Git hung for {} seconds.", LONGEST.as_secs()))));
     let outcome = done.unwrap_or_else(|error| Outcome::Again(error.to_string()));
     record(services, owner, removal, outcome).await?;
@@ -82,15 +103,36 @@ enum Outcome {
 }
 
 async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome, AppError> {
-    let record = services.store.read().await?.project(removal.project).await?;
-    let Some(record) = record else {
+    let mut tx = services.store.read().await?;
+    let Some(record) = tx.project(removal.project).await? else {
         return Ok(Outcome::Failed("The project was deleted. Remove them in Git.".into()));
     };
+    let project = &record.project;
+    let is_there = project.repository_url == removal.repository_url
+        && project.branch == removal.branch
+        && project.values_prefix == removal.prefix
+        && project
+            .path_template
+            .replace("{environment}", &removal.environment_name)
+            == removal.path;
+    if !is_there {
+        let why = "The project's repository settings were changed since. Remove the block in Git.";
+        return Ok(Outcome::Failed(why.into()));
+    }
+    if let Some(shared) = same_block(&mut *tx, removal).await? {
+        // Who reads this need not see the other project.
+        let who = match shared.project.id == removal.project {
+            true => shared.path.as_str(),
+            false => "Another project",
+        };
+        return Ok(Outcome::Failed(format!("{who} is written to the same block by now.")));
+    }
+    drop(tx);
     let access = services.repository_access(&record)?;
     let blocks = BlockRemoval {
         id: removal.id,
-        path: path_of(removal, &record.project.path_template),
-        prefix: record.project.values_prefix.clone(),
+        path: removal.path.clone(),
+        prefix: removal.prefix.clone(),
         services: removal.services.clone(),
         subject: format!("remove({}): {}", removal.environment_name, removal.services.join(", ")),
         author: author(&removal.requested_by),
@@ -115,10 +157,6 @@ async fn record(services: &Services, owner: &str, mut removal: GitRemoval, outco
         other => other,
     };
     let mut tx = services.store.write().await?;
-    let template = match tx.project_ever(removal.project).await? {
-        Some((record, _)) => record.project.path_template,
-        None => String::new(),
-    };
     let event = match outcome {
         Outcome::Again(why) => {
             telemetry::removed_from_git("retry");
@@ -132,7 +170,7 @@ async fn record(services: &Services, owner: &str, mut removal: GitRemoval, outco
         }
         Outcome::Done(commit) => {
             telemetry::removed_from_git("done");
-            told(&removal, &template, |path, services| Happened::RemovedFromGit {
+            told(&removal, |path, services| Happened::RemovedFromGit {
                 path,
                 services,
                 commit,
@@ -141,7 +179,7 @@ async fn record(services: &Services, owner: &str, mut removal: GitRemoval, outco
         Outcome::Failed(reason) => {
             telemetry::removed_from_git("fail");
             tracing::warn!(removal = %removal.id, %reason, "blocks stay in Git");
-            told(&removal, &template, |path, services| Happened::NotRemovedFromGit {
+            told(&removal, |path, services| Happened::NotRemovedFromGit {
                 path,
                 services,
                 reason,

@@ -9,18 +9,10 @@ use tokio_util::sync::CancellationToken;
 pub async fn git(services: Services, interval: Duration, stop: CancellationToken) {
     let mut connections = services.wake.connections.subscribe();
     loop {
-        match projects(&services).await {
-            Ok(projects) => {
-                for project in projects {
-                    if let Err(error) = services.read_desired(project).await
-                        && !matches!(error, AppError::Unavailable(_))
-                    {
-                        tracing::warn!(%project, %error, "a repository could not be read");
-                    }
-                }
-            }
-            Err(error) if error.trouble().is_some() => {}
-            Err(error) => tracing::error!(%error, "the projects could not be read"),
+        // Nobody waits for the end of a round: transactions are rolled back, and Git is ended.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = look_at_git(&services) => {}
         }
         if rest(&mut connections, interval, &stop).await {
             return;
@@ -32,10 +24,30 @@ pub async fn git(services: Services, interval: Duration, stop: CancellationToken
 pub async fn registries(services: Services, interval: Duration, stop: CancellationToken) {
     let mut connections = services.wake.connections.subscribe();
     loop {
-        services.poll_registries().await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = services.poll_registries() => {}
+        }
         if rest(&mut connections, interval, &stop).await {
             return;
         }
+    }
+}
+
+/// One round.
+async fn look_at_git(services: &Services) {
+    match projects(services).await {
+        Ok(projects) => {
+            for project in projects {
+                if let Err(error) = services.read_desired(project).await
+                    && !matches!(error, AppError::Unavailable(_))
+                {
+                    tracing::warn!(%project, %error, "a repository could not be read");
+                }
+            }
+        }
+        Err(error) if error.trouble().is_some() => {}
+        Err(error) => tracing::error!(%error, "the projects could not be read"),
     }
 }
 

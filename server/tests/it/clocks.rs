@@ -158,3 +158,20 @@ async fn what_arrives_after_a_clock_ran_ahead_is_newer_where_builders_say_nothin
         assert_eq!(newest[0].image, image);
     }
 }
+
+#[tokio::test]
+async fn a_look_at_a_registry_ranks_what_arrives_by_its_arrival() {
+    const API: &str = "127.0.0.1:5000/myapp/api";
+    let bench = Bench::new().await;
+    let (admin, _) = bench.program("demo", "admin", Role::Admin).await;
+    let (workspace, repository) = (admin.access[0].0.id, API.parse().unwrap());
+    bench.clock.forward(TWO_DAYS);
+    for (letter, tag, millis) in [("a", "one", 0), ("b", "two", -TWO_DAYS), ("c", "three", SECOND)] {
+        bench.clock.forward(millis);
+        bench.registry.push(API, tag, &digest(letter));
+        bench.services.look_at_repository(workspace, &repository).await.unwrap();
+        let mut tx = bench.store.read().await.unwrap();
+        let newest = tx.recent_artifacts(workspace, &repository, 1).await.unwrap();
+        assert_eq!(newest[0].image.digest.to_string(), digest(letter));
+    }
+}

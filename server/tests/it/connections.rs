@@ -182,7 +182,7 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
     );
     says(
         &admin.get(&delete("second")).await,
-        "Its token, certificates and password are erased at once.",
+        "Its token, certificates and password are erased immediately.",
     );
     let page = admin.post(&delete("second"), &sure).await;
     assert_eq!((page.status, page.location()), (303, Some(CLUSTERS)));

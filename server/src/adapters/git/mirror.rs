@@ -166,8 +166,15 @@ impl Mirror {
         }
         let name = self.transport().tracking_ref();
         self.local(move |reader| match reader.repository().refname_to_id(&name) {
-            Ok(id) if reader.has(id) => Ok(Some(id)),
-            Ok(id) => Err(git2::Error::from_str(&format!("commit {id}, where the branch is, isn't there")).into()),
+            // An object may be there and hold nothing: after a crash, say.
+            Ok(id) => match reader.find_commit(id) {
+                Ok(None) => {
+                    Err(git2::Error::from_str(&format!("commit {id}, where the branch is, isn't there")).into())
+                }
+                // Whoever reads it is told so. The branch may be repaired meanwhile: it must be possible to fetch it.
+                Ok(Some(_)) | Err(LocalError::TooLarge(_)) => Ok(Some(id)),
+                Err(error) => Err(error),
+            },
             Err(error) if error.code() == ErrorCode::NotFound || error.code() == ErrorCode::InvalidSpec => Ok(None),
             Err(error) => Err(error.into()),
         })
@@ -405,12 +412,18 @@ impl Mirror {
     /// Removes blocks with one commit; the turn must be held.
     async fn remove_blocks(&self, removal: &BlockRemoval) -> Result<Committed, GitError> {
         self.ensure().await?;
-        let mut attempts = 0;
+        let began = Instant::now();
+        let (mut attempts, mut unexplained) = (0, 0);
+        let mut before: Option<Oid> = None;
         loop {
             let Some(tip) = self.fetch_or_empty().await? else {
                 // Nothing is declared in an empty repository.
                 return Ok(Committed::Absent);
             };
+            if attempts > 0 {
+                self.explain(&mut unexplained, before == Some(tip)).await?;
+            }
+            before = Some(tip);
             let wanted = removal.clone();
             let prepared = self
                 .local(move |reader| super::removal::prepare(reader, tip, &wanted))
@@ -431,7 +444,9 @@ impl Mirror {
                         attempts,
                     });
                 }
-                Pushed::Overtaken if attempts >= MOST_ATTEMPTS => return Err(GitError::Contended { attempts }),
+                Pushed::Overtaken if attempts >= MOST_ATTEMPTS || began.elapsed() > LONGEST_RACE => {
+                    return Err(GitError::Contended { attempts });
+                }
                 Pushed::Overtaken => {}
             }
         }

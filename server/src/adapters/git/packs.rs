@@ -31,6 +31,8 @@ pub(super) fn heavy(directory: &Path) -> io::Result<HashSet<Oid>> {
         Ok(entries) => entries
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            // Not what somebody else is just writing.
+            .filter(|name| name.ends_with(".light") || name.ends_with(".heavy"))
             .collect(),
         Err(_) => HashSet::new(),
     };

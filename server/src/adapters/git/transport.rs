@@ -557,12 +557,15 @@ impl<'a> Transport<'a> {
         let url = self.address.url.clone();
         let reason = self.presentable(&said);
         // Before the machine is blamed: these are the limits that the program was given. It names what it wanted at once.
-        if has(&[
+        let limits = [
             "tried to allocate",
             "file too large",
             "died of signal 25",
             "file size limit exceeded",
-        ]) {
+        ];
+        // What the other side says of its own memory and repository says nothing about this one.
+        let mut here = lower.lines().filter(|line| !line.trim_start().starts_with("remote:"));
+        if here.clone().any(|line| limits.iter().any(|text| line.contains(text))) {
             let reason = format!(
                 "what it sends needs more than {} MiB of memory or {} GiB of disk to be received ({reason}); take large files out \
                  of the branch and its history, or pack the repository anew on its server with core.bigFileThreshold={BIG_FILE}",
@@ -620,8 +623,6 @@ impl<'a> Transport<'a> {
             let what = "The repository".to_owned();
             return GitError::NotFound { what, url };
         }
-        // What the other side says of its own repository says nothing about this one.
-        let here = lower.lines().filter(|line| !line.trim_start().starts_with("remote:"));
         let is_broken = |line: &str| {
             let words = [
                 "is corrupt",
@@ -633,7 +634,7 @@ impl<'a> Transport<'a> {
             ];
             words.iter().any(|words| line.contains(words))
         };
-        if here.clone().any(is_broken) {
+        if here.any(is_broken) {
             return GitError::Mirror { url, reason };
         }
         GitError::Unreachable { url, reason }
@@ -893,6 +894,7 @@ mod tests {
         for theirs in [
             "remote: fatal: write error: No space left on device\nfatal: the remote end hung up unexpectedly",
             "remote: error: object file objects/ab is empty\nfatal: early EOF",
+            "remote: fatal: Out of memory, malloc failed (tried to allocate 629145601 bytes)\nfatal: early EOF",
         ] {
             assert!(matches!(failure(theirs), GitError::Unreachable { .. }), "{theirs}");
         }

@@ -458,6 +458,19 @@ impl Plan {
                 });
             }
         }
+        // Those that leave go last: their own removal then moves nobody up once more.
+        let all = stored.map(|s| s.environments.iter()).into_iter().flatten();
+        let leaving = all.filter(|e| self.leaving.contains(&(spec.name.clone(), e.name.clone())));
+        let last = i64::try_from(positions.len()).unwrap_or(i64::MAX);
+        let leaving: Vec<Environment> = (last..)
+            .zip(leaving)
+            .filter(|(position, old)| *position != old.position)
+            .map(|(position, old)| Environment {
+                position,
+                ..old.clone()
+            })
+            .collect();
+        self.environments.extend(leaving);
         for (name, id) in &ids {
             self.environment_ids.insert((project, name.clone()), *id);
         }

@@ -157,9 +157,9 @@ impl Services {
         caller: &Caller,
         target: &Removing,
     ) -> Result<Removal, AppError> {
+        caller.administered(&target.workspace)?;
         let project = self.project_place(tx, caller, &target.workspace, &target.name).await?;
         rights::check(project.role, Right::Administer)?;
-        caller.check_whole()?;
         let id = project.record.project.id;
         let mut removal = Removal {
             workspace: project.workspace.clone(),
@@ -178,6 +178,7 @@ impl Services {
             leaving: Vec::new(),
             blocks: None,
         };
+        removal.refusals.extend(self.still_in_git(tx, &project).await?);
         let open = tx.open_promotions_in(id).await?;
         self.end_promotions(tx, &mut removal, &[(&project, open)]).await?;
         Ok(removal)
@@ -266,6 +267,7 @@ impl Services {
                 continue;
             };
             removal.with.push(format!("project {}", place.record.project.name));
+            removal.refusals.extend(self.still_in_git(tx, &place).await?);
             let open = tx.open_promotions_in(id).await?;
             places.push((place, open));
         }
@@ -289,6 +291,18 @@ impl Services {
         Ok(removal)
     }
 
+    /// Why a project stays while a worker removes blocks of it from Git: its outcome could be told nowhere.
+    async fn still_in_git(&self, tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Option<String>, AppError> {
+        let project = &place.record.project;
+        let is_removing = tx.is_removing_from_git(project.id, self.now()).await?;
+        Ok(is_removing.then(|| {
+            format!(
+                "Blocks of {} are being removed from Git right now. Wait a minute, then delete it again.",
+                project.name
+            )
+        }))
+    }
+
     /// Promotions of what is removed: those that wait are to be cancelled, and those that are committed are in the way.
     async fn end_promotions(
         &self,
@@ -298,12 +312,8 @@ impl Services {
     ) -> Result<(), AppError> {
         for (place, promotions) in open {
             for promotion in promotions {
-                let is_on_its_way = match promotion.state {
-                    State::Waiting | State::Queued | State::Mirroring => false,
-                    State::Committing => tx.is_leased(promotion.id, self.now()).await?,
-                    _ => true,
-                };
-                if !is_on_its_way {
+                // Whoever commits may have pushed already, also when its lease has run out.
+                if matches!(promotion.state, State::Waiting | State::Queued | State::Mirroring) {
                     removal.cancels.push(promotion.clone());
                     continue;
                 }

@@ -15,7 +15,7 @@ use app::error::AppError;
 use axum::{
     Extension,
     body::Bytes,
-    extract::{ConnectInfo, DefaultBodyLimit, Path, State, rejection::BytesRejection},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Request, State},
     http::{HeaderMap, StatusCode},
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -49,13 +49,14 @@ async fn pushed(
     Path(workspace): Path<String>,
     address: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
-    bytes: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<StatusCode, Problem> {
     let Some(secret) = secret else {
         let why = "The webhook is closed. Set git.webhook_secret in the server's configuration to open it.";
         return Err(AppError::NotFound(why.into()).into());
     };
-    let bytes = body(bytes, LARGEST)?;
+    // Nothing is kept for whom the door is closed.
+    let bytes = body(Bytes::from_request(request, &()).await, LARGEST)?;
     if !proves_itself(&headers, &bytes, &secret) {
         let why = "The signature is missing or wrong. Give the Git host the same secret as git.webhook_secret.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));

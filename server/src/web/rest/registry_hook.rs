@@ -14,7 +14,7 @@ use app::error::AppError;
 use axum::{
     Extension,
     body::Bytes,
-    extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State, rejection::BytesRejection},
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -53,7 +53,7 @@ async fn registry(
     Query(address): Query<InAddress>,
     from: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
-    bytes: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<StatusCode, Problem> {
     let Some(secret) = secret else {
         let why = "The webhook is closed. Set registry.webhook_secret in the server's configuration to open it.";
@@ -63,7 +63,8 @@ async fn registry(
         let why = "The webhook's secret is missing or wrong. Send it as Authorization: Bearer SECRET, X-Waybill-Secret: SECRET or ?secret=SECRET.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
     }
-    let bytes = body(bytes, LARGEST)?;
+    // Nothing is kept for whom the door is closed, or who knows no secret.
+    let bytes = body(Bytes::from_request(request, &()).await, LARGEST)?;
     let pushes = notification::read(&headers, &bytes).map_err(|e| AppError::BadRequest(e.to_string()))?;
     if pushes.is_empty() {
         return Ok(StatusCode::ACCEPTED);

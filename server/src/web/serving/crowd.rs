@@ -45,6 +45,7 @@ pub(super) struct Seat {
     crowd: Arc<Crowd>,
     number: u64,
     life: Arc<Life>,
+    is_trusted: bool,
 }
 
 impl Crowd {
@@ -99,6 +100,7 @@ impl Crowd {
             crowd: Arc::clone(self),
             number,
             life,
+            is_trusted,
         };
         Ok((seat, leaving))
     }
@@ -150,6 +152,11 @@ impl Open {
 impl Seat {
     pub(super) fn life(&self) -> &Arc<Life> {
         &self.life
+    }
+
+    /// Whether it is a trusted proxy's.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.is_trusted
     }
 }
 

@@ -123,8 +123,15 @@ impl Life {
         }
         let mut doing = self.doing();
         let is_past = |since: &Instant, limit| now.saturating_duration_since(*since) >= limit;
-        let is_untaken = doing.full.iter().chain(doing.untaken.values());
-        if is_untaken.into_iter().any(|since| is_past(since, limits.answer)) {
+        let untaken = doing
+            .untaken
+            .values()
+            .filter(|since| is_past(since, limits.answer))
+            .count();
+        // The requests of one HTTP/2 connection may be of many people, behind a proxy: who doesn't read is not to cut off who does.
+        let most_untaken = if doing.is_http2 { doing.requests } else { 1 };
+        let is_stuck = untaken > 0 && untaken >= most_untaken;
+        if is_stuck || doing.full.is_some_and(|since| is_past(&since, limits.answer)) {
             self.cut.cancel();
             return Some(Closed::Answer);
         }
@@ -178,6 +185,32 @@ impl Drop for Answering {
         if doing.requests == 0 {
             doing.idle = Instant::now();
             doing.head = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_http2_who_does_not_read_cuts_nobody_off_who_does() {
+        let limits = Limits::default();
+        for (version, is_shared) in [(Version::HTTP_2, true), (Version::HTTP_11, false)] {
+            let life = Life::new(Instant::now(), CancellationToken::new(), CancellationToken::new());
+            let life = Arc::new(life);
+            let (stuck, reads) = (life.begin(version), life.begin(version));
+            stuck.gave();
+            reads.gave();
+            reads.is_asked();
+            let late = Instant::now() + limits.answer;
+            let closed = life.close_when_overdue(late, &limits);
+            assert_eq!(closed.is_none(), is_shared, "{version:?}");
+            assert_eq!(life.cut.is_cancelled(), !is_shared, "{version:?}");
+            // Alone it is stuck.
+            drop(reads);
+            life.close_when_overdue(late, &limits);
+            assert!(life.cut.is_cancelled(), "{version:?}");
         }
     }
 }

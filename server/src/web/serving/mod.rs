@@ -46,6 +46,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection that has to leave is waited for, before another takes its place.
 const LEAVING: Duration = Duration::from_millis(100);
+/// Requests that one connection of HTTP/2 may have under way, as those of one address are limited; and one of a trusted proxy, through
+/// which everybody comes.
+const STREAMS: u32 = 8;
+const STREAMS_OF_A_PROXY: u32 = 200;
+/// What HTTP/1 takes of an answer before the other side has read it, and the longest head: with more, a slow reader seems to read nothing.
+const BUFFER: usize = 64 * 1024;
 /// What a connection is told for which there is no room.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
     connection: close\r\ncontent-length: 49\r\n\r\nToo many connections are open. Try again in 5 s.\n";
@@ -152,7 +158,10 @@ async fn connection(socket: TcpStream, peer: SocketAddr, router: Router, seat: S
             answer.map(|answer| answer.map(|body| Leaving::new(body, answering)))
         }
     });
-    let builder = Builder::new(TokioExecutor::new());
+    let streams = if seat.is_trusted() { STREAMS_OF_A_PROXY } else { STREAMS };
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(BUFFER);
+    builder.http2().max_concurrent_streams(streams);
     let socket = TokioIo::new(Watched::new(socket, Arc::clone(&life)));
     let mut served = pin!(builder.serve_connection(socket, service));
     let mut is_ending = false;

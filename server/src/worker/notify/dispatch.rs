@@ -5,6 +5,7 @@
 //! where nothing is to be told, nothing is written: how far the ledger was gone through is kept in memory, and the stored cursor follows
 //! now and then.
 
+use super::send::LEASE_MILLIS;
 use crate::{
     service::{
         Services, internal,
@@ -138,7 +139,8 @@ impl Dispatcher {
         let now = self.services.now();
         let clean = async {
             let mut tx = self.services.store.write().await?;
-            tx.recall_deliveries(now.plus_millis(LONGEST_MILLIS), now).await?;
+            tx.recall_deliveries(now.plus_millis(LONGEST_MILLIS), now.plus_millis(2 * LEASE_MILLIS), now)
+                .await?;
             tx.forget_deliveries(now.plus_millis(-REMEMBERED_MILLIS), CLEANED)
                 .await?;
             tx.commit().await

@@ -33,7 +33,7 @@ const CHANNELS: usize = 16;
 /// Deliveries of one channel that are taken at once.
 const BATCH: i64 = 50;
 /// How long a lease lasts; it isn't renewed.
-const LEASE_MILLIS: i64 = 60_000;
+pub(super) const LEASE_MILLIS: i64 = 60_000;
 /// What must be left of a lease for one more to be sent: an exchange, and the time to write it down.
 const LEAST_MILLIS: i64 = 35_000;
 /// How long what came of deliveries may wait to be written together.

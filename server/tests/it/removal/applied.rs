@@ -174,6 +174,25 @@ async fn many_go_at_once_whatever_their_order() {
 }
 
 #[tokio::test]
+async fn those_behind_an_environment_that_goes_keep_their_order() {
+    let (bench, admin) = set_up().await;
+    let mut gone = document();
+    gone["projects"][0]["environments"] = json!([{ "name": "development", "state": "absent", "pinFollowers": true }]);
+    applied(&bench, &admin, &gone, false).await;
+    let order = async || {
+        let (id, _) = project(&bench, "myapp").await;
+        let all = bench.store.read().await.unwrap().environments(id).await.unwrap();
+        all.into_iter()
+            .map(|e| (e.name.to_string(), e.position))
+            .collect::<Vec<_>>()
+    };
+    let expected = [("staging".to_owned(), 0), ("production".to_owned(), 1)];
+    assert_eq!(order().await, expected);
+    assert_eq!(applied(&bench, &admin, &gone, false).await, [""; 0]);
+    assert_eq!(order().await, expected);
+}
+
+#[tokio::test]
 async fn a_workspace_goes_by_its_name_alone() {
     let (bench, admin) = set_up().await;
     let gone = json!({ "workspace": "demo", "state": "absent" });

@@ -1,4 +1,4 @@
-//! *Also remove it from Git*: one commit, told in the ledger, made also when the program is killed meanwhile; and the name waits for it.
+//! *Also remove NAME from Git*: one commit, told in the ledger, made also when the program is killed meanwhile; and the name waits for it.
 
 use super::*;
 use crate::support::world::{Setup, World, until, values_path};
@@ -80,6 +80,74 @@ async fn an_environments_blocks_go_together_and_its_project_ends_what_waits() {
         "could not remove api, web from environments/development/values.yaml"
     );
     assert!(!carry_out(&bench).await);
+}
+
+/// Another project whose production is written to the same file, its repository named in another way.
+fn with_another_at_the_same_block() -> Value {
+    let mut document = document();
+    let blog = &mut document["projects"][1];
+    blog["repository"]["url"] = json!("https://git.example.com/gitops");
+    blog["environments"] = json!([
+        { "name": "production", "cluster": "local", "resources": [{ "name": "api", "source": { "image": API } }] },
+    ]);
+    document
+}
+
+#[tokio::test]
+async fn a_block_that_another_project_is_written_to_stays() {
+    let (bench, admin) = set_up().await;
+    bench.apply(&admin, &with_another_at_the_same_block()).await;
+    let why = stays(&bench, &admin, &resource("production", "api"), FROM_GIT).await;
+    assert_eq!(
+        why,
+        "blog/production/api is written to the same block. Delete without removing it from Git."
+    );
+
+    // It is asked again before the commit.
+    let (bench, admin) = set_up().await;
+    remove(&bench, &admin, &resource("production", "api"), FROM_GIT).await;
+    let mut later = with_another_at_the_same_block();
+    later["projects"].as_array_mut().unwrap().remove(0);
+    bench.apply(&admin, &later).await;
+    assert!(carry_out(&bench).await);
+    assert_eq!(
+        told(&bench, &admin).await[0],
+        "could not remove api from environments/production/values.yaml"
+    );
+}
+
+#[tokio::test]
+async fn it_does_not_follow_its_project_to_another_branch() {
+    let (bench, admin) = set_up().await;
+    remove(&bench, &admin, &resource("production", "api"), FROM_GIT).await;
+    let mut moved = document();
+    moved["projects"][0]["repository"]["branch"] = json!("next");
+    moved["projects"][0]["environments"] = json!([]);
+    bench.apply(&admin, &moved).await;
+    assert!(carry_out(&bench).await);
+    assert_eq!(
+        told(&bench, &admin).await[0],
+        "could not remove api from environments/production/values.yaml"
+    );
+}
+
+#[tokio::test]
+async fn its_project_stays_while_a_worker_is_at_it() {
+    let (bench, admin) = set_up().await;
+    remove(&bench, &admin, &resource("production", "api"), FROM_GIT).await;
+    let now = bench.services.now();
+    let mut tx = bench.store.write().await.unwrap();
+    let claimed = tx
+        .claim_git_removals("worker", now, now.plus_millis(60_000), 1)
+        .await
+        .unwrap();
+    assert_eq!(claimed.len(), 1);
+    tx.commit().await.unwrap();
+    let why = stays(&bench, &admin, &other("project", "myapp"), RemovalChoices::default()).await;
+    assert!(
+        why.starts_with("Blocks of myapp are being removed from Git right now."),
+        "{why}"
+    );
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn a_removed_environment_takes_its_resources_tokens_and_stops_with_it() {
         ..ActivityFilter::default()
     };
     let view = activity(&bench, &admin, filter).await;
-    assert_eq!(view.entries[0].did, "removed the environment myapp/staging");
+    assert_eq!(view.entries[0].did, "deleted the environment myapp/staging");
     assert_eq!(
         view.entries[0].environment.as_ref().map(|e| e.as_str()),
         Some("staging")
