@@ -1,4 +1,4 @@
-//! A body that is too large is refused before it has all arrived. Who is still sending then would see a broken connection and not
+//! A body that is too large, or that nobody wants, is refused before it has all arrived. Who is still sending then would see a broken connection and not
 //! the answer, so the rest is read and thrown away, up to a bound.
 
 use axum::{body::Body, extract::Request, http::header, middleware::Next, response::Response};
@@ -9,8 +9,8 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// Bodies up to here are read by handlers anyway.
-const SMALL: u64 = 256 * 1024;
+/// Bodies up to here come with the head, or right behind it: nobody is still sending when the answer comes.
+const SMALL: u64 = 4 * 1024;
 /// Most bytes that are thrown away for one request.
 const MOST: usize = 64 * 1024 * 1024;
 /// Longest wait for the next of them.

@@ -23,7 +23,7 @@ use server::{
     worker::{Settings, Worker},
 };
 use sqlx::{
-    AssertSqlSafe, SqlitePool,
+    AssertSqlSafe, Connection as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use std::{sync::Arc, time::Duration};
@@ -52,6 +52,14 @@ impl Limited {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::sqlite(directory.path());
         let file = directory.path().join("waybill.db");
+        // With small pages a promotion needs many, and each is a moment at which the disk may be full.
+        let made = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .page_size(512);
+        let mut made = SqliteConnection::connect_with(&made).await.unwrap();
+        sqlx::raw_sql("VACUUM").execute(&mut made).await.unwrap();
+        made.close().await.unwrap();
         let mut bench = Bench::on(database).await;
         let (admin, token) = bench.program("demo", "admin", Role::Admin).await;
         bench.registry.push(API, "0", &digest(0));
@@ -83,8 +91,8 @@ impl Limited {
             .await
             .unwrap();
         sqlx::raw_sql(
-            "CREATE TABLE filling (x BLOB); WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 500) \
-             INSERT INTO filling SELECT zeroblob(3000) FROM s; DELETE FROM filling",
+            "CREATE TABLE filling (x BLOB); WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 3000) \
+             INSERT INTO filling SELECT zeroblob(300) FROM s; DELETE FROM filling",
         )
         .execute(&outside)
         .await
@@ -116,7 +124,7 @@ impl Limited {
     /// Leaves so many pages free.
     async fn fill(&self, left: i64) {
         while self.free().await > left {
-            sqlx::query("INSERT INTO filling VALUES (zeroblob(3000))")
+            sqlx::query("INSERT INTO filling VALUES (zeroblob(300))")
                 .execute(&self.outside)
                 .await
                 .unwrap();

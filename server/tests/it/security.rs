@@ -133,6 +133,16 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
                     "{development}",
                     "workspace=demo&project={myapp}&environment=development",
                 )
+                .replace(
+                    "{target development}",
+                    "target[workspace]=other&target[project]={myapp}&target[environment]=development",
+                )
+                .replace(
+                    "{target closed}",
+                    "target[workspace]=other&target[project]={myapp}&target[environment]=production",
+                )
+                .replace("target[workspace]=demo", "target[workspace]=other")
+                .replace("target[name]=myapp", "target[name]={myapp}")
                 .replace("{production}", "workspace=demo&project={myapp}&environment=production")
                 .replace("{closed}", "workspace=demo&project={myapp}&environment=production")
                 .replace("{guarded}", "workspace=demo&project={myapp}&environment=development")
