@@ -29,7 +29,7 @@ const AHEAD_MILLIS: i64 = 10_000;
 
 /// Whether a failure counts. One far ahead was written by a clock that ran ahead, and mustn't count until then.
 fn counts(at: Timestamp, now: Timestamp) -> bool {
-    (-AHEAD_MILLIS..WINDOW_MILLIS).contains(&now.millis_since(at))
+    at <= now.plus_millis(AHEAD_MILLIS) && now.millis_since(at) < WINDOW_MILLIS
 }
 
 /// Counts failed sign-ins.
@@ -58,7 +58,7 @@ struct Failures {
 impl Failures {
     /// Forgets what no longer counts, now and then; and the oldest, where there are too many.
     fn prune(&mut self, now: Timestamp) {
-        let was_just_done = (0..PRUNE_EVERY_MILLIS).contains(&now.millis_since(self.pruned_at));
+        let was_just_done = self.pruned_at <= now && now.millis_since(self.pruned_at) < PRUNE_EVERY_MILLIS;
         if !was_just_done || self.times.len() >= MOST_KEYS {
             self.times.retain(|_, times| times.iter().any(|at| counts(*at, now)));
             self.pruned_at = now;
