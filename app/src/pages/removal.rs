@@ -95,11 +95,8 @@ pub fn RemovalPage() -> impl IntoView {
             }
         })
     });
-    let read = live::read(
-        move || target.get(),
-        removal,
-        |target, changed| changed.concerns(&target.workspace, &target.project),
-    );
+    // It doesn't move by itself: what is deleted would be asked for again in the moment in which it is gone, and the button asks anyway.
+    let read = live::read(move || target.get(), removal, |_, _| false);
     let sent: Sent = form(move |post: RemovalPost| {
         let target = target.get_untracked();
         async move {
