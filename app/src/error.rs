@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a use case was not carried out. Every text says what happened and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "detail")]
+#[serde(from = "Sent", into = "Sent")]
 pub enum AppError {
     /// Nobody is signed in.
     #[error("Sign in to go on.")]
@@ -112,6 +112,69 @@ impl AppError {
     }
 }
 
+/// An error on its way to the browser. One plain shape for all of them: what would read an enum takes several times its size of
+/// what the browser downloads, once for each page.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Sent {
+    /// [`AppError::code`].
+    code: String,
+    text: String,
+    seconds: u64,
+    fields: FieldErrors,
+}
+
+impl From<AppError> for Sent {
+    fn from(error: AppError) -> Self {
+        let code = error.code().to_owned();
+        let (mut text, mut seconds, mut fields) = Default::default();
+        match error {
+            AppError::SignedOut | AppError::Unreachable => {}
+            AppError::Forbidden(why)
+            | AppError::NotFound(why)
+            | AppError::Conflict(why)
+            | AppError::Upstream(why)
+            | AppError::Unavailable(why)
+            | AppError::BadRequest(why)
+            | AppError::Internal(why) => text = why,
+            AppError::TooMany { seconds: wait } | AppError::Busy { seconds: wait } => seconds = wait,
+            AppError::Invalid(errors) => fields = errors,
+        }
+        Self {
+            code,
+            text,
+            seconds,
+            fields,
+        }
+    }
+}
+
+impl From<Sent> for AppError {
+    fn from(sent: Sent) -> Self {
+        let Sent {
+            code,
+            text,
+            seconds,
+            fields,
+        } = sent;
+        match code.as_str() {
+            "signed_out" => Self::SignedOut,
+            "forbidden" => Self::Forbidden(text),
+            "not_found" => Self::NotFound(text),
+            "conflict" => Self::Conflict(text),
+            "invalid" => Self::Invalid(fields),
+            "too_many" => Self::TooMany { seconds },
+            "busy" => Self::Busy { seconds },
+            "upstream" => Self::Upstream(text),
+            "unavailable" => Self::Unavailable(text),
+            "bad_request" => Self::BadRequest(text),
+            "internal" => Self::Internal(text),
+            // What a proxy said, or a server that knows more kinds than this page.
+            _ => Self::Unreachable,
+        }
+    }
+}
+
 /// A time to wait as people say it; never shorter than it is.
 fn in_words(seconds: u64) -> String {
     match seconds {
@@ -152,6 +215,31 @@ impl FromServerFnError for AppError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leptos::serde_json;
+
+    #[test]
+    fn an_error_is_the_same_in_the_browser() {
+        let mut fields = FieldErrors::default();
+        fields.add("name", "Type a name.");
+        let text = || "why".to_owned();
+        for error in [
+            AppError::SignedOut,
+            AppError::Forbidden(text()),
+            AppError::NotFound(text()),
+            AppError::Invalid(fields),
+            AppError::Conflict(text()),
+            AppError::TooMany { seconds: 3 },
+            AppError::Busy { seconds: 4 },
+            AppError::Upstream(text()),
+            AppError::Unavailable(text()),
+            AppError::BadRequest(text()),
+            AppError::Unreachable,
+            AppError::Internal(text()),
+        ] {
+            let sent = serde_json::to_string(&error).unwrap();
+            assert_eq!(serde_json::from_str::<AppError>(&sent).unwrap(), error);
+        }
+    }
 
     #[test]
     fn a_refusal_says_when_to_try_again() {

@@ -3,13 +3,16 @@
 //! Both ways run the same server function. A plain post renders the page again with the outcome, status and all, so that
 //! nothing typed is lost; [`form`] puts both ways together.
 
-use crate::{error::AppError, held::Held, request};
+use crate::{
+    error::AppError,
+    held::{self, Held},
+    request,
+};
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::VecDeque,
     future::Future,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use wasm_bindgen::JsCast;
@@ -280,20 +283,18 @@ where
 }
 
 /// Carries a posted body out.
-type Carry = Arc<dyn Fn(Arc<str>) -> Pin<Box<dyn Future<Output = Option<Held>> + Send>> + Send + Sync>;
+type Carry = Arc<dyn Fn(Arc<str>) -> held::Fetching + Send + Sync>;
 
 fn first_post(carry: Carry) -> Resource<Option<Held>> {
-    Resource::new_blocking(
-        || (),
-        move |()| {
-            let carry = carry.clone();
-            async move {
-                // In the browser there is no request.
-                let body = use_context::<request::PageRequest>()?.posted?;
-                carry(body).await
-            }
-        },
-    )
+    let fetch = move || -> held::Fetching {
+        let carry = carry.clone();
+        Box::pin(async move {
+            // In the browser there is no request.
+            let body = use_context::<request::PageRequest>()?.posted?;
+            carry(body).await
+        })
+    };
+    held::read_once(Arc::new(fetch), true)
 }
 
 /// Reads a form's body; unknown fields are ignored, missing ones are left empty where the draft says so.

@@ -6,11 +6,14 @@
 //! stays until the new reading is there. The browser reconnects a lost stream; after each connection pages read once,
 //! because whatever happened in between was not heard.
 
-use crate::{error::AppError, held::Held};
+use crate::{
+    error::AppError,
+    held::{self, Fetch, Held, Key},
+};
 use domain::time::Timestamp;
 use leptos::{prelude::*, serde_json, task::spawn_local};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, marker::PhantomData, sync::Arc, time::Duration};
 use wasm_bindgen::{JsCast, closure::Closure};
 
 /// Where the stream is.
@@ -143,7 +146,7 @@ pub fn now(read_at: Signal<Timestamp>) -> Signal<Timestamp> {
 
 /// What a page shows, as it was last read; made by [`read`].
 pub struct Read<T> {
-    held: Resource<Result<Held, AppError>>,
+    held: Resource<Option<Held>>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -159,12 +162,7 @@ impl<T: Clone + DeserializeOwned + 'static> Read<T> {
     /// What was read; `None` before it was. Tracks, and makes a `Transition` above wait.
     #[must_use]
     pub fn get(self) -> Option<Result<T, AppError>> {
-        self.held.with(|held| {
-            held.as_ref().map(|held| match held {
-                Ok(held) => held.get().ok_or(AppError::Unreachable),
-                Err(error) => Err(error.clone()),
-            })
-        })
+        self.held.with(|held| held.as_ref()?.as_ref().map(Held::outcome))
     }
 
     /// Reads again.
@@ -202,8 +200,8 @@ where
             let reading = about.try_get_untracked().map(|(_, about)| fetch(about));
             Box::pin(async move {
                 match reading {
-                    Some(reading) => reading.await.map(Held::new),
-                    None => Err(AppError::Unreachable),
+                    Some(reading) => Some(Held::of(reading.await)),
+                    None => None,
                 }
             })
         }),
@@ -222,12 +220,10 @@ where
 /// What [`read`] was given, without its types.
 #[derive(Clone)]
 struct Paper {
-    key: Arc<dyn Fn() -> Option<u32> + Send + Sync>,
-    fetch: Arc<dyn Fn() -> Fetching + Send + Sync>,
+    key: Key,
+    fetch: Fetch,
     concerns: Arc<dyn Fn(&Changed) -> bool + Send + Sync>,
 }
-
-type Fetching = Pin<Box<dyn Future<Output = Result<Held, AppError>> + Send>>;
 
 /// How a page's reading is paced.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -236,9 +232,8 @@ enum Pace {
     Busy { again: bool },
 }
 
-fn read_held(what: Paper) -> Resource<Result<Held, AppError>> {
-    let (key, fetch) = (what.key.clone(), what.fetch.clone());
-    let resource = Resource::new(move || key(), move |_| fetch());
+fn read_held(what: Paper) -> Resource<Option<Held>> {
+    let resource = held::resource(what.key.clone(), what.fetch.clone(), false);
     if let Some(live) = use_context::<Live>() {
         let reading = Reading {
             what: StoredValue::new(what),
@@ -269,7 +264,7 @@ fn read_held(what: Paper) -> Resource<Result<Held, AppError>> {
 #[derive(Clone, Copy)]
 struct Reading {
     what: StoredValue<Paper>,
-    resource: Resource<Result<Held, AppError>>,
+    resource: Resource<Option<Held>>,
     pace: StoredValue<Pace>,
 }
 
@@ -295,8 +290,11 @@ impl Reading {
             let outcome = (what.fetch)().await;
             let still = untrack(|| (what.key)()) == key;
             // While Waybill can't be reached, what was read stays; the stream's own state says that it isn't live.
-            if still && !matches!(outcome, Err(AppError::Unreachable)) {
-                let _ = self.resource.try_set(Some(outcome));
+            if still
+                && let Some(outcome) = outcome
+                && outcome.error() != Some(AppError::Unreachable)
+            {
+                let _ = self.resource.try_set(Some(Some(outcome)));
             }
             set_timeout(
                 move || match self.pace.try_get_value() {

@@ -7,7 +7,7 @@ use crate::{
         session::{Me, me},
     },
     components::{icon::icon, live_status::LiveStatus},
-    error::AppError,
+    held::{self, Held},
     live::{self, Live, Read},
 };
 use domain::rights::Role;
@@ -15,6 +15,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_location;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use wasm_bindgen::JsCast;
 
 /// A step of the breadcrumb; the last is the page itself.
@@ -46,7 +47,7 @@ struct RailView {
 /// The rail's reading, one for all pages; `None` when nobody is signed in.
 #[derive(Clone, Copy)]
 struct Rail {
-    read: Resource<Result<Option<RailView>, AppError>>,
+    read: Resource<Option<Held>>,
     /// What waits for the reader.
     waiting: Read<usize>,
     /// The same, for the window's title: written when it is there.
@@ -57,14 +58,15 @@ struct Rail {
 
 /// Puts the rail's reading into context, for all frames.
 pub(crate) fn provide_rail() {
-    let read = Resource::new(
-        || (),
-        |()| async move {
-            let Some(me) = me().await? else { return Ok(None) };
-            let projects = projects().await?;
-            Ok(Some(RailView { me, projects }))
-        },
-    );
+    let fetch = || -> held::Fetching {
+        Box::pin(async {
+            // Without it there is no rail; the page says what is wrong.
+            let me = me().await.ok()??;
+            let projects = projects().await.ok()?;
+            Some(Held::new(RailView { me, projects }))
+        })
+    };
+    let read = held::read_once(Arc::new(fetch), false);
     let waiting = live::read(|| (), |()| inbox_count(), |(), change| change.promotion.is_some());
     provide_context(Rail {
         read,
@@ -201,9 +203,9 @@ fn trail(crumbs: Vec<Crumb>) -> Vec<AnyView> {
 }
 
 fn inside(rail: Rail) -> AnyView {
-    match rail.read.get() {
-        Some(Ok(Some(view))) => rail_view(view, rail),
-        _ => ().into_any(),
+    match rail.read.get().flatten().and_then(|held| held.get()) {
+        Some(view) => rail_view(view, rail),
+        None => ().into_any(),
     }
 }
 

@@ -4,7 +4,8 @@
 //! - Few requests go to one registry at once ([`SIDE_BY_SIDE`]), and no registry waits for another.
 //! - What is in hand is bounded ([`MOST_IN_HAND`]): whoever tells of more is asked to come again, and the repository is looked at as a
 //!   whole, for those who don't.
-//! - Where a look fails, the repository is looked at as a whole a moment later, and by the poller after that.
+//! - Where a look fails, the repository is looked at as a whole a moment later, again and again for a minute ([`PAUSES`]), and by the
+//!   poller after that.
 //! - What was found is written together ([`Services::see`]).
 
 use super::{
@@ -44,8 +45,16 @@ const TAG_PAUSES: [Duration; 5] = [
     Duration::from_millis(300),
     Duration::from_millis(700),
 ];
-/// Pause before a repository is looked at as a whole, because a look at a tag failed or there were too many.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Pauses before a repository is looked at as a whole, because a look at a tag failed or there were too many; each further one after
+/// such a look failed too.
+const PAUSES: [Duration; 6] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+    Duration::from_secs(32),
+];
 
 /// What registries told of and is in hand.
 #[derive(Debug, Default)]
@@ -258,9 +267,10 @@ impl Services {
     /// Looks at what is in hand, again and again, until nobody told of it since the last look began.
     async fn look_while_told(&self, lane: &Lane, key: &Key) {
         let (workspace, repository, tag) = key;
+        let mut failures = 0;
         loop {
             if tag.is_none() {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(PAUSES[failures]).await;
             }
             let Ok(place) = lane.places.acquire().await else {
                 return;
@@ -274,8 +284,17 @@ impl Services {
                     Ok(found) => self.see(found).await,
                     Err(error) => Err(error),
                 };
-                if let Err(error) = seen {
-                    tracing::warn!(%repository, %error, "a repository of images could not be looked at; the poller will");
+                match seen {
+                    Ok(()) => failures = 0,
+                    Err(error) if failures + 1 < PAUSES.len() => {
+                        tracing::warn!(%repository, %error, "a repository of images could not be looked at yet");
+                        failures += 1;
+                        lane.tell(key, told);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%repository, %error, "a repository of images could not be looked at; the poller will");
+                        failures = 0;
+                    }
                 }
                 continue;
             };

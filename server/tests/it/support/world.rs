@@ -449,11 +449,12 @@ impl World {
     }
 
     pub(crate) async fn wait_for_desired(&self, environment: &str, name: &str, digest: &str) {
-        until(&format!("{environment}/{name} to be declared"), async || {
+        let what = format!("{environment}/{name} to be declared");
+        let declared = until(&what, async || {
             let desired = self.resource(environment, name).await?.desired?;
             (desired.digest.as_str() == digest).then_some(())
-        })
-        .await;
+        });
+        self.in_time(&what, environment, name, digest, declared).await;
     }
 
     /// Waits until Waybill has heard that this digest runs.
@@ -463,8 +464,12 @@ impl World {
             let live = self.resource(environment, name).await?.live?;
             (live.digests.len() == 1 && live.digests[0].as_str() == digest).then_some(())
         });
-        // Whoever waits in vain is told how things stand.
-        if tokio::time::timeout(PATIENCE - Duration::from_secs(1), live)
+        self.in_time(&what, environment, name, digest, live).await;
+    }
+
+    /// Waits; whoever waits in vain is told how things stand.
+    async fn in_time(&self, what: &str, environment: &str, name: &str, digest: &str, wanted: impl Future<Output = ()>) {
+        if tokio::time::timeout(PATIENCE - Duration::from_secs(1), wanted)
             .await
             .is_err()
         {
@@ -473,7 +478,14 @@ impl World {
                 self.promotions(environment, name).await,
             );
             let images = self.live_images(environment);
-            panic!("waited in vain: {what} with {digest}: {resource:#?}\n{promotions:#?}\n{images:?}");
+            let log = match &self.server {
+                Server::Process {
+                    running: Some(running), ..
+                } => running.log(),
+                _ => String::new(),
+            };
+            let log = &log[log.ceil_char_boundary(log.len().saturating_sub(8_000))..];
+            panic!("waited in vain: {what} with {digest}: {resource:#?}\n{promotions:#?}\n{images:?}\n{log}");
         }
     }
 
