@@ -7,6 +7,9 @@ use leptos::{
 };
 use serde::{Deserialize, Serialize};
 
+/// When to ask again while Waybill's database is in trouble.
+const UNAVAILABLE_SECONDS: u64 = 5;
+
 /// Why a use case was not carried out. Every text says what happened and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 #[serde(from = "Sent", into = "Sent")]
@@ -98,6 +101,8 @@ impl AppError {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooMany { seconds } | Self::Busy { seconds } => Some(*seconds),
+            // How long nobody can tell; a proxy or a script that asks each few seconds does no harm.
+            Self::Unavailable(_) => Some(UNAVAILABLE_SECONDS),
             _ => None,
         }
     }
@@ -118,18 +123,21 @@ impl AppError {
 #[serde(default)]
 struct Sent {
     /// [`AppError::code`].
-    code: String,
+    kind: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     text: String,
-    seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<u64>,
+    #[serde(skip_serializing_if = "FieldErrors::is_empty")]
     fields: FieldErrors,
 }
 
 impl From<AppError> for Sent {
     fn from(error: AppError) -> Self {
-        let code = error.code().to_owned();
-        let (mut text, mut seconds, mut fields) = Default::default();
+        let (kind, seconds) = (error.code().to_owned(), error.retry_after());
+        let (mut text, mut fields) = Default::default();
         match error {
-            AppError::SignedOut | AppError::Unreachable => {}
+            AppError::SignedOut | AppError::Unreachable | AppError::TooMany { .. } | AppError::Busy { .. } => {}
             AppError::Forbidden(why)
             | AppError::NotFound(why)
             | AppError::Conflict(why)
@@ -137,11 +145,10 @@ impl From<AppError> for Sent {
             | AppError::Unavailable(why)
             | AppError::BadRequest(why)
             | AppError::Internal(why) => text = why,
-            AppError::TooMany { seconds: wait } | AppError::Busy { seconds: wait } => seconds = wait,
             AppError::Invalid(errors) => fields = errors,
         }
         Self {
-            code,
+            kind,
             text,
             seconds,
             fields,
@@ -152,12 +159,13 @@ impl From<AppError> for Sent {
 impl From<Sent> for AppError {
     fn from(sent: Sent) -> Self {
         let Sent {
-            code,
+            kind,
             text,
             seconds,
             fields,
         } = sent;
-        match code.as_str() {
+        let seconds = seconds.unwrap_or_default();
+        match kind.as_str() {
             "signed_out" => Self::SignedOut,
             "forbidden" => Self::Forbidden(text),
             "not_found" => Self::NotFound(text),
@@ -254,5 +262,6 @@ mod tests {
             assert_eq!(refused.retry_after(), Some(seconds));
         }
         assert_eq!(AppError::SignedOut.retry_after(), None);
+        assert_eq!(AppError::Unavailable(String::new()).retry_after(), Some(5));
     }
 }

@@ -285,6 +285,29 @@ async fn a_broken_mirror_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_lost_what_its_branch_holds_is_made_anew_for_who_reads() {
+    let setting = Setting::new().await;
+    for (n, part) in (2..).zip(["^{tree}", ":environments", ":environments/production/values.yaml"]) {
+        let (tip, _) = pushed(setting.commit(&promotion(n, "api")).await);
+        let object = setting.object(&format!("{tip}{part}"));
+        let (folder, rest) = object.split_at(2);
+        let file = format!("{folder}/{rest}");
+        let lost: Vec<_> = setting
+            .mirror_files()
+            .into_iter()
+            .filter(|found| found.ends_with(&file))
+            .collect();
+        assert_eq!(lost.len(), 1, "{part} lies by itself");
+        std::fs::remove_file(&lost[0]).unwrap();
+        let read = setting.mirrors.services(&setting.access, &tip, PATH, "").await;
+        assert!(
+            matches!(&read, Ok(Some(services)) if !services.is_empty()),
+            "{part}: {read:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_mirror_is_not_made_anew_for_a_fault_of_the_machine() {
     let setting = Setting::new().await;
     pushed(setting.commit(&promotion(2, "api")).await);

@@ -105,6 +105,15 @@ impl Setting {
         commits.iter().filter(|c| c.body.contains(&trailer)).count()
     }
 
+    /// The id of an object of the remote: `COMMIT:PATH` and the like.
+    fn object(&self, name: &str) -> String {
+        let mut git = std::process::Command::new("git");
+        git.arg("-C").arg(self.repo.path()).args(["rev-parse", name]);
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{name}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     fn mirror_files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut open = vec![self.directory.path().join("mirrors")];

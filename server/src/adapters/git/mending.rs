@@ -2,7 +2,13 @@
 
 use std::io::ErrorKind;
 
-use super::{GitError, commit, fault, mirror::Mirror};
+use super::{
+    GitError,
+    commit::{self, LocalError, Memory},
+    fault,
+    mirror::{GitMirrors, Mirror},
+    reader::Reader,
+};
 
 /// Failures in a row, on a machine that lacks nothing, that prove a mirror to be broken.
 const FAILURES_OF_A_BROKEN_ONE: u32 = 2;
@@ -45,6 +51,33 @@ impl Mirror {
         match removed {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(self.machine(error)),
             _ => Ok(()),
+        }
+    }
+}
+
+impl GitMirrors {
+    /// Reads what the branch has now. A mirror that is proven to be broken by that is made anew, as one that is written to.
+    pub(super) async fn read_branch<T, W>(&self, mirror: &Mirror, work: W) -> Result<T, GitError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Reader<'_>) -> Result<T, LocalError> + Clone + Send + 'static,
+    {
+        let mut done = mirror.local(work.clone()).await;
+        if !matches!(done, Err(GitError::Mirror { .. })) {
+            return done;
+        }
+        let mut turn = self.turns.wait(&mirror.path).await;
+        turn.forget_look();
+        let mut failures = 0;
+        loop {
+            if let Some(done) = mirror.settled(done, &mut failures).await {
+                return done;
+            }
+            turn.memory = Memory::default();
+            done = match mirror.fetch_into_it().await {
+                Ok(_) => mirror.local(work.clone()).await,
+                Err(error) => Err(error),
+            };
         }
     }
 }

@@ -55,7 +55,7 @@ const MOST_SPLITS: u32 = 24;
 #[derive(Debug)]
 pub struct GitMirrors {
     directory: PathBuf,
-    turns: Turns,
+    pub(super) turns: Turns,
     wire: Option<Wire>,
     local_paths: LocalPaths,
 }
@@ -132,7 +132,7 @@ impl Mirror {
     }
 
     /// Runs `work` on the mirror off the async threads.
-    async fn local<T, W>(&self, work: W) -> Result<T, GitError>
+    pub(super) async fn local<T, W>(&self, work: W) -> Result<T, GitError>
     where
         T: Send + 'static,
         W: FnOnce(&Reader<'_>) -> Result<T, LocalError> + Send + 'static,
@@ -250,7 +250,7 @@ impl Mirror {
     }
 
     /// Fetches into the mirror, which need not be there yet; the turn must be held.
-    async fn fetch_into_it(&self) -> Result<Oid, GitError> {
+    pub(super) async fn fetch_into_it(&self) -> Result<Oid, GitError> {
         self.ensure().await?;
         self.fetch().await
     }
@@ -665,7 +665,7 @@ impl Git for GitMirrors {
             })?;
             Ok(Some(services))
         };
-        mirror.local(read).await
+        self.read_branch(&mirror, read).await
     }
 
     async fn commit_and_push_all(
@@ -709,7 +709,8 @@ impl Git for GitMirrors {
         }
         let tip = mirror.known_tip().await?;
         let edit = edit.clone();
-        mirror.local(move |reader| commit::preview(reader, tip, &edit)).await
+        self.read_branch(&mirror, move |reader| commit::preview(reader, tip, &edit))
+            .await
     }
 
     async fn show(&self, repository: &RepositoryAccess, commit: &str) -> Result<Option<CommitView>, GitError> {

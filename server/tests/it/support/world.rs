@@ -473,10 +473,20 @@ impl World {
             .await
             .is_err()
         {
-            let (resource, promotions) = (
-                self.resource(environment, name).await,
-                self.promotions(environment, name).await,
-            );
+            let resource = self.resource(environment, name).await;
+            let promotions = self.all_promotions().await;
+            let promotions: Vec<_> = promotions
+                .iter()
+                .filter(|p| p.image.repository.path().ends_with(name))
+                .map(|p| {
+                    let tag = p.image.tag.as_ref().map(ToString::to_string);
+                    let moments = (p.created_at.0, p.committed_at.map(|at| at.0), p.ended_at.map(|at| at.0));
+                    format!(
+                        "{} {tag:?} {:?} {:?} of {} in {}, {} attempts, {moments:?}",
+                        p.number, p.state, p.waits_for, p.resource, p.environment, p.attempts
+                    )
+                })
+                .collect();
             let images = self.live_images(environment);
             let log = match &self.server {
                 Server::Process {
@@ -484,8 +494,12 @@ impl World {
                 } => running.log(),
                 _ => String::new(),
             };
-            let log = &log[log.ceil_char_boundary(log.len().saturating_sub(8_000))..];
-            panic!("waited in vain: {what} with {digest}: {resource:#?}\n{promotions:#?}\n{images:?}\n{log}");
+            let said: Vec<_> = log
+                .lines()
+                .filter(|line| ["WARN", "ERROR"].iter().any(|level| line.contains(level)))
+                .collect();
+            let said = said[said.len().saturating_sub(60)..].join("\n");
+            panic!("waited in vain: {what} with {digest}: {resource:#?}\n{promotions:#?}\n{images:?}\n{said}");
         }
     }
 
