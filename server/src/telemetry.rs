@@ -60,6 +60,8 @@ const CONNECTIONS_OPEN: &str = "waybill_connections_open";
 const CONNECTIONS_REFUSED: &str = "waybill_connections_refused_total";
 const CONNECTIONS_CLOSED: &str = "waybill_connections_closed_total";
 const GIT_REMOVALS: &str = "waybill_git_removals_total";
+/// What comes of a try to remove blocks from Git.
+const GIT_REMOVAL_OUTCOMES: [&str; 3] = ["done", "retry", "fail"];
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
@@ -147,7 +149,10 @@ pub fn install() {
         Ok(handle) => {
             describe();
             gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-            // From 0 on: where no project has a channel nothing ever counts them.
+            // From 0 on: where no project has a channel, and nothing is deleted, nothing ever counts them.
+            for outcome in GIT_REMOVAL_OUTCOMES {
+                counter!(GIT_REMOVALS, "outcome" => outcome).increment(0);
+            }
             for channel in ChannelKind::ALL {
                 for outcome in DeliveryState::ALL {
                     notifications(*channel, *outcome).increment(0);
@@ -314,8 +319,8 @@ pub(crate) fn notified(channel: ChannelKind, state: DeliveryState) {
     notifications(channel, state).increment(1);
 }
 
-/// A try to remove blocks of deleted resources from Git: `done`, `retry` or `fail`.
-pub fn removed_from_git(outcome: &'static str) {
+/// A try to remove blocks of deleted resources from Git: one of [`GIT_REMOVAL_OUTCOMES`].
+pub(crate) fn removed_from_git(outcome: &'static str) {
     counter!(GIT_REMOVALS, "outcome" => outcome).increment(1);
 }
 
