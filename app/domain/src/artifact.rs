@@ -5,7 +5,7 @@
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{cmp::Ordering, collections::BTreeMap, fmt, str::FromStr};
 
 /// The digest of a manifest: `sha256:` and 64 lower-case hexadecimal characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -89,6 +89,46 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The order in which people count: numbers in the text by their value, `1.9` before `1.10`; all else as text.
+    #[must_use]
+    pub fn natural_cmp(&self, other: &Self) -> Ordering {
+        let (mut one, mut two) = (self.0.as_str(), other.0.as_str());
+        while !one.is_empty() && !two.is_empty() {
+            let ((a, rest), (b, other_rest)) = (first_part(one), first_part(two));
+            let by_value = match a.is_number && b.is_number {
+                true => (a.value().len().cmp(&b.value().len())).then_with(|| a.value().cmp(b.value())),
+                false => a.text.cmp(b.text),
+            };
+            if by_value.is_ne() {
+                return by_value;
+            }
+            (one, two) = (rest, other_rest);
+        }
+        // `01` and `1` are of one value, and still two tags.
+        one.len().cmp(&two.len()).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+/// The longest beginning of a text that is a number, or has none in it.
+struct Part<'a> {
+    text: &'a str,
+    is_number: bool,
+}
+
+impl<'a> Part<'a> {
+    fn value(&self) -> &'a str {
+        self.text.trim_start_matches('0')
+    }
+}
+
+fn first_part(text: &str) -> (Part<'_>, &str) {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit());
+    let end = text
+        .find(|c: char| c.is_ascii_digit() != is_number)
+        .unwrap_or(text.len());
+    let (text, rest) = text.split_at(end);
+    (Part { text, is_number }, rest)
 }
 
 impl FromStr for Tag {
@@ -317,6 +357,16 @@ impl ArtifactDetails {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_are_counted_as_people_count() {
+        let mut tags: Vec<Tag> = ["v1.10", "10", "v1.9", "9", "v1.9-rc2", "main", "01", "1"]
+            .map(|tag| tag.parse().unwrap())
+            .into();
+        tags.sort_by(Tag::natural_cmp);
+        let texts: Vec<_> = tags.iter().map(Tag::as_str).collect();
+        assert_eq!(texts, ["01", "1", "9", "10", "main", "v1.9", "v1.9-rc2", "v1.10"]);
+    }
 
     #[test]
     fn digests_are_exact() {

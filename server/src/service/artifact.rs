@@ -31,8 +31,9 @@ impl Services {
     /// # Errors
     /// When the registry can't be asked.
     pub async fn look_at_repository(&self, workspace: WorkspaceId, repository: &Repository) -> Result<(), AppError> {
+        let _turn = self.turn_at(workspace, repository).await;
         let found = self.find_in_repository(workspace, repository).await?;
-        self.see(found).await
+        self.see_all(workspace, repository, found).await
     }
 
     /// What the tags of a repository name that may be new or have moved.
@@ -58,8 +59,14 @@ impl Services {
                 found.extend(self.look_at(workspace, &access, repository, &tag).await?);
             }
         }
-        // Tags come in no order of time; what was built later is newer.
-        found.sort_by_key(|(_, details)| details.created_at);
+        // Tags come in no order of time; what was built later is newer, and else what is named higher.
+        found.sort_by(|(image, details), (other, of_other)| {
+            let by_time = details.created_at.cmp(&of_other.created_at);
+            by_time.then_with(|| match (&image.tag, &other.tag) {
+                (Some(tag), Some(other)) => tag.natural_cmp(other),
+                (tag, other) => tag.is_some().cmp(&other.is_some()),
+            })
+        });
         let sighting = |(image, details)| Sighting {
             workspace,
             image,

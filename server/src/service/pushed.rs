@@ -1,6 +1,11 @@
 //! What registries tell of. A notification is a hint: what its tag names now is asked of the registry, beside the answer.
 //!
 //! - A tag is asked about once for all who tell of it before the asking begins; who tells of it later has it asked once more.
+//! - What is told of a repository is looked at side by side and written in the order in which it was told, one batch after another, and
+//!   never in the middle of a look at the whole of it ([`Services::turn_at`]): what arrived last is written last, and where
+//!   builds don't say when they were made that is what makes it the newest.
+//! - The first look since the server started is at the whole of a repository: what a server that was killed had been told of, and had not
+//!   looked at yet, came before whatever is told now.
 //! - Few requests go to one registry at once ([`SIDE_BY_SIDE`]), and no registry waits for another.
 //! - What is in hand is bounded ([`MOST_IN_HAND`]): whoever tells of more is asked to come again, and the repository is looked at as a
 //!   whole, for those who don't.
@@ -24,12 +29,13 @@ use domain::{
 };
 use futures::FutureExt as _;
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashMap, HashSet},
+    hash::Hash,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, Semaphore};
 
 /// Looks at one registry that run at once.
 const SIDE_BY_SIDE: usize = 8;
@@ -68,13 +74,25 @@ pub struct Pushes {
     /// Projects whose repository somebody told of, and is not read yet.
     projects: Mutex<HashSet<ProjectId>>,
     /// Whose turn it is to read a project's repository because of that.
-    reading: Mutex<HashMap<ProjectId, Arc<AsyncMutex<()>>>>,
+    reading: Turns<ProjectId>,
+    /// Whose turn it is to look at an image repository, and to write what was found.
+    looking: Turns<(WorkspaceId, Repository)>,
+    /// Image repositories that were looked at as a whole since the server started.
+    looked_at: Mutex<HashSet<(WorkspaceId, Repository)>>,
     /// Artifacts that wait to be written.
     pub(super) seen: Gather<Sighting, Result<(), AppError>>,
     idle: Notify,
 }
 
 type Repositories = Vec<(WorkspaceId, Repository)>;
+
+/// Turns, first come first served, at each of many things.
+type Turns<K> = Mutex<HashMap<K, Arc<AsyncMutex<()>>>>;
+
+async fn turn<K: Eq + Hash>(turns: &Turns<K>, at: K) -> OwnedMutexGuard<()> {
+    let turn = Arc::clone(locked(turns).entry(at).or_default());
+    turn.lock_owned().await
+}
 
 /// What is in hand of one registry.
 #[derive(Debug)]
@@ -83,16 +101,34 @@ struct Lane {
     places: Semaphore,
 }
 
-/// A tag of a repository, or the whole of it.
-type Key = (WorkspaceId, Repository, Option<Tag>);
+/// Tags of a repository, or the whole of it.
+type Key = (WorkspaceId, Repository, What);
 
-/// What is known of something in hand: what was told of it since the last look began.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum What {
+    Tags,
+    Whole,
+}
+
+/// What was told of something in hand.
 #[derive(Debug, Default)]
-struct InHand(Option<Told>);
+struct InHand {
+    /// Since the last look began, in the order in which it was told.
+    waiting: Vec<Told>,
+    /// How much is being looked at.
+    looked_at: usize,
+}
 
-/// The newest that was told of a tag.
+impl InHand {
+    fn len(&self) -> usize {
+        self.waiting.len() + self.looked_at
+    }
+}
+
+/// The newest that was told of a tag; without one, of a repository.
 #[derive(Clone, Debug)]
 struct Told {
+    tag: Option<Tag>,
     digest: Option<Digest>,
     entrance: Entrance,
 }
@@ -124,29 +160,45 @@ enum Telling {
 impl Lane {
     fn tell(&self, key: &Key, told: Told) -> Telling {
         let mut in_hand = locked(&self.in_hand);
-        let is_full = in_hand.len() >= MOST_IN_HAND;
-        match in_hand.entry(key.clone()) {
-            Entry::Occupied(mut known) => {
-                known.get_mut().0 = Some(told);
+        let is_full = in_hand.values().map(InHand::len).sum::<usize>() >= MOST_IN_HAND;
+        let known = in_hand.get_mut(key);
+        let before = known
+            .as_ref()
+            .and_then(|known| known.waiting.iter().position(|other| other.tag == told.tag));
+        match (known, before) {
+            (Some(known), Some(before)) => {
+                known.waiting.remove(before);
+                known.waiting.push(told);
                 Telling::Joins
             }
             // There are only so many repositories.
-            Entry::Vacant(_) if is_full && key.2.is_some() => Telling::Refused,
-            Entry::Vacant(new) => {
-                new.insert(InHand(Some(told)));
+            _ if is_full && told.tag.is_some() => Telling::Refused,
+            (Some(known), None) => {
+                known.waiting.push(told);
+                Telling::Joins
+            }
+            (None, _) => {
+                let new = InHand {
+                    waiting: vec![told],
+                    looked_at: 0,
+                };
+                in_hand.insert(key.clone(), new);
                 Telling::Begins
             }
         }
     }
 
-    /// What was told and isn't looked at yet: now it is. Without any, the key is out of hand.
-    fn take(&self, key: &Key) -> Option<Told> {
+    /// What was told and isn't looked at yet, in order: now it is. Without any, the key is out of hand.
+    fn take(&self, key: &Key) -> Option<Vec<Told>> {
         let mut in_hand = locked(&self.in_hand);
-        let told = in_hand.get_mut(key).and_then(|known| known.0.take());
-        if told.is_none() {
+        let known = in_hand.get_mut(key)?;
+        let told = std::mem::take(&mut known.waiting);
+        known.looked_at = told.len();
+        if told.is_empty() {
             in_hand.remove(key);
+            return None;
         }
-        told
+        Some(told)
     }
 }
 
@@ -160,7 +212,10 @@ impl Pushes {
     #[must_use]
     pub fn in_hand(&self) -> usize {
         let lanes = locked(&self.lanes);
-        lanes.values().map(|lane| locked(&lane.in_hand).len()).sum()
+        lanes
+            .values()
+            .map(|lane| locked(&lane.in_hand).values().map(InHand::len).sum::<usize>())
+            .sum()
     }
 
     /// Waits until nothing is in hand.
@@ -192,8 +247,11 @@ impl Services {
         let repositories = self.pushes.repositories.get(read).await?;
         let (mut concerned, mut refused) = (0, 0);
         for push in pushes {
-            let Some(tag) = push.tag else { continue };
+            if push.tag.is_none() {
+                continue;
+            }
             let told = Told {
+                tag: push.tag,
                 digest: push.digest,
                 entrance: entrance.clone(),
             };
@@ -203,7 +261,7 @@ impl Services {
                 .filter(|(w, r)| *w == workspace && r.path() == push.repository_path);
             for (_, repository) in known {
                 concerned += 1;
-                let key = (workspace, repository.clone(), Some(tag.clone()));
+                let key = (workspace, repository.clone(), What::Tags);
                 if self.take_in_hand(key, told.clone()) == Telling::Refused {
                     refused += 1;
                     self.look_at_whole(workspace, repository, entrance);
@@ -225,10 +283,9 @@ impl Services {
                 // Somebody reads it who hasn't begun.
                 continue;
             }
-            let turn = Arc::clone(locked(&self.pushes.reading).entry(project).or_default());
             let (services, entrance) = (self.clone(), entrance.clone());
             tokio::spawn(async move {
-                let _turn = turn.lock().await;
+                let _turn = turn(&services.pushes.reading, project).await;
                 locked(&services.pushes.projects).remove(&project);
                 if let Err(error) = services.read_desired_through(project, &entrance).await {
                     tracing::warn!(%project, %error, "a pushed repository could not be read");
@@ -240,10 +297,16 @@ impl Services {
     /// Has a repository looked at as a whole, soon.
     fn look_at_whole(&self, workspace: WorkspaceId, repository: &Repository, entrance: &Entrance) {
         let told = Told {
+            tag: None,
             digest: None,
             entrance: entrance.clone(),
         };
-        self.take_in_hand((workspace, repository.clone(), None), told);
+        self.take_in_hand((workspace, repository.clone(), What::Whole), told);
+    }
+
+    /// Waits for the turn to look at an image repository and to write what was found.
+    pub(super) async fn turn_at(&self, workspace: WorkspaceId, repository: &Repository) -> OwnedMutexGuard<()> {
+        turn(&self.pushes.looking, (workspace, repository.clone())).await
     }
 
     fn take_in_hand(&self, key: Key, told: Told) -> Telling {
@@ -266,78 +329,134 @@ impl Services {
 
     /// Looks at what is in hand, again and again, until nobody told of it since the last look began.
     async fn look_while_told(&self, lane: &Lane, key: &Key) {
-        let (workspace, repository, tag) = key;
+        let (workspace, repository, what) = key;
         let mut failures = 0;
         loop {
-            if tag.is_none() {
+            if *what == What::Whole {
                 tokio::time::sleep(PAUSES[failures]).await;
             }
-            let Ok(place) = lane.places.acquire().await else {
-                return;
-            };
+            let turn = self.turn_at(*workspace, repository).await;
             let Some(told) = lane.take(key) else { return };
-            let Some(tag) = tag else {
-                let found = self.find_in_repository(*workspace, repository).await;
-                // What comes of it may take as long as a Git server takes: others are asked meanwhile.
-                drop(place);
-                let seen = match found {
-                    Ok(found) => self.see(found).await,
-                    Err(error) => Err(error),
-                };
-                match seen {
-                    Ok(()) => failures = 0,
-                    Err(error) if failures + 1 < PAUSES.len() => {
-                        tracing::warn!(%repository, %error, "a repository of images could not be looked at yet");
-                        failures += 1;
-                        lane.tell(key, told);
-                    }
-                    Err(error) => {
-                        tracing::warn!(%repository, %error, "a repository of images could not be looked at; the poller will");
-                        failures = 0;
-                    }
-                }
+            let looked = match what {
+                What::Tags => self.look_at_tags(lane, *workspace, repository, &told).await,
+                What::Whole => self.look_at_all_tags(lane, *workspace, repository).await,
+            };
+            drop(turn);
+            let (Err(error), Some(last)) = (looked, told.into_iter().next_back()) else {
+                failures = 0;
                 continue;
             };
-            let looked = self.named(*workspace, repository, tag, &told, 0).await;
-            drop(place);
-            if let Err(error) = self.make_of(lane, key, told.clone(), looked).await {
-                tracing::warn!(%repository, %tag, %error, "a pushed image could not be looked up");
-                self.look_at_whole(*workspace, repository, &told.entrance);
+            match what {
+                What::Tags => {
+                    tracing::warn!(%repository, %error, "what was pushed could not be looked up");
+                    self.look_at_whole(*workspace, repository, &last.entrance);
+                }
+                What::Whole if failures + 1 < PAUSES.len() => {
+                    tracing::warn!(%repository, %error, "a repository of images could not be looked at yet");
+                    failures += 1;
+                    lane.tell(key, last);
+                }
+                What::Whole => {
+                    tracing::warn!(%repository, %error, "a repository of images could not be looked at; the poller will");
+                    failures = 0;
+                }
             }
         }
     }
 
-    /// Makes of a tag what is to be made of it, once it names what was told. Registries may tell of a push before the tag names it
-    /// (distribution 2.8 does: it stores the manifest, tells, and then moves the tag), so it may be looked at again for a moment.
-    async fn make_of(
+    async fn look_at_all_tags(
         &self,
         lane: &Lane,
-        (workspace, repository, tag): &Key,
-        told: Told,
-        mut looked: Result<Named, AppError>,
+        workspace: WorkspaceId,
+        repository: &Repository,
     ) -> Result<(), AppError> {
-        let Some(tag) = tag else { return Ok(()) };
+        let place = lane.places.acquire().await;
+        let found = self.find_in_repository(workspace, repository).await?;
+        // What comes of it may take as long as a Git server takes: others are asked meanwhile.
+        drop(place);
+        self.see_all(workspace, repository, found).await
+    }
+
+    /// Remembers what the tags of a repository name, all of them.
+    pub(super) async fn see_all(
+        &self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        found: Vec<Sighting>,
+    ) -> Result<(), AppError> {
+        self.see(found).await?;
+        locked(&self.pushes.looked_at).insert((workspace, repository.clone()));
+        Ok(())
+    }
+
+    /// Looks at tags side by side, and writes what they name in the order in which they were told. One that can't be looked at
+    /// doesn't hold the others up; its error is returned when they are written.
+    async fn look_at_tags(
+        &self,
+        lane: &Lane,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        told: &[Told],
+    ) -> Result<(), AppError> {
+        let is_first = !locked(&self.pushes.looked_at).contains(&(workspace, repository.clone()));
+        if is_first && let Err(error) = self.look_at_all_tags(lane, workspace, repository).await {
+            // What was told of can be looked at all the same: some registries list no tags.
+            tracing::warn!(%repository, %error, "a repository of images could not be looked at before what was pushed to it");
+        }
+        let looks = told
+            .iter()
+            .map(|told| self.named_at_last(lane, workspace, repository, told));
+        let looked = futures::future::join_all(looks).await;
+        let (mut sightings, mut failed) = (Vec::new(), None);
+        for (told, looked) in told.iter().zip(looked) {
+            match looked {
+                Ok(Named::Image(image, details)) => sightings.push(Sighting {
+                    workspace,
+                    image,
+                    details: *details,
+                    entrance: told.entrance.clone(),
+                }),
+                Ok(Named::Signature(digest)) => {
+                    if let Err(error) = self.signature_pushed(workspace, &digest).await {
+                        failed = Some(error);
+                    }
+                }
+                Ok(Named::Another | Named::Nothing) => {}
+                Err(error) => {
+                    tracing::warn!(%repository, tag = ?told.tag, %error, "a pushed image could not be looked up");
+                    failed = Some(error);
+                }
+            }
+        }
+        self.see(sightings).await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// What a tag names, once it names what was told. Registries may tell of a push before the tag names it (distribution 2.8 does: it
+    /// stores the manifest, tells, and then moves the tag), so it may be looked at again for a moment.
+    async fn named_at_last(
+        &self,
+        lane: &Lane,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        told: &Told,
+    ) -> Result<Named, AppError> {
+        let Some(tag) = &told.tag else {
+            return Ok(Named::Nothing);
+        };
+        let look = async |tries| {
+            let _place = lane.places.acquire().await;
+            self.named(workspace, repository, tag, told, tries).await
+        };
+        let mut looked = look(0).await;
         for (tries, pause) in (1..).zip(TAG_PAUSES) {
             if !matches!(looked, Ok(Named::Another)) {
                 break;
             }
             tokio::time::sleep(pause).await;
-            let _place = lane.places.acquire().await;
-            looked = self.named(*workspace, repository, tag, &told, tries).await;
+            looked = look(tries).await;
         }
-        match looked? {
-            Named::Image(image, details) => {
-                let sighting = Sighting {
-                    workspace: *workspace,
-                    image,
-                    details: *details,
-                    entrance: told.entrance,
-                };
-                self.see(vec![sighting]).await
-            }
-            Named::Signature(digest) => self.signature_pushed(*workspace, &digest).await,
-            Named::Another | Named::Nothing => Ok(()),
-        }
+        looked
     }
 
     /// What a tag names now, after so many `tries` before.

@@ -8,7 +8,7 @@ use axum::{
 use domain::{door::Entrance, id::WorkspaceId, rights::Role};
 use serde_json::{Value, json};
 use server::web::rest::registry_hook;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 use tower::ServiceExt as _;
 
 const HOST: &str = "127.0.0.1:5000";
@@ -30,6 +30,8 @@ async fn set_up(repositories: usize) -> (Bench, WorkspaceId) {
         }],
     });
     bench.apply(&caller, &document).await;
+    // As the poller does when a server starts.
+    bench.services.poll_registries().await;
     (bench, caller.access[0].0.id)
 }
 
@@ -92,7 +94,11 @@ async fn a_tag_is_asked_about_once_for_all_who_tell_of_it() {
     for _ in 0..100 {
         assert_eq!(tell(&bench, &push).await.0, StatusCode::ACCEPTED);
     }
-    assert_eq!(bench.services.pushes.in_hand(), 1);
+    assert_eq!(
+        bench.services.pushes.in_hand(),
+        2,
+        "what is looked at, and what is to be looked at again"
+    );
     bench.registry.let_go();
     bench.services.pushes.settled().await;
     assert_eq!(
@@ -111,9 +117,11 @@ async fn other_tags_are_asked_about_side_by_side_and_found_together() {
         bench.registry.push(&repository(*n), tag, digest);
     }
     bench.registry.hold();
-    for (n, tag, digest) in &pushes {
-        assert_eq!(tell(&bench, &[(*n, tag, digest.clone())]).await.0, StatusCode::ACCEPTED);
-    }
+    let told: Vec<(usize, &str, String)> = pushes
+        .iter()
+        .map(|(n, tag, digest)| (*n, tag.as_str(), digest.clone()))
+        .collect();
+    assert_eq!(tell(&bench, &told).await.0, StatusCode::ACCEPTED);
     until("eight at once", async || {
         (bench.registry.asked().len() == 8).then_some(())
     })
@@ -125,6 +133,92 @@ async fn other_tags_are_asked_about_side_by_side_and_found_together() {
         let wanted: BTreeSet<String> = pushes.iter().filter(|p| p.0 == n).map(|p| p.1.clone()).collect();
         assert_eq!(known(&bench, workspace, n).await, wanted);
     }
+}
+
+/// The tag of a repository's newest artifact. These builds don't say when they were made.
+async fn newest(bench: &Bench, workspace: WorkspaceId, n: usize) -> String {
+    let repository = repository(n).parse().unwrap();
+    let mut tx = bench.store.read().await.unwrap();
+    let newest = tx.recent_artifacts(workspace, &repository, 1).await.unwrap().remove(0);
+    newest.image.tag.unwrap().to_string()
+}
+
+/// Tells of a push, of another repository afterwards, and waits until that is known.
+async fn tell_and_see_what_comes_later(bench: &Bench, workspace: WorkspaceId, tag: &str, digest_of_it: String) {
+    bench.registry.push(&repository(0), tag, &digest_of_it);
+    tell(bench, &[(0, tag, digest_of_it)]).await;
+    bench.registry.push(&repository(1), "later", &digest(9));
+    tell(bench, &[(1, "later", digest(9))]).await;
+    until("what came later", async || {
+        known(bench, workspace, 1).await.contains("later").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_told_last_is_the_newest_however_long_a_look_takes() {
+    let (bench, workspace) = set_up(2).await;
+    bench.registry.push(&repository(0), "one", &digest(1));
+    bench.registry.hold();
+    tell(&bench, &[(0, "one", digest(1))]).await;
+    until("the first look", async || {
+        (bench.registry.asked().len() == 1).then_some(())
+    })
+    .await;
+    let first = bench.registry.answer_others();
+    tell_and_see_what_comes_later(&bench, workspace, "two", digest(2)).await;
+    first.close();
+    bench.services.pushes.settled().await;
+    assert_eq!(known(&bench, workspace, 0).await.len(), 2);
+    assert_eq!(newest(&bench, workspace, 0).await, "two");
+}
+
+#[tokio::test]
+async fn what_is_told_while_the_whole_repository_is_looked_at_is_newer_than_what_is_found() {
+    let (bench, workspace) = set_up(2).await;
+    bench.registry.push(&repository(0), "one", &digest(1));
+    bench.registry.hold();
+    let services = bench.services.clone();
+    let poll = tokio::spawn(async move { services.poll_registries().await });
+    until("the poller's look", async || {
+        (bench.registry.asked().len() == 1).then_some(())
+    })
+    .await;
+    let first = bench.registry.answer_others();
+    tell_and_see_what_comes_later(&bench, workspace, "two", digest(2)).await;
+    first.close();
+    poll.await.unwrap();
+    bench.services.pushes.settled().await;
+    assert_eq!(known(&bench, workspace, 0).await.len(), 2);
+    assert_eq!(newest(&bench, workspace, 0).await, "two");
+}
+
+#[tokio::test]
+async fn what_nobody_told_of_any_more_is_older_than_what_is_told_after_a_start() {
+    let (mut bench, workspace) = set_up(1).await;
+    // A server that is killed takes with it what it was told of.
+    for (tag, n) in [("9.0", 1), ("10.0", 2)] {
+        bench.registry.push(&repository(0), tag, &digest(n));
+    }
+    bench.services.pushes = Arc::default();
+    bench.registry.hold();
+    tell(&bench, &[(0, "9.0", digest(1))]).await;
+    until("the first look", async || {
+        (!bench.registry.asked().is_empty()).then_some(())
+    })
+    .await;
+    bench.registry.push(&repository(0), "8.1", &digest(3));
+    tell(&bench, &[(0, "8.1", digest(3))]).await;
+    bench.registry.let_go();
+    bench.services.pushes.settled().await;
+    let repository = repository(0).parse().unwrap();
+    let mut tx = bench.store.read().await.unwrap();
+    let known = tx.recent_artifacts(workspace, &repository, 10).await.unwrap();
+    let tags: Vec<_> = known
+        .into_iter()
+        .map(|artifact| artifact.image.tag.unwrap().to_string())
+        .collect();
+    assert_eq!(tags, ["8.1", "10.0", "9.0"], "what was told last, then by name");
 }
 
 #[tokio::test]

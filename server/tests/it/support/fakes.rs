@@ -334,6 +334,11 @@ impl FakeRegistry {
         }
     }
 
+    /// Answers from now on; what it was asked before waits until what this returns is closed.
+    pub(crate) fn answer_others(&self) -> Arc<Semaphore> {
+        self.held.lock().unwrap().take().unwrap()
+    }
+
     pub(crate) fn go_down(&self, down: bool) {
         self.is_down.store(down, Ordering::SeqCst);
     }
