@@ -8,7 +8,7 @@ test('a follower is pinned, the block leaves Git, and the history stays', async 
 
   await open(`${project}/development/${name}`);
   await page.getByRole('link', { name: `Delete ${name}…` }).click();
-  await expect(page.getByRole('heading', { name: `Delete ${name}`, exact: true })).toBeVisible();
+  await expect(page.getByRole('heading', { name: `Delete development/${name}`, exact: true })).toBeVisible();
   await expect(page.getByText('What runs goes on running')).toBeVisible();
   await expect(page.getByText(`staging/${name}, which would be pinned to ${build.digest.slice(7, 14)}`)).toBeVisible();
   await expectAccessible();
@@ -16,11 +16,11 @@ test('a follower is pinned, the block leaves Git, and the history stays', async 
   // Without a choice, who follows it is in the way.
   tolerate(/status of 409/);
   await page.getByLabel(`Also remove ${name} from Git`).check();
-  await page.getByRole('button', { name: `Delete ${name}` }).click();
+  await page.getByRole('button', { name: `Delete development/${name}` }).click();
   await expect(page.getByRole('alert')).toContainText(`staging/${name} follows`);
   await page.getByLabel('Pin them to what they run').check();
   await page.getByLabel(`Also remove ${name} from Git`).check();
-  await page.getByRole('button', { name: `Delete ${name}` }).click();
+  await page.getByRole('button', { name: `Delete development/${name}` }).click();
   await expect(page.getByRole('heading', { name: 'development', exact: true })).toBeVisible();
   await expect(page.getByRole('link', { name, exact: true })).toHaveCount(0);
 
@@ -35,7 +35,7 @@ test('a follower is pinned, the block leaves Git, and the history stays', async 
   }).toPass();
 
   await open(`/w/demo/-/delete/project/myapp/staging/${name}`);
-  await page.getByRole('button', { name: `Delete ${name}` }).click();
+  await page.getByRole('button', { name: `Delete staging/${name}` }).click();
   await expect(page.getByRole('heading', { name: 'staging', exact: true })).toBeVisible();
   await open(promotion);
   await expect(page.getByText(`staging/${name} was deleted. This is its history.`)).toBeVisible();
@@ -48,7 +48,7 @@ test('an environment, its project and its cluster go', async ({ page, open, wayb
   await open(`${own}/development`);
   await page.getByRole('link', { name: 'Delete development…' }).click();
   await expectAccessible();
-  await page.getByRole('button', { name: 'Delete development' }).click();
+  await page.getByRole('button', { name: `Delete ${name}/development` }).click();
   await expect(page).toHaveURL(new RegExp(`${own}$`));
 
   await open('/w/demo/-/settings/git');

@@ -271,7 +271,7 @@ impl Happened {
                 more.clone_from(with);
                 if what.is_in_git() {
                     let git = match from_git {
-                        true => "It is removed from Git, too.",
+                        true => "It is to be removed from Git, too.",
                         false => "Git was left alone.",
                     };
                     more.push(git.into());

@@ -76,6 +76,16 @@ pub(crate) fn provide_rail() {
     });
 }
 
+/// Reads again what the rail shows, once `moved` says that something it leads to is new, or gone.
+pub(crate) fn refresh_rail_when(moved: impl Fn() -> bool + 'static) {
+    let rail = use_context::<Rail>();
+    Effect::new(move |_| {
+        if let Some(rail) = rail.filter(|_| moved()) {
+            rail.read.refetch();
+        }
+    });
+}
+
 /// The frame of a page. Its children may read resources: they stand in a `Transition`.
 #[component]
 pub fn Frame(

@@ -5,7 +5,7 @@ use crate::{
     api::removal::{RemovalView, Removed, Removing, removal, remove},
     components::{
         field::{TextField, field_id},
-        frame::{Crumb, Frame},
+        frame::{Crumb, Frame, refresh_rail_when},
         icon::icon,
         notice::ErrorSummary,
     },
@@ -70,6 +70,16 @@ fn address(target: &Removing) -> String {
     }
 }
 
+/// What it is called, so that nobody takes one environment's resource for another's.
+fn full_name(target: &Removing) -> String {
+    let (project, name) = (&target.project, &target.name);
+    match target.what.as_str() {
+        "resource" => format!("{}/{name}", target.environment),
+        "environment" => format!("{project}/{name}"),
+        _ => name.clone(),
+    }
+}
+
 /// The page.
 #[component]
 pub fn RemovalPage() -> impl IntoView {
@@ -111,15 +121,22 @@ pub fn RemovalPage() -> impl IntoView {
             (post, Some(outcome))
         }
     });
-    let title = Signal::derive(move || target.with(|target| format!("Delete {}", target.name)));
+    refresh_rail_when(move || sent.done().is_some());
+    let title = Signal::derive(move || target.with(|target| format!("Delete {}", full_name(target))));
     let crumbs = Signal::derive(move || {
         let target = target.get();
-        let page = page_of(&target);
-        vec![
-            Crumb::new("Projects", "/"),
-            Crumb::new(target.name.clone(), page),
-            Crumb::new("Delete", address(&target)),
-        ]
+        let mut crumbs = vec![Crumb::new("Projects", "/")];
+        let is_within = matches!(target.what.as_str(), "resource" | "environment");
+        if is_within {
+            let board = format!("/w/{}/{}", target.workspace, target.project);
+            crumbs.push(Crumb::new(target.project.clone(), board));
+        }
+        if target.what == "resource" {
+            crumbs.push(Crumb::new(target.environment.clone(), around(&target)));
+        }
+        crumbs.push(Crumb::new(target.name.clone(), page_of(&target)));
+        crumbs.push(Crumb::new("Delete", address(&target)));
+        crumbs
     });
     view! {
         <Frame title crumbs>
@@ -149,7 +166,7 @@ fn content(view: Signal<RemovalView>, target: Memo<Removing>, sent: Sent) -> Any
                 if is_stuck {
                     return stuck(&view, back());
                 }
-                the_form(&view, back(), sent)
+                the_form(&view, target.with(full_name), back(), sent)
             }}
         </div>
     }
@@ -176,7 +193,12 @@ fn meaning(view: &RemovalView) -> AnyView {
         }
         _ => {}
     }
-    lines.push("Its history stays: promotions and activity are kept under its name.");
+    lines.push(match view.what {
+        Removable::Workspace => {
+            "Its history stays in the database. No page shows it any more: whoever runs Waybill exports its ledger with `waybill ledger export`."
+        }
+        _ => "Its history stays: promotions and activity are kept under its name.",
+    });
     lines.push("The name is free again. Whatever takes it begins anew.");
     let cancels = match view.cancels {
         0 => None,
@@ -240,7 +262,7 @@ fn stuck(view: &RemovalView, back: String) -> AnyView {
     .into_any()
 }
 
-fn the_form(view: &RemovalView, back: String, sent: Sent) -> AnyView {
+fn the_form(view: &RemovalView, full_name: String, back: String, sent: Sent) -> AnyView {
     let posted = untrack(move || sent.posted_draft().unwrap_or_default());
     let followers = (!view.followers.is_empty()).then(|| {
         let each: Vec<AnyView> = (view.followers.iter())
@@ -319,7 +341,7 @@ fn the_form(view: &RemovalView, back: String, sent: Sent) -> AnyView {
             {typed}
             <div class="row">
                 <button class="button danger" name="intent" value="delete" aria-disabled=move || sent.pending.get().then_some("true")>
-                    {format!("Delete {}", view.name)}
+                    {format!("Delete {full_name}")}
                 </button>
                 <a class="button plain" href=back>
                     "Cancel"

@@ -6,7 +6,7 @@ use crate::{
     config::{Config, LogFormat},
     data_dir::{DataDirError, DataLock},
 };
-use std::path::Path;
+use std::{io::IsTerminal as _, path::Path};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -54,6 +54,8 @@ fn log(config: &Config) -> Result<(), Failure> {
         EnvFilter::try_new(&config.log_level).map_err(|e| Failure::Usage(format!("log.level can't be used: {e}.")))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for eyes: in a file they stand between the words that somebody searches for.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match config.log_format {
         LogFormat::Text => subscriber.try_init(),

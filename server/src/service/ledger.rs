@@ -206,8 +206,8 @@ fn line(entry: &Entry) -> String {
     )
 }
 
-/// The workspaces that a person with the database in hand means: the one of this name (or, of those that were removed, of this id), or
-/// all. What was removed keeps its ledger.
+/// The workspaces that a person with the database in hand means: the one of this name, or else those that had it when they were
+/// deleted, or the one of this id; all without a name. What was deleted keeps its ledger.
 ///
 /// # Errors
 /// When there is none of this name, or the database fails.
@@ -218,7 +218,9 @@ pub async fn workspaces(store: &dyn Store, name: Option<&str>) -> Result<Vec<Wor
     let named = tx.workspace_by_name(name).await?;
     let found: Vec<_> = match named {
         Some(workspace) => vec![workspace],
-        None => all.into_iter().filter(|w| w.id.to_string() == name).collect(),
+        None => (all.into_iter())
+            .filter(|w| w.name.as_str() == name || w.id.to_string() == name)
+            .collect(),
     };
     if found.is_empty() {
         return Err(AppError::NotFound(format!(

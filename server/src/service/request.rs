@@ -56,6 +56,8 @@ impl Services {
         if let Some(same) = open
             .first()
             .filter(|p| p.image.digest == request.image.digest && says(p) && !stands_back(p, &request, is_decided))
+            // One that ended since, after it, was the last word: what is asked for now is a new one.
+            .filter(|p| p.number + 1 == number)
         {
             return Ok(same.clone());
         }

@@ -35,6 +35,8 @@ pub enum Outcome {
     Overtaken {
         /// The newer one.
         by: domain::id::PromotionId,
+        /// A commit of this one that the remote has, and that was not recorded yet.
+        commit: Option<String>,
     },
 }
 

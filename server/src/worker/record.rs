@@ -186,7 +186,16 @@ impl Change {
                 events.push(moved(State::Failed, Some(reason.clone())));
                 p = p.fail(reason.clone(), now).map_err(|e| internal(&e))?;
             }
-            Outcome::Overtaken { by } => {
+            Outcome::Overtaken { by, commit } => {
+                // What the resource should run is what the newer one says.
+                if let Some(commit) = commit {
+                    events.push(Happened::Committed {
+                        commit: commit.clone(),
+                        pushes: 0,
+                    });
+                    p.commit = Some(commit.clone());
+                    p.committed_at = Some(now);
+                }
                 let why = "A newer promotion was committed before this one was live.";
                 events.push(moved(State::Superseded, Some(why.into())));
                 p = p.supersede(*by, now).map_err(|e| internal(&e))?;

@@ -6,6 +6,7 @@ use domain::{
     event::Happened,
     promotion::{Promotion, State},
 };
+use server::clock::Clock as _;
 use std::time::Duration;
 use testbed::{Moment, PushHold};
 
@@ -105,6 +106,36 @@ async fn killed_after_the_push_was_taken() {
     hold.release();
     world.restart().await;
     one_commit_one_success(&world, &digest).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_not_recorded_is_found_when_a_newer_one_came_first() {
+    let mut world = world().await;
+    let hold = world.git.as_ref().unwrap().hold_push_after();
+    let digest = world.push("1.1.0").await;
+    held(&hold).await;
+    world.kill();
+    hold.release();
+    let left = promotion(&world, &digest).await;
+    assert_eq!((left.state, &left.commit), (State::Committing, &None));
+    let pushed = world.repository.commits("main").await.unwrap().remove(0);
+    assert!(pushed.body.contains(&format!("Waybill-Promotion: {}", left.id)));
+    // It is taken up again when the next one is done.
+    let put_off = async |world: &World, millis| {
+        let mut tx = world.store.write().await.unwrap();
+        tx.update_promotion(&left, left.state, world.clock.now().plus_millis(millis))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    put_off(&world, 1_800_000).await;
+    world.restart().await;
+    let newer = world.push("1.2.0").await;
+    world.wait_for_desired("development", "api", &newer).await;
+    put_off(&world, 0).await;
+    let ended = world.ends(&left.id.to_string(), State::Superseded).await;
+    assert_eq!(ended.commit, Some(pushed.sha), "it is in Git, and its page says so");
+    world.wait_for_live("development", "api", &newer).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

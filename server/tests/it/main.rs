@@ -25,6 +25,7 @@ mod gates;
 mod graphql;
 mod hold;
 mod inbox;
+mod last_word;
 mod ledger;
 mod local_paths;
 mod migrations;

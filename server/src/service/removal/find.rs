@@ -404,9 +404,10 @@ async fn contents(tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Vec<String>, 
             .iter()
             .filter(|resource| resource.environment == environment.id);
         let names: Vec<&str> = here.map(|resource| resource.name.as_str()).collect();
+        let protected = if environment.protected { "protected " } else { "" };
         with.push(match names.as_slice() {
-            [] => format!("environment {}", environment.name),
-            names => format!("environment {} with {}", environment.name, names.join(", ")),
+            [] => format!("{protected}environment {}", environment.name),
+            names => format!("{protected}environment {} with {}", environment.name, names.join(", ")),
         });
     }
     let channels = tx.channels(place.workspace.id).await?.into_iter();
@@ -415,6 +416,13 @@ async fn contents(tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Vec<String>, 
     let tokens = tx.tokens(place.workspace.id).await?.into_iter();
     let tokens = tokens.filter(|token| token.project == Some(id));
     with.extend(tokens.map(|token| format!("token {}", token.name)));
+    for left in tx.open_git_removals(id).await? {
+        let services = left.services.join(", ");
+        with.push(format!(
+            "what is not removed from Git yet and then stays there: {services} in {}",
+            left.path
+        ));
+    }
     Ok(with)
 }
 

@@ -43,7 +43,7 @@ async fn answer(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let Some(Extension(Identity(Some(caller)))) = caller else {
-        let why = "Send an API token: Authorization: Bearer wb_…; waybill token create makes one.";
+        let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
         return refuse(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why);
     };
     if !is_json(&headers) {

@@ -49,7 +49,7 @@ async fn apply(
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Applied>, Problem> {
     let Some(Extension(Identity(Some(caller)))) = caller else {
-        let why = "Send an API token: Authorization: Bearer wb_…; waybill token create makes one.";
+        let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
     };
     let bad = |why: String| Problem::from(AppError::BadRequest(why));

@@ -51,7 +51,7 @@ async fn report(
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Check>, Problem> {
     let Some(Extension(Identity(Some(caller)))) = caller else {
-        let why = "Send an API token: Authorization: Bearer wb_…; waybill token create makes one.";
+        let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
     };
     if !is_json(&headers) {

@@ -27,7 +27,7 @@ async fn export(
     caller: Option<Extension<Identity>>,
 ) -> Result<Response, Problem> {
     let Some(Extension(Identity(Some(caller)))) = caller else {
-        let why = "Send an API token: Authorization: Bearer wb_…; waybill token create makes one.";
+        let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
     };
     let lines = services.export_ledger(&caller, &workspace).await?;

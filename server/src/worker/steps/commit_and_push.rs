@@ -89,13 +89,12 @@ async fn try_run(
             continue;
         };
         // One resource's commits are made in the order in which they were asked for: otherwise the elder would undo the younger.
-        if let Some(by) = tx.committed_after(promotion).await? {
-            outcomes[place_of] = Some(Outcome::Overtaken { by });
-            continue;
-        }
+        // Its own may have been pushed, and not been recorded: that is looked for, and none is made.
+        let by = tx.committed_after(promotion).await?;
         // A gate that shut since it was let through holds it still. An earlier try may have pushed it already: then it is let finish.
         let shut = match &promotion.commit {
             Some(_) => None,
+            None if by.is_some() => None,
             None => services
                 .decide(&mut *tx, environment, &place.environments, promotion)
                 .await?
@@ -112,13 +111,20 @@ async fn try_run(
             None => Vec::new(),
         };
         let mut request = request(services, &place, environment, resource, promotion, &approved);
-        request.held = shut.is_some();
+        request.held = shut.is_some() || by.is_some();
+        request.retry |= by.is_some();
         requests.push(request);
-        asked.push((place_of, environment, shut));
+        asked.push((place_of, environment, shut, by));
     }
     drop(tx);
     let done = services.git.commit_and_push_all(&access, &requests).await;
-    for (((place_of, environment, shut), request), done) in asked.into_iter().zip(&requests).zip(done) {
+    for (((place_of, environment, shut, by), request), done) in asked.into_iter().zip(&requests).zip(done) {
+        if let Some(by) = by
+            && let Some(commit) = made_before(&done)
+        {
+            outcomes[place_of] = Some(Outcome::Overtaken { by, commit });
+            continue;
+        }
         if let (Ok(Committed::Absent), Some(what)) = (&done, &shut) {
             outcomes[place_of] = Some(held(what));
             continue;
@@ -130,6 +136,18 @@ async fn try_run(
         outcomes[place_of] = Some(outcome(done, request, &access.branch, next));
     }
     Ok(())
+}
+
+/// The commit of an earlier try, where the branch holds one, of a promotion for which none is made any more; `None` while that can't be
+/// told.
+fn made_before(done: &Result<Committed, GitError>) -> Option<Option<String>> {
+    match done {
+        Ok(Committed::Found { commit }) => Some(Some(commit.clone())),
+        Ok(_) => Some(None),
+        Err(error) if error.is_passing() => None,
+        // Whatever is in the way of a commit: there is none.
+        Err(_) => Some(None),
+    }
 }
 
 /// It waits again: `what` for, in a few words.

@@ -38,7 +38,7 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
         ));
     };
     if let Some(by) = work.overtaken_by().await? {
-        return Ok(Outcome::Overtaken { by });
+        return Ok(Outcome::Overtaken { by, commit: None });
     }
     let Some(commit) = work.promotion.commit.clone() else {
         return Ok(Outcome::Fail {
