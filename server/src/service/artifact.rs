@@ -32,11 +32,11 @@ impl Services {
     /// When the registry can't be asked.
     pub async fn look_at_repository(&self, workspace: WorkspaceId, repository: &Repository) -> Result<(), AppError> {
         let _turn = self.turn_at(workspace, repository).await;
-        let found = self.find_in_repository(workspace, repository).await?;
+        let found = self.find_in_repository(workspace, repository, Look::Whole).await?;
         self.see_all(workspace, repository, found).await
     }
 
-    /// What the tags of a repository name that may be new or have moved.
+    /// What the tags of a repository name that are new, or may have moved.
     ///
     /// # Errors
     /// When the registry can't be asked.
@@ -44,6 +44,7 @@ impl Services {
         &self,
         workspace: WorkspaceId,
         repository: &Repository,
+        look: Look,
     ) -> Result<Vec<Sighting>, AppError> {
         let mut tx = self.store.read().await?;
         let clusters = tx.clusters(workspace).await?;
@@ -55,7 +56,11 @@ impl Services {
         let (old, recent) = known.split_at(known.len().saturating_sub(RESOLVE_AGAIN));
         let mut found = Vec::new();
         for tag in tags {
-            if !old.contains(&tag) || recent.contains(&tag) {
+            let is_asked = match look {
+                Look::Whole => !old.contains(&tag) || recent.contains(&tag),
+                Look::NewTags => !known.contains(&tag),
+            };
+            if is_asked {
                 found.extend(self.look_at(workspace, &access, repository, &tag).await?);
             }
         }
@@ -354,6 +359,15 @@ impl Services {
             Err(error) => tracing::error!(%error, "the image repositories could not be read"),
         }
     }
+}
+
+/// How much of a repository is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Look {
+    /// Tags that aren't known.
+    NewTags,
+    /// The newest known ones, too: they may have moved.
+    Whole,
 }
 
 /// An artifact that was seen in a registry.

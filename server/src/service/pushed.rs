@@ -4,8 +4,8 @@
 //! - What is told of a repository is looked at side by side and written in the order in which it was told, one batch after another, and
 //!   never in the middle of a look at the whole of it ([`Services::turn_at`]): what arrived last is written last, and where
 //!   builds don't say when they were made that is what makes it the newest.
-//! - The first look since the server started is at the whole of a repository: what a server that was killed had been told of, and had not
-//!   looked at yet, came before whatever is told now.
+//! - The first look since the server started is at all tags of a repository that aren't known: what a server that was killed had been told
+//!   of, and had not looked at yet, came before whatever is told now.
 //! - Few requests go to one registry at once ([`SIDE_BY_SIDE`]), and no registry waits for another.
 //! - What is in hand is bounded ([`MOST_IN_HAND`]): whoever tells of more is asked to come again, and the repository is looked at as a
 //!   whole, for those who don't.
@@ -15,7 +15,7 @@
 
 use super::{
     Services,
-    artifact::Sighting,
+    artifact::{Look, Sighting},
     shared::{Shared, SharedBy},
     signature::hangs_on,
     workspace::told_workspace,
@@ -77,7 +77,7 @@ pub struct Pushes {
     reading: Turns<ProjectId>,
     /// Whose turn it is to look at an image repository, and to write what was found.
     looking: Turns<(WorkspaceId, Repository)>,
-    /// Image repositories that were looked at as a whole since the server started.
+    /// Image repositories of which all tags were looked at since the server started.
     looked_at: Mutex<HashSet<(WorkspaceId, Repository)>>,
     /// Artifacts that wait to be written.
     pub(super) seen: Gather<Sighting, Result<(), AppError>>,
@@ -339,7 +339,7 @@ impl Services {
             let Some(told) = lane.take(key) else { return };
             let looked = match what {
                 What::Tags => self.look_at_tags(lane, *workspace, repository, &told).await,
-                What::Whole => self.look_at_all_tags(lane, *workspace, repository).await,
+                What::Whole => self.look_at_all_tags(lane, *workspace, repository, Look::Whole).await,
             };
             drop(turn);
             let (Err(error), Some(last)) = (looked, told.into_iter().next_back()) else {
@@ -369,9 +369,10 @@ impl Services {
         lane: &Lane,
         workspace: WorkspaceId,
         repository: &Repository,
+        look: Look,
     ) -> Result<(), AppError> {
         let place = lane.places.acquire().await;
-        let found = self.find_in_repository(workspace, repository).await?;
+        let found = self.find_in_repository(workspace, repository, look).await?;
         // What comes of it may take as long as a Git server takes: others are asked meanwhile.
         drop(place);
         self.see_all(workspace, repository, found).await
@@ -399,7 +400,7 @@ impl Services {
         told: &[Told],
     ) -> Result<(), AppError> {
         let is_first = !locked(&self.pushes.looked_at).contains(&(workspace, repository.clone()));
-        if is_first && let Err(error) = self.look_at_all_tags(lane, workspace, repository).await {
+        if is_first && let Err(error) = self.look_at_all_tags(lane, workspace, repository, Look::NewTags).await {
             // What was told of can be looked at all the same: some registries list no tags.
             tracing::warn!(%repository, %error, "a repository of images could not be looked at before what was pushed to it");
         }
