@@ -117,8 +117,8 @@ impl AppError {
     }
 }
 
-/// An error on its way to the browser. One plain shape for all of them: what would read an enum takes several times its size of
-/// what the browser downloads, once for each page.
+/// An error on its way to the browser. All errors share one plain shape, because the code that reads an enum is several times as large, and
+/// the browser downloads it more than once.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Sent {

@@ -195,7 +195,7 @@ fn meaning(view: &RemovalView) -> AnyView {
     }
     lines.push(match view.what {
         Removable::Workspace => {
-            "Its history stays in the database. No page shows it any more: whoever runs Waybill exports its ledger with `waybill ledger export`."
+            "Its history stays in the database. No page shows it any more: whoever runs Waybill can export its ledger with the command waybill ledger export."
         }
         _ => "Its history stays: promotions and activity are kept under its name.",
     });

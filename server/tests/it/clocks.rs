@@ -1,7 +1,7 @@
 //! Clocks that are wrong: what is asked for later is newer, whatever a clock said when it was asked for.
 
 use crate::support::{
-    BEGIN, Bench,
+    BEGIN, Bench, api_alone,
     database::Database,
     digest,
     fakes::MovedClock,
@@ -96,18 +96,7 @@ async fn what_a_clock_that_ran_ahead_put_off_is_taken_up() {
     let path = "environments/development/values.yaml";
     bench.git.declare(path, "api", API, "one", &digest("a"));
     let (admin, _) = bench.program("demo", "admin", Role::Admin).await;
-    let document = json!({
-        "workspace": "demo",
-        "clusters": [{ "name": "local", "registry": { "host": "127.0.0.1:5000", "plainHttp": true } }],
-        "projects": [{
-            "name": "myapp",
-            "repository": { "url": "https://git.example.com/deploy.git", "branch": "main" },
-            "environments": [{ "name": "development", "cluster": "local", "resources": [
-                { "name": "api", "source": { "image": API } },
-            ] }],
-        }],
-    });
-    bench.apply(&admin, &document).await;
+    bench.apply(&admin, &api_alone(API)).await;
     let services = &bench.services;
     bench.clock.forward(TWO_DAYS);
     bench.registry.push(API, "two", &digest("b"));

@@ -1,13 +1,12 @@
 //! Who asks last has the last word, whatever is still on its way.
 
-use crate::support::{Bench, digest};
+use crate::support::{Bench, api_alone, digest};
 use app::backend::At;
 use domain::{
     id::PromotionId,
     promotion::State::{self, Committing, Succeeded},
     rights::Role,
 };
-use serde_json::json;
 
 const API: &str = "127.0.0.1:5000/myapp/api";
 
@@ -32,18 +31,7 @@ async fn what_is_asked_for_again_after_something_else_was_done_is_asked_for_anew
     let path = "environments/development/values.yaml";
     bench.git.declare(path, "api", API, "a", &digest("a"));
     let (admin, _) = bench.program("demo", "admin", Role::Admin).await;
-    let document = json!({
-        "workspace": "demo",
-        "clusters": [{ "name": "local", "registry": { "host": "127.0.0.1:5000", "plainHttp": true } }],
-        "projects": [{
-            "name": "myapp",
-            "repository": { "url": "https://git.example.com/deploy.git", "branch": "main" },
-            "environments": [{ "name": "development", "cluster": "local", "resources": [
-                { "name": "api", "source": { "image": API } },
-            ] }],
-        }],
-    });
-    bench.apply(&admin, &document).await;
+    bench.apply(&admin, &api_alone(API)).await;
     let at = At {
         workspace: "demo".into(),
         project: "myapp".into(),

@@ -4,7 +4,7 @@
 //! the test let the n-th statement fail as a full disk does (53100), or a server that is shut down (57P01).
 
 use crate::support::{
-    Bench,
+    Bench, api_alone,
     database::Database,
     world::{Setup, World, until},
 };
@@ -64,18 +64,7 @@ impl Limited {
         let (admin, token) = bench.program("demo", "admin", Role::Admin).await;
         bench.registry.push(API, "0", &digest(0));
         bench.git.declare(VALUES, "api", API, "0", &digest(0));
-        let document = json!({
-            "workspace": "demo",
-            "clusters": [{ "name": "local", "registry": { "host": "127.0.0.1:5000", "plainHttp": true } }],
-            "projects": [{
-                "name": "myapp",
-                "repository": { "url": "https://git.example.com/deploy.git", "branch": "main" },
-                "environments": [{ "name": "development", "cluster": "local", "resources": [
-                    { "name": "api", "source": { "image": API } },
-                ] }],
-            }],
-        });
-        bench.apply(&admin, &document).await;
+        bench.apply(&admin, &api_alone(API)).await;
         let workspace = admin.access[0].0.id;
         let projects = bench.store.read().await.unwrap().projects(workspace).await.unwrap();
         bench.services.read_desired(projects[0].project.id).await.unwrap();

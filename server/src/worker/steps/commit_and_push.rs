@@ -145,7 +145,7 @@ fn made_before(done: &Result<Committed, GitError>) -> Option<Option<String>> {
         Ok(Committed::Found { commit }) => Some(Some(commit.clone())),
         Ok(_) => Some(None),
         Err(error) if error.is_passing() => None,
-        // Whatever is in the way of a commit: there is none.
+        // Git refuses to answer, and will: the newer promotion is committed, and this one must not wait for a look.
         Err(_) => Some(None),
     }
 }

@@ -59,6 +59,21 @@ pub(crate) fn digest(letter: &str) -> String {
     format!("sha256:{}", letter.repeat(64))
 }
 
+/// A document with one environment, in which `api` tracks an image repository.
+pub(crate) fn api_alone(image: &str) -> serde_json::Value {
+    serde_json::json!({
+        "workspace": "demo",
+        "clusters": [{ "name": "local", "registry": { "host": "127.0.0.1:5000", "plainHttp": true } }],
+        "projects": [{
+            "name": "myapp",
+            "repository": { "url": "https://git.example.com/deploy.git", "branch": "main" },
+            "environments": [{ "name": "development", "cluster": "local", "resources": [
+                { "name": "api", "source": { "image": image } },
+            ] }],
+        }],
+    })
+}
+
 impl Bench {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
