@@ -81,6 +81,8 @@ impl OciRegistry {
             "version": "0.1",
             "log": { "level": "info" },
             "storage": {
+                // As its package ships it.
+                "cache": { "blobdescriptor": "inmemory" },
                 "filesystem": { "rootdirectory": data },
                 "delete": { "enabled": true },
                 "maintenance": { "uploadpurging": { "enabled": false } },
@@ -124,6 +126,9 @@ impl OciRegistry {
                 command.env_remove(name);
             }
         }
+        // Its heap has a few megabytes, and doubles many times a second: left alone, collecting garbage takes it most of its time, and
+        // most of a small machine.
+        command.env("GOGC", "400");
         let mut process = Process::spawn(&mut command, &log)?;
         // With port 0 the system picks a port, and the registry names it in its log: no race for a free one.
         let port = process

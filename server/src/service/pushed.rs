@@ -20,7 +20,10 @@ use super::{
     signature::hangs_on,
     workspace::told_workspace,
 };
-use crate::{adapters::registry::notification::Pushed, gather::Gather};
+use crate::{
+    adapters::registry::{RegistryAccess, notification::Pushed},
+    gather::Gather,
+};
 use app::error::AppError;
 use domain::{
     artifact::{Digest, ExactImage, Repository, Tag},
@@ -404,9 +407,13 @@ impl Services {
             // What was told of can be looked at all the same: some registries list no tags.
             tracing::warn!(%repository, %error, "a repository of images could not be looked at before what was pushed to it");
         }
+        let mut tx = self.store.read().await?;
+        let clusters = tx.clusters(workspace).await?;
+        drop(tx);
+        let access = self.registry_access(&clusters, repository)?;
         let looks = told
             .iter()
-            .map(|told| self.named_at_last(lane, workspace, repository, told));
+            .map(|told| self.named_at_last(lane, workspace, &access, repository, told));
         let looked = futures::future::join_all(looks).await;
         let (mut sightings, mut failed) = (Vec::new(), None);
         for (told, looked) in told.iter().zip(looked) {
@@ -439,6 +446,7 @@ impl Services {
         &self,
         lane: &Lane,
         workspace: WorkspaceId,
+        access: &RegistryAccess,
         repository: &Repository,
         told: &Told,
     ) -> Result<Named, AppError> {
@@ -447,7 +455,7 @@ impl Services {
         };
         let look = async |tries| {
             let _place = lane.places.acquire().await;
-            self.named(workspace, repository, tag, told, tries).await
+            self.named(workspace, access, repository, tag, told, tries).await
         };
         let mut looked = look(0).await;
         for (tries, pause) in (1..).zip(TAG_PAUSES) {
@@ -464,22 +472,19 @@ impl Services {
     async fn named(
         &self,
         workspace: WorkspaceId,
+        access: &RegistryAccess,
         repository: &Repository,
         tag: &Tag,
         told: &Told,
         tries: usize,
     ) -> Result<Named, AppError> {
-        let mut tx = self.store.read().await?;
-        let clusters = tx.clusters(workspace).await?;
         let known = match &told.digest {
-            Some(digest) => tx.artifact(workspace, repository, digest).await?,
+            Some(digest) => self.store.read().await?.artifact(workspace, repository, digest).await?,
             None => None,
         };
-        drop(tx);
-        let access = self.registry_access(&clusters, repository)?;
         let is_last = tries == TAG_PAUSES.len();
         if let Some(signed) = hangs_on(tag) {
-            let named = self.registry.resolve(&access, repository, tag).await?;
+            let named = self.registry.resolve(access, repository, tag).await?;
             let is_there = is_last || told.digest.is_none() || named == told.digest;
             return Ok(if is_there {
                 Named::Signature(signed)
@@ -488,18 +493,18 @@ impl Services {
             });
         }
         let Some(wanted) = told.digest.as_ref().filter(|_| !is_last) else {
-            let found = self.look_at(workspace, &access, repository, tag).await?;
+            let found = self.look_at(workspace, access, repository, tag).await?;
             return Ok(found.map_or(Named::Nothing, |(image, details)| {
                 Named::Image(image, Box::new(details))
             }));
         };
         let details = match known.and_then(|artifact| artifact.details) {
             Some(details) => {
-                let named = self.registry.resolve(&access, repository, tag).await?;
+                let named = self.registry.resolve(access, repository, tag).await?;
                 (named.as_ref() == Some(wanted)).then_some(Some(details))
             }
             None => {
-                let found = self.registry.look(&access, repository, tag, wanted).await?;
+                let found = self.registry.look(access, repository, tag, wanted).await?;
                 found.and_then(|(named, details)| (named == *wanted).then_some(details))
             }
         };

@@ -1,8 +1,9 @@
 //! A registry that tells of many pushes: how fast all of them are known.
 //!
 //! The images lie in the registry before it tells of them, and every repository is one that a resource tracks, so that the newest build
-//! of each is deployed beside it, as it always is. The registry asks for no password: docker-registry hashes one for each request, which
-//! on the same machine would be most of what is measured.
+//! of each is deployed beside it, as it always is. Each takes two requests, for the manifest and for the configuration. The registry is
+//! not what is measured, but shares the machine's cores: it asks for no password, because docker-registry hashes one for each request,
+//! and collects its garbage less often than by default (see `OciRegistry::start`).
 
 use crate::{
     Outcome,
