@@ -12,6 +12,7 @@ use crate::{
 };
 use domain::{
     artifact::ExactImage,
+    follow::Course,
     name::Name,
     resource::{Binding, Kind},
     time::Timestamp,
@@ -128,9 +129,11 @@ pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
                 .of
                 .as_ref()
                 .map_or_else(|| "its repository".to_owned(), Name::to_string);
-            let words = match behind.count {
-                Some(count) => format!("{count} behind {of}"),
-                None => format!("Behind {of}"),
+            let words = match (behind.course, behind.count) {
+                (Course::Older, _) => "Ahead of its source".to_owned(),
+                (_, Some(count)) => format!("{count} behind {of}"),
+                (Course::Newer | Course::Same, None) => format!("Behind {of}"),
+                (Course::Unknown, None) => format!("Differs from {of}"),
             };
             view! { <span class="says behind">{icon("behind")} <span>{words}</span></span> }.into_any()
         }
@@ -195,7 +198,7 @@ fn will_run(behind: &Behind, cell: &Cell) -> String {
     }
 }
 
-/// *Resume*, where a person holds it, or *Promote*, where there is something newer; if the actor may. Posts a [`CellPost`] to the
+/// *Resume*, where a person holds it, or *Promote*, where there is something newer (*Go back too*, where its source went back); if the actor may. Posts a [`CellPost`] to the
 /// page, which shows first what will change, if anything will.
 #[must_use]
 pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
@@ -203,13 +206,28 @@ pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
         behind if cell.follows.hold.is_some() => {
             let name = format!("Resume {} in {}", place.resource, place.environment);
             match behind {
-                Some(behind) => ("preview-resume", "Resume", name, Some(will_run(behind, cell))),
-                None => ("resume", "Resume", name, None),
+                // It stays ahead of its source: nothing is to be seen first.
+                Some(behind) if behind.course == Course::Newer => {
+                    ("preview-resume", "Resume", name, Some(will_run(behind, cell)))
+                }
+                _ => ("resume", "Resume", name, None),
             }
         }
         Some(behind) if cell.moving.is_none() => {
-            let name = format!("Promote {} to {}", place.resource, place.environment);
-            ("preview-promote", "Promote", name, Some(will_run(behind, cell)))
+            let (word, name) = match behind.course {
+                Course::Older => (
+                    "Go back too",
+                    format!(
+                        "Take {} in {} back along with its source",
+                        place.resource, place.environment
+                    ),
+                ),
+                _ => (
+                    "Promote",
+                    format!("Promote {} to {}", place.resource, place.environment),
+                ),
+            };
+            ("preview-promote", word, name, Some(will_run(behind, cell)))
         }
         _ => return None,
     };

@@ -22,7 +22,9 @@ use crate::{
     pages::error::shown,
 };
 use actions::{Done, ResourcePost};
-use domain::{artifact::ExactImage, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp};
+use domain::{
+    artifact::ExactImage, follow::Course, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp,
+};
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
 
@@ -310,12 +312,19 @@ fn followers(view: &ResourceView) -> AnyView {
 
 /// How far it is behind its source: `3 artifacts behind development`.
 fn behind_words(cell: &Cell) -> Option<String> {
-    let Behind { count, of, .. } = cell.behind.as_ref()?;
+    let Behind {
+        course,
+        count,
+        of,
+        latest,
+    } = cell.behind.as_ref()?;
     let of = of.as_ref().map_or("its image repository", |name| name.as_str());
-    Some(match count {
-        Some(1) => format!("1 artifact behind {of}"),
-        Some(n) => format!("{n} artifacts behind {of}"),
-        None => format!("Behind {of}"),
+    Some(match (course, count) {
+        (Course::Older, _) => format!("Ahead of its source: {of} went back to {}", latest.short_label()),
+        (_, Some(1)) => format!("1 artifact behind {of}"),
+        (_, Some(n)) => format!("{n} artifacts behind {of}"),
+        (Course::Newer | Course::Same, None) => format!("Behind {of}"),
+        (Course::Unknown, None) => format!("Differs from {of}"),
     })
 }
 
@@ -406,7 +415,10 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Time
 fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> WayBack {
     WayBack {
         button: actions::rollback_form(&earlier.image, sent),
-        preview: earlier.preview.clone().map(|preview| preview::folded(preview, now)),
+        preview: earlier.preview.clone().map(|preview| {
+            let followers = preview::followers(&preview.followers);
+            view! { {followers} {preview::folded(preview, now)} }.into_any()
+        }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The cells of a project: what each resource runs, compared with what it should, and how it follows its source.
 
-use super::{Services, place::ProjectPlace};
+use super::{Services, follow::course, place::ProjectPlace};
 use crate::store::Tx;
 use app::{
     api::board::{Behind, BoardRow, Cell, Follows, Held, Moving, Open, Truth},
@@ -267,12 +267,18 @@ impl Cells {
             Source::Promote { from } => self.name_of(*from).map(|(environment, _)| environment),
             Source::Image { .. } => None,
         };
+        let course = course(tx, self.workspace, Some(desired), &latest).await?;
         // None when its source went back to an older artifact: then it isn't behind by any number.
         let newer = tx
             .count_newer(self.workspace, &latest.repository, &desired.digest, &latest.digest)
             .await?;
         let count = u32::try_from(newer).ok().filter(|n| *n > 0);
-        Ok(Some(Behind { count, of, latest }))
+        Ok(Some(Behind {
+            course,
+            count,
+            of,
+            latest,
+        }))
     }
 
     /// What a resource's source offers now.

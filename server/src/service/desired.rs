@@ -13,10 +13,10 @@ use domain::{
     id::{EnvironmentId, ProjectId, ResourceId},
     name::Name,
     promotion::{Actor, State},
-    resource::Outside,
+    resource::{Outside, Resource, Source},
     rights::Role,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 impl Services {
     /// The projects of a workspace that a push to one of these addresses concerns: none where there is no such workspace.
@@ -82,6 +82,7 @@ impl Services {
             return Ok(());
         };
         let (by_tag, all_resolved) = self.resolve_declared_tags(&record, &declared).await?;
+        let offered = self.learn_offered(&record, &declared, &by_tag).await?;
 
         let mut tx = self.write_through(entrance).await?;
         let Some(current) = tx.project(id).await? else {
@@ -93,8 +94,9 @@ impl Services {
         }
         let place = self.place_for_waybill(&mut *tx, current).await?;
         let recorded = tx.declared_after(id, began).await?;
-        let mut complete = problem.is_none() && all_resolved;
+        let mut complete = problem.is_none() && all_resolved && offered.all;
         let mut changed = Vec::new();
+        let mut learned = Vec::new();
         for resource in tx.resources(id).await? {
             let Some(services) = declared.get(&resource.environment) else {
                 continue;
@@ -108,6 +110,9 @@ impl Services {
                 image => image,
             };
             if image == resource.desired {
+                if let Some(image) = image.filter(|_| offered.learned.contains(&resource.id)) {
+                    learned.push((resource, Some(image)));
+                }
                 continue;
             }
             // A promotion that is committing, or recorded its commit after this read began, knows better.
@@ -146,7 +151,7 @@ impl Services {
             changed.push((resource, image));
         }
         // Once all of them say what Git says: a follower that the same commits moved along is where it should be.
-        for (resource, image) in &changed {
+        for (resource, image) in changed.iter().chain(&learned) {
             if let Some(image) = image {
                 self.follow(&mut *tx, &place, resource, image).await?;
             }
@@ -155,7 +160,7 @@ impl Services {
             tx.set_tip(id, Some(&tip), None).await?;
         }
         tx.commit().await?;
-        if !changed.is_empty() {
+        if !changed.is_empty() || !learned.is_empty() {
             self.wrote();
         }
         Ok(())
@@ -263,6 +268,59 @@ impl Services {
         Ok((images, all))
     }
 
+    /// Asks registries about images that Git declares and that would move followers, where nothing is known of them yet: followers only go
+    /// to what is newer.
+    async fn learn_offered(
+        &self,
+        record: &ProjectRecord,
+        declared: &HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
+        by_tag: &HashMap<ResourceId, ExactImage>,
+    ) -> Result<Offered, AppError> {
+        let workspace = record.project.workspace;
+        let mut tx = self.store.read().await?;
+        let resources = tx.resources(record.project.id).await?;
+        let mut unknown: Vec<(ResourceId, ExactImage)> = Vec::new();
+        for source in resources.iter().filter(|source| source.is_promotable()) {
+            let services = declared.get(&source.environment);
+            let image = services.and_then(|services| exact(services.get(source.name.as_str())?));
+            let Some(image) = image.or_else(|| by_tag.get(&source.id).cloned()) else {
+                continue;
+            };
+            let would_move = |follower: &Resource| {
+                let runs = follower.desired.as_ref();
+                follower.source == Source::Promote { from: source.id }
+                    && follower.follows_by_itself()
+                    && runs.is_some_and(|runs| runs.repository == image.repository && runs.digest != image.digest)
+            };
+            if resources.iter().any(would_move) {
+                let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
+                if known.is_none_or(|known| known.details.is_none()) {
+                    unknown.push((source.id, image));
+                }
+            }
+        }
+        drop(tx);
+        let mut offered = Offered {
+            learned: HashSet::new(),
+            all: true,
+        };
+        for (source, image) in unknown {
+            let mut tx = self.store.write().await?;
+            tx.see_artifact(workspace, &image, self.now()).await?;
+            tx.commit().await?;
+            match self.learn_details(workspace, &image).await {
+                Ok(()) => {
+                    offered.learned.insert(source);
+                }
+                Err(error) => {
+                    tracing::warn!(digest = %image.digest, %error, "nothing is known of an image that Git declares");
+                    offered.all = false;
+                }
+            }
+        }
+        Ok(offered)
+    }
+
     /// What Git declares for one resource; at the tip as known, or, with `fetch`, as it is now.
     pub(crate) async fn declared(
         &self,
@@ -330,6 +388,14 @@ pub(super) fn whereabouts(address: &str) -> String {
     };
     let path = path.trim_matches('/').trim_end_matches(".git").to_lowercase();
     format!("{}/{path}", host.to_lowercase())
+}
+
+/// What is known of images that others may follow to.
+struct Offered {
+    /// The resources of whose images it was learned just now.
+    learned: HashSet<ResourceId>,
+    /// Whether all registries answered.
+    all: bool,
 }
 
 /// What Git declared at a tip.

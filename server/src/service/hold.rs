@@ -1,10 +1,11 @@
 //! *Hold* and *Resume*: what a person chose stays until a person lets the resource follow its source again; then it catches up.
 
-use super::{Caller, Services, place::ProjectPlace, request::Request};
+use super::{Caller, Services, follow::course, place::ProjectPlace, request::Request};
 use crate::store::{NewEvent, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
     event::{Happened, Subject},
+    follow::Course,
     id::PromotionId,
     promotion::Purpose,
     resource::{Binding, Hold, HoldCause, Resource, Source},
@@ -61,7 +62,7 @@ impl Services {
         Ok(())
     }
 
-    /// Lifts the hold. Returns the promotion that catches up with the source; `None` when there is nothing to catch up with.
+    /// Lifts the hold. Returns the promotion that catches up with the source; `None` when there is nothing newer to catch up with.
     ///
     /// # Errors
     /// When nothing holds it, or the caller may not.
@@ -95,9 +96,14 @@ impl Services {
             }
         };
         let open = tx.open_promotions(resource.id).await?;
-        let has_it = |digest| open.is_empty() && resource.declares(digest);
+        // Compared with what is on its way, where something is: a rollback that was just asked for is caught up with, too.
+        let heads_for = open.first().map(|open| &open.image).or(resource.desired.as_ref());
+        let leads = match &image {
+            Some(image) => course(&mut *tx, place.project.workspace.id, heads_for, image).await?,
+            None => Course::Same,
+        };
         let promotion = match image {
-            Some(image) if !has_it(&image.digest) => {
+            Some(image) if leads == Course::Newer => {
                 let request = Request {
                     purpose,
                     actor: caller.actor.clone(),

@@ -141,36 +141,6 @@ impl Services {
         tx.append_event(&event, now).await?;
         Ok(promotion)
     }
-
-    /// A resource published `image`: those who track it are promoted to it.
-    pub(crate) async fn follow(
-        &self,
-        tx: &mut dyn Tx,
-        place: &ProjectPlace,
-        source: &Resource,
-        image: &ExactImage,
-    ) -> Result<(), AppError> {
-        if !source.is_promotable() {
-            return Ok(());
-        }
-        let origin = place.origin(source);
-        for follower in tx.followers(source.id).await? {
-            let open = tx.open_promotions(follower.id).await?;
-            if !follower.follows_by_itself() || (open.is_empty() && follower.declares(&image.digest)) {
-                continue;
-            }
-            let request = Request {
-                purpose: Purpose::Promote,
-                actor: Actor::Waybill,
-                origin: origin.clone(),
-                image: image.clone(),
-                creates: false,
-                preview: None,
-            };
-            self.request(tx, place, &follower, request).await?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether an open promotion of the same digest makes room all the same: the way back doesn't wait where another waits, and who asks

@@ -20,6 +20,7 @@ mod damaged;
 mod data_dir;
 mod depth;
 mod encryption_key;
+mod following;
 mod fuzz;
 mod gates;
 mod graphql;
