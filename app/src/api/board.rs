@@ -166,6 +166,9 @@ pub struct Moving {
     pub state: State,
     /// What is to run.
     pub image: ExactImage,
+    /// Since when something waits here, and how many promotions were superseded meanwhile; `None` when none was.
+    #[serde(default)]
+    pub starved: Option<(Timestamp, u32)>,
 }
 
 /// What runs where in a project.

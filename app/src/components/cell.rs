@@ -1,7 +1,7 @@
 //! A resource as board and environment page show it: what runs, since when, and one line with what matters most.
 
 use crate::{
-    api::board::{Behind, Cell, EnvironmentHead, Follows, Held, Truth},
+    api::board::{Behind, Cell, EnvironmentHead, Follows, Held, Moving, Truth},
     components::{
         digest_chip::DigestChip,
         icon::icon,
@@ -15,7 +15,7 @@ use domain::{
     follow::Course,
     name::Name,
     resource::{Binding, Kind},
-    time::Timestamp,
+    time::{Timestamp, span},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -112,7 +112,8 @@ pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
         let what = format!("{} {}", word(moving.state), moving.image.digest.short());
         let meaning = meaning(moving.state);
         let href = format!("/promotions/{}", moving.id);
-        return says(meaning, meaning.icon(), view! { <a href=href>{what}</a> });
+        let starved = starved_words(moving, now);
+        return says(meaning, meaning.icon(), view! { <a href=href>{what}</a> {starved} });
     }
     if let Some(id) = &cell.failed {
         let href = format!("/promotions/{id}");
@@ -141,6 +142,18 @@ pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
         _ if calm => says(Meaning::Quiet, icon_name, words),
         _ => says(meaning, icon_name, words),
     }
+}
+
+/// How long something waits while others were superseded: ` waits for 3 h; 9 promotions were superseded`.
+#[must_use]
+pub fn starved_words(moving: &Moving, now: Signal<Timestamp>) -> Option<AnyView> {
+    let (since, superseded) = moving.starved?;
+    let many = match superseded {
+        1 => "1 promotion was superseded".to_owned(),
+        n => format!("{n} promotions were superseded"),
+    };
+    let waits = move || format!(" waits for {}; {many}", span(now.get().millis_since(since)));
+    Some(view! { <span>{waits}</span> }.into_any())
 }
 
 /// Who changed Git without Waybill, if that is how it came to what it runs.

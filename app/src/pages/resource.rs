@@ -9,6 +9,7 @@ use crate::{
         resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
     },
     components::{
+        cell::starved_words,
         digest_chip::DigestChip,
         frame::{Crumb, Frame},
         notice::ErrorSummary,
@@ -231,6 +232,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
                 <DigestChip image=moving.image.clone() tag=true />
                 {badge(meaning(moving.state), word(moving.state))}
                 <a href=href>"Promotion"</a>
+                {starved_words(moving, now)}
             </dd>
         }
     });
@@ -455,6 +457,7 @@ fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>
         .reason
         .clone()
         .map(|reason| view! { <p class="muted small break">{reason}</p> });
+    let said = if row.overtaken { "Overtaken" } else { word(row.state) };
     let at = row.ended_at.unwrap_or(row.created_at);
     let (back, preview) = match back {
         Some(back) => (Some(back.button), back.preview),
@@ -465,7 +468,7 @@ fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>
             <td data-label="">
                 <DigestChip image=row.image.clone() tag=true />
             </td>
-            <td>{badge(meaning(row.state), word(row.state))} {reason} {preview}</td>
+            <td>{badge(meaning(row.state), said)} {reason} {preview}</td>
             <td data-label="What for">{what_for}</td>
             <td data-label="Who">{row.requested_by.clone()}</td>
             <td data-label="When">

@@ -13,6 +13,7 @@ use domain::{
     name::Name,
     promotion::{Promotion, State},
     resource::{Kind, Resource, Source},
+    succession::starved,
     told::EventKind,
 };
 use std::{
@@ -23,6 +24,9 @@ use tokio::sync::Mutex as AsyncMutex;
 
 /// Projects whose cells are kept at once.
 const MOST_KEPT: usize = 64;
+
+/// Promotions of a resource that are looked through for those that were superseded while it waits.
+const MOST_STARVED: i64 = 200;
 
 /// So many events later a project's cells are read again without looking for one that touched it.
 const MOST_UNREAD: i64 = 2_000;
@@ -226,6 +230,12 @@ impl Cells {
             .environments
             .get(&resource.environment)
             .is_none_or(|(_, git_only)| *git_only);
+        let starved = match newest {
+            Some(newest) if newest.state == State::Waiting => {
+                starved(&tx.promotions_of(resource.id, MOST_STARVED).await?)
+            }
+            _ => None,
+        };
         Ok(Cell {
             kind: resource.kind,
             image: resource.desired.clone(),
@@ -249,6 +259,7 @@ impl Cells {
                 id: p.id,
                 state: p.state,
                 image: p.image.clone(),
+                starved: starved.map(|starved| (starved.since, starved.superseded)),
             }),
             failed: newest.filter(|p| p.state == State::Failed).map(|p| p.id),
         })

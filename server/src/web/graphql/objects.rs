@@ -340,6 +340,12 @@ impl Promotion {
         self.0.promotion.state.as_str()
     }
 
+    /// `overtaken` of a superseded promotion whose commit is in Git: a newer one came before it was live.
+    async fn reason(&self) -> Option<&str> {
+        let promotion = &self.0.promotion;
+        promotion.is_overtaken().then_some(domain::promotion::OVERTAKEN)
+    }
+
     /// `deploy`, `promote`, `pin` or `rollback`.
     async fn purpose(&self) -> &str {
         self.0.promotion.purpose.as_str()
