@@ -79,7 +79,7 @@ pub const METRICS: [Metric; 16] = [
     (
         STEP_SECONDS,
         Kind::Seconds,
-        "Steps of promotions, by step and what came of it (done, wait, retry, fail, overtaken or error)",
+        "Steps of promotions, by step and what came of it (done, wait, retry, fail, withdrawn, overtaken or error)",
     ),
     (
         QUEUE_AGE,
@@ -280,6 +280,7 @@ fn outcome_word(outcome: &Outcome) -> &'static str {
         Outcome::Wait { .. } => "wait",
         Outcome::Retry { .. } => "retry",
         Outcome::Fail { .. } => "fail",
+        Outcome::Withdrawn { .. } => "withdrawn",
         Outcome::Overtaken { .. } => "overtaken",
     }
 }

@@ -138,8 +138,8 @@ pub struct Follows {
 pub struct Held {
     /// What was done.
     pub cause: HoldCause,
-    /// Who did it.
-    pub by: String,
+    /// Who did what: `rolled back by Ada`.
+    pub words: String,
     /// When.
     pub at: Timestamp,
 }

@@ -14,7 +14,7 @@ use domain::{
     artifact::ExactImage,
     follow::Course,
     name::Name,
-    resource::{Binding, Kind},
+    resource::{Binding, HoldCause, Kind},
     time::{Timestamp, span},
 };
 use leptos::prelude::*;
@@ -121,7 +121,8 @@ pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
     }
     let (meaning, icon_name, words) = truth::words(&cell.truth);
     let calm = matches!(meaning, Meaning::Good | Meaning::Quiet);
-    if let (true, Some(hold)) = (calm, &cell.follows.hold) {
+    let held = cell.follows.hold.as_ref();
+    if let Some(hold) = held.filter(|hold| calm || hold.cause.is_in_git()) {
         return says(Meaning::Held, "held", held_words(hold, now));
     }
     match &cell.behind {
@@ -169,7 +170,7 @@ pub fn changed_outside(cell: &Cell) -> Option<AnyView> {
 /// Who holds a resource, why and since when: `Held: rolled back by Ada 5 min ago`.
 #[must_use]
 pub fn held_words(hold: &Held, now: Signal<Timestamp>) -> AnyView {
-    let words = format!("Held: {} by {} ", hold.cause.deed(), hold.by);
+    let words = format!("Held: {} ", hold.words);
     view! {
         {words}
         <Ago at=hold.at now />
@@ -217,13 +218,18 @@ fn will_run(behind: &Behind, cell: &Cell) -> String {
 pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
     let (intent, word, name, title) = match &cell.behind {
         behind if cell.follows.hold.is_some() => {
-            let name = format!("Resume {} in {}", place.resource, place.environment);
+            let is_removed = |hold: &Held| hold.cause == HoldCause::RemovedFromGit;
+            let word = match cell.follows.hold.as_ref().is_some_and(is_removed) {
+                true => "Create again",
+                false => "Resume",
+            };
+            let name = format!("{word} {} in {}", place.resource, place.environment);
             match behind {
                 // It stays ahead of its source: nothing is to be seen first.
                 Some(behind) if behind.course == Course::Newer => {
-                    ("preview-resume", "Resume", name, Some(will_run(behind, cell)))
+                    ("preview-resume", word, name, Some(will_run(behind, cell)))
                 }
-                _ => ("resume", "Resume", name, None),
+                _ => ("resume", word, name, None),
             }
         }
         Some(behind) if cell.moving.is_none() => {

@@ -250,7 +250,7 @@ impl Cells {
                 binding: resource.binding.clone(),
                 hold: resource.hold.as_ref().map(|hold| Held {
                     cause: hold.cause,
-                    by: hold.by.name().to_owned(),
+                    words: hold.words(resource.desired.as_ref()),
                     at: hold.at,
                 }),
             },

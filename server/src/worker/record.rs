@@ -196,6 +196,10 @@ impl Change {
                 events.push(moved(State::Failed, Some(reason.clone())));
                 p = p.fail(reason.clone(), now).map_err(|e| internal(&e))?;
             }
+            Outcome::Withdrawn { why } => {
+                events.push(moved(State::Cancelled, Some(why.clone())));
+                p = p.cancel(why.as_str(), now).map_err(|e| internal(&e))?;
+            }
             Outcome::Overtaken { by } => {
                 let why = overtaken(&p, newer);
                 events.push(moved(State::Superseded, Some(why.clone())));

@@ -12,6 +12,7 @@ mod activity;
 mod apply;
 mod authorisation;
 mod bad_input;
+mod changed_in_git;
 mod clocks;
 mod command;
 mod connections;

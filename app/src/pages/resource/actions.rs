@@ -19,7 +19,12 @@ use crate::{
     form::{self, Form},
 };
 use domain::{
-    artifact::ExactImage, draft::check_digest, field::FieldErrors, follow::Course, id::PromotionId, resource::Binding,
+    artifact::ExactImage,
+    draft::check_digest,
+    field::FieldErrors,
+    follow::Course,
+    id::PromotionId,
+    resource::{Binding, HoldCause},
     time::Timestamp,
 };
 use leptos::{ev, prelude::*};
@@ -127,15 +132,37 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
     let hold = Memo::new(move |_| view.with(|view| Some((view.cell.follows.hold.clone()?, view.preview.clone()))));
     move || {
         hold.get().map(|(hold, preview)| {
+            let is_removed = hold.cause == HoldCause::RemovedFromGit;
+            let (what_holds, word) = if is_removed {
+                (
+                    "Git no longer declares it, and Waybill doesn't write it back until somebody says so.",
+                    "Create again",
+                )
+            } else {
+                (
+                    "New artifacts of its source don't reach it until somebody resumes it. It catches up then.",
+                    "Resume",
+                )
+            };
+            // Deleting it here leaves Git as it is.
+            let forget = view.with(|view| {
+                let href = format!(
+                    "/w/{}/-/delete/project/{}/{}/{}",
+                    view.workspace, view.project, view.head.name, view.name
+                );
+                (is_removed && view.may_remove).then(|| view! { <a class="button plain" href=href>"Forget"</a> })
+            });
             view! {
                 <section class="notice held" aria-labelledby="hold">
                     {icon("held")}
                     <div class="body stack">
                         <h2 id="hold">{held_words(&hold, now)}</h2>
-                        <p>"New artifacts of its source don't reach it until somebody resumes it. It catches up then."</p>
+                        <p>{what_holds}</p>
                         {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
-                        {button_form(sent, "resume".into(), "Resume".into(), "button")}
+                        <div class="row">
+                            {button_form(sent, "resume".into(), word.into(), "button")} {forget}
+                        </div>
                     </div>
                 </section>
             }

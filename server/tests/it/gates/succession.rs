@@ -57,7 +57,11 @@ async fn what_time_alone_lets_go_is_not_superseded_and_at_most_two_wait() {
         if let Some(before) = between.replace(newest.id) {
             assert_eq!(world.promotion(&before.to_string()).await.state, State::Superseded);
         }
-        assert_eq!(world.promotion(&next.id.to_string()).await.state, State::Waiting, "{tag}");
+        assert_eq!(
+            world.promotion(&next.id.to_string()).await.state,
+            State::Waiting,
+            "{tag}"
+        );
     }
     let open = world.promotions("production", "api").await;
     let waiting = open.iter().filter(|p| p.state == State::Waiting).count();
@@ -71,7 +75,11 @@ async fn what_time_alone_lets_go_is_not_superseded_and_at_most_two_wait() {
     world.ends(&next.id.to_string(), State::Succeeded).await;
     world.wait_for_desired("production", "api", &soaks).await;
     let newest = world.promotions("production", "api").await.remove(0);
-    assert_eq!((Some(newest.id), newest.state), (between, State::Waiting), "it is next now");
+    assert_eq!(
+        (Some(newest.id), newest.state),
+        (between, State::Waiting),
+        "it is next now"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
