@@ -351,9 +351,8 @@ impl Services {
     /// Whether what Git declares now is what Waybill itself was about to write: a push went through, and nobody heard of it.
     async fn is_ours(&self, tx: &mut dyn crate::store::Tx, resource: &Resource) -> Result<bool, AppError> {
         let history = tx.promotions_of(resource.id, LAST_ASKED).await?;
-        let unheard = history.iter().take_while(|p| p.state != State::Succeeded);
-        let digest = resource.desired.as_ref().map(|image| &image.digest);
-        Ok(unheard.into_iter().any(|p| Some(&p.image.digest) == digest))
+        let mut unheard = history.iter().take_while(|p| p.state != State::Succeeded);
+        Ok(unheard.any(|p| resource.declares(&p.image.digest)))
     }
 
     /// Whether what Git declares now is what the resource's source offers: where automation would take it.
