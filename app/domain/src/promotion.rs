@@ -157,6 +157,9 @@ impl FromStr for State {
     }
 }
 
+/// Why a promotion is superseded whose commit is in Git.
+pub const OVERTAKEN: &str = "overtaken";
+
 /// A word that is none of those expected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("unknown word {0:?}")]
@@ -454,6 +457,22 @@ impl Promotion {
         let mut rejected = self.become_(State::Rejected, at)?;
         rejected.waits_for = Some(why.into());
         Ok(rejected)
+    }
+
+    /// Whether it ended superseded though its commit is in Git: a newer one came before it was live.
+    #[must_use]
+    pub fn is_overtaken(&self) -> bool {
+        self.state == State::Superseded && self.commit.is_some()
+    }
+
+    /// How it stands, in the word that counts and tells the overtaken apart from those that made room before their commit.
+    #[must_use]
+    pub fn standing(&self) -> &'static str {
+        if self.is_overtaken() {
+            OVERTAKEN
+        } else {
+            self.state.as_str()
+        }
     }
 
     /// The identity of this try, which the operations that it starts in Argo CD carry.

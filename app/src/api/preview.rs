@@ -27,6 +27,9 @@ pub struct Preview {
     pub revisions: Option<(String, String)>,
     /// The Application that Argo CD syncs; `None` without an Argo CD.
     pub application: Option<String>,
+    /// What becomes of those who follow the resource, a sentence each.
+    #[serde(default)]
+    pub followers: Vec<String>,
 }
 
 /// What a decision would do; or why it would be refused, or can't be foreseen, in fields and words as of the decision. That is an

@@ -73,7 +73,10 @@ pub struct PromotionRow {
     pub image: ExactImage,
     /// Where it stands.
     pub state: State,
-    /// Why it failed, if it did.
+    /// Whether it was superseded though its commit is in Git.
+    #[serde(default)]
+    pub overtaken: bool,
+    /// Why it failed, or was overtaken, if it did.
     pub reason: Option<String>,
     /// Who asked.
     pub requested_by: String,

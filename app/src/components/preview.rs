@@ -119,6 +119,16 @@ pub fn folded(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
+/// What becomes of those who follow.
+#[must_use]
+pub fn followers(sentences: &[String]) -> Option<AnyView> {
+    let sentences: Vec<_> = sentences
+        .iter()
+        .map(|sentence| view! { <li>{sentence.clone()}</li> })
+        .collect();
+    (!sentences.is_empty()).then(|| view! { <ul class="muted small">{sentences}</ul> }.into_any())
+}
+
 /// What will change.
 fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     let before = preview
@@ -131,8 +141,10 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         diff,
         revisions,
         application,
+        followers: sentences,
         ..
     } = preview;
+    let followers = followers(&sentences);
     let revisions = revisions.map(|(from, to)| {
         view! {
             <p class="muted">"Source commits " <code>{format!("{from}..{to}")}</code></p>
@@ -153,6 +165,7 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         <div class="stack tight">
             {change} {images} {revisions}
             <p class="muted">{rollout}</p>
+            {followers}
         </div>
     }
     .into_any()

@@ -9,6 +9,7 @@ use crate::{
         resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
     },
     components::{
+        cell::starved_words,
         digest_chip::DigestChip,
         frame::{Crumb, Frame},
         notice::ErrorSummary,
@@ -22,7 +23,9 @@ use crate::{
     pages::error::shown,
 };
 use actions::{Done, ResourcePost};
-use domain::{artifact::ExactImage, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp};
+use domain::{
+    artifact::ExactImage, follow::Course, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp,
+};
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
 
@@ -229,6 +232,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
                 <DigestChip image=moving.image.clone() tag=true />
                 {badge(meaning(moving.state), word(moving.state))}
                 <a href=href>"Promotion"</a>
+                {starved_words(moving, now)}
             </dd>
         }
     });
@@ -310,12 +314,19 @@ fn followers(view: &ResourceView) -> AnyView {
 
 /// How far it is behind its source: `3 artifacts behind development`.
 fn behind_words(cell: &Cell) -> Option<String> {
-    let Behind { count, of, .. } = cell.behind.as_ref()?;
+    let Behind {
+        course,
+        count,
+        of,
+        latest,
+    } = cell.behind.as_ref()?;
     let of = of.as_ref().map_or("its image repository", |name| name.as_str());
-    Some(match count {
-        Some(1) => format!("1 artifact behind {of}"),
-        Some(n) => format!("{n} artifacts behind {of}"),
-        None => format!("Behind {of}"),
+    Some(match (course, count) {
+        (Course::Older, _) => format!("Ahead of its source: {of} went back to {}", latest.short_label()),
+        (_, Some(1)) => format!("1 artifact behind {of}"),
+        (_, Some(n)) => format!("{n} artifacts behind {of}"),
+        (Course::Newer | Course::Same, None) => format!("Behind {of}"),
+        (Course::Unknown, None) => format!("Differs from {of}"),
     })
 }
 
@@ -406,7 +417,10 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Time
 fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> WayBack {
     WayBack {
         button: actions::rollback_form(&earlier.image, sent),
-        preview: earlier.preview.clone().map(|preview| preview::folded(preview, now)),
+        preview: earlier.preview.clone().map(|preview| {
+            let followers = preview::followers(&preview.followers);
+            view! { {followers} {preview::folded(preview, now)} }.into_any()
+        }),
     }
 }
 
@@ -443,6 +457,7 @@ fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>
         .reason
         .clone()
         .map(|reason| view! { <p class="muted small break">{reason}</p> });
+    let said = if row.overtaken { "Overtaken" } else { word(row.state) };
     let at = row.ended_at.unwrap_or(row.created_at);
     let (back, preview) = match back {
         Some(back) => (Some(back.button), back.preview),
@@ -453,7 +468,7 @@ fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>
             <td data-label="">
                 <DigestChip image=row.image.clone() tag=true />
             </td>
-            <td>{badge(meaning(row.state), word(row.state))} {reason} {preview}</td>
+            <td>{badge(meaning(row.state), said)} {reason} {preview}</td>
             <td data-label="What for">{what_for}</td>
             <td data-label="Who">{row.requested_by.clone()}</td>
             <td data-label="When">

@@ -1,6 +1,6 @@
 //! New artifacts: a registry says that something was pushed, or a look at its tags finds it.
 
-use super::{Services, internal, place::ProjectPlace};
+use super::{Services, follow::course, internal, place::ProjectPlace};
 use crate::{
     adapters::registry::RegistryAccess,
     gather::Waiting,
@@ -11,6 +11,7 @@ use domain::{
     artifact::{Artifact, ArtifactDetails, ExactImage, Repository, Tag},
     door::Entrance,
     event::{Happened, Subject},
+    follow::Course,
     id::WorkspaceId,
     promotion::{Actor, Purpose},
     resource::Resource,
@@ -181,7 +182,7 @@ impl Services {
             return Ok(false);
         }
         for resource in tx.resources_of_image(workspace, &image.repository).await? {
-            if !self.has(&mut *tx, &resource, image).await? {
+            if !self.has(&mut *tx, workspace, &resource, image).await? {
                 return Ok(false);
             }
         }
@@ -258,22 +259,30 @@ impl Services {
     }
 
     /// Whether nothing is to be done for a resource about an image: it doesn't track, runs it, or its newest promotion is to it (also
-    /// when that failed: trying again is a person's decision).
-    async fn has(&self, tx: &mut dyn Tx, resource: &Resource, image: &ExactImage) -> Result<bool, AppError> {
+    /// when that failed: trying again is a person's decision), or it runs something newer.
+    async fn has(
+        &self,
+        tx: &mut dyn Tx,
+        workspace: WorkspaceId,
+        resource: &Resource,
+        image: &ExactImage,
+    ) -> Result<bool, AppError> {
         if !resource.follows_by_itself() {
             return Ok(true);
         }
+        let leads_on = course(tx, workspace, resource.desired.as_ref(), image).await? == Course::Newer;
         let newest = tx.promotions_of(resource.id, 1).await?.into_iter().next();
         Ok(match newest {
             Some(newest) if newest.image.digest == image.digest => true,
-            Some(newest) if !newest.state.is_ended() => false,
-            _ => resource.declares(&image.digest),
+            Some(newest) if !newest.state.is_ended() => !leads_on,
+            // Nothing goes back by itself.
+            _ => !leads_on,
         })
     }
 
     async fn deploy(&self, tx: &mut dyn Tx, workspace: WorkspaceId, image: &ExactImage) -> Result<(), AppError> {
         for resource in tx.resources_of_image(workspace, &image.repository).await? {
-            if self.has(tx, &resource, image).await? {
+            if self.has(tx, workspace, &resource, image).await? {
                 continue;
             }
             let Some(project) = project_of(tx, workspace, &resource).await? else {

@@ -31,6 +31,7 @@ pub mod connection;
 pub mod connections;
 pub mod create_resource;
 pub mod desired;
+pub mod follow;
 pub mod gates;
 pub mod git_removal;
 pub mod group;

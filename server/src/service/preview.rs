@@ -120,7 +120,10 @@ impl Services {
         let access = self.repository_access(&place.project.record)?;
         let edit = image_edit(&place.project, &place.environment, &resource.name, image);
         let diff = self.git.preview(&access, &edit).await?;
-        self.preview_with(place, resource.desired.as_ref(), image, diff).await
+        let preview = self.preview_with(place, resource.desired.as_ref(), image, diff).await?;
+        let mut tx = self.store.read().await?;
+        let followers = self.fates(&mut *tx, &place.project, resource.id, image).await?;
+        Ok(Preview { followers, ..preview })
     }
 
     /// What running `image` would do; `None` when Git can't say.
@@ -176,6 +179,7 @@ impl Services {
                 .cluster(environment)
                 .and_then(|cluster| connection::application(cluster, &project.record.project.name, &environment.name))
                 .map(|application| application.name),
+            followers: Vec::new(),
         })
     }
 }

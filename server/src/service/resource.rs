@@ -128,12 +128,17 @@ impl Services {
 }
 
 fn row(promotion: Promotion) -> PromotionRow {
+    let overtaken = promotion.is_overtaken();
     PromotionRow {
         id: promotion.id,
         purpose: promotion.purpose,
         image: promotion.image,
         state: promotion.state,
-        reason: promotion.failure.map(|failure| failure.reason),
+        overtaken,
+        reason: match overtaken {
+            true => promotion.waits_for,
+            false => promotion.failure.map(|failure| failure.reason),
+        },
         requested_by: promotion.requested_by.name().to_owned(),
         created_at: promotion.created_at,
         ended_at: promotion.ended_at,

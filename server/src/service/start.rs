@@ -2,11 +2,13 @@
 
 use super::{
     Caller, Services,
+    follow::course,
     place::{EnvironmentPlace, ProjectPlace},
     request::Request,
 };
 use app::error::AppError;
 use domain::{
+    follow::Course,
     id::{ProjectId, ResourceId},
     promotion::Purpose,
     resource::{HoldCause, Source},
@@ -102,6 +104,11 @@ impl Services {
         }
         // A person held it: what it runs is theirs to say.
         if resource.hold.is_some() || resource.declares(&image.digest) {
+            return Ok(());
+        }
+        // What was applied says whom it follows, not to go back to what that one runs.
+        let leads = course(&mut *tx, place.workspace.id, resource.desired.as_ref(), &image).await?;
+        if resource.pin().is_none() && leads != Course::Newer {
             return Ok(());
         }
         let creates = resource.desired.is_none();

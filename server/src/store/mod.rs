@@ -40,6 +40,7 @@ use domain::{
     door::Entrance,
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
+    follow::Age,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
     promotion::{Actor, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
@@ -350,6 +351,13 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
         old: &Digest,
         new: &Digest,
     ) -> Result<i64, StoreError>;
+    /// The place of an artifact among those of its repository; `None` for one that is not known.
+    async fn artifact_age(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Age>, StoreError>;
     /// The tag of each known artifact of the repository, oldest first; a tag that moved stands there more than once.
     async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError>;
 

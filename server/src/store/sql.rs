@@ -84,6 +84,9 @@ pub(crate) const COUNT_NEWER: &str = "SELECT COUNT(*) FROM artifacts a \
      JOIN artifacts n ON n.workspace_id = $1 AND n.repository = $2 AND n.digest = $4 \
      WHERE a.workspace_id = $1 AND a.repository = $2 \
      AND (a.rank, a.ordinal) > (o.rank, o.ordinal) AND (a.rank, a.ordinal) <= (n.rank, n.ordinal)";
+/// The rank of what its registry has said nothing about is none.
+pub(crate) const ARTIFACT_AGE: &str = "SELECT CASE WHEN details IS NULL THEN NULL ELSE rank END, ordinal FROM artifacts \
+     WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
 pub(crate) const KNOWN_TAGS: &str =
     "SELECT tag FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND tag IS NOT NULL ORDER BY rank, ordinal";
 

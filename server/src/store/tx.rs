@@ -18,6 +18,7 @@ use domain::{
     door::Entrance,
     environment::{Environment, Workspace},
     event::Event,
+    follow::Age,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
     promotion::{Promotion, State},
     resource::{Hold, Live, Outside, Resource},
@@ -484,6 +485,24 @@ where
             .bind(new.as_str())
             .fetch_one(&mut self.tx)
             .await?)
+    }
+
+    async fn artifact_age(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Option<Age>, StoreError> {
+        let row = sqlx::query_as::<D, (Option<i64>, i64)>(sql::ARTIFACT_AGE)
+            .bind(workspace.to_string())
+            .bind(repository.as_str())
+            .bind(digest.as_str())
+            .fetch_optional(&mut self.tx)
+            .await?;
+        Ok(row.map(|(rank, arrived)| Age {
+            rank: rank.map(Timestamp),
+            arrived,
+        }))
     }
 
     async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError> {

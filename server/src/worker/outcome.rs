@@ -31,6 +31,11 @@ pub enum Outcome {
         /// What happened and what to do, for people.
         reason: String,
     },
+    /// A person did something else in Git; automation leaves it alone.
+    Withdrawn {
+        /// What they did, a sentence.
+        why: String,
+    },
     /// A newer promotion of the resource was committed; what this one promised will not be live.
     Overtaken {
         /// The newer one.

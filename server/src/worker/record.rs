@@ -94,7 +94,11 @@ impl Worker {
         let (mut written, mut told) = (Vec::with_capacity(outcomes.len()), false);
         let mut tx = services.store.write().await?;
         for (promotion, outcome) in outcomes {
-            let change = Change::of(promotion, outcome, now)?;
+            let newer = match outcome {
+                Outcome::Overtaken { by, .. } => tx.promotion(*by).await?,
+                _ => None,
+            };
+            let change = Change::of(promotion, outcome, newer.as_ref(), now)?;
             match tx
                 .update_promotion(&change.promotion, promotion.state, change.next_at)
                 .await
@@ -151,7 +155,13 @@ struct Change {
 }
 
 impl Change {
-    fn of(promotion: &Promotion, outcome: &Outcome, now: Timestamp) -> Result<Self, AppError> {
+    /// `newer` is the promotion that overtook it, if one did.
+    fn of(
+        promotion: &Promotion,
+        outcome: &Outcome,
+        newer: Option<&Promotion>,
+        now: Timestamp,
+    ) -> Result<Self, AppError> {
         let from = promotion.state;
         let moved = |to: State, detail: Option<String>| Happened::PromotionMoved { from, to, detail };
         let mut p = promotion.clone();
@@ -186,6 +196,10 @@ impl Change {
                 events.push(moved(State::Failed, Some(reason.clone())));
                 p = p.fail(reason.clone(), now).map_err(|e| internal(&e))?;
             }
+            Outcome::Withdrawn { why } => {
+                events.push(moved(State::Cancelled, Some(why.clone())));
+                p = p.cancel(why.as_str(), now).map_err(|e| internal(&e))?;
+            }
             Outcome::Overtaken { by, commit } => {
                 // What the resource should run is what the newer one says.
                 if let Some(commit) = commit {
@@ -196,9 +210,10 @@ impl Change {
                     p.commit = Some(commit.clone());
                     p.committed_at = Some(now);
                 }
-                let why = "A newer promotion was committed before this one was live.";
-                events.push(moved(State::Superseded, Some(why.into())));
+                let why = overtaken(&p, newer);
+                events.push(moved(State::Superseded, Some(why.clone())));
                 p = p.supersede(*by, now).map_err(|e| internal(&e))?;
+                p.waits_for = Some(why);
             }
         }
         Ok(Self {
@@ -208,6 +223,22 @@ impl Change {
             goes_on,
             is_committed,
         })
+    }
+}
+
+/// Why a promotion ends because a newer one of its resource was committed.
+fn overtaken(promotion: &Promotion, newer: Option<&Promotion>) -> String {
+    let label = newer.map_or("a newer image", |newer| newer.image.short_label());
+    let went = match newer.map(|newer| newer.state) {
+        Some(State::Succeeded) => "went live",
+        _ => "was committed after it",
+    };
+    match &promotion.commit {
+        Some(commit) => {
+            let commit = commit.get(..7).unwrap_or(commit);
+            format!("Overtaken: its commit {commit} is in Git, {label} {went}.")
+        }
+        None => format!("A newer promotion took its place: {label} {went} before this one was committed."),
     }
 }
 

@@ -67,6 +67,8 @@ pub(super) enum Prepared {
     Commit(Oid),
     /// The branch holds none, and none is to be made.
     Absent,
+    /// The service says something else than it may, and none is made.
+    Moved,
 }
 
 /// What there is to do for a batch on a given tip.
@@ -129,6 +131,9 @@ fn prepare_one(draft: &mut Draft<'_>, found: Option<Oid>, request: &CommitReques
     }
     if request.held {
         return Ok(Prepared::Absent);
+    }
+    if !request.expects.is_empty() && draft.is_moved(&request.edit, &request.expects)? {
+        return Ok(Prepared::Moved);
     }
     Ok(match draft.commit(request)? {
         Some(commit) => Prepared::Commit(commit),

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use domain::artifact::ExactImage;
 use git2::{ObjectType, Oid};
 
 use super::{
@@ -123,6 +124,31 @@ impl<'a> Draft<'a> {
             file.outline = None;
         }
         Ok(changed)
+    }
+
+    /// Whether the service of an edit says something else than one of `expected`, or is gone. What can't be read is the edit's to refuse.
+    pub(super) fn is_moved(&mut self, edit: &ValuesEdit, expected: &[ExactImage]) -> Result<bool, LocalError> {
+        let file = self.file(edit)?;
+        let outline = file.outline.as_ref();
+        let alone = outline.and_then(|outline| outline.alone(&file.text, &edit.prefix, &edit.service));
+        let services = match alone {
+            Some(alone) => values::services(&alone, ""),
+            None => values::services(&file.text, &edit.prefix),
+        };
+        let Ok(services) = services else {
+            return Ok(false);
+        };
+        let Some(service) = services.into_iter().find(|service| service.name == edit.service) else {
+            return Ok(true);
+        };
+        let says = |image: &ExactImage| {
+            service.image.repository.as_ref() == Some(&image.repository)
+                && match &service.image.digest {
+                    Some(digest) => *digest == image.digest,
+                    None => service.image.tag.is_some() && service.image.tag == image.tag,
+                }
+        };
+        Ok(!says(&edit.image) && !expected.iter().any(says))
     }
 
     /// Makes the request's commit; `None` when its file says so already.

@@ -102,6 +102,19 @@ pub struct DeclaredService {
     pub image: DeclaredImage,
     /// The tag's text as written, also when it is no valid tag.
     pub raw_tag: Option<String>,
+    /// Whether nothing on the way to it says `enabled: false`.
+    pub enabled: bool,
+}
+
+/// Where a service is declared.
+#[derive(Clone, Debug)]
+pub struct ServicePlace {
+    /// Path of the file in the repository.
+    pub path: String,
+    /// Dotted keys above `services`; empty for none.
+    pub prefix: String,
+    /// Key below `services`.
+    pub service: String,
 }
 
 /// One change of one service in one values file.
@@ -153,6 +166,9 @@ pub struct CommitRequest {
     pub again: bool,
     /// Whether a gate shut since an earlier try, which may have pushed all the same: that commit is looked for, and none is made.
     pub held: bool,
+    /// What the service may say before, where nobody asked for the commit: if it says something else, somebody changed it, and it is left
+    /// alone. Empty where a person asked.
+    pub expects: Vec<ExactImage>,
 }
 
 /// A commit that removes services from a values file: that of removed resources.
@@ -198,6 +214,8 @@ pub enum Committed {
     },
     /// The remote's branch holds no commit of this promotion, and none was to be made ([`CommitRequest::held`]).
     Absent,
+    /// Somebody changed or removed the service meanwhile; no commit was made ([`CommitRequest::expects`]).
+    Moved,
 }
 
 /// A commit as shown to people.
@@ -417,6 +435,15 @@ pub trait Git: Send + Sync {
         since: &str,
         tip: &str,
         path: &str,
+    ) -> Result<Option<Change>, GitError>;
+
+    /// The same for one service of the file: with which its image, its block or its switch `enabled` changed.
+    async fn last_change_of(
+        &self,
+        repository: &RepositoryAccess,
+        since: &str,
+        tip: &str,
+        place: &ServicePlace,
     ) -> Result<Option<Change>, GitError>;
 
     /// Whether `descendant` is `ancestor` or comes after it; fetches when the mirror lacks one of them.

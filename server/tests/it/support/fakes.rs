@@ -14,7 +14,7 @@ use server::{
         argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
         git::{
             BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
-            Probe, RepositoryAccess, Unprobed, ValuesEdit,
+            Probe, RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
         },
         registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
@@ -225,6 +225,7 @@ impl Git for FakeGit {
             name: name.clone(),
             image: image.clone(),
             raw_tag: image.tag.as_ref().map(ToString::to_string),
+            enabled: true,
         };
         Ok(branch.files.get(path).map(|file| file.iter().map(declared).collect()))
     }
@@ -263,6 +264,16 @@ impl Git for FakeGit {
     }
 
     async fn show(&self, _: &RepositoryAccess, _: &str) -> Result<Option<CommitView>, GitError> {
+        Ok(None)
+    }
+
+    async fn last_change_of(
+        &self,
+        _: &RepositoryAccess,
+        _: &str,
+        _: &str,
+        _: &ServicePlace,
+    ) -> Result<Option<Change>, GitError> {
         Ok(None)
     }
 

@@ -24,6 +24,7 @@ use domain::{
     artifact::{DeclaredImage, ExactImage},
     resource::Runtime,
 };
+use granit_parser::ScalarStyle;
 
 use self::{
     change::{Addition, New},
@@ -282,9 +283,12 @@ pub fn services(bytes: &[u8], prefix: &str) -> Result<Vec<DeclaredService>, Valu
     let Some(root) = document.root else {
         return Ok(Vec::new());
     };
-    let found = services_path(prefix)
-        .iter()
-        .try_fold(root, |at, key| document.lookup(at, key));
+    let mut enabled = !is_off(&document, root);
+    let found = services_path(prefix).iter().try_fold(root, |at, key| {
+        let below = document.lookup(at, key)?;
+        enabled &= key == "services" || !is_off(&document, below);
+        Some(below)
+    });
     let Some(services) = found else {
         return Ok(Vec::new());
     };
@@ -296,10 +300,21 @@ pub fn services(bytes: &[u8], prefix: &str) -> Result<Vec<DeclaredService>, Valu
             continue;
         };
         if name != "<<" && seen.insert(name) {
-            declared.push(declared_service(&document, name, entry.value));
+            declared.push(DeclaredService {
+                enabled: enabled && !is_off(&document, entry.value),
+                ..declared_service(&document, name, entry.value)
+            });
         }
     }
     Ok(declared)
+}
+
+/// Whether a mapping says `enabled: false`.
+fn is_off(document: &Document<'_>, mapping: NodeId) -> bool {
+    let value = document.lookup(mapping, "enabled").map(|id| document.resolve(id));
+    value
+        .and_then(|id| document.scalar(id))
+        .is_some_and(|(text, style)| style == ScalarStyle::Plain && matches!(text, "false" | "False" | "FALSE"))
 }
 
 fn declared_service(document: &Document<'_>, name: &str, service: NodeId) -> DeclaredService {
@@ -314,5 +329,6 @@ fn declared_service(document: &Document<'_>, name: &str, service: NodeId) -> Dec
             digest: text(DIGEST).and_then(|text| text.parse().ok()),
         },
         raw_tag,
+        enabled: true,
     }
 }

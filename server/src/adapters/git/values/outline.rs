@@ -74,6 +74,18 @@ impl Outline {
         }
     }
 
+    /// A file with one service alone, where its lines say all of it; `None` where the whole file must be read.
+    pub(in crate::adapters::git) fn alone(&self, bytes: &[u8], prefix: &str, service: &str) -> Option<Vec<u8>> {
+        if self.prefix != prefix {
+            return None;
+        }
+        let section = self.services.iter().find(|section| section.name == service)?;
+        let mut alone = HEAD.as_bytes().to_vec();
+        alone.extend_from_slice(bytes.get(section.lines.clone())?);
+        // Anchors and merges need the rest of the file.
+        (!alone.contains(&b'*')).then_some(alone)
+    }
+
     /// The edited file, when the lines of the service alone tell how to edit it.
     fn edit(&mut self, bytes: &[u8], edit: &ValuesEdit) -> Option<Vec<u8>> {
         if edit.runtime.is_some() {
