@@ -1,6 +1,6 @@
 //! *Hold* and *Resume*: what a person chose stays until a person lets the resource follow its source again; then it catches up.
 
-use super::{Caller, Services, place::ProjectPlace, request::Request};
+use super::{Caller, Services, artifact::newest_that_counts, place::ProjectPlace, request::Request};
 use crate::store::{NewEvent, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
@@ -86,12 +86,8 @@ impl Services {
                 (source.and_then(|source| source.desired), origin, Purpose::Promote)
             }
             Source::Image { repository } => {
-                let newest = tx.recent_artifacts(place.project.workspace.id, repository, 1).await?;
-                (
-                    newest.into_iter().next().map(|artifact| artifact.image),
-                    None,
-                    Purpose::Deploy,
-                )
+                let newest = newest_that_counts(&mut *tx, place.project.workspace.id, repository).await?;
+                (newest.map(|artifact| artifact.image), None, Purpose::Deploy)
             }
         };
         let open = tx.open_promotions(resource.id).await?;

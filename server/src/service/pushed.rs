@@ -6,11 +6,13 @@
 //!   whole, for those who don't.
 //! - Where a look fails, the repository is looked at as a whole a moment later, again and again for a minute ([`PAUSES`]), and by the
 //!   poller after that.
-//! - What was found is written together ([`Services::see`]).
+//! - What was found is written together ([`Services::see`]), and what was told together is decided on together
+//!   ([`Services::decide_on`]): by the look at the last of its tags.
 
 use super::{
     Services,
     artifact::Sighting,
+    look::Rounds,
     shared::{Shared, SharedBy},
     signature::hangs_on,
     workspace::told_workspace,
@@ -18,9 +20,11 @@ use super::{
 use crate::{adapters::registry::notification::Pushed, gather::Gather};
 use app::error::AppError;
 use domain::{
-    artifact::{Digest, ExactImage, Repository, Tag},
+    arrival::Heard,
+    artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
     door::Entrance,
     id::{ProjectId, WorkspaceId},
+    tags::is_of_a_tool,
 };
 use futures::FutureExt as _;
 use std::{
@@ -64,7 +68,11 @@ pub struct Pushes {
     /// The image repositories that resources name.
     repositories: Shared<Arc<Repositories>>,
     /// Reading Git for projects whose resources may run something already.
-    pub(super) adopting: SharedBy<ProjectId, ()>,
+    pub(super) adopting: SharedBy<ProjectId, bool>,
+    /// Looking at a repository as a whole.
+    pub(super) looks: SharedBy<(WorkspaceId, Repository), ()>,
+    /// How often each was looked at.
+    pub(super) rounds: Rounds,
     /// Projects whose repository somebody told of, and is not read yet.
     projects: Mutex<HashSet<ProjectId>>,
     /// Whose turn it is to read a project's repository because of that.
@@ -95,7 +103,13 @@ struct InHand(Option<Told>);
 struct Told {
     digest: Option<Digest>,
     entrance: Entrance,
+    /// Shared with what was told of the same repository at once: who has the last one decides.
+    together: Option<Arc<Together>>,
 }
+
+/// Stands for what was told of a repository at once.
+#[derive(Debug)]
+struct Together;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -191,12 +205,9 @@ impl Services {
         let read = async || Ok::<_, AppError>(Arc::new(self.store.read().await?.image_repositories().await?));
         let repositories = self.pushes.repositories.get(read).await?;
         let (mut concerned, mut refused) = (0, 0);
+        let mut together: HashMap<Repository, Arc<Together>> = HashMap::new();
         for push in pushes {
             let Some(tag) = push.tag else { continue };
-            let told = Told {
-                digest: push.digest,
-                entrance: entrance.clone(),
-            };
             // The host that the registry calls itself may be another than the one people pull from; the path decides.
             let known = repositories
                 .iter()
@@ -204,10 +215,22 @@ impl Services {
             for (_, repository) in known {
                 concerned += 1;
                 let key = (workspace, repository.clone(), Some(tag.clone()));
-                if self.take_in_hand(key, told.clone()) == Telling::Refused {
+                let together = together.entry(repository.clone()).or_insert_with(|| Arc::new(Together));
+                let told = Told {
+                    digest: push.digest.clone(),
+                    entrance: entrance.clone(),
+                    together: Some(Arc::clone(together)),
+                };
+                if self.take_in_hand(key, told) == Telling::Refused {
                     refused += 1;
                     self.look_at_whole(workspace, repository, entrance);
                 }
+            }
+        }
+        for (repository, together) in together {
+            // All that was told was looked at before the last of it was taken in hand.
+            if Arc::into_inner(together).is_some() {
+                self.look_at_whole(workspace, &repository, entrance);
             }
         }
         if refused > 0 {
@@ -238,10 +261,11 @@ impl Services {
     }
 
     /// Has a repository looked at as a whole, soon.
-    fn look_at_whole(&self, workspace: WorkspaceId, repository: &Repository, entrance: &Entrance) {
+    pub(super) fn look_at_whole(&self, workspace: WorkspaceId, repository: &Repository, entrance: &Entrance) {
         let told = Told {
             digest: None,
             entrance: entrance.clone(),
+            together: None,
         };
         self.take_in_hand((workspace, repository.clone(), None), told);
     }
@@ -281,7 +305,7 @@ impl Services {
                 // What comes of it may take as long as a Git server takes: others are asked meanwhile.
                 drop(place);
                 let seen = match found {
-                    Ok(found) => self.see(found).await,
+                    Ok(found) => self.settle(*workspace, repository, found, &told.entrance).await,
                     Err(error) => Err(error),
                 };
                 match seen {
@@ -300,9 +324,25 @@ impl Services {
             };
             let looked = self.named(*workspace, repository, tag, &told, 0).await;
             drop(place);
-            if let Err(error) = self.make_of(lane, key, told.clone(), looked).await {
+            let Told {
+                digest,
+                entrance,
+                together,
+            } = told;
+            let told = Told {
+                digest,
+                entrance: entrance.clone(),
+                together: None,
+            };
+            let mut made = self.make_of(lane, key, told, looked).await;
+            if together.and_then(Arc::into_inner).is_some()
+                && let Err(error) = self.decide_on(*workspace, repository, Heard::Told, &entrance).await
+            {
+                made = made.and(Err(error));
+            }
+            if let Err(error) = made {
                 tracing::warn!(%repository, %tag, %error, "a pushed image could not be looked up");
-                self.look_at_whole(*workspace, repository, &told.entrance);
+                self.look_at_whole(*workspace, repository, &entrance);
             }
         }
     }
@@ -358,6 +398,9 @@ impl Services {
         drop(tx);
         let access = self.registry_access(&clusters, repository)?;
         let is_last = tries == TAG_PAUSES.len();
+        if hangs_on(tag).is_none() && is_of_a_tool(tag) {
+            return Ok(Named::Nothing);
+        }
         if let Some(signed) = hangs_on(tag) {
             let named = self.registry.resolve(&access, repository, tag).await?;
             let is_there = is_last || told.digest.is_none() || named == told.digest;
@@ -386,7 +429,7 @@ impl Services {
         Ok(match details {
             None => Named::Another,
             // Charts and the like have no platforms: they are no images.
-            Some(details) => match details.filter(|details| !details.platforms.is_empty()) {
+            Some(details) => match details.filter(ArtifactDetails::runs_on_linux) {
                 None => Named::Nothing,
                 Some(details) => {
                     let image = ExactImage {
@@ -407,7 +450,7 @@ enum Named {
     /// Not, or not yet, what was told.
     Another,
     /// What was told, or else whatever it names by now.
-    Image(ExactImage, Box<domain::artifact::ArtifactDetails>),
+    Image(ExactImage, Box<ArtifactDetails>),
     /// What is signed by what the tag names.
     Signature(Digest),
     /// No image.

@@ -104,6 +104,11 @@ impl Services {
         if resource.hold.is_some() || resource.declares(&image.digest) {
             return Ok(());
         }
+        // What Git declared before Waybill ever moved it is adopted and stays, until something is published after that.
+        let is_of_source = resource.desired.as_ref().is_some_and(|runs| runs.repository == image.repository);
+        if is_of_source && resource.pin().is_none() && tx.promotions_of(resource.id, 1).await?.is_empty() {
+            return Ok(());
+        }
         let creates = resource.desired.is_none();
         let request = Request {
             purpose: Purpose::of_origin(origin.as_ref()),

@@ -36,6 +36,7 @@ mod policies;
 mod preview;
 mod promotion;
 mod pushes;
+mod registry_looks;
 mod released_databases;
 mod removal;
 mod replicas;
