@@ -73,7 +73,10 @@ mod tests {
         assert!(!starts(at(9, 60), runs, Some(60), Heard::Listed));
         assert!(starts(at(10, 61), runs, Some(60), Heard::Listed));
         assert!(starts(at(10, 61), runs, Some(60), Heard::Told));
-        assert!(!starts(at(4, 61), runs, Some(60), Heard::Told), "built before what runs");
+        assert!(
+            !starts(at(4, 61), runs, Some(60), Heard::Told),
+            "built before what runs"
+        );
         assert!(!starts(at(9, 60), Runs::Nothing, Some(60), Heard::Told), "it was there");
     }
 

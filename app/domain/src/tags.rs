@@ -69,7 +69,8 @@ pub fn kind(tag: &Tag, environments: &[String]) -> TagKind {
 /// The tag of an image that is shown and written: one that moves by custom only where there is no other, else the most specific.
 #[must_use]
 pub fn shown<'a>(tags: impl IntoIterator<Item = &'a Tag>, environments: &[String]) -> Option<&'a Tag> {
-    tags.into_iter().max_by(|one, other| says_more(one, other, environments))
+    tags.into_iter()
+        .max_by(|one, other| says_more(one, other, environments))
 }
 
 /// Whether a tag is one of a tool's own and names no image to run: what hangs on an image (`sha256-…`), caches of builders.

@@ -23,7 +23,13 @@ use crate::{
     pages::error::shown,
 };
 use actions::{Done, ResourcePost};
-use domain::{artifact::{Artifact, ExactImage}, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp};
+use domain::{
+    artifact::{Artifact, ExactImage},
+    promotion::Purpose,
+    resource::Binding,
+    resource::Runtime,
+    time::Timestamp,
+};
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
 

@@ -238,7 +238,10 @@ impl Services {
             tx.learn(workspace, repository, resource).await?;
         }
         tx.commit().await?;
-        self.wrote();
+        // What was learned is nothing to see.
+        if !decision.start.is_empty() {
+            self.wrote();
+        }
         Ok(())
     }
 
@@ -425,7 +428,10 @@ pub(super) async fn show(
     repository: &Repository,
     digest: &Digest,
 ) -> Result<Shown, AppError> {
-    let before = tx.artifact(workspace, repository, digest).await?.and_then(|known| known.image.tag);
+    let before = tx
+        .artifact(workspace, repository, digest)
+        .await?
+        .and_then(|known| known.image.tag);
     let mut tags = tx.tags_of_image(workspace, repository, digest).await?;
     if let Some(before) = before.as_ref().filter(|before| !tags.contains(before)) {
         let names = tx.known_tag(workspace, repository, before).await?;

@@ -6,7 +6,10 @@
 //!   when its list does, or all of its tags.
 //! - What was found together is written and decided on together ([`Services::decide_on`]). A look that finds nothing new writes nothing.
 
-use super::{Services, artifact::{Sighting, show}};
+use super::{
+    Services,
+    artifact::{Sighting, show},
+};
 use crate::{
     adapters::registry::{RegistryAccess, RegistryError},
     store::{Found, KnownTag},
@@ -17,7 +20,7 @@ use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
     door::Entrance,
     id::WorkspaceId,
-    tags::{is_of_a_tool, kind, TagKind},
+    tags::{TagKind, is_of_a_tool, kind},
 };
 use futures::{StreamExt as _, stream};
 use std::{
@@ -176,7 +179,8 @@ impl Services {
                 }
                 Ok(None) => {
                     in_a_row = 0;
-                    let why = "The list names this tag, but the registry has nothing under it. Push it again, or delete it.";
+                    let why =
+                        "The list names this tag, but the registry has nothing under it. Push it again, or delete it.";
                     look.passed_over.push(passed(tag, None, Found::Failing, why.into()));
                 }
                 Err(error) => {
@@ -244,11 +248,13 @@ impl Services {
                 match &details {
                     None => {
                         let why = "The registry has no manifest with the digest that this tag names. Push it again.";
-                        look.passed_over.push(passed(tag, Some(digest.clone()), Found::Odd, why.into()));
+                        look.passed_over
+                            .push(passed(tag, Some(digest.clone()), Found::Odd, why.into()));
                     }
                     Some(details) if !details.runs_on_linux() => {
                         let why = no_image(details);
-                        look.passed_over.push(passed(tag, Some(digest.clone()), Found::Other, why));
+                        look.passed_over
+                            .push(passed(tag, Some(digest.clone()), Found::Other, why));
                     }
                     Some(details) => {
                         let image = ExactImage {
@@ -263,12 +269,13 @@ impl Services {
         }
         // Tags come in no order of time; what was built later is newer.
         found.sort_by_key(|(_, details)| details.created_at);
-        look.sightings.extend(found.into_iter().map(|(image, details)| Sighting {
-            workspace,
-            image,
-            details,
-            entrance: Entrance::default(),
-        }));
+        look.sightings
+            .extend(found.into_iter().map(|(image, details)| Sighting {
+                workspace,
+                image,
+                details,
+                entrance: Entrance::default(),
+            }));
         Ok(())
     }
 
@@ -369,7 +376,9 @@ impl Services {
             tag: Some(tag.clone()),
             digest,
         };
-        Ok(details.filter(ArtifactDetails::runs_on_linux).map(|details| (image, details)))
+        Ok(details
+            .filter(ArtifactDetails::runs_on_linux)
+            .map(|details| (image, details)))
     }
 
     /// Whether an image has a name that may be written. Its registry may not have told of all its tags yet: where it isn't called by a version,

@@ -105,7 +105,10 @@ impl Services {
             return Ok(());
         }
         // What Git declared before Waybill ever moved it is adopted and stays, until something is published after that.
-        let is_of_source = resource.desired.as_ref().is_some_and(|runs| runs.repository == image.repository);
+        let is_of_source = resource
+            .desired
+            .as_ref()
+            .is_some_and(|runs| runs.repository == image.repository);
         if is_of_source && resource.pin().is_none() && tx.promotions_of(resource.id, 1).await?.is_empty() {
             return Ok(());
         }

@@ -223,7 +223,9 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + identities::Identities + Gates + Proofs + Tags + Notifications + Sealed + Removals {
+pub trait Tx:
+    people::People + identities::Identities + Gates + Proofs + Tags + Notifications + Sealed + Removals
+{
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 

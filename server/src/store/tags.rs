@@ -98,8 +98,12 @@ pub trait Tags: Send {
         known: &KnownTag,
     ) -> Result<(), StoreError>;
     /// Forgets a tag that is there no more.
-    async fn forget_tag(&mut self, workspace: WorkspaceId, repository: &Repository, tag: &Tag)
-    -> Result<(), StoreError>;
+    async fn forget_tag(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<(), StoreError>;
     /// Writes which tag of an artifact is shown.
     async fn show_tag(
         &mut self,
@@ -187,7 +191,8 @@ const RUNNING_TAGS: &str = "SELECT DISTINCT r.desired_tag FROM resources r \
      WHERE p.workspace_id = $1 AND r.desired_repository = $2 AND r.desired_tag IS NOT NULL AND r.removed_at IS NULL";
 const ENVIRONMENT_NAMES: &str = "SELECT DISTINCT e.name FROM environments e JOIN projects p ON p.id = e.project_id \
      WHERE p.workspace_id = $1 AND e.removed_at IS NULL";
-const STANDING: &str = "SELECT rank, ordinal FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
+const STANDING: &str =
+    "SELECT rank, ordinal FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
 const BACKDATED: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND details IS NOT NULL \
      AND ordinal > $3 AND ordinal > $4 AND rank < $5 ORDER BY ordinal DESC LIMIT $6";
 const LEARNED: &str = "SELECT resource_id, upto FROM learned_repositories WHERE repository = $1";
@@ -216,7 +221,13 @@ where
         workspace: WorkspaceId,
         repository: &Repository,
     ) -> Result<Vec<KnownTag>, StoreError> {
-        all!(self, Row, TAGS_OF_REPOSITORY, workspace.to_string(), repository.as_str())
+        all!(
+            self,
+            Row,
+            TAGS_OF_REPOSITORY,
+            workspace.to_string(),
+            repository.as_str()
+        )
     }
 
     async fn known_tag(
@@ -278,7 +289,13 @@ where
         repository: &Repository,
         tag: &Tag,
     ) -> Result<(), StoreError> {
-        run!(self, FORGET_TAG, workspace.to_string(), repository.as_str(), tag.as_str())?;
+        run!(
+            self,
+            FORGET_TAG,
+            workspace.to_string(),
+            repository.as_str(),
+            tag.as_str()
+        )?;
         Ok(())
     }
 
@@ -290,7 +307,14 @@ where
         tag: Option<&Tag>,
     ) -> Result<(), StoreError> {
         let tag = tag.map(Tag::as_str);
-        run!(self, SHOW_TAG, workspace.to_string(), repository.as_str(), digest.as_str(), tag)?;
+        run!(
+            self,
+            SHOW_TAG,
+            workspace.to_string(),
+            repository.as_str(),
+            digest.as_str(),
+            tag
+        )?;
         Ok(())
     }
 
@@ -365,7 +389,13 @@ where
         repository: &Repository,
         resource: ResourceId,
     ) -> Result<(), StoreError> {
-        run!(self, LEARN, workspace.to_string(), repository.as_str(), resource.to_string())?;
+        run!(
+            self,
+            LEARN,
+            workspace.to_string(),
+            repository.as_str(),
+            resource.to_string()
+        )?;
         Ok(())
     }
 }

@@ -220,7 +220,10 @@ async fn a_look_finds_all_tags_of_an_image_and_the_next_ones_write_nothing() {
     let tags = async |digest: &str| {
         let mut tx = shop.bench.store.read().await.unwrap();
         let digest = digest.parse().unwrap();
-        let tags = tx.tags_of_image(shop.workspace, &shop.repository(), &digest).await.unwrap();
+        let tags = tx
+            .tags_of_image(shop.workspace, &shop.repository(), &digest)
+            .await
+            .unwrap();
         tags.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(tags(&digest).await, ["1.3.0", "latest", "main", "sha-77aa001"]);
@@ -233,7 +236,10 @@ async fn a_look_finds_all_tags_of_an_image_and_the_next_ones_write_nothing() {
     assert_eq!(tags(&digest).await, ["1.3.0", "main", "sha-77aa001"]);
     assert_eq!(tags(&moved).await, ["1.4.0", "latest"]);
     let seen = shop.seen_since(before).await;
-    assert!(matches!(seen.len(), 1 | 2) && seen.contains(&"1.4.0".to_owned()), "{seen:?}");
+    assert!(
+        matches!(seen.len(), 1 | 2) && seen.contains(&"1.4.0".to_owned()),
+        "{seen:?}"
+    );
     let (_, after) = (counted.writes(), shop.newest_event().await);
     shop.tell(&[("latest", &moved)]).await;
     shop.bench.services.pushes.settled().await;
@@ -275,11 +281,19 @@ fn odd(registry: &ScriptedRegistry, path: &str, n: usize) {
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     let put = |body: Value| registry.put(path, ODD, MANIFEST, body.to_string().as_bytes());
     let refuse = |status: u16, body: &str| {
-        registry.answer(path, &format!("manifests/{ODD}"), status, &[("content-type", "application/json")], body);
+        registry.answer(
+            path,
+            &format!("manifests/{ODD}"),
+            status,
+            &[("content-type", "application/json")],
+            body,
+        );
         registry.list(path, ODD);
     };
     match n {
-        1 => drop(put(json!({ "schemaVersion": 1, "name": path, "tag": ODD, "fsLayers": [] }))),
+        1 => drop(put(
+            json!({ "schemaVersion": 1, "name": path, "tag": ODD, "fsLayers": [] }),
+        )),
         2 => {
             let config = registry.blob(path, b"no JSON");
             put(json!({ "schemaVersion": 2, "config": config, "layers": [] }));
@@ -293,7 +307,8 @@ fn odd(registry: &ScriptedRegistry, path: &str, n: usize) {
         }
         4 => {
             let digest = format!("sha512:{}", "ab".repeat(64));
-            let config = json!({ "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": 1 });
+            let config =
+                json!({ "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": 1 });
             let manifest = json!({ "schemaVersion": 2, "config": config, "layers": [] }).to_string();
             let headers = [("content-type", MANIFEST), ("docker-content-digest", digest.as_str())];
             registry.answer(path, &format!("manifests/{ODD}"), 200, &headers, manifest);
@@ -301,7 +316,10 @@ fn odd(registry: &ScriptedRegistry, path: &str, n: usize) {
         }
         5 => refuse(500, ""),
         6 => refuse(403, r#"{"errors":[{"code":"DENIED","message":"denied"}]}"#),
-        7 => refuse(412, r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"current image with 3 vulnerabilities cannot be pulled"}]}"#),
+        7 => refuse(
+            412,
+            r#"{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"current image with 3 vulnerabilities cannot be pulled"}]}"#,
+        ),
         _ => registry.list(path, ODD),
     }
 }
@@ -354,7 +372,11 @@ async fn one_odd_tag_stops_no_repository_and_is_named_once() {
         shop.look().await;
     }
     for n in 1..=8 {
-        assert_eq!(shop.went("development", &format!("odd{n}")).await, ["1.1.0", "1.2.0"], "{n}");
+        assert_eq!(
+            shop.went("development", &format!("odd{n}")).await,
+            ["1.1.0", "1.2.0"],
+            "{n}"
+        );
     }
     let asked = shop.registry.asked();
     for n in 1..=8 {
@@ -370,7 +392,11 @@ async fn one_odd_tag_stops_no_repository_and_is_named_once() {
         shop.look().await;
     }
     assert_eq!(named().await.len(), 7);
-    assert_eq!(shop.went("development", "odd5").await, ["1.1.0", "1.2.0"], "it is older");
+    assert_eq!(
+        shop.went("development", "odd5").await,
+        ["1.1.0", "1.2.0"],
+        "it is older"
+    );
 }
 
 #[tokio::test]
@@ -443,7 +469,10 @@ async fn the_first_look_at_a_history_deploys_the_newest_and_what_arrives_later_c
 
     // And 20 more, of which one notification tells, oldest first.
     let new = history(&shop, 80..100);
-    let pushes: Vec<(&str, &str)> = new.iter().map(|(tag, digest)| (tag.as_str(), digest.as_str())).collect();
+    let pushes: Vec<(&str, &str)> = new
+        .iter()
+        .map(|(tag, digest)| (tag.as_str(), digest.as_str()))
+        .collect();
     shop.tell(&pushes).await;
     shop.bench.services.pushes.settled().await;
     shop.arrives(&new[19].1).await;
@@ -459,7 +488,9 @@ async fn what_git_declares_at_the_first_look_stays_until_something_arrives() {
         let (tag, digest) = &old[declared];
         for environment in CHAIN {
             let path = format!("environments/{environment}/values.yaml");
-            shop.bench.git.declare(&path, "api", &shop.registry.repository(API), tag, digest);
+            shop.bench
+                .git
+                .declare(&path, "api", &shop.registry.repository(API), tag, digest);
         }
         shop.apply_chain().await;
         for _ in 0..3 {
@@ -491,7 +522,10 @@ async fn a_list_that_breaks_off_learns_nothing() {
     shop.registry.gate(|_, _| None);
     shop.look().await;
     assert_eq!(shop.went("development", "api").await, ["1.2.0"]);
-    assert_eq!(shop.promotions("development", "api").await[0].image.digest.as_str(), old[2].1);
+    assert_eq!(
+        shop.promotions("development", "api").await[0].image.digest.as_str(),
+        old[2].1
+    );
 }
 
 #[tokio::test]
@@ -502,7 +536,10 @@ async fn what_is_no_image_for_linux_is_never_deployed() {
     let hex = "ab".repeat(32);
     let pushed = [
         ("1.0.0-att", shop.registry.push(API, "1.0.0-att", 1, "unknown/unknown")),
-        ("1.2.0-windows", shop.registry.push(API, "1.2.0-windows", 2, "windows/amd64")),
+        (
+            "1.2.0-windows",
+            shop.registry.push(API, "1.2.0-windows", 2, "windows/amd64"),
+        ),
         ("buildcache", shop.registry.push(API, "buildcache", 3, "linux/amd64")),
     ];
     for (tag, digest) in &pushed {
@@ -524,7 +561,10 @@ async fn what_is_no_image_for_linux_is_never_deployed() {
         let known = tx.tags_of_repository(shop.workspace, &shop.repository()).await.unwrap();
         known.into_iter().filter_map(|known| known.why).collect()
     };
-    assert!(known.contains("It does not run on Linux, only on windows/amd64."), "{known:?}");
+    assert!(
+        known.contains("It does not run on Linux, only on windows/amd64."),
+        "{known:?}"
+    );
 }
 
 /// What is wrong with the registry, by *Test connection* with what is stored or with another password; empty when nothing is.
@@ -542,7 +582,11 @@ async fn tested(shop: &Shop, password: Option<&str>) -> Vec<String> {
         ..Secrets::default()
     };
     let typed = TypedSecrets::from(typed);
-    let test = shop.bench.services.test_cluster(&shop.admin, "demo", &draft, &typed).await;
+    let test = shop
+        .bench
+        .services
+        .test_cluster(&shop.admin, "demo", &draft, &typed)
+        .await;
     let failed = |step: TestStep| (step.finding == Finding::Failed).then_some(step.what);
     test.unwrap().steps.into_iter().filter_map(failed).collect()
 }
@@ -561,7 +605,11 @@ async fn a_test_of_a_registry_goes_the_way_that_following_goes() {
         let bearer = format!(r#"Bearer realm="http://{address}/token",service="x""#);
         match uri {
             _ if uri.starts_with("/token") => {
-                let scope = if uri.contains("scope=repository") { "scoped" } else { "bare" };
+                let scope = if uri.contains("scope=repository") {
+                    "scoped"
+                } else {
+                    "bare"
+                };
                 Some(format!(r#"{{"token":"{scope}"}}"#).into_response())
             }
             "/v2/" if given.is_empty() => refuse(&bearer),
@@ -576,11 +624,18 @@ async fn a_test_of_a_registry_goes_the_way_that_following_goes() {
     shop.arrives(&digest).await;
 
     // Nothing may be asked of the registry itself, but the image can be read: that is what the work does.
-    shop.registry.gate(|uri, _| (uri == "/v2/").then(|| StatusCode::UNAUTHORIZED.into_response()));
+    shop.registry
+        .gate(|uri, _| (uri == "/v2/").then(|| StatusCode::UNAUTHORIZED.into_response()));
     assert_eq!(tested(&shop, None).await, Vec::<String>::new());
     // The manifest is there, but its repository can't be listed: nothing would ever be found in it.
-    shop.registry.gate(|uri, _| uri.contains("/tags/list").then(|| StatusCode::FORBIDDEN.into_response()));
-    assert_eq!(tested(&shop, None).await, [format!("Read {}", shop.registry.repository(API))]);
+    shop.registry.gate(|uri, _| {
+        uri.contains("/tags/list")
+            .then(|| StatusCode::FORBIDDEN.into_response())
+    });
+    assert_eq!(
+        tested(&shop, None).await,
+        [format!("Read {}", shop.registry.repository(API))]
+    );
     // Wrong credentials are said to be wrong.
     shop.registry.gate(|_, headers| {
         let is_right = headers.get("authorization").is_some_and(|given| given == RIGHT);
@@ -606,7 +661,11 @@ async fn a_build_that_is_older_than_what_runs_is_named_on_the_resource() {
         };
         shop.bench.services.resource(&shop.admin, &at, "api").await.unwrap()
     };
-    assert_eq!(view().await.backdated, [], "what was there at the first look is history");
+    assert_eq!(
+        view().await.backdated,
+        [],
+        "what was there at the first look is history"
+    );
     let late = shop.registry.push(API, "1.3.1", 2, "linux/amd64");
     shop.registry.push(API, "latest", 5, "linux/amd64");
     shop.registry.push(API, "1.2.0-windows", 2, "windows/amd64");

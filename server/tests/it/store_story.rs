@@ -381,7 +381,10 @@ async fn known_tags(tx: &mut dyn Tx, demo: &Workspace, acme: &Workspace) {
     };
     let backdated = tx.backdated(demo.id, &repository, older, 0, 9).await.unwrap();
     assert_eq!(backdated.len(), 1, "nothing is known of the others");
-    let none = tx.backdated(demo.id, &repository, older, standing.ordinal, 9).await.unwrap();
+    let none = tx
+        .backdated(demo.id, &repository, older, standing.ordinal, 9)
+        .await
+        .unwrap();
     assert_eq!(none, []);
 }
 

@@ -512,7 +512,11 @@ async fn harbor() -> Origin {
         let bearer = format!(r#"Bearer realm="http://{host}/token",service="x""#);
         let refuse = |challenge: &str| response(401, &[("www-authenticate", challenge)], "");
         if is_token_request(seen) {
-            let scope = if seen.uri.contains("scope=repository") { "scoped" } else { "bare" };
+            let scope = if seen.uri.contains("scope=repository") {
+                "scoped"
+            } else {
+                "bare"
+            };
             return response(200, &[], format!(r#"{{"token":"{scope}"}}"#));
         }
         if seen.uri == "/v2/" {
@@ -569,7 +573,10 @@ async fn a_wrong_token_server_is_not_remembered_once_the_registry_names_another(
     })
     .await;
     let client = client();
-    let error = client.resolve(&open(), &registry.repository(), &tag("v1")).await.unwrap_err();
+    let error = client
+        .resolve(&open(), &registry.repository(), &tag("v1"))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("token server"), "{error}");
     let found = client.resolve(&open(), &registry.repository(), &tag("v1")).await;
     assert_eq!(found.unwrap(), Some(some_digest()), "the very next request");

@@ -50,7 +50,9 @@ pub enum RegistryError {
         repository: String,
     },
     /// Too many requests.
-    #[error("The registry {registry} asks Waybill to slow down, for {retry_after_seconds} s. Waybill retries automatically.")]
+    #[error(
+        "The registry {registry} asks Waybill to slow down, for {retry_after_seconds} s. Waybill retries automatically."
+    )]
     Throttled {
         /// Its host.
         registry: String,

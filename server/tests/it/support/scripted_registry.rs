@@ -81,7 +81,10 @@ impl ScriptedRegistry {
 
     /// Answers a path of a repository (`manifests/1.0.0`) like this from now on.
     pub(crate) fn answer(&self, path: &str, rest: &str, status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) {
-        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let headers = headers
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         let scripted = Scripted(status, headers, body.as_ref().to_vec());
         let mut held = self.held.lock().unwrap();
         held.answers.insert(format!("/v2/{path}/{rest}"), scripted);
@@ -134,7 +137,13 @@ impl ScriptedRegistry {
         for platform in ["unknown/unknown", "linux/amd64", "linux/arm64"] {
             let manifest = self.manifest(path, hours, platform);
             let digest = sha256(&manifest);
-            self.answer(path, &format!("manifests/{digest}"), 200, &[("content-type", MANIFEST)], &manifest);
+            self.answer(
+                path,
+                &format!("manifests/{digest}"),
+                200,
+                &[("content-type", MANIFEST)],
+                &manifest,
+            );
             let (os, architecture) = platform.split_once('/').unwrap();
             let platform = json!({ "os": os, "architecture": architecture });
             entries.push(json!({ "mediaType": MANIFEST, "digest": digest, "size": 1, "platform": platform }));
@@ -149,7 +158,9 @@ async fn answer(State(held): State<Arc<Mutex<Held>>>, request: Request) -> Respo
     let (gate, scripted, tags) = {
         let mut held = held.lock().unwrap();
         held.asked.push(format!("{} {path}", request.method()));
-        let listed = path.strip_prefix("/v2/").and_then(|rest| rest.strip_suffix("/tags/list"));
+        let listed = path
+            .strip_prefix("/v2/")
+            .and_then(|rest| rest.strip_suffix("/tags/list"));
         let tags = listed.map(|name| held.tags.get(name).cloned());
         (held.gate.clone(), held.answers.get(&path).cloned(), tags)
     };
@@ -161,7 +172,11 @@ async fn answer(State(held): State<Arc<Mutex<Held>>>, request: Request) -> Respo
         for (name, value) in headers {
             answer = answer.header(name, value);
         }
-        let body = if request.method() == Method::HEAD { Vec::new() } else { body };
+        let body = if request.method() == Method::HEAD {
+            Vec::new()
+        } else {
+            body
+        };
         return answer.body(Body::from(body)).unwrap();
     }
     match tags {
