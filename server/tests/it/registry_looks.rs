@@ -567,10 +567,12 @@ async fn what_is_no_image_for_linux_is_never_deployed() {
     );
 }
 
-/// What is wrong with the registry, by *Test connection* with what is stored or with another password; empty when nothing is.
-async fn tested(shop: &Shop, password: Option<&str>) -> Vec<String> {
+/// What *Test connection* finds, with what is stored of a cluster or with another password.
+async fn tried(shop: &Shop, cluster: &str, password: Option<&str>) -> Vec<TestStep> {
+    let was = if cluster == "local" { cluster } else { "" };
     let draft = ClusterDraft {
-        was: "local".into(),
+        was: was.into(),
+        name: cluster.into(),
         registry: shop.registry.address.to_string(),
         plain_http: true,
         registry_user: "ci".into(),
@@ -582,13 +584,37 @@ async fn tested(shop: &Shop, password: Option<&str>) -> Vec<String> {
         ..Secrets::default()
     };
     let typed = TypedSecrets::from(typed);
-    let test = shop
-        .bench
-        .services
-        .test_cluster(&shop.admin, "demo", &draft, &typed)
-        .await;
+    let test = shop.bench.services.test_cluster(&shop.admin, "demo", &draft, &typed);
+    test.await.unwrap().steps
+}
+
+/// What is wrong with the registry; empty when nothing is.
+async fn tested(shop: &Shop, password: Option<&str>) -> Vec<String> {
     let failed = |step: TestStep| (step.finding == Finding::Failed).then_some(step.what);
-    test.unwrap().steps.into_iter().filter_map(failed).collect()
+    tried(shop, "local", password)
+        .await
+        .into_iter()
+        .filter_map(failed)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_test_says_whose_sign_in_is_used_where_two_clusters_name_one_registry() {
+    let shop = Shop::open().await;
+    shop.apply_chain().await;
+    let whose = async |cluster: &str| {
+        let steps = tried(&shop, cluster, Some("right")).await;
+        let step = steps.into_iter().find(|step| step.what == "Whose sign-in");
+        step.map(|step| step.detail)
+    };
+    assert_eq!(whose("local").await, None);
+    assert_eq!(whose("another").await, None, "it would come first");
+    assert!(
+        whose("zone")
+            .await
+            .unwrap()
+            .starts_with("Cluster local names the same registry")
+    );
 }
 
 #[tokio::test]
