@@ -323,6 +323,12 @@ pub struct ArtifactDetails {
 }
 
 impl ArtifactDetails {
+    /// Whether it is an image that may be deployed: it runs on some Linux. Attestations say `unknown/unknown`.
+    #[must_use]
+    pub fn runs_on_linux(&self) -> bool {
+        self.platforms.iter().any(|platform| platform.starts_with("linux/"))
+    }
+
     /// The commit it was built from: `org.opencontainers.image.revision`, else `git.commit`, else the older
     /// `org.label-schema.vcs-ref`.
     #[must_use]

@@ -11,6 +11,7 @@
 //!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
 //!   [`removal`] (what can be taken away again), [`told`] (what happened, in words), [`notification`] (who is told elsewhere).
 
+pub mod arrival;
 pub mod artifact;
 pub mod door;
 pub mod draft;
@@ -31,6 +32,7 @@ pub mod repository_path;
 pub mod resource;
 pub mod rights;
 pub mod succession;
+pub mod tags;
 mod text;
 pub mod time;
 pub mod told;

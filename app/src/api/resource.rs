@@ -3,12 +3,13 @@
 use crate::{
     api::{
         board::{Cell, EnvironmentHead},
+        connection::PassedOver,
         preview::Preview,
     },
     error::AppError,
 };
 use domain::{
-    artifact::{Artifact, ExactImage, Repository},
+    artifact::{Artifact, ExactImage, Repository, Tag},
     id::PromotionId,
     name::Name,
     promotion::{Purpose, State},
@@ -41,6 +42,12 @@ pub struct ResourceView {
     pub preview: Option<Preview>,
     /// Artifacts of its repository, newest first: what a pin may be set to.
     pub recent: Vec<Artifact>,
+    /// All tags of the image that runs, as far as the registry was asked.
+    pub tags: Vec<Tag>,
+    /// Artifacts of the repository that it follows that arrived after what runs, but were built before it; the last first.
+    pub backdated: Vec<Artifact>,
+    /// Tags of that repository that name no image to deploy.
+    pub passed_over: Vec<PassedOver>,
     /// How it runs.
     pub runtime: Runtime,
     /// Who follows it: environment and resource.

@@ -5,6 +5,7 @@ mod actions;
 use crate::{
     api::{
         board::{Behind, Cell, Follows},
+        connection::PassedOver,
         preview::preview_pin,
         resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
     },
@@ -24,7 +25,12 @@ use crate::{
 };
 use actions::{Done, ResourcePost};
 use domain::{
-    artifact::ExactImage, follow::Course, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp,
+    artifact::{Artifact, ExactImage},
+    follow::Course,
+    promotion::Purpose,
+    resource::Binding,
+    resource::Runtime,
+    time::Timestamp,
 };
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
@@ -251,10 +257,18 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             <dd class="mono">{repository.to_string()}</dd>
         }
     });
+    let tags = (view.tags.len() > 1).then(|| {
+        let tags: Vec<&str> = view.tags.iter().map(domain::artifact::Tag::as_str).collect();
+        view! {
+            <dt>"Tags"</dt>
+            <dd class="mono">{tags.join(", ")}</dd>
+        }
+    });
     view! {
         <dl class="facts">
             <dt>"Image"</dt>
             <dd>{image}</dd>
+            {tags}
             {since}
             {outside}
             <dt>"Live"</dt>
@@ -266,6 +280,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             {repository}
             <dt>"Follows"</dt>
             <dd>{follows(view, &cell.follows)}</dd>
+            {passed_over(view, now)}
             <dt>"Followed by"</dt>
             <dd>{followers(view)}</dd>
         </dl>
@@ -291,6 +306,42 @@ fn follows(view: &ResourceView, follows: &Follows) -> AnyView {
         <span class="label">{how}</span>
     }
     .into_any()
+}
+
+/// What its repository holds, and automation doesn't deploy: it is older than what runs, or no image to run.
+fn passed_over(view: &ResourceView, now: Signal<Timestamp>) -> Option<AnyView> {
+    if view.backdated.is_empty() && view.passed_over.is_empty() {
+        return None;
+    }
+    let backdated = |artifact: &Artifact| {
+        view! {
+            <li>
+                <span class="mono">{artifact.image.short_label().to_owned()}</span>
+                " was pushed "
+                <Ago at=artifact.seen_at now />
+                ", but was built before what runs. Promote it by hand."
+            </li>
+        }
+    };
+    let unread = |tag: &PassedOver| {
+        view! {
+            <li>
+                <span class="mono">{tag.image.clone()}</span>
+                ": "
+                {tag.why.clone()}
+            </li>
+        }
+    };
+    let list = view! {
+        <dt>"Passed over"</dt>
+        <dd>
+            <ul>
+                {view.backdated.iter().map(backdated).collect_view()}
+                {view.passed_over.iter().map(unread).collect_view()}
+            </ul>
+        </dd>
+    };
+    Some(list.into_any())
 }
 
 fn followers(view: &ResourceView) -> AnyView {

@@ -1,6 +1,6 @@
 //! The cells of a project: what each resource runs, compared with what it should, and how it follows its source.
 
-use super::{Services, follow::course, place::ProjectPlace};
+use super::{Services, artifact::newest_that_counts, follow::course, place::ProjectPlace};
 use crate::store::Tx;
 use app::{
     api::board::{Behind, BoardRow, Cell, Follows, Held, Moving, Open, Truth},
@@ -297,8 +297,8 @@ impl Cells {
         Ok(match &resource.source {
             Source::Promote { from } => self.resources.get(from).and_then(|source| source.desired.clone()),
             Source::Image { repository } => {
-                let newest = tx.recent_artifacts(self.workspace, repository, 1).await?;
-                newest.into_iter().next().map(|artifact| artifact.image)
+                let newest = newest_that_counts(tx, self.workspace, repository).await?;
+                newest.map(|artifact| artifact.image)
             }
         })
     }

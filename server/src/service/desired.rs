@@ -276,8 +276,12 @@ impl Services {
                 images.insert(resource.id, stored);
                 continue;
             }
-            let access = self.registry_access(&clusters, repository)?;
-            match self.registry.resolve(&access, repository, tag).await {
+            // One registry that can't be asked says nothing about the others.
+            let resolved = match self.registry_access(&clusters, repository) {
+                Ok(access) => (self.registry.resolve(&access, repository, tag).await).map_err(AppError::from),
+                Err(error) => Err(error),
+            };
+            match resolved {
                 Ok(Some(digest)) => {
                     let image = ExactImage {
                         repository: repository.clone(),

@@ -2,6 +2,7 @@
 
 use super::{
     Caller, Services,
+    artifact::newest_that_counts,
     follow::{course, is_withdrawn},
     place::ProjectPlace,
     request::Request,
@@ -134,12 +135,8 @@ impl Services {
                 (source.and_then(|source| source.desired), origin, Purpose::Promote)
             }
             Source::Image { repository } => {
-                let newest = tx.recent_artifacts(place.project.workspace.id, repository, 1).await?;
-                (
-                    newest.into_iter().next().map(|artifact| artifact.image),
-                    None,
-                    Purpose::Deploy,
-                )
+                let newest = newest_that_counts(&mut *tx, place.project.workspace.id, repository).await?;
+                (newest.map(|artifact| artifact.image), None, Purpose::Deploy)
             }
         };
         // What was removed is created again as it ran last, or as its source runs now if that is newer.

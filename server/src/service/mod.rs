@@ -42,6 +42,7 @@ pub mod invitation;
 pub mod known_browser;
 pub mod ledger;
 pub mod live;
+pub mod look;
 pub mod member;
 pub mod notification;
 pub mod password;

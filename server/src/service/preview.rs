@@ -4,7 +4,9 @@
 //! out differently because others changed the file meanwhile.
 
 use super::{
-    Caller, Services, connection,
+    Caller, Services,
+    artifact::newest_that_counts,
+    connection,
     create_resource::sees_all,
     place::{EnvironmentPlace, ProjectPlace},
 };
@@ -62,15 +64,15 @@ impl Services {
         let workspace = place.project.workspace.id;
         let mut tx = self.store.read().await?;
         let newest = match is_offered || sees_all(&mut *tx, caller, place).await? {
-            true => tx.recent_artifacts(workspace, repository, 1).await?,
-            false => Vec::new(),
+            true => newest_that_counts(&mut *tx, workspace, repository).await?,
+            false => None,
         };
         let unknown = || {
             AppError::Conflict(format!(
                 "Waybill has seen no image of {repository} yet. It looks for one when the resource is created."
             ))
         };
-        Ok(newest.into_iter().next().ok_or_else(unknown)?.image)
+        Ok(newest.ok_or_else(unknown)?.image)
     }
 
     /// What promoting a resource, or resuming a held one, would do, as far as Waybill knows its source.

@@ -108,7 +108,13 @@ impl Services {
         }
         // What was applied says whom it follows, not to go back to what that one runs.
         let leads = course(&mut *tx, place.workspace.id, resource.desired.as_ref(), &image).await?;
-        if resource.pin().is_none() && leads != Course::Newer {
+        // What Git declared before Waybill ever moved it is adopted and stays, until something is published after that.
+        let is_of_source = resource
+            .desired
+            .as_ref()
+            .is_some_and(|runs| runs.repository == image.repository);
+        let is_adopted = is_of_source && tx.promotions_of(resource.id, 1).await?.is_empty();
+        if resource.pin().is_none() && (is_adopted || leads != Course::Newer) {
             return Ok(());
         }
         let creates = resource.desired.is_none();

@@ -21,6 +21,7 @@ pub mod rows;
 pub mod sealed;
 pub mod sql;
 pub mod sqlite;
+pub mod tags;
 pub mod trouble;
 pub mod tx;
 
@@ -30,17 +31,17 @@ pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
 pub use removals::{GitRemoval, Removals};
 pub use sealed::{Sealed, SealedColumn, SealedValue};
+pub use tags::{Found, KnownTag, Tags};
 pub use trouble::Trouble;
 
 use activity::Search;
 use async_trait::async_trait;
 use chain::{Entry, Head};
 use domain::{
-    artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository},
     door::Entrance,
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
-    follow::Age,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
     promotion::{Actor, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
@@ -222,7 +223,9 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications + Sealed + Removals {
+pub trait Tx:
+    people::People + identities::Identities + Gates + Proofs + Tags + Notifications + Sealed + Removals
+{
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 
@@ -320,7 +323,8 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Artifact>, StoreError>;
-    /// Remembers an artifact, seen at this time, or with the one of its repository that arrived before it if that is later; `false` when it was known already (then only its tag is brought up to date). Until its details are
+    /// Remembers an artifact, seen at this time, or with the one of its repository that arrived before it if that is later; `false` when it was known already (then the tag is
+    /// taken only where it had none: which one is shown is chosen by who looks at the registry). Until its details are
     /// known it ranks below all others.
     async fn see_artifact(
         &mut self,
@@ -351,15 +355,6 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
         old: &Digest,
         new: &Digest,
     ) -> Result<i64, StoreError>;
-    /// The place of an artifact among those of its repository; `None` for one that is not known.
-    async fn artifact_age(
-        &mut self,
-        workspace: WorkspaceId,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> Result<Option<Age>, StoreError>;
-    /// The tag of each known artifact of the repository, oldest first; a tag that moved stands there more than once.
-    async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError>;
 
     // Promotions. Of one resource the newer has the higher number; ids and clocks tell nothing about that.
     /// The number of the resource's next promotion. The resource stays locked until the end of the transaction, so that nobody else

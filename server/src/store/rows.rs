@@ -25,7 +25,10 @@ pub(crate) fn parse<T: FromStr<Err: Display>>(what: &'static str, text: &str) ->
     })
 }
 
-fn parse_if<T: FromStr<Err: Display>>(what: &'static str, text: Option<&String>) -> Result<Option<T>, StoreError> {
+pub(super) fn parse_if<T: FromStr<Err: Display>>(
+    what: &'static str,
+    text: Option<&String>,
+) -> Result<Option<T>, StoreError> {
     text.map(|text| parse(what, text)).transpose()
 }
 

@@ -73,8 +73,8 @@ pub(crate) const INSERT_ARTIFACT: &str = "INSERT INTO artifacts (workspace_id, r
      SELECT $1, $2, $3, $4, MAX(m.seen_at), 0 FROM (SELECT $5 AS seen_at UNION ALL SELECT * FROM (\
      SELECT seen_at FROM artifacts WHERE workspace_id = $1 AND repository = $2 ORDER BY ordinal DESC LIMIT 1) l) m WHERE TRUE \
      ON CONFLICT (workspace_id, repository, digest) DO NOTHING";
-pub(crate) const SET_ARTIFACT_TAG: &str =
-    "UPDATE artifacts SET tag = $4 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
+pub(crate) const NAME_ARTIFACT: &str =
+    "UPDATE artifacts SET tag = $4 WHERE workspace_id = $1 AND repository = $2 AND digest = $3 AND tag IS NULL";
 pub(crate) const SET_DETAILS: &str =
     "UPDATE artifacts SET details = $4, rank = $5 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
 pub(crate) const RECENT_ARTIFACTS: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 \
@@ -84,11 +84,6 @@ pub(crate) const COUNT_NEWER: &str = "SELECT COUNT(*) FROM artifacts a \
      JOIN artifacts n ON n.workspace_id = $1 AND n.repository = $2 AND n.digest = $4 \
      WHERE a.workspace_id = $1 AND a.repository = $2 \
      AND (a.rank, a.ordinal) > (o.rank, o.ordinal) AND (a.rank, a.ordinal) <= (n.rank, n.ordinal)";
-/// The rank of what its registry has said nothing about is none.
-pub(crate) const ARTIFACT_AGE: &str = "SELECT CASE WHEN details IS NULL THEN NULL ELSE rank END, ordinal FROM artifacts \
-     WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
-pub(crate) const KNOWN_TAGS: &str =
-    "SELECT tag FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND tag IS NOT NULL ORDER BY rank, ordinal";
 
 pub(crate) const INSERT_PROMOTION: &str = "INSERT INTO promotions (id, workspace_id, project_id, environment_id, \
      resource_id, purpose, requested_by, origin_environment, origin_resource, repository, tag, digest, previous, \

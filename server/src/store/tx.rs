@@ -18,7 +18,6 @@ use domain::{
     door::Entrance,
     environment::{Environment, Workspace},
     event::Event,
-    follow::Age,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
     promotion::{Promotion, State},
     resource::{Hold, Live, Outside, Resource},
@@ -427,9 +426,8 @@ where
         let (id, repository, digest) = (workspace.to_string(), image.repository.as_str(), image.digest.as_str());
         let tag = image.tag.as_ref().map(Tag::as_str);
         let added = run!(self, sql::INSERT_ARTIFACT, &id, repository, digest, tag, at.0)?;
-        // `latest` says nothing about an image; it never replaces a tag that does.
-        if added == 0 && tag.is_some_and(|tag| tag != "latest") {
-            run!(self, sql::SET_ARTIFACT_TAG, &id, repository, digest, tag)?;
+        if added == 0 && tag.is_some() {
+            run!(self, sql::NAME_ARTIFACT, &id, repository, digest, tag)?;
         }
         Ok(added > 0)
     }
@@ -485,33 +483,6 @@ where
             .bind(new.as_str())
             .fetch_one(&mut self.tx)
             .await?)
-    }
-
-    async fn artifact_age(
-        &mut self,
-        workspace: WorkspaceId,
-        repository: &Repository,
-        digest: &Digest,
-    ) -> Result<Option<Age>, StoreError> {
-        let row = sqlx::query_as::<D, (Option<i64>, i64)>(sql::ARTIFACT_AGE)
-            .bind(workspace.to_string())
-            .bind(repository.as_str())
-            .bind(digest.as_str())
-            .fetch_optional(&mut self.tx)
-            .await?;
-        Ok(row.map(|(rank, arrived)| Age {
-            rank: rank.map(Timestamp),
-            arrived,
-        }))
-    }
-
-    async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError> {
-        let tags: Vec<String> = sqlx::query_scalar::<D, _>(sql::KNOWN_TAGS)
-            .bind(workspace.to_string())
-            .bind(repository.as_str())
-            .fetch_all(&mut self.tx)
-            .await?;
-        tags.iter().map(|tag| parse("tag", tag)).collect()
     }
 
     async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError> {

@@ -39,6 +39,7 @@ mod policies;
 mod preview;
 mod promotion;
 mod pushes;
+mod registry_looks;
 mod released_databases;
 mod removal;
 mod replicas;
