@@ -204,6 +204,8 @@ pub enum HoldCause {
     RolledBack,
     /// Set it up where only others may change what runs.
     SetUp,
+    /// Found no values file for it, which automation never makes.
+    NoFile,
 }
 
 impl HoldCause {
@@ -214,6 +216,7 @@ impl HoldCause {
             Self::Pinned => "pinned",
             Self::RolledBack => "rolled back",
             Self::SetUp => "set up",
+            Self::NoFile => "found no values file for",
         }
     }
 }
