@@ -166,6 +166,8 @@ pub struct Resource {
     pub desired_at: Option<Timestamp>,
     /// Who made Git say so, when it wasn't Waybill.
     pub outside: Option<Outside>,
+    /// Why no exact image can be read out of what Git declares, with the file and the line; a sentence without its full stop.
+    pub unclear: Option<String>,
     /// What Argo CD reports. `None` until it has.
     pub live: Option<Live>,
     /// When it was created.

@@ -145,7 +145,8 @@ pub async fn edit_pin(
     )
 }
 
-/// Promotes a resource to its source's latest artifact; moves the pin of a pinned one. Returns the promotion's id.
+/// Promotes a resource to its source's latest artifact; moves the pin of a pinned one. With `create_file` the values file is made, where there
+/// is none. Returns the promotion's id.
 ///
 /// # Errors
 /// When there is nothing to promote, or it can't be done now.
@@ -155,6 +156,7 @@ pub async fn promote(
     project: String,
     environment: String,
     resource: String,
+    #[server(default)] create_file: bool,
 ) -> Result<PromotionId, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -166,6 +168,7 @@ pub async fn promote(
                     environment,
                 },
                 &resource,
+                create_file,
             )
             .await,
     )
@@ -200,6 +203,7 @@ pub async fn rollback(
 }
 
 /// Lifts the hold of a resource. Returns the promotion that catches up with its source, if there is anything to catch up with.
+/// With `create_file` that one may make the values file.
 ///
 /// # Errors
 /// When nothing holds it.
@@ -209,6 +213,7 @@ pub async fn resume(
     project: String,
     environment: String,
     resource: String,
+    #[server(default)] create_file: bool,
 ) -> Result<Option<PromotionId>, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -220,6 +225,7 @@ pub async fn resume(
                     environment,
                 },
                 &resource,
+                create_file,
             )
             .await,
     )

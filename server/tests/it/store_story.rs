@@ -207,6 +207,7 @@ fn resource(n: u128, environment: EnvironmentId, source: Source) -> Resource {
         desired: None,
         desired_at: None,
         outside: None,
+        unclear: None,
         live: None,
         created_at: at(0),
     }

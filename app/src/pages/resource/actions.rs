@@ -32,6 +32,8 @@ pub(super) struct ResourcePost {
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
+    /// Anything when the values file may be made, where there is none.
+    pub(super) create_file: String,
 }
 
 impl ResourcePost {
@@ -104,9 +106,16 @@ fn error_of(sent: Form<ResourcePost, Done>, intent: &'static str) -> Signal<Opti
 }
 
 /// A form that is only a button.
-fn button_form(sent: Form<ResourcePost, Done>, intent: String, word: &'static str, class: &'static str) -> AnyView {
+fn button_form(
+    sent: Form<ResourcePost, Done>,
+    intent: String,
+    word: &'static str,
+    class: &'static str,
+    asked: Option<AnyView>,
+) -> AnyView {
     view! {
         <form method="post" on:submit=sent.on_submit()>
+            {asked}
             <button
                 type="submit"
                 class=class
@@ -126,6 +135,7 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
     let hold = Memo::new(move |_| view.with(|view| Some((view.cell.follows.hold.clone()?, view.preview.clone()))));
     move || {
         hold.get().map(|(hold, preview)| {
+            let asked = preview::file_to_make(preview.as_ref());
             view! {
                 <section class="notice held" aria-labelledby="hold">
                     {icon("held")}
@@ -134,7 +144,7 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                         <p>"New artifacts of its source don't reach it until somebody resumes it. It catches up then."</p>
                         {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
-                        {button_form(sent, "resume".into(), "Resume", "button")}
+                        {button_form(sent, "resume".into(), "Resume", "button", asked)}
                     </div>
                 </section>
             }
@@ -200,6 +210,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
     move || {
         offer.get().map(|(words, ends, is_pinned, preview)| {
             let strip = ends.map(|(from, to)| view! { <FlowStrip from to /> });
+            let asked = preview::file_to_make(preview.as_ref());
             let note = is_pinned.then(|| view! { <p class="muted">"Moves its pin to the newest artifact."</p> });
             view! {
                 <section class="panel padded stack" aria-labelledby="promote">
@@ -208,7 +219,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
                     {note}
                     {preview.map(|preview| preview::folded(preview, now))}
                     <ErrorSummary error />
-                    {button_form(sent, "promote".into(), "Promote", "button primary")}
+                    {button_form(sent, "promote".into(), "Promote", "button primary", asked)}
                 </section>
             }
             .into_any()
@@ -257,6 +268,7 @@ fn pin_form(
                 sent.send(ResourcePost {
                     intent: "pin".into(),
                     digest,
+                    create_file: String::new(),
                 });
             }
         }
