@@ -279,7 +279,7 @@ fn outcome_word(outcome: &Outcome) -> &'static str {
         Outcome::Done { .. } => "done",
         Outcome::Wait { .. } => "wait",
         Outcome::Retry { .. } => "retry",
-        Outcome::Fail { .. } => "fail",
+        Outcome::Fail { .. } | Outcome::NoFile { .. } => "fail",
         Outcome::Withdrawn { .. } => "withdrawn",
         Outcome::Overtaken { .. } => "overtaken",
     }

@@ -262,6 +262,9 @@ pub struct DeclaredImage {
     pub tag: Option<Tag>,
     /// `image.digest`, when it is a valid digest.
     pub digest: Option<Digest>,
+    /// Why no exact image can be read out of what is written, with the file and the line, and what to do; a sentence without its full
+    /// stop. `None` also where nothing is written.
+    pub unclear: Option<String>,
 }
 
 /// An exact image: what a promotion runs. The tag is for people, the digest is what counts.

@@ -359,6 +359,8 @@ pub struct Promotion {
     pub previous: Option<ExactImage>,
     /// Whether it creates the resource, so that its configuration is committed too.
     pub creates: bool,
+    /// Whether a person said that it may make the values file, where there is none.
+    pub creates_file: bool,
     /// Where it stands.
     pub state: State,
     /// What it waits for right now, a sentence; shown under the step.
@@ -524,6 +526,7 @@ mod tests {
             },
             previous: None,
             creates: false,
+            creates_file: false,
             state,
             waits_for: Some("something".into()),
             failure: None,

@@ -166,6 +166,8 @@ pub struct Resource {
     pub desired_at: Option<Timestamp>,
     /// Who made Git say so, when it wasn't Waybill.
     pub outside: Option<Outside>,
+    /// Why no exact image can be read out of what Git declares, with the file and the line; a sentence without its full stop.
+    pub unclear: Option<String>,
     /// What Argo CD reports. `None` until it has.
     pub live: Option<Live>,
     /// When it was created.
@@ -245,6 +247,8 @@ pub enum HoldCause {
     RemovedFromGit,
     /// Switched it off in Git: `enabled: false`.
     DisabledInGit,
+    /// Found no values file for it, which automation never makes.
+    NoFile,
 }
 
 impl HoldCause {
@@ -258,6 +262,7 @@ impl HoldCause {
             Self::MovedInGit => "moved in Git",
             Self::RemovedFromGit => "removed from Git",
             Self::DisabledInGit => "switched off in Git",
+            Self::NoFile => "found no values file for",
         }
     }
 
@@ -266,7 +271,7 @@ impl HoldCause {
     pub fn is_in_git(self) -> bool {
         match self {
             Self::MovedInGit | Self::RemovedFromGit | Self::DisabledInGit => true,
-            Self::Pinned | Self::RolledBack | Self::SetUp => false,
+            Self::Pinned | Self::RolledBack | Self::SetUp | Self::NoFile => false,
         }
     }
 }

@@ -90,6 +90,8 @@ pub struct Cell {
     pub since: Option<Timestamp>,
     /// Who made Git say so, when it wasn't Waybill.
     pub outside: Option<Outside>,
+    /// Why no image can be read out of what Git says, a sentence without its full stop.
+    pub unclear: Option<String>,
     /// What is live, compared with that.
     pub truth: Truth,
     /// Where its image comes from and how it follows.

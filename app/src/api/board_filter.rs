@@ -162,6 +162,7 @@ mod tests {
             }),
             since: None,
             outside: None,
+            unclear: None,
             truth: Truth::Live(Health::Healthy),
             follows: Follows {
                 source: None,

@@ -21,6 +21,8 @@ pub struct Preview {
     pub previous_details: Option<ArtifactDetails>,
     /// The file of the repository that changes.
     pub path: String,
+    /// Whether that file isn't there, so that the commit would make it.
+    pub creates_file: bool,
     /// Its change, as a unified diff; empty when the file says so already.
     pub diff: String,
     /// Revisions of the source code now and then, shortened, as the images' builders labelled them; `None` when it goes back.

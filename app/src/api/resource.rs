@@ -155,7 +155,8 @@ pub async fn edit_pin(
     )
 }
 
-/// Promotes a resource to its source's latest artifact; moves the pin of a pinned one. Returns the promotion's id.
+/// Promotes a resource to its source's latest artifact; moves the pin of a pinned one. With `create_file` the values file is made, where there
+/// is none. Returns the promotion's id.
 ///
 /// # Errors
 /// When there is nothing to promote, or it can't be done now.
@@ -165,6 +166,7 @@ pub async fn promote(
     project: String,
     environment: String,
     resource: String,
+    #[server(default)] create_file: bool,
 ) -> Result<PromotionId, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -176,6 +178,7 @@ pub async fn promote(
                     environment,
                 },
                 &resource,
+                create_file,
             )
             .await,
     )
@@ -210,6 +213,7 @@ pub async fn rollback(
 }
 
 /// Lifts the hold of a resource. Returns the promotion that catches up with its source, if there is anything to catch up with.
+/// With `create_file` that one may make the values file.
 ///
 /// # Errors
 /// When nothing holds it.
@@ -219,6 +223,7 @@ pub async fn resume(
     project: String,
     environment: String,
     resource: String,
+    #[server(default)] create_file: bool,
 ) -> Result<Option<PromotionId>, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -230,6 +235,7 @@ pub async fn resume(
                     environment,
                 },
                 &resource,
+                create_file,
             )
             .await,
     )

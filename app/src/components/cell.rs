@@ -56,6 +56,8 @@ pub struct CellPost {
     pub environment: String,
     /// The resource.
     pub resource: String,
+    /// Anything when the values file may be made, where there is none.
+    pub create_file: String,
     /// Why the line is stopped, on an environment's page.
     pub reason: String,
 }
@@ -94,7 +96,10 @@ pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView 
 pub fn what(cell: &Cell, place: &Place) -> AnyView {
     let shown = match &cell.image {
         Some(image) => view! { <DigestChip image=image.clone() tag=true /> }.into_any(),
-        None => view! { <span class="muted">"No image yet"</span> }.into_any(),
+        None => match &cell.unclear {
+            Some(unclear) => view! { <span class="says bad">{format!("{unclear}.")}</span> }.into_any(),
+            None => view! { <span class="muted">"No image yet"</span> }.into_any(),
+        },
     };
     view! {
         <a class="what-link" href=place.href()>

@@ -129,6 +129,21 @@ pub fn followers(sentences: &[String]) -> Option<AnyView> {
     (!sentences.is_empty()).then(|| view! { <ul class="muted small">{sentences}</ul> }.into_any())
 }
 
+/// The question whether the values file may be made, where what was foreseen would make it.
+#[must_use]
+pub fn file_to_make(preview: Option<&Preview>) -> Option<AnyView> {
+    let path = preview.filter(|preview| preview.creates_file)?.path.clone();
+    Some(
+        view! {
+            <label class="check">
+                <input type="checkbox" name="create_file" value="true" required />
+                {format!("This creates {path}")}
+            </label>
+        }
+        .into_any(),
+    )
+}
+
 /// What will change.
 fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     let before = preview

@@ -72,8 +72,12 @@ pub fn ResourcePage() -> impl IntoView {
             let digest = post.digest.trim().to_owned();
             let started = |id| Done::Started(Some(id));
             let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
-                ("promote", _) => Some(promote(w, p, e, r).await.map(started)),
-                ("resume", _) => Some(resume(w, p, e, r).await.map(Done::Started)),
+                ("promote", _) => Some(promote(w, p, e, r, !post.create_file.is_empty()).await.map(started)),
+                ("resume", _) => Some(
+                    resume(w, p, e, r, !post.create_file.is_empty())
+                        .await
+                        .map(Done::Started),
+                ),
                 ("pin", _) => Some(edit_pin(w, p, e, r, digest).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;

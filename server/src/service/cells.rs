@@ -241,6 +241,7 @@ impl Cells {
             image: resource.desired.clone(),
             since: resource.desired_at,
             outside: resource.outside.clone(),
+            unclear: resource.unclear.clone(),
             truth: truth(resource, newest, git_only),
             follows: Follows {
                 source: match &resource.source {

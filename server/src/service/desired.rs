@@ -112,11 +112,14 @@ impl Services {
             let image = match declared.and_then(exact) {
                 None if declared.is_some_and(is_by_tag) => match by_tag.get(&resource.id) {
                     Some(image) => Some(image.clone()),
+                    // What was unclear isn't any more, whatever the registry says of it.
+                    None if resource.unclear.is_some() => None,
                     None => continue,
                 },
                 image => image,
             };
-            if image == resource.desired {
+            let unclear = declared.and_then(|declared| declared.unclear.as_deref());
+            if image == resource.desired && unclear == resource.unclear.as_deref() {
                 if let Some(outside) = others.get(&resource.id)
                     && off.contains(&(resource.environment, resource.name.to_string()))
                     && resource.follows_by_itself()
@@ -141,6 +144,9 @@ impl Services {
             }
             let now = self.now();
             tx.set_desired(resource.id, image.as_ref(), now).await?;
+            if let Some(unclear) = unclear {
+                tx.set_unclear(resource.id, unclear).await?;
+            }
             let outside = others.get(&resource.id);
             if let Some(outside) = outside {
                 tx.set_outside(resource.id, outside).await?;
@@ -495,6 +501,27 @@ impl Services {
             .collect())
     }
 
+    /// Whether an environment has no values file; at the tip as known, or, with `fetch`, as it is now. Not when Git can't say: it is asked
+    /// again before anything is written.
+    pub(crate) async fn lacks_file(&self, place: &ProjectPlace, environment: &Name, fetch: bool) -> bool {
+        let look = async {
+            let access = self.repository_access(&place.record)?;
+            let known = match fetch {
+                true => None,
+                false => self.git.known_tip(&access).await?,
+            };
+            let tip = match known {
+                Some(tip) => tip,
+                None => self.git.fetch(&access).await?,
+            };
+            let project = &place.record.project;
+            let path = project.values_path(environment);
+            let services = self.git.services(&access, &tip, &path, &project.values_prefix).await?;
+            Ok::<_, AppError>(services.is_none())
+        };
+        look.await.unwrap_or(false)
+    }
+
     /// A project as Waybill itself sees it, for what it does by itself.
     pub(crate) async fn place_for_waybill(
         &self,
@@ -545,7 +572,8 @@ struct Declarations {
 
 /// Whether Git names an image by a tag only, and by one that says something.
 fn is_by_tag(image: &DeclaredImage) -> bool {
-    image.repository.is_some()
+    image.unclear.is_none()
+        && image.repository.is_some()
         && image.digest.is_none()
         && image.tag.as_ref().is_some_and(|tag| tag.as_str() != "latest")
 }

@@ -110,6 +110,20 @@ impl Services {
     /// # Errors
     /// When nothing holds it, or the caller may not.
     pub async fn resume(&self, caller: &Caller, at: &At, resource: &str) -> Result<Option<PromotionId>, AppError> {
+        self.resume_making_file(caller, at, resource, false).await
+    }
+
+    /// The same; with `create_file` the promotion may make the values file, where there is none: a person said so.
+    ///
+    /// # Errors
+    /// As [`Services::resume`].
+    pub(crate) async fn resume_making_file(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        create_file: bool,
+    ) -> Result<Option<PromotionId>, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
@@ -171,7 +185,11 @@ impl Services {
                     creates: false,
                     preview: None,
                 };
-                Some(self.request(&mut *tx, &place.project, &resource, request).await?.id)
+                let started = self.request(&mut *tx, &place.project, &resource, request).await?.id;
+                if create_file {
+                    tx.may_create_file(started).await?;
+                }
+                Some(started)
             }
             _ => None,
         };

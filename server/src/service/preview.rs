@@ -11,7 +11,7 @@ use super::{
     place::{EnvironmentPlace, ProjectPlace},
 };
 use crate::{
-    adapters::git::ValuesEdit,
+    adapters::git::{GitError, ValuesEdit},
     store::{StoreError, Tx},
 };
 use app::{api::preview::Preview, backend::At, error::AppError};
@@ -139,15 +139,34 @@ impl Services {
     }
 
     /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.
-    pub(super) async fn diff_of(
+    ///
+    /// # Errors
+    /// When the file can't take the change, or is not there and `may_create` doesn't let it be made: the commit would be refused, and
+    /// nobody need approve what can't be done.
+    pub(super) async fn change_of(
         &self,
         place: &EnvironmentPlace,
         resource: &Resource,
         image: &ExactImage,
-    ) -> Option<String> {
-        let access = self.repository_access(&place.project.record).ok()?;
-        let edit = image_edit(&place.project, &place.environment, &resource.name, image);
-        self.git.preview(&access, &edit).await.ok()
+        may_create: bool,
+    ) -> Result<Option<String>, AppError> {
+        let Ok(access) = self.repository_access(&place.project.record) else {
+            return Ok(None);
+        };
+        let edit = ValuesEdit {
+            may_create,
+            ..image_edit(&place.project, &place.environment, &resource.name, image)
+        };
+        let mut said = self.git.preview(&access, &edit).await;
+        // The mirror may be older than what somebody corrected meanwhile.
+        if said.as_ref().is_err_and(GitError::is_of_the_file) && self.git.fetch(&access).await.is_ok() {
+            said = self.git.preview(&access, &edit).await;
+        }
+        match said {
+            Ok(diff) => Ok(Some(diff)),
+            Err(error) if error.is_of_the_file() => Err(AppError::Conflict(error.to_string())),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn preview_with(
@@ -175,6 +194,7 @@ impl Services {
             previous: runs.cloned(),
             previous_details: now.and_then(|artifact| artifact.details),
             path: project.record.project.values_path(&environment.name),
+            creates_file: diff.lines().any(|line| line == "--- /dev/null"),
             diff,
             revisions,
             application: project
@@ -218,11 +238,12 @@ pub(crate) fn values_edit(
 ) -> ValuesEdit {
     ValuesEdit {
         runtime: promotion.creates.then(|| resource.runtime.clone()),
+        may_create: promotion.creates_file,
         ..image_edit(place, environment, &resource.name, &promotion.image)
     }
 }
 
-/// The change of the values file that running an image makes, without configuration.
+/// The change of the values file that running an image makes, without configuration; as it would be if the file may be made.
 pub(super) fn image_edit(
     place: &ProjectPlace,
     environment: &Environment,
@@ -235,5 +256,6 @@ pub(super) fn image_edit(
         service: service.to_string(),
         image: image.clone(),
         runtime: None,
+        may_create: true,
     }
 }

@@ -368,7 +368,10 @@ impl Services {
             let Some(told) = lane.take(key) else { return };
             let looked = match what {
                 What::Tags => self.look_at_tags(lane, *workspace, repository, &told).await,
-                What::Whole => self.look_at_all_tags(lane, *workspace, repository, Extent::Whole, &told).await,
+                What::Whole => {
+                    self.look_at_all_tags(lane, *workspace, repository, Extent::Whole, &told)
+                        .await
+                }
             };
             drop(turn);
             let (Err(error), Some(last)) = (looked, told.into_iter().next_back()) else {
@@ -457,7 +460,8 @@ impl Services {
         }
         self.see(sightings).await?;
         if let Some(last) = told.last() {
-            self.decide_on(workspace, repository, Heard::Told, &last.entrance).await?;
+            self.decide_on(workspace, repository, Heard::Told, &last.entrance)
+                .await?;
         }
         failed.map_or(Ok(()), Err)
     }

@@ -68,6 +68,8 @@ impl Services {
         // Its configuration is committed with the first commit that is made, whichever promotion makes it.
         let creates =
             request.creates || resource.desired.is_none() || open.iter().any(|p| p.creates && p.commit.is_none());
+        // So is what a person said of it.
+        let creates_file = open.iter().any(|p| p.creates_file && p.commit.is_none());
         let id = PromotionId(self.ids.next());
         let mut promotion = Promotion {
             id,
@@ -82,6 +84,7 @@ impl Services {
             image: request.image.clone(),
             previous: resource.desired.clone(),
             creates,
+            creates_file,
             // What ran here before needs no look at the registry, which may be down just when it matters.
             state: match request.purpose {
                 Purpose::Rollback => State::Committing,

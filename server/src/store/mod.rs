@@ -295,7 +295,9 @@ pub trait Tx:
     async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError>;
     /// Writes who made Git say what it says, after [`Tx::set_desired`].
     async fn set_outside(&mut self, id: ResourceId, outside: &Outside) -> Result<(), StoreError>;
-    /// Writes what Git says the resource runs; who made it say so is forgotten.
+    /// Writes why what Git says can't be read as an exact image, after [`Tx::set_desired`].
+    async fn set_unclear(&mut self, id: ResourceId, why: &str) -> Result<(), StoreError>;
+    /// Writes what Git says the resource runs; who made it say so, and why it was unclear, is forgotten.
     async fn set_desired(
         &mut self,
         id: ResourceId,
@@ -362,6 +364,8 @@ pub trait Tx:
     async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError>;
     /// A new promotion, due at once; its number is from [`Tx::next_number`], in the same transaction.
     async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError>;
+    /// Writes that a person said that a promotion may make its values file.
+    async fn may_create_file(&mut self, id: PromotionId) -> Result<(), StoreError>;
     /// The promotion with this id.
     async fn promotion(&mut self, id: PromotionId) -> Result<Option<Promotion>, StoreError>;
     /// Newest first.

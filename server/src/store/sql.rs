@@ -55,8 +55,9 @@ pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment
 pub(crate) const UPDATE_RESOURCE: &str =
     "UPDATE resources SET kind = $2, image_repository = $3, source_id = $4, pin = $5, runtime = $6 WHERE id = $1";
 pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = $2, desired_tag = $3, \
-     desired_digest = $4, desired_at = $5, outside = NULL WHERE id = $1";
+     desired_digest = $4, desired_at = $5, outside = NULL, unclear = NULL WHERE id = $1";
 pub(crate) const SET_OUTSIDE: &str = "UPDATE resources SET outside = $2 WHERE id = $1";
+pub(crate) const SET_UNCLEAR: &str = "UPDATE resources SET unclear = $2 WHERE id = $1";
 pub(crate) const SET_HOLD: &str = "UPDATE resources SET hold = $2 WHERE id = $1";
 pub(crate) const SET_LIVE: &str = "UPDATE resources SET live = $2 WHERE id = $1";
 pub(crate) const FOLLOWERS: &str = "SELECT * FROM resources WHERE source_id = $1 AND removed_at IS NULL ORDER BY name";
@@ -87,8 +88,9 @@ pub(crate) const COUNT_NEWER: &str = "SELECT COUNT(*) FROM artifacts a \
 
 pub(crate) const INSERT_PROMOTION: &str = "INSERT INTO promotions (id, workspace_id, project_id, environment_id, \
      resource_id, purpose, requested_by, origin_environment, origin_resource, repository, tag, digest, previous, \
-     creates, state, tries, attempts, created_at, state_since, next_at, number) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, 0, $16, $16, $16, $17)";
+     creates, state, tries, attempts, created_at, state_since, next_at, number, creates_file) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, 0, $16, $16, $16, $17, $18)";
+pub(crate) const MAY_CREATE_FILE: &str = "UPDATE promotions SET creates_file = TRUE WHERE id = $1";
 pub(crate) const PROMOTION: &str = "SELECT * FROM promotions WHERE id = $1";
 pub(crate) const NEXT_NUMBER: &str = "SELECT COALESCE(MAX(number), 0) + 1 FROM promotions WHERE resource_id = $1";
 pub(crate) const PROMOTIONS_OF: &str = "SELECT * FROM promotions WHERE resource_id = $1 ORDER BY number DESC LIMIT $2";

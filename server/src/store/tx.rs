@@ -368,6 +368,11 @@ where
         Ok(())
     }
 
+    async fn set_unclear(&mut self, id: ResourceId, why: &str) -> Result<(), StoreError> {
+        run!(self, sql::SET_UNCLEAR, id.to_string(), why)?;
+        Ok(())
+    }
+
     async fn followers(&mut self, id: ResourceId) -> Result<Vec<Resource>, StoreError> {
         all!(self, rows::ResourceRow, sql::FOLLOWERS, id.to_string())
     }
@@ -520,8 +525,14 @@ where
             promotion.state.as_str(),
             promotion.created_at.0,
             promotion.number,
+            promotion.creates_file,
         )?;
         telemetry::promotion_is(promotion);
+        Ok(())
+    }
+
+    async fn may_create_file(&mut self, id: PromotionId) -> Result<(), StoreError> {
+        run!(self, sql::MAY_CREATE_FILE, id.to_string())?;
         Ok(())
     }
 

@@ -36,6 +36,11 @@ pub enum Outcome {
         /// What they did, a sentence.
         why: String,
     },
+    /// There is no values file, and nobody said that it may be made: it fails, and automation holds.
+    NoFile {
+        /// What happened and what to do, for people.
+        reason: String,
+    },
     /// A newer promotion of the resource was committed; what this one promised will not be live.
     Overtaken {
         /// The newer one.

@@ -14,6 +14,7 @@ use domain::{
     event::{Happened, Subject},
     id::{ProjectId, PromotionId},
     promotion::{Actor, Promotion, State},
+    resource::{Hold, HoldCause, Resource},
     time::Timestamp,
 };
 use std::collections::{HashMap, hash_map::Entry};
@@ -125,6 +126,9 @@ impl Worker {
                 };
                 tx.append_event(&event, now).await?;
             }
+            if matches!(outcome, Outcome::NoFile { .. }) && promotion.requested_by == Actor::Waybill {
+                hold_without_file(&mut *tx, promotion, now).await?;
+            }
             if change.is_committed {
                 publish(services, &mut *tx, &mut places, &change.promotion).await?;
             }
@@ -192,7 +196,7 @@ impl Change {
                 p.attempts += 1;
                 next_at = now.plus_millis(back_off(p.attempts, p.id));
             }
-            Outcome::Retry { why: reason } | Outcome::Fail { reason } => {
+            Outcome::Retry { why: reason } | Outcome::Fail { reason } | Outcome::NoFile { reason } => {
                 events.push(moved(State::Failed, Some(reason.clone())));
                 p = p.fail(reason.clone(), now).map_err(|e| internal(&e))?;
             }
@@ -290,6 +294,32 @@ async fn publish(
         Some(place) => services.follow(tx, place, &resource, &promotion.image).await,
         None => Ok(()),
     }
+}
+
+/// Automation would ask for the file again with each newer image: the resource is held until a person says what is meant.
+async fn hold_without_file(tx: &mut dyn Tx, promotion: &Promotion, now: Timestamp) -> Result<(), AppError> {
+    let resource = tx.resource(promotion.resource).await?;
+    let Some(resource) = resource.filter(Resource::follows_by_itself) else {
+        return Ok(());
+    };
+    let cause = HoldCause::NoFile;
+    let hold = Hold {
+        cause,
+        by: Actor::Waybill,
+        at: now,
+    };
+    tx.set_hold(resource.id, Some(&hold)).await?;
+    let event = NewEvent {
+        workspace: promotion.workspace,
+        subject: Subject {
+            promotion: None,
+            ..subject(promotion)
+        },
+        actor: Actor::Waybill,
+        happened: Happened::Held { cause },
+    };
+    tx.append_event(&event, now).await?;
+    Ok(())
 }
 
 fn subject(promotion: &Promotion) -> Subject {

@@ -54,6 +54,7 @@ mod soak;
 mod sso;
 mod store_story;
 mod story;
+mod strict;
 mod support;
 mod telemetry;
 mod token;

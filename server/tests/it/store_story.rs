@@ -6,9 +6,9 @@ mod promotions;
 
 use crate::support::{BEGIN, database::Database, digest};
 use domain::{
-    follow::Age,
     artifact::{ArtifactDetails, Digest, ExactImage, Repository},
     environment::{ArgoCdSettings, Cluster, Environment, Project, Workspace},
+    follow::Age,
     id::{ClusterId, EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     plan::Health,
     policy::{Policy, RequiredCheck},
@@ -208,6 +208,7 @@ fn resource(n: u128, environment: EnvironmentId, source: Source) -> Resource {
         desired: None,
         desired_at: None,
         outside: None,
+        unclear: None,
         live: None,
         created_at: at(0),
     }
@@ -381,10 +382,7 @@ async fn known_tags(tx: &mut dyn Tx, demo: &Workspace, acme: &Workspace) {
     };
     let backdated = tx.backdated(demo.id, &repository, older, 0, 9).await.unwrap();
     assert_eq!(backdated.len(), 1, "nothing is known of the others");
-    let none = tx
-        .backdated(demo.id, &repository, older, age.arrived, 9)
-        .await
-        .unwrap();
+    let none = tx.backdated(demo.id, &repository, older, age.arrived, 9).await.unwrap();
     assert_eq!(none, []);
 }
 

@@ -38,6 +38,8 @@ pub(super) struct ResourcePost {
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
+    /// Anything when the values file may be made, where there is none.
+    pub(super) create_file: String,
 }
 
 impl ResourcePost {
@@ -110,9 +112,16 @@ fn error_of(sent: Form<ResourcePost, Done>, intent: &'static str) -> Signal<Opti
 }
 
 /// A form that is only a button.
-fn button_form(sent: Form<ResourcePost, Done>, intent: String, word: String, class: &'static str) -> AnyView {
+fn button_form(
+    sent: Form<ResourcePost, Done>,
+    intent: String,
+    word: String,
+    class: &'static str,
+    asked: Option<AnyView>,
+) -> AnyView {
     view! {
         <form method="post" on:submit=sent.on_submit()>
+            {asked}
             <button
                 type="submit"
                 class=class
@@ -152,6 +161,7 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                 );
                 (is_removed && view.may_remove).then(|| view! { <a class="button plain" href=href>"Forget"</a> })
             });
+            let asked = preview::file_to_make(preview.as_ref());
             view! {
                 <section class="notice held" aria-labelledby="hold">
                     {icon("held")}
@@ -161,7 +171,7 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                         {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
                         <div class="row">
-                            {button_form(sent, "resume".into(), word.into(), "button")} {forget}
+                            {button_form(sent, "resume".into(), word.into(), "button", asked)} {forget}
                         </div>
                     </div>
                 </section>
@@ -234,6 +244,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
     move || {
         offer.get().map(|(words, ends, is_pinned, preview, back)| {
             let strip = ends.map(|(from, to)| view! { <FlowStrip from to /> });
+            let asked = preview::file_to_make(preview.as_ref());
             let note = match (&back, is_pinned) {
                 (Some(_), false) => {
                     Some("What runs is newer, so it stays until somebody takes it back along with its source.")
@@ -250,7 +261,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
                     {note}
                     {preview.map(|preview| preview::folded(preview, now))}
                     <ErrorSummary error />
-                    {button_form(sent, "promote".into(), word, "button primary")}
+                    {button_form(sent, "promote".into(), word, "button primary", asked)}
                 </section>
             }
             .into_any()
@@ -299,6 +310,7 @@ fn pin_form(
                 sent.send(ResourcePost {
                     intent: "pin".into(),
                     digest,
+                    create_file: String::new(),
                 });
             }
         }

@@ -204,7 +204,13 @@ impl<'a> Draft<'a> {
             self.files.insert(edit.path.clone(), file);
         }
         let lost = || LocalError::Mirror(git2::Error::from_str("a file was lost"));
-        self.files.get_mut(&edit.path).ok_or_else(lost)
+        let file = self.files.get_mut(&edit.path).ok_or_else(lost)?;
+        match file.id {
+            None if !edit.may_create => Err(LocalError::NoFile {
+                path: edit.path.clone(),
+            }),
+            _ => Ok(file),
+        }
     }
 
     fn locate(&mut self, edit: &ValuesEdit) -> Result<Option<(Oid, i32)>, LocalError> {
@@ -217,8 +223,15 @@ impl<'a> Draft<'a> {
         let parts: Vec<_> = edit.path.split('/').collect();
         let mut path = String::new();
         for (depth, part) in parts.iter().enumerate() {
-            let Some((id, mode)) = self.directory(&path)?.and_then(|d| d.get(part)) else {
+            let Some(directory) = self.directory(&path)? else {
                 return Ok(None);
+            };
+            let Some((id, mode)) = directory.get(part) else {
+                let names = directory.entries.iter().map(|entry| entry.name.clone());
+                return match commit::in_other_case(names, part) {
+                    Some(other) => refuse(&commit::case(&parts[..=depth], &other)),
+                    None => Ok(None),
+                };
             };
             let is_last = depth + 1 == parts.len();
             let here = parts[..=depth].join("/");

@@ -656,17 +656,26 @@ impl Git for GitMirrors {
         let mirror = self.mirror(repository).await?;
         let commit = parse(&mirror, commit)?;
         let (path, prefix) = (path.to_owned(), prefix.to_owned());
-        let read = move |reader: &Reader<'_>| {
-            let Some(bytes) = commit::read_file(reader, commit, &path)? else {
-                return Ok(None);
-            };
-            let services = values::services(&bytes, &prefix).map_err(|error| LocalError::Values {
-                path,
-                reason: error.to_string(),
-            })?;
-            Ok(Some(services))
-        };
+        let read = move |reader: &Reader<'_>| commit::services(reader, commit, &path, &prefix);
         self.read_branch(&mirror, read).await
+    }
+
+    async fn refusals(
+        &self,
+        repository: &RepositoryAccess,
+        commit: &str,
+        path: &str,
+        prefix: &str,
+        services: &[String],
+    ) -> Result<Vec<String>, GitError> {
+        let mirror = self.mirror(repository).await?;
+        let commit = parse(&mirror, commit)?;
+        let (path, prefix, services) = (path.to_owned(), prefix.to_owned(), services.to_owned());
+        let look = move |reader: &Reader<'_>| {
+            let text = commit::read_file(reader, commit, &path)?;
+            Ok(text.map_or_else(Vec::new, |text| values::refusals(&text, &prefix, &services)))
+        };
+        self.read_branch(&mirror, look).await
     }
 
     async fn commit_and_push_all(

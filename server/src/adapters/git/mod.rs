@@ -131,6 +131,8 @@ pub struct ValuesEdit {
     pub image: ExactImage,
     /// When a resource is created: its configuration (`port`, `replicas`, `env`, `domains`, …), written beside `image`.
     pub runtime: Option<Runtime>,
+    /// Whether the file may be made where there is none: somebody said so.
+    pub may_create: bool,
 }
 
 /// Who a commit is by.
@@ -251,6 +253,8 @@ pub struct Probe {
     pub tip: CommitId,
     /// What each values file that was asked for declares; `None` where there is none.
     pub files: Vec<Result<Option<Vec<DeclaredService>>, GitError>>,
+    /// For each of these files in turn: why a promotion into it would be refused; not all of it when there is much.
+    pub refusals: Vec<Vec<String>>,
     /// Whether the server lets these credentials push to the repository. What its rules say of the branch is told only to a push.
     pub push: Result<(), GitError>,
 }
@@ -317,12 +321,21 @@ pub enum GitError {
         attempts: u32,
     },
     /// The values file can't be edited safely.
-    #[error("{path}: {reason}")]
+    #[error("{path}: {reason}.")]
     Values {
         /// The file.
         path: String,
-        /// Why, and what to do.
+        /// Why, and what to do, without the full stop.
         reason: String,
+    },
+    /// There is no values file, and nobody said that it may be made.
+    #[error(
+        "{path}: there is no such file on the branch, and Waybill makes none unless a person says so. Tick \"This creates {path}\" in the \
+         form, add the file in Git, or correct the path template."
+    )]
+    NoFile {
+        /// The file.
+        path: String,
     },
     /// The machine that Waybill runs on lacks something, or something doesn't work there: try again later.
     #[error("Waybill's machine could not work on the mirror of {url}: {reason}. Waybill tries again.")]
@@ -351,6 +364,12 @@ pub enum GitError {
 }
 
 impl GitError {
+    /// Whether it is about the values file: somebody must change something in Git, or say what is meant.
+    #[must_use]
+    pub fn is_of_the_file(&self) -> bool {
+        matches!(self, Self::Values { .. } | Self::NoFile { .. })
+    }
+
     /// Whether the same request may succeed later without anyone changing anything.
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -389,6 +408,17 @@ pub trait Git: Send + Sync {
         path: &str,
         prefix: &str,
     ) -> Result<Option<Vec<DeclaredService>>, GitError>;
+
+    /// Why promotions of these services in the values file at `path` would be refused at `commit`, as far as they are in it; not all of it when
+    /// there is much.
+    async fn refusals(
+        &self,
+        repository: &RepositoryAccess,
+        commit: &str,
+        path: &str,
+        prefix: &str,
+        services: &[String],
+    ) -> Result<Vec<String>, GitError>;
 
     /// Makes a commit for each request, in their order, each on top of the one before, and pushes them at once. A push that others
     /// overtook is made again on the new tip; a commit of the same promotion that the branch already holds is found, not

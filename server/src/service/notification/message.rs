@@ -257,6 +257,7 @@ fn words(event: &Event, occasion: Occasion, about: About<'_>) -> (String, String
                 match cause {
                     domain::resource::HoldCause::Pinned => "pinned it",
                     domain::resource::HoldCause::RolledBack => "rolled it back",
+                    domain::resource::HoldCause::NoFile => "found no values file for it",
                     domain::resource::HoldCause::SetUp => "set it up where only others may change what runs",
                     domain::resource::HoldCause::MovedInGit => "saw another image in Git",
                     domain::resource::HoldCause::RemovedFromGit => "saw that it was removed from Git",

@@ -196,6 +196,11 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
             };
         }
         Err(error) if error.is_passing() => return Outcome::Retry { why: error.to_string() },
+        Err(error @ GitError::NoFile { .. }) => {
+            return Outcome::NoFile {
+                reason: error.to_string(),
+            };
+        }
         Err(error) => {
             return Outcome::Fail {
                 reason: error.to_string(),

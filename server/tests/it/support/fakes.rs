@@ -101,6 +101,7 @@ impl FakeGit {
             repository: Some(repository.parse().unwrap()),
             tag: Some(tag.parse().unwrap()),
             digest: Some(digest.parse().unwrap()),
+            unclear: None,
         };
         let mut branch = self.0.lock().unwrap();
         branch
@@ -152,6 +153,7 @@ impl Branch {
             repository: Some(request.edit.image.repository.clone()),
             tag: request.edit.image.tag.clone(),
             digest: Some(request.edit.image.digest.clone()),
+            unclear: None,
         };
         if self.committed.contains(&request.promotion) && !request.again {
             return Committed::Found { commit: self.tip() };
@@ -205,6 +207,7 @@ impl Git for FakeGit {
         Ok(Probe {
             tip,
             files,
+            refusals: Vec::new(),
             push: Ok(()),
         })
     }
@@ -227,7 +230,20 @@ impl Git for FakeGit {
             raw_tag: image.tag.as_ref().map(ToString::to_string),
             enabled: true,
         };
-        Ok(branch.files.get(path).map(|file| file.iter().map(declared).collect()))
+        // Every file is there, and some say nothing.
+        let file = branch.files.get(path).map(|file| file.iter().map(declared).collect());
+        Ok(Some(file.unwrap_or_default()))
+    }
+
+    async fn refusals(
+        &self,
+        _: &RepositoryAccess,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: &[String],
+    ) -> Result<Vec<String>, GitError> {
+        Ok(Vec::new())
     }
 
     async fn commit_and_push_all(

@@ -13,8 +13,9 @@ use granit_parser::ScalarStyle;
 use super::{
     DIGEST, REPOSITORY, TAG, ValuesError,
     document::{Content, Document, Entry},
+    image,
     lines::line_start,
-    scalar, services_path,
+    scalar, sealed, services_path,
 };
 use crate::adapters::git::ValuesEdit;
 
@@ -153,7 +154,9 @@ fn sections(document: &Document<'_>, prefix: &str) -> Option<Vec<Section>> {
         .nodes()
         .iter()
         .all(|node| node.anchor.is_none() && node.tag.is_none() && !matches!(node.content, Content::Alias(_)));
-    if !plain || document.duplicate.is_some() {
+    // What is said once for the whole file isn't seen in the lines of one service.
+    let is_of_the_whole = sealed::is_sealed(document) || !image::global_registries(document, prefix).is_empty();
+    if !plain || document.duplicate.is_some() || is_of_the_whole {
         return None;
     }
     let mut at = document.root?;
