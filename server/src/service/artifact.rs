@@ -368,15 +368,6 @@ impl Services {
     }
 }
 
-/// How much of a repository is looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Look {
-    /// Tags that aren't known.
-    NewTags,
-    /// The newest known ones, too: they may have moved.
-    Whole,
-}
-
 /// An artifact that was seen in a registry.
 #[derive(Debug)]
 pub(crate) struct Sighting {

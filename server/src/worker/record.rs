@@ -307,6 +307,8 @@ async fn hold_without_file(tx: &mut dyn Tx, promotion: &Promotion, now: Timestam
         cause,
         by: Actor::Waybill,
         at: now,
+        outside: None,
+        renamed: None,
     };
     tx.set_hold(resource.id, Some(&hold)).await?;
     let event = NewEvent {
@@ -316,7 +318,7 @@ async fn hold_without_file(tx: &mut dyn Tx, promotion: &Promotion, now: Timestam
             ..subject(promotion)
         },
         actor: Actor::Waybill,
-        happened: Happened::Held { cause },
+        happened: Happened::Held { cause, outside: None },
     };
     tx.append_event(&event, now).await?;
     Ok(())
