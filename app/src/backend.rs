@@ -73,12 +73,12 @@ pub trait Backend: Send + Sync {
     /// What promoting a resource, or resuming a held one, would do.
     async fn preview_promote(&self, at: &At, resource: &str) -> Result<Preview, AppError>;
     /// Promotes a resource to its source's latest artifact; moves the pin of a pinned one.
-    async fn promote(&self, at: &At, resource: &str) -> Result<PromotionId, AppError>;
+    async fn promote(&self, at: &At, resource: &str, create_file: bool) -> Result<PromotionId, AppError>;
 
     /// Brings a resource back to an image that ran there before, and holds it there.
     async fn rollback(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError>;
     /// Lifts the hold of a resource; the promotion that catches up, if there is anything to catch up with.
-    async fn resume(&self, at: &At, resource: &str) -> Result<Option<PromotionId>, AppError>;
+    async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError>;
 
     /// One promotion with its steps, diff and timeline.
     async fn promotion(&self, id: &str) -> Result<PromotionView, AppError>;

@@ -79,7 +79,7 @@ pub const METRICS: [Metric; 16] = [
     (
         STEP_SECONDS,
         Kind::Seconds,
-        "Steps of promotions, by step and what came of it (done, wait, retry, fail, overtaken or error)",
+        "Steps of promotions, by step and what came of it (done, wait, retry, fail, withdrawn, overtaken or error)",
     ),
     (
         QUEUE_AGE,
@@ -222,7 +222,7 @@ pub fn render(now: Timestamp, due: Option<Timestamp>) -> String {
 /// A promotion came to its state; called where that is written, in whichever way it came about.
 #[allow(clippy::cast_precision_loss, reason = "milliseconds of a promotion fit")]
 pub(crate) fn promotion_is(promotion: &Promotion) {
-    let (state, purpose) = (promotion.state.as_str(), promotion.purpose.as_str());
+    let (state, purpose) = (promotion.standing(), promotion.purpose.as_str());
     counter!(PROMOTIONS, "state" => state, "purpose" => purpose, "by" => who(&promotion.requested_by)).increment(1);
     if let Some(ended) = promotion.ended_at {
         let millis = ended.millis_since(promotion.created_at).max(0);
@@ -279,7 +279,8 @@ fn outcome_word(outcome: &Outcome) -> &'static str {
         Outcome::Done { .. } => "done",
         Outcome::Wait { .. } => "wait",
         Outcome::Retry { .. } => "retry",
-        Outcome::Fail { .. } => "fail",
+        Outcome::Fail { .. } | Outcome::NoFile { .. } => "fail",
+        Outcome::Withdrawn { .. } => "withdrawn",
         Outcome::Overtaken { .. } => "overtaken",
     }
 }

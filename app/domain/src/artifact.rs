@@ -262,6 +262,9 @@ pub struct DeclaredImage {
     pub tag: Option<Tag>,
     /// `image.digest`, when it is a valid digest.
     pub digest: Option<Digest>,
+    /// Why no exact image can be read out of what is written, with the file and the line, and what to do; a sentence without its full
+    /// stop. `None` also where nothing is written.
+    pub unclear: Option<String>,
 }
 
 /// An exact image: what a promotion runs. The tag is for people, the digest is what counts.
@@ -323,6 +326,12 @@ pub struct ArtifactDetails {
 }
 
 impl ArtifactDetails {
+    /// Whether it is an image that may be deployed: it runs on some Linux. Attestations say `unknown/unknown`.
+    #[must_use]
+    pub fn runs_on_linux(&self) -> bool {
+        self.platforms.iter().any(|platform| platform.starts_with("linux/"))
+    }
+
     /// The commit it was built from: `org.opencontainers.image.revision`, else `git.commit`, else the older
     /// `org.label-schema.vcs-ref`.
     #[must_use]

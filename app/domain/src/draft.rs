@@ -50,6 +50,8 @@ pub struct ResourceDraft {
     pub size: String,
     /// Path that answers when it is well.
     pub health_path: String,
+    /// Anything when the values file may be made, where there is none.
+    pub create_file: String,
 }
 
 /// A row of the form's environment variables.
@@ -71,6 +73,8 @@ pub struct FormOptions {
     pub taken: Vec<Name>,
     /// The values file that will change.
     pub values_path: String,
+    /// Whether that file isn't there, so that the first commit would make it.
+    pub creates_file: bool,
     /// Dotted keys above `services` in it; empty for none.
     pub values_prefix: String,
     /// Environments that can be promoted from, in the project's order; never the target.
@@ -121,6 +125,9 @@ pub enum SourceImage {
 /// # Errors
 /// Why it can't be a source, a sentence.
 pub fn source_image(declared: &DeclaredImage, who: &str) -> Result<SourceImage, String> {
+    if let Some(unclear) = &declared.unclear {
+        return Err(format!("{who} can't be promoted. {unclear}."));
+    }
     let Some(repository) = declared.repository.clone() else {
         return Err(format!("{who} has no image yet. Deploy it once, then promote it."));
     };
@@ -154,6 +161,8 @@ pub struct NewResource {
     pub binding: Binding,
     /// How it runs.
     pub runtime: Runtime,
+    /// Whether the values file may be made, where there is none.
+    pub creates_file: bool,
 }
 
 /// Where a new resource's image comes from, by name.
@@ -215,6 +224,14 @@ impl ResourceDraft {
         let name = self.check_name(options, &mut errors);
         let kind = self.check_kind(&mut errors);
         let runtime = self.check_runtime(&mut errors);
+        let creates_file = !self.create_file.is_empty();
+        if options.creates_file && !creates_file {
+            let path = &options.values_path;
+            errors.add(
+                "create_file",
+                format!("{path} is not on the branch. Tick this to create it, or correct the project's path template."),
+            );
+        }
         match (source, binding, name, kind) {
             (Some(source), Some(binding), Some(name), Some(kind)) if errors.is_empty() => Ok(NewResource {
                 name,
@@ -222,6 +239,7 @@ impl ResourceDraft {
                 source,
                 binding,
                 runtime,
+                creates_file,
             }),
             _ => Err(errors),
         }
@@ -499,6 +517,7 @@ mod tests {
             repository: "r.example/myapp/api".parse().ok(),
             tag: tag.and_then(|t| t.parse().ok()),
             digest: digest.map(|d| format!("sha256:{}", d.repeat(32)).parse().unwrap()),
+            unclear: None,
         }
     }
 
@@ -513,6 +532,7 @@ mod tests {
             environment: name("production"),
             taken: vec![name("web")],
             values_path: "environments/production/values.yaml".into(),
+            creates_file: false,
             values_prefix: String::new(),
             environments: vec![SourceEnvironment {
                 name: name("staging"),
@@ -564,6 +584,32 @@ mod tests {
                 replicas: Some(1),
                 ..Runtime::default()
             }
+        );
+    }
+
+    #[test]
+    fn a_file_is_made_only_when_that_is_ticked() {
+        let mut options = options();
+        assert!(!draft().check(&options).unwrap().creates_file);
+        options.creates_file = true;
+        let errors = draft().check(&options).unwrap_err();
+        assert!(errors.get("create_file").unwrap().starts_with(&options.values_path));
+        let ticked = ResourceDraft {
+            create_file: "true".into(),
+            ..draft()
+        };
+        assert!(ticked.check(&options).unwrap().creates_file);
+    }
+
+    #[test]
+    fn what_is_unclear_is_said_instead_of_an_image() {
+        let unclear = DeclaredImage {
+            unclear: Some("values.yaml, line 5: YAML reads 1.10 as the number 1.1".into()),
+            ..DeclaredImage::default()
+        };
+        assert_eq!(
+            source_image(&unclear, "staging/api").unwrap_err(),
+            "staging/api can't be promoted. values.yaml, line 5: YAML reads 1.10 as the number 1.1."
         );
     }
 

@@ -9,7 +9,7 @@ use crate::{
     policy::Policy,
     promotion::{Actor, Promotion, Purpose, State},
     removal::Removable,
-    resource::{HoldCause, Resource},
+    resource::{HoldCause, Outside, Resource},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -239,6 +239,9 @@ pub enum Happened {
     Held {
         /// What was done to it.
         cause: HoldCause,
+        /// The commit, where it was done in Git.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outside: Option<Outside>,
     },
     /// A resource follows its source again.
     Resumed,

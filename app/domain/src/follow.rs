@@ -1,7 +1,114 @@
-//! Who may follow whom: no resource may end up following itself.
+//! Who may follow whom, and where to: no resource may end up following itself, and none goes back by itself.
 
-use crate::id::ResourceId;
+use crate::{
+    artifact::ExactImage,
+    id::ResourceId,
+    resource::{Binding, Resource},
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+
+/// The place of an artifact among those of its repository.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Age {
+    /// How new it is: when it was built, else when it was first seen. `None` while its registry has said nothing about it.
+    pub rank: Option<Timestamp>,
+    /// Its place in the order in which artifacts became known.
+    pub arrived: i64,
+}
+
+/// Where an image leads that is offered to a resource.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Course {
+    /// To a newer artifact, or to the first one.
+    Newer,
+    /// Nowhere: it is the same.
+    Same,
+    /// Back to an older artifact.
+    Older,
+    /// Nobody can say: it is of another repository, or nothing is known about it.
+    Unknown,
+}
+
+impl Course {
+    /// Where `offered` leads a resource that runs `runs`, given the ages of both as far as they are known.
+    ///
+    /// What is offered must be known to be newer. What runs may be gone from its registry long since: then the order counts in which
+    /// both became known.
+    #[must_use]
+    pub fn of(runs: Option<(&ExactImage, Option<Age>)>, offered: &ExactImage, age: Option<Age>) -> Self {
+        let Some((runs, runs_age)) = runs else {
+            return Self::Newer;
+        };
+        if runs.repository != offered.repository {
+            return Self::Unknown;
+        }
+        if runs.digest == offered.digest {
+            return Self::Same;
+        }
+        let (Some(old), Some(new)) = (runs_age, age) else {
+            return Self::Unknown;
+        };
+        let is_newer = match (old.rank, new.rank) {
+            (_, None) => return Self::Unknown,
+            (Some(was), Some(is)) => (is, new.arrived) > (was, old.arrived),
+            (None, Some(_)) => new.arrived > old.arrived,
+        };
+        if is_newer { Self::Newer } else { Self::Older }
+    }
+}
+
+/// What becomes of a follower whose source goes to another image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It goes along by itself.
+    Goes,
+    /// It runs that image already.
+    HasIt,
+    /// It stays: what it runs is newer.
+    IsAhead,
+    /// It stays: nobody can say which of the two is newer.
+    CannotTell,
+    /// It stays: somebody put a hold on it.
+    IsHeld,
+    /// It stays: it is pinned.
+    IsPinned,
+}
+
+impl Fate {
+    /// What becomes of `follower`, given where the image leads it.
+    #[must_use]
+    pub fn of(follower: &Resource, course: Course) -> Self {
+        match (course, &follower.binding) {
+            (Course::Same, _) => Self::HasIt,
+            (_, Binding::Pin(_)) => Self::IsPinned,
+            (_, Binding::TrackLatest) if follower.hold.is_some() => Self::IsHeld,
+            (Course::Newer, _) => Self::Goes,
+            (Course::Older, _) => Self::IsAhead,
+            (Course::Unknown, _) => Self::CannotTell,
+        }
+    }
+
+    /// A sentence about the follower at `place`, `production/api`, whose source goes to `image`.
+    #[must_use]
+    pub fn words(self, place: &str, follower: &Resource, image: &ExactImage) -> String {
+        let image = image.short_label();
+        let stays = match &follower.desired {
+            Some(runs) => format!("{place} stays on {}", runs.short_label()),
+            None => format!("{place} stays as it is"),
+        };
+        match self {
+            Self::Goes => format!("{place} follows to {image} automatically."),
+            Self::HasIt => format!("{place} has {image} already."),
+            Self::IsAhead => format!("{stays}, which is newer. It will be ahead of its source."),
+            Self::CannotTell => format!("{stays}: {image} is not known to be newer."),
+            Self::IsHeld => format!("{stays}: it is on hold."),
+            Self::IsPinned => format!("{stays}: it is pinned."),
+        }
+    }
+}
 
 /// The circle that a new source would close: each follows the next, the last follows the first.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +156,46 @@ mod tests {
 
     fn id(n: u128) -> ResourceId {
         ResourceId(Uuid::from_u128(n))
+    }
+
+    fn image(repository: &str, hex: &str) -> ExactImage {
+        ExactImage {
+            repository: repository.parse().unwrap(),
+            tag: None,
+            digest: format!("sha256:{}", hex.repeat(64)).parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_known_to_be_newer_is_newer() {
+        let age = |rank: Option<i64>, arrived| {
+            Some(Age {
+                rank: rank.map(Timestamp),
+                arrived,
+            })
+        };
+        let (a, b) = (image("r.example/api", "a"), image("r.example/api", "b"));
+        let elsewhere = image("r.example/web", "b");
+        for (old, offered, new, course) in [
+            (age(Some(5), 1), &b, age(Some(6), 2), Course::Newer),
+            // Heard of last, and built first.
+            (age(Some(5), 1), &b, age(Some(4), 2), Course::Older),
+            // Built at the same moment: ties go by order of arrival.
+            (age(Some(5), 1), &b, age(Some(5), 2), Course::Newer),
+            (age(Some(5), 2), &b, age(Some(5), 1), Course::Older),
+            (age(Some(5), 1), &a, age(Some(5), 1), Course::Same),
+            (age(Some(5), 1), &elsewhere, age(Some(6), 2), Course::Unknown),
+            // Nothing is known of what is offered.
+            (age(Some(5), 1), &b, age(None, 2), Course::Unknown),
+            (age(None, 1), &b, None, Course::Unknown),
+            (None, &b, age(Some(6), 2), Course::Unknown),
+            // What runs is gone from the registry.
+            (age(None, 1), &b, age(Some(6), 2), Course::Newer),
+            (age(None, 3), &b, age(Some(6), 2), Course::Older),
+        ] {
+            assert_eq!(Course::of(Some((&a, old)), offered, new), course, "{old:?} {new:?}");
+        }
+        assert_eq!(Course::of(None, &b, None), Course::Newer, "nothing runs yet");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use evidence::{
     Approval, Approver, Check, CheckStatus, Evidence, Found, Frozen, HealthyRun, Override, Proof, Stop,
 };
 
-use crate::{promotion::UnknownWord, time::Timestamp};
+use crate::{promotion::UnknownWord, succession::Opens, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -198,6 +198,9 @@ pub struct Decision {
     pub gates: Vec<Gate>,
     /// When it may change by itself, by the clock alone.
     pub look_again: Option<Timestamp>,
+    /// When time alone will have opened all of them; `None` when something else must happen, or all are open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_time: Option<Timestamp>,
     /// Since when each gate stands as it does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stands_since: Vec<(GateId, Timestamp)>,
@@ -229,6 +232,16 @@ impl Decision {
     #[must_use]
     pub fn opens(&self) -> bool {
         self.gates.iter().all(|gate| gate.state.opens())
+    }
+
+    /// When it opens, as far as that is known.
+    #[must_use]
+    pub fn when(&self) -> Opens {
+        match self.by_time {
+            _ if self.opens() => Opens::Now,
+            Some(at) => Opens::At(at),
+            None => Opens::Unknown,
+        }
     }
 
     /// What it waits for, in a few words; `None` when it may go on.

@@ -7,10 +7,11 @@
 //!   file of a repository may have, [`repository_path`].
 //! - What runs: [`artifact`], [`resource`], and the rules of the form that creates one, [`draft`].
 //! - What an environment asks for, [`policy`], and whether it is there, [`gate`].
-//! - What happens: [`promotion`] (the state machine), [`plan`] (what Argo CD reports, and what to do next),
+//! - What happens: [`promotion`] (the state machine), [`succession`] (who goes first of those that wait), [`plan`] (what Argo CD reports, and what to do next),
 //!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
 //!   [`removal`] (what can be taken away again), [`told`] (what happened, in words), [`notification`] (who is told elsewhere).
 
+pub mod arrival;
 pub mod artifact;
 pub mod door;
 pub mod draft;
@@ -30,6 +31,8 @@ pub mod removal;
 pub mod repository_path;
 pub mod resource;
 pub mod rights;
+pub mod succession;
+pub mod tags;
 mod text;
 pub mod time;
 pub mod told;

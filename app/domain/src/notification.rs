@@ -167,6 +167,7 @@ mod tests {
             (
                 Happened::Held {
                     cause: HoldCause::Pinned,
+                    outside: None,
                 },
                 Some(Occasion::Hold),
             ),

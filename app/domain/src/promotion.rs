@@ -157,6 +157,9 @@ impl FromStr for State {
     }
 }
 
+/// Why a promotion is superseded whose commit is in Git.
+pub const OVERTAKEN: &str = "overtaken";
+
 /// A word that is none of those expected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("unknown word {0:?}")]
@@ -356,6 +359,8 @@ pub struct Promotion {
     pub previous: Option<ExactImage>,
     /// Whether it creates the resource, so that its configuration is committed too.
     pub creates: bool,
+    /// Whether a person said that it may make the values file, where there is none.
+    pub creates_file: bool,
     /// Where it stands.
     pub state: State,
     /// What it waits for right now, a sentence; shown under the step.
@@ -456,6 +461,22 @@ impl Promotion {
         Ok(rejected)
     }
 
+    /// Whether it ended superseded though its commit is in Git: a newer one came before it was live.
+    #[must_use]
+    pub fn is_overtaken(&self) -> bool {
+        self.state == State::Superseded && self.commit.is_some()
+    }
+
+    /// How it stands, in the word that counts and tells the overtaken apart from those that made room before their commit.
+    #[must_use]
+    pub fn standing(&self) -> &'static str {
+        if self.is_overtaken() {
+            OVERTAKEN
+        } else {
+            self.state.as_str()
+        }
+    }
+
     /// The identity of this try, which the operations that it starts in Argo CD carry.
     #[must_use]
     pub fn operation_identity(&self) -> String {
@@ -505,6 +526,7 @@ mod tests {
             },
             previous: None,
             creates: false,
+            creates_file: false,
             state,
             waits_for: Some("something".into()),
             failure: None,

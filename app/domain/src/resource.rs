@@ -166,6 +166,8 @@ pub struct Resource {
     pub desired_at: Option<Timestamp>,
     /// Who made Git say so, when it wasn't Waybill.
     pub outside: Option<Outside>,
+    /// Why no exact image can be read out of what Git declares, with the file and the line; a sentence without its full stop.
+    pub unclear: Option<String>,
     /// What Argo CD reports. `None` until it has.
     pub live: Option<Live>,
     /// When it was created.
@@ -181,6 +183,41 @@ pub struct Hold {
     pub by: Actor,
     /// When.
     pub at: Timestamp,
+    /// The commit, where a person did it in Git, past Waybill; `by` is Waybill then, which saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Outside>,
+    /// The key of the same file that has an image of the same repository, where the resource's own is gone: it may have been renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed: Option<String>,
+}
+
+impl Hold {
+    /// Who did what, as in *Held: …*: `rolled back by Ada`, `moved in Git to 1.1.0 by Ada in 1a2b3c4`. `runs` is what Git declares.
+    #[must_use]
+    pub fn words(&self, runs: Option<&ExactImage>) -> String {
+        let deed = match (self.cause, runs, &self.renamed) {
+            (HoldCause::MovedInGit, Some(image), _) => format!("moved in Git to {}", image.short_label()),
+            (HoldCause::RemovedFromGit, _, Some(key)) => format!("removed from Git, or renamed to {key}"),
+            (cause, ..) => cause.deed().to_owned(),
+        };
+        match &self.outside {
+            Some(outside) => {
+                let commit = outside.commit.get(..7).unwrap_or(&outside.commit);
+                format!("{deed} by {} in {commit}", outside.author)
+            }
+            None if self.cause.is_in_git() => format!("{deed} by somebody"),
+            None => format!("{deed} by {}", self.by.name()),
+        }
+    }
+
+    /// Who did it.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        match &self.outside {
+            Some(outside) => &outside.author,
+            None => self.by.name(),
+        }
+    }
 }
 
 /// A change of what Git declares that was made without Waybill.
@@ -204,6 +241,14 @@ pub enum HoldCause {
     RolledBack,
     /// Set it up where only others may change what runs.
     SetUp,
+    /// Declared another image in Git, past Waybill.
+    MovedInGit,
+    /// Removed or renamed its block, or its file, in Git.
+    RemovedFromGit,
+    /// Switched it off in Git: `enabled: false`.
+    DisabledInGit,
+    /// Found no values file for it, which automation never makes.
+    NoFile,
 }
 
 impl HoldCause {
@@ -214,6 +259,19 @@ impl HoldCause {
             Self::Pinned => "pinned",
             Self::RolledBack => "rolled back",
             Self::SetUp => "set up",
+            Self::MovedInGit => "moved in Git",
+            Self::RemovedFromGit => "removed from Git",
+            Self::DisabledInGit => "switched off in Git",
+            Self::NoFile => "found no values file for",
+        }
+    }
+
+    /// Whether it was done in Git, past Waybill.
+    #[must_use]
+    pub fn is_in_git(self) -> bool {
+        match self {
+            Self::MovedInGit | Self::RemovedFromGit | Self::DisabledInGit => true,
+            Self::Pinned | Self::RolledBack | Self::SetUp | Self::NoFile => false,
         }
     }
 }
@@ -265,5 +323,40 @@ impl Resource {
             return None;
         }
         Some(live.digests.iter().all(|digest| *digest == desired.digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_from_before_is_read_and_says_who_did_what() {
+        let old = r#"{"cause":"rolled_back","by":{"kind":"token","name":"ci"},"at":5}"#;
+        let mut hold: Hold = serde_json::from_str(old).unwrap();
+        assert_eq!(hold.words(None), "rolled back by ci");
+        assert_eq!(serde_json::to_string(&hold).unwrap(), old, "an older server reads it");
+        hold.by = Actor::Waybill;
+        hold.cause = HoldCause::RemovedFromGit;
+        assert_eq!(hold.words(None), "removed from Git by somebody");
+        hold.outside = Some(Outside {
+            author: "Ada".into(),
+            commit: "1a2b3c4d5e".into(),
+            subject: "Out".into(),
+        });
+        assert_eq!(hold.words(None), "removed from Git by Ada in 1a2b3c4");
+        hold.renamed = Some("api-v2".into());
+        assert_eq!(
+            hold.words(None),
+            "removed from Git, or renamed to api-v2 by Ada in 1a2b3c4"
+        );
+        hold.cause = HoldCause::MovedInGit;
+        let image = ExactImage {
+            repository: "r.example/api".parse().unwrap(),
+            tag: "1.1.0".parse().ok(),
+            digest: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
+        };
+        assert_eq!(hold.words(Some(&image)), "moved in Git to 1.1.0 by Ada in 1a2b3c4");
+        assert_eq!(hold.who(), "Ada");
     }
 }

@@ -74,6 +74,17 @@ pub fn duration(millis: i64) -> String {
     }
 }
 
+/// A span in its largest unit, as people say it: `3 h`, `25 min`.
+#[must_use]
+pub fn span(millis: i64) -> String {
+    match millis {
+        ..60_000 => format!("{} s", millis.max(0) / 1000),
+        60_000..3_600_000 => format!("{} min", millis / 60_000),
+        3_600_000..172_800_000 => format!("{} h", millis / 3_600_000),
+        _ => format!("{} d", millis / 86_400_000),
+    }
+}
+
 /// Year, month and day of a day number counted from 1970-01-01, in the proleptic Gregorian calendar.
 ///
 /// The browser build has no time library; this is the usual era arithmetic (400 years are 146,097 days), with the year

@@ -324,8 +324,17 @@ impl Happened {
             Self::PinChanged { to } => format!("moved the pin to {}", to.short()),
             Self::Held {
                 cause: HoldCause::SetUp,
+                ..
             } => "put a hold on it: others may change what runs here".into(),
-            Self::Held { cause } => format!("put a hold on it: {} by hand", cause.deed()),
+            Self::Held {
+                cause,
+                outside: Some(outside),
+            } => {
+                more.push(outside.subject.clone());
+                let commit = outside.commit.get(..7).unwrap_or(&outside.commit);
+                format!("put a hold on it: {} by {} in {commit}", cause.deed(), outside.author)
+            }
+            Self::Held { cause, .. } => format!("put a hold on it: {} by hand", cause.deed()),
             Self::Resumed => "resumed it; it follows its source again".into(),
             Self::ArtifactSeen { image } => format!("saw {} in {}", image.short_label(), image.repository),
             Self::PromotionRequested { purpose, image, .. } => {

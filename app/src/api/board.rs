@@ -3,6 +3,7 @@
 use crate::{api::board_filter::BoardFilter, error::AppError};
 use domain::{
     artifact::ExactImage,
+    follow::Course,
     id::PromotionId,
     name::Name,
     plan::Health,
@@ -89,11 +90,13 @@ pub struct Cell {
     pub since: Option<Timestamp>,
     /// Who made Git say so, when it wasn't Waybill.
     pub outside: Option<Outside>,
+    /// Why no image can be read out of what Git says, a sentence without its full stop.
+    pub unclear: Option<String>,
     /// What is live, compared with that.
     pub truth: Truth,
     /// Where its image comes from and how it follows.
     pub follows: Follows,
-    /// Newer artifacts of its source: how many, or `None` when it isn't behind.
+    /// What its source offers, where that is something else.
     pub behind: Option<Behind>,
     /// The promotion under way, if any.
     pub moving: Option<Moving>,
@@ -137,15 +140,17 @@ pub struct Follows {
 pub struct Held {
     /// What was done.
     pub cause: HoldCause,
-    /// Who did it.
-    pub by: String,
+    /// Who did what: `rolled back by Ada`.
+    pub words: String,
     /// When.
     pub at: Timestamp,
 }
 
-/// How far a resource is behind its source.
+/// How a resource's source differs from it: mostly, how far it is behind.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Behind {
+    /// Where the source's image would lead it: to a newer one, or, when it is ahead of its source, to an older one.
+    pub course: Course,
     /// Newer artifacts; `None` when they can't be counted.
     pub count: Option<u32>,
     /// Of which environment; `None` for an image repository.
@@ -163,6 +168,9 @@ pub struct Moving {
     pub state: State,
     /// What is to run.
     pub image: ExactImage,
+    /// Since when something waits here, and how many promotions were superseded meanwhile; `None` when none was.
+    #[serde(default)]
+    pub starved: Option<(Timestamp, u32)>,
 }
 
 /// What runs where in a project.

@@ -4,10 +4,10 @@
 //! one types, until that answer comes.
 
 use super::{
-    board::{BoardRow, Cell, EnvironmentHead, Truth},
+    board::{Behind, BoardRow, Cell, EnvironmentHead, Truth},
     query,
 };
-use domain::plan::Health;
+use domain::{follow::Course, plan::Health};
 use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,10 @@ impl BoardFilter {
             "failed" => cells().any(|cell| cell.failed.is_some()),
             "drift" => cells().any(|cell| matches!(cell.truth, Truth::Drift(_)) || cell.outside.is_some()),
             "held" => cells().any(|cell| cell.follows.hold.is_some()),
-            "behind" => cells().any(|cell| cell.behind.is_some()),
+            "behind" => cells().any(|cell| {
+                let is_behind = |behind: &Behind| behind.course != Course::Older;
+                cell.behind.as_ref().is_some_and(is_behind)
+            }),
             "unhealthy" => cells().any(|cell| is_unhealthy(&cell.truth)),
             _ => true,
         };
@@ -159,6 +162,7 @@ mod tests {
             }),
             since: None,
             outside: None,
+            unclear: None,
             truth: Truth::Live(Health::Healthy),
             follows: Follows {
                 source: None,
@@ -196,6 +200,7 @@ mod tests {
         let heads = [head("dev"), head("prod")];
         let mut behind = cell("bbb", "v1");
         behind.behind = Some(Behind {
+            course: Course::Newer,
             count: Some(1),
             of: None,
             latest: behind.image.clone().unwrap(),

@@ -27,6 +27,17 @@ pub struct ClusterView {
     pub has_password: bool,
     /// The environments on it: `project/environment`.
     pub environments: Vec<String>,
+    /// Tags of its registry that are passed over.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A tag that can't be read, and is passed over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// `repository:tag`.
+    pub image: String,
+    /// Why, a sentence.
+    pub why: String,
 }
 
 /// What the form of a cluster posts, without the secrets.

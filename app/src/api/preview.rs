@@ -21,12 +21,17 @@ pub struct Preview {
     pub previous_details: Option<ArtifactDetails>,
     /// The file of the repository that changes.
     pub path: String,
+    /// Whether that file isn't there, so that the commit would make it.
+    pub creates_file: bool,
     /// Its change, as a unified diff; empty when the file says so already.
     pub diff: String,
     /// Revisions of the source code now and then, shortened, as the images' builders labelled them; `None` when it goes back.
     pub revisions: Option<(String, String)>,
     /// The Application that Argo CD syncs; `None` without an Argo CD.
     pub application: Option<String>,
+    /// What becomes of those who follow the resource, a sentence each.
+    #[serde(default)]
+    pub followers: Vec<String>,
 }
 
 /// What a decision would do; or why it would be refused, or can't be foreseen, in fields and words as of the decision. That is an

@@ -51,6 +51,9 @@ pub struct PromotionView {
     pub gates: Vec<GateView>,
     /// What the actor may say about it now, if anything.
     pub may_say: Option<MaySay>,
+    /// Of a rollback or a pin: what becomes of those who follow the resource, a sentence each.
+    #[serde(default)]
+    pub followers: Vec<String>,
     /// Its steps, in order.
     pub steps: Vec<StepView>,
     /// The file that changes in Git.

@@ -3,12 +3,13 @@
 use crate::{
     api::{
         board::{Cell, EnvironmentHead},
+        connection::PassedOver,
         preview::Preview,
     },
     error::AppError,
 };
 use domain::{
-    artifact::{Artifact, ExactImage, Repository},
+    artifact::{Artifact, ExactImage, Repository, Tag},
     id::PromotionId,
     name::Name,
     promotion::{Purpose, State},
@@ -41,6 +42,12 @@ pub struct ResourceView {
     pub preview: Option<Preview>,
     /// Artifacts of its repository, newest first: what a pin may be set to.
     pub recent: Vec<Artifact>,
+    /// All tags of the image that runs, as far as the registry was asked.
+    pub tags: Vec<Tag>,
+    /// Artifacts of the repository that it follows that arrived after what runs, but were built before it; the last first.
+    pub backdated: Vec<Artifact>,
+    /// Tags of that repository that name no image to deploy.
+    pub passed_over: Vec<PassedOver>,
     /// How it runs.
     pub runtime: Runtime,
     /// Who follows it: environment and resource.
@@ -73,7 +80,10 @@ pub struct PromotionRow {
     pub image: ExactImage,
     /// Where it stands.
     pub state: State,
-    /// Why it failed, if it did.
+    /// Whether it was superseded though its commit is in Git.
+    #[serde(default)]
+    pub overtaken: bool,
+    /// Why it failed, or was overtaken, if it did.
     pub reason: Option<String>,
     /// Who asked.
     pub requested_by: String,
@@ -145,7 +155,8 @@ pub async fn edit_pin(
     )
 }
 
-/// Promotes a resource to its source's latest artifact; moves the pin of a pinned one. Returns the promotion's id.
+/// Promotes a resource to its source's latest artifact; moves the pin of a pinned one. With `create_file` the values file is made, where there
+/// is none. Returns the promotion's id.
 ///
 /// # Errors
 /// When there is nothing to promote, or it can't be done now.
@@ -155,6 +166,7 @@ pub async fn promote(
     project: String,
     environment: String,
     resource: String,
+    #[server(default)] create_file: bool,
 ) -> Result<PromotionId, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -166,6 +178,7 @@ pub async fn promote(
                     environment,
                 },
                 &resource,
+                create_file,
             )
             .await,
     )
@@ -200,6 +213,7 @@ pub async fn rollback(
 }
 
 /// Lifts the hold of a resource. Returns the promotion that catches up with its source, if there is anything to catch up with.
+/// With `create_file` that one may make the values file.
 ///
 /// # Errors
 /// When nothing holds it.
@@ -209,6 +223,7 @@ pub async fn resume(
     project: String,
     environment: String,
     resource: String,
+    #[server(default)] create_file: bool,
 ) -> Result<Option<PromotionId>, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -220,6 +235,7 @@ pub async fn resume(
                     environment,
                 },
                 &resource,
+                create_file,
             )
             .await,
     )

@@ -1,7 +1,7 @@
 //! A resource as board and environment page show it: what runs, since when, and one line with what matters most.
 
 use crate::{
-    api::board::{Behind, Cell, EnvironmentHead, Follows, Held, Truth},
+    api::board::{Behind, Cell, EnvironmentHead, Follows, Held, Moving, Truth},
     components::{
         digest_chip::DigestChip,
         icon::icon,
@@ -12,9 +12,10 @@ use crate::{
 };
 use domain::{
     artifact::ExactImage,
+    follow::Course,
     name::Name,
-    resource::{Binding, Kind},
-    time::Timestamp,
+    resource::{Binding, HoldCause, Kind},
+    time::{Timestamp, span},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,8 @@ pub struct CellPost {
     pub environment: String,
     /// The resource.
     pub resource: String,
+    /// Anything when the values file may be made, where there is none.
+    pub create_file: String,
     /// Why the line is stopped, on an environment's page.
     pub reason: String,
 }
@@ -93,7 +96,10 @@ pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView 
 pub fn what(cell: &Cell, place: &Place) -> AnyView {
     let shown = match &cell.image {
         Some(image) => view! { <DigestChip image=image.clone() tag=true /> }.into_any(),
-        None => view! { <span class="muted">"No image yet"</span> }.into_any(),
+        None => match &cell.unclear {
+            Some(unclear) => view! { <span class="says bad">{format!("{unclear}.")}</span> }.into_any(),
+            None => view! { <span class="muted">"No image yet"</span> }.into_any(),
+        },
     };
     view! {
         <a class="what-link" href=place.href()>
@@ -111,7 +117,8 @@ pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
         let what = format!("{} {}", word(moving.state), moving.image.digest.short());
         let meaning = meaning(moving.state);
         let href = format!("/promotions/{}", moving.id);
-        return says(meaning, meaning.icon(), view! { <a href=href>{what}</a> });
+        let starved = starved_words(moving, now);
+        return says(meaning, meaning.icon(), view! { <a href=href>{what}</a> {starved} });
     }
     if let Some(id) = &cell.failed {
         let href = format!("/promotions/{id}");
@@ -119,7 +126,8 @@ pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
     }
     let (meaning, icon_name, words) = truth::words(&cell.truth);
     let calm = matches!(meaning, Meaning::Good | Meaning::Quiet);
-    if let (true, Some(hold)) = (calm, &cell.follows.hold) {
+    let held = cell.follows.hold.as_ref();
+    if let Some(hold) = held.filter(|hold| calm || hold.cause.is_in_git()) {
         return says(Meaning::Held, "held", held_words(hold, now));
     }
     match &cell.behind {
@@ -128,9 +136,11 @@ pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
                 .of
                 .as_ref()
                 .map_or_else(|| "its repository".to_owned(), Name::to_string);
-            let words = match behind.count {
-                Some(count) => format!("{count} behind {of}"),
-                None => format!("Behind {of}"),
+            let words = match (behind.course, behind.count) {
+                (Course::Older, _) => "Ahead of its source".to_owned(),
+                (_, Some(count)) => format!("{count} behind {of}"),
+                (Course::Newer | Course::Same, None) => format!("Behind {of}"),
+                (Course::Unknown, None) => format!("Differs from {of}"),
             };
             view! { <span class="says behind">{icon("behind")} <span>{words}</span></span> }.into_any()
         }
@@ -138,6 +148,18 @@ pub fn how(cell: &Cell, now: Signal<Timestamp>) -> AnyView {
         _ if calm => says(Meaning::Quiet, icon_name, words),
         _ => says(meaning, icon_name, words),
     }
+}
+
+/// How long something waits while others were superseded: ` waits for 3 h; 9 promotions were superseded`.
+#[must_use]
+pub fn starved_words(moving: &Moving, now: Signal<Timestamp>) -> Option<AnyView> {
+    let (since, superseded) = moving.starved?;
+    let many = match superseded {
+        1 => "1 promotion was superseded".to_owned(),
+        n => format!("{n} promotions were superseded"),
+    };
+    let waits = move || format!(" waits for {}; {many}", span(now.get().millis_since(since)));
+    Some(view! { <span>{waits}</span> }.into_any())
 }
 
 /// Who changed Git without Waybill, if that is how it came to what it runs.
@@ -153,7 +175,7 @@ pub fn changed_outside(cell: &Cell) -> Option<AnyView> {
 /// Who holds a resource, why and since when: `Held: rolled back by Ada 5 min ago`.
 #[must_use]
 pub fn held_words(hold: &Held, now: Signal<Timestamp>) -> AnyView {
-    let words = format!("Held: {} by {} ", hold.cause.deed(), hold.by);
+    let words = format!("Held: {} ", hold.words);
     view! {
         {words}
         <Ago at=hold.at now />
@@ -195,21 +217,41 @@ fn will_run(behind: &Behind, cell: &Cell) -> String {
     }
 }
 
-/// *Resume*, where a person holds it, or *Promote*, where there is something newer; if the actor may. Posts a [`CellPost`] to the
+/// *Resume*, where a person holds it, or *Promote*, where there is something newer (*Go back too*, where its source went back); if the actor may. Posts a [`CellPost`] to the
 /// page, which shows first what will change, if anything will.
 #[must_use]
 pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
     let (intent, word, name, title) = match &cell.behind {
         behind if cell.follows.hold.is_some() => {
-            let name = format!("Resume {} in {}", place.resource, place.environment);
+            let is_removed = |hold: &Held| hold.cause == HoldCause::RemovedFromGit;
+            let word = match cell.follows.hold.as_ref().is_some_and(is_removed) {
+                true => "Create again",
+                false => "Resume",
+            };
+            let name = format!("{word} {} in {}", place.resource, place.environment);
             match behind {
-                Some(behind) => ("preview-resume", "Resume", name, Some(will_run(behind, cell))),
-                None => ("resume", "Resume", name, None),
+                // It stays ahead of its source: nothing is to be seen first.
+                Some(behind) if behind.course == Course::Newer => {
+                    ("preview-resume", word, name, Some(will_run(behind, cell)))
+                }
+                _ => ("resume", word, name, None),
             }
         }
         Some(behind) if cell.moving.is_none() => {
-            let name = format!("Promote {} to {}", place.resource, place.environment);
-            ("preview-promote", "Promote", name, Some(will_run(behind, cell)))
+            let (word, name) = match behind.course {
+                Course::Older => (
+                    "Go back too",
+                    format!(
+                        "Take {} in {} back along with its source",
+                        place.resource, place.environment
+                    ),
+                ),
+                _ => (
+                    "Promote",
+                    format!("Promote {} to {}", place.resource, place.environment),
+                ),
+            };
+            ("preview-promote", word, name, Some(will_run(behind, cell)))
         }
         _ => return None,
     };

@@ -119,6 +119,31 @@ pub fn folded(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
+/// What becomes of those who follow.
+#[must_use]
+pub fn followers(sentences: &[String]) -> Option<AnyView> {
+    let sentences: Vec<_> = sentences
+        .iter()
+        .map(|sentence| view! { <li>{sentence.clone()}</li> })
+        .collect();
+    (!sentences.is_empty()).then(|| view! { <ul class="muted small">{sentences}</ul> }.into_any())
+}
+
+/// The question whether the values file may be made, where what was foreseen would make it.
+#[must_use]
+pub fn file_to_make(preview: Option<&Preview>) -> Option<AnyView> {
+    let path = preview.filter(|preview| preview.creates_file)?.path.clone();
+    Some(
+        view! {
+            <label class="check">
+                <input type="checkbox" name="create_file" value="true" required />
+                {format!("This creates {path}")}
+            </label>
+        }
+        .into_any(),
+    )
+}
+
 /// What will change.
 fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     let before = preview
@@ -131,8 +156,10 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         diff,
         revisions,
         application,
+        followers: sentences,
         ..
     } = preview;
+    let followers = followers(&sentences);
     let revisions = revisions.map(|(from, to)| {
         view! {
             <p class="muted">"Source commits " <code>{format!("{from}..{to}")}</code></p>
@@ -153,6 +180,7 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         <div class="stack tight">
             {change} {images} {revisions}
             <p class="muted">{rollout}</p>
+            {followers}
         </div>
     }
     .into_any()

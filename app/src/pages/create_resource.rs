@@ -204,6 +204,7 @@ fn the_form(
             <div class="columns">
             <div class="parts">
                 {source::source_fields(state, now)} {binding::binding_fields(state, now)} {runtime::runtime_fields(state)}
+                {parts::file_to_make(state)}
             </div>
             <aside class="aside" aria-labelledby="summary">
                 <h2 id="summary">"Summary"</h2>

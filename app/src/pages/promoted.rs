@@ -43,8 +43,12 @@ pub async fn carry_out(
     let (w, p, e, r) = (workspace, project, post.environment.clone(), post.resource.clone());
     let outcome = match post.intent.as_str() {
         "preview-promote" | "preview-resume" => foreseen(w, p, e, r).await.map(Done::Previewed),
-        "resume" => resume(w, p, e, r).await.map(Done::Started),
-        "promote" => promote(w, p, e, r).await.map(|id| Done::Started(Some(id))),
+        "resume" => resume(w, p, e, r, !post.create_file.is_empty())
+            .await
+            .map(Done::Started),
+        "promote" => promote(w, p, e, r, !post.create_file.is_empty())
+            .await
+            .map(|id| Done::Started(Some(id))),
         _ => return (post, None),
     };
     (post, Some(outcome))
@@ -101,6 +105,7 @@ fn asked(post: CellPost, outlook: Held, form: Form<CellPost, Done>, now: Signal<
             format!("Promote {} to {}", post.resource, post.environment),
         ),
     };
+    let tick = preview::file_to_make(outlook.as_ref().ok());
     view! {
         <dialog class="panel decision" open aria-labelledby="decision" node_ref=dialog>
             <h2 id="decision">{title}</h2>
@@ -111,6 +116,7 @@ fn asked(post: CellPost, outlook: Held, form: Form<CellPost, Done>, now: Signal<
                 <form method="post" on:submit=form.on_submit()>
                     <input type="hidden" name="environment" value=post.environment />
                     <input type="hidden" name="resource" value=post.resource />
+                    {tick}
                     <button
                         class="button primary"
                         name="intent"

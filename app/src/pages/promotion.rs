@@ -18,6 +18,7 @@ use crate::{
         icon::icon,
         image_change::{image_change, is_web},
         notice::ErrorSummary,
+        preview,
         state_badge::{badge, meaning, word},
         stepper::Stepper,
         time::Ago,
@@ -182,6 +183,7 @@ fn head(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
                 <div class="title">
                     <h1>{name(view)}</h1>
                     <p>{lead(view)}</p>
+                    {preview::followers(&view.followers)}
                 </div>
                 {badge(meaning(view.state), word(view.state))}
             </div>
@@ -450,6 +452,7 @@ mod tests {
             gates: Vec::new(),
             may_say: None,
             failure: None,
+            followers: Vec::new(),
             steps: Vec::new(),
             path: "environments/production/values.yaml".into(),
             commit: None,

@@ -5,10 +5,12 @@ mod actions;
 use crate::{
     api::{
         board::{Behind, Cell, Follows},
+        connection::PassedOver,
         preview::preview_pin,
         resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
     },
     components::{
+        cell::starved_words,
         digest_chip::DigestChip,
         frame::{Crumb, Frame},
         notice::ErrorSummary,
@@ -22,7 +24,14 @@ use crate::{
     pages::error::shown,
 };
 use actions::{Done, ResourcePost};
-use domain::{artifact::ExactImage, promotion::Purpose, resource::Binding, resource::Runtime, time::Timestamp};
+use domain::{
+    artifact::{Artifact, ExactImage},
+    follow::Course,
+    promotion::Purpose,
+    resource::Binding,
+    resource::Runtime,
+    time::Timestamp,
+};
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
 
@@ -63,8 +72,12 @@ pub fn ResourcePage() -> impl IntoView {
             let digest = post.digest.trim().to_owned();
             let started = |id| Done::Started(Some(id));
             let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
-                ("promote", _) => Some(promote(w, p, e, r).await.map(started)),
-                ("resume", _) => Some(resume(w, p, e, r).await.map(Done::Started)),
+                ("promote", _) => Some(promote(w, p, e, r, !post.create_file.is_empty()).await.map(started)),
+                ("resume", _) => Some(
+                    resume(w, p, e, r, !post.create_file.is_empty())
+                        .await
+                        .map(Done::Started),
+                ),
                 ("pin", _) => Some(edit_pin(w, p, e, r, digest).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;
@@ -229,6 +242,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
                 <DigestChip image=moving.image.clone() tag=true />
                 {badge(meaning(moving.state), word(moving.state))}
                 <a href=href>"Promotion"</a>
+                {starved_words(moving, now)}
             </dd>
         }
     });
@@ -247,10 +261,18 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             <dd class="mono">{repository.to_string()}</dd>
         }
     });
+    let tags = (view.tags.len() > 1).then(|| {
+        let tags: Vec<&str> = view.tags.iter().map(domain::artifact::Tag::as_str).collect();
+        view! {
+            <dt>"Tags"</dt>
+            <dd class="mono">{tags.join(", ")}</dd>
+        }
+    });
     view! {
         <dl class="facts">
             <dt>"Image"</dt>
             <dd>{image}</dd>
+            {tags}
             {since}
             {outside}
             <dt>"Live"</dt>
@@ -262,6 +284,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             {repository}
             <dt>"Follows"</dt>
             <dd>{follows(view, &cell.follows)}</dd>
+            {passed_over(view, now)}
             <dt>"Followed by"</dt>
             <dd>{followers(view)}</dd>
         </dl>
@@ -289,6 +312,42 @@ fn follows(view: &ResourceView, follows: &Follows) -> AnyView {
     .into_any()
 }
 
+/// What its repository holds, and automation doesn't deploy: it is older than what runs, or no image to run.
+fn passed_over(view: &ResourceView, now: Signal<Timestamp>) -> Option<AnyView> {
+    if view.backdated.is_empty() && view.passed_over.is_empty() {
+        return None;
+    }
+    let backdated = |artifact: &Artifact| {
+        view! {
+            <li>
+                <span class="mono">{artifact.image.short_label().to_owned()}</span>
+                " was pushed "
+                <Ago at=artifact.seen_at now />
+                ", but was built before what runs. Promote it by hand."
+            </li>
+        }
+    };
+    let unread = |tag: &PassedOver| {
+        view! {
+            <li>
+                <span class="mono">{tag.image.clone()}</span>
+                ": "
+                {tag.why.clone()}
+            </li>
+        }
+    };
+    let list = view! {
+        <dt>"Passed over"</dt>
+        <dd>
+            <ul>
+                {view.backdated.iter().map(backdated).collect_view()}
+                {view.passed_over.iter().map(unread).collect_view()}
+            </ul>
+        </dd>
+    };
+    Some(list.into_any())
+}
+
 fn followers(view: &ResourceView) -> AnyView {
     if view.followers.is_empty() {
         return view! { <span class="muted">"Nobody"</span> }.into_any();
@@ -310,12 +369,19 @@ fn followers(view: &ResourceView) -> AnyView {
 
 /// How far it is behind its source: `3 artifacts behind development`.
 fn behind_words(cell: &Cell) -> Option<String> {
-    let Behind { count, of, .. } = cell.behind.as_ref()?;
+    let Behind {
+        course,
+        count,
+        of,
+        latest,
+    } = cell.behind.as_ref()?;
     let of = of.as_ref().map_or("its image repository", |name| name.as_str());
-    Some(match count {
-        Some(1) => format!("1 artifact behind {of}"),
-        Some(n) => format!("{n} artifacts behind {of}"),
-        None => format!("Behind {of}"),
+    Some(match (course, count) {
+        (Course::Older, _) => format!("Ahead of its source: {of} went back to {}", latest.short_label()),
+        (_, Some(1)) => format!("1 artifact behind {of}"),
+        (_, Some(n)) => format!("{n} artifacts behind {of}"),
+        (Course::Newer | Course::Same, None) => format!("Behind {of}"),
+        (Course::Unknown, None) => format!("Differs from {of}"),
     })
 }
 
@@ -406,7 +472,10 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Time
 fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> WayBack {
     WayBack {
         button: actions::rollback_form(&earlier.image, sent),
-        preview: earlier.preview.clone().map(|preview| preview::folded(preview, now)),
+        preview: earlier.preview.clone().map(|preview| {
+            let followers = preview::followers(&preview.followers);
+            view! { {followers} {preview::folded(preview, now)} }.into_any()
+        }),
     }
 }
 
@@ -443,6 +512,7 @@ fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>
         .reason
         .clone()
         .map(|reason| view! { <p class="muted small break">{reason}</p> });
+    let said = if row.overtaken { "Overtaken" } else { word(row.state) };
     let at = row.ended_at.unwrap_or(row.created_at);
     let (back, preview) = match back {
         Some(back) => (Some(back.button), back.preview),
@@ -453,7 +523,7 @@ fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>
             <td data-label="">
                 <DigestChip image=row.image.clone() tag=true />
             </td>
-            <td>{badge(meaning(row.state), word(row.state))} {reason} {preview}</td>
+            <td>{badge(meaning(row.state), said)} {reason} {preview}</td>
             <td data-label="What for">{what_for}</td>
             <td data-label="Who">{row.requested_by.clone()}</td>
             <td data-label="When">

@@ -1,118 +1,31 @@
-//! New artifacts: a registry says that something was pushed, or a look at its tags finds it.
+//! New artifacts: what was seen is remembered ([`Services::see`]), and then it is decided once what comes of it
+//! ([`Services::decide_on`]). [`look`](super::look) and [`pushed`](super::pushed) see them.
 
-use super::{Services, internal, place::ProjectPlace};
+use super::{Services, follow::course, internal, place::ProjectPlace};
 use crate::{
-    adapters::registry::RegistryAccess,
     gather::Waiting,
-    store::{NewEvent, Tx},
+    store::{Found, KnownTag, NewEvent, Tx},
 };
 use app::error::AppError;
 use domain::{
-    artifact::{Artifact, ArtifactDetails, ExactImage, Repository, Tag},
+    arrival::{Heard, counts},
+    artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
     door::Entrance,
     event::{Happened, Subject},
-    id::WorkspaceId,
+    follow::Course,
+    id::{ResourceId, WorkspaceId},
     promotion::{Actor, Purpose},
     resource::Resource,
+    tags::shown,
     time::Timestamp,
 };
-use std::collections::HashSet;
 
 /// Artifacts that pages offer.
 pub(crate) const RECENT: i64 = 20;
-/// Tags that a look at a repository resolves again, because they may have moved; the newest known ones.
-const RESOLVE_AGAIN: usize = 50;
 /// Artifacts written in one transaction: others who write wait meanwhile.
 const MOST_AT_ONCE: usize = 256;
 
 impl Services {
-    /// Looks at every tag of a repository that may be new or have moved.
-    ///
-    /// # Errors
-    /// When the registry can't be asked.
-    pub async fn look_at_repository(&self, workspace: WorkspaceId, repository: &Repository) -> Result<(), AppError> {
-        let _turn = self.turn_at(workspace, repository).await;
-        let found = self.find_in_repository(workspace, repository, Look::Whole).await?;
-        self.see_all(workspace, repository, found).await
-    }
-
-    /// What the tags of a repository name that are new, or may have moved.
-    ///
-    /// # Errors
-    /// When the registry can't be asked.
-    pub(super) async fn find_in_repository(
-        &self,
-        workspace: WorkspaceId,
-        repository: &Repository,
-        look: Look,
-    ) -> Result<Vec<Sighting>, AppError> {
-        let mut tx = self.store.read().await?;
-        let clusters = tx.clusters(workspace).await?;
-        let known = tx.known_tags(workspace, repository).await?;
-        drop(tx);
-        let access = self.registry_access(&clusters, repository)?;
-        let tags = self.registry.tags(&access, repository).await?;
-        // Old tags that still name what they named are left alone; a tag that names something old and something new has moved.
-        let (old, recent) = known.split_at(known.len().saturating_sub(RESOLVE_AGAIN));
-        let mut found = Vec::new();
-        for tag in tags {
-            let is_asked = match look {
-                Look::Whole => !old.contains(&tag) || recent.contains(&tag),
-                Look::NewTags => !known.contains(&tag),
-            };
-            if is_asked {
-                found.extend(self.look_at(workspace, &access, repository, &tag).await?);
-            }
-        }
-        // Tags come in no order of time; what was built later is newer, and else what is named higher.
-        found.sort_by(|(image, details), (other, of_other)| {
-            let by_time = details.created_at.cmp(&of_other.created_at);
-            by_time.then_with(|| match (&image.tag, &other.tag) {
-                (Some(tag), Some(other)) => tag.natural_cmp(other),
-                (tag, other) => tag.is_some().cmp(&other.is_some()),
-            })
-        });
-        let sighting = |(image, details)| Sighting {
-            workspace,
-            image,
-            details,
-            entrance: Entrance::default(),
-        };
-        Ok(found.into_iter().map(sighting).collect())
-    }
-
-    /// The image that a tag names now, with what the registry says about it; `None` for what is no image (signatures, charts) or gone.
-    pub(super) async fn look_at(
-        &self,
-        workspace: WorkspaceId,
-        access: &RegistryAccess,
-        repository: &Repository,
-        tag: &Tag,
-    ) -> Result<Option<(ExactImage, ArtifactDetails)>, AppError> {
-        // Signatures, attestations and SBOMs hang on an image under such tags.
-        if tag.as_str().starts_with("sha256-") {
-            return Ok(None);
-        }
-        let Some(digest) = self.registry.resolve(access, repository, tag).await? else {
-            return Ok(None);
-        };
-        let mut tx = self.store.read().await?;
-        let known = tx.artifact(workspace, repository, &digest).await?;
-        drop(tx);
-        let details = match known.and_then(|artifact| artifact.details) {
-            Some(details) => Some(details),
-            None => self.registry.describe(access, repository, &digest).await?,
-        };
-        let image = ExactImage {
-            repository: repository.clone(),
-            tag: Some(tag.clone()),
-            digest,
-        };
-        Ok(details
-            .filter(|details| !details.platforms.is_empty())
-            .map(|details| (image, details)))
-    }
-
     /// Asks the registry about a remembered artifact, once.
     pub(crate) async fn learn_details(&self, workspace: WorkspaceId, image: &ExactImage) -> Result<(), AppError> {
         let mut tx = self.store.read().await?;
@@ -139,8 +52,7 @@ impl Services {
         Ok(())
     }
 
-    /// Remembers artifacts; where one is the newest of its repository, resources that track that are deployed. Notifications come
-    /// late and out of order: an older build that is heard of last is not news. What others see meanwhile is written along.
+    /// Remembers artifacts and what tags name. What others see meanwhile is written along, and what is known already is not written again.
     ///
     /// # Errors
     /// When the database fails.
@@ -148,16 +60,13 @@ impl Services {
         let mut news = Vec::new();
         for sighting in sightings {
             // Most looks find nothing new: they need not take the writer's turn.
-            if !self.is_settled(&sighting).await? {
+            let mut tx = self.store.read().await?;
+            if is_news(&mut *tx, &sighting).await? {
                 news.push(sighting);
             }
         }
-        let mut adopted: Vec<(WorkspaceId, &Repository)> = Vec::new();
-        for Sighting { workspace, image, .. } in &news {
-            if !adopted.contains(&(*workspace, &image.repository)) {
-                adopted.push((*workspace, &image.repository));
-                self.adopt(*workspace, &image.repository).await?;
-            }
+        if news.is_empty() {
+            return Ok(());
         }
         let answers = self.pushes.seen.add(news);
         {
@@ -170,22 +79,6 @@ impl Services {
             answer.await.map_err(|e| internal(&e))??;
         }
         Ok(())
-    }
-
-    /// Whether an artifact is known as it was seen, and nothing is to be deployed for it.
-    async fn is_settled(&self, sighting: &Sighting) -> Result<bool, AppError> {
-        let (workspace, image) = (sighting.workspace, &sighting.image);
-        let mut tx = self.store.read().await?;
-        let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
-        if is_news(known.as_ref(), image) {
-            return Ok(false);
-        }
-        for resource in tx.resources_of_image(workspace, &image.repository).await? {
-            if !self.has(&mut *tx, &resource, image).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Writes what was seen, at once; where that fails, each by itself: one artifact's fault is not the others'.
@@ -211,45 +104,52 @@ impl Services {
     async fn try_write_seen(&self, sightings: &[&Sighting]) -> Result<(), AppError> {
         let now = self.now();
         let mut tx = self.store.write().await?;
-        for Sighting {
-            workspace,
-            image,
-            details,
-            entrance,
-        } in sightings
-        {
-            tx.entered_by(entrance);
-            let known = tx.artifact(*workspace, &image.repository, &image.digest).await?;
-            tx.see_artifact(*workspace, image, now).await?;
-            // As it was written: never before one that arrived earlier, whatever this server's clock says.
-            let seen_at = match &known {
-                Some(known) => known.seen_at,
-                None => (tx.artifact(*workspace, &image.repository, &image.digest).await?)
-                    .map_or(now, |written| written.seen_at),
-            };
-            tx.set_details(*workspace, image, details, rank(details, seen_at))
-                .await?;
-            if is_news(known.as_ref(), image) {
-                tx.append_event(&seen(*workspace, image), now).await?;
-            }
-        }
-        let mut decided = HashSet::new();
+        // Each once, with whether that is news to people; what is shown is chosen when all tags are written.
+        let mut named: Vec<(&Sighting, bool)> = Vec::new();
         for sighting in sightings {
-            let (workspace, repository) = (sighting.workspace, &sighting.image.repository);
-            if !decided.insert((workspace, repository)) {
+            let Sighting {
+                workspace,
+                image,
+                details,
+                ..
+            } = sighting;
+            if !is_news(&mut *tx, sighting).await? {
                 continue;
             }
-            let newest = tx.recent_artifacts(workspace, repository, 1).await?;
-            let is_newest = |other: &&&Sighting| {
-                let image = &other.image;
-                other.workspace == workspace
-                    && newest.first().is_some_and(|newest| {
-                        newest.image.repository == image.repository && newest.image.digest == image.digest
-                    })
+            let known = tx.artifact(*workspace, &image.repository, &image.digest).await?;
+            let mut is_told = false;
+            if known.as_ref().is_none_or(|known| known.details.is_none()) {
+                tx.see_artifact(*workspace, image, now).await?;
+                // As it was written: never before one that arrived earlier, whatever this server's clock says.
+                let written = tx.artifact(*workspace, &image.repository, &image.digest).await?;
+                let seen_at = written.map_or(now, |written| written.seen_at);
+                tx.set_details(*workspace, image, details, rank(details, seen_at))
+                    .await?;
+                is_told = true;
+            }
+            if let Some(tag) = &image.tag {
+                is_told |= self.write_tag(&mut *tx, *workspace, image, tag).await?;
+            }
+            let same = |(other, _): &&mut (&Sighting, bool)| {
+                other.workspace == *workspace
+                    && other.image.repository == image.repository
+                    && other.image.digest == image.digest
             };
-            if let Some(Sighting { image, entrance, .. }) = sightings.iter().rev().find(is_newest) {
-                tx.entered_by(entrance);
-                self.deploy(&mut *tx, workspace, image).await?;
+            match named.iter_mut().find(same) {
+                Some((_, told)) => *told |= is_told,
+                None => named.push((sighting, is_told)),
+            }
+        }
+        for (sighting, is_told) in named {
+            let (workspace, image) = (sighting.workspace, &sighting.image);
+            let shown = show(&mut *tx, workspace, &image.repository, &image.digest).await?;
+            if is_told || shown.is_changed {
+                tx.entered_by(&sighting.entrance);
+                let image = ExactImage {
+                    tag: shown.tag,
+                    ..image.clone()
+                };
+                tx.append_event(&seen(workspace, &image), now).await?;
             }
         }
         tx.commit().await?;
@@ -257,45 +157,175 @@ impl Services {
         Ok(())
     }
 
-    /// Whether nothing is to be done for a resource about an image: it doesn't track, runs it, or its newest promotion is to it (also
-    /// when that failed: trying again is a person's decision).
-    async fn has(&self, tx: &mut dyn Tx, resource: &Resource, image: &ExactImage) -> Result<bool, AppError> {
-        if !resource.follows_by_itself() {
-            return Ok(true);
+    /// Writes what a tag names; whether it named another image before.
+    async fn write_tag(
+        &self,
+        tx: &mut dyn Tx,
+        workspace: WorkspaceId,
+        image: &ExactImage,
+        tag: &Tag,
+    ) -> Result<bool, AppError> {
+        let repository = &image.repository;
+        let before = tx.known_tag(workspace, repository, tag).await?;
+        let known = KnownTag {
+            tag: tag.clone(),
+            digest: Some(image.digest.clone()),
+            found: Found::Image,
+            why: None,
+        };
+        tx.put_tag(workspace, repository, &known).await?;
+        let moved_from = before
+            .filter(|before| before.found == Found::Image)
+            .and_then(|before| before.digest)
+            .filter(|digest| *digest != image.digest);
+        if let Some(old) = &moved_from {
+            show(tx, workspace, repository, old).await?;
         }
-        let newest = tx.promotions_of(resource.id, 1).await?.into_iter().next();
-        Ok(match newest {
-            Some(newest) if newest.image.digest == image.digest => true,
-            Some(newest) if !newest.state.is_ended() => false,
-            _ => resource.declares(&image.digest),
-        })
+        Ok(moved_from.is_some())
     }
 
-    async fn deploy(&self, tx: &mut dyn Tx, workspace: WorkspaceId, image: &ExactImage) -> Result<(), AppError> {
-        for resource in tx.resources_of_image(workspace, &image.repository).await? {
-            if self.has(tx, &resource, image).await? {
-                continue;
+    /// Deploys the newest artifact of a repository that counts to those who follow it by themselves, where that is to be done: what was found
+    /// together is decided on together. After a full list, those for whom it was the first have learned their repository.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn decide_on(
+        &self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        heard: Heard,
+        entrance: &Entrance,
+    ) -> Result<(), AppError> {
+        let mut tx = self.store.read().await?;
+        let mut decision = self.decision(&mut *tx, workspace, repository, heard).await?;
+        drop(tx);
+        let Some(newest) = decision.newest.clone().filter(|_| !decision.start.is_empty()) else {
+            if decision.learners.is_empty() {
+                return Ok(());
             }
-            let Some(project) = project_of(tx, workspace, &resource).await? else {
-                continue;
-            };
-            let place = self.place_for_waybill(tx, project).await?;
-            let request = super::request::Request {
-                purpose: Purpose::Deploy,
-                actor: Actor::Waybill,
-                origin: None,
-                image: image.clone(),
-                creates: resource.desired.is_none(),
-                preview: None,
-            };
-            self.request(tx, &place, &resource, request).await?;
+            return self.carry_out(workspace, repository, heard, entrance).await;
+        };
+        if decision.start.iter().any(|resource| resource.desired.is_none()) {
+            if !self.adopt(workspace, repository).await? {
+                // Nobody knows what Git declares: the next look decides.
+                return Ok(());
+            }
+            let mut tx = self.store.read().await?;
+            decision = self.decision(&mut *tx, workspace, repository, heard).await?;
+        }
+        if !decision.start.is_empty() && heard == Heard::Told && !self.is_named_well(workspace, &newest.image).await? {
+            self.look_at_whole(workspace, repository, entrance);
+            return Ok(());
+        }
+        self.carry_out(workspace, repository, heard, entrance).await
+    }
+
+    /// Writes what is decided, as things are now.
+    async fn carry_out(
+        &self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        heard: Heard,
+        entrance: &Entrance,
+    ) -> Result<(), AppError> {
+        let mut tx = self.write_through(entrance).await?;
+        let decision = self.decision(&mut *tx, workspace, repository, heard).await?;
+        if let Some(newest) = &decision.newest {
+            for resource in &decision.start {
+                self.deploy(&mut *tx, workspace, resource, &newest.image).await?;
+            }
+        }
+        for resource in decision.learners {
+            tx.learn(workspace, repository, resource).await?;
+        }
+        tx.commit().await?;
+        // What was learned is nothing to see.
+        if !decision.start.is_empty() {
+            self.wrote();
         }
         Ok(())
     }
 
+    async fn decision(
+        &self,
+        tx: &mut dyn Tx,
+        workspace: WorkspaceId,
+        repository: &Repository,
+        heard: Heard,
+    ) -> Result<Decision, AppError> {
+        let mut decision = Decision {
+            newest: newest_that_counts(tx, workspace, repository).await?,
+            start: Vec::new(),
+            learners: Vec::new(),
+        };
+        let learned = tx.learned(repository).await?;
+        let newest = match &decision.newest {
+            Some(newest) => tx
+                .artifact_age(workspace, repository, &newest.image.digest)
+                .await?
+                .map(|age| (age.arrived, newest.image.clone())),
+            None => None,
+        };
+        for resource in tx.resources_of_image(workspace, repository).await? {
+            let learned = learned.get(&resource.id).copied();
+            if learned.is_none() && heard == Heard::Listed {
+                decision.learners.push(resource.id);
+            }
+            let Some((arrived, image)) = &newest else { continue };
+            let git_declares = resource.desired.is_some();
+            if counts(*arrived, git_declares, learned, heard) && !self.has(tx, workspace, &resource, image).await? {
+                decision.start.push(resource);
+            }
+        }
+        Ok(decision)
+    }
+
+    /// Whether nothing is to be done for a resource about an image: it doesn't track, runs it, or its newest promotion is to it (also
+    /// when that failed: trying again is a person's decision), or it runs something newer.
+    async fn has(
+        &self,
+        tx: &mut dyn Tx,
+        workspace: WorkspaceId,
+        resource: &Resource,
+        image: &ExactImage,
+    ) -> Result<bool, AppError> {
+        if !resource.follows_by_itself() {
+            return Ok(true);
+        }
+        let newest = tx.promotions_of(resource.id, 1).await?.into_iter().next();
+        if newest.is_some_and(|newest| newest.image.digest == image.digest) {
+            return Ok(true);
+        }
+        // Nothing goes back by itself.
+        Ok(course(tx, workspace, resource.desired.as_ref(), image).await? != Course::Newer)
+    }
+
+    async fn deploy(
+        &self,
+        tx: &mut dyn Tx,
+        workspace: WorkspaceId,
+        resource: &Resource,
+        image: &ExactImage,
+    ) -> Result<(), AppError> {
+        let Some(project) = project_of(tx, workspace, resource).await? else {
+            return Ok(());
+        };
+        let place = self.place_for_waybill(tx, project).await?;
+        let request = super::request::Request {
+            purpose: Purpose::Deploy,
+            actor: Actor::Waybill,
+            origin: None,
+            image: image.clone(),
+            creates: resource.desired.is_none(),
+            preview: None,
+        };
+        self.request(tx, &place, resource, request).await?;
+        Ok(())
+    }
+
     /// Reads Git for resources of an image repository that are not known to run anything yet: one that was just applied may be
-    /// running long since, and what Git declares for it is adopted before anything is deployed.
-    async fn adopt(&self, workspace: WorkspaceId, repository: &Repository) -> Result<(), AppError> {
+    /// running long since, and what Git declares for it is adopted before anything is deployed. `false` when Git could not be read.
+    async fn adopt(&self, workspace: WorkspaceId, repository: &Repository) -> Result<bool, AppError> {
         let mut tx = self.store.read().await?;
         let mut projects = Vec::new();
         for resource in tx.resources_of_image(workspace, repository).await? {
@@ -309,20 +339,22 @@ impl Services {
             }
         }
         drop(tx);
+        let mut is_read = true;
         for project in projects {
             // Once for all who want it at about the same time.
             let read = async || {
-                if let Err(error) = self.read_desired(project).await {
+                let read = self.read_desired(project).await;
+                if let Err(error) = &read {
                     tracing::warn!(%project, %error, "the repository could not be read before deploying");
                 }
-                Ok::<(), AppError>(())
+                Ok::<bool, AppError>(read.is_ok())
             };
-            self.pushes.adopting.of(project).get(read).await?;
+            is_read &= self.pushes.adopting.of(project).get(read).await?;
         }
-        Ok(())
+        Ok(is_read)
     }
 
-    /// The newest artifact of a repository, after a look at it.
+    /// The newest artifact of a repository that counts, after a look at it.
     pub(crate) async fn newest_artifact(
         &self,
         place: &ProjectPlace,
@@ -330,44 +362,10 @@ impl Services {
     ) -> Result<Option<ExactImage>, AppError> {
         let workspace = place.workspace.id;
         self.look_at_repository(workspace, repository).await?;
-        let newest = self
-            .store
-            .read()
-            .await?
-            .recent_artifacts(workspace, repository, 1)
-            .await?;
-        Ok(newest.into_iter().next().map(|artifact| artifact.image))
+        let mut tx = self.store.read().await?;
+        let newest = newest_that_counts(&mut *tx, workspace, repository).await?;
+        Ok(newest.map(|artifact| artifact.image))
     }
-
-    /// Looks at all image repositories, one after another; what fails is logged and tried at the next round.
-    pub async fn poll_registries(&self) {
-        let repositories = match self.store.read().await {
-            Ok(mut tx) => tx.image_repositories().await,
-            Err(e) => Err(e),
-        };
-        match repositories {
-            Ok(repositories) => {
-                for (workspace, repository) in repositories {
-                    if let Err(error) = self.look_at_repository(workspace, &repository).await
-                        && !matches!(error, AppError::Unavailable(_))
-                    {
-                        tracing::warn!(%repository, %error, "a registry could not be polled");
-                    }
-                }
-            }
-            Err(error) if error.trouble().is_some() => {}
-            Err(error) => tracing::error!(%error, "the image repositories could not be read"),
-        }
-    }
-}
-
-/// How much of a repository is looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Look {
-    /// Tags that aren't known.
-    NewTags,
-    /// The newest known ones, too: they may have moved.
-    Whole,
 }
 
 /// An artifact that was seen in a registry.
@@ -383,9 +381,71 @@ pub(crate) struct Sighting {
     pub(crate) entrance: Entrance,
 }
 
-/// Whether an image is other than what is known of it.
-fn is_news(known: Option<&Artifact>, image: &ExactImage) -> bool {
-    known.is_none_or(|known| known.details.is_none() || known.image.tag != image.tag)
+/// What is to be done about a repository's newest artifact.
+struct Decision {
+    newest: Option<Artifact>,
+    /// To whom it is deployed.
+    start: Vec<Resource>,
+    /// For whom this is the first full list.
+    learners: Vec<ResourceId>,
+}
+
+/// The newest artifact of a repository that may be deployed.
+pub(crate) async fn newest_that_counts(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    repository: &Repository,
+) -> Result<Option<Artifact>, AppError> {
+    let recent = tx.recent_artifacts(workspace, repository, RECENT).await?;
+    // What Git declares may not be known to the registry yet: it counts as long as nobody knows better.
+    let counts = |artifact: &Artifact| artifact.details.as_ref().is_none_or(ArtifactDetails::runs_on_linux);
+    Ok(recent.into_iter().find(counts))
+}
+
+/// Whether an image, or that its tag names it, is other than what is known.
+async fn is_news(tx: &mut dyn Tx, sighting: &Sighting) -> Result<bool, AppError> {
+    let (workspace, image) = (sighting.workspace, &sighting.image);
+    let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
+    if known.is_none_or(|known| known.details.is_none()) {
+        return Ok(true);
+    }
+    let Some(tag) = &image.tag else { return Ok(false) };
+    let named = tx.known_tag(workspace, &image.repository, tag).await?;
+    Ok(named.is_none_or(|named| named.found != Found::Image || named.digest.as_ref() != Some(&image.digest)))
+}
+
+/// The tag of an artifact that is shown.
+pub(super) struct Shown {
+    tag: Option<Tag>,
+    is_changed: bool,
+}
+
+/// Chooses which tag of an artifact is shown. One that Git named stays until the registry has a better one; one that names another
+/// image now is none of it.
+pub(super) async fn show(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<Shown, AppError> {
+    let before = tx
+        .artifact(workspace, repository, digest)
+        .await?
+        .and_then(|known| known.image.tag);
+    let mut tags = tx.tags_of_image(workspace, repository, digest).await?;
+    if let Some(before) = before.as_ref().filter(|before| !tags.contains(before)) {
+        let names = tx.known_tag(workspace, repository, before).await?;
+        if names.is_none_or(|names| names.digest.as_ref() == Some(digest)) {
+            tags.push(before.clone());
+        }
+    }
+    let environments = tx.environment_names(workspace).await?;
+    let tag = shown(&tags, &environments).cloned();
+    let is_changed = tag != before;
+    if is_changed {
+        tx.show_tag(workspace, repository, digest, tag.as_ref()).await?;
+    }
+    Ok(Shown { tag, is_changed })
 }
 
 fn seen(workspace: WorkspaceId, image: &ExactImage) -> NewEvent {

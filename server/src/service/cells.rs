@@ -1,6 +1,6 @@
 //! The cells of a project: what each resource runs, compared with what it should, and how it follows its source.
 
-use super::{Services, place::ProjectPlace};
+use super::{Services, artifact::newest_that_counts, follow::course, place::ProjectPlace};
 use crate::store::Tx;
 use app::{
     api::board::{Behind, BoardRow, Cell, Follows, Held, Moving, Open, Truth},
@@ -13,6 +13,7 @@ use domain::{
     name::Name,
     promotion::{Promotion, State},
     resource::{Kind, Resource, Source},
+    succession::starved,
     told::EventKind,
 };
 use std::{
@@ -23,6 +24,9 @@ use tokio::sync::Mutex as AsyncMutex;
 
 /// Projects whose cells are kept at once.
 const MOST_KEPT: usize = 64;
+
+/// Promotions of a resource that are looked through for those that were superseded while it waits.
+const MOST_STARVED: i64 = 200;
 
 /// So many events later a project's cells are read again without looking for one that touched it.
 const MOST_UNREAD: i64 = 2_000;
@@ -226,11 +230,18 @@ impl Cells {
             .environments
             .get(&resource.environment)
             .is_none_or(|(_, git_only)| *git_only);
+        let starved = match newest {
+            Some(newest) if newest.state == State::Waiting => {
+                starved(&tx.promotions_of(resource.id, MOST_STARVED).await?)
+            }
+            _ => None,
+        };
         Ok(Cell {
             kind: resource.kind,
             image: resource.desired.clone(),
             since: resource.desired_at,
             outside: resource.outside.clone(),
+            unclear: resource.unclear.clone(),
             truth: truth(resource, newest, git_only),
             follows: Follows {
                 source: match &resource.source {
@@ -240,7 +251,7 @@ impl Cells {
                 binding: resource.binding.clone(),
                 hold: resource.hold.as_ref().map(|hold| Held {
                     cause: hold.cause,
-                    by: hold.by.name().to_owned(),
+                    words: hold.words(resource.desired.as_ref()),
                     at: hold.at,
                 }),
             },
@@ -249,6 +260,7 @@ impl Cells {
                 id: p.id,
                 state: p.state,
                 image: p.image.clone(),
+                starved: starved.map(|starved| (starved.since, starved.superseded)),
             }),
             failed: newest.filter(|p| p.state == State::Failed).map(|p| p.id),
         })
@@ -267,12 +279,18 @@ impl Cells {
             Source::Promote { from } => self.name_of(*from).map(|(environment, _)| environment),
             Source::Image { .. } => None,
         };
+        let course = course(tx, self.workspace, Some(desired), &latest).await?;
         // None when its source went back to an older artifact: then it isn't behind by any number.
         let newer = tx
             .count_newer(self.workspace, &latest.repository, &desired.digest, &latest.digest)
             .await?;
         let count = u32::try_from(newer).ok().filter(|n| *n > 0);
-        Ok(Some(Behind { count, of, latest }))
+        Ok(Some(Behind {
+            course,
+            count,
+            of,
+            latest,
+        }))
     }
 
     /// What a resource's source offers now.
@@ -280,8 +298,8 @@ impl Cells {
         Ok(match &resource.source {
             Source::Promote { from } => self.resources.get(from).and_then(|source| source.desired.clone()),
             Source::Image { repository } => {
-                let newest = tx.recent_artifacts(self.workspace, repository, 1).await?;
-                newest.into_iter().next().map(|artifact| artifact.image)
+                let newest = newest_that_counts(tx, self.workspace, repository).await?;
+                newest.map(|artifact| artifact.image)
             }
         })
     }

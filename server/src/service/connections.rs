@@ -13,7 +13,8 @@ use super::{
 use crate::store::{ClusterRecord, ProjectRecord};
 use app::{
     api::connection::{
-        ClusterDraft, ClusterView, ClustersView, EnvironmentDraft, RepositoriesView, RepositoryDraft, RepositoryView,
+        ClusterDraft, ClusterView, ClustersView, EnvironmentDraft, PassedOver, RepositoriesView, RepositoryDraft,
+        RepositoryView,
     },
     error::AppError,
 };
@@ -39,13 +40,23 @@ impl Services {
                 on.entry(environment.cluster).or_default().push(name);
             }
         }
+        let mut unread: HashMap<String, Vec<PassedOver>> = HashMap::new();
+        for (repository, known) in tx.unread_tags(workspace.id).await? {
+            let passed = PassedOver {
+                image: format!("{repository}:{}", known.tag),
+                why: known.why.unwrap_or_default(),
+            };
+            unread.entry(repository.registry().to_owned()).or_default().push(passed);
+        }
         let clusters = tx.clusters(workspace.id).await?.into_iter();
         Ok(ClustersView {
             workspace: workspace.name.clone(),
             clusters: clusters
                 .map(|record| {
                     let environments = on.remove(&record.cluster.id).unwrap_or_default();
-                    cluster_view(record, environments)
+                    // Once, with the cluster whose sign-in is used.
+                    let passed_over = unread.remove(&record.cluster.registry).unwrap_or_default();
+                    cluster_view(record, environments, passed_over)
                 })
                 .collect(),
         })
@@ -163,7 +174,7 @@ impl Services {
     }
 }
 
-fn cluster_view(record: ClusterRecord, environments: Vec<String>) -> ClusterView {
+fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: Vec<PassedOver>) -> ClusterView {
     let cluster = record.cluster;
     let mut draft = ClusterDraft {
         was: cluster.name.to_string(),
@@ -185,6 +196,7 @@ fn cluster_view(record: ClusterRecord, environments: Vec<String>) -> ClusterView
         has_token: record.argocd_token.is_some(),
         has_password: record.registry_password.is_some(),
         environments,
+        passed_over,
     }
 }
 

@@ -138,6 +138,7 @@ impl Services {
                 .filter(|r| r.environment == target.id)
                 .map(|r| r.name.clone())
                 .collect(),
+            creates_file: self.lacks_file(project, &target.name, fetch).await,
             values_path: project.record.project.values_path(&target.name),
             values_prefix: project.record.project.values_prefix.clone(),
             other_environments: project
@@ -202,6 +203,7 @@ impl Services {
             desired: None,
             desired_at: None,
             outside: None,
+            unclear: None,
             live: None,
             created_at: now,
         };
@@ -235,6 +237,9 @@ impl Services {
             preview: Some(diff),
         };
         let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
+        if new.creates_file {
+            tx.may_create_file(promotion.id).await?;
+        }
         // What the source published while this was being decided reached only those who followed it then.
         if let (Source::Promote { from }, Binding::TrackLatest) = (&resource.source, &resource.binding) {
             let published = tx.declared_after(place.project.record.project.id, began).await?;
@@ -326,11 +331,12 @@ impl Services {
         let access = self.repository_access(&place.project.record)?;
         let edit = ValuesEdit {
             runtime: Some(new.runtime.clone()),
+            may_create: new.creates_file,
             ..image_edit(&place.project, &place.environment, &new.name, image)
         };
         match self.git.preview(&access, &edit).await {
             Ok(preview) => Ok(preview),
-            Err(error @ crate::adapters::git::GitError::Values { .. }) => Err(AppError::Conflict(error.to_string())),
+            Err(error) if error.is_of_the_file() => Err(AppError::Conflict(error.to_string())),
             Err(other) => Err(other.into()),
         }
     }

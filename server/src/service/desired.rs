@@ -2,7 +2,7 @@
 
 use super::{Caller, Services, place::ProjectPlace, workspace::told_workspace};
 use crate::{
-    adapters::git::GitError,
+    adapters::git::{GitError, ServicePlace},
     store::{NewEvent, ProjectRecord},
 };
 use app::error::AppError;
@@ -13,10 +13,15 @@ use domain::{
     id::{EnvironmentId, ProjectId, ResourceId},
     name::Name,
     promotion::{Actor, State},
-    resource::Outside,
+    resource::{Binding, HoldCause, Outside, Resource, Source},
     rights::Role,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// Services about which Git is asked who changed them, in one read.
+const MOST_ASKED: usize = 100;
+/// Promotions of a resource among which one may be whose push nobody heard of.
+const LAST_ASKED: i64 = 10;
 
 impl Services {
     /// The projects of a workspace that a push to one of these addresses concerns: none where there is no such workspace.
@@ -76,12 +81,14 @@ impl Services {
             declared,
             began,
             problem,
-            authors,
+            off,
         }) = outcome?
         else {
             return Ok(());
         };
         let (by_tag, all_resolved) = self.resolve_declared_tags(&record, &declared).await?;
+        let offered = self.learn_offered(&record, &declared, &by_tag).await?;
+        let others = self.of_others(&record, &tip, &declared, &off, &by_tag).await?;
 
         let mut tx = self.write_through(entrance).await?;
         let Some(current) = tx.project(id).await? else {
@@ -93,8 +100,10 @@ impl Services {
         }
         let place = self.place_for_waybill(&mut *tx, current).await?;
         let recorded = tx.declared_after(id, began).await?;
-        let mut complete = problem.is_none() && all_resolved;
+        let mut complete = problem.is_none() && all_resolved && offered.all;
         let mut changed = Vec::new();
+        let mut learned = Vec::new();
+        let mut held = false;
         for resource in tx.resources(id).await? {
             let Some(services) = declared.get(&resource.environment) else {
                 continue;
@@ -103,11 +112,28 @@ impl Services {
             let image = match declared.and_then(exact) {
                 None if declared.is_some_and(is_by_tag) => match by_tag.get(&resource.id) {
                     Some(image) => Some(image.clone()),
+                    // What was unclear isn't any more, whatever the registry says of it.
+                    None if resource.unclear.is_some() => None,
                     None => continue,
                 },
                 image => image,
             };
-            if image == resource.desired {
+            let unclear = declared.and_then(|declared| declared.unclear.as_deref());
+            if image == resource.desired && unclear == resource.unclear.as_deref() {
+                if let Some(outside) = others.get(&resource.id)
+                    && off.contains(&(resource.environment, resource.name.to_string()))
+                    && resource.follows_by_itself()
+                {
+                    let mut resource = resource;
+                    let (cause, outside) = (HoldCause::DisabledInGit, Some(outside.clone()));
+                    self.hold_for_git(&mut *tx, &place, &mut resource, cause, outside, None)
+                        .await?;
+                    held = true;
+                    continue;
+                }
+                if let Some(image) = image.filter(|_| offered.learned.contains(&resource.id)) {
+                    learned.push((resource, Some(image)));
+                }
                 continue;
             }
             // A promotion that is committing, or recorded its commit after this read began, knows better.
@@ -118,9 +144,10 @@ impl Services {
             }
             let now = self.now();
             tx.set_desired(resource.id, image.as_ref(), now).await?;
-            let outside = authors
-                .get(&resource.environment)
-                .filter(|_| resource.desired.is_some());
+            if let Some(unclear) = unclear {
+                tx.set_unclear(resource.id, unclear).await?;
+            }
+            let outside = others.get(&resource.id);
             if let Some(outside) = outside {
                 tx.set_outside(resource.id, outside).await?;
             }
@@ -145,8 +172,32 @@ impl Services {
             tx.append_event(&event, now).await?;
             changed.push((resource, image));
         }
+        // What a person does in Git counts like what they do here, unless it is where automation would go.
+        for (resource, image) in &mut changed {
+            let was = std::mem::replace(&mut resource.desired, image.clone());
+            let by_others = was.is_some() && record.tip.is_some() && !self.is_ours(&mut *tx, resource).await?;
+            if !by_others || resource.binding != Binding::TrackLatest {
+                continue;
+            }
+            let is_there = declared
+                .get(&resource.environment)
+                .is_some_and(|services| services.contains_key(resource.name.as_str()));
+            let (cause, renamed) = match (is_there, &was) {
+                (false, Some(was)) => {
+                    let renamed = self.renamed(&mut *tx, resource, was, &declared).await?;
+                    (HoldCause::RemovedFromGit, renamed)
+                }
+                _ => (HoldCause::MovedInGit, None),
+            };
+            if is_there && (resource.hold.is_some() || self.is_offered(&mut *tx, &place, resource).await?) {
+                continue;
+            }
+            let outside = others.get(&resource.id).cloned();
+            self.hold_for_git(&mut *tx, &place, resource, cause, outside, renamed)
+                .await?;
+        }
         // Once all of them say what Git says: a follower that the same commits moved along is where it should be.
-        for (resource, image) in &changed {
+        for (resource, image) in changed.iter().chain(&learned) {
             if let Some(image) = image {
                 self.follow(&mut *tx, &place, resource, image).await?;
             }
@@ -155,7 +206,7 @@ impl Services {
             tx.set_tip(id, Some(&tip), None).await?;
         }
         tx.commit().await?;
-        if !changed.is_empty() {
+        if !changed.is_empty() || !learned.is_empty() || held {
             self.wrote();
         }
         Ok(())
@@ -173,7 +224,7 @@ impl Services {
         let environments = self.store.read().await?.environments(record.project.id).await?;
         let mut declared = HashMap::new();
         let mut problem = None;
-        let mut authors = HashMap::new();
+        let mut off = HashSet::new();
         for environment in environments {
             let path = record.project.values_path(&environment.name);
             match self
@@ -182,23 +233,11 @@ impl Services {
                 .await
             {
                 Ok(services) => {
-                    let by_name = services
-                        .unwrap_or_default()
-                        .into_iter()
-                        .map(|s| (s.name, s.image))
-                        .collect();
+                    let services = services.unwrap_or_default();
+                    let switched_off = services.iter().filter(|service| !service.enabled);
+                    off.extend(switched_off.map(|service| (environment.id, service.name.clone())));
+                    let by_name = services.into_iter().map(|s| (s.name, s.image)).collect();
                     declared.insert(environment.id, by_name);
-                    // Nobody changed what is read for the first time.
-                    if let Some(since) = &record.tip
-                        && let Ok(Some(change)) = self.git.last_change(&access, since, &tip, &path).await
-                    {
-                        let outside = Outside {
-                            author: change.author,
-                            commit: change.commit,
-                            subject: change.subject,
-                        };
-                        authors.insert(environment.id, outside);
-                    }
                 }
                 Err(error @ GitError::Values { .. }) => problem = Some(error.to_string()),
                 Err(error) => return Err(error.into()),
@@ -209,7 +248,7 @@ impl Services {
             declared,
             began,
             problem,
-            authors,
+            off,
         }))
     }
 
@@ -243,8 +282,12 @@ impl Services {
                 images.insert(resource.id, stored);
                 continue;
             }
-            let access = self.registry_access(&clusters, repository)?;
-            match self.registry.resolve(&access, repository, tag).await {
+            // One registry that can't be asked says nothing about the others.
+            let resolved = match self.registry_access(&clusters, repository) {
+                Ok(access) => (self.registry.resolve(&access, repository, tag).await).map_err(AppError::from),
+                Err(error) => Err(error),
+            };
+            match resolved {
                 Ok(Some(digest)) => {
                     let image = ExactImage {
                         repository: repository.clone(),
@@ -261,6 +304,160 @@ impl Services {
             }
         }
         Ok((images, all))
+    }
+
+    /// Who changed services in Git since it was read last, asked for each that says something else now, or is switched off.
+    async fn of_others(
+        &self,
+        record: &ProjectRecord,
+        tip: &str,
+        declared: &HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
+        off: &HashSet<(EnvironmentId, String)>,
+        by_tag: &HashMap<ResourceId, ExactImage>,
+    ) -> Result<HashMap<ResourceId, Outside>, AppError> {
+        let mut others = HashMap::new();
+        // Nobody changed what is read for the first time.
+        let Some(since) = &record.tip else {
+            return Ok(others);
+        };
+        let mut tx = self.store.read().await?;
+        let resources = tx.resources(record.project.id).await?;
+        let environments = tx.environments(record.project.id).await?;
+        drop(tx);
+        let access = self.repository_access(record)?;
+        for resource in resources.iter().filter(|resource| resource.desired.is_some()) {
+            let (Some(services), Some(environment)) = (
+                declared.get(&resource.environment),
+                environments.iter().find(|e| e.id == resource.environment),
+            ) else {
+                continue;
+            };
+            let image = services.get(resource.name.as_str()).and_then(exact);
+            let image = image.as_ref().or_else(|| by_tag.get(&resource.id));
+            let is_off = off.contains(&(resource.environment, resource.name.to_string()));
+            if image == resource.desired.as_ref() && (!is_off || !resource.follows_by_itself()) {
+                continue;
+            }
+            if others.len() >= MOST_ASKED {
+                break;
+            }
+            let place = ServicePlace {
+                path: record.project.values_path(&environment.name),
+                prefix: record.project.values_prefix.clone(),
+                service: resource.name.to_string(),
+            };
+            if let Ok(Some(change)) = self.git.last_change_of(&access, since, tip, &place).await {
+                let outside = Outside {
+                    author: change.author,
+                    commit: change.commit,
+                    subject: change.subject,
+                };
+                others.insert(resource.id, outside);
+            }
+        }
+        Ok(others)
+    }
+
+    /// Whether what Git declares now is what Waybill itself was about to write: a push went through, and nobody heard of it.
+    async fn is_ours(&self, tx: &mut dyn crate::store::Tx, resource: &Resource) -> Result<bool, AppError> {
+        let history = tx.promotions_of(resource.id, LAST_ASKED).await?;
+        let mut unheard = history.iter().take_while(|p| p.state != State::Succeeded);
+        Ok(unheard.any(|p| resource.declares(&p.image.digest)))
+    }
+
+    /// Whether what Git declares now is what the resource's source offers: where automation would take it.
+    async fn is_offered(
+        &self,
+        tx: &mut dyn crate::store::Tx,
+        place: &ProjectPlace,
+        resource: &Resource,
+    ) -> Result<bool, AppError> {
+        let offered = match &resource.source {
+            // As this read left it.
+            Source::Promote { from } => tx.resource(*from).await?.and_then(|source| source.desired),
+            Source::Image { repository } => {
+                let newest = tx.recent_artifacts(place.workspace.id, repository, 1).await?;
+                newest.into_iter().next().map(|artifact| artifact.image)
+            }
+        };
+        Ok(offered.is_some_and(|image| resource.declares(&image.digest)))
+    }
+
+    /// The key that a removed service may have now: one that no resource has, with an image of the same repository.
+    async fn renamed(
+        &self,
+        tx: &mut dyn crate::store::Tx,
+        resource: &Resource,
+        was: &ExactImage,
+        declared: &HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
+    ) -> Result<Option<String>, AppError> {
+        let mut keys: Vec<&String> = declared
+            .get(&resource.environment)
+            .into_iter()
+            .flatten()
+            .filter(|(_, image)| image.repository.as_ref() == Some(&was.repository))
+            .map(|(key, _)| key)
+            .collect();
+        keys.sort();
+        for key in keys {
+            if tx.resource_by_name(resource.environment, key).await?.is_none() {
+                return Ok(Some(key.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Asks registries about images that Git declares and that would move followers, where nothing is known of them yet: followers only go
+    /// to what is newer.
+    async fn learn_offered(
+        &self,
+        record: &ProjectRecord,
+        declared: &HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
+        by_tag: &HashMap<ResourceId, ExactImage>,
+    ) -> Result<Offered, AppError> {
+        let workspace = record.project.workspace;
+        let mut tx = self.store.read().await?;
+        let resources = tx.resources(record.project.id).await?;
+        let mut unknown: Vec<(ResourceId, ExactImage)> = Vec::new();
+        for source in resources.iter().filter(|source| source.is_promotable()) {
+            let services = declared.get(&source.environment);
+            let image = services.and_then(|services| exact(services.get(source.name.as_str())?));
+            let Some(image) = image.or_else(|| by_tag.get(&source.id).cloned()) else {
+                continue;
+            };
+            let would_move = |follower: &Resource| {
+                let runs = follower.desired.as_ref();
+                follower.source == Source::Promote { from: source.id }
+                    && follower.follows_by_itself()
+                    && runs.is_some_and(|runs| runs.repository == image.repository && runs.digest != image.digest)
+            };
+            if resources.iter().any(would_move) {
+                let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
+                if known.is_none_or(|known| known.details.is_none()) {
+                    unknown.push((source.id, image));
+                }
+            }
+        }
+        drop(tx);
+        let mut offered = Offered {
+            learned: HashSet::new(),
+            all: true,
+        };
+        for (source, image) in unknown {
+            let mut tx = self.store.write().await?;
+            tx.see_artifact(workspace, &image, self.now()).await?;
+            tx.commit().await?;
+            match self.learn_details(workspace, &image).await {
+                Ok(()) => {
+                    offered.learned.insert(source);
+                }
+                Err(error) => {
+                    tracing::warn!(digest = %image.digest, %error, "nothing is known of an image that Git declares");
+                    offered.all = false;
+                }
+            }
+        }
+        Ok(offered)
     }
 
     /// What Git declares for one resource; at the tip as known, or, with `fetch`, as it is now.
@@ -304,6 +501,27 @@ impl Services {
             .collect())
     }
 
+    /// Whether an environment has no values file; at the tip as known, or, with `fetch`, as it is now. Not when Git can't say: it is asked
+    /// again before anything is written.
+    pub(crate) async fn lacks_file(&self, place: &ProjectPlace, environment: &Name, fetch: bool) -> bool {
+        let look = async {
+            let access = self.repository_access(&place.record)?;
+            let known = match fetch {
+                true => None,
+                false => self.git.known_tip(&access).await?,
+            };
+            let tip = match known {
+                Some(tip) => tip,
+                None => self.git.fetch(&access).await?,
+            };
+            let project = &place.record.project;
+            let path = project.values_path(environment);
+            let services = self.git.services(&access, &tip, &path, &project.values_prefix).await?;
+            Ok::<_, AppError>(services.is_none())
+        };
+        look.await.unwrap_or(false)
+    }
+
     /// A project as Waybill itself sees it, for what it does by itself.
     pub(crate) async fn place_for_waybill(
         &self,
@@ -332,6 +550,14 @@ pub(super) fn whereabouts(address: &str) -> String {
     format!("{}/{path}", host.to_lowercase())
 }
 
+/// What is known of images that others may follow to.
+struct Offered {
+    /// The resources of whose images it was learned just now.
+    learned: HashSet<ResourceId>,
+    /// Whether all registries answered.
+    all: bool,
+}
+
 /// What Git declared at a tip.
 struct Declarations {
     tip: String,
@@ -340,13 +566,14 @@ struct Declarations {
     began: i64,
     /// Why an environment's values file can't be read, a sentence.
     problem: Option<String>,
-    /// By environment: who changed its values file last, when it wasn't Waybill.
-    authors: HashMap<EnvironmentId, Outside>,
+    /// Services that are switched off.
+    off: HashSet<(EnvironmentId, String)>,
 }
 
 /// Whether Git names an image by a tag only, and by one that says something.
 fn is_by_tag(image: &DeclaredImage) -> bool {
-    image.repository.is_some()
+    image.unclear.is_none()
+        && image.repository.is_some()
         && image.digest.is_none()
         && image.tag.as_ref().is_some_and(|tag| tag.as_str() != "latest")
 }

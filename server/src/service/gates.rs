@@ -3,7 +3,10 @@
 //! All of it happens in one write transaction, and writers take turns: what somebody says while gates are looked at is seen by this
 //! look or by the next, which whoever writes something that may matter asks for ([`Tx::wake_waiting`]).
 
-use super::{Services, internal, live};
+use super::{
+    Services, internal, live,
+    request::{A_NEWER_ONE, waiters},
+};
 use crate::{
     calendar,
     store::{NewEvent, StoreError, Tx},
@@ -16,6 +19,7 @@ use domain::{
     id::{PromotionId, UserId, WorkspaceId},
     policy::Policy,
     promotion::{Actor, Promotion, State},
+    succession::{Opens, superseded},
     time::Timestamp,
 };
 
@@ -138,11 +142,14 @@ impl Services {
                 detail: Some("All gates are open.".into()),
             },
         };
+        let opens = decision.when();
         if decision.opens() {
             tx.set_gates(id, &decision).await?;
             let queued = promotion.become_(State::Queued, now).map_err(|e| internal(&e))?;
             tx.update_promotion(&queued, State::Waiting, now).await?;
             tx.append_event(&event, now).await?;
+            // What is older would undo it.
+            self.make_room(tx, &queued, opens).await?;
             return Ok(None);
         }
         if tx.gates(id).await?.as_ref() != Some(&decision) {
@@ -160,7 +167,46 @@ impl Services {
         waiting.attempts = 0;
         tx.update_promotion(&waiting, State::Waiting, next_look(&decision, now))
             .await?;
+        self.make_room(tx, &waiting, opens).await?;
         Ok(Some(decision))
+    }
+
+    /// Ends those that need not wait any more beside a promotion whose gates were looked at: what is older than one that goes on, and what
+    /// time alone no longer opens.
+    async fn make_room(&self, tx: &mut dyn Tx, looked_at: &Promotion, opens: Opens) -> Result<(), AppError> {
+        let open = tx.open_promotions(looked_at.resource).await?;
+        let mut waiters = waiters(tx, &open).await?;
+        waiters
+            .iter_mut()
+            .filter(|w| w.id == looked_at.id)
+            .for_each(|w| w.opens = opens);
+        let Some(newest) = waiters.iter().max_by_key(|waiter| waiter.number).copied() else {
+            return Ok(());
+        };
+        let mut ended = superseded(&waiters);
+        if opens == Opens::Now {
+            let older = waiters.iter().filter(|waiter| waiter.number < looked_at.number);
+            ended.extend(older.map(|waiter| waiter.id));
+        }
+        let now = self.now();
+        for promotion in open.into_iter().filter(|open| ended.contains(&open.id)) {
+            let by = if opens == Opens::Now { looked_at.id } else { newest.id };
+            let (subject, workspace, from) = (Subject::promotion(&promotion), promotion.workspace, promotion.state);
+            let superseded = promotion.supersede(by, now).map_err(|e| internal(&e))?;
+            tx.update_promotion(&superseded, from, now).await?;
+            let event = NewEvent {
+                workspace,
+                subject,
+                actor: Actor::Waybill,
+                happened: Happened::PromotionMoved {
+                    from,
+                    to: State::Superseded,
+                    detail: Some(A_NEWER_ONE.into()),
+                },
+            };
+            tx.append_event(&event, now).await?;
+        }
+        Ok(())
     }
 
     /// Looks at the gates of a waiting promotion, in a transaction of its own; whether it waits for what registries hold.

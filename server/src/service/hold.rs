@@ -1,14 +1,39 @@
 //! *Hold* and *Resume*: what a person chose stays until a person lets the resource follow its source again; then it catches up.
 
-use super::{Caller, Services, place::ProjectPlace, request::Request};
+use super::{
+    Caller, Services,
+    artifact::newest_that_counts,
+    follow::{course, is_withdrawn},
+    place::ProjectPlace,
+    request::Request,
+    rollback::that_ran,
+};
 use crate::store::{NewEvent, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
     event::{Happened, Subject},
+    follow::Course,
     id::PromotionId,
-    promotion::Purpose,
-    resource::{Binding, Hold, HoldCause, Resource, Source},
+    promotion::{Actor, Purpose},
+    resource::{Binding, Hold, HoldCause, Outside, Resource, Source},
 };
+
+/// Writes a hold, with its event.
+async fn put(tx: &mut dyn Tx, place: &ProjectPlace, resource: &mut Resource, hold: Hold) -> Result<(), AppError> {
+    tx.set_hold(resource.id, Some(&hold)).await?;
+    let event = NewEvent {
+        workspace: place.workspace.id,
+        subject: Subject::resource(place.record.project.id, resource),
+        actor: hold.by.clone(),
+        happened: Happened::Held {
+            cause: hold.cause,
+            outside: hold.outside.clone(),
+        },
+    };
+    tx.append_event(&event, hold.at).await?;
+    resource.hold = Some(hold);
+    Ok(())
+}
 
 impl Services {
     /// Puts a hold on a resource that tracks its source; one that is there already stays as it is.
@@ -23,21 +48,40 @@ impl Services {
         if resource.hold.is_some() {
             return Ok(());
         }
-        let at = self.now();
         let hold = Hold {
             cause,
             by: caller.actor.clone(),
-            at,
+            at: self.now(),
+            outside: None,
+            renamed: None,
         };
-        tx.set_hold(resource.id, Some(&hold)).await?;
-        resource.hold = Some(hold);
-        let event = NewEvent {
-            workspace: place.workspace.id,
-            subject: Subject::resource(place.record.project.id, resource),
-            actor: caller.actor.clone(),
-            happened: Happened::Held { cause },
+        put(tx, place, resource, hold).await
+    }
+
+    /// Somebody changed a resource in Git, past Waybill: what they did stays, and what automation was about to do is withdrawn.
+    pub(crate) async fn hold_for_git(
+        &self,
+        tx: &mut dyn Tx,
+        place: &ProjectPlace,
+        resource: &mut Resource,
+        cause: HoldCause,
+        outside: Option<Outside>,
+        renamed: Option<String>,
+    ) -> Result<(), AppError> {
+        let hold = Hold {
+            cause,
+            by: Actor::Waybill,
+            at: self.now(),
+            outside,
+            renamed,
         };
-        tx.append_event(&event, at).await?;
+        let why = format!("It was {}.", hold.words(resource.desired.as_ref()));
+        put(tx, place, resource, hold).await?;
+        for open in tx.open_promotions(resource.id).await? {
+            if is_withdrawn(&open) {
+                self.withdraw(tx, open, &why).await?;
+            }
+        }
         Ok(())
     }
 
@@ -61,11 +105,25 @@ impl Services {
         Ok(())
     }
 
-    /// Lifts the hold. Returns the promotion that catches up with the source; `None` when there is nothing to catch up with.
+    /// Lifts the hold. Returns the promotion that catches up with the source; `None` when there is nothing newer to catch up with.
     ///
     /// # Errors
     /// When nothing holds it, or the caller may not.
     pub async fn resume(&self, caller: &Caller, at: &At, resource: &str) -> Result<Option<PromotionId>, AppError> {
+        self.resume_making_file(caller, at, resource, false).await
+    }
+
+    /// The same; with `create_file` the promotion may make the values file, where there is none: a person said so.
+    ///
+    /// # Errors
+    /// As [`Services::resume`].
+    pub(crate) async fn resume_making_file(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        create_file: bool,
+    ) -> Result<Option<PromotionId>, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
@@ -75,6 +133,11 @@ impl Services {
                 place.environment.name, resource.name
             )));
         }
+        let was_removed = resource.desired.is_none()
+            && resource
+                .hold
+                .as_ref()
+                .is_some_and(|hold| hold.cause == HoldCause::RemovedFromGit);
         resource.binding = Binding::TrackLatest;
         tx.update_resource(&resource).await?;
         self.lift(&mut *tx, &caller, &place.project, &mut resource).await?;
@@ -86,18 +149,34 @@ impl Services {
                 (source.and_then(|source| source.desired), origin, Purpose::Promote)
             }
             Source::Image { repository } => {
-                let newest = tx.recent_artifacts(place.project.workspace.id, repository, 1).await?;
-                (
-                    newest.into_iter().next().map(|artifact| artifact.image),
-                    None,
-                    Purpose::Deploy,
-                )
+                let newest = newest_that_counts(&mut *tx, place.project.workspace.id, repository).await?;
+                (newest.map(|artifact| artifact.image), None, Purpose::Deploy)
             }
         };
+        // What was removed is created again as it ran last, or as its source runs now if that is newer.
+        let ran = match was_removed {
+            true => {
+                let history = tx.promotions_of(resource.id, 1).await?;
+                that_ran(&history).next().cloned()
+            }
+            false => None,
+        };
+        let image = match (ran, image) {
+            (Some(ran), Some(image)) => {
+                let leads = course(&mut *tx, place.project.workspace.id, Some(&ran), &image).await?;
+                Some(if leads == Course::Newer { image } else { ran })
+            }
+            (ran, image) => image.or(ran),
+        };
         let open = tx.open_promotions(resource.id).await?;
-        let has_it = |digest| open.is_empty() && resource.declares(digest);
+        // Compared with what is on its way, where something is: a rollback that was just asked for is caught up with, too.
+        let heads_for = open.first().map(|open| &open.image).or(resource.desired.as_ref());
+        let leads = match &image {
+            Some(image) => course(&mut *tx, place.project.workspace.id, heads_for, image).await?,
+            None => Course::Same,
+        };
         let promotion = match image {
-            Some(image) if !has_it(&image.digest) => {
+            Some(image) if leads == Course::Newer => {
                 let request = Request {
                     purpose,
                     actor: caller.actor.clone(),
@@ -106,7 +185,11 @@ impl Services {
                     creates: false,
                     preview: None,
                 };
-                Some(self.request(&mut *tx, &place.project, &resource, request).await?.id)
+                let started = self.request(&mut *tx, &place.project, &resource, request).await?.id;
+                if create_file {
+                    tx.may_create_file(started).await?;
+                }
+                Some(started)
             }
             _ => None,
         };

@@ -27,7 +27,7 @@ impl Services {
     ) -> Result<PromotionId, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (image, origin) = self.image_to_pin(&place.project, &resource, digest).await?;
-        let preview = self.diff_of(&place, &resource, &image).await;
+        let preview = self.change_of(&place, &resource, &image, false).await?;
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         if resource.pin().is_none() {

@@ -4,12 +4,14 @@
 //! out differently because others changed the file meanwhile.
 
 use super::{
-    Caller, Services, connection,
+    Caller, Services,
+    artifact::newest_that_counts,
+    connection,
     create_resource::sees_all,
     place::{EnvironmentPlace, ProjectPlace},
 };
 use crate::{
-    adapters::git::ValuesEdit,
+    adapters::git::{GitError, ValuesEdit},
     store::{StoreError, Tx},
 };
 use app::{api::preview::Preview, backend::At, error::AppError};
@@ -62,15 +64,15 @@ impl Services {
         let workspace = place.project.workspace.id;
         let mut tx = self.store.read().await?;
         let newest = match is_offered || sees_all(&mut *tx, caller, place).await? {
-            true => tx.recent_artifacts(workspace, repository, 1).await?,
-            false => Vec::new(),
+            true => newest_that_counts(&mut *tx, workspace, repository).await?,
+            false => None,
         };
         let unknown = || {
             AppError::Conflict(format!(
                 "Waybill has seen no image of {repository} yet. It looks for one when the resource is created."
             ))
         };
-        Ok(newest.into_iter().next().ok_or_else(unknown)?.image)
+        Ok(newest.ok_or_else(unknown)?.image)
     }
 
     /// What promoting a resource, or resuming a held one, would do, as far as Waybill knows its source.
@@ -120,7 +122,10 @@ impl Services {
         let access = self.repository_access(&place.project.record)?;
         let edit = image_edit(&place.project, &place.environment, &resource.name, image);
         let diff = self.git.preview(&access, &edit).await?;
-        self.preview_with(place, resource.desired.as_ref(), image, diff).await
+        let preview = self.preview_with(place, resource.desired.as_ref(), image, diff).await?;
+        let mut tx = self.store.read().await?;
+        let followers = self.fates(&mut *tx, &place.project, resource.id, image).await?;
+        Ok(Preview { followers, ..preview })
     }
 
     /// What running `image` would do; `None` when Git can't say.
@@ -134,15 +139,34 @@ impl Services {
     }
 
     /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.
-    pub(super) async fn diff_of(
+    ///
+    /// # Errors
+    /// When the file can't take the change, or is not there and `may_create` doesn't let it be made: the commit would be refused, and
+    /// nobody need approve what can't be done.
+    pub(super) async fn change_of(
         &self,
         place: &EnvironmentPlace,
         resource: &Resource,
         image: &ExactImage,
-    ) -> Option<String> {
-        let access = self.repository_access(&place.project.record).ok()?;
-        let edit = image_edit(&place.project, &place.environment, &resource.name, image);
-        self.git.preview(&access, &edit).await.ok()
+        may_create: bool,
+    ) -> Result<Option<String>, AppError> {
+        let Ok(access) = self.repository_access(&place.project.record) else {
+            return Ok(None);
+        };
+        let edit = ValuesEdit {
+            may_create,
+            ..image_edit(&place.project, &place.environment, &resource.name, image)
+        };
+        let mut said = self.git.preview(&access, &edit).await;
+        // The mirror may be older than what somebody corrected meanwhile.
+        if said.as_ref().is_err_and(GitError::is_of_the_file) && self.git.fetch(&access).await.is_ok() {
+            said = self.git.preview(&access, &edit).await;
+        }
+        match said {
+            Ok(diff) => Ok(Some(diff)),
+            Err(error) if error.is_of_the_file() => Err(AppError::Conflict(error.to_string())),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn preview_with(
@@ -170,12 +194,14 @@ impl Services {
             previous: runs.cloned(),
             previous_details: now.and_then(|artifact| artifact.details),
             path: project.record.project.values_path(&environment.name),
+            creates_file: diff.lines().any(|line| line == "--- /dev/null"),
             diff,
             revisions,
             application: project
                 .cluster(environment)
                 .and_then(|cluster| connection::application(cluster, &project.record.project.name, &environment.name))
                 .map(|application| application.name),
+            followers: Vec::new(),
         })
     }
 }
@@ -212,11 +238,12 @@ pub(crate) fn values_edit(
 ) -> ValuesEdit {
     ValuesEdit {
         runtime: promotion.creates.then(|| resource.runtime.clone()),
+        may_create: promotion.creates_file,
         ..image_edit(place, environment, &resource.name, &promotion.image)
     }
 }
 
-/// The change of the values file that running an image makes, without configuration.
+/// The change of the values file that running an image makes, without configuration; as it would be if the file may be made.
 pub(super) fn image_edit(
     place: &ProjectPlace,
     environment: &Environment,
@@ -229,5 +256,6 @@ pub(super) fn image_edit(
         service: service.to_string(),
         image: image.clone(),
         runtime: None,
+        may_create: true,
     }
 }

@@ -20,6 +20,20 @@ impl Services {
     /// # Errors
     /// When the caller may not, there is nothing to promote, or the outside world can't be asked.
     pub async fn promote(&self, caller: &Caller, at: &At, resource: &str) -> Result<PromotionId, AppError> {
+        self.promote_making_file(caller, at, resource, false).await
+    }
+
+    /// The same; with `create_file` the values file is made, where there is none: a person said so.
+    ///
+    /// # Errors
+    /// As [`Services::promote`].
+    pub(crate) async fn promote_making_file(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        create_file: bool,
+    ) -> Result<PromotionId, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (image, origin) = match &resource.source {
             Source::Promote { from } => {
@@ -36,7 +50,8 @@ impl Services {
                 (newest.ok_or_else(why)?, None)
             }
         };
-        self.promote_to(caller, &place, &resource, image, origin).await
+        self.promote_to(caller, &place, &resource, image, origin, create_file)
+            .await
     }
 
     /// Promotes what `service` runs in `from` to `service` in `to`, both environments of one project.
@@ -53,7 +68,9 @@ impl Services {
     ) -> Result<Promotion, AppError> {
         let (place, source, target) = self.pair(caller, project, service, from, to).await?;
         let (image, origin) = self.resolve_source(&place.project, source).await?;
-        let id = self.promote_to(caller, &place, &target, image, Some(origin)).await?;
+        let id = self
+            .promote_to(caller, &place, &target, image, Some(origin), false)
+            .await?;
         let promotion = self.store.read().await?.promotion(id).await?;
         promotion.ok_or_else(|| not_found("promotion", &id.to_string()))
     }
@@ -156,8 +173,9 @@ impl Services {
         resource: &Resource,
         image: ExactImage,
         origin: Option<Origin>,
+        create_file: bool,
     ) -> Result<PromotionId, AppError> {
-        let preview = self.diff_of(place, resource, &image).await;
+        let preview = self.change_of(place, resource, &image, create_file).await?;
         let (mut tx, caller, place) = self.write_change(caller, place).await?;
         let mut resource = self.again(&mut *tx, resource).await?;
         let open = tx.open_promotions(resource.id).await?;
@@ -182,6 +200,9 @@ impl Services {
             preview,
         };
         let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
+        if create_file {
+            tx.may_create_file(promotion.id).await?;
+        }
         tx.commit().await?;
         self.wrote();
         Ok(promotion.id)

@@ -54,6 +54,13 @@ impl Services {
             project: place,
             environment,
         } = at;
+        let followers = match promotion.purpose {
+            Purpose::Rollback | Purpose::Pin if !is_removed && newest.first().is_some_and(|p| p.id == promotion.id) => {
+                self.fates(&mut *tx, &place, promotion.resource, &promotion.image)
+                    .await?
+            }
+            _ => Vec::new(),
+        };
         drop(tx);
 
         let (commit, preview) = self
@@ -87,6 +94,7 @@ impl Services {
                     promotion.state,
                     State::Waiting | State::Queued | State::Mirroring | State::Committing
                 ),
+            followers,
             steps: steps(&promotion, &events, git_only, no_gates),
             timeline: events.iter().filter_map(told).collect(),
             path: place.record.project.values_path(&environment.name),

@@ -4,18 +4,19 @@
 //! - What is told of a repository is looked at side by side and written in the order in which it was told, one batch after another, and
 //!   never in the middle of a look at the whole of it ([`Services::turn_at`]): what arrived last is written last, and where
 //!   builds don't say when they were made that is what makes it the newest.
-//! - The first look since the server started is at all tags of a repository that aren't known: what a server that was killed had been told
-//!   of, and had not looked at yet, came before whatever is told now.
+//! - The first look since the server started is at all other tags of a repository that aren't known: what a server that was killed had
+//!   been told of, and had not looked at yet, came before whatever is told now.
 //! - Few requests go to one registry at once ([`SIDE_BY_SIDE`]), and no registry waits for another.
 //! - What is in hand is bounded ([`MOST_IN_HAND`]): whoever tells of more is asked to come again, and the repository is looked at as a
 //!   whole, for those who don't.
 //! - Where a look fails, the repository is looked at as a whole a moment later, again and again for a minute ([`PAUSES`]), and by the
 //!   poller after that.
-//! - What was found is written together ([`Services::see`]).
+//! - What was found together is written together ([`Services::see`]), and decided on together ([`Services::decide_on`]).
 
 use super::{
     Services,
-    artifact::{Look, Sighting},
+    artifact::Sighting,
+    look::{Extent, Rounds},
     shared::{Shared, SharedBy},
     signature::hangs_on,
     workspace::told_workspace,
@@ -26,9 +27,11 @@ use crate::{
 };
 use app::error::AppError;
 use domain::{
-    artifact::{Digest, ExactImage, Repository, Tag},
+    arrival::Heard,
+    artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
     door::Entrance,
     id::{ProjectId, WorkspaceId},
+    tags::is_of_a_tool,
 };
 use futures::FutureExt as _;
 use std::{
@@ -73,7 +76,9 @@ pub struct Pushes {
     /// The image repositories that resources name.
     repositories: Shared<Arc<Repositories>>,
     /// Reading Git for projects whose resources may run something already.
-    pub(super) adopting: SharedBy<ProjectId, ()>,
+    pub(super) adopting: SharedBy<ProjectId, bool>,
+    /// How often each was looked at.
+    pub(super) rounds: Rounds,
     /// Projects whose repository somebody told of, and is not read yet.
     projects: Mutex<HashSet<ProjectId>>,
     /// Whose turn it is to read a project's repository because of that.
@@ -211,6 +216,16 @@ impl Pushes {
         Arc::clone(lanes.entry(repository.registry().to_owned()).or_default())
     }
 
+    /// Whether a repository was looked at in full since the server started.
+    fn was_looked_at(&self, workspace: WorkspaceId, repository: &Repository) -> bool {
+        locked(&self.looked_at).contains(&(workspace, repository.clone()))
+    }
+
+    /// Remembers that a repository was looked at in full.
+    pub(super) fn is_looked_at(&self, workspace: WorkspaceId, repository: &Repository) {
+        locked(&self.looked_at).insert((workspace, repository.clone()));
+    }
+
     /// How many tags and repositories are in hand.
     #[must_use]
     pub fn in_hand(&self) -> usize {
@@ -248,7 +263,7 @@ impl Services {
         drop(tx);
         let read = async || Ok::<_, AppError>(Arc::new(self.store.read().await?.image_repositories().await?));
         let repositories = self.pushes.repositories.get(read).await?;
-        let (mut concerned, mut refused) = (0, 0);
+        let (mut concerned, mut refused, mut begun) = (0, 0, Vec::new());
         for push in pushes {
             if push.tag.is_none() {
                 continue;
@@ -265,11 +280,20 @@ impl Services {
             for (_, repository) in known {
                 concerned += 1;
                 let key = (workspace, repository.clone(), What::Tags);
-                if self.take_in_hand(key, told.clone()) == Telling::Refused {
-                    refused += 1;
-                    self.look_at_whole(workspace, repository, entrance);
+                let lane = self.pushes.lane(repository);
+                match lane.tell(&key, told.clone()) {
+                    Telling::Begins => begun.push((lane, key)),
+                    Telling::Joins => {}
+                    Telling::Refused => {
+                        refused += 1;
+                        self.look_at_whole(workspace, repository, entrance);
+                    }
                 }
             }
+        }
+        // Not before all that was told at once is in hand: it is looked at, and decided on, together.
+        for (lane, key) in begun {
+            self.begin(lane, key);
         }
         if refused > 0 {
             tracing::warn!(refused, "registries tell of more pushes than can be looked at");
@@ -298,13 +322,19 @@ impl Services {
     }
 
     /// Has a repository looked at as a whole, soon.
-    fn look_at_whole(&self, workspace: WorkspaceId, repository: &Repository, entrance: &Entrance) {
+    pub(super) fn look_at_whole(&self, workspace: WorkspaceId, repository: &Repository, entrance: &Entrance) {
         let told = Told {
             tag: None,
             digest: None,
             entrance: entrance.clone(),
         };
-        self.take_in_hand((workspace, repository.clone(), What::Whole), told);
+        let (lane, key) = (
+            self.pushes.lane(repository),
+            (workspace, repository.clone(), What::Whole),
+        );
+        if lane.tell(&key, told) == Telling::Begins {
+            self.begin(lane, key);
+        }
     }
 
     /// Waits for the turn to look at an image repository and to write what was found.
@@ -312,22 +342,18 @@ impl Services {
         turn(&self.pushes.looking, (workspace, repository.clone())).await
     }
 
-    fn take_in_hand(&self, key: Key, told: Told) -> Telling {
-        let lane = self.pushes.lane(&key.1);
-        let telling = lane.tell(&key, told);
-        if telling == Telling::Begins {
-            let services = self.clone();
-            tokio::spawn(async move {
-                let looking = AssertUnwindSafe(services.look_while_told(&lane, &key));
-                if looking.catch_unwind().await.is_err() {
-                    // Else nobody would ever look at it again.
-                    tracing::error!(repository = %key.1, "a look at a registry panicked");
-                    locked(&lane.in_hand).remove(&key);
-                }
-                services.pushes.idle.notify_waiters();
-            });
-        }
-        telling
+    /// Begins to look at what is in hand.
+    fn begin(&self, lane: Arc<Lane>, key: Key) {
+        let services = self.clone();
+        tokio::spawn(async move {
+            let looking = AssertUnwindSafe(services.look_while_told(&lane, &key));
+            if looking.catch_unwind().await.is_err() {
+                // Else nobody would ever look at it again.
+                tracing::error!(repository = %key.1, "a look at a registry panicked");
+                locked(&lane.in_hand).remove(&key);
+            }
+            services.pushes.idle.notify_waiters();
+        });
     }
 
     /// Looks at what is in hand, again and again, until nobody told of it since the last look began.
@@ -342,7 +368,10 @@ impl Services {
             let Some(told) = lane.take(key) else { return };
             let looked = match what {
                 What::Tags => self.look_at_tags(lane, *workspace, repository, &told).await,
-                What::Whole => self.look_at_all_tags(lane, *workspace, repository, Look::Whole).await,
+                What::Whole => {
+                    self.look_at_all_tags(lane, *workspace, repository, Extent::Whole, &told)
+                        .await
+                }
             };
             drop(turn);
             let (Err(error), Some(last)) = (looked, told.into_iter().next_back()) else {
@@ -372,25 +401,15 @@ impl Services {
         lane: &Lane,
         workspace: WorkspaceId,
         repository: &Repository,
-        look: Look,
+        extent: Extent<'_>,
+        told: &[Told],
     ) -> Result<(), AppError> {
+        let entrance = told.last().map(|told| told.entrance.clone()).unwrap_or_default();
         let place = lane.places.acquire().await;
-        let found = self.find_in_repository(workspace, repository, look).await?;
+        let found = self.find_in_repository(workspace, repository, extent).await?;
         // What comes of it may take as long as a Git server takes: others are asked meanwhile.
         drop(place);
-        self.see_all(workspace, repository, found).await
-    }
-
-    /// Remembers what the tags of a repository name, all of them.
-    pub(super) async fn see_all(
-        &self,
-        workspace: WorkspaceId,
-        repository: &Repository,
-        found: Vec<Sighting>,
-    ) -> Result<(), AppError> {
-        self.see(found).await?;
-        locked(&self.pushes.looked_at).insert((workspace, repository.clone()));
-        Ok(())
+        self.settle(workspace, repository, found, &entrance).await
     }
 
     /// Looks at tags side by side, and writes what they name in the order in which they were told. One that can't be looked at
@@ -402,10 +421,13 @@ impl Services {
         repository: &Repository,
         told: &[Told],
     ) -> Result<(), AppError> {
-        let is_first = !locked(&self.pushes.looked_at).contains(&(workspace, repository.clone()));
-        if is_first && let Err(error) = self.look_at_all_tags(lane, workspace, repository, Look::NewTags).await {
-            // What was told of can be looked at all the same: some registries list no tags.
-            tracing::warn!(%repository, %error, "a repository of images could not be looked at before what was pushed to it");
+        if !self.pushes.was_looked_at(workspace, repository) {
+            let now: Vec<Tag> = told.iter().filter_map(|told| told.tag.clone()).collect();
+            let extent = Extent::New { but: &now };
+            if let Err(error) = self.look_at_all_tags(lane, workspace, repository, extent, told).await {
+                // What was told of can be looked at all the same: some registries list no tags.
+                tracing::warn!(%repository, %error, "a repository of images could not be looked at before what was pushed to it");
+            }
         }
         let mut tx = self.store.read().await?;
         let clusters = tx.clusters(workspace).await?;
@@ -437,6 +459,10 @@ impl Services {
             }
         }
         self.see(sightings).await?;
+        if let Some(last) = told.last() {
+            self.decide_on(workspace, repository, Heard::Told, &last.entrance)
+                .await?;
+        }
         failed.map_or(Ok(()), Err)
     }
 
@@ -483,6 +509,9 @@ impl Services {
             None => None,
         };
         let is_last = tries == TAG_PAUSES.len();
+        if hangs_on(tag).is_none() && is_of_a_tool(tag) {
+            return Ok(Named::Nothing);
+        }
         if let Some(signed) = hangs_on(tag) {
             let named = self.registry.resolve(access, repository, tag).await?;
             let is_there = is_last || told.digest.is_none() || named == told.digest;
@@ -511,7 +540,7 @@ impl Services {
         Ok(match details {
             None => Named::Another,
             // Charts and the like have no platforms: they are no images.
-            Some(details) => match details.filter(|details| !details.platforms.is_empty()) {
+            Some(details) => match details.filter(ArtifactDetails::runs_on_linux) {
                 None => Named::Nothing,
                 Some(details) => {
                     let image = ExactImage {
@@ -532,7 +561,7 @@ enum Named {
     /// Not, or not yet, what was told.
     Another,
     /// What was told, or else whatever it names by now.
-    Image(ExactImage, Box<domain::artifact::ArtifactDetails>),
+    Image(ExactImage, Box<ArtifactDetails>),
     /// What is signed by what the tag names.
     Signature(Digest),
     /// No image.

@@ -7,7 +7,7 @@ use super::{
     Services, internal,
     place::{ProjectPlace, not_found},
 };
-use crate::store::{NewEvent, Tx};
+use crate::store::{NewEvent, StoreError, Tx};
 use app::error::AppError;
 use domain::{
     artifact::ExactImage,
@@ -15,8 +15,12 @@ use domain::{
     id::PromotionId,
     promotion::{Actor, Origin, Promotion, Purpose, Refused, State},
     resource::Resource,
+    succession::{Opens, Waiter, superseded},
     time::Timestamp,
 };
+
+/// Why a promotion is superseded that was not committed.
+pub(super) const A_NEWER_ONE: &str = "A newer promotion took its place.";
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -31,8 +35,8 @@ pub(crate) struct Request {
 }
 
 impl Services {
-    /// Writes a promotion of `resource`. One that already runs the same digest is returned instead; those that wait and would
-    /// run another are superseded; one that is being committed is let finish. A rollback goes straight to its commit, and
+    /// Writes a promotion of `resource`. One that already runs the same digest is returned instead; of those that wait and would
+    /// run another, some are superseded ([`domain::succession`]); one that is being committed is let finish. A rollback goes straight to its commit, and
     /// waits for nothing that waits or hangs.
     pub(crate) async fn request(
         &self,
@@ -64,30 +68,9 @@ impl Services {
         // Its configuration is committed with the first commit that is made, whichever promotion makes it.
         let creates =
             request.creates || resource.desired.is_none() || open.iter().any(|p| p.creates && p.commit.is_none());
+        // So is what a person said of it.
+        let creates_file = open.iter().any(|p| p.creates_file && p.commit.is_none());
         let id = PromotionId(self.ids.next());
-        for overtaken in open {
-            let (workspace, subject, from) = (overtaken.workspace, Subject::promotion(&overtaken), overtaken.state);
-            let Some((ended, why)) = overtake(tx, overtaken, id, request.purpose, now).await? else {
-                continue;
-            };
-            tx.update_promotion(&ended, from, now).await?;
-            let happened = Happened::PromotionMoved {
-                from,
-                to: ended.state,
-                detail: Some(why.into()),
-            };
-            let actor = request.actor.clone();
-            tx.append_event(
-                &NewEvent {
-                    workspace,
-                    subject,
-                    actor,
-                    happened,
-                },
-                now,
-            )
-            .await?;
-        }
         let mut promotion = Promotion {
             id,
             workspace: place.workspace.id,
@@ -101,6 +84,7 @@ impl Services {
             image: request.image.clone(),
             previous: resource.desired.clone(),
             creates,
+            creates_file,
             // What ran here before needs no look at the registry, which may be down just when it matters.
             state: match request.purpose {
                 Purpose::Rollback => State::Committing,
@@ -125,6 +109,45 @@ impl Services {
             promotion.state = State::Waiting;
             promotion.waits_for = Some(waits_for);
         }
+        // A person means what they ask for; what automation asks for lets those go first that can.
+        let ended = match request.actor {
+            Actor::Waybill => {
+                let mut waiters = waiters(tx, &open).await?;
+                waiters.push(Waiter {
+                    id,
+                    number,
+                    opens: decision.when(),
+                });
+                Some(superseded(&waiters))
+            }
+            Actor::Person { .. } | Actor::Token { .. } => None,
+        };
+        for overtaken in open {
+            if is_uncommitted(&overtaken) && ended.as_ref().is_some_and(|ended| !ended.contains(&overtaken.id)) {
+                continue;
+            }
+            let (workspace, subject, from) = (overtaken.workspace, Subject::promotion(&overtaken), overtaken.state);
+            let Some((ended, why)) = overtake(tx, overtaken, id, request.purpose, now).await? else {
+                continue;
+            };
+            tx.update_promotion(&ended, from, now).await?;
+            let happened = Happened::PromotionMoved {
+                from,
+                to: ended.state,
+                detail: Some(why.into()),
+            };
+            let actor = request.actor.clone();
+            tx.append_event(
+                &NewEvent {
+                    workspace,
+                    subject,
+                    actor,
+                    happened,
+                },
+                now,
+            )
+            .await?;
+        }
         tx.insert_promotion(&promotion).await?;
         if !decision.gates.is_empty() {
             tx.set_gates(id, &decision).await?;
@@ -143,36 +166,28 @@ impl Services {
         tx.append_event(&event, now).await?;
         Ok(promotion)
     }
+}
 
-    /// A resource published `image`: those who track it are promoted to it.
-    pub(crate) async fn follow(
-        &self,
-        tx: &mut dyn Tx,
-        place: &ProjectPlace,
-        source: &Resource,
-        image: &ExactImage,
-    ) -> Result<(), AppError> {
-        if !source.is_promotable() {
-            return Ok(());
-        }
-        let origin = place.origin(source);
-        for follower in tx.followers(source.id).await? {
-            let open = tx.open_promotions(follower.id).await?;
-            if !follower.follows_by_itself() || (open.is_empty() && follower.declares(&image.digest)) {
-                continue;
-            }
-            let request = Request {
-                purpose: Purpose::Promote,
-                actor: Actor::Waybill,
-                origin: origin.clone(),
-                image: image.clone(),
-                creates: false,
-                preview: None,
-            };
-            self.request(tx, place, &follower, request).await?;
-        }
-        Ok(())
+/// Whether a promotion waits, or is on its way to its commit.
+fn is_uncommitted(open: &Promotion) -> bool {
+    matches!(open.state, State::Waiting | State::Queued | State::Mirroring)
+}
+
+/// The open promotions of a resource that aren't committed yet, with when each may go on.
+pub(super) async fn waiters(tx: &mut dyn Tx, open: &[Promotion]) -> Result<Vec<Waiter>, StoreError> {
+    let mut waiters = Vec::new();
+    for promotion in open.iter().filter(|promotion| is_uncommitted(promotion)) {
+        let opens = match promotion.state {
+            State::Waiting => (tx.gates(promotion.id).await?).map_or(Opens::Unknown, |decision| decision.when()),
+            _ => Opens::Now,
+        };
+        waiters.push(Waiter {
+            id: promotion.id,
+            number: promotion.number,
+            opens,
+        });
     }
+    Ok(waiters)
 }
 
 /// Whether an open promotion of the same digest makes room all the same: the way back doesn't wait where another waits, and who asks
@@ -193,9 +208,7 @@ async fn overtake(
 ) -> Result<Option<(Promotion, &'static str)>, AppError> {
     let rolls_back = purpose == Purpose::Rollback;
     let ended = match overtaken.state {
-        State::Waiting | State::Queued | State::Mirroring if !rolls_back => {
-            (overtaken.supersede(by, now), "A newer promotion took its place.")
-        }
+        State::Waiting | State::Queued | State::Mirroring if !rolls_back => (overtaken.supersede(by, now), A_NEWER_ONE),
         State::Waiting | State::Queued | State::Mirroring => cancelled(overtaken, now),
         // While a worker is at it, its push may be on the way: it finishes first, and the rollback comes on top.
         State::Committing if rolls_back && !tx.is_leased(overtaken.id, now).await? => cancelled(overtaken, now),

@@ -7,8 +7,10 @@ use super::{
     place::{EnvironmentPlace, not_found},
     rollback::that_ran,
 };
+use crate::store::Tx;
 use app::{
     api::{
+        connection::PassedOver,
         preview::Preview,
         resource::{EarlierImage, PromotionRow, ResourceView},
     },
@@ -16,7 +18,8 @@ use app::{
     error::AppError,
 };
 use domain::{
-    artifact::ExactImage,
+    artifact::{Artifact, ExactImage},
+    id::WorkspaceId,
     promotion::Promotion,
     resource::{Resource, Source},
     rights::{self, Right},
@@ -24,6 +27,9 @@ use domain::{
 
 /// Promotions that a resource's page lists.
 const HISTORY: i64 = 50;
+
+/// What was passed over that a page lists, of each sort.
+const MOST_PASSED_OVER: i64 = 10;
 
 /// Images of the history that a page offers to roll back to.
 const MOST_ROLLBACKS: usize = 10;
@@ -58,6 +64,13 @@ impl Services {
             let records = tx.recent_artifacts(place.workspace.id, repository, RECENT).await?;
             recent.extend(records);
         }
+        let mut tags = Vec::new();
+        if let Some(runs) = &resource.desired {
+            tags = tx
+                .tags_of_image(place.workspace.id, &runs.repository, &runs.digest)
+                .await?;
+        }
+        let (backdated, passed_over) = passed_over(&mut *tx, place.workspace.id, &resource).await?;
         let followers = tx.followers(resource.id).await?;
         let followers = followers
             .into_iter()
@@ -89,6 +102,9 @@ impl Services {
             latest,
             preview,
             recent,
+            tags,
+            backdated,
+            passed_over,
             runtime: resource.runtime,
             followers,
             history: history.into_iter().map(row).collect(),
@@ -127,13 +143,55 @@ impl Services {
     }
 }
 
+/// What the repository that a resource follows holds, and automation passes over: what was built before what runs, and what names no
+/// image to deploy.
+async fn passed_over(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    resource: &Resource,
+) -> Result<(Vec<Artifact>, Vec<PassedOver>), AppError> {
+    let Source::Image { repository } = &resource.source else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    if resource.pin().is_some() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let mut backdated = Vec::new();
+    let runs = resource.desired.as_ref().filter(|runs| runs.repository == *repository);
+    if let Some(runs) = runs
+        && let Some(age) = tx.artifact_age(workspace, repository, &runs.digest).await?
+    {
+        let learned = tx.learned(repository).await?.get(&resource.id).copied().unwrap_or(0);
+        backdated = tx
+            .backdated(workspace, repository, age, learned, MOST_PASSED_OVER)
+            .await?;
+    }
+    let known = tx.tags_of_repository(workspace, repository).await?.into_iter();
+    let most = usize::try_from(MOST_PASSED_OVER).unwrap_or(usize::MAX);
+    let passed = known
+        .filter_map(|known| {
+            Some(PassedOver {
+                image: known.tag.to_string(),
+                why: known.why?,
+            })
+        })
+        .take(most)
+        .collect();
+    Ok((backdated, passed))
+}
+
 fn row(promotion: Promotion) -> PromotionRow {
+    let overtaken = promotion.is_overtaken();
     PromotionRow {
         id: promotion.id,
         purpose: promotion.purpose,
         image: promotion.image,
         state: promotion.state,
-        reason: promotion.failure.map(|failure| failure.reason),
+        overtaken,
+        reason: match overtaken {
+            true => promotion.waits_for,
+            false => promotion.failure.map(|failure| failure.reason),
+        },
         requested_by: promotion.requested_by.name().to_owned(),
         created_at: promotion.created_at,
         ended_at: promotion.ended_at,

@@ -40,7 +40,7 @@ impl Services {
             );
             FieldErrors::one("digest", why)
         })?;
-        let preview = self.diff_of(&place, &resource, &image).await;
+        let preview = self.change_of(&place, &resource, &image, false).await?;
 
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         place.project.may_roll_back(&place.environment)?;

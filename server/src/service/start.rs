@@ -2,14 +2,16 @@
 
 use super::{
     Caller, Services,
+    follow::course,
     place::{EnvironmentPlace, ProjectPlace},
     request::Request,
 };
 use app::error::AppError;
 use domain::{
+    follow::Course,
     id::{ProjectId, ResourceId},
     promotion::Purpose,
-    resource::{HoldCause, Source},
+    resource::{HoldCause, Resource, Source},
 };
 
 impl Services {
@@ -48,7 +50,11 @@ impl Services {
             }
             let mut tx = self.store.read().await?;
             let place = self.project_place_by_id(&mut *tx, caller, project).await?;
+            let named: Vec<Resource> = (tx.resources(project).await?.into_iter())
+                .filter(|resource| ids.contains(&resource.id))
+                .collect();
             drop(tx);
+            warnings.extend(self.refused_ahead(&place, &named).await);
             for id in ids {
                 if let Err(error) = self.start(caller, &place, id).await {
                     warnings.push(error.to_string());
@@ -60,6 +66,41 @@ impl Services {
         Ok(warnings)
     }
 
+    /// What promotions of these resources would be refused for, also where nothing is to be started now.
+    async fn refused_ahead(&self, place: &ProjectPlace, resources: &[Resource]) -> Vec<String> {
+        let mut told = Vec::new();
+        let project = &place.record.project;
+        let Ok(access) = self.repository_access(&place.record) else {
+            return told;
+        };
+        let Ok(Some(tip)) = self.git.known_tip(&access).await else {
+            return told;
+        };
+        for environment in &place.environments {
+            let here = resources
+                .iter()
+                .filter(|resource| resource.environment == environment.id);
+            let names: Vec<String> = here.map(|resource| resource.name.to_string()).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let path = project.values_path(&environment.name);
+            match self
+                .git
+                .refusals(&access, &tip, &path, &project.values_prefix, &names)
+                .await
+            {
+                Ok(refused) => told.extend(
+                    refused
+                        .into_iter()
+                        .map(|why| format!("{path}: a promotion would be refused. {why}.")),
+                ),
+                Err(error) => told.push(error.to_string()),
+            }
+        }
+        told
+    }
+
     async fn start(&self, caller: &Caller, place: &ProjectPlace, id: ResourceId) -> Result<(), AppError> {
         let Some(resource) = self.store.read().await?.resource(id).await? else {
             return Ok(());
@@ -67,6 +108,10 @@ impl Services {
         let Some(environment) = place.environments.iter().find(|e| e.id == resource.environment) else {
             return Ok(());
         };
+        // Git says something that can't be read as an image: that was told, and it is not written over.
+        if resource.unclear.is_some() {
+            return Ok(());
+        }
         // Who may configure an environment may still not be of those who may change what runs there.
         place.may_change(environment)?;
         let (image, origin) = match (&resource.source, resource.pin()) {
@@ -90,6 +135,9 @@ impl Services {
             project: place.clone(),
             environment: environment.clone(),
         };
+        if !resource.declares(&image.digest) {
+            self.change_of(&before, &resource, &image, false).await?;
+        }
         let (mut tx, caller, now) = self.write_change(caller, &before).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         // Somebody else set it up; who applies now may say that it runs.
@@ -102,6 +150,17 @@ impl Services {
         }
         // A person held it: what it runs is theirs to say.
         if resource.hold.is_some() || resource.declares(&image.digest) {
+            return Ok(());
+        }
+        // What was applied says whom it follows, not to go back to what that one runs.
+        let leads = course(&mut *tx, place.workspace.id, resource.desired.as_ref(), &image).await?;
+        // What Git declared before Waybill ever moved it is adopted and stays, until something is published after that.
+        let is_of_source = resource
+            .desired
+            .as_ref()
+            .is_some_and(|runs| runs.repository == image.repository);
+        let is_adopted = is_of_source && tx.promotions_of(resource.id, 1).await?.is_empty();
+        if resource.pin().is_none() && (is_adopted || leads != Course::Newer) {
             return Ok(());
         }
         let creates = resource.desired.is_none();

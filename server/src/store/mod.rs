@@ -21,6 +21,7 @@ pub mod rows;
 pub mod sealed;
 pub mod sql;
 pub mod sqlite;
+pub mod tags;
 pub mod trouble;
 pub mod tx;
 
@@ -30,13 +31,14 @@ pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
 pub use removals::{GitRemoval, Removals};
 pub use sealed::{Sealed, SealedColumn, SealedValue};
+pub use tags::{Found, KnownTag, Tags};
 pub use trouble::Trouble;
 
 use activity::Search;
 use async_trait::async_trait;
 use chain::{Entry, Head};
 use domain::{
-    artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository},
     door::Entrance,
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
@@ -221,7 +223,9 @@ pub trait Store: Send + Sync {
 /// A transaction: nothing counts until [`Tx::commit`]; dropping it takes all back. After an error of the database (everything but
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
-pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notifications + Sealed + Removals {
+pub trait Tx:
+    people::People + identities::Identities + Gates + Proofs + Tags + Notifications + Sealed + Removals
+{
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 
@@ -291,7 +295,9 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
     async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError>;
     /// Writes who made Git say what it says, after [`Tx::set_desired`].
     async fn set_outside(&mut self, id: ResourceId, outside: &Outside) -> Result<(), StoreError>;
-    /// Writes what Git says the resource runs; who made it say so is forgotten.
+    /// Writes why what Git says can't be read as an exact image, after [`Tx::set_desired`].
+    async fn set_unclear(&mut self, id: ResourceId, why: &str) -> Result<(), StoreError>;
+    /// Writes what Git says the resource runs; who made it say so, and why it was unclear, is forgotten.
     async fn set_desired(
         &mut self,
         id: ResourceId,
@@ -319,7 +325,8 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<Artifact>, StoreError>;
-    /// Remembers an artifact, seen at this time, or with the one of its repository that arrived before it if that is later; `false` when it was known already (then only its tag is brought up to date). Until its details are
+    /// Remembers an artifact, seen at this time, or with the one of its repository that arrived before it if that is later; `false` when it was known already (then the tag is
+    /// taken only where it had none: which one is shown is chosen by who looks at the registry). Until its details are
     /// known it ranks below all others.
     async fn see_artifact(
         &mut self,
@@ -350,8 +357,6 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
         old: &Digest,
         new: &Digest,
     ) -> Result<i64, StoreError>;
-    /// The tag of each known artifact of the repository, oldest first; a tag that moved stands there more than once.
-    async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError>;
 
     // Promotions. Of one resource the newer has the higher number; ids and clocks tell nothing about that.
     /// The number of the resource's next promotion. The resource stays locked until the end of the transaction, so that nobody else
@@ -359,6 +364,8 @@ pub trait Tx: people::People + identities::Identities + Gates + Proofs + Notific
     async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError>;
     /// A new promotion, due at once; its number is from [`Tx::next_number`], in the same transaction.
     async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError>;
+    /// Writes that a person said that a promotion may make its values file.
+    async fn may_create_file(&mut self, id: PromotionId) -> Result<(), StoreError>;
     /// The promotion with this id.
     async fn promotion(&mut self, id: PromotionId) -> Result<Option<Promotion>, StoreError>;
     /// Newest first.

@@ -25,7 +25,10 @@ pub(crate) fn parse<T: FromStr<Err: Display>>(what: &'static str, text: &str) ->
     })
 }
 
-fn parse_if<T: FromStr<Err: Display>>(what: &'static str, text: Option<&String>) -> Result<Option<T>, StoreError> {
+pub(super) fn parse_if<T: FromStr<Err: Display>>(
+    what: &'static str,
+    text: Option<&String>,
+) -> Result<Option<T>, StoreError> {
     text.map(|text| parse(what, text)).transpose()
 }
 
@@ -269,6 +272,7 @@ pub(crate) struct ResourceRow {
     desired_digest: Option<String>,
     desired_at: Option<i64>,
     outside: Option<String>,
+    unclear: Option<String>,
     live: Option<String>,
     created_at: i64,
     name_was: Option<String>,
@@ -322,6 +326,7 @@ impl TryFrom<ResourceRow> for Resource {
                 .as_deref()
                 .map(|json| from_json("outside change", json))
                 .transpose()?,
+            unclear: row.unclear,
             live: row
                 .live
                 .as_deref()
@@ -378,6 +383,7 @@ pub(crate) struct PromotionRow {
     digest: String,
     previous: Option<String>,
     creates: bool,
+    creates_file: bool,
     state: String,
     waits_for: Option<String>,
     failure_step: Option<String>,
@@ -430,6 +436,7 @@ impl TryFrom<PromotionRow> for Promotion {
                 .map(|json| from_json("previous image", json))
                 .transpose()?,
             creates: row.creates,
+            creates_file: row.creates_file,
             state: parse("state", &row.state)?,
             waits_for: row.waits_for,
             failure,

@@ -55,8 +55,9 @@ pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment
 pub(crate) const UPDATE_RESOURCE: &str =
     "UPDATE resources SET kind = $2, image_repository = $3, source_id = $4, pin = $5, runtime = $6 WHERE id = $1";
 pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = $2, desired_tag = $3, \
-     desired_digest = $4, desired_at = $5, outside = NULL WHERE id = $1";
+     desired_digest = $4, desired_at = $5, outside = NULL, unclear = NULL WHERE id = $1";
 pub(crate) const SET_OUTSIDE: &str = "UPDATE resources SET outside = $2 WHERE id = $1";
+pub(crate) const SET_UNCLEAR: &str = "UPDATE resources SET unclear = $2 WHERE id = $1";
 pub(crate) const SET_HOLD: &str = "UPDATE resources SET hold = $2 WHERE id = $1";
 pub(crate) const SET_LIVE: &str = "UPDATE resources SET live = $2 WHERE id = $1";
 pub(crate) const FOLLOWERS: &str = "SELECT * FROM resources WHERE source_id = $1 AND removed_at IS NULL ORDER BY name";
@@ -73,8 +74,8 @@ pub(crate) const INSERT_ARTIFACT: &str = "INSERT INTO artifacts (workspace_id, r
      SELECT $1, $2, $3, $4, MAX(m.seen_at), 0 FROM (SELECT $5 AS seen_at UNION ALL SELECT * FROM (\
      SELECT seen_at FROM artifacts WHERE workspace_id = $1 AND repository = $2 ORDER BY ordinal DESC LIMIT 1) l) m WHERE TRUE \
      ON CONFLICT (workspace_id, repository, digest) DO NOTHING";
-pub(crate) const SET_ARTIFACT_TAG: &str =
-    "UPDATE artifacts SET tag = $4 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
+pub(crate) const NAME_ARTIFACT: &str =
+    "UPDATE artifacts SET tag = $4 WHERE workspace_id = $1 AND repository = $2 AND digest = $3 AND tag IS NULL";
 pub(crate) const SET_DETAILS: &str =
     "UPDATE artifacts SET details = $4, rank = $5 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
 pub(crate) const RECENT_ARTIFACTS: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 \
@@ -84,13 +85,12 @@ pub(crate) const COUNT_NEWER: &str = "SELECT COUNT(*) FROM artifacts a \
      JOIN artifacts n ON n.workspace_id = $1 AND n.repository = $2 AND n.digest = $4 \
      WHERE a.workspace_id = $1 AND a.repository = $2 \
      AND (a.rank, a.ordinal) > (o.rank, o.ordinal) AND (a.rank, a.ordinal) <= (n.rank, n.ordinal)";
-pub(crate) const KNOWN_TAGS: &str =
-    "SELECT tag FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND tag IS NOT NULL ORDER BY rank, ordinal";
 
 pub(crate) const INSERT_PROMOTION: &str = "INSERT INTO promotions (id, workspace_id, project_id, environment_id, \
      resource_id, purpose, requested_by, origin_environment, origin_resource, repository, tag, digest, previous, \
-     creates, state, tries, attempts, created_at, state_since, next_at, number) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, 0, $16, $16, $16, $17)";
+     creates, state, tries, attempts, created_at, state_since, next_at, number, creates_file) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, 0, $16, $16, $16, $17, $18)";
+pub(crate) const MAY_CREATE_FILE: &str = "UPDATE promotions SET creates_file = TRUE WHERE id = $1";
 pub(crate) const PROMOTION: &str = "SELECT * FROM promotions WHERE id = $1";
 pub(crate) const NEXT_NUMBER: &str = "SELECT COALESCE(MAX(number), 0) + 1 FROM promotions WHERE resource_id = $1";
 pub(crate) const PROMOTIONS_OF: &str = "SELECT * FROM promotions WHERE resource_id = $1 ORDER BY number DESC LIMIT $2";

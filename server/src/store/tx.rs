@@ -368,6 +368,11 @@ where
         Ok(())
     }
 
+    async fn set_unclear(&mut self, id: ResourceId, why: &str) -> Result<(), StoreError> {
+        run!(self, sql::SET_UNCLEAR, id.to_string(), why)?;
+        Ok(())
+    }
+
     async fn followers(&mut self, id: ResourceId) -> Result<Vec<Resource>, StoreError> {
         all!(self, rows::ResourceRow, sql::FOLLOWERS, id.to_string())
     }
@@ -426,9 +431,8 @@ where
         let (id, repository, digest) = (workspace.to_string(), image.repository.as_str(), image.digest.as_str());
         let tag = image.tag.as_ref().map(Tag::as_str);
         let added = run!(self, sql::INSERT_ARTIFACT, &id, repository, digest, tag, at.0)?;
-        // `latest` says nothing about an image; it never replaces a tag that does.
-        if added == 0 && tag.is_some_and(|tag| tag != "latest") {
-            run!(self, sql::SET_ARTIFACT_TAG, &id, repository, digest, tag)?;
+        if added == 0 && tag.is_some() {
+            run!(self, sql::NAME_ARTIFACT, &id, repository, digest, tag)?;
         }
         Ok(added > 0)
     }
@@ -486,15 +490,6 @@ where
             .await?)
     }
 
-    async fn known_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError> {
-        let tags: Vec<String> = sqlx::query_scalar::<D, _>(sql::KNOWN_TAGS)
-            .bind(workspace.to_string())
-            .bind(repository.as_str())
-            .fetch_all(&mut self.tx)
-            .await?;
-        tags.iter().map(|tag| parse("tag", tag)).collect()
-    }
-
     async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError> {
         // Two statements: the second sees what was committed while the first waited.
         run!(self, D::LOCK_RESOURCE, resource.to_string())?;
@@ -530,8 +525,14 @@ where
             promotion.state.as_str(),
             promotion.created_at.0,
             promotion.number,
+            promotion.creates_file,
         )?;
         telemetry::promotion_is(promotion);
+        Ok(())
+    }
+
+    async fn may_create_file(&mut self, id: PromotionId) -> Result<(), StoreError> {
+        run!(self, sql::MAY_CREATE_FILE, id.to_string())?;
         Ok(())
     }
 

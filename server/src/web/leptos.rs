@@ -436,16 +436,20 @@ impl Backend for RequestBackend {
         self.services.edit_pin(self.caller()?, at, resource, digest).await
     }
 
-    async fn promote(&self, at: &At, resource: &str) -> Result<PromotionId, AppError> {
-        self.services.promote(self.caller()?, at, resource).await
+    async fn promote(&self, at: &At, resource: &str, create_file: bool) -> Result<PromotionId, AppError> {
+        self.services
+            .promote_making_file(self.caller()?, at, resource, create_file)
+            .await
     }
 
     async fn rollback(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError> {
         self.services.rollback(self.caller()?, at, resource, digest).await
     }
 
-    async fn resume(&self, at: &At, resource: &str) -> Result<Option<PromotionId>, AppError> {
-        self.services.resume(self.caller()?, at, resource).await
+    async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError> {
+        self.services
+            .resume_making_file(self.caller()?, at, resource, create_file)
+            .await
     }
 
     async fn promotion(&self, id: &str) -> Result<PromotionView, AppError> {

@@ -3,7 +3,7 @@
 //! Nobody waits for company: the first one is committed at once, and what comes while its push is under way makes the next
 //! batch. So one alone is fast, and a thousand are a few pushes.
 
-use super::{Worker, claim::Hold, steps};
+use super::{Outcome, Worker, claim::Hold, steps};
 use crate::telemetry;
 use domain::{
     id::{ProjectId, ResourceId},
@@ -121,7 +121,17 @@ impl Worker {
                 (promotion, outcome)
             })
             .collect();
+        let moved = outcomes
+            .iter()
+            .find(|(_, outcome)| matches!(outcome, Outcome::Withdrawn { .. }));
+        let moved = moved.map(|(promotion, _)| promotion.project);
         let recorded = self.record_all(outcomes).await;
+        // What they did is a hold, from now on.
+        if let Some(project) = moved
+            && let Err(error) = self.services.read_desired(project).await
+        {
+            tracing::warn!(%project, %error, "a repository that somebody changed could not be read");
+        }
         let since = Instant::now();
         for (recorded, hold) in recorded.into_iter().zip(holds) {
             if let Some(promotion) = recorded {

@@ -141,7 +141,7 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
     };
     Ok(match services.git.remove_blocks(&access, &blocks).await {
         Ok(Committed::Pushed { commit, .. } | Committed::Found { commit }) => Outcome::Done(Some(commit)),
-        Ok(Committed::Unchanged { .. } | Committed::Absent) => Outcome::Done(None),
+        Ok(Committed::Unchanged { .. } | Committed::Absent | Committed::Moved) => Outcome::Done(None),
         Err(error @ GitError::Values { .. }) => Outcome::Failed(format!("{error} Remove them in Git.")),
         Err(error) if error.is_passing() => Outcome::Again(error.to_string()),
         Err(error) => Outcome::Failed(format!("{error} Or remove them in Git.")),

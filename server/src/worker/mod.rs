@@ -44,6 +44,8 @@ const RESOLVING: usize = 32;
 const ROLLING_OUT: usize = 32;
 /// A step that takes longer hangs: the time-outs of what it calls are shorter. Commits have longer, for a first fetch.
 const LONGEST_STEP: Duration = Duration::from_secs(150);
+/// How long a promotion waits for what its image was built from.
+const LONGEST_LEARNING: Duration = Duration::from_secs(10);
 /// How long a stop waits for steps that are under way.
 const GRACE: Duration = Duration::from_secs(20);
 /// Longest sleep without looking.
@@ -257,13 +259,22 @@ impl Worker {
             .await
             .unwrap_or_else(|error| Outcome::Retry { why: error.to_string() });
         if let (State::Queued, Outcome::Done { .. }) = (promotion.state, &outcome) {
-            self.learn(promotion);
+            self.learn(promotion).await;
         }
         steps::in_time(promotion, outcome, &self.settings, self.services.now())
     }
 
-    /// Asks the registry what an image was built from, beside everything else: it is for people to see, nothing waits for it.
-    fn learn(&self, promotion: &Promotion) {
+    /// Asks the registry what an image was built from: beside everything else, because it is for people to see, unless others follow the
+    /// resource, who go along only where the image is known to be newer.
+    async fn learn(&self, promotion: &Promotion) {
+        let followers = async { self.services.store.read().await?.followers(promotion.resource).await };
+        // Who is cut off here takes the step again.
+        if followers.await.is_ok_and(|followers| !followers.is_empty()) {
+            let learn = self.known.learn(&self.services, promotion.workspace, &promotion.image);
+            // A registry that hangs doesn't keep it: they stay where they are then.
+            let _ = tokio::time::timeout(LONGEST_LEARNING, learn).await;
+            return;
+        }
         let (worker, workspace, image) = (self.clone(), promotion.workspace, promotion.image.clone());
         self.tasks.spawn(async move {
             let learn = worker.known.learn(&worker.services, workspace, &image);

@@ -31,6 +31,16 @@ pub enum Outcome {
         /// What happened and what to do, for people.
         reason: String,
     },
+    /// A person did something else in Git; automation leaves it alone.
+    Withdrawn {
+        /// What they did, a sentence.
+        why: String,
+    },
+    /// There is no values file, and nobody said that it may be made: it fails, and automation holds.
+    NoFile {
+        /// What happened and what to do, for people.
+        reason: String,
+    },
     /// A newer promotion of the resource was committed; what this one promised will not be live.
     Overtaken {
         /// The newer one.

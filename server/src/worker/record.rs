@@ -14,6 +14,7 @@ use domain::{
     event::{Happened, Subject},
     id::{ProjectId, PromotionId},
     promotion::{Actor, Promotion, State},
+    resource::{Hold, HoldCause, Resource},
     time::Timestamp,
 };
 use std::collections::{HashMap, hash_map::Entry};
@@ -94,7 +95,11 @@ impl Worker {
         let (mut written, mut told) = (Vec::with_capacity(outcomes.len()), false);
         let mut tx = services.store.write().await?;
         for (promotion, outcome) in outcomes {
-            let change = Change::of(promotion, outcome, now)?;
+            let newer = match outcome {
+                Outcome::Overtaken { by, .. } => tx.promotion(*by).await?,
+                _ => None,
+            };
+            let change = Change::of(promotion, outcome, newer.as_ref(), now)?;
             match tx
                 .update_promotion(&change.promotion, promotion.state, change.next_at)
                 .await
@@ -120,6 +125,9 @@ impl Worker {
                     happened,
                 };
                 tx.append_event(&event, now).await?;
+            }
+            if matches!(outcome, Outcome::NoFile { .. }) && promotion.requested_by == Actor::Waybill {
+                hold_without_file(&mut *tx, promotion, now).await?;
             }
             if change.is_committed {
                 publish(services, &mut *tx, &mut places, &change.promotion).await?;
@@ -151,7 +159,13 @@ struct Change {
 }
 
 impl Change {
-    fn of(promotion: &Promotion, outcome: &Outcome, now: Timestamp) -> Result<Self, AppError> {
+    /// `newer` is the promotion that overtook it, if one did.
+    fn of(
+        promotion: &Promotion,
+        outcome: &Outcome,
+        newer: Option<&Promotion>,
+        now: Timestamp,
+    ) -> Result<Self, AppError> {
         let from = promotion.state;
         let moved = |to: State, detail: Option<String>| Happened::PromotionMoved { from, to, detail };
         let mut p = promotion.clone();
@@ -182,9 +196,13 @@ impl Change {
                 p.attempts += 1;
                 next_at = now.plus_millis(back_off(p.attempts, p.id));
             }
-            Outcome::Retry { why: reason } | Outcome::Fail { reason } => {
+            Outcome::Retry { why: reason } | Outcome::Fail { reason } | Outcome::NoFile { reason } => {
                 events.push(moved(State::Failed, Some(reason.clone())));
                 p = p.fail(reason.clone(), now).map_err(|e| internal(&e))?;
+            }
+            Outcome::Withdrawn { why } => {
+                events.push(moved(State::Cancelled, Some(why.clone())));
+                p = p.cancel(why.as_str(), now).map_err(|e| internal(&e))?;
             }
             Outcome::Overtaken { by, commit } => {
                 // What the resource should run is what the newer one says.
@@ -196,9 +214,10 @@ impl Change {
                     p.commit = Some(commit.clone());
                     p.committed_at = Some(now);
                 }
-                let why = "A newer promotion was committed before this one was live.";
-                events.push(moved(State::Superseded, Some(why.into())));
+                let why = overtaken(&p, newer);
+                events.push(moved(State::Superseded, Some(why.clone())));
                 p = p.supersede(*by, now).map_err(|e| internal(&e))?;
+                p.waits_for = Some(why);
             }
         }
         Ok(Self {
@@ -208,6 +227,22 @@ impl Change {
             goes_on,
             is_committed,
         })
+    }
+}
+
+/// Why a promotion ends because a newer one of its resource was committed.
+fn overtaken(promotion: &Promotion, newer: Option<&Promotion>) -> String {
+    let label = newer.map_or("a newer image", |newer| newer.image.short_label());
+    let went = match newer.map(|newer| newer.state) {
+        Some(State::Succeeded) => "went live",
+        _ => "was committed after it",
+    };
+    match &promotion.commit {
+        Some(commit) => {
+            let commit = commit.get(..7).unwrap_or(commit);
+            format!("Overtaken: its commit {commit} is in Git, {label} {went}.")
+        }
+        None => format!("A newer promotion took its place: {label} {went} before this one was committed."),
     }
 }
 
@@ -259,6 +294,34 @@ async fn publish(
         Some(place) => services.follow(tx, place, &resource, &promotion.image).await,
         None => Ok(()),
     }
+}
+
+/// Automation would ask for the file again with each newer image: the resource is held until a person says what is meant.
+async fn hold_without_file(tx: &mut dyn Tx, promotion: &Promotion, now: Timestamp) -> Result<(), AppError> {
+    let resource = tx.resource(promotion.resource).await?;
+    let Some(resource) = resource.filter(Resource::follows_by_itself) else {
+        return Ok(());
+    };
+    let cause = HoldCause::NoFile;
+    let hold = Hold {
+        cause,
+        by: Actor::Waybill,
+        at: now,
+        outside: None,
+        renamed: None,
+    };
+    tx.set_hold(resource.id, Some(&hold)).await?;
+    let event = NewEvent {
+        workspace: promotion.workspace,
+        subject: Subject {
+            promotion: None,
+            ..subject(promotion)
+        },
+        actor: Actor::Waybill,
+        happened: Happened::Held { cause, outside: None },
+    };
+    tx.append_event(&event, now).await?;
+    Ok(())
 }
 
 fn subject(promotion: &Promotion) -> Subject {

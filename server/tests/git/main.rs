@@ -157,6 +157,7 @@ fn promotion(n: u8, service: &str) -> CommitRequest {
                 digest: digest(n).parse().unwrap(),
             },
             runtime: None,
+            may_create: true,
         },
         subject: format!("promote(production): {service} v{n} from staging"),
         trailers: vec![
@@ -175,6 +176,7 @@ fn promotion(n: u8, service: &str) -> CommitRequest {
         retry: false,
         again: false,
         held: false,
+        expects: Vec::new(),
     }
 }
 

@@ -19,6 +19,7 @@ async fn what_is_there_is_told_and_nothing_stays() {
     assert_eq!(names(1), None);
     assert!(matches!(&probe.files[2], Err(GitError::Values { .. })));
     assert!(probe.push.is_ok(), "{:?}", probe.push);
+    assert_eq!(probe.refusals, vec![Vec::<String>::new(); 3]);
 
     // By path too, as the program sees it.
     let by_path = RepositoryAccess {
@@ -71,4 +72,41 @@ async fn a_server_that_says_nothing_is_given_up_soon() {
     let why = within(setting.mirrors.probe(&access, &[], "")).await.unwrap_err();
     assert!(matches!(&why.error, GitError::Unreachable { .. }), "{why:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+/// What would be refused at the commit is told by the look already.
+#[tokio::test]
+async fn a_look_is_as_strict_as_a_commit() {
+    let setting = Setting::new().await;
+    let writer = setting.repo.outsider("main").await.unwrap();
+    let files = [
+        ("alias.yaml", "x: &x {tag: v1}\nservices:\n  api:\n    image: *x\n"),
+        ("twice.yaml", "services:\n  api: {}\na: 1\na: 2\n"),
+        (
+            "number.yaml",
+            "services:\n  api: {image: {repository: r.example/api, tag: 1.10}}\n",
+        ),
+        ("empty.yaml", "services: text\n"),
+        ("Production/values.yaml", "services: {}\n"),
+    ];
+    writer.commit(&files, "Odd files").await.unwrap();
+    let paths = [
+        "alias.yaml",
+        "twice.yaml",
+        "number.yaml",
+        "empty.yaml",
+        "production/values.yaml",
+    ]
+    .map(str::to_owned);
+    let probe = setting.mirrors.probe(&setting.access, &paths, "").await.unwrap();
+    for (refused, words) in probe.refusals.iter().zip([
+        "services.api.image is an alias",
+        "appears twice",
+        "the number 1.1",
+        "services is no mapping",
+    ]) {
+        assert!(refused.iter().any(|why| why.contains(words)), "{words}: {refused:?}");
+    }
+    let other = probe.files[4].as_ref().unwrap_err().to_string();
+    assert!(other.contains("there is no production, but Production"), "{other}");
 }

@@ -70,6 +70,7 @@ async fn busy(bench: &Bench, caller: &Caller, begin: Timestamp, count: i64) {
                 ada(),
                 Happened::Held {
                     cause: HoldCause::Pinned,
+                    outside: None,
                 },
             ),
             (subjects[1], ada(), Happened::Resumed),

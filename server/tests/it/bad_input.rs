@@ -235,6 +235,7 @@ async fn a_source_without_a_digest_is_refused() {
     environments.push(json!({
         "name": "qa", "cluster": "local", "resources": [source("newest", "qa"), source("moved", "qa")],
     }));
+    world.outsider_writes("qa", "services: {}\n").await;
     world.apply(&document).await;
     for environment in ["qa", "production"] {
         for name in ["newest", "moved"] {

@@ -2,6 +2,7 @@
 
 mod at_once;
 mod by_itself;
+mod succession;
 mod through_token;
 
 use crate::support::{

@@ -296,8 +296,15 @@ async fn a_push_webhook_tells_who_changed_what_runs() {
         let page = browser.get(path).await.words();
         assert!(page.contains("Changed in Git"), "{path}: {page}");
     }
-    // The next promotion makes it Waybill's again.
+    // What a person did stays until a person resumes it; then it is Waybill's again.
     let third = world.push("1.2.0").await;
+    world.wait_for_live("development", "api", &third).await;
+    world.idle().await;
+    let held = world.resource("staging", "api").await.unwrap();
+    assert!(held.declares(&world.first.parse().unwrap()), "{held:?}");
+    assert_eq!(held.hold.unwrap().cause, HoldCause::MovedInGit);
+    let answer = browser.post(STAGING, &[("intent", "resume")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
     world.wait_for_live("staging", "api", &third).await;
     assert_eq!(world.resource("staging", "api").await.unwrap().outside, None);
 }

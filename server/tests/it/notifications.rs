@@ -54,6 +54,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
             resource,
             Happened::Held {
                 cause: HoldCause::RolledBack,
+                outside: None,
             },
         )
         .await;

@@ -197,7 +197,7 @@ async fn what_is_told_while_the_whole_repository_is_looked_at_is_newer_than_what
 async fn what_nobody_told_of_any_more_is_older_than_what_is_told_after_a_start() {
     let (mut bench, workspace) = set_up(1).await;
     // A server that is killed takes with it what it was told of.
-    for (tag, n) in [("9.0", 1), ("10.0", 2)] {
+    for (tag, n) in [("9.0", 1), ("10.0", 2), ("9.5", 4)] {
         bench.registry.push(&repository(0), tag, &digest(n));
     }
     bench.services.pushes = Arc::default();
@@ -218,7 +218,7 @@ async fn what_nobody_told_of_any_more_is_older_than_what_is_told_after_a_start()
         .into_iter()
         .map(|artifact| artifact.image.tag.unwrap().to_string())
         .collect();
-    assert_eq!(tags, ["8.1", "10.0", "9.0"], "what was told last, then by name");
+    assert_eq!(tags, ["8.1", "9.0", "10.0", "9.5"], "what was told last, and the rest by name");
 }
 
 #[tokio::test]

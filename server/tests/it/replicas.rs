@@ -349,6 +349,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
         desired: None,
         desired_at: None,
         outside: None,
+        unclear: None,
         live: None,
         created_at: BEGIN,
     };
@@ -376,6 +377,7 @@ fn promotion(n: u128) -> Promotion {
         },
         previous: None,
         creates: false,
+        creates_file: false,
         state: State::Queued,
         waits_for: None,
         failure: None,

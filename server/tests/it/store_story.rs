@@ -8,13 +8,14 @@ use crate::support::{BEGIN, database::Database, digest};
 use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository},
     environment::{ArgoCdSettings, Cluster, Environment, Project, Workspace},
+    follow::Age,
     id::{ClusterId, EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     plan::Health,
     policy::{Policy, RequiredCheck},
     resource::{Binding, Kind, Live, Resource, Runtime, Size, Source},
     time::Timestamp,
 };
-use server::store::{ClusterRecord, ProjectRecord, Store, StoreError, Tx};
+use server::store::{ClusterRecord, Found, KnownTag, ProjectRecord, Store, StoreError, Tx};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -207,6 +208,7 @@ fn resource(n: u128, environment: EnvironmentId, source: Source) -> Resource {
         desired: None,
         desired_at: None,
         outside: None,
+        unclear: None,
         live: None,
         created_at: at(0),
     }
@@ -332,10 +334,56 @@ async fn artifacts(store: &dyn Store, demo: &Workspace, acme: &Workspace) {
     assert_eq!(tx.count_newer(demo.id, &repository, &c, &a).await.unwrap(), 1);
     let foreign = tx.artifact(acme.id, &repository, &a).await.unwrap().unwrap();
     assert_eq!(foreign.details, None);
-    let mut tags = tx.known_tags(demo.id, &repository).await.unwrap();
-    tags.sort();
-    assert_eq!(tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    known_tags(&mut *tx, demo, acme).await;
     tx.commit().await.unwrap();
+}
+
+async fn known_tags(tx: &mut dyn Tx, demo: &Workspace, acme: &Workspace) {
+    let repository = repository();
+    let [a, b] = ["a", "b"].map(|letter| digest(letter).parse::<Digest>().unwrap());
+    let tag = |name: &str, digest: Option<&Digest>, found, why: Option<&str>| KnownTag {
+        tag: name.parse().unwrap(),
+        digest: digest.cloned(),
+        found,
+        why: why.map(Into::into),
+    };
+    let all = [
+        tag("1.0", Some(&a), Found::Image, None),
+        tag("latest", Some(&a), Found::Image, None),
+        tag("odd", None, Found::Odd, Some("It can't be read.")),
+    ];
+    for known in &all {
+        tx.put_tag(demo.id, &repository, known).await.unwrap();
+    }
+    assert_eq!(tx.tags_of_repository(demo.id, &repository).await.unwrap(), all);
+    assert_eq!(tx.tags_of_repository(acme.id, &repository).await.unwrap(), []);
+    let names = async |tx: &mut dyn Tx, digest: &Digest| {
+        let tags = tx.tags_of_image(demo.id, &repository, digest).await.unwrap();
+        tags.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&mut *tx, &a).await, ["1.0", "latest"]);
+    let moved = tag("latest", Some(&b), Found::Image, None);
+    tx.put_tag(demo.id, &repository, &moved).await.unwrap();
+    let known = tx.known_tag(demo.id, &repository, &moved.tag).await.unwrap();
+    assert_eq!(known, Some(moved));
+    assert_eq!(names(&mut *tx, &a).await, ["1.0"]);
+    let unread = tx.unread_tags(demo.id).await.unwrap();
+    assert_eq!(unread, [(repository.clone(), all[2].clone())]);
+    tx.forget_tag(demo.id, &repository, &all[2].tag).await.unwrap();
+    assert_eq!(tx.unread_tags(demo.id).await.unwrap(), []);
+    tx.show_tag(demo.id, &repository, &a, Some(&all[0].tag)).await.unwrap();
+    let shown = tx.artifact(demo.id, &repository, &a).await.unwrap().unwrap();
+    assert_eq!(shown.image.tag, Some(all[0].tag.clone()));
+    let age = tx.artifact_age(demo.id, &repository, &a).await.unwrap().unwrap();
+    assert_eq!(age.rank, Some(at(50)));
+    let older = Age {
+        rank: Some(at(1_000)),
+        arrived: 0,
+    };
+    let backdated = tx.backdated(demo.id, &repository, older, 0, 9).await.unwrap();
+    assert_eq!(backdated.len(), 1, "nothing is known of the others");
+    let none = tx.backdated(demo.id, &repository, older, age.arrived, 9).await.unwrap();
+    assert_eq!(none, []);
 }
 
 #[tokio::test]

@@ -287,12 +287,12 @@ async fn a_token_server_that_has_moved_is_found_again() {
     .await;
     let (client, repository) = (client(), registry.repository());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while client.resolve(&open(), &repository, &tag("v1")).await.is_ok() {
+    while !registry.seen().iter().any(|seen| seen.uri.starts_with("/token-new")) {
         assert!(tokio::time::Instant::now() < deadline, "the first token never expired");
+        let found = client.resolve(&open(), &repository, &tag("v1")).await;
+        assert_eq!(found.unwrap(), Some(some_digest()), "nobody notices");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let found = client.resolve(&open(), &repository, &tag("v1")).await.unwrap();
-    assert_eq!(found, Some(some_digest()));
 }
 
 #[tokio::test]
@@ -501,4 +501,83 @@ async fn a_broken_token_server_is_named() {
         error.is_passing() && error.to_string().contains("token server"),
         "{error}"
     );
+}
+
+/// Case 06: the registry itself takes a password, and what is in it a token; a token without a scope is refused with another challenge.
+async fn harbor() -> Origin {
+    const RIGHT: &str = "Basic Y2k6cmlnaHQ=";
+    Origin::start(|seen, _| {
+        let host = seen.header("host").unwrap();
+        let given = seen.header("authorization").unwrap_or_default();
+        let bearer = format!(r#"Bearer realm="http://{host}/token",service="x""#);
+        let refuse = |challenge: &str| response(401, &[("www-authenticate", challenge)], "");
+        if is_token_request(seen) {
+            let scope = if seen.uri.contains("scope=repository") {
+                "scoped"
+            } else {
+                "bare"
+            };
+            return response(200, &[], format!(r#"{{"token":"{scope}"}}"#));
+        }
+        if seen.uri == "/v2/" {
+            return match given {
+                RIGHT => status(200),
+                "" => refuse(&bearer),
+                _ => refuse(r#"Basic realm="x""#),
+            };
+        }
+        match given {
+            RIGHT | "Bearer scoped" => response(200, &[("content-type", MANIFEST_TYPE)], MANIFEST),
+            _ => refuse(&bearer),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_second_challenge_is_answered_and_no_third() {
+    let registry = harbor().await;
+    let (client, host) = (client(), registry.address.to_string());
+    let right = signed_in("ci", "right");
+    client.check(&right, &host).await.unwrap();
+    let uris: Vec<String> = registry.seen().into_iter().map(|seen| seen.uri).collect();
+    assert_eq!(uris, ["/v2/", "/token?service=x", "/v2/", "/v2/"]);
+    client.check(&right, &host).await.unwrap();
+    assert_eq!(registry.seen().len(), 5, "what worked is begun with the next time");
+    let found = client.resolve(&right, &registry.repository(), &tag("v1")).await;
+    assert_eq!(found.unwrap(), Some(some_digest()));
+
+    let before = registry.seen().len();
+    let error = client.check(&signed_in("ci", "wrong"), &host).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Unauthorized { .. }), "{error:?}");
+    assert!(registry.seen().len() - before <= 5, "{:?}", registry.seen());
+}
+
+#[tokio::test]
+async fn a_wrong_token_server_is_not_remembered_once_the_registry_names_another() {
+    let registry = Origin::start(|seen, before| {
+        if seen.uri.starts_with("/wrong") {
+            return status(404);
+        }
+        if is_token_request(seen) {
+            return response(200, &[], r#"{"token":"good"}"#);
+        }
+        if seen.header("authorization") == Some("Bearer good") {
+            return response(200, &[("content-type", MANIFEST_TYPE)], MANIFEST);
+        }
+        let host = seen.header("host").unwrap();
+        let is_first = !before.iter().any(|seen| seen.uri.starts_with("/wrong"));
+        let realm = if is_first { "wrong" } else { "token" };
+        let challenge = format!(r#"Bearer realm="http://{host}/{realm}""#);
+        response(401, &[("www-authenticate", &challenge)], "")
+    })
+    .await;
+    let client = client();
+    let error = client
+        .resolve(&open(), &registry.repository(), &tag("v1"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("token server"), "{error}");
+    let found = client.resolve(&open(), &registry.repository(), &tag("v1")).await;
+    assert_eq!(found.unwrap(), Some(some_digest()), "the very next request");
 }

@@ -10,6 +10,7 @@ use crate::{
     plan::STABLE_MILLIS,
     policy::{Approvals, Freeze, Policy, RanIn, RequiredCheck},
     promotion::Purpose,
+    succession::Opens,
     time::Timestamp,
 };
 
@@ -33,6 +34,7 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
     } = policy;
     let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.holds_rollbacks(kind);
     let mut decision = Decision::default();
+    let mut when = Opens::Now;
     let mut add = |mut gate: Gate, again: Option<Timestamp>| {
         let holds = |one: &&Override| {
             one.gate == gate.id
@@ -46,6 +48,9 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
             None => {
                 if let (false, Some(who)) = (gate.state.opens(), who_overrides(policy, gate.id.kind)) {
                     gate.who = format!("{} {who}", gate.who).trim_start().to_owned();
+                }
+                if !gate.state.opens() {
+                    when = when.max(by_time(&gate, again));
                 }
                 decision.look_again = [decision.look_again, again].into_iter().flatten().min();
                 decision.gates.push(gate);
@@ -78,7 +83,19 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
     for stop in evidence.stops.iter().filter(|_| applies(GateKind::Stop)) {
         add(stopped(stop), None);
     }
+    decision.by_time = match when {
+        Opens::At(at) => Some(at),
+        Opens::Now | Opens::Unknown => None,
+    };
     decision
+}
+
+/// When time alone opens a gate that is shut: the end of a soak or of a freeze. Others are only looked at again.
+fn by_time(gate: &Gate, again: Option<Timestamp>) -> Opens {
+    match (gate.id.kind, gate.state, again) {
+        (GateKind::RanIn | GateKind::Freeze, GateState::Waiting, Some(at)) => Opens::At(at),
+        _ => Opens::Unknown,
+    }
 }
 
 /// Who may let a promotion through a gate of this kind, a sentence; `None` when nobody may.

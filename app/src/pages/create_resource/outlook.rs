@@ -204,6 +204,7 @@ mod tests {
             repository: Some(exact.repository.clone()),
             tag: exact.tag.clone(),
             digest: Some(exact.digest),
+            unclear: None,
         };
         let by_tag = DeclaredImage {
             digest: None,
@@ -217,6 +218,7 @@ mod tests {
             environment: "production".parse().unwrap(),
             taken: vec!["web".parse().unwrap()],
             values_path: "environments/production/values.yaml".into(),
+            creates_file: false,
             values_prefix: "lucity-app".into(),
             environments: vec![SourceEnvironment {
                 name: "staging".parse().unwrap(),

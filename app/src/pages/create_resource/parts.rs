@@ -91,6 +91,45 @@ pub(super) fn text(
     .into_any()
 }
 
+/// The question whether the values file may be made, where there is none.
+pub(super) fn file_to_make(state: FormState) -> Option<AnyView> {
+    let path = state
+        .options
+        .with_value(|options| options.creates_file.then(|| options.values_path.clone()))?;
+    let error = state.error(|| "create_file".to_owned());
+    let is_ticked = state.initial.with_value(|draft| !draft.create_file.is_empty());
+    Some(
+        view! {
+            <fieldset class="part">
+                <legend>"Values file"</legend>
+                <div class="field">
+                    <label class="check">
+                        <input
+                            type="checkbox"
+                            id=field_id("create_file")
+                            name="create_file"
+                            value="true"
+                            checked=is_ticked
+                            aria-describedby=described_by("create_file")
+                            aria-invalid=move || error.with(|e| e.is_some().then_some("true"))
+                        />
+                        {format!("This creates {path}")}
+                    </label>
+                    <p class="muted" id=format!("{}-help", field_id("create_file"))>"The file is not on the branch. If it should be, correct the project's path template first."</p>
+                    <p
+                        class="error"
+                        id=format!("{}-error", field_id("create_file"))
+                        hidden=move || error.with(Option::is_none)
+                    >
+                        {move || error.get()}
+                    </p>
+                </div>
+            </fieldset>
+        }
+        .into_any(),
+    )
+}
+
 fn labelled(
     name: &'static str,
     label: &'static str,

@@ -233,6 +233,7 @@ mod tests {
                 repository: None,
                 tag: "v1.4.2".parse().ok(),
                 digest: format!("sha256:{}", "9b".repeat(32)).parse().ok(),
+                unclear: None,
             },
             since: Some(Timestamp(0)),
             recent: Vec::new(),

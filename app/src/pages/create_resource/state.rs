@@ -392,6 +392,7 @@ mod tests {
             environment: "production".parse().unwrap(),
             taken: Vec::new(),
             values_path: String::new(),
+            creates_file: false,
             values_prefix: String::new(),
             environments: vec![environment("staging", &["api", "web"]), environment("qa", &["web"])],
             other_environments: Vec::new(),

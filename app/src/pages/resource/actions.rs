@@ -19,7 +19,13 @@ use crate::{
     form::{self, Form},
 };
 use domain::{
-    artifact::ExactImage, draft::check_digest, field::FieldErrors, id::PromotionId, resource::Binding, time::Timestamp,
+    artifact::ExactImage,
+    draft::check_digest,
+    field::FieldErrors,
+    follow::Course,
+    id::PromotionId,
+    resource::{Binding, HoldCause},
+    time::Timestamp,
 };
 use leptos::{ev, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -32,6 +38,8 @@ pub(super) struct ResourcePost {
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
+    /// Anything when the values file may be made, where there is none.
+    pub(super) create_file: String,
 }
 
 impl ResourcePost {
@@ -104,9 +112,16 @@ fn error_of(sent: Form<ResourcePost, Done>, intent: &'static str) -> Signal<Opti
 }
 
 /// A form that is only a button.
-fn button_form(sent: Form<ResourcePost, Done>, intent: String, word: &'static str, class: &'static str) -> AnyView {
+fn button_form(
+    sent: Form<ResourcePost, Done>,
+    intent: String,
+    word: String,
+    class: &'static str,
+    asked: Option<AnyView>,
+) -> AnyView {
     view! {
         <form method="post" on:submit=sent.on_submit()>
+            {asked}
             <button
                 type="submit"
                 class=class
@@ -126,15 +141,38 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
     let hold = Memo::new(move |_| view.with(|view| Some((view.cell.follows.hold.clone()?, view.preview.clone()))));
     move || {
         hold.get().map(|(hold, preview)| {
+            let is_removed = hold.cause == HoldCause::RemovedFromGit;
+            let (what_holds, word) = if is_removed {
+                (
+                    "Git no longer declares it, and Waybill doesn't write it back until somebody says so.",
+                    "Create again",
+                )
+            } else {
+                (
+                    "New artifacts of its source don't reach it until somebody resumes it. It catches up then.",
+                    "Resume",
+                )
+            };
+            // Deleting it here leaves Git as it is.
+            let forget = view.with(|view| {
+                let href = format!(
+                    "/w/{}/-/delete/project/{}/{}/{}",
+                    view.workspace, view.project, view.head.name, view.name
+                );
+                (is_removed && view.may_remove).then(|| view! { <a class="button plain" href=href>"Forget"</a> })
+            });
+            let asked = preview::file_to_make(preview.as_ref());
             view! {
                 <section class="notice held" aria-labelledby="hold">
                     {icon("held")}
                     <div class="body stack">
                         <h2 id="hold">{held_words(&hold, now)}</h2>
-                        <p>"New artifacts of its source don't reach it until somebody resumes it. It catches up then."</p>
+                        <p>{what_holds}</p>
                         {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
-                        {button_form(sent, "resume".into(), "Resume", "button")}
+                        <div class="row">
+                            {button_form(sent, "resume".into(), word.into(), "button", asked)} {forget}
+                        </div>
                     </div>
                 </section>
             }
@@ -194,13 +232,28 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
                     },
                 )
             });
-            Some((words, ends.clone(), is_pinned(&view.cell), view.preview.clone()))
+            let back = view
+                .cell
+                .behind
+                .as_ref()
+                .filter(|behind| behind.course == Course::Older);
+            let back = back.map(|behind| behind.latest.short_label().to_owned());
+            Some((words, ends.clone(), is_pinned(&view.cell), view.preview.clone(), back))
         })
     });
     move || {
-        offer.get().map(|(words, ends, is_pinned, preview)| {
+        offer.get().map(|(words, ends, is_pinned, preview, back)| {
             let strip = ends.map(|(from, to)| view! { <FlowStrip from to /> });
-            let note = is_pinned.then(|| view! { <p class="muted">"Moves its pin to the newest artifact."</p> });
+            let asked = preview::file_to_make(preview.as_ref());
+            let note = match (&back, is_pinned) {
+                (Some(_), false) => {
+                    Some("What runs is newer, so it stays until somebody takes it back along with its source.")
+                }
+                (None, true) => Some("Moves its pin to the newest artifact."),
+                _ => None,
+            };
+            let note = note.map(|note| view! { <p class="muted">{note}</p> });
+            let word = back.map_or_else(|| "Promote".to_owned(), |to| format!("Go back to {to} too"));
             view! {
                 <section class="panel padded stack" aria-labelledby="promote">
                     <h2 id="promote">{words}</h2>
@@ -208,7 +261,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
                     {note}
                     {preview.map(|preview| preview::folded(preview, now))}
                     <ErrorSummary error />
-                    {button_form(sent, "promote".into(), "Promote", "button primary")}
+                    {button_form(sent, "promote".into(), word, "button primary", asked)}
                 </section>
             }
             .into_any()
@@ -257,6 +310,7 @@ fn pin_form(
                 sent.send(ResourcePost {
                     intent: "pin".into(),
                     digest,
+                    create_file: String::new(),
                 });
             }
         }

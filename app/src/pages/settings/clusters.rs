@@ -5,7 +5,7 @@ use super::{
     fields::{area, error_of, secret, text, tick},
 };
 use crate::{
-    api::connection::{ClusterDraft, ClusterView, ClustersView},
+    api::connection::{ClusterDraft, ClusterView, ClustersView, PassedOver},
     components::{empty_state::EmptyState, field::TextField},
 };
 use leptos::prelude::*;
@@ -122,6 +122,7 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
                 <dt>"Registry"</dt>
                 {registry}
                 {of_registry}
+                {passed_over(&cluster.passed_over)}
                 <dt>"Runs"</dt>
                 <dd>{used}</dd>
             </dl>
@@ -140,6 +141,29 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
         </section>
     }
     .into_any()
+}
+
+/// Tags that can't be read: none of them stops the others.
+fn passed_over(tags: &[PassedOver]) -> Option<AnyView> {
+    if tags.is_empty() {
+        return None;
+    }
+    let each = |tag: &PassedOver| {
+        view! {
+            <li>
+                <span class="mono">{tag.image.clone()}</span>
+                ": "
+                {tag.why.clone()}
+            </li>
+        }
+    };
+    let list = view! {
+        <dt>"Tags passed over"</dt>
+        <dd>
+            <ul>{tags.iter().map(each).collect_view()}</ul>
+        </dd>
+    };
+    Some(list.into_any())
 }
 
 fn set(is_stored: bool) -> &'static str {

@@ -12,7 +12,7 @@ use git2::{
 use tempfile::TempDir;
 
 use super::{
-    CommitRequest, CommitView, GitError, Signature, ValuesEdit,
+    CommitRequest, CommitView, DeclaredService, GitError, Signature, ValuesEdit,
     draft::{Draft, Outlines},
     fault,
     history::{History, PROMOTION_TRAILER},
@@ -31,6 +31,8 @@ const LARGEST_DIFF: usize = 512 * 1024;
 pub(super) enum LocalError {
     #[error("{path}: {reason}")]
     Values { path: String, reason: String },
+    #[error("{path} is not there")]
+    NoFile { path: String },
     #[error("{0}")]
     TooLarge(String),
     #[error(transparent)]
@@ -41,6 +43,7 @@ impl LocalError {
     pub(super) fn at(self, url: &str) -> GitError {
         match self {
             Self::Values { path, reason } => GitError::Values { path, reason },
+            Self::NoFile { path } => GitError::NoFile { path },
             Self::TooLarge(reason) => GitError::TooLarge {
                 url: url.to_owned(),
                 reason,
@@ -67,6 +70,8 @@ pub(super) enum Prepared {
     Commit(Oid),
     /// The branch holds none, and none is to be made.
     Absent,
+    /// The service says something else than it may, and none is made.
+    Moved,
 }
 
 /// What there is to do for a batch on a given tip.
@@ -129,6 +134,9 @@ fn prepare_one(draft: &mut Draft<'_>, found: Option<Oid>, request: &CommitReques
     }
     if request.held {
         return Ok(Prepared::Absent);
+    }
+    if !request.expects.is_empty() && draft.is_moved(&request.edit, &request.expects)? {
+        return Ok(Prepared::Moved);
     }
     Ok(match draft.commit(request)? {
         Some(commit) => Prepared::Commit(commit),
@@ -204,6 +212,11 @@ fn edited_tree(reader: &Reader<'_>, tree: Option<&Tree<'_>>, edit: &ValuesEdit) 
         .flatten();
     let (old, mode) = match &found {
         Some((id, mode)) => (reader.file(*id, &edit.path)?, *mode),
+        None if !edit.may_create => {
+            return Err(LocalError::NoFile {
+                path: edit.path.clone(),
+            });
+        }
         None => (Vec::new(), FileMode::Blob),
     };
     let new = values::edit(&old, edit).map_err(|error| values(error.to_string()))?;
@@ -242,7 +255,11 @@ pub(super) fn find_file(reader: &Reader<'_>, tree: Oid, path: &str) -> Result<Op
     let mut tree = reader.tree(tree)?;
     for (depth, part) in parts.iter().enumerate() {
         let Some(entry) = tree.get_name(part) else {
-            return Ok(None);
+            let names = tree.iter().map(|entry| entry.name_bytes().to_vec());
+            return match in_other_case(names, part) {
+                Some(other) => refuse(&case(&parts[..=depth], &other)),
+                None => Ok(None),
+            };
         };
         let (id, kind, mode) = (entry.id(), entry.kind(), entry.filemode());
         drop(entry);
@@ -268,6 +285,25 @@ pub(super) fn find_file(reader: &Reader<'_>, tree: Oid, path: &str) -> Result<Op
     Ok(None)
 }
 
+/// The name among `names` that differs from `wanted` in the case of its letters only.
+pub(super) fn in_other_case(names: impl Iterator<Item = Vec<u8>>, wanted: &str) -> Option<String> {
+    let lower = wanted.to_lowercase();
+    names
+        .filter_map(|name| String::from_utf8(name).ok())
+        .find(|name| name != wanted && name.to_lowercase() == lower)
+}
+
+/// That `other` is there, and not the last of `parts`.
+pub(super) fn case(parts: &[&str], other: &str) -> String {
+    let (last, around) = parts.split_last().unwrap_or((&"", &[]));
+    let mut there = around.to_vec();
+    there.push(other);
+    format!(
+        "there is no {last}, but {}, which differs in the case of letters only; the names must be the same",
+        there.join("/")
+    )
+}
+
 /// The bytes of the file at `path` in `commit`; `None` without commit or file.
 pub(super) fn read_file(reader: &Reader<'_>, commit: Oid, path: &str) -> Result<Option<Vec<u8>>, LocalError> {
     check_path(path).map_err(|reason| LocalError::Values {
@@ -279,6 +315,27 @@ pub(super) fn read_file(reader: &Reader<'_>, commit: Oid, path: &str) -> Result<
         Some((id, _)) => Ok(Some(reader.file(id, path)?)),
         None => Ok(None),
     }
+}
+
+/// What the file at `path` declares in `commit`; `None` when there is no such file.
+pub(super) fn services(
+    reader: &Reader<'_>,
+    commit: Oid,
+    path: &str,
+    prefix: &str,
+) -> Result<Option<Vec<DeclaredService>>, LocalError> {
+    let Some(bytes) = read_file(reader, commit, path)? else {
+        return Ok(None);
+    };
+    let mut services = values::services(&bytes, prefix).map_err(|error| LocalError::Values {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    for service in &mut services {
+        // Who is told of it may see many files.
+        service.image.unclear = service.image.unclear.take().map(|why| format!("{path}, {why}"));
+    }
+    Ok(Some(services))
 }
 
 /// The unified diff between two trees.

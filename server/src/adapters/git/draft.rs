@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use domain::artifact::ExactImage;
 use git2::{ObjectType, Oid};
 
 use super::{
@@ -125,6 +126,31 @@ impl<'a> Draft<'a> {
         Ok(changed)
     }
 
+    /// Whether the service of an edit says something else than one of `expected`, or is gone. What can't be read is the edit's to refuse.
+    pub(super) fn is_moved(&mut self, edit: &ValuesEdit, expected: &[ExactImage]) -> Result<bool, LocalError> {
+        let file = self.file(edit)?;
+        let outline = file.outline.as_ref();
+        let alone = outline.and_then(|outline| outline.alone(&file.text, &edit.prefix, &edit.service));
+        let services = match alone {
+            Some(alone) => values::services(&alone, ""),
+            None => values::services(&file.text, &edit.prefix),
+        };
+        let Ok(services) = services else {
+            return Ok(false);
+        };
+        let Some(service) = services.into_iter().find(|service| service.name == edit.service) else {
+            return Ok(true);
+        };
+        let says = |image: &ExactImage| {
+            service.image.repository.as_ref() == Some(&image.repository)
+                && match &service.image.digest {
+                    Some(digest) => *digest == image.digest,
+                    None => service.image.tag.is_some() && service.image.tag == image.tag,
+                }
+        };
+        Ok(!says(&edit.image) && !expected.iter().any(says))
+    }
+
     /// Makes the request's commit; `None` when its file says so already.
     pub(super) fn commit(&mut self, request: &CommitRequest) -> Result<Option<Oid>, LocalError> {
         let edit = &request.edit;
@@ -178,7 +204,13 @@ impl<'a> Draft<'a> {
             self.files.insert(edit.path.clone(), file);
         }
         let lost = || LocalError::Mirror(git2::Error::from_str("a file was lost"));
-        self.files.get_mut(&edit.path).ok_or_else(lost)
+        let file = self.files.get_mut(&edit.path).ok_or_else(lost)?;
+        match file.id {
+            None if !edit.may_create => Err(LocalError::NoFile {
+                path: edit.path.clone(),
+            }),
+            _ => Ok(file),
+        }
     }
 
     fn locate(&mut self, edit: &ValuesEdit) -> Result<Option<(Oid, i32)>, LocalError> {
@@ -191,8 +223,15 @@ impl<'a> Draft<'a> {
         let parts: Vec<_> = edit.path.split('/').collect();
         let mut path = String::new();
         for (depth, part) in parts.iter().enumerate() {
-            let Some((id, mode)) = self.directory(&path)?.and_then(|d| d.get(part)) else {
+            let Some(directory) = self.directory(&path)? else {
                 return Ok(None);
+            };
+            let Some((id, mode)) = directory.get(part) else {
+                let names = directory.entries.iter().map(|entry| entry.name.clone());
+                return match commit::in_other_case(names, part) {
+                    Some(other) => refuse(&commit::case(&parts[..=depth], &other)),
+                    None => Ok(None),
+                };
             };
             let is_last = depth + 1 == parts.len();
             let here = parts[..=depth].join("/");

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, Probe,
-    RepositoryAccess, Unprobed, ValuesEdit,
+    RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
     address::Address,
     commit::{self, Batch, LocalError, Memory, Prepared},
     last_change,
@@ -562,6 +562,7 @@ impl Mirror {
                 commit: commit.to_string(),
             }),
             Ok(Prepared::Absent) => Ok(Committed::Absent),
+            Ok(Prepared::Moved) => Ok(Committed::Moved),
             Ok(Prepared::Unchanged(Some(tip))) => Ok(Committed::Unchanged { tip: tip.to_string() }),
             Ok(Prepared::Unchanged(None)) => Err(self.broken("an edit of nothing changed nothing")),
             Err(error) => Err(LocalError::at(error, &self.url)),
@@ -655,17 +656,26 @@ impl Git for GitMirrors {
         let mirror = self.mirror(repository).await?;
         let commit = parse(&mirror, commit)?;
         let (path, prefix) = (path.to_owned(), prefix.to_owned());
-        let read = move |reader: &Reader<'_>| {
-            let Some(bytes) = commit::read_file(reader, commit, &path)? else {
-                return Ok(None);
-            };
-            let services = values::services(&bytes, &prefix).map_err(|error| LocalError::Values {
-                path,
-                reason: error.to_string(),
-            })?;
-            Ok(Some(services))
-        };
+        let read = move |reader: &Reader<'_>| commit::services(reader, commit, &path, &prefix);
         self.read_branch(&mirror, read).await
+    }
+
+    async fn refusals(
+        &self,
+        repository: &RepositoryAccess,
+        commit: &str,
+        path: &str,
+        prefix: &str,
+        services: &[String],
+    ) -> Result<Vec<String>, GitError> {
+        let mirror = self.mirror(repository).await?;
+        let commit = parse(&mirror, commit)?;
+        let (path, prefix, services) = (path.to_owned(), prefix.to_owned(), services.to_owned());
+        let look = move |reader: &Reader<'_>| {
+            let text = commit::read_file(reader, commit, &path)?;
+            Ok(text.map_or_else(Vec::new, |text| values::refusals(&text, &prefix, &services)))
+        };
+        self.read_branch(&mirror, look).await
     }
 
     async fn commit_and_push_all(
@@ -735,6 +745,20 @@ impl Git for GitMirrors {
         let (since, tip, path) = (parse(&mirror, since)?, parse(&mirror, tip)?, path.to_owned());
         mirror
             .local(move |reader| last_change::last_change(reader, since, tip, &path))
+            .await
+    }
+
+    async fn last_change_of(
+        &self,
+        repository: &RepositoryAccess,
+        since: &str,
+        tip: &str,
+        place: &ServicePlace,
+    ) -> Result<Option<Change>, GitError> {
+        let mirror = self.mirror(repository).await?;
+        let (since, tip, place) = (parse(&mirror, since)?, parse(&mirror, tip)?, place.clone());
+        mirror
+            .local(move |reader| last_change::last_change_of(reader, since, tip, &place))
             .await
     }
 

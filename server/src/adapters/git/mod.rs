@@ -102,6 +102,19 @@ pub struct DeclaredService {
     pub image: DeclaredImage,
     /// The tag's text as written, also when it is no valid tag.
     pub raw_tag: Option<String>,
+    /// Whether nothing on the way to it says `enabled: false`.
+    pub enabled: bool,
+}
+
+/// Where a service is declared.
+#[derive(Clone, Debug)]
+pub struct ServicePlace {
+    /// Path of the file in the repository.
+    pub path: String,
+    /// Dotted keys above `services`; empty for none.
+    pub prefix: String,
+    /// Key below `services`.
+    pub service: String,
 }
 
 /// One change of one service in one values file.
@@ -118,6 +131,8 @@ pub struct ValuesEdit {
     pub image: ExactImage,
     /// When a resource is created: its configuration (`port`, `replicas`, `env`, `domains`, …), written beside `image`.
     pub runtime: Option<Runtime>,
+    /// Whether the file may be made where there is none: somebody said so.
+    pub may_create: bool,
 }
 
 /// Who a commit is by.
@@ -153,6 +168,9 @@ pub struct CommitRequest {
     pub again: bool,
     /// Whether a gate shut since an earlier try, which may have pushed all the same: that commit is looked for, and none is made.
     pub held: bool,
+    /// What the service may say before, where nobody asked for the commit: if it says something else, somebody changed it, and it is left
+    /// alone. Empty where a person asked.
+    pub expects: Vec<ExactImage>,
 }
 
 /// A commit that removes services from a values file: that of removed resources.
@@ -198,6 +216,8 @@ pub enum Committed {
     },
     /// The remote's branch holds no commit of this promotion, and none was to be made ([`CommitRequest::held`]).
     Absent,
+    /// Somebody changed or removed the service meanwhile; no commit was made ([`CommitRequest::expects`]).
+    Moved,
 }
 
 /// A commit as shown to people.
@@ -233,6 +253,8 @@ pub struct Probe {
     pub tip: CommitId,
     /// What each values file that was asked for declares; `None` where there is none.
     pub files: Vec<Result<Option<Vec<DeclaredService>>, GitError>>,
+    /// For each of these files in turn: why a promotion into it would be refused; not all of it when there is much.
+    pub refusals: Vec<Vec<String>>,
     /// Whether the server lets these credentials push to the repository. What its rules say of the branch is told only to a push.
     pub push: Result<(), GitError>,
 }
@@ -299,12 +321,21 @@ pub enum GitError {
         attempts: u32,
     },
     /// The values file can't be edited safely.
-    #[error("{path}: {reason}")]
+    #[error("{path}: {reason}.")]
     Values {
         /// The file.
         path: String,
-        /// Why, and what to do.
+        /// Why, and what to do, without the full stop.
         reason: String,
+    },
+    /// There is no values file, and nobody said that it may be made.
+    #[error(
+        "{path}: there is no such file on the branch, and Waybill makes none unless a person says so. Tick \"This creates {path}\" in the \
+         form, add the file in Git, or correct the path template."
+    )]
+    NoFile {
+        /// The file.
+        path: String,
     },
     /// The machine that Waybill runs on lacks something, or something doesn't work there: try again later.
     #[error("Waybill's machine could not work on the mirror of {url}: {reason}. Waybill tries again.")]
@@ -333,6 +364,12 @@ pub enum GitError {
 }
 
 impl GitError {
+    /// Whether it is about the values file: somebody must change something in Git, or say what is meant.
+    #[must_use]
+    pub fn is_of_the_file(&self) -> bool {
+        matches!(self, Self::Values { .. } | Self::NoFile { .. })
+    }
+
     /// Whether the same request may succeed later without anyone changing anything.
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -371,6 +408,17 @@ pub trait Git: Send + Sync {
         path: &str,
         prefix: &str,
     ) -> Result<Option<Vec<DeclaredService>>, GitError>;
+
+    /// Why promotions of these services in the values file at `path` would be refused at `commit`, as far as they are in it; not all of it when
+    /// there is much.
+    async fn refusals(
+        &self,
+        repository: &RepositoryAccess,
+        commit: &str,
+        path: &str,
+        prefix: &str,
+        services: &[String],
+    ) -> Result<Vec<String>, GitError>;
 
     /// Makes a commit for each request, in their order, each on top of the one before, and pushes them at once. A push that others
     /// overtook is made again on the new tip; a commit of the same promotion that the branch already holds is found, not
@@ -417,6 +465,15 @@ pub trait Git: Send + Sync {
         since: &str,
         tip: &str,
         path: &str,
+    ) -> Result<Option<Change>, GitError>;
+
+    /// The same for one service of the file: with which its image, its block or its switch `enabled` changed.
+    async fn last_change_of(
+        &self,
+        repository: &RepositoryAccess,
+        since: &str,
+        tip: &str,
+        place: &ServicePlace,
     ) -> Result<Option<Change>, GitError>;
 
     /// Whether `descendant` is `ancestor` or comes after it; fetches when the mirror lacks one of them.

@@ -92,19 +92,19 @@ async fn look_from(
         let repository = Repository::open_bare(&place)?;
         let tip = repository.refname_to_id(&name)?;
         let reader = Reader::new(&repository)?;
-        let one = |path: &String| match commit::read_file(&reader, tip, path) {
-            Ok(None) => Ok(None),
-            Ok(Some(bytes)) => values::services(&bytes, &prefix)
-                .map(Some)
-                .map_err(|error| GitError::Values {
-                    path: path.clone(),
-                    reason: error.to_string(),
-                }),
-            Err(error) => Err(LocalError::at(error, &url)),
-        };
-        Ok::<_, git2::Error>((tip, paths.iter().map(one).collect::<Vec<_>>()))
+        let (mut files, mut refusals) = (Vec::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
+        for path in &paths {
+            files.push(commit::services(&reader, tip, path, &prefix).map_err(|error| LocalError::at(error, &url)));
+            // As strictly as a commit would read it.
+            let text = commit::read_file(&reader, tip, path).ok().flatten();
+            refusals.push(
+                text.map(|text| values::refusals(&text, &prefix, &[]))
+                    .unwrap_or_default(),
+            );
+        }
+        Ok::<_, git2::Error>((tip, files, refusals))
     });
-    let (tip, files) = match read.await {
+    let (tip, files, refusals) = match read.await {
         Ok(Ok(read)) => read,
         Ok(Err(error)) => return Err(broken(error.message().to_owned()).into()),
         Err(error) => return Err(broken(error.to_string()).into()),
@@ -113,6 +113,7 @@ async fn look_from(
     Ok(Probe {
         tip: tip.to_string(),
         files,
+        refusals,
         push,
     })
 }

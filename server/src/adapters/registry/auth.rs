@@ -104,39 +104,49 @@ impl Authenticator {
                     .map(|token| token.header.clone());
                 match cached {
                     Some(header) => Ok(Some(header)),
-                    None => {
-                        let fetched = self.fetch(transport, place, &challenge, key).await;
-                        if fetched.is_err() {
-                            // The token server may have moved: the next request asks the registry anew.
+                    // Where the token server has moved, or was never the right one, the registry is asked anew: it may say
+                    // something else by now, and if it doesn't, that is found when its challenge is answered.
+                    None => match self.fetch(transport, place, &challenge, key).await {
+                        Ok(header) => Ok(Some(header)),
+                        Err(throttled @ RegistryError::Throttled { .. }) => Err(throttled),
+                        Err(_) => {
                             self.forget(place);
+                            Ok(None)
                         }
-                        fetched.map(Some)
-                    }
+                    },
                 }
             }
         }
     }
 
-    /// The header that answers a 401, freshly made; `None` when there is nothing (new) to answer with.
+    /// The header that answers a 401, freshly made; `None` when there is nothing (new) to answer with. `answered` is what was answered
+    /// before in this exchange: a registry may take a token at one place and want a password at another.
     pub(super) async fn answer(
         &self,
         transport: &Transport,
         place: &Place,
         refusal: &HeaderMap,
         refused: Option<&HeaderValue>,
+        answered: &mut Vec<Challenge>,
     ) -> Result<Option<HeaderValue>, RegistryError> {
-        let Some(challenge) = parse(refusal, &place.path) else {
+        let challenges = parse(refusal, &place.path);
+        let Some(challenge) = challenges.into_iter().find(|challenge| !answered.contains(challenge)) else {
             return Ok(None);
         };
-        remember(&mut lock(&self.challenges), place_key(place), challenge.clone());
-        match challenge {
-            Challenge::Basic => Ok(basic(place).filter(|header| Some(header) != refused)),
-            Challenge::Bearer(challenge) => {
-                let key = token_key(place, &challenge);
+        answered.push(challenge.clone());
+        let header = match &challenge {
+            Challenge::Basic => basic(place).filter(|header| Some(header) != refused),
+            Challenge::Bearer(bearer) => {
+                let key = token_key(place, bearer);
                 lock(&self.tokens).remove(&key);
-                self.fetch(transport, place, &challenge, key).await.map(Some)
+                Some(self.fetch(transport, place, bearer, key).await?)
             }
+        };
+        // Only what can be answered is begun with from now on.
+        if header.is_some() {
+            remember(&mut lock(&self.challenges), place_key(place), challenge);
         }
+        Ok(header)
     }
 
     /// Forgets what was learned about a place where it no longer helps.
@@ -238,9 +248,9 @@ fn token_url(challenge: &BearerChallenge, plain_http: bool) -> Result<Url, Strin
     Ok(url)
 }
 
-/// Reads all challenges of a 401. Bearer wins over Basic: a registry that offers both prefers it.
-fn parse(headers: &HeaderMap, path: &str) -> Option<Challenge> {
-    let mut basic = false;
+/// Reads all challenges of a 401, in the order in which they are answered: Bearer before Basic, a registry that offers both prefers it.
+fn parse(headers: &HeaderMap, path: &str) -> Vec<Challenge> {
+    let (mut bearers, mut basic) = (Vec::new(), false);
     for value in headers.get_all(WWW_AUTHENTICATE) {
         let Ok(value) = value.to_str() else { continue };
         for challenge in ChallengeParser::new(value).map_while(Result::ok) {
@@ -264,7 +274,7 @@ fn parse(headers: &HeaderMap, path: &str) -> Option<Challenge> {
                     .collect();
                 scopes.sort();
                 scopes.dedup();
-                return Some(Challenge::Bearer(BearerChallenge {
+                bearers.push(Challenge::Bearer(BearerChallenge {
                     realm,
                     service: parameter("service"),
                     scopes,
@@ -272,7 +282,8 @@ fn parse(headers: &HeaderMap, path: &str) -> Option<Challenge> {
             }
         }
     }
-    basic.then_some(Challenge::Basic)
+    bearers.extend(basic.then_some(Challenge::Basic));
+    bearers
 }
 
 fn basic(place: &Place) -> Option<HeaderValue> {
@@ -335,7 +346,7 @@ mod tests {
         for value in values {
             headers.append(WWW_AUTHENTICATE, value.parse().unwrap());
         }
-        parse(&headers, "myapp/api")
+        parse(&headers, "myapp/api").into_iter().next()
     }
 
     fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> Option<Challenge> {

@@ -30,6 +30,8 @@ const CONFIG_LIMIT: usize = 8 * 1024 * 1024;
 const TAGS_LIMIT: usize = 4 * 1024 * 1024;
 /// Tags asked for per page; distribution 3 refuses more.
 const TAGS_PER_PAGE: usize = 1000;
+/// Challenges that are answered for one request: Harbor refuses a token without a scope, and then wants the password itself.
+const MAX_CHALLENGES: usize = 2;
 /// Pages that are followed.
 const MAX_TAG_PAGES: usize = 200;
 /// How deep indexes may lie in indexes.
@@ -152,24 +154,25 @@ impl RegistryClient {
             method,
             url,
             accept,
-            authorization: header.clone(),
+            authorization: header,
             plain_http: place.plain_http,
             limit,
         };
         let mut answer = self.transport.send(request.clone()).await?;
         // A challenge from another origin, reached by a redirect, is none of the registry's: it gets no credentials.
-        if answer.status == StatusCode::UNAUTHORIZED && !answer.foreign {
+        let mut answered = Vec::new();
+        while answer.status == StatusCode::UNAUTHORIZED && !answer.foreign && answered.len() < MAX_CHALLENGES {
+            let refused = request.authorization.clone();
             let fresh = self
                 .authenticator
-                .answer(&self.transport, place, &answer.headers, header.as_ref())
+                .answer(&self.transport, place, &answer.headers, refused.as_ref(), &mut answered)
                 .await?;
-            if let Some(fresh) = fresh {
-                request.authorization = Some(fresh);
-                answer = self.transport.send(request).await?;
-            }
-            if answer.status == StatusCode::UNAUTHORIZED {
-                self.authenticator.forget(place);
-            }
+            let Some(fresh) = fresh else { break };
+            request.authorization = Some(fresh);
+            answer = self.transport.send(request.clone()).await?;
+        }
+        if answer.status == StatusCode::UNAUTHORIZED && !answer.foreign {
+            self.authenticator.forget(place);
         }
         match answer.refused(&place.registry, &place.repository) {
             Some(error) => Err(error),

@@ -50,11 +50,13 @@ pub enum RegistryError {
         repository: String,
     },
     /// Too many requests.
-    #[error("The registry {registry} asks to slow down. Waybill tries again in {retry_after_seconds} s.")]
+    #[error(
+        "The registry {registry} asks Waybill to slow down, for {retry_after_seconds} s. Waybill retries automatically."
+    )]
     Throttled {
         /// Its host.
         registry: String,
-        /// Seconds to wait.
+        /// Seconds that it asks for. Nothing waits longer for it than between two looks: a wrong number must not silence a service.
         retry_after_seconds: u64,
     },
     /// It answered something that no registry should.

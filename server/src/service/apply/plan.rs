@@ -523,6 +523,7 @@ impl Plan {
                     desired: None,
                     desired_at: None,
                     outside: None,
+                    unclear: None,
                     live: None,
                     created_at: means.now,
                 };

@@ -235,14 +235,33 @@ fn words(event: &Event, occasion: Occasion, about: About<'_>) -> (String, String
                 format!("{} is live, and Git declares {declared}.", digests.join(" and ")),
             )
         }
-        (Occasion::Hold, Happened::Held { cause }) => (
+        (
+            Occasion::Hold,
+            Happened::Held {
+                cause,
+                outside: Some(outside),
+            },
+        ) => (
+            format!("{place} is held"),
+            format!(
+                "It was {} by {} in {}. It doesn't follow its source until somebody resumes it.",
+                cause.deed(),
+                outside.author,
+                outside.commit.get(..7).unwrap_or(&outside.commit)
+            ),
+        ),
+        (Occasion::Hold, Happened::Held { cause, .. }) => (
             format!("{place} is held"),
             format!(
                 "{actor} {}. It doesn't follow its source until somebody resumes it.",
                 match cause {
                     domain::resource::HoldCause::Pinned => "pinned it",
                     domain::resource::HoldCause::RolledBack => "rolled it back",
+                    domain::resource::HoldCause::NoFile => "found no values file for it",
                     domain::resource::HoldCause::SetUp => "set it up where only others may change what runs",
+                    domain::resource::HoldCause::MovedInGit => "saw another image in Git",
+                    domain::resource::HoldCause::RemovedFromGit => "saw that it was removed from Git",
+                    domain::resource::HoldCause::DisabledInGit => "saw that it was switched off in Git",
                 }
             ),
         ),

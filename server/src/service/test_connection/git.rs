@@ -91,8 +91,17 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
             "The project has no environment yet, so there is none to look for.",
         );
     }
+    let mut refusals = probe.refusals.into_iter();
     for (path, file) in paths.iter().zip(probe.files) {
+        let refused = refusals.next().unwrap_or_default();
         match file {
+            Ok(Some(_)) if !refused.is_empty() => {
+                failed(
+                    steps,
+                    path,
+                    format!("A promotion into it would be refused. {}.", refused.join(". ")),
+                );
+            }
             Ok(Some(services)) if services.is_empty() => {
                 let key = match project.values_prefix.as_str() {
                     "" => "services".to_owned(),
@@ -105,8 +114,8 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
                 fine(steps, path, format!("It declares {}.", names.join(", ")));
             }
             Ok(None) => {
-                let words = "There is no such file on the branch. If that is not meant, correct the path template; the first \
-                             promotion would make it.";
+                let words = "There is no such file on the branch. If that is not meant, correct the path template. Waybill makes \
+                             the file only when a person says so in the form of a promotion.";
                 unsure(steps, path, words);
             }
             Err(GitError::Values { reason, .. }) => failed(steps, path, format!("{reason}.")),

@@ -21,6 +21,7 @@ use app::{
 use domain::{
     artifact::{Digest, Repository},
     environment::{Environment, Project, Workspace},
+    name::Name,
     resource::Source,
 };
 use std::time::Duration;
@@ -101,6 +102,7 @@ impl Services {
         };
         let record = record.ok_or_else(|| not_found("cluster", name))?;
         let on = on_cluster(&mut *tx, caller, workspace, &record).await?;
+        let sign_in_of = whose_sign_in(&tx.clusters(workspace.id).await?, &record);
         drop(tx);
         let argocd = self.argocd_access(&record)?;
         let registry = self.access_of(&record)?;
@@ -120,6 +122,12 @@ impl Services {
         let (argocd_ended, registry_ended) = tokio::join!(timeout(PATIENCE, of_argocd), timeout(PATIENCE, of_registry));
         in_time(&mut argocd_steps, argocd_ended);
         in_time(&mut registry_steps, registry_ended);
+        if let Some(other) = sign_in_of {
+            let words = format!(
+                "Cluster {other} names the same registry, and its sign-in is the one that Waybill reads images with. Give both the same user."
+            );
+            unsure(&mut registry_steps, "Whose sign-in", words);
+        }
         argocd_steps.append(&mut registry_steps);
         Ok(ConnectionTest {
             what: format!("Cluster {name}"),
@@ -174,6 +182,17 @@ impl Services {
             steps,
         })
     }
+}
+
+/// The cluster whose sign-in images are read with, where that is another one of the same registry: the first by name.
+fn whose_sign_in(stored: &[ClusterRecord], tried: &ClusterRecord) -> Option<Name> {
+    let first = stored
+        .iter()
+        .map(|record| &record.cluster)
+        .filter(|other| !other.registry.is_empty() && other.registry == tried.cluster.registry)
+        .filter(|other| other.id != tried.cluster.id)
+        .min_by(|one, other| one.name.as_str().cmp(other.name.as_str()))?;
+    (first.name.as_str() < tried.cluster.name.as_str()).then(|| first.name.clone())
 }
 
 /// What runs on a cluster, as far as the caller may know of it.

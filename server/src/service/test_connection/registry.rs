@@ -5,6 +5,7 @@ use crate::{
     adapters::registry::{Registry, RegistryAccess, RegistryError},
     store::ClusterRecord,
 };
+use domain::artifact::{Digest, Repository};
 
 /// Repositories that are read.
 const MOST: usize = 5;
@@ -25,13 +26,18 @@ pub(super) async fn look(
         return;
     }
     let user = access.credentials.as_ref().map(|(user, _)| user.as_str());
-    match registry.check(access, host).await {
-        Ok(()) => {
-            fine(steps, REACH, format!("{host} answers."));
-            let who = user.map_or("Without a user.".to_owned(), |user| format!("As {user}."));
-            fine(steps, SIGN_IN, who);
+    let checked = registry.check(access, host).await;
+    // Who can't be reached has no images to read. Whatever else the registry says of itself, reading an image is what the work does.
+    let mut read = Vec::new();
+    if !matches!(checked, Err(RegistryError::Unreachable { .. })) {
+        for (repository, digest) in on.images.iter().take(MOST) {
+            let found = read_image(registry, access, repository, digest.as_ref()).await;
+            read.push((repository, found));
         }
-        Err(RegistryError::Unauthorized { .. }) => {
+    }
+    let is_read = read.iter().any(|(_, found)| found.is_ok());
+    match checked {
+        Err(RegistryError::Unauthorized { .. }) if !is_read => {
             fine(steps, REACH, format!("{host} answers."));
             let words = match user {
                 Some(user) => format!("It refused {user}: check user and password, or whether the token has ended."),
@@ -44,7 +50,7 @@ pub(super) async fn look(
             failed(steps, REACH, unreachable(host, &reason, access.plain_http));
             return;
         }
-        Err(other) => {
+        Err(other) if !is_read => {
             let hint = if access.plain_http {
                 " If it speaks HTTPS, don't choose plain HTTP."
             } else {
@@ -53,27 +59,18 @@ pub(super) async fn look(
             failed(steps, REACH, format!("{other}{hint}"));
             return;
         }
+        Ok(()) | Err(_) => {
+            fine(steps, REACH, format!("{host} answers."));
+            let who = user.map_or("Without a user.".to_owned(), |user| format!("As {user}."));
+            fine(steps, SIGN_IN, who);
+        }
     }
     if on.images.is_empty() {
         let words = "No resource on this cluster takes its image from it, so no repository was read.";
         unsure(steps, "Images", words);
     }
-    for (repository, digest) in on.images.iter().take(MOST) {
+    for (repository, found) in read {
         let what = format!("Read {repository}");
-        let found = match digest {
-            Some(digest) => registry
-                .exists(access, repository, digest)
-                .await
-                .map(|there| match there {
-                    true => Ok(format!("It holds {}.", digest.short())),
-                    false => Err(format!("It doesn't hold {}, which Git says runs.", digest.short())),
-                }),
-            None => registry.tags(access, repository).await.map(|tags| match tags.len() {
-                0 => Err("There is no such repository, or it has no tags.".to_owned()),
-                1 => Ok("It has one tag.".to_owned()),
-                count => Ok(format!("It has {count} tags.")),
-            }),
-        };
         match found {
             Ok(Ok(words)) => fine(steps, what, words),
             Ok(Err(words)) => failed(steps, what, words),
@@ -87,6 +84,28 @@ pub(super) async fn look(
             Err(other) => failed(steps, what, other.to_string()),
         }
     }
+}
+
+/// Reads an image as following it does: the list of tags, then a manifest with its configuration. Within, what is wrong although the
+/// registry answers.
+async fn read_image(
+    registry: &dyn Registry,
+    access: &RegistryAccess,
+    repository: &Repository,
+    digest: Option<&Digest>,
+) -> Result<Result<String, String>, RegistryError> {
+    let tags = registry.tags(access, repository).await?;
+    if let Some(digest) = digest {
+        return Ok(match registry.describe(access, repository, digest).await? {
+            Some(_) => Ok(format!("It holds {}.", digest.short())),
+            None => Err(format!("It doesn't hold {}, which Git says runs.", digest.short())),
+        });
+    }
+    Ok(match tags.len() {
+        0 => Err("There is no such repository, or it has no tags.".to_owned()),
+        1 => Ok("It has one tag.".to_owned()),
+        count => Ok(format!("It has {count} tags.")),
+    })
 }
 
 fn unreachable(host: &str, reason: &str, plain_http: bool) -> String {

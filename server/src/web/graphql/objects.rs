@@ -216,7 +216,8 @@ impl Resource {
     async fn hold(&self) -> Option<HoldObject> {
         self.resource.hold.as_ref().map(|hold| HoldObject {
             cause: hold.cause.deed(),
-            by: hold.by.name().to_owned(),
+            by: hold.who().to_owned(),
+            commit: hold.outside.as_ref().map(|outside| outside.commit.clone()),
             at: hold.at.rfc3339(),
         })
     }
@@ -238,10 +239,12 @@ impl Resource {
 #[derive(SimpleObject)]
 #[graphql(name = "Hold")]
 pub struct HoldObject {
-    /// What was done: `pinned` or `rolled back`.
+    /// What was done: `pinned`, `rolled back`, `set up`, `moved in Git`, `removed from Git` or `switched off in Git`.
     cause: &'static str,
     /// Who did it.
     by: String,
+    /// The commit, where it was done in Git.
+    commit: Option<String>,
     /// When.
     at: String,
 }
@@ -338,6 +341,12 @@ impl Promotion {
     /// `superseded` or `failed`.
     async fn state(&self) -> &str {
         self.0.promotion.state.as_str()
+    }
+
+    /// `overtaken` of a superseded promotion whose commit is in Git: a newer one came before it was live.
+    async fn reason(&self) -> Option<&str> {
+        let promotion = &self.0.promotion;
+        promotion.is_overtaken().then_some(domain::promotion::OVERTAKEN)
     }
 
     /// `deploy`, `promote`, `pin` or `rollback`.

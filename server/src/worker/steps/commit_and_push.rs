@@ -113,6 +113,15 @@ async fn try_run(
         let mut request = request(services, &place, environment, resource, promotion, &approved);
         request.held = shut.is_some() || by.is_some();
         request.retry |= by.is_some();
+        if promotion.requested_by == Actor::Waybill && promotion.commit.is_none() && !promotion.creates {
+            // What automation asked for before may be in Git already.
+            let open = tx.open_promotions(resource.id).await?;
+            let earlier = open.into_iter().filter(|open| open.number < promotion.number);
+            request.expects = resource.desired.clone().into_iter().collect();
+            if !request.expects.is_empty() {
+                request.expects.extend(earlier.map(|open| open.image));
+            }
+        }
         requests.push(request);
         asked.push((place_of, environment, shut, by));
     }
@@ -127,6 +136,13 @@ async fn try_run(
         }
         if let (Ok(Committed::Absent), Some(what)) = (&done, &shut) {
             outcomes[place_of] = Some(held(what));
+            continue;
+        }
+        if let Ok(Committed::Moved) = done {
+            let at = format!("{}/{}", environment.name, request.edit.service);
+            outcomes[place_of] = Some(Outcome::Withdrawn {
+                why: format!("Somebody changed {at} in Git meanwhile. What they did stays."),
+            });
             continue;
         }
         let git_only = place
@@ -173,13 +189,18 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
             );
             (tip, 0, detail)
         }
-        // Of none that wasn't held.
-        Ok(Committed::Absent) => {
+        // Of none that wasn't held, or that expects something.
+        Ok(Committed::Absent | Committed::Moved) => {
             return Outcome::Retry {
                 why: "The commit was not made.".into(),
             };
         }
         Err(error) if error.is_passing() => return Outcome::Retry { why: error.to_string() },
+        Err(error @ GitError::NoFile { .. }) => {
+            return Outcome::NoFile {
+                reason: error.to_string(),
+            };
+        }
         Err(error) => {
             return Outcome::Fail {
                 reason: error.to_string(),
@@ -226,6 +247,7 @@ fn request(
         retry: promotion.attempts > 0 || promotion.tries > 1,
         again: promotion.tries > 1,
         held: false,
+        expects: Vec::new(),
     }
 }
 

@@ -72,6 +72,7 @@ fn values_file(text: &[u8]) {
                     digest: digest("a").parse().unwrap(),
                 },
                 runtime: None,
+                may_create: true,
             };
             let whole = values::edit(text, &edit);
             let outlined = values::edit_with(&mut None, text, &edit);

@@ -34,6 +34,7 @@ fn promotion(
         image: image(Some("two"), "b"),
         previous: Some(image(None, "a")),
         creates: true,
+        creates_file: false,
         state: State::Queued,
         waits_for: None,
         failure: None,

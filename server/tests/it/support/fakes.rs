@@ -14,7 +14,7 @@ use server::{
         argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
         git::{
             BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
-            Probe, RepositoryAccess, Unprobed, ValuesEdit,
+            Probe, RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
         },
         registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
@@ -101,6 +101,7 @@ impl FakeGit {
             repository: Some(repository.parse().unwrap()),
             tag: Some(tag.parse().unwrap()),
             digest: Some(digest.parse().unwrap()),
+            unclear: None,
         };
         let mut branch = self.0.lock().unwrap();
         branch
@@ -152,6 +153,7 @@ impl Branch {
             repository: Some(request.edit.image.repository.clone()),
             tag: request.edit.image.tag.clone(),
             digest: Some(request.edit.image.digest.clone()),
+            unclear: None,
         };
         if self.committed.contains(&request.promotion) && !request.again {
             return Committed::Found { commit: self.tip() };
@@ -205,6 +207,7 @@ impl Git for FakeGit {
         Ok(Probe {
             tip,
             files,
+            refusals: Vec::new(),
             push: Ok(()),
         })
     }
@@ -225,8 +228,22 @@ impl Git for FakeGit {
             name: name.clone(),
             image: image.clone(),
             raw_tag: image.tag.as_ref().map(ToString::to_string),
+            enabled: true,
         };
-        Ok(branch.files.get(path).map(|file| file.iter().map(declared).collect()))
+        // Every file is there, and some say nothing.
+        let file = branch.files.get(path).map(|file| file.iter().map(declared).collect());
+        Ok(Some(file.unwrap_or_default()))
+    }
+
+    async fn refusals(
+        &self,
+        _: &RepositoryAccess,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: &[String],
+    ) -> Result<Vec<String>, GitError> {
+        Ok(Vec::new())
     }
 
     async fn commit_and_push_all(
@@ -263,6 +280,16 @@ impl Git for FakeGit {
     }
 
     async fn show(&self, _: &RepositoryAccess, _: &str) -> Result<Option<CommitView>, GitError> {
+        Ok(None)
+    }
+
+    async fn last_change_of(
+        &self,
+        _: &RepositoryAccess,
+        _: &str,
+        _: &str,
+        _: &ServicePlace,
+    ) -> Result<Option<Change>, GitError> {
         Ok(None)
     }
 

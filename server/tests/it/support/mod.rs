@@ -4,11 +4,13 @@
 
 pub(crate) mod browser;
 pub(crate) mod channels;
+pub(crate) mod counted;
 pub(crate) mod database;
 pub(crate) mod dice;
 pub(crate) mod fakes;
 pub(crate) mod program;
 pub(crate) mod receivers;
+pub(crate) mod scripted_registry;
 pub(crate) mod signer;
 pub(crate) mod world;
 

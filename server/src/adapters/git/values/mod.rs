@@ -5,14 +5,21 @@
 //! differs ([`verify`]). In files that many edits go to, [`outline`] keeps that to the lines of one service. What can't be edited with certainty is refused, with the reason and the way out.
 
 mod change;
+mod consumer;
 mod document;
+mod dry;
+mod image;
 mod lines;
 mod outline;
 mod remove;
+mod runtime;
 mod scalar;
+mod sealed;
 mod style;
 mod verify;
 
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -20,27 +27,26 @@ mod tests;
 
 use std::collections::HashSet;
 
-use domain::{
-    artifact::{DeclaredImage, ExactImage},
-    resource::Runtime,
-};
+use granit_parser::ScalarStyle;
 
 use self::{
     change::{Addition, New},
     document::{Content, Document, NodeId},
+    image::Apart,
     verify::Intent,
 };
 use super::{DeclaredService, ValuesEdit};
 
 pub(super) use self::document::LARGEST;
 pub use self::{
+    dry::refusals,
     outline::{Outline, edit_with},
     remove::remove,
 };
 
 /// Why a values file can't be read or edited, and what to do about it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0}.")]
+#[error("{0}")]
 pub struct ValuesError(pub(super) String);
 
 impl From<String> for ValuesError {
@@ -58,7 +64,9 @@ const DIGEST: &str = "digest";
 /// Missing keys, and missing mappings on the way to them, are added in the style of their neighbours. The runtime
 /// configuration only adds keys that the service lacks: what a file says already is left alone.
 pub fn edit(bytes: &[u8], edit: &ValuesEdit) -> Result<Vec<u8>, ValuesError> {
+    sealed::check_bytes(bytes)?;
     let old = Document::parse(bytes)?;
+    sealed::check(&old)?;
     if let Some((key, line)) = &old.duplicate {
         return Err(ValuesError(format!(
             "the key {key:?} appears twice in one mapping (line {line}); keep one of them"
@@ -103,12 +111,13 @@ impl Plan {
         image_path.push("image".to_owned());
         let declared = find_own(document, &image_path)?;
 
-        let image = image_keys(document, declared, &edit.image);
+        sealed::check_image(document, declared)?;
+        let image = image::keys(document, &edit.prefix, declared, &edit.image)?;
         let has = |key: &str| service.is_some_and(|service| document.lookup(service, key).is_some());
         let runtime: Vec<_> = edit
             .runtime
             .as_ref()
-            .map(runtime_keys)
+            .map(runtime::keys)
             .unwrap_or_default()
             .into_iter()
             .filter(|(key, _)| !has(key))
@@ -209,85 +218,25 @@ fn expect_mapping(document: &Document<'_>, id: NodeId, name: &str) -> Result<(),
     }
 }
 
-/// What the image's keys become, given what the file says now.
-fn image_keys(document: &Document<'_>, declared: Option<NodeId>, image: &ExactImage) -> Vec<(String, New)> {
-    let current = |key: &str| text_at(document, declared?, key);
-    let tag = match (&image.tag, current(TAG)) {
-        (Some(tag), _) => Some(tag.as_str().to_owned()),
-        // A tag that stays would claim to be another image's.
-        (None, Some(tag)) if !tag.is_empty() => {
-            let is_same = current(DIGEST).as_deref() == Some(image.digest.as_str())
-                && current(REPOSITORY).as_deref() == Some(image.repository.as_str());
-            (!is_same).then(|| image.digest.short().to_owned())
-        }
-        (None, _) => None,
-    };
-    let text = |key: &str, value: &str| (key.to_owned(), New::Text(value.to_owned()));
-    let mut keys = vec![text(REPOSITORY, image.repository.as_str())];
-    keys.extend(tag.map(|tag| text(TAG, &tag)));
-    keys.push(text(DIGEST, image.digest.as_str()));
-    keys
-}
-
-/// A scalar's text; `None` for what is missing, null or no scalar.
-fn text_at(document: &Document<'_>, mapping: NodeId, key: &str) -> Option<String> {
-    let value = document.lookup(mapping, key)?;
-    if document.is_null(value) {
-        return None;
-    }
-    document.scalar(value).map(|(text, _)| text.to_owned())
-}
-
-fn runtime_keys(runtime: &Runtime) -> Vec<(String, New)> {
-    let number = |n: u64| New::Number(n);
-    let text = |s: &str| New::Text(s.to_owned());
-    let mut keys = Vec::new();
-    let mut add = |key: &str, value: New| keys.push((key.to_owned(), value));
-    if let Some(replicas) = runtime.replicas {
-        add("replicas", number(replicas.into()));
-    }
-    if let Some(port) = runtime.ports.first() {
-        add("port", number((*port).into()));
-    }
-    if runtime.ports.len() > 1 {
-        let ports = runtime.ports.iter().map(|port| number((*port).into()));
-        add("ports", New::List(ports.collect()));
-    }
-    if !runtime.env.is_empty() {
-        let mut env: Vec<(String, New)> = Vec::new();
-        for (key, value) in &runtime.env {
-            // The last one wins, as in a shell; twice the same key would break the file.
-            env.retain(|(existing, _)| existing != key);
-            env.push((key.clone(), text(value)));
-        }
-        add("env", New::Map(env));
-    }
-    if let Some(host) = &runtime.ingress_host {
-        add("domains", New::List(vec![text(host)]));
-    }
-    if let Some(size) = runtime.size {
-        add("size", text(size.as_str()));
-    }
-    if let Some(path) = &runtime.health_path {
-        add("healthPath", text(path));
-    }
-    keys
-}
-
 /// The services that the file declares, in its order; empty when it has none. Aliases and merges are followed.
 ///
 /// What isn't of the usual shape is passed over, not refused: a service without an image has an empty one.
 pub fn services(bytes: &[u8], prefix: &str) -> Result<Vec<DeclaredService>, ValuesError> {
+    sealed::check_bytes(bytes)?;
     let document = Document::parse(bytes)?;
     let Some(root) = document.root else {
         return Ok(Vec::new());
     };
-    let found = services_path(prefix)
-        .iter()
-        .try_fold(root, |at, key| document.lookup(at, key));
+    let mut enabled = !is_off(&document, root);
+    let found = services_path(prefix).iter().try_fold(root, |at, key| {
+        let below = document.lookup(at, key)?;
+        enabled &= key == "services" || !is_off(&document, below);
+        Some(below)
+    });
     let Some(services) = found else {
         return Ok(Vec::new());
     };
+    let global = image::global_registries(&document, prefix);
     let (mut declared, mut seen) = (Vec::new(), HashSet::new());
     let mut mappings = vec![document.resolve(services)];
     mappings.extend(document.merged(mappings[0]));
@@ -296,23 +245,33 @@ pub fn services(bytes: &[u8], prefix: &str) -> Result<Vec<DeclaredService>, Valu
             continue;
         };
         if name != "<<" && seen.insert(name) {
-            declared.push(declared_service(&document, name, entry.value));
+            declared.push(DeclaredService {
+                enabled: enabled && !is_off(&document, entry.value),
+                ..declared_service(&document, &global, name, entry.value)
+            });
         }
     }
     Ok(declared)
 }
 
-fn declared_service(document: &Document<'_>, name: &str, service: NodeId) -> DeclaredService {
-    let image = document.lookup(service, "image");
-    let text = |key: &str| text_at(document, image?, key);
-    let raw_tag = text(TAG);
+/// Whether a mapping says `enabled: false`.
+fn is_off(document: &Document<'_>, mapping: NodeId) -> bool {
+    let value = document.lookup(mapping, "enabled").map(|id| document.resolve(id));
+    value
+        .and_then(|id| document.scalar(id))
+        .is_some_and(|(text, style)| style == ScalarStyle::Plain && matches!(text, "false" | "False" | "FALSE"))
+}
+
+fn declared_service(document: &Document<'_>, global: &[Apart], name: &str, service: NodeId) -> DeclaredService {
+    let raw_tag = document
+        .lookup(service, "image")
+        .and_then(|image| document.lookup(image, TAG))
+        .filter(|tag| !document.is_null(*tag))
+        .and_then(|tag| document.scalar(tag));
     DeclaredService {
         name: name.to_owned(),
-        image: DeclaredImage {
-            repository: text(REPOSITORY).and_then(|text| text.parse().ok()),
-            tag: raw_tag.as_ref().and_then(|text| text.parse().ok()),
-            digest: text(DIGEST).and_then(|text| text.parse().ok()),
-        },
-        raw_tag,
+        image: image::declared(document, global, service),
+        raw_tag: raw_tag.map(|(text, _)| text.to_owned()),
+        enabled: true,
     }
 }

@@ -13,8 +13,9 @@ use granit_parser::ScalarStyle;
 use super::{
     DIGEST, REPOSITORY, TAG, ValuesError,
     document::{Content, Document, Entry},
+    image,
     lines::line_start,
-    scalar, services_path,
+    scalar, sealed, services_path,
 };
 use crate::adapters::git::ValuesEdit;
 
@@ -72,6 +73,18 @@ impl Outline {
             prefix: prefix.to_owned(),
             services,
         }
+    }
+
+    /// A file with one service alone, where its lines say all of it; `None` where the whole file must be read.
+    pub(in crate::adapters::git) fn alone(&self, bytes: &[u8], prefix: &str, service: &str) -> Option<Vec<u8>> {
+        if self.prefix != prefix {
+            return None;
+        }
+        let section = self.services.iter().find(|section| section.name == service)?;
+        let mut alone = HEAD.as_bytes().to_vec();
+        alone.extend_from_slice(bytes.get(section.lines.clone())?);
+        // Anchors and merges need the rest of the file.
+        (!alone.contains(&b'*')).then_some(alone)
     }
 
     /// The edited file, when the lines of the service alone tell how to edit it.
@@ -141,7 +154,9 @@ fn sections(document: &Document<'_>, prefix: &str) -> Option<Vec<Section>> {
         .nodes()
         .iter()
         .all(|node| node.anchor.is_none() && node.tag.is_none() && !matches!(node.content, Content::Alias(_)));
-    if !plain || document.duplicate.is_some() {
+    // What is said once for the whole file isn't seen in the lines of one service.
+    let is_of_the_whole = sealed::is_sealed(document) || !image::global_registries(document, prefix).is_empty();
+    if !plain || document.duplicate.is_some() || is_of_the_whole {
         return None;
     }
     let mut at = document.root?;

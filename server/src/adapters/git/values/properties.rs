@@ -169,6 +169,7 @@ fn request(prefix: &str, service: &str, image: [&str; 3]) -> ValuesEdit {
             digest: image[2].parse().unwrap(),
         },
         runtime: None,
+        may_create: true,
     }
 }
 

@@ -10,12 +10,14 @@ use super::{
     document::{Document, Entry, NodeId},
     find_own,
     lines::line_start,
-    services_path, verify,
+    sealed, services_path, verify,
 };
 
 /// The file without the blocks of `services`; the same bytes when it has none of them.
 pub fn remove(bytes: &[u8], prefix: &str, services: &[String]) -> Result<Vec<u8>, ValuesError> {
+    sealed::check_bytes(bytes)?;
     let old = Document::parse(bytes)?;
+    sealed::check(&old)?;
     if let Some((key, line)) = &old.duplicate {
         return Err(ValuesError(format!(
             "the key {key:?} appears twice in one mapping (line {line}); keep one of them"

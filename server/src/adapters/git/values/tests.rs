@@ -23,6 +23,7 @@ fn request(prefix: &str, tag: Option<&str>, runtime: Option<Runtime>) -> ValuesE
         service: "api".to_owned(),
         image: image(tag),
         runtime,
+        may_create: true,
     }
 }
 
@@ -320,7 +321,23 @@ fn reading_is_tolerant() {
     assert_eq!(found[1].raw_tag.as_deref(), Some("1.10"));
     assert_eq!(found[1].image.digest.as_ref().unwrap().as_str(), NEW);
     assert_eq!(found[2].raw_tag.as_deref(), Some("not a tag"));
-    assert_eq!(found[2].image, Default::default());
+    let odd = &found[2].image;
+    assert_eq!((&odd.repository, &odd.tag, &odd.digest), (&None, &None, &None));
+    let unclear: Vec<_> = found.iter().map(|service| service.image.unclear.as_deref()).collect();
+    assert_eq!(
+        unclear,
+        [
+            None,
+            // The digest is the whole answer; the tag beside it is no name of it.
+            None,
+            Some(
+                "line 7: the repository \"UPPER\" names no registry; write it in front, for example docker.io/library/nginx"
+            ),
+            Some("line 8: `image` is no mapping; write it as one, with `repository`, `tag` and `digest`"),
+            None
+        ]
+    );
+    assert_eq!(found[1].image.tag, None);
     assert_eq!(found[4].image.digest.as_ref().unwrap().as_str(), OLD);
     for (text, prefix) in [
         ("", ""),

@@ -1,0 +1,69 @@
+//! What promotions into a file would be refused for, found out without one.
+
+use domain::artifact::{Digest, ExactImage, Repository};
+
+use super::{Outline, ValuesError, edit_with, services};
+use crate::adapters::git::{DeclaredService, ValuesEdit};
+
+/// Services that are tried, at most.
+const MOST_TRIED: usize = 300;
+/// Reasons that are told, at most.
+const MOST_TOLD: usize = 3;
+
+/// Why promotions of these services of the file would be refused, or of all that it declares when none is named; none when they would go
+/// through.
+pub fn refusals(bytes: &[u8], prefix: &str, only: &[String]) -> Vec<String> {
+    let Ok(services) = services(bytes, prefix) else {
+        return Vec::new();
+    };
+    let Some((stand_in, digest)) = stand_in() else {
+        return Vec::new();
+    };
+    let outline = Outline::of(bytes, prefix);
+    let try_with = |service: &str, repository: Option<Repository>| -> Result<(), ValuesError> {
+        let edit = ValuesEdit {
+            path: String::new(),
+            prefix: prefix.to_owned(),
+            service: service.to_owned(),
+            image: ExactImage {
+                repository: repository.unwrap_or_else(|| stand_in.clone()),
+                tag: None,
+                digest: digest.clone(),
+            },
+            runtime: None,
+            may_create: true,
+        };
+        // The outline of what comes out is not that of this file.
+        edit_with(&mut Some(outline.clone()), bytes, &edit).map(drop)
+    };
+    if services.is_empty() {
+        return try_with("api", None)
+            .err()
+            .map(|why| why.to_string())
+            .into_iter()
+            .collect();
+    }
+    let mut told: Vec<String> = Vec::new();
+    let is_meant = |service: &DeclaredService| only.is_empty() || only.contains(&service.name);
+    for service in services.into_iter().filter(is_meant).take(MOST_TRIED) {
+        // What can't be read is not written either.
+        let refused = match (service.image.unclear, service.image.repository) {
+            (Some(why), _) => Some(why),
+            (None, repository) => try_with(&service.name, repository).err().map(|why| why.to_string()),
+        };
+        let Some(why) = refused else { continue };
+        if told.iter().any(|known| known.ends_with(&why)) {
+            continue;
+        }
+        told.push(format!("{}: {why}", service.name));
+        if told.len() == MOST_TOLD {
+            break;
+        }
+    }
+    told
+}
+
+fn stand_in() -> Option<(Repository, Digest)> {
+    let repository = "registry.example.com/try/it".parse().ok()?;
+    Some((repository, format!("sha256:{}", "0".repeat(64)).parse().ok()?))
+}
