@@ -416,6 +416,10 @@ async fn works(world: &World) {
         ] }],
     }]);
     document["clusters"][0].as_object_mut().unwrap().remove("argocd");
+    // Automation makes no file.
+    let writer = world.repository.outsider("main").await.unwrap();
+    let empty = ("afterwards/development/values.yaml", "services: {}\n");
+    writer.commit(&[empty], "Begin a project").await.unwrap();
     let token = world.token("demo", "afterwards", Role::Admin).await;
     let (status, answer) = world.post_json("/api/v1/apply", Some(&token), &document).await;
     assert_eq!(status, 200, "{answer}");
