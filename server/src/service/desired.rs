@@ -418,6 +418,12 @@ impl Services {
         let workspace = record.project.workspace;
         let mut tx = self.store.read().await?;
         let resources = tx.resources(record.project.id).await?;
+        let mut followers: HashMap<ResourceId, Vec<&Resource>> = HashMap::new();
+        for resource in &resources {
+            if let Source::Promote { from } = resource.source {
+                followers.entry(from).or_default().push(resource);
+            }
+        }
         let mut unknown: Vec<(ResourceId, ExactImage)> = Vec::new();
         for source in resources.iter().filter(|source| source.is_promotable()) {
             let services = declared.get(&source.environment);
@@ -425,13 +431,12 @@ impl Services {
             let Some(image) = image.or_else(|| by_tag.get(&source.id).cloned()) else {
                 continue;
             };
-            let would_move = |follower: &Resource| {
+            let would_move = |follower: &&Resource| {
                 let runs = follower.desired.as_ref();
-                follower.source == Source::Promote { from: source.id }
-                    && follower.follows_by_itself()
+                follower.follows_by_itself()
                     && runs.is_some_and(|runs| runs.repository == image.repository && runs.digest != image.digest)
             };
-            if resources.iter().any(would_move) {
+            if followers.get(&source.id).is_some_and(|all| all.iter().any(would_move)) {
                 let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
                 if known.is_none_or(|known| known.details.is_none()) {
                     unknown.push((source.id, image));

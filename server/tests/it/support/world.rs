@@ -684,9 +684,9 @@ impl World {
         }
     }
 
-    /// Resident memory of the real program, in MB (of a million bytes).
-    pub(crate) fn resident(&self) -> u64 {
-        self.memory("VmRSS:").unwrap() * 1024 / 1_000_000
+    /// What the real program allocated and holds in memory, without its own pages, in MB (of a million bytes).
+    pub(crate) fn allocated(&self) -> u64 {
+        self.memory("RssAnon:").unwrap() * 1024 / 1_000_000
     }
 
     /// The most memory that the program took since it started, in MiB; `None` where the system doesn't tell.
