@@ -226,6 +226,15 @@ impl From<crate::adapters::git::GitError> for AppError {
     }
 }
 
+/// Of what somebody asked for, before anything of it is written: when another system is what keeps it from being done, it doesn't wait
+/// either, and whoever asked must know.
+pub(crate) fn unrecorded(error: AppError) -> AppError {
+    match error {
+        AppError::Upstream(why) => AppError::Upstream(format!("{why} Nothing was recorded.")),
+        other => other,
+    }
+}
+
 impl From<crate::adapters::registry::RegistryError> for AppError {
     fn from(error: crate::adapters::registry::RegistryError) -> Self {
         // Who asked is told; whoever runs this may want to know how often.

@@ -1,6 +1,6 @@
 //! *Pin to digest*: a person says which digest a resource stays on.
 
-use super::{Caller, Services, place::ProjectPlace, request::Request};
+use super::{Caller, Services, place::ProjectPlace, request::Request, unrecorded};
 use crate::store::{NewEvent, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
@@ -26,7 +26,10 @@ impl Services {
         digest: &str,
     ) -> Result<PromotionId, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
-        let (image, origin) = self.image_to_pin(&place.project, &resource, digest).await?;
+        let (image, origin) = self
+            .image_to_pin(&place.project, &resource, digest)
+            .await
+            .map_err(unrecorded)?;
         let preview = self.change_of(&place, &resource, &image, false).await?;
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;

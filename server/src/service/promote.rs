@@ -4,6 +4,7 @@ use super::{
     Caller, Services,
     place::{EnvironmentPlace, not_found},
     request::Request,
+    unrecorded,
 };
 use app::{backend::At, error::AppError};
 use domain::{
@@ -37,11 +38,14 @@ impl Services {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (image, origin) = match &resource.source {
             Source::Promote { from } => {
-                let (image, origin) = self.resolve_source(&place.project, *from).await?;
+                let (image, origin) = self.resolve_source(&place.project, *from).await.map_err(unrecorded)?;
                 (image, Some(origin))
             }
             Source::Image { repository } => {
-                let newest = self.newest_artifact(&place.project, repository).await?;
+                let newest = self
+                    .newest_artifact(&place.project, repository)
+                    .await
+                    .map_err(unrecorded)?;
                 let why = || {
                     AppError::Conflict(format!(
                         "The registry holds no image of {repository} yet. Push one first."
@@ -67,7 +71,7 @@ impl Services {
         to: &str,
     ) -> Result<Promotion, AppError> {
         let (place, source, target) = self.pair(caller, project, service, from, to).await?;
-        let (image, origin) = self.resolve_source(&place.project, source).await?;
+        let (image, origin) = self.resolve_source(&place.project, source).await.map_err(unrecorded)?;
         let id = self
             .promote_to(caller, &place, &target, image, Some(origin), false)
             .await?;

@@ -143,7 +143,7 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
         Ok(Committed::Pushed { commit, .. } | Committed::Found { commit }) => Outcome::Done(Some(commit)),
         Ok(Committed::Unchanged { .. } | Committed::Absent | Committed::Moved) => Outcome::Done(None),
         Err(error @ GitError::Values { .. }) => Outcome::Failed(format!("{error} Remove them in Git.")),
-        Err(error) if error.is_passing() => Outcome::Again(error.to_string()),
+        Err(error) if error.is_passing() => Outcome::Again(format!("{error} Waybill tries again.")),
         Err(error) => Outcome::Failed(format!("{error} Or remove them in Git.")),
     })
 }

@@ -272,15 +272,15 @@ pub struct Unprobed {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GitError {
     /// The server could not be reached, or did not answer in time: try again later.
-    #[error("Git could not be reached at {url}: {reason}. Check the address and the network; Waybill tries again.")]
+    #[error("Git could not be reached at {url}: {reason}. Check the address and the network.")]
     Unreachable {
         /// The repository's address without credentials.
         url: String,
         /// What the transport said.
         reason: String,
     },
-    /// The server refused the credentials.
-    #[error("Git refused the credentials for {url}: {reason}. Check the project's user and token or key.")]
+    /// The server refused the credentials, or there are none.
+    #[error("Git refused the sign-in at {url}: {reason}. Enter user and token, or a key, in the settings under Git.")]
     Unauthorized {
         /// The repository's address without credentials.
         url: String,
@@ -292,6 +292,33 @@ pub enum GitError {
     NotFound {
         /// `The repository` or `Branch main`.
         what: String,
+        /// The repository's address without credentials.
+        url: String,
+    },
+    /// The server redirects to another address, where credentials don't go by themselves.
+    #[error("The repository at {url} moved to {to}. Change the project's repository in the settings under Git.")]
+    Moved {
+        /// The repository's address without credentials.
+        url: String,
+        /// Its new address, without credentials.
+        to: String,
+    },
+    /// The repository has neither branch nor tag.
+    #[error(
+        "The repository at {url} is empty. Create a resource: its first commit makes the branch {branch}. Or push a first commit yourself."
+    )]
+    Empty {
+        /// The repository's address without credentials.
+        url: String,
+        /// The project's branch.
+        branch: String,
+    },
+    /// The repository names its objects by SHA-256.
+    #[error(
+        "The repository at {url} uses SHA-256 for the names of its objects, which Waybill can't read. Use a repository with SHA-1, Git's \
+         default (git init --object-format=sha1)."
+    )]
+    Sha256 {
         /// The repository's address without credentials.
         url: String,
     },
@@ -315,7 +342,7 @@ pub enum GitError {
         reason: String,
     },
     /// Others pushed first, again and again: try later.
-    #[error("Others pushed to the branch first, {attempts} times in a row. Waybill tries again.")]
+    #[error("Others pushed to the branch first, {attempts} times in a row.")]
     Contended {
         /// Pushes tried.
         attempts: u32,
@@ -338,7 +365,7 @@ pub enum GitError {
         path: String,
     },
     /// The machine that Waybill runs on lacks something, or something doesn't work there: try again later.
-    #[error("Waybill's machine could not work on the mirror of {url}: {reason}. Waybill tries again.")]
+    #[error("Waybill's machine could not work on the mirror of {url}: {reason}.")]
     Machine {
         /// The repository's address without credentials.
         url: String,
@@ -354,7 +381,7 @@ pub enum GitError {
         reason: String,
     },
     /// The mirror on disk is broken.
-    #[error("The local mirror of {url} failed: {reason}. Waybill makes it anew at the next try.")]
+    #[error("The local mirror of {url} failed: {reason}. The next try makes it anew.")]
     Mirror {
         /// The repository's address without credentials.
         url: String,

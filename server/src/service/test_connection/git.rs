@@ -41,16 +41,27 @@ fn not_read(why: &Unprobed, access: &RepositoryAccess, project: &Project, steps:
             let words = format!("{url} could not be reached: {reason}. Check the address and the network.");
             failed(steps, REACH, words);
         }
+        GitError::Moved { to, .. } => {
+            let words = format!("The repository moved to {to}. Change the project's repository to this address.");
+            failed(steps, REPOSITORY, words);
+        }
+        GitError::Empty { branch: name, .. } => {
+            fine(steps, REACH, "It answers.");
+            fine(steps, SIGN_IN, signed_in(access));
+            let words = format!(
+                "The repository is empty. The first resource that is created makes the branch {name}. Whether these credentials may \
+                 push is known then."
+            );
+            unsure(steps, branch(project), words);
+        }
         GitError::Unauthorized { reason, .. } => {
             fine(steps, REACH, "It answers.");
             let advice = match (&access.credentials, reason.to_ascii_lowercase()) {
                 (_, reason) if reason.contains("host key") => {
                     "Give the lines of known_hosts that belong to the server, or correct them."
                 }
-                (Credentials::None, _) => "It asks for a sign-in: give a user and token, or a key.",
-                (Credentials::UserToken { .. }, _) => {
-                    "Check user and token: whether it has ended, and whether it may read this repository."
-                }
+                (Credentials::None, _) => "Enter a user and token, or a key.",
+                (Credentials::UserToken { .. }, _) => "Check that the token is valid and may read this repository.",
                 (Credentials::SshKey { .. }, _) => {
                     "Check that the key is in OpenSSH form without a passphrase, and that the server knows its public half."
                 }
@@ -61,7 +72,10 @@ fn not_read(why: &Unprobed, access: &RepositoryAccess, project: &Project, steps:
             fine(steps, REACH, "It answers.");
             fine(steps, SIGN_IN, signed_in(access));
             let there = match why.branches.as_slice() {
-                [] => "The repository has no branch at all: push a first commit to it.".to_owned(),
+                [] => format!(
+                    "There is no such branch, and no other. Push a first commit to {}.",
+                    project.branch
+                ),
                 names => format!("There is no such branch. There are: {}.", names.join(", ")),
             };
             failed(steps, branch(project), there);

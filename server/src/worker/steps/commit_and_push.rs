@@ -195,7 +195,11 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
                 why: "The commit was not made.".into(),
             };
         }
-        Err(error) if error.is_passing() => return Outcome::Retry { why: error.to_string() },
+        Err(error) if error.is_passing() => {
+            return Outcome::Retry {
+                why: format!("{error} Waybill tries again."),
+            };
+        }
         Err(error @ GitError::NoFile { .. }) => {
             return Outcome::NoFile {
                 reason: error.to_string(),
