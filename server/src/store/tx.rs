@@ -242,6 +242,8 @@ where
             &project.path_template,
             &project.values_prefix,
             &record.credentials,
+            &project.commit_subject,
+            &project.author_address,
         )
         .map_err(taken)?;
         Ok(())

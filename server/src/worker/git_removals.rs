@@ -14,7 +14,11 @@ use crate::{
     worker::steps::{author, waybill},
 };
 use app::error::AppError;
-use domain::event::Happened;
+use domain::{
+    commit_template::{self, About},
+    environment::Project,
+    event::Happened,
+};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -102,6 +106,21 @@ enum Outcome {
     Failed(String),
 }
 
+/// The first line of its commit's message.
+fn subject(project: &Project, removal: &GitRemoval) -> String {
+    let resource = removal.services.join(", ");
+    let template = project.commit_subject.as_deref();
+    let about = About {
+        verb: "remove",
+        environment: &removal.environment_name,
+        resource: &resource,
+        tag: "",
+        digest: None,
+        source: "",
+    };
+    commit_template::subject(template.unwrap_or("{verb}({environment}): {resource}"), &about)
+}
+
 async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome, AppError> {
     let mut tx = services.store.read().await?;
     let Some(record) = tx.project(removal.project).await? else {
@@ -134,8 +153,8 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
         path: removal.path.clone(),
         prefix: removal.prefix.clone(),
         services: removal.services.clone(),
-        subject: format!("remove({}): {}", removal.environment_name, removal.services.join(", ")),
-        author: author(&removal.requested_by),
+        subject: subject(project, removal),
+        author: author(project, &removal.requested_by),
         committer: waybill(),
         at: removal.created_at.0.div_euclid(1000),
     };

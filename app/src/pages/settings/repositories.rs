@@ -208,6 +208,20 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                     &draft.values_prefix,
                     "Joined by dots, for example lucity-app. Empty for none.",
                 )}
+                {text(
+                    here,
+                    "repository[commit_subject]",
+                    "Commit subject",
+                    &draft.commit_subject,
+                    "For example JIRA-1: {verb}({environment}): {resource} {tag}. Also {digest} and {source}. Optional.",
+                )}
+                {text(
+                    here,
+                    "repository[author_address]",
+                    "Author's address",
+                    &draft.author_address,
+                    "For example {user}@users.noreply.example.com. Default: the person's own.",
+                )}
                 <SelectField name="repository[sign_in]" label="Sign in" error=error_of(here, "repository[sign_in]")>
                     {ways}
                 </SelectField>

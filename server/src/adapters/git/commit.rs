@@ -15,7 +15,7 @@ use super::{
     CommitRequest, CommitView, DeclaredService, GitError, Signature, ValuesEdit,
     draft::{Draft, Outlines},
     fault,
-    history::{History, PROMOTION_TRAILER},
+    history::{self, History, PROMOTION_TRAILER},
     pack::Objects,
     reader::Reader,
     values,
@@ -391,6 +391,7 @@ pub(super) fn show(reader: &Reader<'_>, commit: Oid) -> Result<Option<CommitView
     let author = String::from_utf8_lossy(commit.author().name_bytes()).into_owned();
     Ok(Some(CommitView {
         commit: commit.id().to_string(),
+        promotion: history::trailer(commit.message_bytes()),
         subject,
         author,
         at: commit.time().seconds(),

@@ -225,6 +225,8 @@ pub enum Committed {
 pub struct CommitView {
     /// The commit.
     pub commit: CommitId,
+    /// The promotion that its trailer names.
+    pub promotion: Option<PromotionId>,
     /// First line of its message.
     pub subject: String,
     /// Author's name.

@@ -176,6 +176,13 @@ pub struct ProjectSpec<S> {
     /// Dotted keys above `services` in the values files. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values_prefix: Option<String>,
+    /// The template of commits' subjects, with `{verb}`, `{environment}`, `{resource}`, `{tag}`, `{digest}` and `{source}`. Default Waybill's
+    /// own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_subject: Option<String>,
+    /// The template of authors' addresses, with `{user}`. Default their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_address: Option<String>,
     /// What members are in this project, whatever they are in the workspace: `{ ada@example.com: approver }`; `none` hides
     /// the project from them. Left out, everything stays; given, it replaces all that was before.
     #[serde(default, with = "roles", skip_serializing_if = "Option::is_none")]
@@ -571,6 +578,8 @@ impl<S> ProjectSpec<S> {
             repository: repository?,
             path_template: self.path_template,
             values_prefix: self.values_prefix,
+            commit_subject: self.commit_subject,
+            author_address: self.author_address,
             roles: self.roles,
             environments: self.environments,
         })

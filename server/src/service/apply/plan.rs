@@ -340,6 +340,8 @@ impl Plan {
             branch: spec.branch.clone(),
             path_template: spec.path_template.clone(),
             values_prefix: spec.values_prefix.clone(),
+            commit_subject: spec.commit_subject.clone(),
+            author_address: spec.author_address.clone(),
         };
         let sealed = match &credentials {
             _ if same_credentials => kept,
@@ -359,6 +361,16 @@ impl Plan {
             differences.compare("branch", &old.branch, &new.branch);
             differences.compare("path template", &old.path_template, &new.path_template);
             differences.compare("values prefix", &old.values_prefix, &new.values_prefix);
+            differences.option(
+                "commit subject",
+                old.commit_subject.as_ref(),
+                new.commit_subject.as_ref(),
+            );
+            differences.option(
+                "author address",
+                old.author_address.as_ref(),
+                new.author_address.as_ref(),
+            );
             differences.hidden("credentials", !same_credentials);
             self.change(&format!("project {}", spec.name), &differences)
         } else {
