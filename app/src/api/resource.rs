@@ -128,6 +128,7 @@ pub async fn resource(
 }
 
 /// Pins a resource to a digest and starts the promotion to it, whose id it returns.
+/// With `create_file` the values file is made, where there is none.
 ///
 /// # Errors
 /// What is wrong with the digest, by field; or why it can't be done now.
@@ -138,6 +139,7 @@ pub async fn edit_pin(
     environment: String,
     resource: String,
     digest: String,
+    #[server(default)] create_file: bool,
 ) -> Result<PromotionId, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -150,6 +152,7 @@ pub async fn edit_pin(
                 },
                 &resource,
                 &digest,
+                create_file,
             )
             .await,
     )
@@ -185,6 +188,7 @@ pub async fn promote(
 }
 
 /// Brings a resource back to an image that ran there before, and holds it there. Returns the promotion's id.
+/// With `create_file` the values file is made, where there is none.
 ///
 /// # Errors
 /// When it never ran there, or runs already.
@@ -195,6 +199,7 @@ pub async fn rollback(
     environment: String,
     resource: String,
     digest: String,
+    #[server(default)] create_file: bool,
 ) -> Result<PromotionId, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -207,6 +212,7 @@ pub async fn rollback(
                 },
                 &resource,
                 &digest,
+                create_file,
             )
             .await,
     )

@@ -71,14 +71,11 @@ pub fn ResourcePage() -> impl IntoView {
             let (w, p, e, r) = (at.workspace, at.project, at.environment, at.resource);
             let digest = post.digest.trim().to_owned();
             let started = |id| Done::Started(Some(id));
+            let makes_file = !post.create_file.is_empty();
             let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
-                ("promote", _) => Some(promote(w, p, e, r, !post.create_file.is_empty()).await.map(started)),
-                ("resume", _) => Some(
-                    resume(w, p, e, r, !post.create_file.is_empty())
-                        .await
-                        .map(Done::Started),
-                ),
-                ("pin", _) => Some(edit_pin(w, p, e, r, digest).await.map(started)),
+                ("promote", _) => Some(promote(w, p, e, r, makes_file).await.map(started)),
+                ("resume", _) => Some(resume(w, p, e, r, makes_file).await.map(Done::Started)),
+                ("pin", _) => Some(edit_pin(w, p, e, r, digest, makes_file).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;
                     Some(
@@ -87,7 +84,7 @@ pub fn ResourcePage() -> impl IntoView {
                             .map(|preview| Done::Previewed(Box::new(preview))),
                     )
                 }
-                (_, Some(back)) => Some(rollback(w, p, e, r, back.to_owned()).await.map(started)),
+                (_, Some(back)) => Some(rollback(w, p, e, r, back.to_owned(), makes_file).await.map(started)),
                 _ => None,
             };
             (post.used(), outcome)
@@ -471,7 +468,7 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Time
 /// The button *Roll back*, and what it would change.
 fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> WayBack {
     WayBack {
-        button: actions::rollback_form(&earlier.image, sent),
+        button: actions::rollback_form(earlier, sent),
         preview: earlier.preview.clone().map(|preview| {
             let followers = preview::followers(&preview.followers);
             view! { {followers} {preview::folded(preview, now)} }.into_any()

@@ -70,10 +70,24 @@ impl Services {
         from: &str,
         to: &str,
     ) -> Result<Promotion, AppError> {
+        self.promote_between_making_file(caller, [project, service, from, to], false)
+            .await
+    }
+
+    /// The same, of project, service and both environments; with `create_file` the values file is made, where there is none.
+    ///
+    /// # Errors
+    /// As [`Services::promote_between`].
+    pub(crate) async fn promote_between_making_file(
+        &self,
+        caller: &Caller,
+        [project, service, from, to]: [&str; 4],
+        create_file: bool,
+    ) -> Result<Promotion, AppError> {
         let (place, source, target) = self.pair(caller, project, service, from, to).await?;
         let (image, origin) = self.resolve_source(&place.project, source).await.map_err(unrecorded)?;
         let id = self
-            .promote_to(caller, &place, &target, image, Some(origin), false)
+            .promote_to(caller, &place, &target, image, Some(origin), create_file)
             .await?;
         let promotion = self.store.read().await?.promotion(id).await?;
         promotion.ok_or_else(|| not_found("promotion", &id.to_string()))

@@ -432,8 +432,16 @@ impl Backend for RequestBackend {
         self.services.preview_pin(self.caller()?, at, resource, digest).await
     }
 
-    async fn edit_pin(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError> {
-        self.services.edit_pin(self.caller()?, at, resource, digest).await
+    async fn edit_pin(
+        &self,
+        at: &At,
+        resource: &str,
+        digest: &str,
+        create_file: bool,
+    ) -> Result<PromotionId, AppError> {
+        self.services
+            .edit_pin_making_file(self.caller()?, at, resource, digest, create_file)
+            .await
     }
 
     async fn promote(&self, at: &At, resource: &str, create_file: bool) -> Result<PromotionId, AppError> {
@@ -442,8 +450,16 @@ impl Backend for RequestBackend {
             .await
     }
 
-    async fn rollback(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError> {
-        self.services.rollback(self.caller()?, at, resource, digest).await
+    async fn rollback(
+        &self,
+        at: &At,
+        resource: &str,
+        digest: &str,
+        create_file: bool,
+    ) -> Result<PromotionId, AppError> {
+        self.services
+            .rollback_making_file(self.caller()?, at, resource, digest, create_file)
+            .await
     }
 
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError> {

@@ -5,7 +5,7 @@ use crate::{
     api::{
         board::Cell,
         preview::{Preview, preview_pin},
-        resource::ResourceView,
+        resource::{EarlierImage, ResourceView},
     },
     components::{
         cell::held_words,
@@ -19,7 +19,6 @@ use crate::{
     form::{self, Form},
 };
 use domain::{
-    artifact::ExactImage,
     draft::check_digest,
     field::FieldErrors,
     follow::Course,
@@ -189,11 +188,12 @@ pub(super) fn rollback_error(sent: Form<ResourcePost, Done>) -> Signal<Option<Ap
 }
 
 /// *Roll back*, beside an image of the history.
-pub(super) fn rollback_form(image: &ExactImage, sent: Form<ResourcePost, Done>) -> AnyView {
-    let intent = format!("rollback-{}", image.digest);
-    let name = format!("Roll back to {}", image.short_label());
+pub(super) fn rollback_form(earlier: &EarlierImage, sent: Form<ResourcePost, Done>) -> AnyView {
+    let intent = format!("rollback-{}", earlier.image.digest);
+    let name = format!("Roll back to {}", earlier.image.short_label());
     view! {
         <form method="post" on:submit=sent.on_submit()>
+            {preview::file_to_make(earlier.preview.as_ref())}
             <button
                 type="submit"
                 class="button small"
@@ -307,10 +307,11 @@ fn pin_form(
             }
             None => {
                 checked.set(None);
+                let typed = form::typed(&event).and_then(|body| form::read::<ResourcePost>(&body).ok());
                 sent.send(ResourcePost {
                     intent: "pin".into(),
                     digest,
-                    create_file: String::new(),
+                    create_file: typed.unwrap_or_default().create_file,
                 });
             }
         }
@@ -337,6 +338,16 @@ fn pin_form(
             )
         });
         preview_pin(w, p, e, r, digest)
+    });
+    // Of what the button would do; before that is known, of what others on this page would.
+    let file = Memo::new(move |_| {
+        let of_pin = foreseen.with(|foreseen| preview::made_file(foreseen.outcome.as_ref()?.as_ref().ok()));
+        of_pin.or_else(|| {
+            view.with(|view| {
+                let mut others = view.earlier.iter().map(|earlier| earlier.preview.as_ref());
+                preview::made_file(view.preview.as_ref()).or_else(|| others.find_map(preview::made_file))
+            })
+        })
     });
     let name = move || if is_pinned.get() { "Edit pin" } else { "Pin to digest" };
     let note = move || {
@@ -366,6 +377,7 @@ fn pin_form(
                     on_change
                 />
                 {move || preview::shown(foreseen.get(), now, ().into_any())}
+                {move || file.get().map(preview::tick)}
                 <div class="row">
                     <button
                         type="submit"

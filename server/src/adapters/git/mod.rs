@@ -360,7 +360,7 @@ pub enum GitError {
     /// There is no values file, and nobody said that it may be made.
     #[error(
         "{path}: there is no such file on the branch, and Waybill makes none unless a person says so. Tick \"This creates {path}\" in the \
-         form, add the file in Git, or correct the path template."
+         form (createFile in waybill apply and GraphQL), add the file in Git, or correct the path template."
     )]
     NoFile {
         /// The file.

@@ -78,6 +78,7 @@ pub(super) fn absent_environment(
         || spec.protected
         || spec.policy.is_some()
         || !spec.restricted_to.is_empty()
+        || spec.create_file
         || !spec.resources.is_empty();
     if says_more {
         errors.add(format!("{at}.state"), ALONE);

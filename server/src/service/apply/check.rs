@@ -130,6 +130,8 @@ pub struct CheckedEnvironment {
     pub policy: Option<Policy>,
     /// The groups that may change it; none means everybody with the role.
     pub restricted_to: Vec<Name>,
+    /// Whether its values file may be made.
+    pub create_file: bool,
     /// Its resources.
     pub resources: Vec<CheckedResource>,
 }
@@ -637,6 +639,7 @@ fn environment(
         protected: spec.protected,
         policy: spec.policy.clone(),
         restricted_to: whole(restricted_to)?,
+        create_file: spec.create_file,
         resources: whole(resources)?,
     })
 }

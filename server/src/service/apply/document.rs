@@ -251,6 +251,9 @@ pub struct EnvironmentSpec {
     /// The groups whose members may change what runs here. Default: everybody with the role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restricted_to: Vec<String>,
+    /// Whether what is started may make the values file, where there is none. Default false: nothing is started there then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub create_file: bool,
     /// Resources to create or change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceSpec>,

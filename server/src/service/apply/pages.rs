@@ -445,6 +445,7 @@ fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<
             protected: draft.protected,
             policy: None,
             restricted_to: Vec::new(),
+            create_file: false,
             resources: Vec::new(),
         }],
     })
