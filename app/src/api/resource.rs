@@ -30,6 +30,8 @@ pub struct ResourceView {
     pub head: EnvironmentHead,
     /// Its name.
     pub name: Name,
+    /// Why the actor may not change what runs, and who may; `None` when they may.
+    pub denied: Option<String>,
     /// Whether the actor may delete it.
     pub may_remove: bool,
     /// What runs, as on the board.

@@ -83,8 +83,8 @@ impl Services {
             project: place,
             environment,
         };
-        let may_change = at.project.may_change(&at.environment).is_ok();
-        let (preview, earlier) = if may_change {
+        let denied = at.project.may_change(&at.environment).err();
+        let (preview, earlier) = if denied.is_none() {
             self.outlook(&at, &resource, latest.as_ref(), &history).await
         } else {
             (None, Vec::new())
@@ -96,6 +96,7 @@ impl Services {
         Ok(ResourceView {
             head: head(&place, &environment),
             name: resource.name,
+            denied: denied.map(|denied| denied.to_string()),
             may_remove: rights::check(place.role, Right::Administer).is_ok(),
             cell,
             repository,

@@ -99,7 +99,7 @@ impl Services {
                 Ok(refused) => told.extend(
                     refused
                         .into_iter()
-                        .map(|why| format!("{path}: a promotion would be refused. {why}.")),
+                        .map(|why| format!("{path}: a promotion would be refused. {}.", why.trim_end_matches('.'))),
                 ),
                 Err(error) => told.push(error.to_string()),
             }

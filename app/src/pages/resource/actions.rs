@@ -77,21 +77,16 @@ pub(super) fn actions(
     sent: Form<ResourcePost, Done>,
     now: Signal<Timestamp>,
 ) -> AnyView {
-    let may_change = Memo::new(move |_| view.with(|view| view.head.may_change));
+    let denied = Memo::new(move |_| view.with(|view| view.denied.clone()));
     // Which of the forms was sent last: its error is shown there.
     let was_pin = Signal::derive(move || sent.latest().is_some_and(|post| post.draft.is_pin()));
     view! {
         {move || {
-            if may_change.get() {
+            if let Some(denied) = denied.get() {
+                view! { <p class="muted">{denied}</p> }.into_any()
+            } else {
                 let posted = posted.clone();
                 view! { {hold_form(view, sent, now)} {promote_form(view, sent, now)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
-            } else {
-                view! {
-                    <p class="muted">
-                        "You may look, not change: promoting and pinning here needs another role. Ask an administrator."
-                    </p>
-                }
-                    .into_any()
             }
         }}
     }

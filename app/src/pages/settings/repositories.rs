@@ -96,6 +96,8 @@ fn one(project: &RepositoryView, here: Here) -> AnyView {
         .clone()
         .map(|problem| view! { <p>{says(Meaning::Bad, "bad", problem)}</p> });
     let delete = format!("/w/{}/-/delete/project/{name}", here.workspace());
+    let was = name.clone();
+    let answer = here.answer(move |post| post.repository.stored && post.repository.was == was);
     view! {
         <section class="panel padded stack tight group" aria-label=format!("Project {name}")>
             <h2>{name.clone()}</h2>
@@ -125,6 +127,7 @@ fn one(project: &RepositoryView, here: Here) -> AnyView {
                     {format!("Delete {name}…")}
                 </a>
             </form>
+            {answer}
         </section>
     }
     .into_any()
@@ -249,6 +252,7 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                     </a>
                 </div>
             </form>
+            {here.answer(|post| !post.repository.stored)}
         </section>
     }
     .into_any()

@@ -264,7 +264,11 @@ pub(super) fn find_file(reader: &Reader<'_>, tree: Oid, path: &str) -> Result<Op
         let (id, kind, mode) = (entry.id(), entry.kind(), entry.filemode());
         drop(entry);
         let is_last = depth + 1 == parts.len();
-        let here = parts[..=depth].join("/");
+        // Whoever reads it is told the whole path already.
+        let here = match is_last {
+            true => "it".to_owned(),
+            false => parts[..=depth].join("/"),
+        };
         match (kind, is_last) {
             _ if mode == i32::from(FileMode::Link) => return refuse(&format!("{here} is a symbolic link")),
             (Some(ObjectType::Commit), _) => return refuse(&format!("{here} is a submodule")),

@@ -350,7 +350,7 @@ pub enum GitError {
         attempts: u32,
     },
     /// The values file can't be edited safely.
-    #[error("{path}: {reason}.")]
+    #[error("{path}: {}.", .reason.trim_end_matches('.'))]
     Values {
         /// The file.
         path: String,
@@ -359,8 +359,8 @@ pub enum GitError {
     },
     /// There is no values file, and nobody said that it may be made.
     #[error(
-        "{path}: there is no such file on the branch, and Waybill makes none unless a person says so. Tick \"This creates {path}\" in the \
-         form (createFile in waybill apply and GraphQL), add the file in Git, or correct the path template."
+        "{path}: there is no such file on the branch, and Waybill makes none unless a person says so. Say so in the form, or with \
+         createFile in waybill apply and GraphQL; or add the file in Git, or correct the path template."
     )]
     NoFile {
         /// The file.
@@ -375,7 +375,7 @@ pub enum GitError {
         reason: String,
     },
     /// The repository holds what is too large to be read.
-    #[error("Waybill can't work with the repository at {url}: {reason}.")]
+    #[error("Waybill can't work with the repository at {url}: {}.", .reason.trim_end_matches('.'))]
     TooLarge {
         /// The repository's address without credentials.
         url: String,

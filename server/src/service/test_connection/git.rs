@@ -22,6 +22,11 @@ const REACH: &str = "Reach the server";
 const SIGN_IN: &str = "Sign in";
 const REPOSITORY: &str = "Repository";
 
+/// With one full stop, whatever it ends with.
+fn sentence(text: &str) -> String {
+    format!("{}.", text.trim_end_matches('.'))
+}
+
 fn signed_in(access: &RepositoryAccess) -> String {
     match &access.credentials {
         Credentials::None => "Without credentials.".into(),
@@ -113,7 +118,10 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
                 failed(
                     steps,
                     path,
-                    format!("A promotion into it would be refused. {}.", refused.join(". ")),
+                    format!(
+                        "A promotion into it would be refused. {}",
+                        refused.iter().map(|why| sentence(why)).collect::<Vec<_>>().join(" ")
+                    ),
                 );
             }
             Ok(Some(services)) if services.is_empty() => {
@@ -132,7 +140,7 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
                              the file only when a person says so in the form of a promotion.";
                 unsure(steps, path, words);
             }
-            Err(GitError::Values { reason, .. }) => failed(steps, path, format!("{reason}.")),
+            Err(GitError::Values { reason, .. }) => failed(steps, path, sentence(&reason)),
             Err(other) => failed(steps, path, other.to_string()),
         }
     }
