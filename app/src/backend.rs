@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::PromotionId,
+    name::Name,
     removal::RemovalChoices,
 };
 use leptos::prelude::use_context;
@@ -79,6 +80,8 @@ pub trait Backend: Send + Sync {
     /// Brings a resource back to an image that ran there before, and holds it there.
     async fn rollback(&self, at: &At, resource: &str, digest: &str, create_file: bool)
     -> Result<PromotionId, AppError>;
+    /// Gives a resource the name that its key has in Git now.
+    async fn take_new_name(&self, at: &At, resource: &str) -> Result<Name, AppError>;
     /// Lifts the hold of a resource; the promotion that catches up, if there is anything to catch up with.
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError>;
 

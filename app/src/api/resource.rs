@@ -32,6 +32,8 @@ pub struct ResourceView {
     pub name: Name,
     /// Why the actor may not change what runs, and who may; `None` when they may.
     pub denied: Option<String>,
+    /// The name that its key seems to have in Git now, where Git no longer declares it under its own.
+    pub new_name: Option<Name>,
     /// Whether the actor may delete it.
     pub may_remove: bool,
     /// What runs, as on the board.
@@ -215,6 +217,32 @@ pub async fn rollback(
                 &resource,
                 &digest,
                 create_file,
+            )
+            .await,
+    )
+}
+
+/// Gives a held resource the name that its key seems to have in Git now, which it returns, and lifts the hold.
+///
+/// # Errors
+/// When nothing looks like its new name, or that one is taken.
+#[server(prefix = "/api/ui", endpoint = "take_new_name")]
+pub async fn take_new_name(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+) -> Result<Name, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .take_new_name(
+                &At {
+                    workspace,
+                    project,
+                    environment,
+                },
+                &resource,
             )
             .await,
     )

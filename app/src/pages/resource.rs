@@ -7,7 +7,9 @@ use crate::{
         board::{Behind, Cell, Follows},
         connection::PassedOver,
         preview::preview_pin,
-        resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
+        resource::{
+            EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback, take_new_name,
+        },
     },
     components::{
         cell::starved_words,
@@ -75,6 +77,7 @@ pub fn ResourcePage() -> impl IntoView {
             let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
                 ("promote", _) => Some(promote(w, p, e, r, makes_file).await.map(started)),
                 ("resume", _) => Some(resume(w, p, e, r, makes_file).await.map(Done::Started)),
+                ("take-new-name", _) => Some(take_new_name(w, p, e, r).await.map(Done::Renamed)),
                 ("pin", _) => Some(edit_pin(w, p, e, r, digest, makes_file).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;
@@ -122,6 +125,10 @@ pub fn ResourcePage() -> impl IntoView {
             {move || {
                 sent.done()
                     .map(|started| match started {
+                        Done::Renamed(name) => {
+                            let at = place.get_untracked();
+                            view! { <Redirect path=format!("{}/{}/{name}", at.board(), at.environment) /> }.into_any()
+                        }
                         Done::Started(Some(id)) => view! { <Redirect path=format!("/promotions/{id}") /> }.into_any(),
                         // It caught up with nothing: the page itself says that nobody holds it any more.
                         Done::Started(None) if cfg!(feature = "ssr") => {

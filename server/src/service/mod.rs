@@ -55,6 +55,7 @@ pub mod promote;
 pub mod promotion;
 pub mod pushed;
 pub mod removal;
+pub mod rename;
 pub mod request;
 pub mod resource;
 pub mod retry;

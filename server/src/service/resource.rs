@@ -5,6 +5,7 @@ use super::{
     artifact::RECENT,
     board::{for_eyes_of, head},
     place::{EnvironmentPlace, not_found},
+    rename::new_name,
     rollback::that_ran,
 };
 use crate::store::Tx;
@@ -95,6 +96,7 @@ impl Services {
         } = at;
         Ok(ResourceView {
             head: head(&place, &environment),
+            new_name: new_name(&resource).ok(),
             name: resource.name,
             denied: denied.map(|denied| denied.to_string()),
             may_remove: rights::check(place.role, Right::Administer).is_ok(),

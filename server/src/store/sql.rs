@@ -56,6 +56,7 @@ pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment
      source_id, pin, runtime, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 pub(crate) const UPDATE_RESOURCE: &str =
     "UPDATE resources SET kind = $2, image_repository = $3, source_id = $4, pin = $5, runtime = $6 WHERE id = $1";
+pub(crate) const RENAME_RESOURCE: &str = "UPDATE resources SET name = $2 WHERE id = $1";
 pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = $2, desired_tag = $3, \
      desired_digest = $4, desired_at = $5, outside = NULL, unclear = NULL WHERE id = $1";
 pub(crate) const SET_OUTSIDE: &str = "UPDATE resources SET outside = $2 WHERE id = $1";

@@ -50,6 +50,7 @@ use axum::{
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::{PromotionId, UserId},
+    name::Name,
     promotion::Actor,
     removal::RemovalChoices,
 };
@@ -460,6 +461,10 @@ impl Backend for RequestBackend {
         self.services
             .rollback_making_file(self.caller()?, at, resource, digest, create_file)
             .await
+    }
+
+    async fn take_new_name(&self, at: &At, resource: &str) -> Result<Name, AppError> {
+        self.services.take_new_name(self.caller()?, at, resource).await
     }
 
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError> {

@@ -23,6 +23,7 @@ use domain::{
     field::FieldErrors,
     follow::Course,
     id::PromotionId,
+    name::Name,
     resource::{Binding, HoldCause},
     time::Timestamp,
 };
@@ -33,7 +34,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ResourcePost {
-    /// `promote`, `resume`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
+    /// `promote`, `resume`, `take-new-name`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
@@ -68,6 +69,8 @@ pub(super) enum Done {
     Started(Option<PromotionId>),
     /// What pinning would do.
     Previewed(Box<Preview>),
+    /// It has another name now.
+    Renamed(Name),
 }
 
 /// The forms; nothing for those who may not change it.
@@ -132,9 +135,17 @@ fn button_form(
 
 /// Who holds it and why, and *Resume*.
 fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> impl IntoView {
-    let hold = Memo::new(move |_| view.with(|view| Some((view.cell.follows.hold.clone()?, view.preview.clone()))));
+    let hold = Memo::new(move |_| {
+        view.with(|view| {
+            Some((
+                view.cell.follows.hold.clone()?,
+                view.preview.clone(),
+                view.new_name.clone(),
+            ))
+        })
+    });
     move || {
-        hold.get().map(|(hold, preview)| {
+        hold.get().map(|(hold, preview, new_name)| {
             let is_removed = hold.cause == HoldCause::RemovedFromGit;
             let (what_holds, word) = if is_removed {
                 (
@@ -156,6 +167,15 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                 (is_removed && view.may_remove).then(|| view! { <a class="button plain" href=href>"Forget"</a> })
             });
             let asked = preview::file_to_make(preview.as_ref());
+            let take = new_name.map(|name| {
+                button_form(
+                    sent,
+                    "take-new-name".into(),
+                    format!("Rename to {name}"),
+                    "button primary",
+                    None,
+                )
+            });
             view! {
                 <section class="notice held" aria-labelledby="hold">
                     {icon("held")}
@@ -164,7 +184,9 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                         <p>{what_holds}</p>
                         {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
+                        <ErrorSummary error=error_of(sent, "take-new-name") />
                         <div class="row">
+                            {take}
                             {button_form(sent, "resume".into(), word.into(), "button", asked)} {forget}
                         </div>
                     </div>
@@ -319,7 +341,7 @@ fn pin_form(
     });
     let first = untrack(move || sent.done()).and_then(|done| match done {
         Done::Previewed(preview) => Some(*preview),
-        Done::Started(_) => None,
+        Done::Started(_) | Done::Renamed(_) => None,
     });
     let leaves = Signal::derive(move || sent.pending.get() || matches!(sent.done(), Some(Done::Started(Some(_)))));
     let foreseen = preview::foresee(first, complete, leaves, move |(digest, _)| {

@@ -322,6 +322,15 @@ impl Mutation {
         }
     }
 
+    /// Gives a held resource the name that its key seems to have in Git now, and lifts the hold. Returns the name.
+    #[graphql(complexity = "250")]
+    async fn take_new_name(&self, context: &Context<'_>, input: ResourceInput) -> Result<String> {
+        let (services, caller) = at(context)?;
+        let place = place(services, caller, &input.project_id, input.environment).await?;
+        let named = services.take_new_name(caller, &place, &input.service).await;
+        named.map(|name| name.to_string()).map_err(error)
+    }
+
     /// Reports the result of a check on a digest. The newest result of a name counts; the same again changes nothing.
     #[graphql(complexity = "250 + child_complexity")]
     async fn report_check(&self, context: &Context<'_>, input: ReportCheckInput) -> Result<Check> {
