@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::PromotionId,
+    name::Name,
     removal::RemovalChoices,
 };
 use leptos::prelude::use_context;
@@ -69,14 +70,18 @@ pub trait Backend: Send + Sync {
     /// What pinning a resource to a digest would do.
     async fn preview_pin(&self, at: &At, resource: &str, digest: &str) -> Result<Preview, AppError>;
     /// Pins a resource to a digest and starts the promotion to it.
-    async fn edit_pin(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError>;
+    async fn edit_pin(&self, at: &At, resource: &str, digest: &str, create_file: bool)
+    -> Result<PromotionId, AppError>;
     /// What promoting a resource, or resuming a held one, would do.
     async fn preview_promote(&self, at: &At, resource: &str) -> Result<Preview, AppError>;
     /// Promotes a resource to its source's latest artifact; moves the pin of a pinned one.
     async fn promote(&self, at: &At, resource: &str, create_file: bool) -> Result<PromotionId, AppError>;
 
     /// Brings a resource back to an image that ran there before, and holds it there.
-    async fn rollback(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError>;
+    async fn rollback(&self, at: &At, resource: &str, digest: &str, create_file: bool)
+    -> Result<PromotionId, AppError>;
+    /// Gives a resource the name that its key has in Git now.
+    async fn take_new_name(&self, at: &At, resource: &str) -> Result<Name, AppError>;
     /// Lifts the hold of a resource; the promotion that catches up, if there is anything to catch up with.
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError>;
 

@@ -128,7 +128,7 @@ where
                 let waiting = line.leave();
                 if failed {
                     unaware = waiting;
-                    request_animation_frame(focus_summary);
+                    focus_summary_soon();
                 } else {
                     unaware = unaware.saturating_sub(1);
                 }
@@ -245,17 +245,17 @@ fn encoded(data: &web_sys::FormData) -> Option<String> {
 
 /// Puts the focus on the summary of errors once it is there: for a form that the browser itself refused.
 pub fn focus_summary_soon() {
-    request_animation_frame(focus_summary);
+    focus_soon(SUMMARY);
 }
 
-/// Puts the focus on the summary of errors, which also brings it into view.
-fn focus_summary() {
-    if let Some(summary) = document()
-        .get_element_by_id(SUMMARY)
-        .and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok())
-    {
-        let _ = summary.focus();
-    }
+/// Puts the focus on the element with this id, once it is there; that also brings it into view.
+pub fn focus_soon(id: &'static str) {
+    request_animation_frame(move || {
+        let element = document().get_element_by_id(id);
+        if let Some(element) = element.and_then(|e| e.dyn_into::<web_sys::HtmlElement>().ok()) {
+            let _ = element.focus();
+        }
+    });
 }
 
 /// The outcome of a plain post of this page: reads the form and runs `submit` with it, on the server, while the page is

@@ -71,3 +71,18 @@ test("a repository's test says what works", async ({ page, open, expectAccessibl
   await expect(page.getByLabel('Token', { exact: true })).toBeHidden();
   await expectAccessible();
 });
+
+test('what a test found stands beside its button', async ({ page, open, javaScriptEnabled }) => {
+  const answered = async (place: ReturnType<typeof page.getByRole>) => {
+    await place.getByRole('button', { name: 'Test connection' }).click();
+    await expect(place.getByRole('status').filter({ hasText: 'Nothing was saved.' })).toBeInViewport();
+    await expect(page.locator('#answer')).toHaveCount(1);
+    if (javaScriptEnabled !== false) await expect(page.locator('#answer')).toBeFocused();
+  };
+  await open(`${settings}/git`);
+  await answered(page.getByRole('region', { name: 'Project myapp' }));
+  await open(`${settings}/clusters`);
+  await answered(page.getByRole('region', { name: 'Cluster local' }));
+  await open(`${settings}/clusters?edit=local`);
+  await answered(page.getByRole('region', { name: 'Cluster local' }));
+});

@@ -25,6 +25,8 @@ test('a channel is made, paused and removed', async ({ page, open, tolerate, exp
   await page.getByRole('button', { name: 'Add channel' }).click();
   await expect(page.getByText(`Channel ${name} is added.`)).toBeVisible();
   await expect(page.locator('#secret')).toHaveText(/^whsec_/);
+  // It stands below the form, where people look.
+  await expect(page.getByRole('region', { name: 'New channel' }).locator('#secret')).toBeInViewport();
   // The form is empty again: nobody adds the same twice by a second click.
   await expect(page.getByLabel('Name', { exact: true })).toHaveValue('');
 

@@ -126,7 +126,7 @@ pub enum SourceImage {
 /// Why it can't be a source, a sentence.
 pub fn source_image(declared: &DeclaredImage, who: &str) -> Result<SourceImage, String> {
     if let Some(unclear) = &declared.unclear {
-        return Err(format!("{who} can't be promoted. {unclear}."));
+        return Err(format!("{who} can't be promoted. {}.", unclear.trim_end_matches('.')));
     }
     let Some(repository) = declared.repository.clone() else {
         return Err(format!("{who} has no image yet. Deploy it once, then promote it."));

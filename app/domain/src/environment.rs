@@ -44,6 +44,12 @@ pub struct Project {
     pub path_template: String,
     /// Dotted keys above `services`; empty for none.
     pub values_prefix: String,
+    /// The template of commits' subjects ([`crate::commit_template`]); `None` for Waybill's own.
+    #[serde(default)]
+    pub commit_subject: Option<String>,
+    /// The template of their authors' addresses; `None` for those of the people.
+    #[serde(default)]
+    pub author_address: Option<String>,
 }
 
 impl Project {

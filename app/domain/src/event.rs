@@ -5,6 +5,7 @@ use crate::{
     door::Door,
     gate::{CheckStatus, GateId},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
+    name::Name,
     plan::Health,
     policy::Policy,
     promotion::{Actor, Promotion, Purpose, State},
@@ -245,6 +246,13 @@ pub enum Happened {
     },
     /// A resource follows its source again.
     Resumed,
+    /// A resource took the name that its key has in Git now.
+    Renamed {
+        /// Its name before.
+        from: Name,
+        /// Its name since.
+        to: Name,
+    },
     /// The registry was seen to hold a new artifact.
     ArtifactSeen {
         /// The artifact.

@@ -8,7 +8,7 @@ mod evidence;
 #[cfg(test)]
 mod tests;
 
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, who_overrides};
 pub use evidence::{
     Approval, Approver, Check, CheckStatus, Evidence, Found, Frozen, HealthyRun, Override, Proof, Stop,
 };

@@ -13,6 +13,7 @@
 
 pub mod arrival;
 pub mod artifact;
+pub mod commit_template;
 pub mod door;
 pub mod draft;
 pub mod environment;

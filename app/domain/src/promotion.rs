@@ -482,21 +482,6 @@ impl Promotion {
     pub fn operation_identity(&self) -> String {
         format!("{}.{}", self.id, self.tries)
     }
-
-    /// The first line of its commit: `promote(production): api a1b2c3d from staging`.
-    #[must_use]
-    pub fn subject(&self, environment: &Name, resource: &Name) -> String {
-        let from = self
-            .origin
-            .as_ref()
-            .map(|origin| format!(" from {}", origin.environment))
-            .unwrap_or_default();
-        format!(
-            "{}({environment}): {resource} {}{from}",
-            self.purpose.as_str(),
-            self.image.short_label()
-        )
-    }
 }
 
 #[cfg(test)]
@@ -611,13 +596,19 @@ mod tests {
         let name = |s: &str| s.parse::<Name>().unwrap();
         let mut p = promotion(State::Queued);
         assert_eq!(
-            p.subject(&name("production"), &name("api")),
+            p.subject(None, &name("production"), &name("api")),
             "promote(production): api a1b2c3d from staging"
         );
         (p.purpose, p.origin, p.image.tag) = (Purpose::Deploy, None, "v1.4".parse().ok());
         assert_eq!(
-            p.subject(&name("development"), &name("api")),
+            p.subject(None, &name("development"), &name("api")),
             "deploy(development): api v1.4"
+        );
+        // By a template there is always a source.
+        let template = Some("JIRA-1: {verb} {environment}/{resource} {tag} ({source})");
+        assert_eq!(
+            p.subject(template, &name("development"), &name("api")),
+            "JIRA-1: deploy development/api v1.4 (r.example/api)"
         );
     }
 }

@@ -110,6 +110,10 @@ pub struct RepositoryDraft {
     pub path_template: String,
     /// Keys above `services`.
     pub values_prefix: String,
+    /// The template of commits' subjects; empty for Waybill's own.
+    pub commit_subject: String,
+    /// The template of authors' addresses; empty for their own.
+    pub author_address: String,
     /// How to sign in: `none`, `token` or `key`.
     pub sign_in: String,
     /// The user, for `token`.

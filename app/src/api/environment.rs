@@ -22,6 +22,8 @@ pub struct EnvironmentView {
     pub project: Name,
     /// The environment.
     pub head: EnvironmentHead,
+    /// Why the actor may not change what runs, and who may; `None` when they may.
+    pub denied: Option<String>,
     /// Its values file in the repository.
     pub values_path: String,
     /// Its Argo CD Application, if it has one.

@@ -41,8 +41,8 @@ pub struct RemovalView {
     pub cancels: usize,
     /// Its values file, where its blocks can be removed with it.
     pub path: Option<String>,
-    /// Whether the actor may have them removed: it changes what runs.
-    pub may_remove_from_git: bool,
+    /// Why the actor may not have them removed, and who may: it changes what runs.
+    pub not_from_git: Option<String>,
 }
 
 /// A resource that follows what is to be deleted.

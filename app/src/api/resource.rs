@@ -30,6 +30,10 @@ pub struct ResourceView {
     pub head: EnvironmentHead,
     /// Its name.
     pub name: Name,
+    /// Why the actor may not change what runs, and who may; `None` when they may.
+    pub denied: Option<String>,
+    /// The name that its key seems to have in Git now, where Git no longer declares it under its own.
+    pub new_name: Option<Name>,
     /// Whether the actor may delete it.
     pub may_remove: bool,
     /// What runs, as on the board.
@@ -128,6 +132,7 @@ pub async fn resource(
 }
 
 /// Pins a resource to a digest and starts the promotion to it, whose id it returns.
+/// With `create_file` the values file is made, where there is none.
 ///
 /// # Errors
 /// What is wrong with the digest, by field; or why it can't be done now.
@@ -138,6 +143,7 @@ pub async fn edit_pin(
     environment: String,
     resource: String,
     digest: String,
+    #[server(default)] create_file: bool,
 ) -> Result<PromotionId, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -150,6 +156,7 @@ pub async fn edit_pin(
                 },
                 &resource,
                 &digest,
+                create_file,
             )
             .await,
     )
@@ -185,6 +192,7 @@ pub async fn promote(
 }
 
 /// Brings a resource back to an image that ran there before, and holds it there. Returns the promotion's id.
+/// With `create_file` the values file is made, where there is none.
 ///
 /// # Errors
 /// When it never ran there, or runs already.
@@ -195,6 +203,7 @@ pub async fn rollback(
     environment: String,
     resource: String,
     digest: String,
+    #[server(default)] create_file: bool,
 ) -> Result<PromotionId, AppError> {
     use crate::backend::{At, answer, backend};
     answer(
@@ -207,6 +216,33 @@ pub async fn rollback(
                 },
                 &resource,
                 &digest,
+                create_file,
+            )
+            .await,
+    )
+}
+
+/// Gives a held resource the name that its key seems to have in Git now, which it returns, and lifts the hold.
+///
+/// # Errors
+/// When nothing looks like its new name, or that one is taken.
+#[server(prefix = "/api/ui", endpoint = "take_new_name")]
+pub async fn take_new_name(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+) -> Result<Name, AppError> {
+    use crate::backend::{At, answer, backend};
+    answer(
+        backend()?
+            .take_new_name(
+                &At {
+                    workspace,
+                    project,
+                    environment,
+                },
+                &resource,
             )
             .await,
     )

@@ -97,7 +97,9 @@ pub fn what(cell: &Cell, place: &Place) -> AnyView {
     let shown = match &cell.image {
         Some(image) => view! { <DigestChip image=image.clone() tag=true /> }.into_any(),
         None => match &cell.unclear {
-            Some(unclear) => view! { <span class="says bad">{format!("{unclear}.")}</span> }.into_any(),
+            Some(unclear) => {
+                view! { <span class="says bad">{format!("{}.", unclear.trim_end_matches('.'))}</span> }.into_any()
+            }
             None => view! { <span class="muted">"No image yet"</span> }.into_any(),
         },
     };

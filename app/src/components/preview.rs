@@ -132,16 +132,25 @@ pub fn followers(sentences: &[String]) -> Option<AnyView> {
 /// The question whether the values file may be made, where what was foreseen would make it.
 #[must_use]
 pub fn file_to_make(preview: Option<&Preview>) -> Option<AnyView> {
-    let path = preview.filter(|preview| preview.creates_file)?.path.clone();
-    Some(
-        view! {
-            <label class="check">
-                <input type="checkbox" name="create_file" value="true" required />
-                {format!("This creates {path}")}
-            </label>
-        }
-        .into_any(),
-    )
+    made_file(preview).map(tick)
+}
+
+/// The values file that what was foreseen would make.
+#[must_use]
+pub fn made_file(preview: Option<&Preview>) -> Option<String> {
+    Some(preview.filter(|preview| preview.creates_file)?.path.clone())
+}
+
+/// The tick that lets a values file be made.
+#[must_use]
+pub fn tick(path: String) -> AnyView {
+    view! {
+        <label class="check">
+            <input type="checkbox" name="create_file" value="true" required />
+            {format!("This creates {path}")}
+        </label>
+    }
+    .into_any()
 }
 
 /// What will change.

@@ -112,7 +112,7 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
         .map(|(name, cell)| row(&view, name, cell, now))
         .collect();
     let list = if rows.is_empty() {
-        empty(view.head.may_change)
+        empty(view.denied.clone())
     } else {
         view! {
             <table class="table">
@@ -280,12 +280,9 @@ fn stops(view: &EnvironmentView, now: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
-fn empty(may_change: bool) -> AnyView {
-    let step = if may_change {
-        "Create one here: with the image that another environment runs, or with an image repository."
-    } else {
-        "Somebody who may change what runs here can create one."
-    };
+fn empty(denied: Option<String>) -> AnyView {
+    let create = "Create one here: with the image that another environment runs, or with an image repository.";
+    let step = denied.unwrap_or_else(|| create.to_owned());
     view! {
         <EmptyState title="No resource yet">
             <p>"A resource is something that runs in an environment. " {step}</p>

@@ -296,7 +296,9 @@ fn the_form(view: &RemovalView, full_name: String, back: String, sent: Sent) -> 
         }
     });
     let git = view.path.clone().map(|path| {
-        let tick = if view.may_remove_from_git {
+        let tick = if let Some(why) = &view.not_from_git {
+            view! { <p class="muted">{format!("Git is left alone. {why}")}</p> }.into_any()
+        } else {
             view! {
                 <label class="check">
                     <input
@@ -314,8 +316,6 @@ fn the_form(view: &RemovalView, full_name: String, back: String, sent: Sent) -> 
                 </p>
             }
             .into_any()
-        } else {
-            view! { <p class="muted">"Git is left alone: you may not change what runs here."</p> }.into_any()
         };
         view! {
             <fieldset class="within">

@@ -7,7 +7,9 @@ use crate::{
         board::{Behind, Cell, Follows},
         connection::PassedOver,
         preview::preview_pin,
-        resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
+        resource::{
+            EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback, take_new_name,
+        },
     },
     components::{
         cell::starved_words,
@@ -71,14 +73,12 @@ pub fn ResourcePage() -> impl IntoView {
             let (w, p, e, r) = (at.workspace, at.project, at.environment, at.resource);
             let digest = post.digest.trim().to_owned();
             let started = |id| Done::Started(Some(id));
+            let makes_file = !post.create_file.is_empty();
             let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
-                ("promote", _) => Some(promote(w, p, e, r, !post.create_file.is_empty()).await.map(started)),
-                ("resume", _) => Some(
-                    resume(w, p, e, r, !post.create_file.is_empty())
-                        .await
-                        .map(Done::Started),
-                ),
-                ("pin", _) => Some(edit_pin(w, p, e, r, digest).await.map(started)),
+                ("promote", _) => Some(promote(w, p, e, r, makes_file).await.map(started)),
+                ("resume", _) => Some(resume(w, p, e, r, makes_file).await.map(Done::Started)),
+                ("take-new-name", _) => Some(take_new_name(w, p, e, r).await.map(Done::Renamed)),
+                ("pin", _) => Some(edit_pin(w, p, e, r, digest, makes_file).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;
                     Some(
@@ -87,7 +87,7 @@ pub fn ResourcePage() -> impl IntoView {
                             .map(|preview| Done::Previewed(Box::new(preview))),
                     )
                 }
-                (_, Some(back)) => Some(rollback(w, p, e, r, back.to_owned()).await.map(started)),
+                (_, Some(back)) => Some(rollback(w, p, e, r, back.to_owned(), makes_file).await.map(started)),
                 _ => None,
             };
             (post.used(), outcome)
@@ -125,6 +125,10 @@ pub fn ResourcePage() -> impl IntoView {
             {move || {
                 sent.done()
                     .map(|started| match started {
+                        Done::Renamed(name) => {
+                            let at = place.get_untracked();
+                            view! { <Redirect path=format!("{}/{}/{name}", at.board(), at.environment) /> }.into_any()
+                        }
                         Done::Started(Some(id)) => view! { <Redirect path=format!("/promotions/{id}") /> }.into_any(),
                         // It caught up with nothing: the page itself says that nobody holds it any more.
                         Done::Started(None) if cfg!(feature = "ssr") => {
@@ -471,7 +475,7 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Time
 /// The button *Roll back*, and what it would change.
 fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> WayBack {
     WayBack {
-        button: actions::rollback_form(&earlier.image, sent),
+        button: actions::rollback_form(earlier, sent),
         preview: earlier.preview.clone().map(|preview| {
             let followers = preview::followers(&preview.followers);
             view! { {followers} {preview::folded(preview, now)} }.into_any()

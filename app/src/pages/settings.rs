@@ -1,6 +1,7 @@
 //! Settings of a workspace, for its administrators: members, groups, tokens, clusters, Git, notifications. One page with a section each.
 //!
-//! Every button posts the page ([`post`]); what comes of it is said above the section, and a secret is shown there once.
+//! Every button posts the page ([`post`]); what comes of it is said above the section, or beside the button where that is far below
+//! ([`BESIDE`]), and a secret is shown there once.
 //! Clusters and repositories are a list, or the form of one (`?edit=NAME`, `?new`).
 
 mod clusters;
@@ -28,7 +29,7 @@ use crate::{
         state_badge::Meaning,
     },
     error::AppError,
-    form::{Form, form},
+    form::{self, Form, form},
     live,
     pages::error::shown,
 };
@@ -66,6 +67,12 @@ const SECTIONS: [(&str, &str); 6] = [
     ("notifications", "Notifications"),
 ];
 
+/// Buttons that may stand far below the top of the page: what comes of them is said beside them.
+const BESIDE: [&str; 4] = ["test-cluster", "test-repository", "add-channel", "create-token"];
+
+/// Id of what is said beside a button. A plain post leads to it, and with a script it takes the focus.
+const ANSWER: &str = "answer";
+
 /// A section of the page, and which of its forms: `None` for the list, empty for something new.
 type Place = ((String, String), Option<String>);
 
@@ -95,6 +102,22 @@ impl Here {
     /// The form as it was posted in vain, to be filled in again.
     fn posted(self) -> Option<SettingsPost> {
         untrack(move || self.sent.posted_draft().filter(|_| self.is_here() && !self.is_saved()))
+    }
+
+    /// What came of the newest post, where it is to be said: beside its button, or above the section.
+    fn done(self, is_beside: bool) -> Option<(SettingsPost, Done)> {
+        let post = self.sent.latest().filter(|_| self.is_here())?;
+        let is_said_here = BESIDE.contains(&&*post.draft.intent) == is_beside;
+        Some((post.draft, post.outcome?.ok()?)).filter(|_| is_said_here)
+    }
+
+    /// What came of the button beside which this stands, by its post.
+    fn answer(self, is_of: impl Fn(&SettingsPost) -> bool + Send + 'static) -> AnyView {
+        let answer = move || {
+            let (_, done) = self.done(true).filter(|(post, _)| is_of(post))?;
+            Some(view! { <div id=ANSWER tabindex="-1">{said(done)}</div> })
+        };
+        view! { {answer} }.into_any()
     }
 
     /// The workspace.
@@ -144,6 +167,13 @@ pub fn Settings() -> AnyView {
     let navigate = use_navigate();
     Effect::new(move |_| {
         if sent.sent_and_done() {
+            if untrack(move || here.done(true)).is_some() {
+                form::focus_soon(ANSWER);
+            }
+            // A test changes nothing. Drawn anew, the page would lose what is said in it, and the focus.
+            if matches!(sent.done(), Some(Done::Tested(_))) {
+                return;
+            }
             read.refetch();
             if matches!(sent.done(), Some(Done::Added(_))) {
                 begin_anew("new-channel");
@@ -183,7 +213,7 @@ pub fn Settings() -> AnyView {
                 tabs(&workspace, &section)
             }}
             <ErrorSummary error=Signal::derive(move || sent.error().filter(|_| here.is_here())) />
-            {move || sent.done().filter(|_| here.is_here()).map(said)}
+            {move || here.done(false).map(|(_, done)| said(done))}
             <div class="stack settings" on:submit=sent.on_submit()>
                 {shown(read, move |view| section_view(view, here))}
             </div>
@@ -224,10 +254,10 @@ fn section_view(view: Signal<SettingsView>, here: Here) -> AnyView {
             match view.get_untracked() {
                 SettingsView::Members(_) => members::section(view, sent),
                 SettingsView::Groups(_) => groups::section(view, sent),
-                SettingsView::Tokens(_) => tokens::section(view, sent),
+                SettingsView::Tokens(_) => tokens::section(view, here),
                 SettingsView::Clusters(_) => clusters::section(view, here),
                 SettingsView::Repositories(_) => repositories::section(view, here),
-                SettingsView::Notifications(_) => notifications::section(view, sent),
+                SettingsView::Notifications(_) => notifications::section(view, here),
             }
         }}
     }
@@ -333,6 +363,7 @@ fn button(sent: Sent, intent: &'static str, word: &'static str, class: &'static 
             class=class
             name="intent"
             value=intent
+            formaction=BESIDE.contains(&intent).then(|| format!("#{ANSWER}"))
             aria-disabled=move || sent.pending.get().then_some("true")
         >
             {word}

@@ -71,6 +71,10 @@ pub enum Cut {
     After(usize),
     /// Something in between answers with a page of its own: its content type, and its text.
     Page(&'static str, &'static str),
+    /// The server answers with this status alone.
+    Status(u16),
+    /// The server redirects to the repository at this address.
+    Moved(String),
 }
 
 impl std::fmt::Debug for Shared {
@@ -261,6 +265,17 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
         return match cut {
             None => backend(&shared, request).await.unwrap_or_else(into_bad_gateway),
             Some(Cut::Page(kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+            Some(Cut::Status(status)) => {
+                StatusCode::from_u16(status).map_or_else(into_bad_gateway, IntoResponse::into_response)
+            }
+            Some(Cut::Moved(to)) => {
+                let service = path.rsplit_once("/git-").map_or("/info/refs", |(_, name)| match name {
+                    "upload-pack" => "/git-upload-pack",
+                    _ => "/info/refs",
+                });
+                let location = format!("{to}{service}?{query}");
+                (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response()
+            }
             Some(Cut::After(length)) => cut_after(length, backend(&shared, request).await).await,
         };
     }

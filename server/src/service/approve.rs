@@ -14,7 +14,7 @@ use app::{
 use domain::{
     event::{Happened, Subject},
     field::FieldErrors,
-    gate::{Approval, Approver, GateId, Override},
+    gate::{Approval, Approver, GateId, Override, who_overrides},
     id::{UserId, WorkspaceId},
     policy::Approvals,
     promotion::{Actor, Promotion, State},
@@ -138,10 +138,11 @@ impl Services {
         let waiting = self.waiting(&mut *tx, caller, id).await?;
         let policy = &waiting.place.environment.policy;
         if !policy.may_override(gate.kind, &waiting.approver) {
+            let who = who_overrides(policy, gate.kind)
+                .unwrap_or_else(|| format!("The policy of {} lets no one.", waiting.place.environment.name));
             return Err(AppError::Forbidden(format!(
-                "You may not override the gate {}. The policy of {} says who may.",
-                gate.title(),
-                waiting.place.environment.name
+                "You may not override the gate {}. {who}",
+                gate.title()
             )));
         }
         let EnvironmentPlace { project, environment } = &waiting.place;

@@ -99,6 +99,7 @@ impl Services {
             .map(|app| app.name);
         Ok(EnvironmentView {
             head: head(&place, &environment),
+            denied: place.may_change(&environment).err().map(|denied| denied.to_string()),
             values_path: place.record.project.values_path(&environment.name),
             application,
             policy: environment.policy.words(),

@@ -150,6 +150,8 @@ impl Services {
             branch: project.branch,
             path_template: project.path_template,
             values_prefix: project.values_prefix,
+            commit_subject: project.commit_subject.unwrap_or_default(),
+            author_address: project.author_address.unwrap_or_default(),
             sign_in: "none".into(),
             ..RepositoryDraft::default()
         };

@@ -1,6 +1,8 @@
 //! Create Resource: what the form offers, and saving what it says.
 
-use super::{Caller, Services, artifact::RECENT, place::EnvironmentPlace, preview::image_edit, request::Request};
+use super::{
+    Caller, Services, artifact::RECENT, place::EnvironmentPlace, preview::image_edit, request::Request, unrecorded,
+};
 use crate::{
     adapters::git::ValuesEdit,
     store::{NewEvent, StoreError, Tx},
@@ -185,10 +187,10 @@ impl Services {
         place.project.may_change(&place.environment)?;
         let began = tx.newest_event().await?;
         drop(tx);
-        let options = self.options(caller, &place, true, None).await?;
+        let options = self.options(caller, &place, true, None).await.map_err(unrecorded)?;
         let new = draft.check(&options)?;
-        let (source, image, origin) = self.first_image(&place, &new).await?;
-        let diff = self.check_values(&place, &new, &image).await?;
+        let (source, image, origin) = self.first_image(&place, &new).await.map_err(unrecorded)?;
+        let diff = self.check_values(&place, &new, &image).await.map_err(unrecorded)?;
 
         let now = self.now();
         let resource = Resource {

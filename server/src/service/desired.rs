@@ -492,7 +492,11 @@ impl Services {
         };
         let tip = match known {
             Some(tip) => tip,
-            None => self.git.fetch(&access).await?,
+            None => match self.git.fetch(&access).await {
+                Ok(tip) => tip,
+                Err(GitError::Empty { .. }) => return Ok(HashMap::new()),
+                Err(error) => return Err(error.into()),
+            },
         };
         let path = place.record.project.values_path(environment);
         let services = self
@@ -517,7 +521,11 @@ impl Services {
             };
             let tip = match known {
                 Some(tip) => tip,
-                None => self.git.fetch(&access).await?,
+                None => match self.git.fetch(&access).await {
+                    Ok(tip) => tip,
+                    Err(GitError::Empty { .. }) => return Ok(true),
+                    Err(error) => return Err(error.into()),
+                },
             };
             let project = &place.record.project;
             let path = project.values_path(environment);

@@ -55,6 +55,7 @@ pub mod promote;
 pub mod promotion;
 pub mod pushed;
 pub mod removal;
+pub mod rename;
 pub mod request;
 pub mod resource;
 pub mod retry;
@@ -223,6 +224,15 @@ impl From<crate::adapters::git::GitError> for AppError {
         // Who asked is told; whoever runs this may want to know how often.
         tracing::warn!(%error, "Git kept a request from being carried out");
         Self::Upstream(error.to_string())
+    }
+}
+
+/// Of what somebody asked for, before anything of it is written: when another system is what keeps it from being done, it doesn't wait
+/// either, and whoever asked must know.
+pub(crate) fn unrecorded(error: AppError) -> AppError {
+    match error {
+        AppError::Upstream(why) => AppError::Upstream(format!("{why} Nothing was recorded.")),
+        other => other,
     }
 }
 

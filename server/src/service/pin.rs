@@ -1,6 +1,6 @@
 //! *Pin to digest*: a person says which digest a resource stays on.
 
-use super::{Caller, Services, place::ProjectPlace, request::Request};
+use super::{Caller, Services, place::ProjectPlace, request::Request, unrecorded};
 use crate::store::{NewEvent, Tx};
 use app::{backend::At, error::AppError};
 use domain::{
@@ -25,9 +25,27 @@ impl Services {
         resource: &str,
         digest: &str,
     ) -> Result<PromotionId, AppError> {
+        self.edit_pin_making_file(caller, at, resource, digest, false).await
+    }
+
+    /// The same; with `create_file` the values file is made, where there is none: a person said so.
+    ///
+    /// # Errors
+    /// As [`Services::edit_pin`].
+    pub(crate) async fn edit_pin_making_file(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        digest: &str,
+        create_file: bool,
+    ) -> Result<PromotionId, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
-        let (image, origin) = self.image_to_pin(&place.project, &resource, digest).await?;
-        let preview = self.change_of(&place, &resource, &image, false).await?;
+        let (image, origin) = self
+            .image_to_pin(&place.project, &resource, digest)
+            .await
+            .map_err(unrecorded)?;
+        let preview = self.change_of(&place, &resource, &image, create_file).await?;
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         if resource.pin().is_none() {
@@ -45,6 +63,9 @@ impl Services {
             preview,
         };
         let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
+        if create_file {
+            tx.may_create_file(promotion.id).await?;
+        }
         tx.commit().await?;
         self.wrote();
         Ok(promotion.id)

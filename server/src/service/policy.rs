@@ -122,7 +122,8 @@ fn parse(text: &str) -> Result<Policy, String> {
     if text.trim().is_empty() {
         return Ok(Policy::default());
     }
-    nesting::check_yaml(text).map_err(|error| format!("This is not a policy: {error}."))?;
+    nesting::check_yaml(text)
+        .map_err(|error| format!("This is not a policy: {}.", error.to_string().trim_end_matches('.')))?;
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| format!("This is not a policy: {}.", error.to_string().trim_end_matches('.')))

@@ -4,6 +4,7 @@ use super::{
     Caller, Services,
     place::{EnvironmentPlace, not_found},
     request::Request,
+    unrecorded,
 };
 use app::{backend::At, error::AppError};
 use domain::{
@@ -37,11 +38,14 @@ impl Services {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         let (image, origin) = match &resource.source {
             Source::Promote { from } => {
-                let (image, origin) = self.resolve_source(&place.project, *from).await?;
+                let (image, origin) = self.resolve_source(&place.project, *from).await.map_err(unrecorded)?;
                 (image, Some(origin))
             }
             Source::Image { repository } => {
-                let newest = self.newest_artifact(&place.project, repository).await?;
+                let newest = self
+                    .newest_artifact(&place.project, repository)
+                    .await
+                    .map_err(unrecorded)?;
                 let why = || {
                     AppError::Conflict(format!(
                         "The registry holds no image of {repository} yet. Push one first."
@@ -66,10 +70,24 @@ impl Services {
         from: &str,
         to: &str,
     ) -> Result<Promotion, AppError> {
+        self.promote_between_making_file(caller, [project, service, from, to], false)
+            .await
+    }
+
+    /// The same, of project, service and both environments; with `create_file` the values file is made, where there is none.
+    ///
+    /// # Errors
+    /// As [`Services::promote_between`].
+    pub(crate) async fn promote_between_making_file(
+        &self,
+        caller: &Caller,
+        [project, service, from, to]: [&str; 4],
+        create_file: bool,
+    ) -> Result<Promotion, AppError> {
         let (place, source, target) = self.pair(caller, project, service, from, to).await?;
-        let (image, origin) = self.resolve_source(&place.project, source).await?;
+        let (image, origin) = self.resolve_source(&place.project, source).await.map_err(unrecorded)?;
         let id = self
-            .promote_to(caller, &place, &target, image, Some(origin), false)
+            .promote_to(caller, &place, &target, image, Some(origin), create_file)
             .await?;
         let promotion = self.store.read().await?.promotion(id).await?;
         promotion.ok_or_else(|| not_found("promotion", &id.to_string()))

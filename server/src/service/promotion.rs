@@ -142,7 +142,7 @@ impl Services {
         if let Some(commit) = &promotion.commit {
             let shown = match self.git.show(&access, commit).await {
                 // A commit that isn't this promotion's: the file said so already.
-                Ok(Some(view)) if view.subject != promotion.subject(&environment.name, &resource.name) => CommitShown {
+                Ok(Some(view)) if view.promotion != Some(promotion.id) => CommitShown {
                     commit: view.commit,
                     subject: "The values file said so already; no commit was needed.".into(),
                     author: view.author,
@@ -158,7 +158,11 @@ impl Services {
                 },
                 _ => CommitShown {
                     commit: commit.clone(),
-                    subject: promotion.subject(&environment.name, &resource.name),
+                    subject: promotion.subject(
+                        place.record.project.commit_subject.as_deref(),
+                        &environment.name,
+                        &resource.name,
+                    ),
                     author: promotion.requested_by.name().to_owned(),
                     diff: String::new(),
                     url: commit_url(&place.record.project.repository_url, commit),

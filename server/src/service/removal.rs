@@ -136,7 +136,9 @@ impl Removal {
                 .collect(),
             cancels: self.cancels.len(),
             path: blocks.map(|blocks| blocks.project.values_path(&blocks.environment.name)),
-            may_remove_from_git: blocks.is_some_and(|blocks| blocks.refused.is_none()),
+            not_from_git: blocks
+                .and_then(|blocks| blocks.refused.as_ref())
+                .map(ToString::to_string),
         }
     }
 }

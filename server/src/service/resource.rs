@@ -5,6 +5,7 @@ use super::{
     artifact::RECENT,
     board::{for_eyes_of, head},
     place::{EnvironmentPlace, not_found},
+    rename::new_name,
     rollback::that_ran,
 };
 use crate::store::Tx;
@@ -83,8 +84,8 @@ impl Services {
             project: place,
             environment,
         };
-        let may_change = at.project.may_change(&at.environment).is_ok();
-        let (preview, earlier) = if may_change {
+        let denied = at.project.may_change(&at.environment).err();
+        let (preview, earlier) = if denied.is_none() {
             self.outlook(&at, &resource, latest.as_ref(), &history).await
         } else {
             (None, Vec::new())
@@ -95,7 +96,9 @@ impl Services {
         } = at;
         Ok(ResourceView {
             head: head(&place, &environment),
+            new_name: new_name(&resource).ok(),
             name: resource.name,
+            denied: denied.map(|denied| denied.to_string()),
             may_remove: rights::check(place.role, Right::Administer).is_ok(),
             cell,
             repository,

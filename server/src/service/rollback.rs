@@ -26,6 +26,21 @@ impl Services {
         resource: &str,
         digest: &str,
     ) -> Result<PromotionId, AppError> {
+        self.rollback_making_file(caller, at, resource, digest, false).await
+    }
+
+    /// The same; with `create_file` the values file is made, where there is none: a person said so.
+    ///
+    /// # Errors
+    /// As [`Services::rollback`].
+    pub(crate) async fn rollback_making_file(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        digest: &str,
+        create_file: bool,
+    ) -> Result<PromotionId, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
         place.project.may_roll_back(&place.environment)?;
         let digest = check_digest(digest).map_err(|why| FieldErrors::one("digest", why))?;
@@ -40,7 +55,7 @@ impl Services {
             );
             FieldErrors::one("digest", why)
         })?;
-        let preview = self.change_of(&place, &resource, &image, false).await?;
+        let preview = self.change_of(&place, &resource, &image, create_file).await?;
 
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         place.project.may_roll_back(&place.environment)?;
@@ -70,6 +85,9 @@ impl Services {
             preview,
         };
         let promotion = self.request(&mut *tx, &place.project, &resource, request).await?;
+        if create_file {
+            tx.may_create_file(promotion.id).await?;
+        }
         tx.commit().await?;
         self.wrote();
         Ok(promotion.id)

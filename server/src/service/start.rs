@@ -6,17 +6,20 @@ use super::{
     place::{EnvironmentPlace, ProjectPlace},
     request::Request,
 };
+use crate::adapters::git::GitError;
 use app::error::AppError;
 use domain::{
     follow::Course,
-    id::{ProjectId, ResourceId},
+    id::{EnvironmentId, ProjectId, ResourceId},
     promotion::Purpose,
     resource::{HoldCause, Resource, Source},
 };
+use std::collections::HashSet;
 
 impl Services {
-    /// Starts what applied resources should run and Git doesn't say yet, where the caller may change what runs. Returns what could not be
-    /// started, a sentence each: the pollers try again what comes by itself.
+    /// Starts what applied resources should run and Git doesn't say yet, where the caller may change what runs; in the environments
+    /// `create_file` the values file may be made. Returns what could not be started, a sentence each: the pollers try again what comes by
+    /// itself.
     ///
     /// # Errors
     /// When the database fails.
@@ -24,6 +27,7 @@ impl Services {
         &self,
         caller: &Caller,
         resources: Vec<ResourceId>,
+        create_file: &HashSet<EnvironmentId>,
     ) -> Result<Vec<String>, AppError> {
         let mut projects: Vec<(ProjectId, Vec<ResourceId>)> = Vec::new();
         let mut tx = self.store.read().await?;
@@ -44,7 +48,9 @@ impl Services {
         let mut warnings = Vec::new();
         for (project, ids) in projects {
             // What Git declares already is adopted, so that setting up a running system changes nothing in it.
-            if let Err(error) = self.read_desired(project).await {
+            if let Err(error) = self.read_desired(project).await
+                && !self.is_empty(project).await
+            {
                 warnings.push(error.to_string());
                 continue;
             }
@@ -56,7 +62,7 @@ impl Services {
             drop(tx);
             warnings.extend(self.refused_ahead(&place, &named).await);
             for id in ids {
-                if let Err(error) = self.start(caller, &place, id).await {
+                if let Err(error) = self.start(caller, &place, id, create_file).await {
                     warnings.push(error.to_string());
                 }
             }
@@ -93,7 +99,7 @@ impl Services {
                 Ok(refused) => told.extend(
                     refused
                         .into_iter()
-                        .map(|why| format!("{path}: a promotion would be refused. {why}.")),
+                        .map(|why| format!("{path}: a promotion would be refused. {}.", why.trim_end_matches('.'))),
                 ),
                 Err(error) => told.push(error.to_string()),
             }
@@ -101,7 +107,25 @@ impl Services {
         told
     }
 
-    async fn start(&self, caller: &Caller, place: &ProjectPlace, id: ResourceId) -> Result<(), AppError> {
+    /// Whether a project's repository has nothing yet, so that nothing is declared in it.
+    async fn is_empty(&self, project: ProjectId) -> bool {
+        let record = match self.store.read().await {
+            Ok(mut tx) => tx.project(project).await,
+            Err(_) => return false,
+        };
+        let Ok(Some(access)) = record.map(|record| self.repository_access(&record?).ok()) else {
+            return false;
+        };
+        matches!(self.git.fetch(&access).await, Err(GitError::Empty { .. }))
+    }
+
+    async fn start(
+        &self,
+        caller: &Caller,
+        place: &ProjectPlace,
+        id: ResourceId,
+        create_file: &HashSet<EnvironmentId>,
+    ) -> Result<(), AppError> {
         let Some(resource) = self.store.read().await?.resource(id).await? else {
             return Ok(());
         };
@@ -135,17 +159,15 @@ impl Services {
             project: place.clone(),
             environment: environment.clone(),
         };
+        let may_create = create_file.contains(&environment.id);
         if !resource.declares(&image.digest) {
-            self.change_of(&before, &resource, &image, false).await?;
+            self.change_of(&before, &resource, &image, may_create).await?;
         }
         let (mut tx, caller, now) = self.write_change(caller, &before).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
-        // Somebody else set it up; who applies now may say that it runs.
-        if resource
-            .hold
-            .as_ref()
-            .is_some_and(|hold| hold.cause == HoldCause::SetUp)
-        {
+        // Somebody else set it up; who applies now may say that it runs. They may say, too, that the file is made for which it waits.
+        let is_let = |cause| cause == HoldCause::SetUp || (may_create && cause == HoldCause::NoFile);
+        if resource.hold.as_ref().is_some_and(|hold| is_let(hold.cause)) {
             self.lift(&mut *tx, &caller, &now.project, &mut resource).await?;
         }
         // A person held it: what it runs is theirs to say.
@@ -172,7 +194,10 @@ impl Services {
             creates,
             preview: None,
         };
-        self.request(&mut *tx, &now.project, &resource, request).await?;
+        let started = self.request(&mut *tx, &now.project, &resource, request).await?;
+        if may_create {
+            tx.may_create_file(started.id).await?;
+        }
         tx.commit().await?;
         self.wrote();
         Ok(())

@@ -43,6 +43,7 @@ use domain::{
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
+    name::Name,
     promotion::{Actor, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
@@ -293,6 +294,8 @@ pub trait Tx:
     async fn update_resource(&mut self, resource: &Resource) -> Result<(), StoreError>;
     /// Writes why the resource doesn't follow its source by itself; `None` lifts the hold.
     async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError>;
+    /// Gives a resource another name, which must be free in its environment.
+    async fn rename_resource(&mut self, id: ResourceId, name: &Name) -> Result<(), StoreError>;
     /// Writes who made Git say what it says, after [`Tx::set_desired`].
     async fn set_outside(&mut self, id: ResourceId, outside: &Outside) -> Result<(), StoreError>;
     /// Writes why what Git says can't be read as an exact image, after [`Tx::set_desired`].

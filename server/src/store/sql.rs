@@ -32,10 +32,12 @@ pub(crate) const PUT_CLUSTER: &str = "INSERT INTO clusters (id, workspace_id, na
 pub(crate) const PROJECTS: &str = "SELECT * FROM projects WHERE workspace_id = $1 AND removed_at IS NULL ORDER BY name";
 pub(crate) const PROJECT: &str = "SELECT * FROM projects WHERE id = $1 AND removed_at IS NULL";
 pub(crate) const PUT_PROJECT: &str = "INSERT INTO projects (id, workspace_id, name, repository_url, branch, \
-     path_template, values_prefix, credentials) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+     path_template, values_prefix, credentials, commit_subject, author_address) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
      ON CONFLICT (id) DO UPDATE SET repository_url = excluded.repository_url, branch = excluded.branch, \
      path_template = excluded.path_template, values_prefix = excluded.values_prefix, \
-     credentials = excluded.credentials, tip = NULL";
+     credentials = excluded.credentials, commit_subject = excluded.commit_subject, \
+     author_address = excluded.author_address, tip = NULL";
 pub(crate) const SET_TIP: &str = "UPDATE projects SET tip = COALESCE($2, tip), problem = $3 WHERE id = $1";
 
 pub(crate) const ENVIRONMENTS: &str =
@@ -54,6 +56,7 @@ pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment
      source_id, pin, runtime, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 pub(crate) const UPDATE_RESOURCE: &str =
     "UPDATE resources SET kind = $2, image_repository = $3, source_id = $4, pin = $5, runtime = $6 WHERE id = $1";
+pub(crate) const RENAME_RESOURCE: &str = "UPDATE resources SET name = $2 WHERE id = $1";
 pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = $2, desired_tag = $3, \
      desired_digest = $4, desired_at = $5, outside = NULL, unclear = NULL WHERE id = $1";
 pub(crate) const SET_OUTSIDE: &str = "UPDATE resources SET outside = $2 WHERE id = $1";

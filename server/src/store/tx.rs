@@ -19,6 +19,7 @@ use domain::{
     environment::{Environment, Workspace},
     event::Event,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
+    name::Name,
     promotion::{Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
@@ -242,6 +243,8 @@ where
             &project.path_template,
             &project.values_prefix,
             &record.credentials,
+            &project.commit_subject,
+            &project.author_address,
         )
         .map_err(taken)?;
         Ok(())
@@ -355,6 +358,11 @@ where
     async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError> {
         let hold = hold.map(|hold| to_json("hold", hold)).transpose()?;
         run!(self, sql::SET_HOLD, id.to_string(), hold)?;
+        Ok(())
+    }
+
+    async fn rename_resource(&mut self, id: ResourceId, name: &Name) -> Result<(), StoreError> {
+        run!(self, sql::RENAME_RESOURCE, id.to_string(), name.as_str()).map_err(taken)?;
         Ok(())
     }
 

@@ -50,6 +50,7 @@ use axum::{
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::{PromotionId, UserId},
+    name::Name,
     promotion::Actor,
     removal::RemovalChoices,
 };
@@ -432,8 +433,16 @@ impl Backend for RequestBackend {
         self.services.preview_pin(self.caller()?, at, resource, digest).await
     }
 
-    async fn edit_pin(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError> {
-        self.services.edit_pin(self.caller()?, at, resource, digest).await
+    async fn edit_pin(
+        &self,
+        at: &At,
+        resource: &str,
+        digest: &str,
+        create_file: bool,
+    ) -> Result<PromotionId, AppError> {
+        self.services
+            .edit_pin_making_file(self.caller()?, at, resource, digest, create_file)
+            .await
     }
 
     async fn promote(&self, at: &At, resource: &str, create_file: bool) -> Result<PromotionId, AppError> {
@@ -442,8 +451,20 @@ impl Backend for RequestBackend {
             .await
     }
 
-    async fn rollback(&self, at: &At, resource: &str, digest: &str) -> Result<PromotionId, AppError> {
-        self.services.rollback(self.caller()?, at, resource, digest).await
+    async fn rollback(
+        &self,
+        at: &At,
+        resource: &str,
+        digest: &str,
+        create_file: bool,
+    ) -> Result<PromotionId, AppError> {
+        self.services
+            .rollback_making_file(self.caller()?, at, resource, digest, create_file)
+            .await
+    }
+
+    async fn take_new_name(&self, at: &At, resource: &str) -> Result<Name, AppError> {
+        self.services.take_new_name(self.caller()?, at, resource).await
     }
 
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError> {

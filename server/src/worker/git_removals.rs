@@ -14,7 +14,11 @@ use crate::{
     worker::steps::{author, waybill},
 };
 use app::error::AppError;
-use domain::event::Happened;
+use domain::{
+    commit_template::{self, About},
+    environment::Project,
+    event::Happened,
+};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -102,6 +106,21 @@ enum Outcome {
     Failed(String),
 }
 
+/// The first line of its commit's message.
+fn subject(project: &Project, removal: &GitRemoval) -> String {
+    let resource = removal.services.join(", ");
+    let template = project.commit_subject.as_deref();
+    let about = About {
+        verb: "remove",
+        environment: &removal.environment_name,
+        resource: &resource,
+        tag: "",
+        digest: None,
+        source: "",
+    };
+    commit_template::subject(template.unwrap_or("{verb}({environment}): {resource}"), &about)
+}
+
 async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome, AppError> {
     let mut tx = services.store.read().await?;
     let Some(record) = tx.project(removal.project).await? else {
@@ -134,8 +153,8 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
         path: removal.path.clone(),
         prefix: removal.prefix.clone(),
         services: removal.services.clone(),
-        subject: format!("remove({}): {}", removal.environment_name, removal.services.join(", ")),
-        author: author(&removal.requested_by),
+        subject: subject(project, removal),
+        author: author(project, &removal.requested_by),
         committer: waybill(),
         at: removal.created_at.0.div_euclid(1000),
     };
@@ -143,7 +162,7 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
         Ok(Committed::Pushed { commit, .. } | Committed::Found { commit }) => Outcome::Done(Some(commit)),
         Ok(Committed::Unchanged { .. } | Committed::Absent | Committed::Moved) => Outcome::Done(None),
         Err(error @ GitError::Values { .. }) => Outcome::Failed(format!("{error} Remove them in Git.")),
-        Err(error) if error.is_passing() => Outcome::Again(error.to_string()),
+        Err(error) if error.is_passing() => Outcome::Again(format!("{error} Waybill tries again.")),
         Err(error) => Outcome::Failed(format!("{error} Or remove them in Git.")),
     })
 }

@@ -123,7 +123,7 @@ async fn the_first_commit_of_an_empty_repository_makes_the_branch() {
     let setting = Setting::empty().await;
     assert!(matches!(
         setting.mirrors.fetch(&setting.access).await,
-        Err(GitError::NotFound { .. })
+        Err(GitError::Empty { .. })
     ));
     let request = promotion(2, "api");
     pushed(setting.commit(&request).await);

@@ -78,6 +78,6 @@ async fn a_branch_that_a_whole_answer_leaves_out_is_named() {
     assert!(error.to_string().starts_with("Branch release was not found"), "{error}");
     let empty = Setting::empty().await;
     let error = empty.mirrors.fetch(&empty.access).await.unwrap_err();
-    assert!(error.to_string().starts_with("Branch main was not found"), "{error}");
+    assert!(matches!(&error, GitError::Empty { .. }), "{error}");
     pushed(empty.commit(&promotion(2, "api")).await);
 }

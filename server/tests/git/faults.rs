@@ -1,6 +1,7 @@
 //! What goes wrong: each cause has its own error, nothing is committed twice, and no secret is told.
 
 use super::*;
+use testbed::Cut;
 
 #[tokio::test]
 async fn a_push_that_landed_unnoticed_is_found() {
@@ -91,6 +92,142 @@ async fn a_wrong_token_is_named_and_not_shown() {
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains(TOKEN) && !text.contains("wr0ng"), "{}", file.display());
     }
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_is_told_in_words_for_people() {
+    let mut setting = Setting::new().await;
+    for (credentials, words) in [
+        (
+            Credentials::None,
+            "it asks for a sign-in, and there are no user and token",
+        ),
+        (token("wr0ng-t0ken"), "it rejected user and token"),
+    ] {
+        setting.access.credentials = credentials;
+        let unprobed = setting.mirrors.probe(&setting.access, &[], "").await.unwrap_err();
+        for error in [
+            setting.mirrors.fetch(&setting.access).await.unwrap_err(),
+            setting.commit(&promotion(2, "api")).await.unwrap_err(),
+            unprobed.error,
+        ] {
+            let said = error.to_string();
+            assert!(matches!(error, GitError::Unauthorized { .. }), "{said}");
+            assert!(
+                said.contains(words) && said.contains("in the settings under Git"),
+                "{said}"
+            );
+            assert!(!said.contains("terminal") && !said.contains("could not read"), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_busy_is_asked_again_later() {
+    let setting = Setting::new().await;
+    for status in [429, 503] {
+        setting.server.cut_reads(Some(Cut::Status(status)));
+        let error = setting.mirrors.fetch(&setting.access).await.unwrap_err();
+        assert!(error.is_passing(), "{error}");
+        assert!(error.to_string().contains(&format!("status {status}")), "{error}");
+        setting.server.cut_reads(None);
+        setting.mirrors.fetch(&setting.access).await.unwrap();
+        setting.server.fail_next_pushes(1, status);
+        let error = setting.commit(&promotion(2, "api")).await.unwrap_err();
+        assert!(error.is_passing(), "{error}");
+    }
+    pushed(setting.commit(&promotion(2, "api")).await);
+    assert_eq!(setting.commits_of(&promotion(2, "api")).await, 1);
+}
+
+#[tokio::test]
+async fn a_repository_that_moved_is_named_by_its_new_address() {
+    let setting = Setting::new().await;
+    let to = "https://git.example.com/new/demo.git";
+    setting.server.cut_reads(Some(Cut::Moved(to.to_owned())));
+    let unprobed = setting.mirrors.probe(&setting.access, &[], "").await.unwrap_err();
+    for error in [
+        setting.mirrors.fetch(&setting.access).await.unwrap_err(),
+        setting.commit(&promotion(2, "api")).await.unwrap_err(),
+        unprobed.error,
+    ] {
+        assert!(
+            matches!(&error, GitError::Moved { to: named, .. } if named == to),
+            "{error}"
+        );
+        assert!(!error.is_passing());
+    }
+}
+
+#[tokio::test]
+async fn names_of_another_kind_are_told() {
+    let mut setting = Setting::new().await;
+    let served = setting.directory.path().join("served");
+    let git = |arguments: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.current_dir(&served)
+            .args(["-c", "user.name=x", "-c", "user.email=x@example.com"]);
+        assert!(git.args(arguments).status().unwrap().success(), "{arguments:?}");
+    };
+    git(&["init", "-q", "--object-format=sha256", "-b", "main", "work"]);
+    git(&[
+        "init",
+        "-q",
+        "--object-format=sha256",
+        "--bare",
+        "-b",
+        "main",
+        "empty.git",
+    ]);
+    git(&["-C", "work", "commit", "-q", "--allow-empty", "-m", "First"]);
+    git(&["clone", "-q", "--bare", "work", "full.git"]);
+    for name in ["full.git", "empty.git"] {
+        setting.access.url = setting.server.url(name);
+        let unprobed = setting.mirrors.probe(&setting.access, &[], "").await.unwrap_err();
+        for error in [
+            setting.mirrors.fetch(&setting.access).await.unwrap_err(),
+            setting.commit(&promotion(2, "api")).await.unwrap_err(),
+            unprobed.error,
+        ] {
+            assert!(matches!(&error, GitError::Sha256 { .. }), "{name}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_repository_is_named_and_can_be_begun() {
+    let setting = Setting::empty().await;
+    let unprobed = setting.mirrors.probe(&setting.access, &[], "").await.unwrap_err();
+    for error in [
+        setting.mirrors.fetch(&setting.access).await.unwrap_err(),
+        unprobed.error,
+    ] {
+        assert!(
+            matches!(&error, GitError::Empty { branch, .. } if branch == "main"),
+            "{error}"
+        );
+    }
+    let mut request = promotion(2, "api");
+    request.edit.may_create = false;
+    let error = setting.commit(&request).await.unwrap_err();
+    assert!(matches!(&error, GitError::NoFile { .. }), "{error}");
+    request.edit.may_create = true;
+    assert!(
+        setting
+            .mirrors
+            .preview(&setting.access, &request.edit)
+            .await
+            .unwrap()
+            .contains("/dev/null")
+    );
+    pushed(setting.commit(&request).await);
+    assert!(setting.file().await.contains("tag: v2"));
+    // Where another branch is, the repository is not empty.
+    let other = Setting::new().await;
+    let mut access = other.access.clone();
+    access.branch = "release".to_owned();
+    let error = other.mirrors.fetch(&access).await.unwrap_err();
+    assert!(matches!(&error, GitError::NotFound { .. }), "{error}");
 }
 
 #[tokio::test]

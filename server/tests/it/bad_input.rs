@@ -348,12 +348,20 @@ async fn git_and_registry_that_are_down_or_refuse() {
         .await
         .unwrap_err();
     assert_eq!(error["extensions"]["code"], "upstream", "{error}");
+    assert!(error.to_string().contains("Nothing was recorded."), "{error}");
     world.git_again(git_port).await;
+    for status in [429, 503] {
+        let busy = testbed::Cut::Status(status);
+        world.git.as_ref().unwrap().cut_reads(Some(busy));
+        refused(&mut browser, &[], &format!("it answered with status {status}")).await;
+        refused(&mut browser, &[], "Nothing was recorded.").await;
+    }
+    world.git.as_ref().unwrap().cut_reads(None);
 
     let mut wrong = world.document();
     wrong["projects"][0]["repository"]["credentials"]["token"] = json!("not-the-token");
     world.apply(&wrong).await;
-    refused(&mut browser, &[], "Git refused the credentials").await;
+    refused(&mut browser, &[], "Git refused the sign-in").await;
     let mut wrong = world.document();
     wrong["clusters"][0]["registry"] =
         json!({ "host": world.host, "plainHttp": true, "user": REGISTRY_USER, "password": "wrong" });

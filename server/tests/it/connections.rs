@@ -430,10 +430,7 @@ async fn repositories_are_tested_and_changed_at_once() {
             &[("secrets[git_token]", "wrong-token")][..],
             "Fails Sign in It was refused",
         ),
-        (
-            &[("repository[sign_in]", "none")],
-            "It asks for a sign-in: give a user and token, or a key.",
-        ),
+        (&[("repository[sign_in]", "none")], "Enter a user and token, or a key."),
         (
             &[("repository[branch]", "release")],
             "Fails Branch release There is no such branch. There are: main.",
@@ -489,13 +486,13 @@ async fn repositories_are_tested_and_changed_at_once() {
     save(&mut admin, "wrong-token").await;
     until("the wrong token to be found out", async || {
         let page = world.admin().await.get(GIT).await;
-        page.words().contains("Git refused the credentials").then_some(())
+        page.words().contains("Git refused the sign-in").then_some(())
     })
     .await;
     save(&mut admin, GIT_TOKEN).await;
     let next = world.push("1.1.0").await;
     world.wait_for_live("staging", "api", &next).await;
-    assert!(!admin.get(GIT).await.words().contains("Git refused the credentials"));
+    assert!(!admin.get(GIT).await.words().contains("Git refused the sign-in"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -589,4 +586,56 @@ async fn refusing_pushes(upstream: &str) -> String {
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(pass)).await });
     format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_repository_is_begun_from_the_form() {
+    let world = World::start().await;
+    let empty = world.repository.path().with_file_name("empty.git");
+    let empty = testbed::BareRepo::init(empty, "main").await.unwrap();
+    let mut document = world.document();
+    let mut project = document["projects"][1].clone();
+    project["name"] = serde_json::json!("fresh");
+    project["repository"]["url"] = serde_json::json!(world.git.as_ref().unwrap().url("empty.git"));
+    project["environments"][0]["name"] = serde_json::json!("sandbox");
+    document["projects"].as_array_mut().unwrap().push(project);
+    world.apply(&document).await;
+
+    let mut admin = world.admin().await;
+    let stored = [
+        ("intent", "test-repository"),
+        ("repository[was]", "fresh"),
+        ("repository[stored]", "true"),
+    ];
+    let page = post(&mut admin, GIT, &stored).await;
+    says(&page, "The repository is empty.");
+
+    let new = "/w/demo/fresh/sandbox/-/new";
+    let page = admin.get(new).await;
+    says(&page, "This creates other/sandbox/values.yaml");
+    let image = format!("{}/myapp/api", world.host);
+    let mut fields = vec![
+        ("intent", "create"),
+        ("source", "image"),
+        ("image", &*image),
+        ("binding", "track"),
+        ("kind", "deployment"),
+        ("name", "api"),
+    ];
+    let refused = admin.post(new, &fields).await;
+    assert_eq!(refused.status, 422, "{}", refused.words());
+    assert_eq!(empty.tip("main").await.unwrap(), None);
+    fields.push(("create_file", "true"));
+    let answer = admin.post(new, &fields).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    until("the first commit", async || {
+        let file = empty
+            .read_file("main", "other/sandbox/values.yaml")
+            .await
+            .ok()
+            .flatten()?;
+        String::from_utf8_lossy(&file).contains(&world.first).then_some(())
+    })
+    .await;
+    assert_eq!(empty.commits("main").await.unwrap().len(), 1);
 }

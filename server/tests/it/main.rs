@@ -15,6 +15,7 @@ mod bad_input;
 mod changed_in_git;
 mod clocks;
 mod command;
+mod commit_subject;
 mod connections;
 mod crash;
 mod damaged;

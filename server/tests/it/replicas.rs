@@ -319,6 +319,8 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
             branch: "main".into(),
             path_template: "environments/{environment}/values.yaml".into(),
             values_prefix: String::new(),
+            commit_subject: None,
+            author_address: None,
         },
         credentials: None,
         tip: None,

@@ -127,6 +127,8 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
             branch: "main".into(),
             path_template: "environments/{environment}/values.yaml".into(),
             values_prefix: String::new(),
+            commit_subject: None,
+            author_address: None,
         },
         credentials: Some("sealed".into()),
         tip: None,

@@ -252,6 +252,73 @@ async fn automation_makes_no_file_and_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_a_rollback_and_a_document_may_make_the_file() {
+    let world = World::start().await;
+    let second = world.push("1.1.0").await;
+    world.wait_for_desired("staging", "api", &second).await;
+    let mut document = with_qa(
+        &world,
+        json!([{ "name": "api", "source": { "promote": { "environment": "staging", "resource": "api" } } }]),
+    );
+    let environments = document["projects"][0]["environments"].as_array_mut().unwrap();
+    environments.iter_mut().find(|e| e["name"] == "qa").unwrap()["createFile"] = json!(true);
+    let applied = world.apply(&document).await;
+    assert!(!applied.to_string().contains("there is no such file"), "{applied}");
+    world.wait_for_desired("qa", "api", &second).await;
+    let started = world.promotions("qa", "api").await.remove(0);
+    world.ends(&started.id.to_string(), State::Succeeded).await;
+
+    let removed = async || {
+        let writer = world.repository.outsider("main").await.unwrap();
+        writer.remove(&[&values_path("qa")], "By hand").await.unwrap();
+        until("the removal to be read", async || {
+            world.resource("qa", "api").await?.desired.is_none().then_some(())
+        })
+        .await;
+    };
+    let pin = async |more: &str| {
+        let query = format!(
+            r#"mutation {{ pin(input: {{ projectId: "myapp" environment: "qa" service: "api" digest: "{}" {more} }}) {{ id }} }}"#,
+            world.first
+        );
+        let (_, answer) = world
+            .post_json("/api/graphql", Some(&world.token), &json!({ "query": query }))
+            .await;
+        answer
+    };
+    removed().await;
+    let refused = pin("").await;
+    assert!(
+        refused["errors"][0]["message"].to_string().contains("createFile"),
+        "{refused}"
+    );
+    let pinned = pin("createFile: true").await;
+    let made = pinned["data"]["pin"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{pinned}"));
+    world.ends(made, State::Succeeded).await;
+    assert!(world.values("qa").await.contains(&world.first));
+
+    removed().await;
+    let mut browser = world.admin().await;
+    let page = "/w/demo/myapp/qa/api";
+    let shown = browser.get(page).await;
+    assert!(
+        shown.words().contains("This creates environments/qa/values.yaml"),
+        "{}",
+        shown.words()
+    );
+    let intent = format!("rollback-{second}");
+    let refused = browser.post(page, &[("intent", &intent)]).await;
+    assert_eq!(refused.status, 409, "{}", refused.words());
+    let back = browser
+        .post(page, &[("intent", &intent), ("create_file", "true")])
+        .await;
+    world.ends(&id(&back), State::Succeeded).await;
+    assert!(world.values("qa").await.contains(&second));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_other_letter_case_is_named() {
     let world = World::start().await;
     let mut browser = world.admin().await;

@@ -99,7 +99,8 @@ fn by_time(gate: &Gate, again: Option<Timestamp>) -> Opens {
 }
 
 /// Who may let a promotion through a gate of this kind, a sentence; `None` when nobody may.
-fn who_overrides(policy: &Policy, kind: GateKind) -> Option<String> {
+#[must_use]
+pub fn who_overrides(policy: &Policy, kind: GateKind) -> Option<String> {
     let named = policy.overrides.iter().filter(|right| right.gates.contains(&kind));
     let mut named: Vec<String> = named.flat_map(|right| &right.by).map(ToString::to_string).collect();
     named.sort();

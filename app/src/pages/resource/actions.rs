@@ -5,7 +5,7 @@ use crate::{
     api::{
         board::Cell,
         preview::{Preview, preview_pin},
-        resource::ResourceView,
+        resource::{EarlierImage, ResourceView},
     },
     components::{
         cell::held_words,
@@ -19,11 +19,11 @@ use crate::{
     form::{self, Form},
 };
 use domain::{
-    artifact::ExactImage,
     draft::check_digest,
     field::FieldErrors,
     follow::Course,
     id::PromotionId,
+    name::Name,
     resource::{Binding, HoldCause},
     time::Timestamp,
 };
@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ResourcePost {
-    /// `promote`, `resume`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
+    /// `promote`, `resume`, `take-new-name`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
@@ -69,6 +69,8 @@ pub(super) enum Done {
     Started(Option<PromotionId>),
     /// What pinning would do.
     Previewed(Box<Preview>),
+    /// It has another name now.
+    Renamed(Name),
 }
 
 /// The forms; nothing for those who may not change it.
@@ -78,21 +80,16 @@ pub(super) fn actions(
     sent: Form<ResourcePost, Done>,
     now: Signal<Timestamp>,
 ) -> AnyView {
-    let may_change = Memo::new(move |_| view.with(|view| view.head.may_change));
+    let denied = Memo::new(move |_| view.with(|view| view.denied.clone()));
     // Which of the forms was sent last: its error is shown there.
     let was_pin = Signal::derive(move || sent.latest().is_some_and(|post| post.draft.is_pin()));
     view! {
         {move || {
-            if may_change.get() {
+            if let Some(denied) = denied.get() {
+                view! { <p class="muted">{denied}</p> }.into_any()
+            } else {
                 let posted = posted.clone();
                 view! { {hold_form(view, sent, now)} {promote_form(view, sent, now)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
-            } else {
-                view! {
-                    <p class="muted">
-                        "You may look, not change: promoting and pinning here needs another role. Ask an administrator."
-                    </p>
-                }
-                    .into_any()
             }
         }}
     }
@@ -138,9 +135,17 @@ fn button_form(
 
 /// Who holds it and why, and *Resume*.
 fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> impl IntoView {
-    let hold = Memo::new(move |_| view.with(|view| Some((view.cell.follows.hold.clone()?, view.preview.clone()))));
+    let hold = Memo::new(move |_| {
+        view.with(|view| {
+            Some((
+                view.cell.follows.hold.clone()?,
+                view.preview.clone(),
+                view.new_name.clone(),
+            ))
+        })
+    });
     move || {
-        hold.get().map(|(hold, preview)| {
+        hold.get().map(|(hold, preview, new_name)| {
             let is_removed = hold.cause == HoldCause::RemovedFromGit;
             let (what_holds, word) = if is_removed {
                 (
@@ -162,6 +167,15 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                 (is_removed && view.may_remove).then(|| view! { <a class="button plain" href=href>"Forget"</a> })
             });
             let asked = preview::file_to_make(preview.as_ref());
+            let take = new_name.map(|name| {
+                button_form(
+                    sent,
+                    "take-new-name".into(),
+                    format!("Rename to {name}"),
+                    "button primary",
+                    None,
+                )
+            });
             view! {
                 <section class="notice held" aria-labelledby="hold">
                     {icon("held")}
@@ -170,7 +184,9 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                         <p>{what_holds}</p>
                         {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
+                        <ErrorSummary error=error_of(sent, "take-new-name") />
                         <div class="row">
+                            {take}
                             {button_form(sent, "resume".into(), word.into(), "button", asked)} {forget}
                         </div>
                     </div>
@@ -189,11 +205,12 @@ pub(super) fn rollback_error(sent: Form<ResourcePost, Done>) -> Signal<Option<Ap
 }
 
 /// *Roll back*, beside an image of the history.
-pub(super) fn rollback_form(image: &ExactImage, sent: Form<ResourcePost, Done>) -> AnyView {
-    let intent = format!("rollback-{}", image.digest);
-    let name = format!("Roll back to {}", image.short_label());
+pub(super) fn rollback_form(earlier: &EarlierImage, sent: Form<ResourcePost, Done>) -> AnyView {
+    let intent = format!("rollback-{}", earlier.image.digest);
+    let name = format!("Roll back to {}", earlier.image.short_label());
     view! {
         <form method="post" on:submit=sent.on_submit()>
+            {preview::file_to_make(earlier.preview.as_ref())}
             <button
                 type="submit"
                 class="button small"
@@ -307,10 +324,11 @@ fn pin_form(
             }
             None => {
                 checked.set(None);
+                let typed = form::typed(&event).and_then(|body| form::read::<ResourcePost>(&body).ok());
                 sent.send(ResourcePost {
                     intent: "pin".into(),
                     digest,
-                    create_file: String::new(),
+                    create_file: typed.unwrap_or_default().create_file,
                 });
             }
         }
@@ -323,7 +341,7 @@ fn pin_form(
     });
     let first = untrack(move || sent.done()).and_then(|done| match done {
         Done::Previewed(preview) => Some(*preview),
-        Done::Started(_) => None,
+        Done::Started(_) | Done::Renamed(_) => None,
     });
     let leaves = Signal::derive(move || sent.pending.get() || matches!(sent.done(), Some(Done::Started(Some(_)))));
     let foreseen = preview::foresee(first, complete, leaves, move |(digest, _)| {
@@ -337,6 +355,16 @@ fn pin_form(
             )
         });
         preview_pin(w, p, e, r, digest)
+    });
+    // Of what the button would do; before that is known, of what others on this page would.
+    let file = Memo::new(move |_| {
+        let of_pin = foreseen.with(|foreseen| preview::made_file(foreseen.outcome.as_ref()?.as_ref().ok()));
+        of_pin.or_else(|| {
+            view.with(|view| {
+                let mut others = view.earlier.iter().map(|earlier| earlier.preview.as_ref());
+                preview::made_file(view.preview.as_ref()).or_else(|| others.find_map(preview::made_file))
+            })
+        })
     });
     let name = move || if is_pinned.get() { "Edit pin" } else { "Pin to digest" };
     let note = move || {
@@ -366,6 +394,7 @@ fn pin_form(
                     on_change
                 />
                 {move || preview::shown(foreseen.get(), now, ().into_any())}
+                {move || file.get().map(preview::tick)}
                 <div class="row">
                     <button
                         type="submit"

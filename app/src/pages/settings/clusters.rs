@@ -112,6 +112,8 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
         environments => environments.join(", "),
     };
     let delete = format!("/w/{}/-/delete/cluster/{name}", here.workspace());
+    let was = name.clone();
+    let answer = here.answer(move |post| post.cluster.stored && post.cluster.was == was);
     view! {
         <section class="panel padded stack tight group" aria-label=format!("Cluster {name}")>
             <h2>{name.clone()}</h2>
@@ -138,6 +140,7 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
                     {format!("Delete {name}…")}
                 </a>
             </form>
+            {answer}
         </section>
     }
     .into_any()
@@ -275,6 +278,7 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                     </a>
                 </div>
             </form>
+            {here.answer(|post| !post.cluster.stored)}
         </section>
     }
     .into_any()

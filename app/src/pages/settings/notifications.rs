@@ -1,6 +1,6 @@
 //! Notifications: the channels of projects, adding one, and what went through them.
 
-use super::{Sent, SettingsView, button};
+use super::{Here, Sent, SettingsView, button};
 use crate::{
     api::notification::{ChannelView, DeliveryView, NotificationsView},
     components::{
@@ -18,7 +18,8 @@ use domain::{
 };
 use leptos::prelude::*;
 
-pub(super) fn section(view: Signal<SettingsView>, sent: Sent) -> AnyView {
+pub(super) fn section(view: Signal<SettingsView>, here: Here) -> AnyView {
+    let sent = here.sent;
     let now = live::now(Signal::derive(move || {
         view.with(|view| match view {
             SettingsView::Notifications(view) => view.now,
@@ -46,7 +47,7 @@ pub(super) fn section(view: Signal<SettingsView>, sent: Sent) -> AnyView {
     let mail = Memo::new(move |_| view.with(|view| matches!(view, SettingsView::Notifications(view) if view.mail)));
     view! {
         {list}
-        {add_form(projects, mail, sent)}
+        {add_form(projects, mail, here)}
         {log}
     }
     .into_any()
@@ -236,7 +237,8 @@ fn counted(tries: u32) -> String {
     }
 }
 
-fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, sent: Sent) -> AnyView {
+fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, here: Here) -> AnyView {
+    let sent = here.sent;
     let draft = sent
         .posted_draft()
         .filter(|post| post.intent == "add-channel" && sent.error().is_some());
@@ -344,6 +346,7 @@ fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, sent: Sent) -> AnyView 
                 />
                 {button(sent, "add-channel", "Add channel", "button primary")}
             </form>
+            {here.answer(|_| true)}
         </section>
     }
     .into_any()

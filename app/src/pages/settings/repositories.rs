@@ -96,6 +96,8 @@ fn one(project: &RepositoryView, here: Here) -> AnyView {
         .clone()
         .map(|problem| view! { <p>{says(Meaning::Bad, "bad", problem)}</p> });
     let delete = format!("/w/{}/-/delete/project/{name}", here.workspace());
+    let was = name.clone();
+    let answer = here.answer(move |post| post.repository.stored && post.repository.was == was);
     view! {
         <section class="panel padded stack tight group" aria-label=format!("Project {name}")>
             <h2>{name.clone()}</h2>
@@ -125,6 +127,7 @@ fn one(project: &RepositoryView, here: Here) -> AnyView {
                     {format!("Delete {name}…")}
                 </a>
             </form>
+            {answer}
         </section>
     }
     .into_any()
@@ -208,6 +211,20 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                     &draft.values_prefix,
                     "Joined by dots, for example lucity-app. Empty for none.",
                 )}
+                {text(
+                    here,
+                    "repository[commit_subject]",
+                    "Commit subject",
+                    &draft.commit_subject,
+                    "For example JIRA-1: {verb}({environment}): {resource} {tag}. Also {digest} and {source}. Optional.",
+                )}
+                {text(
+                    here,
+                    "repository[author_address]",
+                    "Author's address",
+                    &draft.author_address,
+                    "For example {user}@users.noreply.example.com. Default: the person's own.",
+                )}
                 <SelectField name="repository[sign_in]" label="Sign in" error=error_of(here, "repository[sign_in]")>
                     {ways}
                 </SelectField>
@@ -235,6 +252,7 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                     </a>
                 </div>
             </form>
+            {here.answer(|post| !post.repository.stored)}
         </section>
     }
     .into_any()

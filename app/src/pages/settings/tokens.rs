@@ -1,7 +1,7 @@
 //! API tokens: what each is for, when it was last used, and making one.
 
 use super::{
-    Sent, SettingsView, button,
+    Here, Sent, SettingsView, button,
     members::{posted_role, roles},
 };
 use crate::{
@@ -25,7 +25,8 @@ const SPANS: [(&str, &str); 5] = [
     ("never", "never"),
 ];
 
-pub(super) fn section(view: Signal<SettingsView>, sent: Sent) -> AnyView {
+pub(super) fn section(view: Signal<SettingsView>, here: Here) -> AnyView {
+    let sent = here.sent;
     let now = live::now(Signal::derive(move || {
         view.with(|view| match view {
             SettingsView::Tokens(view) => view.now,
@@ -46,7 +47,7 @@ pub(super) fn section(view: Signal<SettingsView>, sent: Sent) -> AnyView {
     });
     view! {
         {list}
-        {create_form(places, sent)}
+        {create_form(places, here)}
     }
     .into_any()
 }
@@ -123,7 +124,8 @@ fn row(token: &TokenView, sent: Sent, now: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
-fn create_form(places: Memo<Vec<(Name, Vec<Name>)>>, sent: Sent) -> AnyView {
+fn create_form(places: Memo<Vec<(Name, Vec<Name>)>>, here: Here) -> AnyView {
+    let sent = here.sent;
     let draft = sent
         .posted_draft()
         .filter(|post| post.intent == "create-token" && sent.error().is_some())
@@ -193,6 +195,7 @@ fn create_form(places: Memo<Vec<(Name, Vec<Name>)>>, sent: Sent) -> AnyView {
                 </SelectField>
                 {button(sent, "create-token", "Create token", "button primary")}
             </form>
+            {here.answer(|_| true)}
         </section>
     }
     .into_any()

@@ -15,7 +15,7 @@ use super::{
     CommitRequest, CommitView, DeclaredService, GitError, Signature, ValuesEdit,
     draft::{Draft, Outlines},
     fault,
-    history::{History, PROMOTION_TRAILER},
+    history::{self, History, PROMOTION_TRAILER},
     pack::Objects,
     reader::Reader,
     values,
@@ -264,7 +264,11 @@ pub(super) fn find_file(reader: &Reader<'_>, tree: Oid, path: &str) -> Result<Op
         let (id, kind, mode) = (entry.id(), entry.kind(), entry.filemode());
         drop(entry);
         let is_last = depth + 1 == parts.len();
-        let here = parts[..=depth].join("/");
+        // Whoever reads it is told the whole path already.
+        let here = match is_last {
+            true => "it".to_owned(),
+            false => parts[..=depth].join("/"),
+        };
         match (kind, is_last) {
             _ if mode == i32::from(FileMode::Link) => return refuse(&format!("{here} is a symbolic link")),
             (Some(ObjectType::Commit), _) => return refuse(&format!("{here} is a submodule")),
@@ -391,6 +395,7 @@ pub(super) fn show(reader: &Reader<'_>, commit: Oid) -> Result<Option<CommitView
     let author = String::from_utf8_lossy(commit.author().name_bytes()).into_owned();
     Ok(Some(CommitView {
         commit: commit.id().to_string(),
+        promotion: history::trailer(commit.message_bytes()),
         subject,
         author,
         at: commit.time().seconds(),

@@ -234,7 +234,11 @@ impl<'a> Draft<'a> {
                 };
             };
             let is_last = depth + 1 == parts.len();
-            let here = parts[..=depth].join("/");
+            // Whoever reads it is told the whole path already.
+            let here = match is_last {
+                true => "it".to_owned(),
+                false => parts[..=depth].join("/"),
+            };
             match (mode, is_last) {
                 (LINK, _) => return refuse(&format!("{here} is a symbolic link")),
                 (SUBMODULE, _) => return refuse(&format!("{here} is a submodule")),

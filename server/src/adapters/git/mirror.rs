@@ -258,11 +258,7 @@ impl Mirror {
     /// Fetches; `None` when the remote is empty, so that a first commit may make the branch.
     async fn fetch_or_empty(&self) -> Result<Option<Oid>, GitError> {
         match self.fetch().await {
-            Err(error @ GitError::NotFound { .. }) => match self.transport().is_empty().await {
-                Ok(true) => Ok(None),
-                Err(passing) if passing.is_passing() => Err(passing),
-                _ => Err(error),
-            },
+            Err(GitError::Empty { .. }) => Ok(None),
             fetched => fetched.map(Some),
         }
     }
@@ -638,7 +634,8 @@ impl Git for GitMirrors {
 
     async fn probe(&self, repository: &RepositoryAccess, paths: &[String], prefix: &str) -> Result<Probe, Unprobed> {
         let remote = self.local_paths.admit(&Address::parse(&repository.url)).await?;
-        probe::look(&self.path_of(repository), repository, &remote, paths, prefix).await
+        let wire = self.wire.as_ref();
+        probe::look(&self.path_of(repository), repository, &remote, wire, paths, prefix).await
     }
 
     async fn known_tip(&self, repository: &RepositoryAccess) -> Result<Option<CommitId>, GitError> {

@@ -225,6 +225,8 @@ pub enum Committed {
 pub struct CommitView {
     /// The commit.
     pub commit: CommitId,
+    /// The promotion that its trailer names.
+    pub promotion: Option<PromotionId>,
     /// First line of its message.
     pub subject: String,
     /// Author's name.
@@ -272,15 +274,15 @@ pub struct Unprobed {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GitError {
     /// The server could not be reached, or did not answer in time: try again later.
-    #[error("Git could not be reached at {url}: {reason}. Check the address and the network; Waybill tries again.")]
+    #[error("Git could not be reached at {url}: {reason}. Check the address and the network.")]
     Unreachable {
         /// The repository's address without credentials.
         url: String,
         /// What the transport said.
         reason: String,
     },
-    /// The server refused the credentials.
-    #[error("Git refused the credentials for {url}: {reason}. Check the project's user and token or key.")]
+    /// The server refused the credentials, or there are none.
+    #[error("Git refused the sign-in at {url}: {reason}. Enter user and token, or a key, in the settings under Git.")]
     Unauthorized {
         /// The repository's address without credentials.
         url: String,
@@ -292,6 +294,33 @@ pub enum GitError {
     NotFound {
         /// `The repository` or `Branch main`.
         what: String,
+        /// The repository's address without credentials.
+        url: String,
+    },
+    /// The server redirects to another address, where credentials don't go by themselves.
+    #[error("The repository at {url} moved to {to}. Change the project's repository in the settings under Git.")]
+    Moved {
+        /// The repository's address without credentials.
+        url: String,
+        /// Its new address, without credentials.
+        to: String,
+    },
+    /// The repository has neither branch nor tag.
+    #[error(
+        "The repository at {url} is empty. Create a resource: its first commit makes the branch {branch}. Or push a first commit yourself."
+    )]
+    Empty {
+        /// The repository's address without credentials.
+        url: String,
+        /// The project's branch.
+        branch: String,
+    },
+    /// The repository names its objects by SHA-256.
+    #[error(
+        "The repository at {url} uses SHA-256 for the names of its objects, which Waybill can't read. Use a repository with SHA-1, Git's \
+         default (git init --object-format=sha1)."
+    )]
+    Sha256 {
         /// The repository's address without credentials.
         url: String,
     },
@@ -315,13 +344,13 @@ pub enum GitError {
         reason: String,
     },
     /// Others pushed first, again and again: try later.
-    #[error("Others pushed to the branch first, {attempts} times in a row. Waybill tries again.")]
+    #[error("Others pushed to the branch first, {attempts} times in a row.")]
     Contended {
         /// Pushes tried.
         attempts: u32,
     },
     /// The values file can't be edited safely.
-    #[error("{path}: {reason}.")]
+    #[error("{path}: {}.", .reason.trim_end_matches('.'))]
     Values {
         /// The file.
         path: String,
@@ -330,15 +359,15 @@ pub enum GitError {
     },
     /// There is no values file, and nobody said that it may be made.
     #[error(
-        "{path}: there is no such file on the branch, and Waybill makes none unless a person says so. Tick \"This creates {path}\" in the \
-         form, add the file in Git, or correct the path template."
+        "{path}: there is no such file on the branch, and Waybill makes none unless a person says so. Say so in the form, or with \
+         createFile in waybill apply and GraphQL; or add the file in Git, or correct the path template."
     )]
     NoFile {
         /// The file.
         path: String,
     },
     /// The machine that Waybill runs on lacks something, or something doesn't work there: try again later.
-    #[error("Waybill's machine could not work on the mirror of {url}: {reason}. Waybill tries again.")]
+    #[error("Waybill's machine could not work on the mirror of {url}: {reason}.")]
     Machine {
         /// The repository's address without credentials.
         url: String,
@@ -346,7 +375,7 @@ pub enum GitError {
         reason: String,
     },
     /// The repository holds what is too large to be read.
-    #[error("Waybill can't work with the repository at {url}: {reason}.")]
+    #[error("Waybill can't work with the repository at {url}: {}.", .reason.trim_end_matches('.'))]
     TooLarge {
         /// The repository's address without credentials.
         url: String,
@@ -354,7 +383,7 @@ pub enum GitError {
         reason: String,
     },
     /// The mirror on disk is broken.
-    #[error("The local mirror of {url} failed: {reason}. Waybill makes it anew at the next try.")]
+    #[error("The local mirror of {url} failed: {reason}. The next try makes it anew.")]
     Mirror {
         /// The repository's address without credentials.
         url: String,

@@ -14,7 +14,8 @@ use super::{
     commit::{self, LocalError},
     local::Remote,
     reader::Reader,
-    transport::Transport,
+    smart::Wire,
+    transport::{Transport, is_of_the_branch},
     values,
 };
 
@@ -30,6 +31,7 @@ pub(super) async fn look(
     mirror: &Path,
     repository: &RepositoryAccess,
     remote: &Remote,
+    wire: Option<&Wire>,
     paths: &[String],
     prefix: &str,
 ) -> Result<Probe, Unprobed> {
@@ -55,7 +57,8 @@ pub(super) async fn look(
         Ok(Err(error)) => return Err(broken(error.to_string()).into()),
         Err(error) => return Err(broken(error.to_string()).into()),
     };
-    let found = look_from(&bare, repository, remote, paths, prefix, &broken).await;
+    let transport = Transport::new(repository, &bare, remote, wire);
+    let found = look_from(&bare, &transport, paths, prefix, &broken).await;
     // Nothing of it is there any more when the answer is. Taking it away is work for the disk.
     if let Err(error) = tokio::task::spawn_blocking(move || room.close())
         .await
@@ -68,15 +71,13 @@ pub(super) async fn look(
 
 async fn look_from(
     bare: &Path,
-    repository: &RepositoryAccess,
-    remote: &Remote,
+    transport: &Transport<'_>,
     paths: &[String],
     prefix: &str,
     broken: &(dyn Fn(String) -> GitError + Sync),
 ) -> Result<Probe, Unprobed> {
-    let transport = Transport::new(repository, bare, remote, None);
     if let Err(error) = transport.fetch_newest(PATIENCE_TO_READ).await {
-        if !matches!(&error, GitError::NotFound { what, .. } if what.starts_with("Branch")) {
+        if !is_of_the_branch(&error) {
             return Err(error.into());
         }
         // Only a whole list of the branches says that this one isn't among them.

@@ -46,6 +46,15 @@ pub(super) enum Answer<T> {
     Unclear,
 }
 
+/// Where a server redirects to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// Another address of the repository.
+    To(String),
+    /// Something that isn't one: a page to sign in, say.
+    Elsewhere(String),
+}
+
 /// What a fetch brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fetched {
@@ -139,6 +148,15 @@ impl Server<'_> {
             Answer::Down(reason) => Answer::Down(reason),
             _ => Answer::Unclear,
         }
+    }
+
+    /// Where the server redirects a look at the repository to; `None` when it doesn't, or doesn't say.
+    pub(super) async fn moved(&self) -> Option<Moved> {
+        let asked = format!("{}/info/refs?service=git-upload-pack", self.url);
+        let request = self.signed(self.wire.client.get(&asked).timeout(PATIENCE_TO_LOOK))?;
+        let response = request.send().await.ok()?;
+        let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+        redirected(&asked, location)
     }
 
     /// A request of protocol version 2 to a service, without its body.
@@ -299,7 +317,7 @@ async fn answer(request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
         return Answer::Unclear;
     };
     let status = response.status();
-    if status.is_server_error() {
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Answer::Down(format!("the server answered with status {}", status.as_u16()));
     }
     let is_kind = response
@@ -317,6 +335,26 @@ async fn answer(request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
             _ => return Answer::Unclear,
         }
     }
+}
+
+/// Where a redirect of a look leads, by the address that was asked and its `Location`, which may be relative (RFC 9110, 10.2.2).
+fn redirected(asked: &str, location: &str) -> Option<Moved> {
+    let mut to = reqwest::Url::parse(asked).ok()?.join(location).ok()?;
+    if !matches!(to.scheme(), "http" | "https") || to.as_str() == asked {
+        return None;
+    }
+    // Whoever reads of it is shown no secrets.
+    to.set_username("").ok()?;
+    to.set_password(None).ok()?;
+    let is_look = to
+        .query()
+        .is_some_and(|query| query.contains("service=git-upload-pack"));
+    to.set_query(None);
+    to.set_fragment(None);
+    Some(match to.as_str().strip_suffix("/info/refs") {
+        Some(repository) if is_look => Moved::To(repository.to_owned()),
+        _ => Moved::Elsewhere(to.to_string()),
+    })
 }
 
 /// The body of a push.
@@ -503,6 +541,25 @@ mod tests {
                 "{}",
                 String::from_utf8_lossy(&unclear)
             );
+        }
+    }
+
+    #[test]
+    fn redirects_name_the_repository() {
+        let asked = "https://git.example.com/old/a.git/info/refs?service=git-upload-pack";
+        let to = |location: &str| redirected(asked, location);
+        let moved = Some(Moved::To("https://git.example.com/new/a.git".to_owned()));
+        assert_eq!(to("/new/a.git/info/refs?service=git-upload-pack"), moved);
+        assert_eq!(
+            to("https://u:p@git.example.com/new/a.git/info/refs?service=git-upload-pack"),
+            moved
+        );
+        assert_eq!(
+            to("/users/sign_in?next=/old"),
+            Some(Moved::Elsewhere("https://git.example.com/users/sign_in".to_owned()))
+        );
+        for none in [asked, "ssh://git.example.com/a", "https://["] {
+            assert_eq!(to(none), None, "{none}");
         }
     }
 

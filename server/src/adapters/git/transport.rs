@@ -27,7 +27,7 @@ use super::{
     fault,
     local::Remote,
     packs,
-    smart::{Answer, Begun, Fetched, Server, Wire},
+    smart::{Answer, Begun, Fetched, Moved, Server, Wire},
 };
 
 /// A fetch or push that takes longer has hung.
@@ -112,18 +112,25 @@ impl<'a> Transport<'a> {
         let packs = self.mirror.join("objects/pack");
         let swept = tokio::task::spawn_blocking(move || packs::sweep(&packs)).await;
         tracing::debug!(url = %self.address.url, ?swept, "a fetch failed");
-        let error = self.failure(&output?);
-        if let GitError::NotFound { what, .. } = &error
-            && what.starts_with("Branch")
-            && self.branches(PATIENCE).await?.contains(&self.access.branch)
-        {
+        let error = self.failed(&output?).await;
+        if !is_of_the_branch(&error) {
+            return Err(error);
+        }
+        let listed = self.list(&[], PATIENCE).await?;
+        if self.branches_in(&listed).contains(&self.access.branch) {
             let reason = format!(
                 "it said that there is no branch {}, and then that there is",
                 self.access.branch
             );
             return Err(self.unreachable(reason));
         }
-        Err(error)
+        Err(match listed.is_empty() {
+            true => GitError::Empty {
+                url: self.address.url.clone(),
+                branch: self.access.branch.clone(),
+            },
+            false => error,
+        })
     }
 
     /// Brings the newest commit of the branch alone into a repository that has nothing yet.
@@ -144,14 +151,24 @@ impl<'a> Transport<'a> {
         if output.status.success() {
             return Ok(());
         }
-        Err(self.failure(&output))
+        Err(self.failed(&output).await)
     }
 
-    /// Names of the remote's branches.
+    /// Names of the remote's branches; [`GitError::Empty`] when it has neither branch nor tag.
     pub(super) async fn branches(&self, patience: Duration) -> Result<Vec<String>, GitError> {
-        let listed = self.list(&["--heads"], patience).await?;
-        let names = listed.lines().filter_map(|line| line.split_once("refs/heads/"));
-        Ok(names.map(|(_, name)| self.presentable(name)).collect())
+        let listed = self.list(&[], patience).await?;
+        match listed.is_empty() {
+            true => Err(GitError::Empty {
+                url: self.address.url.clone(),
+                branch: self.access.branch.clone(),
+            }),
+            false => Ok(self.branches_in(&listed)),
+        }
+    }
+
+    fn branches_in(&self, listed: &str) -> Vec<String> {
+        let names = listed.lines().filter_map(|line| line.split_once("\trefs/heads/"));
+        names.map(|(_, name)| self.presentable(name)).collect()
     }
 
     /// The remote's references, as `git ls-remote` prints them, when the server listed them to the end.
@@ -165,9 +182,14 @@ impl<'a> Transport<'a> {
             .run_with(&arguments, patience, &[("GIT_TRACE_PACKET", "1")])
             .await?;
         if !output.status.success() {
-            return Err(self.failure(&output));
+            return Err(self.failed(&output).await);
         }
-        if !is_ended(&String::from_utf8_lossy(&output.stderr)) {
+        let trace = String::from_utf8_lossy(&output.stderr);
+        // Of an empty repository nothing else says so before a push.
+        if is_sha256(&trace) {
+            return Err(self.sha256());
+        }
+        if !is_ended(&trace) {
             let reason = "what it answered is no whole list of the repository's branches; a proxy on the way may have cut or replaced it";
             return Err(self.unreachable(reason.to_owned()));
         }
@@ -193,17 +215,12 @@ impl<'a> Transport<'a> {
         if output.status.success() || rejection(&String::from_utf8_lossy(&output.stdout), &destination).is_some() {
             return Ok(());
         }
-        Err(self.failure(&output))
+        Err(self.failed(&output).await)
     }
 
     /// The repository's address without credentials.
     pub(super) fn url(&self) -> &str {
         &self.address.url
-    }
-
-    /// Whether the remote has no branch or tag at all.
-    pub(super) async fn is_empty(&self) -> Result<bool, GitError> {
-        Ok(self.list(&[], PATIENCE).await?.is_empty())
     }
 
     /// Puts the branch at `commit`, when it is at an ancestor of it.
@@ -225,7 +242,7 @@ impl<'a> Transport<'a> {
             Some(reason) => self.judge(&reason, &output),
             // Silence is no yes.
             None if output.status.success() && is_taken(&output.stdout, &destination) => Ok(Pushed::Done),
-            None => Err(self.failure(&output)),
+            None => Err(self.failed(&output).await),
         }
     }
 
@@ -545,7 +562,59 @@ impl<'a> Transport<'a> {
         Ok(path)
     }
 
-    /// What a failed program means.
+    fn sha256(&self) -> GitError {
+        GitError::Sha256 {
+            url: self.address.url.clone(),
+        }
+    }
+
+    /// What a failed program means. Where a server redirects, it is asked where to: the program doesn't say.
+    async fn failed(&self, output: &Output) -> GitError {
+        let error = self.failure(output);
+        if !is_redirect(&String::from_utf8_lossy(&output.stderr)) {
+            return error;
+        }
+        let Some(server) = self.server() else { return error };
+        let url = self.address.url.clone();
+        match server.moved().await {
+            Some(Moved::To(to)) => GitError::Moved {
+                url,
+                to: self.presentable(&to),
+            },
+            Some(Moved::Elsewhere(to)) => {
+                let what = format!(
+                    "The repository (the server redirects to {}, which is no Git repository)",
+                    self.presentable(&to)
+                );
+                GitError::NotFound { what, url }
+            }
+            None => error,
+        }
+    }
+
+    /// Why a server lets nobody in, in words for people: the program's own are about a terminal that isn't there.
+    fn refusal(&self, said: &str) -> String {
+        let lower = said.to_ascii_lowercase();
+        let is_of_http = self.address.origin().is_some();
+        let is_plain = ["could not read", "authentication failed", "returned error: 40"]
+            .iter()
+            .any(|text| lower.contains(text));
+        if !is_of_http || !is_plain {
+            return self.presentable(said);
+        }
+        let why = match self.login() {
+            None => "it asks for a sign-in, and there are no user and token",
+            Some(_) if lower.contains("returned error: 403") => "user and token may not do this there",
+            Some(_) => "it rejected user and token",
+        };
+        let remarks: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("remote:")).collect();
+        match remarks.iter().all(|remark| remark.trim().is_empty()) {
+            true => why.to_owned(),
+            false => format!("{why} ({})", self.presentable(&remarks.join("\n"))),
+        }
+    }
+
+    /// What a failed program means, by its words alone.
     fn failure(&self, output: &Output) -> GitError {
         let said = String::from_utf8_lossy(&output.stderr);
         let said: String = said
@@ -601,14 +670,18 @@ impl<'a> Transport<'a> {
             "invalid format",
             "error in libcrypto",
         ]) {
+            let reason = self.refusal(&said);
             return GitError::Unauthorized { url, reason };
         }
-        if has(&[
-            "returned error: 301",
-            "returned error: 302",
-            "returned error: 307",
-            "returned error: 308",
-        ]) {
+        if has(&["mismatched algorithms", "repository's hash algorithm"]) {
+            return self.sha256();
+        }
+        for (status, what) in [("429", "too many requests"), ("503", "temporarily unavailable")] {
+            if has(&[&format!("returned error: {status}")]) {
+                return self.unreachable(format!("it answered with status {status} ({what})"));
+            }
+        }
+        if is_redirect(&said) {
             let what = "The repository (the server redirects to another address: use that one)".to_owned();
             return GitError::NotFound { what, url };
         }
@@ -681,6 +754,18 @@ impl<'a> Transport<'a> {
     }
 }
 
+/// Whether it is the branch that isn't there, as far as a fetch can tell.
+pub(super) fn is_of_the_branch(error: &GitError) -> bool {
+    matches!(error, GitError::NotFound { what, .. } if what.starts_with("Branch"))
+}
+
+/// Whether the program met a redirect, which it doesn't follow.
+fn is_redirect(said: &str) -> bool {
+    ["301", "302", "303", "307", "308"]
+        .iter()
+        .any(|status| said.contains(&format!("returned error: {status}")))
+}
+
 /// Whether a rejection says that somebody else moved the branch first, in the words of any server.
 fn is_overtaken(reason: &str) -> bool {
     let lower = reason.to_ascii_lowercase();
@@ -713,6 +798,13 @@ fn packet(line: &str) -> Option<(char, &str)> {
 /// Whether a server's list of references was read to its end, by the packets that came in.
 fn is_ended(trace: &str) -> bool {
     trace.lines().filter_map(packet).any(|packet| packet == ('<', "0000"))
+}
+
+/// Whether a server said that the names of its objects are SHA-256, by the packets that came in.
+fn is_sha256(trace: &str) -> bool {
+    let mut words = trace.lines().filter_map(packet).filter(|(way, _)| *way == '<');
+    // A capability of its own in protocol version 2, and one among others before.
+    words.any(|(_, text)| text.split([' ', '\0']).any(|word| word == "object-format=sha256"))
 }
 
 /// Whether the output of `git push --porcelain` says that the reference is where it was meant to be.

@@ -60,7 +60,7 @@ pub enum RegistryError {
         retry_after_seconds: u64,
     },
     /// It answered something that no registry should.
-    #[error("The registry {registry} gave an answer that Waybill does not understand: {reason}.")]
+    #[error("The registry {registry} gave an answer that Waybill does not understand: {}.", .reason.trim_end_matches('.'))]
     Protocol {
         /// Its host.
         registry: String,

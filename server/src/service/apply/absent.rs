@@ -51,6 +51,8 @@ pub(super) fn absent_project<S>(spec: &ProjectSpec<S>, at: &str, errors: &mut Fi
     let says_more = spec.repository.is_some()
         || spec.path_template.is_some()
         || spec.values_prefix.is_some()
+        || spec.commit_subject.is_some()
+        || spec.author_address.is_some()
         || spec.roles.is_some()
         || !spec.environments.is_empty();
     if says_more {
@@ -76,6 +78,7 @@ pub(super) fn absent_environment(
         || spec.protected
         || spec.policy.is_some()
         || !spec.restricted_to.is_empty()
+        || spec.create_file
         || !spec.resources.is_empty();
     if says_more {
         errors.add(format!("{at}.state"), ALONE);

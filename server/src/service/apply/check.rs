@@ -12,6 +12,7 @@ use super::{
 use crate::service::session::normalised_email;
 use domain::{
     artifact::Repository,
+    commit_template,
     draft::{ResourceDraft, VariableDraft},
     environment::ArgoCdSettings,
     field::FieldErrors,
@@ -93,6 +94,10 @@ pub struct CheckedProject<'a, S> {
     pub path_template: String,
     /// Keys above `services`.
     pub values_prefix: String,
+    /// The template of commits' subjects.
+    pub commit_subject: Option<String>,
+    /// The template of authors' addresses.
+    pub author_address: Option<String>,
     /// How to sign in.
     pub credentials: Option<CheckedCredentials<'a, S>>,
     /// What members are in it, by address, when given; `None` hides it.
@@ -125,6 +130,8 @@ pub struct CheckedEnvironment {
     pub policy: Option<Policy>,
     /// The groups that may change it; none means everybody with the role.
     pub restricted_to: Vec<Name>,
+    /// Whether its values file may be made.
+    pub create_file: bool,
     /// Its resources.
     pub resources: Vec<CheckedResource>,
 }
@@ -396,6 +403,18 @@ fn project<'a, S>(
         ("repository.branch", branch_name(&branch).map_err(str::to_owned)),
         ("pathTemplate", is_path),
         ("valuesPrefix", prefix(&values_prefix).map_err(str::to_owned)),
+        (
+            "commitSubject",
+            spec.commit_subject
+                .as_deref()
+                .map_or(Ok(()), commit_template::check_subject),
+        ),
+        (
+            "authorAddress",
+            spec.author_address
+                .as_deref()
+                .map_or(Ok(()), commit_template::check_author),
+        ),
     ] {
         if let Err(why) = outcome {
             errors.add(format!("{at}.{field}"), why);
@@ -428,6 +447,8 @@ fn project<'a, S>(
         branch,
         path_template,
         values_prefix,
+        commit_subject: spec.commit_subject.clone(),
+        author_address: spec.author_address.clone(),
         credentials,
         roles,
         environments: whole(environments)?,
@@ -618,6 +639,7 @@ fn environment(
         protected: spec.protected,
         policy: spec.policy.clone(),
         restricted_to: whole(restricted_to)?,
+        create_file: spec.create_file,
         resources: whole(resources)?,
     })
 }

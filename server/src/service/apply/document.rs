@@ -176,6 +176,13 @@ pub struct ProjectSpec<S> {
     /// Dotted keys above `services` in the values files. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values_prefix: Option<String>,
+    /// The template of commits' subjects, with `{verb}`, `{environment}`, `{resource}`, `{tag}`, `{digest}` and `{source}`. Default Waybill's
+    /// own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_subject: Option<String>,
+    /// The template of authors' addresses, with `{user}`. Default their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_address: Option<String>,
     /// What members are in this project, whatever they are in the workspace: `{ ada@example.com: approver }`; `none` hides
     /// the project from them. Left out, everything stays; given, it replaces all that was before.
     #[serde(default, with = "roles", skip_serializing_if = "Option::is_none")]
@@ -244,6 +251,9 @@ pub struct EnvironmentSpec {
     /// The groups whose members may change what runs here. Default: everybody with the role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restricted_to: Vec<String>,
+    /// Whether what is started may make the values file, where there is none. Default false: nothing is started there then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub create_file: bool,
     /// Resources to create or change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<ResourceSpec>,
@@ -571,6 +581,8 @@ impl<S> ProjectSpec<S> {
             repository: repository?,
             path_template: self.path_template,
             values_prefix: self.values_prefix,
+            commit_subject: self.commit_subject,
+            author_address: self.author_address,
             roles: self.roles,
             environments: self.environments,
         })

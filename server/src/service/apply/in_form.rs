@@ -3,7 +3,7 @@
 use domain::field::FieldErrors;
 
 /// Where the form has what stands at a path of the document.
-const FIELDS: [(&str, &str); 15] = [
+const FIELDS: [(&str, &str); 17] = [
     ("clusters[0].argocd.url", "cluster[argocd_url]"),
     ("clusters[0].argocd.application", "cluster[application]"),
     ("clusters[0].argocd.project", "cluster[argocd_project]"),
@@ -18,6 +18,8 @@ const FIELDS: [(&str, &str); 15] = [
     ("projects[0].repository.credentials", "repository[user]"),
     ("projects[0].pathTemplate", "repository[path_template]"),
     ("projects[0].valuesPrefix", "repository[values_prefix]"),
+    ("projects[0].commitSubject", "repository[commit_subject]"),
+    ("projects[0].authorAddress", "repository[author_address]"),
     ("projects[0].environments[0].cluster", "environment[cluster]"),
     ("projects[0].environments[0]", "environment[name]"),
 ];

@@ -134,7 +134,7 @@ impl Services {
         }
         if !start.is_empty() {
             let caller = with_workspace(caller, &plan);
-            let warnings = match self.start_after_apply(&caller, start).await {
+            let warnings = match self.start_after_apply(&caller, start, &plan.create_file).await {
                 Ok(warnings) => warnings,
                 Err(error) => vec![error.to_string()],
             };
@@ -419,13 +419,20 @@ fn with_workspace(caller: &Caller, plan: &Plan) -> Caller {
 async fn to_start(tx: &mut dyn Tx, plan: &Plan) -> Result<Vec<ResourceId>, AppError> {
     let mut start = Vec::new();
     for (id, changed) in &plan.resources {
-        let idle = !changed
-            && tx
-                .resource(*id)
-                .await?
-                .is_some_and(|resource| resource.desired.is_none())
-            && tx.promotions_of(*id, 1).await?.is_empty();
-        if *changed || idle {
+        let is_idle = match tx.resource(*id).await? {
+            _ if *changed => true,
+            Some(resource) if resource.desired.is_none() => {
+                // What automation couldn't start for want of a file.
+                let is_let = resource
+                    .hold
+                    .as_ref()
+                    .is_some_and(|hold| hold.cause == HoldCause::NoFile)
+                    && plan.create_file.contains(&resource.environment);
+                is_let || tx.promotions_of(*id, 1).await?.is_empty()
+            }
+            _ => false,
+        };
+        if is_idle {
             start.push(*id);
         }
     }

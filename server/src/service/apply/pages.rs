@@ -309,6 +309,8 @@ fn repository(
         }),
         path_template: optional(&draft.path_template),
         values_prefix: optional(&draft.values_prefix),
+        commit_subject: optional(&draft.commit_subject),
+        author_address: optional(&draft.author_address),
         roles: None,
         environments: Vec::new(),
     })
@@ -431,6 +433,8 @@ fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<
         }),
         path_template: Some(known.path_template.clone()),
         values_prefix: Some(known.values_prefix.clone()),
+        commit_subject: known.commit_subject.clone(),
+        author_address: known.author_address.clone(),
         roles: None,
         environments: vec![EnvironmentSpec {
             name: name.to_owned(),
@@ -441,6 +445,7 @@ fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<
             protected: draft.protected,
             policy: None,
             restricted_to: Vec::new(),
+            create_file: false,
             resources: Vec::new(),
         }],
     })

@@ -119,6 +119,8 @@ pub(super) struct Plan {
     pub(super) project_ids: HashMap<Name, ProjectId>,
     /// The environments of those.
     pub(super) environment_ids: HashMap<(ProjectId, Name), EnvironmentId>,
+    /// Those whose values file may be made.
+    pub(super) create_file: HashSet<EnvironmentId>,
     /// What is deleted after all of that, in this order, each with its place among the changes: those who follow before those whom
     /// they follow.
     pub(super) removals: Vec<(Absent, usize)>,
@@ -145,6 +147,7 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
         people: PlannedPeople::default(),
         project_ids: HashMap::new(),
         environment_ids: HashMap::new(),
+        create_file: HashSet::new(),
         removals: Vec::new(),
         leaving: (document.absent.iter())
             .filter(|absent| absent.what == Removable::Environment)
@@ -340,6 +343,8 @@ impl Plan {
             branch: spec.branch.clone(),
             path_template: spec.path_template.clone(),
             values_prefix: spec.values_prefix.clone(),
+            commit_subject: spec.commit_subject.clone(),
+            author_address: spec.author_address.clone(),
         };
         let sealed = match &credentials {
             _ if same_credentials => kept,
@@ -359,6 +364,16 @@ impl Plan {
             differences.compare("branch", &old.branch, &new.branch);
             differences.compare("path template", &old.path_template, &new.path_template);
             differences.compare("values prefix", &old.values_prefix, &new.values_prefix);
+            differences.option(
+                "commit subject",
+                old.commit_subject.as_ref(),
+                new.commit_subject.as_ref(),
+            );
+            differences.option(
+                "author address",
+                old.author_address.as_ref(),
+                new.author_address.as_ref(),
+            );
             differences.hidden("credentials", !same_credentials);
             self.change(&format!("project {}", spec.name), &differences)
         } else {
@@ -406,6 +421,9 @@ impl Plan {
             let before = existing.iter().find(|e| e.name == environment.name);
             let id = before.map_or_else(|| EnvironmentId(means.ids.next()), |e| e.id);
             ids.insert(environment.name.clone(), id);
+            if environment.create_file {
+                self.create_file.insert(id);
+            }
             let policy = match &environment.policy {
                 Some(policy) => policy.clone(),
                 None => before.map(|old| old.policy.clone()).unwrap_or_default(),

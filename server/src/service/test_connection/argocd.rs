@@ -227,6 +227,8 @@ mod tests {
             branch: "main".into(),
             path_template: "{environment}.yaml".into(),
             values_prefix: String::new(),
+            commit_subject: None,
+            author_address: None,
         };
         let sources = [AppSource {
             repository: url.into(),

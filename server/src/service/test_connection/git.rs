@@ -22,6 +22,11 @@ const REACH: &str = "Reach the server";
 const SIGN_IN: &str = "Sign in";
 const REPOSITORY: &str = "Repository";
 
+/// With one full stop, whatever it ends with.
+fn sentence(text: &str) -> String {
+    format!("{}.", text.trim_end_matches('.'))
+}
+
 fn signed_in(access: &RepositoryAccess) -> String {
     match &access.credentials {
         Credentials::None => "Without credentials.".into(),
@@ -41,16 +46,27 @@ fn not_read(why: &Unprobed, access: &RepositoryAccess, project: &Project, steps:
             let words = format!("{url} could not be reached: {reason}. Check the address and the network.");
             failed(steps, REACH, words);
         }
+        GitError::Moved { to, .. } => {
+            let words = format!("The repository moved to {to}. Change the project's repository to this address.");
+            failed(steps, REPOSITORY, words);
+        }
+        GitError::Empty { branch: name, .. } => {
+            fine(steps, REACH, "It answers.");
+            fine(steps, SIGN_IN, signed_in(access));
+            let words = format!(
+                "The repository is empty. The first resource that is created makes the branch {name}. Whether these credentials may \
+                 push is known then."
+            );
+            unsure(steps, branch(project), words);
+        }
         GitError::Unauthorized { reason, .. } => {
             fine(steps, REACH, "It answers.");
             let advice = match (&access.credentials, reason.to_ascii_lowercase()) {
                 (_, reason) if reason.contains("host key") => {
                     "Give the lines of known_hosts that belong to the server, or correct them."
                 }
-                (Credentials::None, _) => "It asks for a sign-in: give a user and token, or a key.",
-                (Credentials::UserToken { .. }, _) => {
-                    "Check user and token: whether it has ended, and whether it may read this repository."
-                }
+                (Credentials::None, _) => "Enter a user and token, or a key.",
+                (Credentials::UserToken { .. }, _) => "Check that the token is valid and may read this repository.",
                 (Credentials::SshKey { .. }, _) => {
                     "Check that the key is in OpenSSH form without a passphrase, and that the server knows its public half."
                 }
@@ -61,7 +77,10 @@ fn not_read(why: &Unprobed, access: &RepositoryAccess, project: &Project, steps:
             fine(steps, REACH, "It answers.");
             fine(steps, SIGN_IN, signed_in(access));
             let there = match why.branches.as_slice() {
-                [] => "The repository has no branch at all: push a first commit to it.".to_owned(),
+                [] => format!(
+                    "There is no such branch, and no other. Push a first commit to {}.",
+                    project.branch
+                ),
                 names => format!("There is no such branch. There are: {}.", names.join(", ")),
             };
             failed(steps, branch(project), there);
@@ -99,7 +118,10 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
                 failed(
                     steps,
                     path,
-                    format!("A promotion into it would be refused. {}.", refused.join(". ")),
+                    format!(
+                        "A promotion into it would be refused. {}",
+                        refused.iter().map(|why| sentence(why)).collect::<Vec<_>>().join(" ")
+                    ),
                 );
             }
             Ok(Some(services)) if services.is_empty() => {
@@ -118,7 +140,7 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
                              the file only when a person says so in the form of a promotion.";
                 unsure(steps, path, words);
             }
-            Err(GitError::Values { reason, .. }) => failed(steps, path, format!("{reason}.")),
+            Err(GitError::Values { reason, .. }) => failed(steps, path, sentence(&reason)),
             Err(other) => failed(steps, path, other.to_string()),
         }
     }

@@ -50,6 +50,16 @@ impl Project {
         &self.0.branch
     }
 
+    /// The template of its commits' subjects; null for Waybill's own.
+    async fn commit_subject(&self) -> Option<&str> {
+        self.0.commit_subject.as_deref()
+    }
+
+    /// The template of their authors' addresses; null for those of the people.
+    async fn author_address(&self) -> Option<&str> {
+        self.0.author_address.as_deref()
+    }
+
     /// Its environments, in its order.
     #[graphql(complexity = "5 + 5 * child_complexity")]
     async fn environments(&self, context: &Context<'_>) -> Result<Vec<Environment>> {

@@ -156,6 +156,9 @@ pub struct PromoteInput {
     pub from_environment: String,
     /// The environment in which it is to run.
     pub to_environment: String,
+    /// Whether the values file is made, where there is none. Else that is refused.
+    #[graphql(default)]
+    pub create_file: bool,
 }
 
 /// A resource, by names.
@@ -167,6 +170,9 @@ pub struct ResourceInput {
     pub environment: String,
     /// The resource's name.
     pub service: String,
+    /// Whether the values file is made, where there is none. Else that is refused.
+    #[graphql(default)]
+    pub create_file: bool,
 }
 
 /// A resource, and the digest that it is to run.
@@ -180,6 +186,9 @@ pub struct DigestInput {
     pub service: String,
     /// `sha256:` and 64 lower-case hexadecimal characters.
     pub digest: String,
+    /// Whether the values file is made, where there is none. Else that is refused.
+    #[graphql(default)]
+    pub create_file: bool,
 }
 
 /// A resource to delete.
@@ -260,12 +269,15 @@ impl Mutation {
     async fn promote(&self, context: &Context<'_>, input: PromoteInput) -> Result<Promotion> {
         let (services, caller) = at(context)?;
         let promotion = services
-            .promote_between(
+            .promote_between_making_file(
                 caller,
-                &input.project_id,
-                &input.service,
-                &input.from_environment,
-                &input.to_environment,
+                [
+                    &input.project_id,
+                    &input.service,
+                    &input.from_environment,
+                    &input.to_environment,
+                ],
+                input.create_file,
             )
             .await
             .map_err(error)?;
@@ -278,7 +290,7 @@ impl Mutation {
         let (services, caller) = at(context)?;
         let place = place(services, caller, &input.project_id, input.environment).await?;
         let id = services
-            .edit_pin(caller, &place, &input.service, &input.digest)
+            .edit_pin_making_file(caller, &place, &input.service, &input.digest, input.create_file)
             .await
             .map_err(error)?;
         named(services, caller, &id.to_string()).await
@@ -290,7 +302,7 @@ impl Mutation {
         let (services, caller) = at(context)?;
         let place = place(services, caller, &input.project_id, input.environment).await?;
         let id = services
-            .rollback(caller, &place, &input.service, &input.digest)
+            .rollback_making_file(caller, &place, &input.service, &input.digest, input.create_file)
             .await
             .map_err(error)?;
         named(services, caller, &id.to_string()).await
@@ -301,10 +313,22 @@ impl Mutation {
     async fn resume(&self, context: &Context<'_>, input: ResourceInput) -> Result<Option<Promotion>> {
         let (services, caller) = at(context)?;
         let place = place(services, caller, &input.project_id, input.environment).await?;
-        match services.resume(caller, &place, &input.service).await.map_err(error)? {
+        let resumed = services
+            .resume_making_file(caller, &place, &input.service, input.create_file)
+            .await;
+        match resumed.map_err(error)? {
             Some(id) => named(services, caller, &id.to_string()).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Gives a held resource the name that its key seems to have in Git now, and lifts the hold. Returns the name.
+    #[graphql(complexity = "250")]
+    async fn take_new_name(&self, context: &Context<'_>, input: ResourceInput) -> Result<String> {
+        let (services, caller) = at(context)?;
+        let place = place(services, caller, &input.project_id, input.environment).await?;
+        let named = services.take_new_name(caller, &place, &input.service).await;
+        named.map(|name| name.to_string()).map_err(error)
     }
 
     /// Reports the result of a check on a digest. The newest result of a name counts; the same again changes nothing.

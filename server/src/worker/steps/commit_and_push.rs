@@ -9,7 +9,8 @@ use crate::{
 };
 use app::error::AppError;
 use domain::{
-    environment::Environment,
+    commit_template,
+    environment::{Environment, Project},
     gate::Approval,
     id::ResourceId,
     promotion::{Actor, Promotion, State},
@@ -195,7 +196,11 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
                 why: "The commit was not made.".into(),
             };
         }
-        Err(error) if error.is_passing() => return Outcome::Retry { why: error.to_string() },
+        Err(error) if error.is_passing() => {
+            return Outcome::Retry {
+                why: format!("{error} Waybill tries again."),
+            };
+        }
         Err(error @ GitError::NoFile { .. }) => {
             return Outcome::NoFile {
                 reason: error.to_string(),
@@ -235,12 +240,13 @@ fn request(
         trailers.push(("Approved-by".into(), by.replace(char::is_control, " ")));
     }
     trailers.push(("Waybill-Link".into(), link));
+    let project = &place.record.project;
     CommitRequest {
         promotion: promotion.id,
         edit: values_edit(place, environment, resource, promotion),
-        subject: promotion.subject(&environment.name, &resource.name),
+        subject: promotion.subject(project.commit_subject.as_deref(), &environment.name, &resource.name),
         trailers,
-        author: author(&promotion.requested_by),
+        author: author(project, &promotion.requested_by),
         committer: waybill(),
         // The same in every try, so that the same commit is made again, and searched for far enough back.
         at: promotion.created_at.0.div_euclid(1000),
@@ -252,11 +258,14 @@ fn request(
 }
 
 /// Who a commit is by.
-pub(in crate::worker) fn author(actor: &Actor) -> Signature {
+pub(in crate::worker) fn author(project: &Project, actor: &Actor) -> Signature {
     match actor {
         Actor::Person { name, email, .. } => Signature {
             name: name.clone(),
-            email: email.clone(),
+            email: match &project.author_address {
+                Some(template) => commit_template::author(template, email),
+                None => email.clone(),
+            },
         },
         Actor::Token { name } => Signature {
             name: name.clone(),

@@ -60,7 +60,9 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
         Err(Trouble::ArgoCd(error)) => Ok(Outcome::Fail {
             reason: error.to_string(),
         }),
-        Err(Trouble::Git(error)) if error.is_passing() => Ok(Outcome::Retry { why: error.to_string() }),
+        Err(Trouble::Git(error)) if error.is_passing() => Ok(Outcome::Retry {
+            why: format!("{error} Waybill tries again."),
+        }),
         Err(Trouble::Git(error)) => Ok(Outcome::Fail {
             reason: error.to_string(),
         }),
@@ -179,7 +181,7 @@ impl Rollout<'_> {
             match work.services.git.contains(&repository, &revision, &self.commit).await {
                 Ok(true) => covering.push(revision),
                 // A revision that isn't in this repository (another source of the Application) contains nothing of ours.
-                Ok(false) | Err(GitError::NotFound { .. }) => {}
+                Ok(false) | Err(GitError::NotFound { .. } | GitError::Empty { .. }) => {}
                 Err(error) => return Err(Trouble::Git(error)),
             }
         }
