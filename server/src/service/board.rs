@@ -99,7 +99,7 @@ impl Services {
             .map(|app| app.name);
         Ok(EnvironmentView {
             head: head(&place, &environment),
-            values_path: place.record.project.values_path(&environment.name),
+            values_path: place.record.project.values_path(&environment.key),
             application,
             policy: environment.policy.words(),
             stops: place.stops_of(environment.id).map(|one| stop(&place, one)).collect(),

@@ -135,7 +135,7 @@ impl Removal {
                 })
                 .collect(),
             cancels: self.cancels.len(),
-            path: blocks.map(|blocks| blocks.project.values_path(&blocks.environment.name)),
+            path: blocks.map(|blocks| blocks.project.values_path(&blocks.environment.key)),
             may_remove_from_git: blocks.is_some_and(|blocks| blocks.refused.is_none()),
         }
     }
@@ -338,7 +338,7 @@ impl Services {
             environment_name: blocks.environment.name.to_string(),
             repository_url: blocks.project.repository_url.clone(),
             branch: blocks.project.branch.clone(),
-            path: blocks.project.values_path(&blocks.environment.name),
+            path: blocks.project.values_path(&blocks.environment.key),
             prefix: blocks.project.values_prefix.clone(),
             services: blocks.services.clone(),
             requested_by: caller.actor.clone(),

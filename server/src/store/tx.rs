@@ -257,16 +257,28 @@ where
     }
 
     async fn put_environment(&mut self, environment: &Environment) -> Result<(), StoreError> {
+        // Each part by name, so that a new one can't be left out.
+        let Environment {
+            id,
+            project,
+            cluster,
+            name,
+            key,
+            position,
+            protected,
+            policy,
+        } = environment;
         run!(
             self,
             sql::PUT_ENVIRONMENT,
-            environment.id.to_string(),
-            environment.project.to_string(),
-            environment.cluster.to_string(),
-            environment.name.as_str(),
-            environment.position,
-            environment.protected,
-            to_json("policy", &environment.policy)?,
+            id.to_string(),
+            project.to_string(),
+            cluster.to_string(),
+            name.as_str(),
+            key.as_str(),
+            *position,
+            *protected,
+            to_json("policy", policy)?,
         )
         .map_err(taken)?;
         Ok(())
@@ -302,6 +314,7 @@ where
             resource.id.to_string(),
             resource.environment.to_string(),
             resource.name.as_str(),
+            resource.key.as_str(),
             resource.kind.as_str(),
             image,
             source,
@@ -319,12 +332,14 @@ where
             self,
             sql::UPDATE_RESOURCE,
             resource.id.to_string(),
+            resource.key.as_str(),
             resource.kind.as_str(),
             image,
             source,
             resource.pin().map(Digest::as_str),
             to_json("runtime", &resource.runtime)?,
-        )?;
+        )
+        .map_err(taken)?;
         Ok(())
     }
 

@@ -211,7 +211,10 @@ async fn one_that_never_comes_up_is_superseded_by_the_next() {
         (&*third, State::Succeeded)
     );
     let why = older.waits_for.unwrap();
-    assert!(why.starts_with("Overtaken: its commit ") && why.contains("1.2.0"), "{why}");
+    assert!(
+        why.starts_with("Overtaken: its commit ") && why.contains("1.2.0"),
+        "{why}"
+    );
 }
 
 #[tokio::test]

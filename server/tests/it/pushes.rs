@@ -218,7 +218,11 @@ async fn what_nobody_told_of_any_more_is_older_than_what_is_told_after_a_start()
         .into_iter()
         .map(|artifact| artifact.image.tag.unwrap().to_string())
         .collect();
-    assert_eq!(tags, ["8.1", "9.0", "10.0", "9.5"], "what was told last, and the rest by name");
+    assert_eq!(
+        tags,
+        ["8.1", "9.0", "10.0", "9.5"],
+        "what was told last, and the rest by name"
+    );
 }
 
 #[tokio::test]
