@@ -622,6 +622,19 @@ mod tests {
     }
 
     #[test]
+    fn the_key_is_the_name_unless_another_one_is_typed() {
+        assert_eq!(draft().check(&options()).unwrap().key.as_str(), "api");
+        let mut typed = draft();
+        typed.key = " apiGateway ".into();
+        assert_eq!(typed.check(&options()).unwrap().key.as_str(), "apiGateway");
+        let mut taken = options();
+        taken.taken_keys = vec![("api".parse().unwrap(), name("gateway"))];
+        let errors = draft().check(&taken).unwrap_err();
+        let why = "production/gateway has the key api in Git already. Enter another key.";
+        assert_eq!(errors.get("key"), Some(why));
+    }
+
+    #[test]
     fn a_file_is_made_only_when_that_is_ticked() {
         let mut options = options();
         assert!(!draft().check(&options).unwrap().creates_file);
@@ -725,6 +738,8 @@ mod tests {
             ("digest", Box::new(|d| d.binding = "pin".into())),
             ("name", Box::new(|d| d.name = "web".into())),
             ("name", Box::new(|d| d.name = "Not a name".into())),
+            ("key", Box::new(|d| d.key = "webFrontend".into())),
+            ("key", Box::new(|d| d.key = "a\tb".into())),
             ("replicas", Box::new(|d| d.replicas = "-1".into())),
             ("replicas", Box::new(|d| d.replicas = "many".into())),
             ("ports[0]", Box::new(|d| d.ports = vec!["0".into()])),

@@ -11,6 +11,7 @@ use crate::{
 use domain::{
     artifact::{Artifact, ExactImage, Repository, Tag},
     id::PromotionId,
+    key::Key,
     name::Name,
     promotion::{Purpose, State},
     resource::Runtime,
@@ -30,6 +31,8 @@ pub struct ResourceView {
     pub head: EnvironmentHead,
     /// Its name.
     pub name: Name,
+    /// Its key in Git.
+    pub key: Key,
     /// Whether the actor may delete it.
     pub may_remove: bool,
     /// What runs, as on the board.

@@ -261,6 +261,12 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             <dd class="mono">{repository.to_string()}</dd>
         }
     });
+    let key = (!view.key.is(&view.name)).then(|| {
+        view! {
+            <dt>"Key in Git"</dt>
+            <dd class="mono break">{view.key.to_string()}</dd>
+        }
+    });
     let tags = (view.tags.len() > 1).then(|| {
         let tags: Vec<&str> = view.tags.iter().map(domain::artifact::Tag::as_str).collect();
         view! {
@@ -282,6 +288,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             {moving}
             {failed}
             {repository}
+            {key}
             <dt>"Follows"</dt>
             <dd>{follows(view, &cell.follows)}</dd>
             {passed_over(view, now)}

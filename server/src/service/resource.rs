@@ -96,6 +96,7 @@ impl Services {
         Ok(ResourceView {
             head: head(&place, &environment),
             name: resource.name,
+            key: resource.key,
             may_remove: rights::check(place.role, Right::Administer).is_ok(),
             cell,
             repository,

@@ -39,9 +39,9 @@ impl Shop {
         );
         world.outsider_writes(FOLDER, &file).await;
         let url = world.repository.path().display().to_string();
-        world
-            .standin
-            .upsert_app(AppSpec::new("myapp-shop", "myapp", &url, &values_path(FOLDER)));
+        let mut app = AppSpec::new("myapp-shop", "myapp", &url, &values_path(FOLDER));
+        app.automated = true;
+        world.standin.upsert_app(app);
         Self { world, first }
     }
 
@@ -183,6 +183,8 @@ async fn what_git_calls_otherwise_is_adopted_promoted_rolled_back_and_removed() 
             block(world, "gateway", gateway)
         )
     );
+    let said = admin.get("/w/demo/myapp/shop/api-gateway").await.words();
+    assert!(said.contains("Key in Git apiGateway"), "{said}");
     let said = admin.get("/w/demo/myapp/shop").await.words();
     assert!(said.contains("environments/shop.test/values.yaml"), "{said}");
 }
@@ -375,8 +377,14 @@ async fn a_key_twice_or_one_that_leads_elsewhere_is_refused_in_its_field() {
         )])
     };
     bench.apply(&admin, &document(two("k", "l"))).await;
-    let (field, _) = refused(&bench, &admin, two("l", "k")).await;
-    assert!(field.ends_with(".key"), "{field}");
+    let swapped = read(&document(two("l", "k")));
+    let error = bench.services.apply(&admin, &swapped, true).await.unwrap_err();
+    let fields = &error.fields().unwrap().0;
+    assert_eq!(fields.len(), 2, "{fields:?}");
+    assert_eq!(
+        fields[0].message,
+        "a/y has the key l in Git already. Enter another key."
+    );
 }
 
 /// What was removed is in nobody's way, once its block is out of Git.
