@@ -123,6 +123,10 @@ impl Removal {
 
     fn view(&self) -> RemovalView {
         let blocks = self.blocks.as_ref().filter(|blocks| !blocks.services.is_empty());
+        let key = match self.thing {
+            Thing::Resource(_) => blocks.and_then(|blocks| blocks.services.first()),
+            Thing::Environment(_) | Thing::Project(_) | Thing::Cluster(_) | Thing::Workspace => None,
+        };
         RemovalView {
             what: self.what(),
             name: self.name.clone(),
@@ -135,6 +139,7 @@ impl Removal {
                 })
                 .collect(),
             cancels: self.cancels.len(),
+            key: key.filter(|key| *key != self.name.as_str()).cloned(),
             path: blocks.map(|blocks| blocks.project.values_path(&blocks.environment.key)),
             may_remove_from_git: blocks.is_some_and(|blocks| blocks.refused.is_none()),
         }

@@ -167,6 +167,9 @@ async fn what_git_calls_otherwise_is_adopted_promoted_rolled_back_and_removed() 
         assert_eq!(page.value("key").as_deref(), Some(key));
     }
 
+    let page = admin.get("/w/demo/-/delete/project/myapp/shop/billing").await.words();
+    assert!(page.contains("Also remove billing (key billing.v2) from Git"), "{page}");
+
     // Removed from Git, too: the block with that key goes, and its neighbour stays.
     let mut document = shop.document();
     document["projects"][0]["environments"][3]["resources"][0] =
@@ -261,7 +264,7 @@ async fn keys_are_applied_kept_and_changed() {
         json!([resource("api-gateway", Some("apiGateway")), resource("web", None)])
     )]));
     // What the command line sends is what was written.
-    let sent = serde_json::to_value(&read(&whole)).unwrap();
+    let sent = serde_json::to_value(read(&whole)).unwrap();
     assert_eq!(sent["projects"][0]["environments"][0]["key"], FOLDER);
     serde_json::from_value::<Document<SecretText>>(sent.clone()).unwrap();
     bench.apply(&admin, &sent).await;
