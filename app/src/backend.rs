@@ -80,8 +80,8 @@ pub trait Backend: Send + Sync {
     /// Brings a resource back to an image that ran there before, and holds it there.
     async fn rollback(&self, at: &At, resource: &str, digest: &str, create_file: bool)
     -> Result<PromotionId, AppError>;
-    /// Gives a resource the name that its key has in Git now.
-    async fn take_new_name(&self, at: &At, resource: &str) -> Result<Name, AppError>;
+    /// Gives a resource the key that it has in Git now, and lifts its hold.
+    async fn take_new_key(&self, at: &At, resource: &str) -> Result<(), AppError>;
     /// Lifts the hold of a resource; the promotion that catches up, if there is anything to catch up with.
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError>;
 

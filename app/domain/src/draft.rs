@@ -7,6 +7,7 @@
 use crate::{
     artifact::{Artifact, DeclaredImage, Digest, ExactImage, Repository, Tag},
     field::FieldErrors,
+    key::{Key, KeyError},
     name::Name,
     resource::{Binding, Kind, Runtime, Size},
     time::Timestamp,
@@ -36,6 +37,8 @@ pub struct ResourceDraft {
     pub digest: String,
     /// The new resource's name.
     pub name: String,
+    /// Its key in Git; empty for its name.
+    pub key: String,
     /// Source *Image*: what kind of resource it is.
     pub kind: String,
     /// Copies.
@@ -71,6 +74,8 @@ pub struct FormOptions {
     pub environment: Name,
     /// Names that the target has already.
     pub taken: Vec<Name>,
+    /// Keys in Git that the target's resources have, each with the resource's name.
+    pub taken_keys: Vec<(Key, Name)>,
     /// The values file that will change.
     pub values_path: String,
     /// Whether that file isn't there, so that the first commit would make it.
@@ -148,11 +153,19 @@ pub fn source_image(declared: &DeclaredImage, who: &str) -> Result<SourceImage, 
     }
 }
 
+/// Why a resource of `environment` can't have a key: this other one has it.
+#[must_use]
+pub fn taken_key(environment: &Name, resource: &Name, key: &Key) -> String {
+    format!("{environment}/{resource} has the key {key} in Git already. Enter another key.")
+}
+
 /// A draft that met every rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewResource {
     /// Its name.
     pub name: Name,
+    /// Its key in Git.
+    pub key: Key,
     /// What it is.
     pub kind: Kind,
     /// Where its image comes from.
@@ -222,6 +235,7 @@ impl ResourceDraft {
         let source = self.check_source(options, &mut errors);
         let binding = self.check_binding(&mut errors);
         let name = self.check_name(options, &mut errors);
+        let key = self.check_key(name.as_ref(), options, &mut errors);
         let kind = self.check_kind(&mut errors);
         let runtime = self.check_runtime(&mut errors);
         let creates_file = !self.create_file.is_empty();
@@ -232,9 +246,10 @@ impl ResourceDraft {
                 format!("{path} is not on the branch. Tick this to create it, or correct the project's path template."),
             );
         }
-        match (source, binding, name, kind) {
-            (Some(source), Some(binding), Some(name), Some(kind)) if errors.is_empty() => Ok(NewResource {
+        match (source, binding, name, key, kind) {
+            (Some(source), Some(binding), Some(name), Some(key), Some(kind)) if errors.is_empty() => Ok(NewResource {
                 name,
+                key,
                 kind,
                 source,
                 binding,
@@ -372,6 +387,24 @@ impl ResourceDraft {
                 errors.add("name", e.to_string());
                 None
             }
+        }
+    }
+
+    /// Without a key of its own it has its name's, once there is one.
+    fn check_key(&self, name: Option<&Name>, options: &FormOptions, errors: &mut FieldErrors) -> Option<Key> {
+        let key = match (self.key.trim(), name) {
+            ("", name) => Key::from(name?),
+            (typed, _) => typed
+                .parse()
+                .map_err(|e: KeyError| errors.add("key", e.to_string()))
+                .ok()?,
+        };
+        match options.taken_keys.iter().find(|(taken, _)| *taken == key) {
+            Some((_, resource)) => {
+                errors.add("key", taken_key(&options.environment, resource, &key));
+                None
+            }
+            None => Some(key),
         }
     }
 
@@ -530,6 +563,7 @@ mod tests {
         };
         FormOptions {
             environment: name("production"),
+            taken_keys: vec![("webFrontend".parse().unwrap(), "web".parse().unwrap())],
             taken: vec![name("web")],
             values_path: "environments/production/values.yaml".into(),
             creates_file: false,
@@ -585,6 +619,19 @@ mod tests {
                 ..Runtime::default()
             }
         );
+    }
+
+    #[test]
+    fn the_key_is_the_name_unless_another_one_is_typed() {
+        assert_eq!(draft().check(&options()).unwrap().key.as_str(), "api");
+        let mut typed = draft();
+        typed.key = " apiGateway ".into();
+        assert_eq!(typed.check(&options()).unwrap().key.as_str(), "apiGateway");
+        let mut taken = options();
+        taken.taken_keys = vec![("api".parse().unwrap(), name("gateway"))];
+        let errors = draft().check(&taken).unwrap_err();
+        let why = "production/gateway has the key api in Git already. Enter another key.";
+        assert_eq!(errors.get("key"), Some(why));
     }
 
     #[test]
@@ -691,6 +738,8 @@ mod tests {
             ("digest", Box::new(|d| d.binding = "pin".into())),
             ("name", Box::new(|d| d.name = "web".into())),
             ("name", Box::new(|d| d.name = "Not a name".into())),
+            ("key", Box::new(|d| d.key = "webFrontend".into())),
+            ("key", Box::new(|d| d.key = "a\tb".into())),
             ("replicas", Box::new(|d| d.replicas = "-1".into())),
             ("replicas", Box::new(|d| d.replicas = "many".into())),
             ("ports[0]", Box::new(|d| d.ports = vec!["0".into()])),

@@ -2,6 +2,7 @@
 
 use crate::{
     id::{ClusterId, EnvironmentId, GroupId, ProjectId, WorkspaceId},
+    key::Key,
     name::Name,
     policy::Policy,
 };
@@ -40,7 +41,7 @@ pub struct Project {
     pub repository_url: String,
     /// Branch that is read and written.
     pub branch: String,
-    /// Path of an environment's values file; `{environment}` stands for its name.
+    /// Path of an environment's values file; `{environment}` stands for its key.
     pub path_template: String,
     /// Dotted keys above `services`; empty for none.
     pub values_prefix: String,
@@ -53,9 +54,9 @@ pub struct Project {
 }
 
 impl Project {
-    /// The values file of an environment.
+    /// The values file of the environment with this key.
     #[must_use]
-    pub fn values_path(&self, environment: &Name) -> String {
+    pub fn values_path(&self, environment: &Key) -> String {
         self.path_template.replace("{environment}", environment.as_str())
     }
 }
@@ -123,6 +124,8 @@ pub struct Environment {
     pub cluster: ClusterId,
     /// Its name, unique in the project.
     pub name: Name,
+    /// What it is called in the path of its values file, unique in the project.
+    pub key: Key,
     /// Its place among the project's environments, from 0.
     pub position: i64,
     /// Whether only approvers may act in it.

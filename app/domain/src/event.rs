@@ -5,7 +5,7 @@ use crate::{
     door::Door,
     gate::{CheckStatus, GateId},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
-    name::Name,
+    key::Key,
     plan::Health,
     policy::Policy,
     promotion::{Actor, Promotion, Purpose, State},
@@ -246,12 +246,12 @@ pub enum Happened {
     },
     /// A resource follows its source again.
     Resumed,
-    /// A resource took the name that its key has in Git now.
-    Renamed {
-        /// Its name before.
-        from: Name,
-        /// Its name since.
-        to: Name,
+    /// A resource took the key that it has in Git now.
+    KeyTaken {
+        /// Its key before.
+        from: Key,
+        /// Its key since.
+        to: Key,
     },
     /// The registry was seen to hold a new artifact.
     ArtifactSeen {

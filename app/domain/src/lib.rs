@@ -22,6 +22,7 @@ pub mod field;
 pub mod follow;
 pub mod gate;
 pub mod id;
+pub mod key;
 pub mod name;
 pub mod notification;
 pub mod outside;

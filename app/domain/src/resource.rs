@@ -3,6 +3,7 @@
 use crate::{
     artifact::{Digest, ExactImage, Repository},
     id::{EnvironmentId, ResourceId},
+    key::Key,
     name::Name,
     plan::Health,
     promotion::Actor,
@@ -148,8 +149,10 @@ pub struct Resource {
     pub id: ResourceId,
     /// Its environment.
     pub environment: EnvironmentId,
-    /// Its name, unique in the environment; its key below `services` in the values file.
+    /// Its name, unique in the environment.
     pub name: Name,
+    /// Its key below `services` in the values file, unique in the environment.
+    pub key: Key,
     /// What it is.
     pub kind: Kind,
     /// Where its image comes from.
@@ -288,6 +291,15 @@ pub struct Live {
 }
 
 impl Resource {
+    /// Its name, with its key where that is another one: for what is said about Git.
+    #[must_use]
+    pub fn name_in_git(&self) -> String {
+        match self.key.is(&self.name) {
+            true => self.name.to_string(),
+            false => format!("{} ({} in Git)", self.name, self.key),
+        }
+    }
+
     /// Whether it publishes images that others may take.
     #[must_use]
     pub fn is_promotable(&self) -> bool {

@@ -66,8 +66,8 @@ kinds! {
     Held "held" "Held",
     /// [`Happened::Resumed`]
     Resumed "resumed" "Resumed",
-    /// [`Happened::Renamed`]
-    Renamed "renamed" "Renamed",
+    /// [`Happened::KeyTaken`]
+    KeyTaken "key_taken" "Key changed",
     /// [`Happened::ResourceCreated`]
     ResourceCreated "resource_created" "Resource created",
     /// [`Happened::Removed`]
@@ -211,7 +211,7 @@ impl Happened {
             Self::PinChanged { .. } => EventKind::PinChanged,
             Self::Held { .. } => EventKind::Held,
             Self::Resumed => EventKind::Resumed,
-            Self::Renamed { .. } => EventKind::Renamed,
+            Self::KeyTaken { .. } => EventKind::KeyTaken,
             Self::ArtifactSeen { .. } => EventKind::ArtifactSeen,
             Self::PromotionRequested { .. } => EventKind::PromotionRequested,
             Self::PromotionMoved { .. } => EventKind::PromotionMoved,
@@ -339,7 +339,7 @@ impl Happened {
             }
             Self::Held { cause, .. } => format!("put a hold on it: {} by hand", cause.deed()),
             Self::Resumed => "resumed it; it follows its source again".into(),
-            Self::Renamed { from, to } => format!("renamed it from {from} to {to}, as in Git"),
+            Self::KeyTaken { from, to } => format!("gave it the key {to} in place of {from}, as in Git"),
             Self::ArtifactSeen { image } => format!("saw {} in {}", image.short_label(), image.repository),
             Self::PromotionRequested { purpose, image, .. } => {
                 let label = image.short_label();

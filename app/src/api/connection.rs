@@ -132,6 +132,8 @@ pub struct EnvironmentDraft {
     pub project: String,
     /// Its name.
     pub name: String,
+    /// Its key in Git; empty for its name.
+    pub key: String,
     /// The cluster that it runs on.
     pub cluster: String,
     /// Whether only approvers may change it.

@@ -39,6 +39,8 @@ pub struct RemovalView {
     pub followers: Vec<FollowerView>,
     /// Promotions that wait, and would be cancelled.
     pub cancels: usize,
+    /// A resource's key in Git, where that isn't its name.
+    pub key: Option<String>,
     /// Its values file, where its blocks can be removed with it.
     pub path: Option<String>,
     /// Why the actor may not have them removed, and who may: it changes what runs.

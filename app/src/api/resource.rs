@@ -11,6 +11,7 @@ use crate::{
 use domain::{
     artifact::{Artifact, ExactImage, Repository, Tag},
     id::PromotionId,
+    key::Key,
     name::Name,
     promotion::{Purpose, State},
     resource::Runtime,
@@ -30,10 +31,12 @@ pub struct ResourceView {
     pub head: EnvironmentHead,
     /// Its name.
     pub name: Name,
+    /// Its key in Git.
+    pub key: Key,
     /// Why the actor may not change what runs, and who may; `None` when they may.
     pub denied: Option<String>,
-    /// The name that its key seems to have in Git now, where Git no longer declares it under its own.
-    pub new_name: Option<Name>,
+    /// The key that it seems to have in Git now, where Git no longer declares it under its own.
+    pub new_key: Option<Key>,
     /// Whether the actor may delete it.
     pub may_remove: bool,
     /// What runs, as on the board.
@@ -222,21 +225,21 @@ pub async fn rollback(
     )
 }
 
-/// Gives a held resource the name that its key seems to have in Git now, which it returns, and lifts the hold.
+/// Gives a held resource the key that it seems to have in Git now, and lifts the hold.
 ///
 /// # Errors
-/// When nothing looks like its new name, or that one is taken.
-#[server(prefix = "/api/ui", endpoint = "take_new_name")]
-pub async fn take_new_name(
+/// When nothing looks like its new key, or that one is taken.
+#[server(prefix = "/api/ui", endpoint = "take_new_key")]
+pub async fn take_new_key(
     workspace: String,
     project: String,
     environment: String,
     resource: String,
-) -> Result<Name, AppError> {
+) -> Result<(), AppError> {
     use crate::backend::{At, answer, backend};
     answer(
         backend()?
-            .take_new_name(
+            .take_new_key(
                 &At {
                     workspace,
                     project,

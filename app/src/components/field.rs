@@ -115,7 +115,7 @@ pub fn TextField(
     inputmode: Option<&'static str>,
     /// An example of what to type.
     #[prop(optional, into)]
-    placeholder: Option<String>,
+    placeholder: MaybeProp<String>,
     /// Whether it is written in the monospace: digests, paths, hosts.
     #[prop(optional)]
     mono: bool,
@@ -142,7 +142,7 @@ pub fn TextField(
             autocapitalize="none"
             spellcheck="false"
             inputmode=inputmode
-            placeholder=placeholder
+            placeholder=move || placeholder.get()
             list=list
             aria-required=required.then_some("true")
             aria-describedby=describes

@@ -308,7 +308,10 @@ fn the_form(view: &RemovalView, full_name: String, back: String, sent: Sent) -> 
                         value="true"
                         checked=posted.from_git.is_some()
                     />
-                    {format!("Also remove {} from Git", view.name)}
+                    {match &view.key {
+                        Some(key) => format!("Also remove {} (key {key}) from Git", view.name),
+                        None => format!("Also remove {} from Git", view.name),
+                    }}
                 </label>
                 <p class="muted">
                     "One commit removes it from " <span class="mono">{path}</span>

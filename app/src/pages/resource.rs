@@ -8,7 +8,7 @@ use crate::{
         connection::PassedOver,
         preview::preview_pin,
         resource::{
-            EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback, take_new_name,
+            EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback, take_new_key,
         },
     },
     components::{
@@ -77,7 +77,7 @@ pub fn ResourcePage() -> impl IntoView {
             let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
                 ("promote", _) => Some(promote(w, p, e, r, makes_file).await.map(started)),
                 ("resume", _) => Some(resume(w, p, e, r, makes_file).await.map(Done::Started)),
-                ("take-new-name", _) => Some(take_new_name(w, p, e, r).await.map(Done::Renamed)),
+                ("take-new-key", _) => Some(take_new_key(w, p, e, r).await.map(|()| Done::Started(None))),
                 ("pin", _) => Some(edit_pin(w, p, e, r, digest, makes_file).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;
@@ -125,10 +125,6 @@ pub fn ResourcePage() -> impl IntoView {
             {move || {
                 sent.done()
                     .map(|started| match started {
-                        Done::Renamed(name) => {
-                            let at = place.get_untracked();
-                            view! { <Redirect path=format!("{}/{}/{name}", at.board(), at.environment) /> }.into_any()
-                        }
                         Done::Started(Some(id)) => view! { <Redirect path=format!("/promotions/{id}") /> }.into_any(),
                         // It caught up with nothing: the page itself says that nobody holds it any more.
                         Done::Started(None) if cfg!(feature = "ssr") => {
@@ -265,6 +261,12 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             <dd class="mono">{repository.to_string()}</dd>
         }
     });
+    let key = (!view.key.is(&view.name)).then(|| {
+        view! {
+            <dt>"Key in Git"</dt>
+            <dd class="mono break">{view.key.to_string()}</dd>
+        }
+    });
     let tags = (view.tags.len() > 1).then(|| {
         let tags: Vec<&str> = view.tags.iter().map(domain::artifact::Tag::as_str).collect();
         view! {
@@ -286,6 +288,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             {moving}
             {failed}
             {repository}
+            {key}
             <dt>"Follows"</dt>
             <dd>{follows(view, &cell.follows)}</dd>
             {passed_over(view, now)}

@@ -100,7 +100,7 @@ impl Services {
         Ok(EnvironmentView {
             head: head(&place, &environment),
             denied: place.may_change(&environment).err().map(|denied| denied.to_string()),
-            values_path: place.record.project.values_path(&environment.name),
+            values_path: place.record.project.values_path(&environment.key),
             application,
             policy: environment.policy.words(),
             stops: place.stops_of(environment.id).map(|one| stop(&place, one)).collect(),

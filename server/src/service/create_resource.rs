@@ -10,7 +10,7 @@ use crate::{
 use app::{backend::At, error::AppError};
 use domain::{
     artifact::{Artifact, DeclaredImage, ExactImage, Repository},
-    draft::{FormOptions, NewResource, NewSource, ResourceDraft, SourceEnvironment, SourceResource},
+    draft::{FormOptions, NewResource, NewSource, ResourceDraft, SourceEnvironment, SourceResource, taken_key},
     environment::Environment,
     event::{Happened, Subject},
     field::FieldErrors,
@@ -111,11 +111,11 @@ impl Services {
             if promotable.is_empty() {
                 continue;
             }
-            let mut declared = self.declared_services(project, &environment.name, fetch).await?;
+            let mut declared = self.declared_services(project, environment, fetch).await?;
             let mut tx = self.store.read().await?;
             let mut sources = Vec::new();
             for resource in promotable {
-                let declared = declared.remove(resource.name.as_str()).unwrap_or_default();
+                let declared = declared.remove(resource.key.as_str()).unwrap_or_default();
                 sources.push(SourceResource {
                     name: resource.name.clone(),
                     recent: match of {
@@ -140,8 +140,13 @@ impl Services {
                 .filter(|r| r.environment == target.id)
                 .map(|r| r.name.clone())
                 .collect(),
-            creates_file: self.lacks_file(project, &target.name, fetch).await,
-            values_path: project.record.project.values_path(&target.name),
+            taken_keys: resources
+                .iter()
+                .filter(|r| r.environment == target.id)
+                .map(|r| (r.key.clone(), r.name.clone()))
+                .collect(),
+            creates_file: self.lacks_file(project, target, fetch).await,
+            values_path: project.record.project.values_path(&target.key),
             values_prefix: project.record.project.values_prefix.clone(),
             other_environments: project
                 .environments
@@ -197,6 +202,7 @@ impl Services {
             id: ResourceId(self.ids.next()),
             environment: place.environment.id,
             name: new.name.clone(),
+            key: new.key.clone(),
             kind: new.kind,
             source,
             binding: new.binding,
@@ -211,8 +217,17 @@ impl Services {
         };
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let project = place.project.record.project.id;
-        self.check_is_out_of_git(&mut *tx, project, &place.environment.name, Some(&new.name))
+        self.check_is_out_of_git(&mut *tx, project, &place.environment, Some(&resource))
             .await?;
+        // Somebody may have been faster than the look above. A transaction that failed can't be asked any more, so this comes before.
+        let others = tx.resources(project).await?;
+        let other = others
+            .iter()
+            .find(|r| r.environment == resource.environment && r.key == resource.key && r.name != resource.name);
+        if let Some(other) = other {
+            let why = taken_key(&place.environment.name, &other.name, &resource.key);
+            return Err(FieldErrors::one("key", why).into());
+        }
         match tx.insert_resource(&resource).await {
             Err(StoreError::Exists) => {
                 let why = format!(
@@ -334,7 +349,7 @@ impl Services {
         let edit = ValuesEdit {
             runtime: Some(new.runtime.clone()),
             may_create: new.creates_file,
-            ..image_edit(&place.project, &place.environment, &new.name, image)
+            ..image_edit(&place.project, &place.environment, &new.key, image)
         };
         match self.git.preview(&access, &edit).await {
             Ok(preview) => Ok(preview),

@@ -9,9 +9,9 @@ use app::error::AppError;
 use domain::{
     artifact::{DeclaredImage, ExactImage},
     door::Entrance,
+    environment::Environment,
     event::{Happened, Subject},
     id::{EnvironmentId, ProjectId, ResourceId},
-    name::Name,
     promotion::{Actor, State},
     resource::{Binding, HoldCause, Outside, Resource, Source},
     rights::Role,
@@ -108,7 +108,7 @@ impl Services {
             let Some(services) = declared.get(&resource.environment) else {
                 continue;
             };
-            let declared = services.get(resource.name.as_str());
+            let declared = services.get(resource.key.as_str());
             let image = match declared.and_then(exact) {
                 None if declared.is_some_and(is_by_tag) => match by_tag.get(&resource.id) {
                     Some(image) => Some(image.clone()),
@@ -121,7 +121,7 @@ impl Services {
             let unclear = declared.and_then(|declared| declared.unclear.as_deref());
             if image == resource.desired && unclear == resource.unclear.as_deref() {
                 if let Some(outside) = others.get(&resource.id)
-                    && off.contains(&(resource.environment, resource.name.to_string()))
+                    && off.contains(&(resource.environment, resource.key.to_string()))
                     && resource.follows_by_itself()
                 {
                     let mut resource = resource;
@@ -181,10 +181,10 @@ impl Services {
             }
             let is_there = declared
                 .get(&resource.environment)
-                .is_some_and(|services| services.contains_key(resource.name.as_str()));
+                .is_some_and(|services| services.contains_key(resource.key.as_str()));
             let (cause, renamed) = match (is_there, &was) {
                 (false, Some(was)) => {
-                    let renamed = self.renamed(&mut *tx, resource, was, &declared).await?;
+                    let renamed = self.renamed(&mut *tx, &place, resource, was, &declared).await?;
                     (HoldCause::RemovedFromGit, renamed)
                 }
                 _ => (HoldCause::MovedInGit, None),
@@ -226,7 +226,7 @@ impl Services {
         let mut problem = None;
         let mut off = HashSet::new();
         for environment in environments {
-            let path = record.project.values_path(&environment.name);
+            let path = record.project.values_path(&environment.key);
             match self
                 .git
                 .services(&access, &tip, &path, &record.project.values_prefix)
@@ -236,8 +236,8 @@ impl Services {
                     let services = services.unwrap_or_default();
                     let switched_off = services.iter().filter(|service| !service.enabled);
                     off.extend(switched_off.map(|service| (environment.id, service.name.clone())));
-                    let by_name = services.into_iter().map(|s| (s.name, s.image)).collect();
-                    declared.insert(environment.id, by_name);
+                    let by_key = services.into_iter().map(|s| (s.name, s.image)).collect();
+                    declared.insert(environment.id, by_key);
                 }
                 Err(error @ GitError::Values { .. }) => problem = Some(error.to_string()),
                 Err(error) => return Err(error.into()),
@@ -268,7 +268,7 @@ impl Services {
         for resource in resources {
             let image = declared
                 .get(&resource.environment)
-                .and_then(|services| services.get(resource.name.as_str()));
+                .and_then(|services| services.get(resource.key.as_str()));
             let Some(image) = image.filter(|image| is_by_tag(image)) else {
                 continue;
             };
@@ -332,9 +332,9 @@ impl Services {
             ) else {
                 continue;
             };
-            let image = services.get(resource.name.as_str()).and_then(exact);
+            let image = services.get(resource.key.as_str()).and_then(exact);
             let image = image.as_ref().or_else(|| by_tag.get(&resource.id));
-            let is_off = off.contains(&(resource.environment, resource.name.to_string()));
+            let is_off = off.contains(&(resource.environment, resource.key.to_string()));
             if image == resource.desired.as_ref() && (!is_off || !resource.follows_by_itself()) {
                 continue;
             }
@@ -342,9 +342,9 @@ impl Services {
                 break;
             }
             let place = ServicePlace {
-                path: record.project.values_path(&environment.name),
+                path: record.project.values_path(&environment.key),
                 prefix: record.project.values_prefix.clone(),
-                service: resource.name.to_string(),
+                service: resource.key.to_string(),
             };
             if let Ok(Some(change)) = self.git.last_change_of(&access, since, tip, &place).await {
                 let outside = Outside {
@@ -387,6 +387,7 @@ impl Services {
     async fn renamed(
         &self,
         tx: &mut dyn crate::store::Tx,
+        place: &ProjectPlace,
         resource: &Resource,
         was: &ExactImage,
         declared: &HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
@@ -399,12 +400,14 @@ impl Services {
             .map(|(key, _)| key)
             .collect();
         keys.sort();
-        for key in keys {
-            if tx.resource_by_name(resource.environment, key).await?.is_none() {
-                return Ok(Some(key.clone()));
-            }
-        }
-        Ok(None)
+        let resources = tx.resources(place.record.project.id).await?;
+        let is_free = |key: &&&String| {
+            let mut here = resources
+                .iter()
+                .filter(|other| other.environment == resource.environment);
+            here.all(|other| other.key.as_str() != key.as_str())
+        };
+        Ok(keys.iter().find(is_free).map(|key| (*key).clone()))
     }
 
     /// Asks registries about images that Git declares and that would move followers, where nothing is known of them yet: followers only go
@@ -427,7 +430,7 @@ impl Services {
         let mut unknown: Vec<(ResourceId, ExactImage)> = Vec::new();
         for source in resources.iter().filter(|source| source.is_promotable()) {
             let services = declared.get(&source.environment);
-            let image = services.and_then(|services| exact(services.get(source.name.as_str())?));
+            let image = services.and_then(|services| exact(services.get(source.key.as_str())?));
             let Some(image) = image.or_else(|| by_tag.get(&source.id).cloned()) else {
                 continue;
             };
@@ -469,19 +472,21 @@ impl Services {
     pub(crate) async fn declared(
         &self,
         place: &ProjectPlace,
-        environment: &Name,
-        resource: &Name,
+        resource: &Resource,
         fetch: bool,
     ) -> Result<DeclaredImage, AppError> {
-        let services = self.declared_services(place, environment, fetch).await?;
-        Ok(services.get(resource.as_str()).cloned().unwrap_or_default())
+        let Some(environment) = place.environments.iter().find(|e| e.id == resource.environment) else {
+            return Ok(DeclaredImage::default());
+        };
+        let mut services = self.declared_services(place, environment, fetch).await?;
+        Ok(services.remove(resource.key.as_str()).unwrap_or_default())
     }
 
-    /// What Git declares for every resource of an environment, by name.
+    /// What Git declares in an environment's values file, by key.
     pub(crate) async fn declared_services(
         &self,
         place: &ProjectPlace,
-        environment: &Name,
+        environment: &Environment,
         fetch: bool,
     ) -> Result<HashMap<String, DeclaredImage>, AppError> {
         let access = self.repository_access(&place.record)?;
@@ -498,7 +503,7 @@ impl Services {
                 Err(error) => return Err(error.into()),
             },
         };
-        let path = place.record.project.values_path(environment);
+        let path = place.record.project.values_path(&environment.key);
         let services = self
             .git
             .services(&access, &tip, &path, &place.record.project.values_prefix)
@@ -512,7 +517,7 @@ impl Services {
 
     /// Whether an environment has no values file; at the tip as known, or, with `fetch`, as it is now. Not when Git can't say: it is asked
     /// again before anything is written.
-    pub(crate) async fn lacks_file(&self, place: &ProjectPlace, environment: &Name, fetch: bool) -> bool {
+    pub(crate) async fn lacks_file(&self, place: &ProjectPlace, environment: &Environment, fetch: bool) -> bool {
         let look = async {
             let access = self.repository_access(&place.record)?;
             let known = match fetch {
@@ -528,7 +533,7 @@ impl Services {
                 },
             };
             let project = &place.record.project;
-            let path = project.values_path(environment);
+            let path = project.values_path(&environment.key);
             let services = self.git.services(&access, &tip, &path, &project.values_prefix).await?;
             Ok::<_, AppError>(services.is_none())
         };

@@ -7,39 +7,54 @@ use super::{Services, desired::whereabouts};
 use crate::store::{GitRemoval, NewEvent, Tx};
 use app::error::AppError;
 use domain::{
-    environment::Project,
+    environment::{Environment, Project},
     event::{Happened, Subject},
     id::ProjectId,
-    name::Name,
     promotion::Actor,
+    resource::Resource,
     time::Timestamp,
 };
 
 impl Services {
-    /// Refuses a name whose block is still being removed from the values file.
+    /// Refuses a name or key whose block is still being removed from the values file.
     ///
     /// # Errors
-    /// For such a name, with what to do.
+    /// For such a name or key, with what to do.
     pub(in crate::service) async fn check_is_out_of_git(
         &self,
         tx: &mut dyn Tx,
         project: ProjectId,
-        environment: &Name,
-        resource: Option<&Name>,
+        environment: &Environment,
+        resource: Option<&Resource>,
     ) -> Result<(), AppError> {
         let open = tx.open_git_removals(project).await?;
-        let mut here = open.iter().filter(|one| one.environment_name == environment.as_str());
-        let is_in_the_way = here.any(|one| resource.is_none_or(|name| one.services.iter().any(|s| s == name.as_str())));
-        if !is_in_the_way {
+        if open.is_empty() {
             return Ok(());
         }
-        let name = resource.map_or_else(
-            || environment.to_string(),
-            |resource| format!("{environment}/{resource}"),
-        );
+        let path = (tx.project(project).await?).map(|record| record.project.values_path(&environment.key));
+        // An environment may have been made anew since, with the name or with the file of the old one.
+        let mut here = open
+            .iter()
+            .filter(|one| one.environment_name == environment.name.as_str() || path.as_ref() == Some(&one.path));
+        let in_the_way = here.find(|one| {
+            resource.is_none_or(|resource| one.services.iter().any(|service| service == resource.key.as_str()))
+        });
+        let Some(in_the_way) = in_the_way else {
+            return Ok(());
+        };
+        // What was deleted may have been called otherwise.
+        let what = match resource {
+            Some(resource) if resource.key.is(&resource.name) => {
+                format!("resource {}/{}", environment.name, resource.name)
+            }
+            Some(resource) => format!("resource with the key {} in {}", resource.key, environment.name),
+            None if in_the_way.environment_name == environment.name.as_str() => {
+                format!("environment {}", environment.name)
+            }
+            None => format!("environment with the file {}", in_the_way.path),
+        };
         Err(AppError::Conflict(format!(
-            "The {} {name} was deleted, and is still being removed from Git. Wait a moment, then try again; Activity says when it is done.",
-            if resource.is_some() { "resource" } else { "environment" }
+            "The {what} was deleted, and is still being removed from Git. Wait a moment, then try again; Activity says when it is done."
         )))
     }
 
@@ -85,12 +100,12 @@ pub(crate) async fn same_block(tx: &mut dyn Tx, removal: &GitRemoval) -> Result<
             let environments = tx.environments(project.id).await?;
             let resources = tx.resources(project.id).await?;
             for environment in environments {
-                if environment.id == removal.environment || project.values_path(&environment.name) != removal.path {
+                if environment.id == removal.environment || project.values_path(&environment.key) != removal.path {
                     continue;
                 }
                 let shared = resources.iter().find(|resource| {
                     resource.environment == environment.id
-                        && removal.services.iter().any(|name| name == resource.name.as_str())
+                        && removal.services.iter().any(|service| service == resource.key.as_str())
                 });
                 if let Some(resource) = shared {
                     let path = format!("{}/{}/{}", project.name, environment.name, resource.name);

@@ -20,7 +20,7 @@ use domain::{
     draft::{NewSource, ResourceDraft},
     environment::Environment,
     id::WorkspaceId,
-    name::Name,
+    key::Key,
     promotion::Promotion,
     resource::{Binding, Resource},
 };
@@ -120,7 +120,7 @@ impl Services {
         image: &ExactImage,
     ) -> Result<Preview, AppError> {
         let access = self.repository_access(&place.project.record)?;
-        let edit = image_edit(&place.project, &place.environment, &resource.name, image);
+        let edit = image_edit(&place.project, &place.environment, &resource.key, image);
         let diff = self.git.preview(&access, &edit).await?;
         let preview = self.preview_with(place, resource.desired.as_ref(), image, diff).await?;
         let mut tx = self.store.read().await?;
@@ -155,7 +155,7 @@ impl Services {
         };
         let edit = ValuesEdit {
             may_create,
-            ..image_edit(&place.project, &place.environment, &resource.name, image)
+            ..image_edit(&place.project, &place.environment, &resource.key, image)
         };
         let mut said = self.git.preview(&access, &edit).await;
         // The mirror may be older than what somebody corrected meanwhile.
@@ -193,7 +193,7 @@ impl Services {
             details: then.and_then(|artifact| artifact.details),
             previous: runs.cloned(),
             previous_details: now.and_then(|artifact| artifact.details),
-            path: project.record.project.values_path(&environment.name),
+            path: project.record.project.values_path(&environment.key),
             creates_file: diff.lines().any(|line| line == "--- /dev/null"),
             diff,
             revisions,
@@ -239,7 +239,7 @@ pub(crate) fn values_edit(
     ValuesEdit {
         runtime: promotion.creates.then(|| resource.runtime.clone()),
         may_create: promotion.creates_file,
-        ..image_edit(place, environment, &resource.name, &promotion.image)
+        ..image_edit(place, environment, &resource.key, &promotion.image)
     }
 }
 
@@ -247,11 +247,11 @@ pub(crate) fn values_edit(
 pub(super) fn image_edit(
     place: &ProjectPlace,
     environment: &Environment,
-    service: &Name,
+    service: &Key,
     image: &ExactImage,
 ) -> ValuesEdit {
     ValuesEdit {
-        path: place.record.project.values_path(&environment.name),
+        path: place.record.project.values_path(&environment.key),
         prefix: place.record.project.values_prefix.clone(),
         service: service.to_string(),
         image: image.clone(),

@@ -97,7 +97,7 @@ impl Services {
             followers,
             steps: steps(&promotion, &events, git_only, no_gates),
             timeline: events.iter().filter_map(told).collect(),
-            path: place.record.project.values_path(&environment.name),
+            path: place.record.project.values_path(&environment.key),
             may_retry: promotion.state == State::Failed
                 && may_change
                 && newest.first().is_some_and(|newest| newest.id == promotion.id),

@@ -123,6 +123,10 @@ impl Removal {
 
     fn view(&self) -> RemovalView {
         let blocks = self.blocks.as_ref().filter(|blocks| !blocks.services.is_empty());
+        let key = match self.thing {
+            Thing::Resource(_) => blocks.and_then(|blocks| blocks.services.first()),
+            Thing::Environment(_) | Thing::Project(_) | Thing::Cluster(_) | Thing::Workspace => None,
+        };
         RemovalView {
             what: self.what(),
             name: self.name.clone(),
@@ -135,7 +139,8 @@ impl Removal {
                 })
                 .collect(),
             cancels: self.cancels.len(),
-            path: blocks.map(|blocks| blocks.project.values_path(&blocks.environment.name)),
+            key: key.filter(|key| *key != self.name.as_str()).cloned(),
+            path: blocks.map(|blocks| blocks.project.values_path(&blocks.environment.key)),
             not_from_git: blocks
                 .and_then(|blocks| blocks.refused.as_ref())
                 .map(ToString::to_string),
@@ -340,7 +345,7 @@ impl Services {
             environment_name: blocks.environment.name.to_string(),
             repository_url: blocks.project.repository_url.clone(),
             branch: blocks.project.branch.clone(),
-            path: blocks.project.values_path(&blocks.environment.name),
+            path: blocks.project.values_path(&blocks.environment.key),
             prefix: blocks.project.values_prefix.clone(),
             services: blocks.services.clone(),
             requested_by: caller.actor.clone(),

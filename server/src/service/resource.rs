@@ -5,7 +5,7 @@ use super::{
     artifact::RECENT,
     board::{for_eyes_of, head},
     place::{EnvironmentPlace, not_found},
-    rename::new_name,
+    new_key::new_key,
     rollback::that_ran,
 };
 use crate::store::Tx;
@@ -96,8 +96,9 @@ impl Services {
         } = at;
         Ok(ResourceView {
             head: head(&place, &environment),
-            new_name: new_name(&resource).ok(),
+            new_key: new_key(&resource).ok(),
             name: resource.name,
+            key: resource.key,
             denied: denied.map(|denied| denied.to_string()),
             may_remove: rights::check(place.role, Right::Administer).is_ok(),
             cell,

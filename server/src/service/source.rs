@@ -21,9 +21,7 @@ impl Services {
     ) -> Result<(ExactImage, Origin), AppError> {
         let (resource, origin) = self.source_of(place, source).await?;
         let who = format!("{}/{}", origin.environment, origin.resource);
-        let declared = self
-            .declared(place, &origin.environment, &origin.resource, true)
-            .await?;
+        let declared = self.declared(place, &resource, true).await?;
         let image = source_image(&declared, &who).map_err(AppError::Conflict)?;
         let image = self
             .resolve_image(place, &resource, &who, image)
@@ -106,11 +104,7 @@ impl Services {
         };
         let repository = match stored {
             Some(repository) => Some(repository),
-            None => {
-                self.declared(place, &origin.environment, &origin.resource, true)
-                    .await?
-                    .repository
-            }
+            None => self.declared(place, &resource, true).await?.repository,
         };
         let who = format!("{}/{}", origin.environment, origin.resource);
         let why = || AppError::Conflict(format!("{who} has no image yet. Deploy it once, then promote it."));

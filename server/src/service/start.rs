@@ -86,14 +86,14 @@ impl Services {
             let here = resources
                 .iter()
                 .filter(|resource| resource.environment == environment.id);
-            let names: Vec<String> = here.map(|resource| resource.name.to_string()).collect();
-            if names.is_empty() {
+            let keys: Vec<String> = here.map(|resource| resource.key.to_string()).collect();
+            if keys.is_empty() {
                 continue;
             }
-            let path = project.values_path(&environment.name);
+            let path = project.values_path(&environment.key);
             match self
                 .git
-                .refusals(&access, &tip, &path, &project.values_prefix, &names)
+                .refusals(&access, &tip, &path, &project.values_prefix, &keys)
                 .await
             {
                 Ok(refused) => told.extend(

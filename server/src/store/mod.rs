@@ -274,7 +274,7 @@ pub trait Tx:
     async fn set_tip(&mut self, id: ProjectId, tip: Option<&str>, problem: Option<&str>) -> Result<(), StoreError>;
     /// In the project's order.
     async fn environments(&mut self, project: ProjectId) -> Result<Vec<Environment>, StoreError>;
-    /// Inserts or changes an environment.
+    /// Inserts or changes an environment. Fails with [`StoreError::Exists`] when the project has another one of this name, or with this key.
     async fn put_environment(&mut self, environment: &Environment) -> Result<(), StoreError>;
 
     // Resources.
@@ -288,14 +288,12 @@ pub trait Tx:
         environment: EnvironmentId,
         name: &str,
     ) -> Result<Option<Resource>, StoreError>;
-    /// Fails with [`StoreError::Exists`] when the environment has a resource of this name.
+    /// Fails with [`StoreError::Exists`] when the environment has a resource of this name, or one with this key.
     async fn insert_resource(&mut self, resource: &Resource) -> Result<(), StoreError>;
-    /// Writes kind, source, binding and runtime.
+    /// Writes key, kind, source, binding and runtime. Fails with [`StoreError::Exists`] when another one of the environment has this key.
     async fn update_resource(&mut self, resource: &Resource) -> Result<(), StoreError>;
     /// Writes why the resource doesn't follow its source by itself; `None` lifts the hold.
     async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError>;
-    /// Gives a resource another name, which must be free in its environment.
-    async fn rename_resource(&mut self, id: ResourceId, name: &Name) -> Result<(), StoreError>;
     /// Writes who made Git say what it says, after [`Tx::set_desired`].
     async fn set_outside(&mut self, id: ResourceId, outside: &Outside) -> Result<(), StoreError>;
     /// Writes why what Git says can't be read as an exact image, after [`Tx::set_desired`].

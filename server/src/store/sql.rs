@@ -42,9 +42,9 @@ pub(crate) const SET_TIP: &str = "UPDATE projects SET tip = COALESCE($2, tip), p
 
 pub(crate) const ENVIRONMENTS: &str =
     "SELECT * FROM environments WHERE project_id = $1 AND removed_at IS NULL ORDER BY position, name";
-pub(crate) const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, position, protected, policy) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) \
-     ON CONFLICT (id) DO UPDATE SET cluster_id = excluded.cluster_id, position = excluded.position, \
+pub(crate) const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, key, position, protected, policy) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+     ON CONFLICT (id) DO UPDATE SET cluster_id = excluded.cluster_id, key = excluded.key, position = excluded.position, \
      protected = excluded.protected, policy = excluded.policy";
 
 pub(crate) const RESOURCES: &str = "SELECT r.* FROM resources r JOIN environments e ON e.id = r.environment_id \
@@ -52,11 +52,9 @@ pub(crate) const RESOURCES: &str = "SELECT r.* FROM resources r JOIN environment
 pub(crate) const RESOURCE: &str = "SELECT * FROM resources WHERE id = $1 AND removed_at IS NULL";
 pub(crate) const RESOURCE_BY_NAME: &str =
     "SELECT * FROM resources WHERE environment_id = $1 AND name = $2 AND removed_at IS NULL";
-pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment_id, name, kind, image_repository, \
-     source_id, pin, runtime, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-pub(crate) const UPDATE_RESOURCE: &str =
-    "UPDATE resources SET kind = $2, image_repository = $3, source_id = $4, pin = $5, runtime = $6 WHERE id = $1";
-pub(crate) const RENAME_RESOURCE: &str = "UPDATE resources SET name = $2 WHERE id = $1";
+pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment_id, name, key, kind, image_repository, \
+     source_id, pin, runtime, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+pub(crate) const UPDATE_RESOURCE: &str = "UPDATE resources SET key = $2, kind = $3, image_repository = $4, source_id = $5, pin = $6, runtime = $7 WHERE id = $1";
 pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = $2, desired_tag = $3, \
      desired_digest = $4, desired_at = $5, outside = NULL, unclear = NULL WHERE id = $1";
 pub(crate) const SET_OUTSIDE: &str = "UPDATE resources SET outside = $2 WHERE id = $1";

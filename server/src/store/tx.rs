@@ -260,16 +260,28 @@ where
     }
 
     async fn put_environment(&mut self, environment: &Environment) -> Result<(), StoreError> {
+        // Each part by name, so that a new one can't be left out.
+        let Environment {
+            id,
+            project,
+            cluster,
+            name,
+            key,
+            position,
+            protected,
+            policy,
+        } = environment;
         run!(
             self,
             sql::PUT_ENVIRONMENT,
-            environment.id.to_string(),
-            environment.project.to_string(),
-            environment.cluster.to_string(),
-            environment.name.as_str(),
-            environment.position,
-            environment.protected,
-            to_json("policy", &environment.policy)?,
+            id.to_string(),
+            project.to_string(),
+            cluster.to_string(),
+            name.as_str(),
+            key.as_str(),
+            *position,
+            *protected,
+            to_json("policy", policy)?,
         )
         .map_err(taken)?;
         Ok(())
@@ -305,6 +317,7 @@ where
             resource.id.to_string(),
             resource.environment.to_string(),
             resource.name.as_str(),
+            resource.key.as_str(),
             resource.kind.as_str(),
             image,
             source,
@@ -322,12 +335,14 @@ where
             self,
             sql::UPDATE_RESOURCE,
             resource.id.to_string(),
+            resource.key.as_str(),
             resource.kind.as_str(),
             image,
             source,
             resource.pin().map(Digest::as_str),
             to_json("runtime", &resource.runtime)?,
-        )?;
+        )
+        .map_err(taken)?;
         Ok(())
     }
 
@@ -358,11 +373,6 @@ where
     async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError> {
         let hold = hold.map(|hold| to_json("hold", hold)).transpose()?;
         run!(self, sql::SET_HOLD, id.to_string(), hold)?;
-        Ok(())
-    }
-
-    async fn rename_resource(&mut self, id: ResourceId, name: &Name) -> Result<(), StoreError> {
-        run!(self, sql::RENAME_RESOURCE, id.to_string(), name.as_str()).map_err(taken)?;
         Ok(())
     }
 

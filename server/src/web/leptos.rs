@@ -463,8 +463,8 @@ impl Backend for RequestBackend {
             .await
     }
 
-    async fn take_new_name(&self, at: &At, resource: &str) -> Result<Name, AppError> {
-        self.services.take_new_name(self.caller()?, at, resource).await
+    async fn take_new_key(&self, at: &At, resource: &str) -> Result<(), AppError> {
+        self.services.take_new_key(self.caller()?, at, resource).await.map(drop)
     }
 
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError> {

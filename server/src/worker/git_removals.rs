@@ -127,13 +127,14 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
         return Ok(Outcome::Failed("The project was deleted. Remove them in Git.".into()));
     };
     let project = &record.project;
+    let environments = tx.environments_ever(project.id).await?;
+    let environment = environments
+        .iter()
+        .find(|(environment, _)| environment.id == removal.environment);
     let is_there = project.repository_url == removal.repository_url
         && project.branch == removal.branch
         && project.values_prefix == removal.prefix
-        && project
-            .path_template
-            .replace("{environment}", &removal.environment_name)
-            == removal.path;
+        && environment.is_some_and(|(environment, _)| project.values_path(&environment.key) == removal.path);
     if !is_there {
         let why = "The project's repository settings were changed since. Remove the block in Git.";
         return Ok(Outcome::Failed(why.into()));

@@ -157,7 +157,7 @@ async fn a_removed_file_a_renamed_key_and_a_switch_are_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_resource_takes_its_new_name_with_its_history() {
+async fn a_resource_takes_its_new_key_and_keeps_name_and_history() {
     let world = World::start().await;
     let second = world.push("1.1.0").await;
     world.wait_for_desired("staging", "api", &second).await;
@@ -169,34 +169,31 @@ async fn a_resource_takes_its_new_name_with_its_history() {
 
     let mut browser = world.admin().await;
     let page = browser.get(STAGING).await;
-    assert!(page.words().contains("Rename to api-v2"), "{}", page.words());
-    let answer = browser.post(STAGING, &[("intent", "take-new-name")]).await;
+    assert!(page.words().contains("Take the key api-v2"), "{}", page.words());
+    let answer = browser.post(STAGING, &[("intent", "take-new-key")]).await;
     assert_eq!(answer.status, 303, "{}", answer.words());
-    assert_eq!(answer.location(), Some("/w/demo/myapp/staging/api-v2"));
     let now = until("Git to be read", async || {
         world
-            .resource("staging", "api-v2")
+            .resource("staging", "api")
             .await
             .filter(|resource| resource.desired.is_some())
     })
     .await;
     assert_eq!((now.id, now.hold, now.desired), (was.id, None, was.desired));
-    assert!(world.resource("staging", "api").await.is_none(), "the old name is free");
+    assert_eq!(now.key.as_str(), "api-v2");
     let ids = |promotions: Vec<domain::promotion::Promotion>| promotions.into_iter().map(|p| p.id).collect::<Vec<_>>();
-    assert_eq!(ids(world.promotions("staging", "api-v2").await), ids(history));
+    assert_eq!(ids(world.promotions("staging", "api").await), ids(history));
 
-    // It follows again, under its new name.
+    // It follows again, under its new key.
     let third = world.push("1.2.0").await;
-    world.wait_for_desired("staging", "api-v2", &third).await;
+    world.wait_for_desired("staging", "api", &third).await;
     let values = world.values("staging").await;
     assert!(
         values.contains("  api-v2:") && values.contains(&third) && !values.contains("  api:"),
         "{values}"
     );
     // Once is enough.
-    let again = browser
-        .post("/w/demo/myapp/staging/api-v2", &[("intent", "take-new-name")])
-        .await;
+    let again = browser.post(STAGING, &[("intent", "take-new-key")]).await;
     assert_eq!(again.status, 409, "{}", again.words());
 }
 

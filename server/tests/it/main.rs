@@ -28,6 +28,7 @@ mod gates;
 mod graphql;
 mod hold;
 mod inbox;
+mod keys;
 mod last_word;
 mod ledger;
 mod local_paths;

@@ -185,6 +185,57 @@ async fn what_was_there_is_numbered_by_its_id() {
     assert_eq!((number, ordinal), (4, 3));
 }
 
+/// A project as the release before 0019 wrote it: with a resource, and one that was removed.
+const BEFORE_KEYS: &str = "
+    INSERT INTO workspaces (id, name, created_at) VALUES ('w', 'demo', 0);
+    INSERT INTO clusters (id, workspace_id, name, registry, registry_plain_http) VALUES ('c', 'w', 'local', 'r.example', FALSE);
+    INSERT INTO projects (id, workspace_id, name, repository_url, branch, path_template, values_prefix)
+        VALUES ('p', 'w', 'myapp', 'https://git.example.com/deploy.git', 'main', '{environment}.yaml', '');
+    INSERT INTO environments (id, project_id, cluster_id, name, position, protected) VALUES ('e', 'p', 'c', 'development', 0, FALSE);
+    INSERT INTO resources (id, environment_id, name, name_was, removed_at, kind, image_repository, runtime, created_at)
+        VALUES ('r1', 'e', 'api', NULL, NULL, 'deployment', 'r.example/api', '{}', 0),
+            ('r2', 'e', 'api~r2', 'api', 1, 'deployment', 'r.example/api', '{}', 0);
+";
+const KEYS: &str = "SELECT id, key FROM environments UNION ALL SELECT id, key FROM resources ORDER BY id";
+
+#[tokio::test]
+async fn what_was_there_keeps_its_name_as_its_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, server) = (Database::sqlite(directory.path()), Database::empty_postgres());
+    let sqlite = sqlx::SqlitePool::connect(&format!("{}?mode=rwc", file.url()))
+        .await
+        .unwrap();
+    let postgres = sqlx::PgPool::connect(&server.url()).await.unwrap();
+    migrations_before("sqlite", "0019").await.run(&sqlite).await.unwrap();
+    migrations_before("postgres", "0019")
+        .await
+        .run(&postgres)
+        .await
+        .unwrap();
+    sqlx::raw_sql(BEFORE_KEYS).execute(&sqlite).await.unwrap();
+    sqlx::raw_sql(BEFORE_KEYS).execute(&postgres).await.unwrap();
+    drop((file.open().await, server.open().await));
+    let keys: Vec<(String, String)> = sqlx::query_as(KEYS).fetch_all(&sqlite).await.unwrap();
+    let expected = [("e", "development"), ("r1", "api"), ("r2", "api")];
+    assert_eq!(keys, expected.map(|(id, key)| (id.to_owned(), key.to_owned())));
+    let same: Vec<(String, String)> = sqlx::query_as(KEYS).fetch_all(&postgres).await.unwrap();
+    assert_eq!(keys, same);
+
+    // On PostgreSQL the release before this one may run on for a while, and knows no keys.
+    sqlx::raw_sql(
+        "INSERT INTO resources (id, environment_id, name, kind, image_repository, runtime, created_at)
+            VALUES ('r3', 'e', 'web', 'deployment', 'r.example/web', '{}', 0), ('r4', 'e', 'job', 'job', 'r.example/job', '{}', 0)",
+    )
+    .execute(&postgres)
+    .await
+    .unwrap();
+    let keys: Vec<(String, String)> = sqlx::query_as(KEYS).fetch_all(&postgres).await.unwrap();
+    assert_eq!(
+        keys[3..],
+        [("r3", "web"), ("r4", "job")].map(|(id, key)| (id.to_owned(), key.to_owned()))
+    );
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();

@@ -332,6 +332,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
         project: project.project.id,
         cluster: cluster.cluster.id,
         name: "development".parse().unwrap(),
+        key: "development".parse().unwrap(),
         position: 1,
         protected: false,
         policy: domain::policy::Policy::default(),
@@ -341,6 +342,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
         id: ResourceId(id(5)),
         environment: environment.id,
         name: "api".parse().unwrap(),
+        key: "api".parse().unwrap(),
         kind: Kind::Deployment,
         source: Source::Image {
             repository: "r.example/myapp/api".parse().unwrap(),

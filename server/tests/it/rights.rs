@@ -213,6 +213,7 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
     let draft = EnvironmentDraft {
         project: "myapp".into(),
         name: "late".into(),
+        key: String::new(),
         cluster: "local".into(),
         protected: false,
     };

@@ -161,6 +161,7 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
         project: project_id,
         cluster: cluster.cluster.id,
         name: name.parse().unwrap(),
+        key: format!("{name}.Key").parse().unwrap(),
         position,
         protected: false,
         policy: Policy::default(),
@@ -171,6 +172,7 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
     tx.put_environment(&development).await.unwrap();
     staging.position = 3;
     staging.protected = true;
+    staging.key = "shop.test".parse().unwrap();
     staging.policy.checks = vec![RequiredCheck {
         name: "integration".into(),
         max_age_hours: None,
@@ -181,11 +183,17 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
         tx.environments(project_id).await.unwrap(),
         [development.clone(), staging.clone()]
     );
+    let twin = Environment {
+        key: staging.key.clone(),
+        ..environment(53, "qa", 4)
+    };
+    drop(tx);
+    let twice = fails(store, "keys are unique", async |tx| tx.put_environment(&twin).await);
+    assert!(matches!(twice.await, StoreError::Exists));
     let homeless = Environment {
         cluster: ClusterId(id(39)),
         ..environment(53, "qa", 4)
     };
-    drop(tx);
     fails(store, "an environment runs on a cluster", async |tx| {
         tx.put_environment(&homeless).await
     })
@@ -202,6 +210,7 @@ fn resource(n: u128, environment: EnvironmentId, source: Source) -> Resource {
         id: ResourceId(id(n)),
         environment,
         name: "api".parse().unwrap(),
+        key: "apiGateway".parse().unwrap(),
         kind: Kind::Deployment,
         source,
         binding: Binding::TrackLatest,
@@ -230,11 +239,18 @@ async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Res
     let twin = resource(63, places.development, source.clone());
     let twice = fails(store, "names are unique", async |tx| tx.insert_resource(&twin).await);
     assert!(matches!(twice.await, StoreError::Exists));
+    let twin = Resource {
+        name: "web".parse().unwrap(),
+        ..resource(63, places.development, source.clone())
+    };
+    let twice = fails(store, "keys are unique", async |tx| tx.insert_resource(&twin).await);
+    assert!(matches!(twice.await, StoreError::Exists));
     let orphan = Source::Promote {
         from: ResourceId(id(69)),
     };
     let orphan = Resource {
         name: "orphan".parse().unwrap(),
+        key: "orphan".parse().unwrap(),
         ..resource(64, places.staging, orphan)
     };
     fails(store, "a source is a resource", async |tx| {
@@ -243,6 +259,7 @@ async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Res
     .await;
 
     let mut tx = store.write().await.unwrap();
+    api.key = "billing.v2".parse().unwrap();
     api.binding = Binding::Pin(digest("a").parse().unwrap());
     api.runtime = Runtime {
         replicas: Some(0),

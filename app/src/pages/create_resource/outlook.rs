@@ -4,6 +4,7 @@ use crate::components::summary::{SummaryView, WillRun};
 use domain::{
     artifact::{Artifact, ExactImage, Repository},
     draft::{FormOptions, ResourceDraft, SourceImage, SourceResource, check_digest, source_image},
+    key,
     name::Name,
     resource::Size,
 };
@@ -79,6 +80,11 @@ pub(crate) fn outlook(draft: &ResourceDraft, options: &FormOptions) -> SummaryVi
     };
     let typed = draft.name.trim();
     let is_name = typed.parse::<Name>().is_ok();
+    let key = match draft.key.trim() {
+        "" if is_name => typed,
+        "" => "<name>",
+        key => key,
+    };
     SummaryView {
         to: format!("{}/{}", options.environment, if is_name { typed } else { "…" }),
         source_image: match declared {
@@ -86,7 +92,7 @@ pub(crate) fn outlook(draft: &ResourceDraft, options: &FormOptions) -> SummaryVi
             _ => None,
         },
         later: later(draft, &from),
-        keys: keys(draft, options, if is_name { typed } else { "<name>" }, &image),
+        keys: keys(draft, options, key, &image),
         from,
         image,
         path: options.values_path.clone(),
@@ -120,13 +126,13 @@ fn later(draft: &ResourceDraft, from: &str) -> String {
 }
 
 /// The keys that the commit sets; the same ones, in the same order, as the server writes.
-fn keys(draft: &ResourceDraft, options: &FormOptions, name: &str, image: &WillRun) -> Vec<String> {
+fn keys(draft: &ResourceDraft, options: &FormOptions, key: &str, image: &WillRun) -> Vec<String> {
     let mut base = options.values_prefix.clone();
     if !base.is_empty() {
         base.push('.');
     }
     base.push_str("services.");
-    base.push_str(name);
+    base.push_str(&key::part(key));
 
     let mut keys = vec!["image.repository".to_owned()];
     if matches!(
@@ -217,6 +223,7 @@ mod tests {
         FormOptions {
             environment: "production".parse().unwrap(),
             taken: vec!["web".parse().unwrap()],
+            taken_keys: Vec::new(),
             values_path: "environments/production/values.yaml".into(),
             creates_file: false,
             values_prefix: "lucity-app".into(),

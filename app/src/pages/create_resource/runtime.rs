@@ -22,9 +22,18 @@ pub(super) fn runtime_fields(state: FormState) -> AnyView {
             <TextField
                 name="name"
                 label="Name"
-                help="Lower-case letters, digits and hyphens. Its key in the values file."
+                help="Lower-case letters, digits and hyphens."
                 value=state.initial(|draft| &draft.name)
                 error=state.error(|| "name".into())
+            />
+            <TextField
+                name="key"
+                label="Key in Git"
+                help="Its key in the values file, for example apiGateway. Empty: the name."
+                value=state.initial(|draft| &draft.key)
+                error=state.error(|| "key".into())
+                placeholder=Signal::derive(move || state.draft.with(|draft| draft.name.trim().to_owned()))
+                mono=true
             />
             <TextField
                 name="replicas"

@@ -171,7 +171,8 @@ impl FormState {
         let related: &[&str] = match field {
             "source" => &["source_environment", "source_resource", "image", "kind"],
             "source_environment" => &["source_resource"],
-            "source_resource" => &["name"],
+            "source_resource" => &["name", "key"],
+            "name" => &["key"],
             "binding" => &["digest"],
             _ => &[],
         };
@@ -391,6 +392,7 @@ mod tests {
         let options = FormOptions {
             environment: "production".parse().unwrap(),
             taken: Vec::new(),
+            taken_keys: Vec::new(),
             values_path: String::new(),
             creates_file: false,
             values_prefix: String::new(),

@@ -23,7 +23,6 @@ use domain::{
     field::FieldErrors,
     follow::Course,
     id::PromotionId,
-    name::Name,
     resource::{Binding, HoldCause},
     time::Timestamp,
 };
@@ -34,7 +33,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ResourcePost {
-    /// `promote`, `resume`, `take-new-name`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
+    /// `promote`, `resume`, `take-new-key`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
@@ -69,8 +68,6 @@ pub(super) enum Done {
     Started(Option<PromotionId>),
     /// What pinning would do.
     Previewed(Box<Preview>),
-    /// It has another name now.
-    Renamed(Name),
 }
 
 /// The forms; nothing for those who may not change it.
@@ -140,12 +137,12 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
             Some((
                 view.cell.follows.hold.clone()?,
                 view.preview.clone(),
-                view.new_name.clone(),
+                view.new_key.clone(),
             ))
         })
     });
     move || {
-        hold.get().map(|(hold, preview, new_name)| {
+        hold.get().map(|(hold, preview, new_key)| {
             let is_removed = hold.cause == HoldCause::RemovedFromGit;
             let (what_holds, word) = if is_removed {
                 (
@@ -167,11 +164,11 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                 (is_removed && view.may_remove).then(|| view! { <a class="button plain" href=href>"Forget"</a> })
             });
             let asked = preview::file_to_make(preview.as_ref());
-            let take = new_name.map(|name| {
+            let take = new_key.map(|key| {
                 button_form(
                     sent,
-                    "take-new-name".into(),
-                    format!("Rename to {name}"),
+                    "take-new-key".into(),
+                    format!("Take the key {key}"),
                     "button primary",
                     None,
                 )
@@ -184,7 +181,7 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                         <p>{what_holds}</p>
                         {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
-                        <ErrorSummary error=error_of(sent, "take-new-name") />
+                        <ErrorSummary error=error_of(sent, "take-new-key") />
                         <div class="row">
                             {take}
                             {button_form(sent, "resume".into(), word.into(), "button", asked)} {forget}
@@ -341,7 +338,7 @@ fn pin_form(
     });
     let first = untrack(move || sent.done()).and_then(|done| match done {
         Done::Previewed(preview) => Some(*preview),
-        Done::Started(_) | Done::Renamed(_) => None,
+        Done::Started(_) => None,
     });
     let leaves = Signal::derive(move || sent.pending.get() || matches!(sent.done(), Some(Done::Started(Some(_)))));
     let foreseen = preview::foresee(first, complete, leaves, move |(digest, _)| {

@@ -282,6 +282,7 @@ fn environment_form(view: Signal<SettingsView>, here: Here) -> AnyView {
     let project_error = error_of(here, "environment[project]");
     let cluster_error = error_of(here, "environment[cluster]");
     let name_error = error_of(here, "environment[name]");
+    let key_error = error_of(here, "environment[key]");
     view! {
         <section class="stack tight" aria-labelledby="new-environment" hidden=move || !is_possible.get()>
             <h2 id="new-environment">"New environment"</h2>
@@ -297,6 +298,14 @@ fn environment_form(view: Signal<SettingsView>, here: Here) -> AnyView {
                     help="For example staging."
                     required=true
                     error=name_error
+                />
+                <TextField
+                    name="environment[key]"
+                    label="Key in Git"
+                    value=draft.key
+                    help="What stands for {environment} in the path of its values file. Empty: the name."
+                    mono=true
+                    error=key_error
                 />
                 <SelectField name="environment[cluster]" label="Cluster" error=cluster_error>
                     {clusters}

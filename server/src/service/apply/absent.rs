@@ -74,7 +74,8 @@ pub(super) fn absent_environment(
     at: &str,
     errors: &mut FieldErrors,
 ) -> Option<Absent> {
-    let says_more = spec.cluster.is_some()
+    let says_more = spec.key.is_some()
+        || spec.cluster.is_some()
         || spec.protected
         || spec.policy.is_some()
         || !spec.restricted_to.is_empty()
@@ -103,7 +104,12 @@ pub(super) fn absent_resource(
     at: &str,
     errors: &mut FieldErrors,
 ) -> Option<Absent> {
-    if spec.kind.is_some() || spec.source.is_some() || spec.binding.is_some() || spec.runtime.is_some() {
+    let says_more = spec.key.is_some()
+        || spec.kind.is_some()
+        || spec.source.is_some()
+        || spec.binding.is_some()
+        || spec.runtime.is_some();
+    if says_more {
         errors.add(format!("{at}.state"), ALONE);
     }
     Some(Absent {

@@ -16,6 +16,7 @@ use domain::{
     draft::{ResourceDraft, VariableDraft},
     environment::ArgoCdSettings,
     field::FieldErrors,
+    key::Key,
     name::Name,
     outside,
     policy::Policy,
@@ -122,6 +123,8 @@ pub struct CheckedEnvironment {
     pub at: String,
     /// Its name.
     pub name: Name,
+    /// Its key in Git, when given.
+    pub key: Option<Key>,
     /// Its cluster.
     pub cluster: Name,
     /// Whether it is protected.
@@ -143,6 +146,8 @@ pub struct CheckedResource {
     pub at: String,
     /// Its name.
     pub name: Name,
+    /// Its key in Git, when given.
+    pub key: Option<Key>,
     /// What it is, when given.
     pub kind: Option<Kind>,
     /// Where its image comes from.
@@ -391,10 +396,17 @@ fn project<'a, S>(
     let values_prefix = spec.values_prefix.clone().unwrap_or_default();
     let is_path = path(&path_template);
     if is_path.is_ok() {
-        let named = |(_, environment): &(usize, &EnvironmentSpec)| environment.name.parse::<Name>().is_ok();
-        for (i, environment) in spec.environments.iter().enumerate().filter(named) {
-            if let Err(why) = path_of(&path_template, &environment.name) {
-                errors.add(format!("{at}.environments[{i}].name"), why);
+        for (i, environment) in spec.environments.iter().enumerate() {
+            // What is no name or no key is told where it is read.
+            let (field, key) = match &environment.key {
+                Some(key) => ("key", key.parse::<Key>().ok()),
+                None => (
+                    "name",
+                    environment.name.parse::<Name>().ok().map(|name| Key::from(&name)),
+                ),
+            };
+            if let Some(Err(why)) = key.map(|key| path_of(&path_template, &key)) {
+                errors.add(format!("{at}.environments[{i}].{field}"), why);
             }
         }
     }
@@ -553,11 +565,12 @@ fn path(template: &str) -> Result<(), String> {
     repository_path::check(&filled).map_err(|why| format!("This path can't be used: {why}."))
 }
 
-/// A template may be fine by itself, and the path that an environment's name makes of it be Git's own: `.g{environment}` with `it`.
-fn path_of(template: &str, environment: &str) -> Result<(), String> {
-    let path = template.replace("{environment}", environment);
+/// A template may be fine by itself, and the path that an environment's key makes of it be Git's own: `.g{environment}` with `it`.
+pub(super) fn path_of(template: &str, environment: &Key) -> Result<(), String> {
+    environment.check_in_path().map_err(|why| why.to_string())?;
+    let path = template.replace("{environment}", environment.as_str());
     repository_path::check(&path).map_err(|why| {
-        format!("The path of its values file, {path}, can't be used: {why}. Choose another name or path template.")
+        format!("The path of its values file, {path}, can't be used: {why}. Choose another name, key or path template.")
     })
 }
 
@@ -599,6 +612,14 @@ fn credentials<'a, S>(
     }
 }
 
+/// A key that may be left out.
+fn key(given: Option<&String>, at: &str, errors: &mut FieldErrors) -> Option<Option<Key>> {
+    match given {
+        Some(key) => parse(&format!("{at}.key"), key, errors).map(Some),
+        None => Some(None),
+    }
+}
+
 fn environment(
     spec: &EnvironmentSpec,
     project: Option<&Name>,
@@ -607,6 +628,7 @@ fn environment(
     errors: &mut FieldErrors,
 ) -> Option<CheckedEnvironment> {
     let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
+    let key = key(spec.key.as_ref(), at, errors);
     only_when_absent(spec.remove_from_git, spec.pin_followers, at, errors);
     let cluster = match &spec.cluster {
         Some(cluster) => parse(&format!("{at}.cluster"), cluster, errors),
@@ -635,6 +657,7 @@ fn environment(
     Some(CheckedEnvironment {
         at: at.to_owned(),
         name: name?,
+        key: key?,
         cluster: cluster?,
         protected: spec.protected,
         policy: spec.policy.clone(),
@@ -646,6 +669,7 @@ fn environment(
 
 fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut FieldErrors) -> Option<CheckedResource> {
     let name = parse(&format!("{at}.name"), &spec.name, errors);
+    let key = key(spec.key.as_ref(), at, errors);
     only_when_absent(spec.remove_from_git, spec.pin_followers, at, errors);
     let Some(source) = &spec.source else {
         missing(at, "source", errors);
@@ -686,6 +710,7 @@ fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut Field
     Some(CheckedResource {
         at: at.to_owned(),
         name: name?,
+        key: key?,
         kind: spec.kind,
         source: source?,
         binding: binding?,

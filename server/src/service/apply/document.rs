@@ -230,6 +230,9 @@ pub struct CredentialsSpec<S> {
 pub struct EnvironmentSpec {
     /// Its name, unique in the project.
     pub name: String,
+    /// What stands for `{environment}` in the path template, unique in the project. Left out, it stays as it is; of a new one it is the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// `absent` deletes it, with its history kept; nothing else is said of it then.
     #[serde(default, skip_serializing_if = "Presence::is_present")]
     pub state: Presence,
@@ -259,13 +262,16 @@ pub struct EnvironmentSpec {
     pub resources: Vec<ResourceSpec>,
 }
 
-/// A resource. `kind`, `binding` and `runtime` that are left out stay as they are, so that applying a file again doesn't undo
+/// A resource. `key`, `kind`, `binding` and `runtime` that are left out stay as they are, so that applying a file again doesn't undo
 /// what a person did in the browser.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ResourceSpec {
-    /// Its name, unique in the environment; its key below `services`.
+    /// Its name, unique in the environment.
     pub name: String,
+    /// Its key below `services`, unique in the environment. Of a new one it is the name unless this says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// `absent` deletes it, with its history kept; nothing else is said of it then.
     #[serde(default, skip_serializing_if = "Presence::is_present")]
     pub state: Presence,

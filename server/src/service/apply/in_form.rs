@@ -3,7 +3,7 @@
 use domain::field::FieldErrors;
 
 /// Where the form has what stands at a path of the document.
-const FIELDS: [(&str, &str); 17] = [
+const FIELDS: [(&str, &str); 18] = [
     ("clusters[0].argocd.url", "cluster[argocd_url]"),
     ("clusters[0].argocd.application", "cluster[application]"),
     ("clusters[0].argocd.project", "cluster[argocd_project]"),
@@ -21,6 +21,7 @@ const FIELDS: [(&str, &str); 17] = [
     ("projects[0].commitSubject", "repository[commit_subject]"),
     ("projects[0].authorAddress", "repository[author_address]"),
     ("projects[0].environments[0].cluster", "environment[cluster]"),
+    ("projects[0].environments[0].key", "environment[key]"),
     ("projects[0].environments[0]", "environment[name]"),
 ];
 
@@ -49,6 +50,7 @@ mod tests {
             ("projects[0].name", "repository[name]"),
             ("projects[0].repository.credentials.user", "repository[user]"),
             ("projects[0].environments[0].name", "environment[name]"),
+            ("projects[0].environments[0].key", "environment[key]"),
             ("projects[0].environments[0].cluster", "environment[cluster]"),
         ] {
             assert_eq!(in_form(FieldErrors::one(path, "x")).0[0].field, field, "{path}");

@@ -34,6 +34,7 @@ use domain::{
     event::{Happened, Subject},
     field::FieldErrors,
     id::{EnvironmentId, ProjectId, ResourceId, UserId},
+    key::Key,
     name::Name,
     removal::Removable,
     resource::HoldCause,
@@ -201,20 +202,24 @@ impl Services {
         })
     }
 
-    /// Refuses names whose blocks are still being removed from Git.
+    /// Refuses names and keys whose blocks are still being removed from Git.
     async fn check_new_names(&self, tx: &mut dyn Tx, plan: &Plan, stored: &Stored) -> Result<(), AppError> {
-        let known: HashSet<EnvironmentId> = (stored.projects.iter())
-            .flat_map(|project| project.environments.iter().map(|e| e.id))
+        let known: HashSet<(EnvironmentId, &Key)> = (stored.projects.iter())
+            .flat_map(|project| project.environments.iter().map(|e| (e.id, &e.key)))
             .collect();
-        for environment in plan.environments.iter().filter(|e| !known.contains(&e.id)) {
-            self.check_is_out_of_git(tx, environment.project, &environment.name, None)
+        for environment in plan.environments.iter().filter(|e| !known.contains(&(e.id, &e.key))) {
+            self.check_is_out_of_git(tx, environment.project, environment, None)
                 .await?;
         }
-        for (project, resource) in &plan.new_resources {
-            let mut environments = plan.environment_ids.iter();
-            let at = environments.find(|((of, _), id)| of == project && **id == resource.environment);
-            if let Some(((_, environment), _)) = at {
-                self.check_is_out_of_git(tx, *project, environment, Some(&resource.name))
+        let rekeyed = plan.changed_resources.iter().filter(|(_, resource)| {
+            let mut before = stored.projects.iter().flat_map(|project| &project.resources);
+            before.all(|before| before.id != resource.id || before.key != resource.key)
+        });
+        for (project, resource) in plan.new_resources.iter().chain(rekeyed) {
+            let before = stored.projects.iter().flat_map(|project| &project.environments);
+            let mut environments = plan.environments.iter().chain(before);
+            if let Some(environment) = environments.find(|e| e.id == resource.environment) {
+                self.check_is_out_of_git(tx, *project, environment, Some(resource))
                     .await?;
             }
         }

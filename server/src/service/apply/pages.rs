@@ -391,13 +391,20 @@ fn credentials(
 
 /// The project as it is, with one environment more.
 fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<SecretText>, AppError> {
-    let project = project_named(stored, &draft.project).ok_or_else(|| not_found("project", &draft.project))?;
-    let name = draft.name.trim();
+    let EnvironmentDraft {
+        project,
+        name,
+        key,
+        cluster,
+        protected,
+    } = draft;
+    let project = project_named(stored, project).ok_or_else(|| not_found("project", project))?;
+    let name = name.trim();
     if project.environments.iter().any(|e| e.name.as_str() == name) {
         let why = format!("There is an environment {name} already. Choose another name.");
         return Err(FieldErrors::one("environment[name]", why).into());
     }
-    if draft.cluster.is_empty() {
+    if cluster.is_empty() {
         return Err(FieldErrors::one("environment[cluster]", "Choose the cluster that it runs on.").into());
     }
     let known = &project.record.project;
@@ -438,11 +445,12 @@ fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<
         roles: None,
         environments: vec![EnvironmentSpec {
             name: name.to_owned(),
+            key: optional(key),
             state: Presence::Present,
             remove_from_git: false,
             pin_followers: false,
-            cluster: Some(draft.cluster.clone()),
-            protected: draft.protected,
+            cluster: Some(cluster.clone()),
+            protected: *protected,
             policy: None,
             restricted_to: Vec::new(),
             create_file: false,

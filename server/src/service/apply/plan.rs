@@ -4,7 +4,8 @@
 use super::{
     absent::{Absent, in_order, words},
     check::{
-        Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource, CheckedSource,
+        Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource,
+        CheckedSource, path_of,
     },
     document::SecretText,
     people::{PlannedPeople, StoredPeople},
@@ -19,10 +20,12 @@ use crate::{
 use app::error::AppError;
 use domain::{
     artifact::Digest,
+    draft::taken_key,
     environment::{Cluster, Environment, Project, Workspace},
     field::FieldErrors,
     follow,
     id::{ClusterId, EnvironmentId, ProjectId, ResourceId, WorkspaceId},
+    key::Key,
     name::Name,
     policy::Policy,
     removal::Removable,
@@ -380,10 +383,25 @@ impl Plan {
             self.create(format!("project {}", spec.name));
             true
         };
+        // Those of the document were held against the template with it.
+        let kept = before.map(|before| before.environments.iter()).into_iter().flatten();
+        for kept in kept.filter(|kept| spec.environments.iter().all(|e| e.name != kept.name || e.key.is_none())) {
+            if let Err(why) = path_of(&spec.path_template, &kept.key) {
+                errors.add(
+                    format!("{}.pathTemplate", spec.at),
+                    format!("Environment {}: {why}", kept.name),
+                );
+            }
+        }
         let (environments, resources) = (self.environments.len(), self.new_resources.len());
+        let changes = self.changed_resources.len();
         self.environments(spec, id, before, clusters, means, errors);
+        let known = before.map(|before| before.resources.as_slice()).unwrap_or_default();
+        let is_rekeyed = self.changed_resources[changes..]
+            .iter()
+            .any(|(_, after)| known.iter().any(|r| r.id == after.id && r.key != after.key));
         // Git may declare already what is new here. Writing the project makes its repository be read again.
-        if changed || self.environments.len() > environments || self.new_resources.len() > resources {
+        if changed || self.environments.len() > environments || self.new_resources.len() > resources || is_rekeyed {
             self.projects.push(record);
         }
         Ok(())
@@ -405,6 +423,13 @@ impl Plan {
         let positions = order(&existing, &spec.environments);
         let mut ids: HashMap<Name, EnvironmentId> = existing.iter().map(|e| (e.name.clone(), e.id)).collect();
         let mut written = HashSet::new();
+        let mut keys = Keys::new(
+            stored
+                .map(|s| s.environments.iter())
+                .into_iter()
+                .flatten()
+                .map(|e| (&e.name, &e.key)),
+        );
         let names: Vec<Name> = (existing.iter().map(|e| &e.name))
             .chain(spec.environments.iter().map(|e| &e.name))
             .cloned()
@@ -429,11 +454,21 @@ impl Plan {
                 None => before.map(|old| old.policy.clone()).unwrap_or_default(),
             };
             check_policy(&policy, environment, &names, errors);
+            let key = keys.take(&environment.name, environment.key.as_ref());
+            let key = match key {
+                Ok(key) => key,
+                Err((key, other)) => {
+                    let why = format!("Environment {other} has the key {key} in Git already. Choose another key.");
+                    errors.add(format!("{}.key", environment.at), why);
+                    continue;
+                }
+            };
             let new = Environment {
                 id,
                 project,
                 cluster,
                 name: environment.name.clone(),
+                key,
                 position: positions.get(&environment.name).copied().unwrap_or_default(),
                 protected: environment.protected,
                 policy,
@@ -443,6 +478,17 @@ impl Plan {
                 None => self.create(what),
                 Some(old) => {
                     let mut differences = Differences::default();
+                    // Each part by name, so that a new one can't be left out.
+                    let Environment {
+                        id: _,
+                        project: _,
+                        cluster,
+                        name: _,
+                        key,
+                        position,
+                        protected,
+                        policy,
+                    } = old;
                     let cluster_name = |id: ClusterId| {
                         clusters
                             .iter()
@@ -450,11 +496,12 @@ impl Plan {
                             .map(|(name, _)| name.to_string())
                             .unwrap_or_default()
                     };
-                    differences.compare("cluster", &cluster_name(old.cluster), &cluster_name(new.cluster));
-                    differences.compare("protected", &yes_no(old.protected), &yes_no(new.protected));
+                    differences.compare("key", key, &new.key);
+                    differences.compare("cluster", &cluster_name(*cluster), &cluster_name(new.cluster));
+                    differences.compare("protected", &yes_no(*protected), &yes_no(new.protected));
                     let json = |policy: &Policy| serde_json::to_string(policy).unwrap_or_default();
-                    differences.compare("policy", &json(&old.policy), &json(&new.policy));
-                    differences.compare("place", &(old.position + 1), &(new.position + 1));
+                    differences.compare("policy", &json(policy), &json(&new.policy));
+                    differences.compare("place", &(position + 1), &(new.position + 1));
                     if !self.change(&what, &differences) {
                         continue;
                     }
@@ -508,6 +555,7 @@ impl Plan {
     ) {
         let existing = stored.map(|s| s.resources.as_slice()).unwrap_or_default();
         let mut known = Known::new(existing, environments);
+        let mut keys: HashMap<EnvironmentId, Keys> = HashMap::new();
         let mut wanted: Vec<(&CheckedEnvironment, &CheckedResource, EnvironmentId, ResourceId)> = Vec::new();
         for environment in &spec.environments {
             let Some(at) = environments.get(&environment.name).copied() else {
@@ -525,6 +573,18 @@ impl Plan {
             let Some(source) = known.source(resource, id, errors) else {
                 continue;
             };
+            let here = keys.entry(at).or_insert_with(|| {
+                let here = existing.iter().filter(|r| r.environment == at);
+                Keys::new(here.map(|r| (&r.name, &r.key)))
+            });
+            let key = match here.take(&resource.name, resource.key.as_ref()) {
+                Ok(key) => key,
+                Err((key, other)) => {
+                    let why = taken_key(&environment.name, &other, &key);
+                    errors.add(format!("{}.key", resource.at), why);
+                    continue;
+                }
+            };
             let what = format!("resource {}/{}/{}", spec.name, environment.name, resource.name);
             let Some(before) = existing.iter().find(|r| r.id == id) else {
                 self.create(what);
@@ -533,6 +593,7 @@ impl Plan {
                     id,
                     environment: at,
                     name: resource.name.clone(),
+                    key,
                     kind: resource.kind.unwrap_or(Kind::Deployment),
                     source,
                     binding: resource.binding.clone().unwrap_or(Binding::TrackLatest),
@@ -549,6 +610,7 @@ impl Plan {
                 continue;
             };
             let after = Resource {
+                key,
                 kind: resource.kind.unwrap_or(before.kind),
                 source,
                 binding: match &resource.binding {
@@ -561,6 +623,7 @@ impl Plan {
                 ..before.clone()
             };
             let mut differences = Differences::default();
+            differences.compare("key", &before.key, &after.key);
             differences.compare("kind", &before.kind, &after.kind);
             differences.compare(
                 "source",
@@ -678,6 +741,34 @@ fn credentials_json(credentials: &CheckedCredentials<'_, SecretText>) -> SecretS
     };
     // Strings in an enum always make JSON.
     serde_json::to_string(&sealed).unwrap_or_default().into()
+}
+
+/// Keys in Git of environments, or of an environment's resources: as they are, and as the document wants them.
+///
+/// A key that something has, or is to have, is taken for all others: things are written one after another, so that what one leaves
+/// another can't have at once.
+struct Keys {
+    had: HashMap<Name, Key>,
+    owners: HashMap<Key, Name>,
+}
+
+impl Keys {
+    fn new<'a>(existing: impl Iterator<Item = (&'a Name, &'a Key)>) -> Self {
+        let had: HashMap<Name, Key> = existing.map(|(name, key)| (name.clone(), key.clone())).collect();
+        let owners = had.iter().map(|(name, key)| (key.clone(), name.clone())).collect();
+        Self { had, owners }
+    }
+
+    /// The key of the thing with this name: the one that is given, else the one that it has, else its name. `Err` when it is another's,
+    /// with whose.
+    fn take(&mut self, name: &Name, given: Option<&Key>) -> Result<Key, (Key, Name)> {
+        let key = given.or_else(|| self.had.get(name)).cloned();
+        let key = key.unwrap_or_else(|| Key::from(name));
+        match self.owners.entry(key.clone()).or_insert_with(|| name.clone()) {
+            owner if owner == name => Ok(key),
+            other => Err((key, other.clone())),
+        }
+    }
 }
 
 /// All resources of a project as they will be: what sources may name.

@@ -353,10 +353,7 @@ fn blocks<'a>(
     Blocks {
         project: place.record.project.clone(),
         environment: environment.clone(),
-        services: resources
-            .into_iter()
-            .map(|resource| resource.name.to_string())
-            .collect(),
+        services: resources.into_iter().map(|resource| resource.key.to_string()).collect(),
         refused: place.may_change(environment).err().map(AppError::from),
     }
 }

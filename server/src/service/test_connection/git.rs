@@ -2,7 +2,10 @@
 
 use super::{Steps, failed, fine, unsure};
 use crate::adapters::git::{Credentials, Git, GitError, Probe, RepositoryAccess, Unprobed};
-use domain::environment::{Environment, Project};
+use domain::{
+    environment::{Environment, Project},
+    key::Key,
+};
 
 pub(super) async fn look(
     git: &dyn Git,
@@ -11,7 +14,7 @@ pub(super) async fn look(
     environments: &[Environment],
     steps: &mut Steps,
 ) {
-    let paths: Vec<String> = environments.iter().map(|e| project.values_path(&e.name)).collect();
+    let paths: Vec<String> = environments.iter().map(|e| project.values_path(&e.key)).collect();
     match git.probe(access, &paths, &project.values_prefix).await {
         Err(why) => not_read(&why, access, project, steps),
         Ok(probe) => read(probe, access, project, &paths, steps),
@@ -98,6 +101,15 @@ fn not_read(why: &Unprobed, access: &RepositoryAccess, project: &Project, steps:
     }
 }
 
+/// A service's key, with a name for its resource where the key can't be that.
+fn with_name(key: &str) -> String {
+    let suggested = key.parse::<Key>().ok().and_then(|key| key.suggested_name());
+    match suggested {
+        Some(name) if name.as_str() != key => format!("{key} (name it {name}, with the key {key})"),
+        _ => key.to_owned(),
+    }
+}
+
 fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[String], steps: &mut Steps) {
     fine(steps, REACH, "It answers.");
     fine(steps, SIGN_IN, signed_in(access));
@@ -132,7 +144,7 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
                 unsure(steps, path, format!("It is there, and declares nothing below {key}."));
             }
             Ok(Some(services)) => {
-                let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+                let names: Vec<String> = services.iter().map(|service| with_name(&service.name)).collect();
                 fine(steps, path, format!("It declares {}.", names.join(", ")));
             }
             Ok(None) => {

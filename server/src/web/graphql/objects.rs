@@ -97,6 +97,11 @@ impl Environment {
         self.environment.name.as_str()
     }
 
+    /// What it is called in the path of its values file: its name, unless something else was said.
+    async fn key(&self) -> &str {
+        self.environment.key.as_str()
+    }
+
     /// Whether only approvers may change it.
     async fn protected(&self) -> bool {
         self.environment.protected
@@ -147,6 +152,11 @@ impl Resource {
     /// Its name, unique in the environment.
     async fn name(&self) -> &str {
         self.resource.name.as_str()
+    }
+
+    /// Its key below `services` in the values file: its name, unless something else was said.
+    async fn key(&self) -> &str {
+        self.resource.key.as_str()
     }
 
     /// Name of its environment.

@@ -322,13 +322,13 @@ impl Mutation {
         }
     }
 
-    /// Gives a held resource the name that its key seems to have in Git now, and lifts the hold. Returns the name.
+    /// Gives a held resource the key that it seems to have in Git now, and lifts the hold. Returns the key.
     #[graphql(complexity = "250")]
-    async fn take_new_name(&self, context: &Context<'_>, input: ResourceInput) -> Result<String> {
+    async fn take_new_key(&self, context: &Context<'_>, input: ResourceInput) -> Result<String> {
         let (services, caller) = at(context)?;
         let place = place(services, caller, &input.project_id, input.environment).await?;
-        let named = services.take_new_name(caller, &place, &input.service).await;
-        named.map(|name| name.to_string()).map_err(error)
+        let taken = services.take_new_key(caller, &place, &input.service).await;
+        taken.map(|key| key.to_string()).map_err(error)
     }
 
     /// Reports the result of a check on a digest. The newest result of a name counts; the same again changes nothing.

@@ -124,11 +124,11 @@ async fn try_run(
             }
         }
         requests.push(request);
-        asked.push((place_of, environment, shut, by));
+        asked.push((place_of, environment, resource, shut, by));
     }
     drop(tx);
     let done = services.git.commit_and_push_all(&access, &requests).await;
-    for (((place_of, environment, shut, by), request), done) in asked.into_iter().zip(&requests).zip(done) {
+    for (((place_of, environment, resource, shut, by), request), done) in asked.into_iter().zip(&requests).zip(done) {
         if let Some(by) = by
             && let Some(commit) = made_before(&done)
         {
@@ -140,7 +140,7 @@ async fn try_run(
             continue;
         }
         if let Ok(Committed::Moved) = done {
-            let at = format!("{}/{}", environment.name, request.edit.service);
+            let at = format!("{}/{}", environment.name, resource.name_in_git());
             outcomes[place_of] = Some(Outcome::Withdrawn {
                 why: format!("Somebody changed {at} in Git meanwhile. What they did stays."),
             });

@@ -76,10 +76,10 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("shrrrrhh hrrrr- rrh", "resume", Ui("resume", "{closed}&resource=api")),
     ("shr---hh hr---- r-h", "resume", Graphql("mutation { resume(input: { projectId: \"myapp\" environment: \"development\" service: \"api\" }) { id } }")),
     ("shrrrrhh hrrrr- rrh", "resume", Graphql("mutation { resume(input: { projectId: \"myapp\" environment: \"closed\" service: \"api\" }) { id } }")),
-    ("shr---hh hr---- r-h", "take_new_name", Ui("take_new_name", "{development}&resource=api")),
-    ("shrrrrhh hrrrr- rrh", "take_new_name", Ui("take_new_name", "{closed}&resource=api")),
-    ("shr---hh hr---- r-h", "take_new_name", Graphql("mutation { takeNewName(input: { projectId: \"myapp\" environment: \"development\" service: \"api\" }) }")),
-    ("shrrrrhh hrrrr- rrh", "take_new_name", Graphql("mutation { takeNewName(input: { projectId: \"myapp\" environment: \"closed\" service: \"api\" }) }")),
+    ("shr---hh hr---- r-h", "take_new_key", Ui("take_new_key", "{development}&resource=api")),
+    ("shrrrrhh hrrrr- rrh", "take_new_key", Ui("take_new_key", "{closed}&resource=api")),
+    ("shr---hh hr---- r-h", "take_new_key", Graphql("mutation { takeNewKey(input: { projectId: \"myapp\" environment: \"development\" service: \"api\" }) }")),
+    ("shrrrrhh hrrrr- rrh", "take_new_key", Graphql("mutation { takeNewKey(input: { projectId: \"myapp\" environment: \"closed\" service: \"api\" }) }")),
 
     // ?ovdaABP ovdaAg <>0
     ("sh++++hh h+++++ ++h", "promotion", Ui("promotion", "id={promotion}")),

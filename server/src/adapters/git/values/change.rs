@@ -10,6 +10,7 @@ use granit_parser::ScalarStyle;
 use super::{
     Step, ValuesError,
     document::{Content, Document, Entry, NodeId},
+    dotted,
     lines::{file_newline, line_start, lines_after, next_is_crlf},
     scalar,
     style::{Style, flow_entry, flow_value, indent_step, key_style, style_hint},
@@ -53,9 +54,9 @@ pub(super) fn apply(document: &Document<'_>, step: &Step) -> Result<Option<Strin
         let text = current.as_deref().unwrap_or(document.text);
         let document = Document::parse(text.as_bytes())?;
         let Some(target) = super::find_own(&document, &step.path)? else {
-            return Err(ValuesError(format!("{} can't be found again", step.path.join("."))));
+            return Err(ValuesError(format!("{} can't be found again", dotted(&step.path))));
         };
-        let name = format!("{}.{}", step.path.join("."), addition.key);
+        let name = format!("{}.{}", dotted(&step.path), addition.key);
         let edits = match document.own(target, &addition.key) {
             Some(entry) => set(&document, target, entry, &addition.value, &name)?,
             None => add(&document, target, addition)?,
@@ -110,17 +111,11 @@ fn add_path(document: &Document<'_>, step: &Step) -> Result<Vec<Edit>, ValuesErr
         };
         let is_empty = document.entries(entry.value).is_some_and(<[Entry]>::is_empty);
         if document.is_null(entry.value) || is_empty {
-            return fill(
-                document,
-                at,
-                entry,
-                wrapped(value, rest),
-                &step.path[..=depth].join("."),
-            );
+            return fill(document, at, entry, wrapped(value, rest), &dotted(&step.path[..=depth]));
         }
         at = entry.value;
     }
-    Err(ValuesError(format!("{} can't be extended", step.path.join("."))))
+    Err(ValuesError(format!("{} can't be extended", dotted(&step.path))))
 }
 
 fn wrapped(value: New, path: &[String]) -> New {

@@ -27,6 +27,7 @@ mod tests;
 
 use std::collections::HashSet;
 
+use domain::key::part;
 use granit_parser::ScalarStyle;
 
 use self::{
@@ -167,6 +168,12 @@ fn additions(values: &[(String, New)], order: &'static [&'static str]) -> Vec<Ad
     values.iter().map(one).collect()
 }
 
+/// Keys from the root downwards, joined for a sentence.
+fn dotted(path: &[String]) -> String {
+    let parts: Vec<_> = path.iter().map(|key| part(key)).collect();
+    parts.join(".")
+}
+
 /// The keys from the root to the services: `["lucity-app", "services"]`.
 fn services_path(prefix: &str) -> Vec<String> {
     let keys = prefix.split('.').filter(|key| !key.is_empty());
@@ -181,7 +188,7 @@ fn find_own(document: &Document<'_>, path: &[String]) -> Result<Option<NodeId>, 
     };
     let name = |depth: usize| match depth {
         0 => "the file".to_owned(),
-        _ => path[..depth].join("."),
+        _ => dotted(&path[..depth]),
     };
     for (depth, key) in path.iter().enumerate() {
         expect_mapping(document, at, &name(depth))?;

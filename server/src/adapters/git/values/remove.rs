@@ -5,10 +5,12 @@
 
 use std::ops::Range;
 
+use domain::key::part;
+
 use super::{
     ValuesError,
     document::{Document, Entry, NodeId},
-    find_own,
+    dotted, find_own,
     lines::line_start,
     sealed, services_path, verify,
 };
@@ -47,8 +49,9 @@ fn without(document: &Document<'_>, prefix: &str, service: &str) -> Result<Optio
         let mut bases = document.merged(mapping).into_iter();
         return match bases.any(|base| document.lookup(base, service).is_some()) {
             true => Err(ValuesError(format!(
-                "{}.{service} comes from a merge (<<); remove it in Git",
-                path.join(".")
+                "{}.{} comes from a merge (<<); remove it in Git",
+                dotted(&path),
+                part(service)
             ))),
             false => Ok(None),
         };
@@ -66,11 +69,11 @@ fn without(document: &Document<'_>, prefix: &str, service: &str) -> Result<Optio
     }
     // A mapping that is left empty is written as one: null is no mapping for everybody.
     let holder = holder(document, &path)
-        .ok_or_else(|| ValuesError(format!("{} can't be left empty; remove it in Git", path.join("."))))?;
+        .ok_or_else(|| ValuesError(format!("{} can't be left empty; remove it in Git", dotted(&path))))?;
     let place = document
         .value_place(holder)
         .filter(|place| *place <= lines.start)
-        .ok_or_else(|| ValuesError(format!("{} can't be left empty; remove it in Git", path.join("."))))?;
+        .ok_or_else(|| ValuesError(format!("{} can't be left empty; remove it in Git", dotted(&path))))?;
     let mut out = String::with_capacity(source.len());
     out.push_str(&source[..place]);
     out.push_str(" {}");

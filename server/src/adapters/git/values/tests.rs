@@ -439,3 +439,80 @@ fn merges_of_merges_do_not_hang() {
     let text = format!("big: &big\n{keys}services:\n{aliases}");
     assert_eq!(services(text.as_bytes(), "").unwrap().len(), 20_000);
 }
+
+/// A key with dots is one key, and not the same as keys below each other.
+#[test]
+fn a_dotted_key_is_edited_to_the_byte() {
+    let of = |service: &str| ValuesEdit {
+        service: service.to_owned(),
+        ..request("shop", Some("v2"), None)
+    };
+    let file = "# shop\nshop:\n  services:\n    billing:\n      v2:\n        image: {tag: v1}\n    billing.v2: # invoices\n      image:\n        repository: r.example/api\n        tag: 'v1'  # tag\n        digest: OLD\n    apiGateway:\n      image:\n        repository: r.example/api\n        tag: v1\n        digest: OLD\n";
+    let billing = changed(file, &of("billing.v2"));
+    assert_eq!(
+        billing,
+        filled(&file.replacen("'v1'", "'v2'", 1).replacen("OLD", NEW, 1)),
+        "billing.v2"
+    );
+    let mut outline = None;
+    let quick = edit_with(&mut outline, filled(file).as_bytes(), &of("billing.v2")).unwrap();
+    assert_eq!(String::from_utf8(quick).unwrap(), billing, "by way of the outline");
+    let gateway = changed(&billing, &of("apiGateway"));
+    assert_eq!(gateway.matches(NEW).count(), 2, "{gateway}");
+    assert_eq!(
+        super::remove(gateway.as_bytes(), "shop", &["billing.v2".to_owned()])
+            .map(|rest| String::from_utf8(rest).unwrap()),
+        Ok(gateway
+            .replacen("    billing.v2: # invoices\n      image:\n        repository: r.example/api\n        tag: 'v2'  # tag\n", "", 1)
+            .replacen(&format!("        digest: {NEW}\n    apiGateway"), "    apiGateway", 1))
+    );
+    let names: Vec<String> = (services(filled(file).as_bytes(), "shop").unwrap().into_iter())
+        .map(|service| service.name)
+        .collect();
+    assert_eq!(names, ["billing", "billing.v2", "apiGateway"]);
+}
+
+/// New keys are quoted where YAML, or one of its readers, would take them for something else.
+#[test]
+fn new_keys_are_one_key_each() {
+    for (key, written) in [
+        ("billing.v2", "billing.v2:"),
+        ("apiGateway", "apiGateway:"),
+        ("web_frontend", "web_frontend:"),
+        ("true", "\"true\":"),
+        ("1.5", "\"1.5\":"),
+        ("a: b", "\"a: b\":"),
+        ("#1", "\"#1\":"),
+        ("\"it\"", "\"\\\"it\\\"\":"),
+        ("*", "\"*\":"),
+    ] {
+        let edit = ValuesEdit {
+            service: key.to_owned(),
+            ..request("", Some("v2"), None)
+        };
+        let new = changed("services:\n  api:\n    image: {}\n", &edit);
+        let line = new.lines().nth(3).unwrap();
+        assert_eq!(
+            line.trim().trim_matches('\'').trim_matches('"'),
+            written.trim_matches('"'),
+            "{new}"
+        );
+        let found = services(new.as_bytes(), "").unwrap();
+        assert_eq!(found[1].name, key, "{new}");
+        assert_eq!(
+            found[1].image.digest.as_ref().map(ToString::to_string).as_deref(),
+            Some(NEW)
+        );
+    }
+}
+
+/// What is said about a dotted key shows that it is one.
+#[test]
+fn a_refusal_shows_that_a_dotted_key_is_one() {
+    let edit_of = ValuesEdit {
+        service: "billing.v2".to_owned(),
+        ..request("", Some("v2"), None)
+    };
+    let ValuesError(why) = edit(b"services:\n  billing.v2: [1]\n", &edit_of).unwrap_err();
+    assert!(why.starts_with("services.\"billing.v2\" is no mapping"), "{why}");
+}

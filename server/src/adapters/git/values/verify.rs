@@ -103,7 +103,7 @@ impl Comparison<'_, '_> {
         path: &mut Vec<String>,
         service: &[String],
     ) -> Result<(), ValuesError> {
-        let shown = |path: &[String]| path.join(".");
+        let shown = super::dotted;
         let Some(new) = new else {
             return Err(suspicious(format!("{} would be missing", shown(path))));
         };
@@ -202,7 +202,7 @@ impl Comparison<'_, '_> {
     fn reached(&self, path: &[String]) -> ValuesError {
         ValuesError(format!(
             "{} would change too, because it takes its value from an anchor in this service; write its value out there",
-            path.join(".")
+            super::dotted(path)
         ))
     }
 
