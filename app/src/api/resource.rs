@@ -46,7 +46,10 @@ pub struct ResourceView {
     pub tags: Vec<Tag>,
     /// Artifacts of the repository that it follows that arrived after what runs, but were built before it; the last first.
     pub backdated: Vec<Artifact>,
-    /// Tags of that repository that name no image to deploy.
+    /// Which tags of that repository count, where that is not all of them.
+    #[serde(default)]
+    pub counts: Option<String>,
+    /// Tags of that repository that name no image to deploy, or don't count.
     pub passed_over: Vec<PassedOver>,
     /// How it runs.
     pub runtime: Runtime,

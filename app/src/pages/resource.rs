@@ -284,6 +284,10 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             {repository}
             <dt>"Follows"</dt>
             <dd>{follows(view, &cell.follows)}</dd>
+            {view.counts.clone().map(|counts| view! {
+                <dt>"Tags that count"</dt>
+                <dd class="mono">{counts}</dd>
+            })}
             {passed_over(view, now)}
             <dt>"Followed by"</dt>
             <dd>{followers(view)}</dd>

@@ -68,6 +68,7 @@ pub mod sso;
 pub mod start;
 pub mod stop;
 pub mod stuck;
+mod tag_order;
 pub mod test_connection;
 pub mod token;
 pub mod workspace;

@@ -2,6 +2,7 @@
 
 use super::{
     Caller, Services,
+    artifact::none_counts,
     place::{EnvironmentPlace, not_found},
     request::Request,
 };
@@ -40,13 +41,9 @@ impl Services {
                 let (image, origin) = self.resolve_source(&place.project, *from).await?;
                 (image, Some(origin))
             }
-            Source::Image { repository } => {
-                let newest = self.newest_artifact(&place.project, repository).await?;
-                let why = || {
-                    AppError::Conflict(format!(
-                        "The registry holds no image of {repository} yet. Push one first."
-                    ))
-                };
+            Source::Image { repository, tags } => {
+                let newest = self.newest_artifact(&place, repository, tags).await?;
+                let why = || AppError::Conflict(none_counts(repository, tags));
                 (newest.ok_or_else(why)?, None)
             }
         };
