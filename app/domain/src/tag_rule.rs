@@ -61,6 +61,17 @@ impl TagRule {
         *self == Self::default()
     }
 
+    /// The range, the pattern or the tag that goes with the order, as forms hold it; empty for none.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        match &self.order {
+            TagOrder::BuildTime | TagOrder::SemVer { range: None } => "",
+            TagOrder::SemVer { range: Some(range) } => range,
+            TagOrder::Pattern { pattern } => pattern,
+            TagOrder::Only { tag } => tag.as_str(),
+        }
+    }
+
     /// What counts, as in *Tags that count: …*.
     #[must_use]
     pub fn words(&self) -> String {

@@ -7,7 +7,9 @@ use crate::{
         board::{Behind, Cell, Follows},
         connection::PassedOver,
         preview::preview_pin,
-        resource::{EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback},
+        resource::{
+            EarlierImage, PromotionRow, ResourceView, change_tags, edit_pin, promote, resource, resume, rollback,
+        },
     },
     components::{
         cell::starved_words,
@@ -78,6 +80,16 @@ pub fn ResourcePage() -> impl IntoView {
                         .await
                         .map(Done::Started),
                 ),
+                ("tags", _) => {
+                    let ResourcePost {
+                        tags,
+                        tags_value,
+                        leave_out,
+                        ..
+                    } = post.clone();
+                    let changed = change_tags(w, p, e, r, tags, tags_value, leave_out).await;
+                    Some(changed.map(|()| Done::Started(None)))
+                }
                 ("pin", _) => Some(edit_pin(w, p, e, r, digest).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;
@@ -284,9 +296,9 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             {repository}
             <dt>"Follows"</dt>
             <dd>{follows(view, &cell.follows)}</dd>
-            {view.counts.clone().map(|counts| view! {
+            {view.counts.as_ref().map(|rule| view! {
                 <dt>"Tags that count"</dt>
-                <dd class="mono">{counts}</dd>
+                <dd>{rule.words()}</dd>
             })}
             {passed_over(view, now)}
             <dt>"Followed by"</dt>

@@ -26,6 +26,7 @@ pub mod board;
 pub mod caller;
 pub mod cancel;
 pub mod cells;
+pub mod change_tags;
 pub mod check;
 pub mod connection;
 pub mod connections;

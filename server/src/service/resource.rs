@@ -24,7 +24,6 @@ use domain::{
     promotion::Promotion,
     resource::{Resource, Source},
     rights::{self, Right},
-    tag_rule::TagRule,
 };
 
 /// Promotions that a resource's page lists.
@@ -106,11 +105,7 @@ impl Services {
             recent,
             tags,
             backdated,
-            counts: resource
-                .source
-                .tags()
-                .filter(|rule| !rule.is_default())
-                .map(TagRule::words),
+            counts: resource.source.tags().cloned(),
             passed_over,
             runtime: resource.runtime,
             followers,

@@ -6,7 +6,7 @@ use super::{
     parts::{radios, select},
     state::FormState,
 };
-use crate::components::{field::TextField, radio_card::RadioCard};
+use crate::components::{field::TextField, radio_card::RadioCard, tag_rule::tag_rule_fields};
 use domain::{
     draft::{SourceEnvironment, SourceResource},
     resource::Kind,
@@ -209,7 +209,12 @@ fn image_fields(state: FormState) -> AnyView {
             mono=true
         />
         <datalist id="repositories">{repositories}</datalist>
-        {tag_fields(state)}
+        {tag_rule_fields(
+            &state.initial(|draft| &draft.tags),
+            state.initial(|draft| &draft.tags_value),
+            state.initial(|draft| &draft.leave_out),
+            |field| state.error(move || field.to_owned()),
+        )}
         {select(
             state,
             "kind",
@@ -217,46 +222,6 @@ fn image_fields(state: FormState) -> AnyView {
             Some("Only a deployment can be promoted to other environments."),
             kinds.into_any(),
         )}
-    }
-    .into_any()
-}
-
-/// Which tags of the repository count. One field is for range, pattern and tag, so that the form is whole without a script.
-fn tag_fields(state: FormState) -> AnyView {
-    let chosen = state.initial(|draft| &draft.tags);
-    let options: Vec<_> = [
-        ("newest", "All, newest by build time"),
-        ("semver", "SemVer versions, the highest in a range"),
-        ("pattern", "A pattern, by the part in parentheses"),
-        ("only", "One tag"),
-    ]
-    .into_iter()
-    .map(|(value, text)| {
-        view! {
-            <option value=value selected=value == chosen>
-                {text}
-            </option>
-        }
-    })
-    .collect();
-    view! {
-        {select(state, "tags", "Tags that count", None, options.into_any())}
-        <TextField
-            name="tags_value"
-            label="Range, pattern or tag"
-            help=r"For example >=1.4, <2, or build-(\d+), or stable. SemVer without a range: every release."
-            value=state.initial(|draft| &draft.tags_value)
-            error=state.error(|| "tags_value".into())
-            mono=true
-        />
-        <TextField
-            name="leave_out"
-            label="Tags to leave out"
-            help="Optional. * stands for any characters: pr-*, *-rc*."
-            value=state.initial(|draft| &draft.leave_out)
-            error=state.error(|| "leave_out".into())
-            mono=true
-        />
     }
     .into_any()
 }

@@ -206,14 +206,31 @@ async fn a_rule_that_changes_starts_nothing_that_was_there() {
         view.latest.map(|image| image.label().to_owned()).as_deref(),
         Some("2.0.0")
     );
-    assert_eq!(view.counts.as_deref(), Some("SemVer ^2"));
+    assert_eq!(view.counts.map(|rule| rule.words()).as_deref(), Some("SemVer ^2"));
 
     let newer = shop.push("2.1.0", 4, "linux/amd64").await;
     shop.arrives(&newer).await;
     shop.all_went(&["1.9.0", "2.1.0"]).await;
 
-    // Back to a rule by which an older image is the newest.
-    shop.apply_by(json!({ "semver": "^1" })).await;
+    // Back to a rule by which an older image is the newest, on the resource's page.
+    let change = async |environment, range: &str| {
+        let draft = ResourceDraft {
+            tags: "semver".into(),
+            tags_value: range.into(),
+            ..ResourceDraft::default()
+        };
+        let services = &shop.bench.services;
+        services.change_tags(&shop.admin, &at(environment), "api", &draft).await
+    };
+    let Err(AppError::Invalid(errors)) = change("development", "?").await else {
+        panic!("a range that can't be read is refused");
+    };
+    assert!(errors.get("tags_value").is_some(), "{errors}");
+    assert!(matches!(change("production", "^1").await, Err(AppError::Conflict(_))));
+    change("development", "^1").await.unwrap();
+    let before = shop.newest_event().await;
+    change("development", "^1").await.unwrap();
+    assert_eq!(shop.newest_event().await, before, "nothing changed");
     shop.look().await;
     shop.push("1.9.2", 5, "linux/amd64").await;
     shop.all_went(&["1.9.0", "2.1.0"]).await;
