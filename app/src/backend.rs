@@ -72,6 +72,8 @@ pub trait Backend: Send + Sync {
     /// Pins a resource to a digest and starts the promotion to it.
     async fn edit_pin(&self, at: &At, resource: &str, digest: &str, create_file: bool)
     -> Result<PromotionId, AppError>;
+    /// Says which tags of its repository count for a resource; of the draft only that is read.
+    async fn change_tags(&self, at: &At, resource: &str, draft: &ResourceDraft) -> Result<(), AppError>;
     /// What promoting a resource, or resuming a held one, would do.
     async fn preview_promote(&self, at: &At, resource: &str) -> Result<Preview, AppError>;
     /// Promotes a resource to its source's latest artifact; moves the pin of a pinned one.

@@ -11,7 +11,7 @@ pub enum Heard {
 }
 
 /// Whether the newest artifact of a repository is an arrival for a resource that follows it, so that it is to be deployed where it is newer
-/// than what runs ([`Course`](crate::follow::Course)). `arrived` is its place in the order of arrival; `learned` is the last arrival that
+/// than what runs ([`Course`](crate::follow::Course)). `arrived` is its place in the order of arrival, or that of its tag where a rule names tags; `learned` is the last arrival that
 /// was there when the repository was first listed in full for the resource, `None` before that.
 #[must_use]
 pub fn counts(arrived: i64, git_declares: bool, learned: Option<i64>, heard: Heard) -> bool {

@@ -93,21 +93,27 @@ impl Tag {
     /// The order in which people count: numbers in the text by their value, `1.9` before `1.10`; all else as text.
     #[must_use]
     pub fn natural_cmp(&self, other: &Self) -> Ordering {
-        let (mut one, mut two) = (self.0.as_str(), other.0.as_str());
-        while !one.is_empty() && !two.is_empty() {
-            let ((a, rest), (b, other_rest)) = (first_part(one), first_part(two));
-            let by_value = match a.is_number && b.is_number {
-                true => (a.value().len().cmp(&b.value().len())).then_with(|| a.value().cmp(b.value())),
-                false => a.text.cmp(b.text),
-            };
-            if by_value.is_ne() {
-                return by_value;
-            }
-            (one, two) = (rest, other_rest);
-        }
-        // `01` and `1` are of one value, and still two tags.
-        one.len().cmp(&two.len()).then_with(|| self.0.cmp(&other.0))
+        natural_cmp(&self.0, &other.0)
     }
+}
+
+/// As [`Tag::natural_cmp`], of any two texts.
+#[must_use]
+pub fn natural_cmp(this: &str, that: &str) -> Ordering {
+    let (mut one, mut two) = (this, that);
+    while !one.is_empty() && !two.is_empty() {
+        let ((a, rest), (b, other_rest)) = (first_part(one), first_part(two));
+        let by_value = match a.is_number && b.is_number {
+            true => (a.value().len().cmp(&b.value().len())).then_with(|| a.value().cmp(b.value())),
+            false => a.text.cmp(b.text),
+        };
+        if by_value.is_ne() {
+            return by_value;
+        }
+        (one, two) = (rest, other_rest);
+    }
+    // `01` and `1` are of one value, and still two tags.
+    one.len().cmp(&two.len()).then_with(|| this.cmp(that))
 }
 
 /// The longest beginning of a text that is a number, or has none in it.
@@ -330,6 +336,18 @@ impl ArtifactDetails {
     #[must_use]
     pub fn runs_on_linux(&self) -> bool {
         self.platforms.iter().any(|platform| platform.starts_with("linux/"))
+    }
+
+    /// Whether it runs where one of these platforms is needed; where none is named, on some Linux. `linux/arm64` is every `linux/arm64/…`.
+    #[must_use]
+    pub fn runs_on(&self, needed: &[String]) -> bool {
+        if needed.is_empty() {
+            return self.runs_on_linux();
+        }
+        self.platforms.iter().any(|has| {
+            let mut fitting = needed.iter().filter_map(|needed| has.strip_prefix(needed.as_str()));
+            fitting.any(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 
     /// The commit it was built from: `org.opencontainers.image.revision`, else `git.commit`, else the older

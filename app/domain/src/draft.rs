@@ -5,11 +5,12 @@
 //! world (does the registry hold this digest?) is left to the server.
 
 use crate::{
-    artifact::{Artifact, DeclaredImage, Digest, ExactImage, Repository, Tag},
+    artifact::{Artifact, DeclaredImage, Digest, ExactImage, Repository, RepositoryError, Tag, TagError},
     field::FieldErrors,
     key::{Key, KeyError},
     name::Name,
     resource::{Binding, Kind, Runtime, Size},
+    tag_rule::{TagOrder, TagRule},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,12 @@ pub struct ResourceDraft {
     pub source: String,
     /// Source *Image*: the repository.
     pub image: String,
+    /// Source *Image*: which tags count, a word of [`TagOrder`]; empty: as `newest`.
+    pub tags: String,
+    /// Source *Image*: the range, the pattern or the tag that goes with it.
+    pub tags_value: String,
+    /// Source *Image*: tags that never count, with spaces or commas between.
+    pub leave_out: String,
     /// Source *Promote from environment*: the environment's name.
     pub source_environment: String,
     /// Source *Promote from environment*: the resource's name there.
@@ -182,7 +189,12 @@ pub struct NewResource {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NewSource {
     /// A repository.
-    Image(Repository),
+    Image {
+        /// The repository.
+        repository: Repository,
+        /// Which of its tags count; the range and the pattern in it are still to be read.
+        tags: TagRule,
+    },
     /// A resource of another environment of the project.
     Promote {
         /// That environment.
@@ -262,13 +274,12 @@ impl ResourceDraft {
 
     fn check_source(&self, options: &FormOptions, errors: &mut FieldErrors) -> Option<NewSource> {
         match self.source.as_str() {
-            "image" => match self.image.trim().parse() {
-                Ok(repository) => Some(NewSource::Image(repository)),
-                Err(e) => {
-                    errors.add("image", e.to_string());
-                    None
-                }
-            },
+            "image" => {
+                let repository = self.image.trim().parse();
+                let repository = repository.map_err(|e: RepositoryError| errors.add("image", e.to_string()));
+                let tags = self.check_tags(errors);
+                (repository.ok().zip(tags)).map(|(repository, tags)| NewSource::Image { repository, tags })
+            }
             "promote" => self.check_promote(options, errors),
             _ => {
                 errors.add(
@@ -278,6 +289,44 @@ impl ResourceDraft {
                 None
             }
         }
+    }
+
+    /// The part of [`ResourceDraft::check`] about which tags count.
+    pub fn check_tags(&self, errors: &mut FieldErrors) -> Option<TagRule> {
+        let value = self.tags_value.trim();
+        let order = match (self.tags.as_str(), value) {
+            ("" | "newest", _) => TagOrder::BuildTime,
+            ("semver", "") => TagOrder::SemVer { range: None },
+            ("semver", range) => TagOrder::SemVer {
+                range: Some(range.to_owned()),
+            },
+            ("pattern", "") => {
+                errors.add(
+                    "tags_value",
+                    r"Enter the pattern, with the part to order by in parentheses: build-(\d+).",
+                );
+                return None;
+            }
+            ("pattern", pattern) => TagOrder::Pattern {
+                pattern: pattern.to_owned(),
+            },
+            ("only", tag) => match tag.parse() {
+                Ok(tag) => TagOrder::Only { tag },
+                Err(TagError) => {
+                    errors.add("tags_value", TagError.to_string());
+                    return None;
+                }
+            },
+            _ => {
+                errors.add("tags", "Choose which tags count.");
+                return None;
+            }
+        };
+        let left_out = self.leave_out.split([',', ' ', '\n', '\r', '\t']);
+        Some(TagRule {
+            order,
+            leave_out: left_out.filter(|glob| !glob.is_empty()).map(str::to_owned).collect(),
+        })
     }
 
     fn check_promote(&self, options: &FormOptions, errors: &mut FieldErrors) -> Option<NewSource> {

@@ -76,6 +76,8 @@ pub struct Cluster {
     pub registry: String,
     /// Whether that registry speaks plain HTTP.
     pub registry_plain_http: bool,
+    /// Platforms of which an image needs one to run on it; none: some platform of Linux.
+    pub platforms: Vec<String>,
 }
 
 /// How Applications of a cluster are found; the token is kept apart, encrypted.

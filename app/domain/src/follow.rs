@@ -71,6 +71,8 @@ pub enum Fate {
     IsAhead,
     /// It stays: nobody can say which of the two is newer.
     CannotTell,
+    /// It stays: the image has no platform of its cluster.
+    LacksPlatform,
     /// It stays: somebody put a hold on it.
     IsHeld,
     /// It stays: it is pinned.
@@ -78,13 +80,14 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// What becomes of `follower`, given where the image leads it.
+    /// What becomes of `follower`, given where the image leads it, and whether it has a platform of the follower's cluster.
     #[must_use]
-    pub fn of(follower: &Resource, course: Course) -> Self {
+    pub fn of(follower: &Resource, course: Course, runs_there: bool) -> Self {
         match (course, &follower.binding) {
             (Course::Same, _) => Self::HasIt,
             (_, Binding::Pin(_)) => Self::IsPinned,
             (_, Binding::TrackLatest) if follower.hold.is_some() => Self::IsHeld,
+            (Course::Newer, _) if !runs_there => Self::LacksPlatform,
             (Course::Newer, _) => Self::Goes,
             (Course::Older, _) => Self::IsAhead,
             (Course::Unknown, _) => Self::CannotTell,
@@ -104,6 +107,7 @@ impl Fate {
             Self::HasIt => format!("{place} has {image} already."),
             Self::IsAhead => format!("{stays}, which is newer. It will be ahead of its source."),
             Self::CannotTell => format!("{stays}: {image} is not known to be newer."),
+            Self::LacksPlatform => format!("{stays}: {image} has no platform of its cluster."),
             Self::IsHeld => format!("{stays}: it is on hold."),
             Self::IsPinned => format!("{stays}: it is pinned."),
         }

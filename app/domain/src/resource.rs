@@ -7,6 +7,7 @@ use crate::{
     name::Name,
     plan::Health,
     promotion::Actor,
+    tag_rule::TagRule,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -75,12 +76,42 @@ pub enum Source {
     Image {
         /// The repository.
         repository: Repository,
+        /// Which of its tags count.
+        #[serde(default)]
+        tags: TagRule,
     },
     /// The image that a resource of another environment of the same project runs.
     Promote {
         /// That resource.
         from: ResourceId,
     },
+}
+
+impl Source {
+    /// Whether images come from the same place, whichever of them count.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Image { repository, tags: _ },
+                Self::Image {
+                    repository: other,
+                    tags: _,
+                },
+            ) => repository == other,
+            (Self::Promote { from }, Self::Promote { from: other }) => from == other,
+            (Self::Image { .. }, Self::Promote { .. }) | (Self::Promote { .. }, Self::Image { .. }) => false,
+        }
+    }
+
+    /// Which tags of its repository count; `None` for what another resource runs.
+    #[must_use]
+    pub fn tags(&self) -> Option<&TagRule> {
+        match self {
+            Self::Image { repository: _, tags } => Some(tags),
+            Self::Promote { .. } => None,
+        }
+    }
 }
 
 /// How a resource follows its source.

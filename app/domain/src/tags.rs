@@ -90,6 +90,24 @@ pub fn is_of_a_tool(tag: &Tag) -> bool {
     hangs_on || is_cache
 }
 
+/// Whether a tag is called as branches and what is built from them are: `feature-login`, `pr-417`, `fix-login-3f2a1b`.
+#[must_use]
+pub fn looks_like_a_branch(tag: &Tag, environments: &[String]) -> bool {
+    match kind(tag, environments) {
+        TagKind::Word => true,
+        // Counters of builds and days are numbered, too: a branch has a word that says what of.
+        TagKind::Numbered => {
+            const COUNTERS: [&str; 6] = ["b", "build", "r", "rev", "run", "release"];
+            let words = tag.as_str().split(['-', '_', '.']);
+            let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphabetic());
+            let is_moving = |part: &str| MOVING.iter().any(|name| part.eq_ignore_ascii_case(name));
+            let mut words = words.filter(is_word);
+            words.any(|part| !is_moving(part) && !COUNTERS.iter().any(|name| part.eq_ignore_ascii_case(name)))
+        }
+        TagKind::Moving | TagKind::Commit | TagKind::Version => false,
+    }
+}
+
 fn says_more(one: &Tag, other: &Tag, environments: &[String]) -> Ordering {
     let by_kind = kind(one, environments).cmp(&kind(other, environments));
     let by_version = || match (version(one.as_str()), version(other.as_str())) {
@@ -194,6 +212,26 @@ mod tests {
             ("1.2.x", TagKind::Numbered),
         ] {
             assert_eq!(kind(&name.parse().unwrap(), &[]), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn branches_are_told_from_counters() {
+        for name in ["pr-417", "feature-login-3f2a1b", "feature", "fix-2"] {
+            assert!(looks_like_a_branch(&name.parse().unwrap(), &[]), "{name}");
+        }
+        for name in [
+            "build-17",
+            "2026-11-29",
+            "main",
+            "main-12",
+            "1.4.2",
+            "77aa001",
+            "b12",
+            "qa",
+        ] {
+            let environments = ["qa".to_owned()];
+            assert!(!looks_like_a_branch(&name.parse().unwrap(), &environments), "{name}");
         }
     }
 

@@ -66,6 +66,8 @@ pub struct ClusterDraft {
     pub registry_user: String,
     /// Whether the registry is read without signing in: user and password are forgotten.
     pub anonymous: bool,
+    /// Platforms of which an image needs one, with spaces or commas between.
+    pub platforms: String,
     /// For a test: what is stored, whatever else is typed.
     pub stored: bool,
 }

@@ -32,6 +32,9 @@ pub struct Preview {
     /// What becomes of those who follow the resource, a sentence each.
     #[serde(default)]
     pub followers: Vec<String>,
+    /// What the rule for tags picks now, a sentence each.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 /// What a decision would do; or why it would be refused, or can't be foreseen, in fields and words as of the decision. That is an

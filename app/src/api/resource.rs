@@ -10,11 +10,13 @@ use crate::{
 };
 use domain::{
     artifact::{Artifact, ExactImage, Repository, Tag},
+    draft::ResourceDraft,
     id::PromotionId,
     key::Key,
     name::Name,
     promotion::{Purpose, State},
     resource::Runtime,
+    tag_rule::TagRule,
     time::Timestamp,
 };
 use leptos::prelude::*;
@@ -53,7 +55,10 @@ pub struct ResourceView {
     pub tags: Vec<Tag>,
     /// Artifacts of the repository that it follows that arrived after what runs, but were built before it; the last first.
     pub backdated: Vec<Artifact>,
-    /// Tags of that repository that name no image to deploy.
+    /// Which tags of that repository count; `None` for what another resource runs.
+    #[serde(default)]
+    pub counts: Option<TagRule>,
+    /// Tags of that repository that name no image to deploy, or don't count.
     pub passed_over: Vec<PassedOver>,
     /// How it runs.
     pub runtime: Runtime,
@@ -163,6 +168,35 @@ pub async fn edit_pin(
             )
             .await,
     )
+}
+
+/// Says which tags of its repository count for a resource: the fields of the form *Create Resource*.
+///
+/// # Errors
+/// What is wrong with them, by field; or why it can't be done now.
+#[server(prefix = "/api/ui", endpoint = "change_tags")]
+pub async fn change_tags(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+    tags: String,
+    #[server(default)] tags_value: String,
+    #[server(default)] leave_out: String,
+) -> Result<(), AppError> {
+    use crate::backend::{At, answer, backend};
+    let at = At {
+        workspace,
+        project,
+        environment,
+    };
+    let draft = ResourceDraft {
+        tags,
+        tags_value,
+        leave_out,
+        ..ResourceDraft::default()
+    };
+    answer(backend()?.change_tags(&at, &resource, &draft).await)
 }
 
 /// Promotes a resource to its source's latest artifact; moves the pin of a pinned one. With `create_file` the values file is made, where there

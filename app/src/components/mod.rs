@@ -26,6 +26,7 @@ pub mod rows;
 pub mod state_badge;
 pub mod stepper;
 pub mod summary;
+pub mod tag_rule;
 pub mod time;
 pub mod timeline;
 pub mod truth;

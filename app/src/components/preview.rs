@@ -119,7 +119,7 @@ pub fn folded(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
-/// What becomes of those who follow.
+/// What becomes of those who follow, or what a rule for tags picks.
 #[must_use]
 pub fn followers(sentences: &[String]) -> Option<AnyView> {
     let sentences: Vec<_> = sentences
@@ -166,8 +166,10 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         revisions,
         application,
         followers: sentences,
+        tags,
         ..
     } = preview;
+    let picked = followers(&tags);
     let followers = followers(&sentences);
     let revisions = revisions.map(|(from, to)| {
         view! {
@@ -187,7 +189,7 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     };
     view! {
         <div class="stack tight">
-            {change} {images} {revisions}
+            {picked} {change} {images} {revisions}
             <p class="muted">{rollout}</p>
             {followers}
         </div>

@@ -8,7 +8,8 @@ use crate::{
         connection::PassedOver,
         preview::preview_pin,
         resource::{
-            EarlierImage, PromotionRow, ResourceView, edit_pin, promote, resource, resume, rollback, take_new_key,
+            EarlierImage, PromotionRow, ResourceView, change_tags, edit_pin, promote, resource, resume, rollback,
+            take_new_key,
         },
     },
     components::{
@@ -78,6 +79,16 @@ pub fn ResourcePage() -> impl IntoView {
                 ("promote", _) => Some(promote(w, p, e, r, makes_file).await.map(started)),
                 ("resume", _) => Some(resume(w, p, e, r, makes_file).await.map(Done::Started)),
                 ("take-new-key", _) => Some(take_new_key(w, p, e, r).await.map(|()| Done::Started(None))),
+                ("tags", _) => {
+                    let ResourcePost {
+                        tags,
+                        tags_value,
+                        leave_out,
+                        ..
+                    } = post.clone();
+                    let changed = change_tags(w, p, e, r, tags, tags_value, leave_out).await;
+                    Some(changed.map(|()| Done::Started(None)))
+                }
                 ("pin", _) => Some(edit_pin(w, p, e, r, digest, makes_file).await.map(started)),
                 ("preview-pin", _) => {
                     let preview = preview_pin(w, p, e, r, digest).await;
@@ -291,6 +302,10 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             {key}
             <dt>"Follows"</dt>
             <dd>{follows(view, &cell.follows)}</dd>
+            {view.counts.as_ref().map(|rule| view! {
+                <dt>"Tags that count"</dt>
+                <dd>{rule.words()}</dd>
+            })}
             {passed_over(view, now)}
             <dt>"Followed by"</dt>
             <dd>{followers(view)}</dd>

@@ -1,24 +1,32 @@
 //! New artifacts: what was seen is remembered ([`Services::see`]), and then it is decided once what comes of it
 //! ([`Services::decide_on`]). [`look`](super::look) and [`pushed`](super::pushed) see them.
 
-use super::{Services, follow::course, internal, place::ProjectPlace};
+use super::{
+    Services,
+    follow::course,
+    internal,
+    place::EnvironmentPlace,
+    tag_order::{TagCounts, WhatCounts},
+};
 use crate::{
     gather::Waiting,
-    store::{Found, KnownTag, NewEvent, Tx},
+    store::{Found, KnownTag, NamedTag, NewEvent, StoreError, Tx},
 };
 use app::error::AppError;
 use domain::{
     arrival::{Heard, counts},
-    artifact::{Artifact, ArtifactDetails, Digest, ExactImage, Repository, Tag},
+    artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
     door::Entrance,
     event::{Happened, Subject},
     follow::Course,
     id::{ResourceId, WorkspaceId},
     promotion::{Actor, Purpose},
-    resource::Resource,
+    resource::{Resource, Source},
+    tag_rule::TagRule,
     tags::shown,
     time::Timestamp,
 };
+use std::collections::HashSet;
 
 /// Artifacts that pages offer.
 pub(crate) const RECENT: i64 = 20;
@@ -199,13 +207,13 @@ impl Services {
         let mut tx = self.store.read().await?;
         let mut decision = self.decision(&mut *tx, workspace, repository, heard).await?;
         drop(tx);
-        let Some(newest) = decision.newest.clone().filter(|_| !decision.start.is_empty()) else {
+        if decision.start.is_empty() {
             if decision.learners.is_empty() {
                 return Ok(());
             }
             return self.carry_out(workspace, repository, heard, entrance).await;
-        };
-        if decision.start.iter().any(|resource| resource.desired.is_none()) {
+        }
+        if decision.start.iter().any(|(resource, _)| resource.desired.is_none()) {
             if !self.adopt(workspace, repository).await? {
                 // Nobody knows what Git declares: the next look decides.
                 return Ok(());
@@ -213,9 +221,24 @@ impl Services {
             let mut tx = self.store.read().await?;
             decision = self.decision(&mut *tx, workspace, repository, heard).await?;
         }
-        if !decision.start.is_empty() && heard == Heard::Told && !self.is_named_well(workspace, &newest.image).await? {
-            self.look_at_whole(workspace, repository, entrance);
-            return Ok(());
+        if heard == Heard::Told {
+            let mut named: Vec<&ExactImage> = Vec::new();
+            for (resource, image) in &decision.start {
+                // A rule that orders by tags says which one is written, too.
+                let is_by_age = resource
+                    .source
+                    .tags()
+                    .is_none_or(|tags| TagCounts::of(tags).is_by_age());
+                if is_by_age && !named.contains(&image) {
+                    named.push(image);
+                }
+            }
+            for image in named {
+                if !self.is_named_well(workspace, image).await? {
+                    self.look_at_whole(workspace, repository, entrance);
+                    return Ok(());
+                }
+            }
         }
         self.carry_out(workspace, repository, heard, entrance).await
     }
@@ -230,10 +253,8 @@ impl Services {
     ) -> Result<(), AppError> {
         let mut tx = self.write_through(entrance).await?;
         let decision = self.decision(&mut *tx, workspace, repository, heard).await?;
-        if let Some(newest) = &decision.newest {
-            for resource in &decision.start {
-                self.deploy(&mut *tx, workspace, resource, &newest.image).await?;
-            }
+        for (resource, image) in &decision.start {
+            self.deploy(&mut *tx, workspace, resource, image).await?;
         }
         for resource in decision.learners {
             tx.learn(workspace, repository, resource).await?;
@@ -254,27 +275,39 @@ impl Services {
         heard: Heard,
     ) -> Result<Decision, AppError> {
         let mut decision = Decision {
-            newest: newest_that_counts(tx, workspace, repository).await?,
             start: Vec::new(),
             learners: Vec::new(),
         };
         let learned = tx.learned(repository).await?;
-        let newest = match &decision.newest {
-            Some(newest) => tx
-                .artifact_age(workspace, repository, &newest.image.digest)
-                .await?
-                .map(|age| (age.arrived, newest.image.clone())),
-            None => None,
-        };
-        for resource in tx.resources_of_image(workspace, repository).await? {
+        // Resources of one repository mostly have one rule.
+        let mut known: Vec<(TagRule, Vec<String>, WhatCounts, Option<Arrival>)> = Vec::new();
+        for (resource, platforms) in tx.resources_of_image(workspace, repository).await? {
             let learned = learned.get(&resource.id).copied();
             if learned.is_none() && heard == Heard::Listed {
                 decision.learners.push(resource.id);
             }
-            let Some((arrived, image)) = &newest else { continue };
+            let Some(rule) = resource.source.tags() else { continue };
+            let at = match known.iter().position(|(of, on, ..)| of == rule && *on == platforms) {
+                Some(at) => at,
+                None => {
+                    let what = WhatCounts::new(rule, &platforms);
+                    let arrival = arrival(tx, workspace, repository, &what).await?;
+                    known.push((rule.clone(), platforms, what, arrival));
+                    known.len() - 1
+                }
+            };
+            let Some((_, _, what, Some(newest))) = known.get(at) else {
+                continue;
+            };
+            let upto = learned.map(|learned| match newest.is_of_tag {
+                true => learned.upto_tag,
+                false => learned.upto,
+            });
             let git_declares = resource.desired.is_some();
-            if counts(*arrived, git_declares, learned, heard) && !self.has(tx, workspace, &resource, image).await? {
-                decision.start.push(resource);
+            if counts(newest.arrived, git_declares, upto, heard)
+                && !self.has(tx, workspace, &resource, &what.tags, &newest.image).await?
+            {
+                decision.start.push((resource, newest.image.clone()));
             }
         }
         Ok(decision)
@@ -287,6 +320,7 @@ impl Services {
         tx: &mut dyn Tx,
         workspace: WorkspaceId,
         resource: &Resource,
+        tags: &TagCounts,
         image: &ExactImage,
     ) -> Result<bool, AppError> {
         if !resource.follows_by_itself() {
@@ -297,7 +331,7 @@ impl Services {
             return Ok(true);
         }
         // Nothing goes back by itself.
-        Ok(course(tx, workspace, resource.desired.as_ref(), image).await? != Course::Newer)
+        Ok(course(tx, workspace, tags, resource.desired.as_ref(), image).await? != Course::Newer)
     }
 
     async fn deploy(
@@ -328,7 +362,7 @@ impl Services {
     async fn adopt(&self, workspace: WorkspaceId, repository: &Repository) -> Result<bool, AppError> {
         let mut tx = self.store.read().await?;
         let mut projects = Vec::new();
-        for resource in tx.resources_of_image(workspace, repository).await? {
+        for (resource, _) in tx.resources_of_image(workspace, repository).await? {
             if resource.desired.is_some() {
                 continue;
             }
@@ -354,17 +388,18 @@ impl Services {
         Ok(is_read)
     }
 
-    /// The newest artifact of a repository that counts, after a look at it.
+    /// The newest artifact of a repository that counts in an environment, after a look at it.
     pub(crate) async fn newest_artifact(
         &self,
-        place: &ProjectPlace,
+        place: &EnvironmentPlace,
         repository: &Repository,
+        tags: &TagRule,
     ) -> Result<Option<ExactImage>, AppError> {
-        let workspace = place.workspace.id;
+        let workspace = place.project.workspace.id;
         self.look_at_repository(workspace, repository).await?;
         let mut tx = self.store.read().await?;
-        let newest = newest_that_counts(&mut *tx, workspace, repository).await?;
-        Ok(newest.map(|artifact| artifact.image))
+        let what = WhatCounts::new(tags, place.project.platforms(place.environment.id));
+        newest_that_counts(&mut *tx, workspace, repository, &what).await
     }
 }
 
@@ -381,25 +416,149 @@ pub(crate) struct Sighting {
     pub(crate) entrance: Entrance,
 }
 
-/// What is to be done about a repository's newest artifact.
+/// What is to be done about a repository's newest artifacts.
 struct Decision {
-    newest: Option<Artifact>,
-    /// To whom it is deployed.
-    start: Vec<Resource>,
+    /// To whom which is deployed.
+    start: Vec<(Resource, ExactImage)>,
     /// For whom this is the first full list.
     learners: Vec<ResourceId>,
 }
 
-/// The newest artifact of a repository that may be deployed.
+/// The newest artifact that counts, and when it came to.
+struct Arrival {
+    image: ExactImage,
+    arrived: i64,
+    /// Whether the arrival is that of its tag: an image may be there for long before it is called what counts.
+    is_of_tag: bool,
+}
+
+async fn arrival(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    repository: &Repository,
+    what: &WhatCounts,
+) -> Result<Option<Arrival>, AppError> {
+    if !what.tags.is_by_age_alone() {
+        let newest = newest_by_tag(tx, workspace, repository, what).await?;
+        return Ok(newest.map(|(image, arrived)| Arrival {
+            image,
+            arrived,
+            is_of_tag: true,
+        }));
+    }
+    let Some(image) = newest_that_counts(tx, workspace, repository, what).await? else {
+        return Ok(None);
+    };
+    let age = tx.artifact_age(workspace, repository, &image.digest).await?;
+    Ok(age.map(|age| Arrival {
+        image,
+        arrived: age.arrived,
+        is_of_tag: false,
+    }))
+}
+
+/// The newest artifact of a repository that may be deployed, by the tag that counts.
 pub(crate) async fn newest_that_counts(
     tx: &mut dyn Tx,
     workspace: WorkspaceId,
     repository: &Repository,
-) -> Result<Option<Artifact>, AppError> {
+    what: &WhatCounts,
+) -> Result<Option<ExactImage>, AppError> {
+    if !what.tags.is_by_age_alone() {
+        let newest = newest_by_tag(tx, workspace, repository, what).await?;
+        return Ok(newest.map(|(image, _)| image));
+    }
     let recent = tx.recent_artifacts(workspace, repository, RECENT).await?;
-    // What Git declares may not be known to the registry yet: it counts as long as nobody knows better.
-    let counts = |artifact: &Artifact| artifact.details.as_ref().is_none_or(ArtifactDetails::runs_on_linux);
-    Ok(recent.into_iter().find(counts))
+    let newest = recent.into_iter().find(|artifact| what.runs(artifact));
+    Ok(newest.map(|artifact| artifact.image))
+}
+
+/// The newest artifact that has a tag that counts, and when it first had one.
+async fn newest_by_tag(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    repository: &Repository,
+    what: &WhatCounts,
+) -> Result<Option<(ExactImage, i64)>, AppError> {
+    let counting = what.tags.newest_first(tx.named_tags(workspace, repository).await?);
+    let mut looked_at: HashSet<&Digest> = HashSet::new();
+    for named in &counting {
+        if !looked_at.insert(&named.digest) {
+            continue;
+        }
+        let artifact = tx.artifact(workspace, repository, &named.digest).await?;
+        if !artifact.is_some_and(|artifact| what.runs(&artifact)) {
+            continue;
+        }
+        let of_it: Vec<&NamedTag> = counting.iter().filter(|other| other.digest == named.digest).collect();
+        let tag = match what.tags.is_by_age() {
+            true => {
+                let environments = tx.environment_names(workspace).await?;
+                shown(of_it.iter().map(|named| &named.tag), &environments).cloned()
+            }
+            false => Some(named.tag.clone()),
+        };
+        let arrived = of_it.iter().map(|named| named.arrived).min().unwrap_or(named.arrived);
+        let image = ExactImage {
+            repository: repository.clone(),
+            tag,
+            digest: named.digest.clone(),
+        };
+        return Ok(Some((image, arrived)));
+    }
+    Ok(None)
+}
+
+/// Other images count for a resource than before: what is there already starts nothing. Where its repository was never listed in full, the
+/// first list will say what is there.
+pub(crate) async fn learn_anew(tx: &mut dyn Tx, workspace: WorkspaceId, resource: &Resource) -> Result<(), StoreError> {
+    if let Source::Image { repository, tags: _ } = &resource.source
+        && tx.learned(repository).await?.contains_key(&resource.id)
+    {
+        tx.learn(workspace, repository, resource.id).await?;
+    }
+    Ok(())
+}
+
+/// Why there is nothing to deploy, and what to do.
+pub(super) fn none_counts(repository: &Repository, tags: &TagRule) -> String {
+    match tags.is_default() {
+        true => format!("The registry holds no image of {repository} yet. Push one first, or check the name."),
+        false => format!(
+            "No image of {repository} counts (tags: {}). Push one that does, or change which tags count.",
+            tags.words()
+        ),
+    }
+}
+
+/// How many images that count are newer than `from`, up to `to`; `None` where that can't be said.
+pub(crate) async fn count_newer(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    tags: &TagCounts,
+    from: &ExactImage,
+    to: &ExactImage,
+) -> Result<Option<i64>, StoreError> {
+    let repository = &to.repository;
+    if tags.is_by_age_alone() {
+        let newer = tx.count_newer(workspace, repository, &from.digest, &to.digest).await?;
+        return Ok(Some(newer));
+    }
+    if from.repository != to.repository {
+        return Ok(None);
+    }
+    let newest_first = tags.newest_first(tx.named_tags(workspace, repository).await?);
+    let place = |image: &ExactImage| newest_first.iter().position(|named| named.digest == image.digest);
+    let (Some(newer), Some(older)) = (place(to), place(from)) else {
+        return Ok(None);
+    };
+    let between: HashSet<&Digest> = newest_first
+        .get(newer..older)
+        .unwrap_or_default()
+        .iter()
+        .map(|named| &named.digest)
+        .collect();
+    Ok(i64::try_from(between.len()).ok())
 }
 
 /// Whether an image, or that its tag names it, is other than what is known.

@@ -1,6 +1,12 @@
 //! The cells of a project: what each resource runs, compared with what it should, and how it follows its source.
 
-use super::{Services, artifact::newest_that_counts, follow::course, place::ProjectPlace};
+use super::{
+    Services,
+    artifact::{count_newer, newest_that_counts},
+    follow::course,
+    place::ProjectPlace,
+    tag_order::{TagCounts, WhatCounts},
+};
 use crate::store::Tx;
 use app::{
     api::board::{Behind, BoardRow, Cell, Follows, Held, Moving, Open, Truth},
@@ -14,6 +20,7 @@ use domain::{
     promotion::{Promotion, State},
     resource::{Kind, Resource, Source},
     succession::starved,
+    tag_rule::{TagOrder, TagRule},
     told::EventKind,
 };
 use std::{
@@ -117,6 +124,8 @@ pub(crate) struct Counts {
 pub(crate) struct Cells {
     workspace: WorkspaceId,
     environments: HashMap<EnvironmentId, (Name, bool)>,
+    /// Platforms of which an image needs one, where some are named.
+    platforms: HashMap<EnvironmentId, Vec<String>>,
     resources: HashMap<ResourceId, Resource>,
     newest: HashMap<ResourceId, Promotion>,
     rows: Vec<Arc<BoardRow>>,
@@ -135,6 +144,12 @@ impl Cells {
                 .environments
                 .iter()
                 .map(|e| (e.id, (e.name.clone(), git_only(e))))
+                .collect(),
+            platforms: place
+                .environments
+                .iter()
+                .map(|e| (e.id, place.platforms(e.id).to_vec()))
+                .filter(|(_, platforms)| !platforms.is_empty())
                 .collect(),
             resources: tx.resources(project).await?.into_iter().map(|r| (r.id, r)).collect(),
             newest: tx
@@ -279,12 +294,11 @@ impl Cells {
             Source::Promote { from } => self.name_of(*from).map(|(environment, _)| environment),
             Source::Image { .. } => None,
         };
-        let course = course(tx, self.workspace, Some(desired), &latest).await?;
+        let tags = TagCounts::of(self.order_of(resource));
+        let course = course(tx, self.workspace, &tags, Some(desired), &latest).await?;
         // None when its source went back to an older artifact: then it isn't behind by any number.
-        let newer = tx
-            .count_newer(self.workspace, &latest.repository, &desired.digest, &latest.digest)
-            .await?;
-        let count = u32::try_from(newer).ok().filter(|n| *n > 0);
+        let newer = count_newer(tx, self.workspace, &tags, desired, &latest).await?;
+        let count = newer.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
         Ok(Some(Behind {
             course,
             count,
@@ -297,11 +311,29 @@ impl Cells {
     pub(crate) async fn latest(&self, tx: &mut dyn Tx, resource: &Resource) -> Result<Option<ExactImage>, AppError> {
         Ok(match &resource.source {
             Source::Promote { from } => self.resources.get(from).and_then(|source| source.desired.clone()),
-            Source::Image { repository } => {
-                let newest = newest_that_counts(tx, self.workspace, repository).await?;
-                newest.map(|artifact| artifact.image)
+            Source::Image { repository, tags } => {
+                let platforms = self.platforms.get(&resource.environment).map_or(&[][..], Vec::as_slice);
+                newest_that_counts(tx, self.workspace, repository, &WhatCounts::new(tags, platforms)).await?
             }
         })
+    }
+
+    /// The rule that says which of two images is newer: that of the resource at the end of the chain.
+    fn order_of(&self, resource: &Resource) -> &TagRule {
+        static BY_AGE: TagRule = TagRule {
+            order: TagOrder::BuildTime,
+            leave_out: Vec::new(),
+        };
+        let mut at = self.resources.get(&resource.id);
+        // No chain is longer than there are resources, and none is a circle.
+        for _ in 0..=self.resources.len() {
+            match at.map(|resource| &resource.source) {
+                Some(Source::Image { repository: _, tags }) => return tags,
+                Some(Source::Promote { from }) => at = self.resources.get(from),
+                None => break,
+            }
+        }
+        &BY_AGE
     }
 }
 

@@ -183,6 +183,7 @@ fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: V
         name: cluster.name.to_string(),
         registry: cluster.registry,
         plain_http: cluster.registry_plain_http,
+        platforms: cluster.platforms.join(" "),
         registry_user: record.registry_user.unwrap_or_default(),
         argocd_ca: record.argocd_ca.unwrap_or_default(),
         ..ClusterDraft::default()

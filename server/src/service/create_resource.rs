@@ -1,7 +1,12 @@
 //! Create Resource: what the form offers, and saving what it says.
 
 use super::{
-    Caller, Services, artifact::RECENT, place::EnvironmentPlace, preview::image_edit, request::Request, unrecorded,
+    Caller, Services,
+    artifact::{RECENT, none_counts},
+    place::EnvironmentPlace,
+    preview::image_edit,
+    request::Request,
+    tag_order, unrecorded,
 };
 use crate::{
     adapters::git::ValuesEdit,
@@ -17,7 +22,27 @@ use domain::{
     id::{PromotionId, ResourceId},
     promotion::{Origin, Purpose},
     resource::{Binding, Resource, Source},
+    tag_rule::TagRule,
 };
+
+/// Holds a draft against every rule that needs no outside world.
+pub(super) fn checked(draft: &ResourceDraft, options: &FormOptions) -> Result<NewResource, FieldErrors> {
+    let new = draft.check(options)?;
+    if let NewSource::Image { repository: _, tags } = &new.source {
+        check_tags(tags)?;
+    }
+    Ok(new)
+}
+
+/// Holds which tags count against what only the server reads, in the form's fields.
+pub(super) fn check_tags(tags: &TagRule) -> Result<(), FieldErrors> {
+    tag_order::check(tags).map_err(|mut errors| {
+        for error in errors.0.iter_mut().filter(|error| error.field != "leave_out") {
+            "tags_value".clone_into(&mut error.field);
+        }
+        errors
+    })
+}
 
 /// Whether the caller may know of everything in the workspace of `place`.
 pub(super) async fn sees_all(tx: &mut dyn Tx, caller: &Caller, place: &EnvironmentPlace) -> Result<bool, AppError> {
@@ -48,7 +73,7 @@ async fn known_repositories(
         }
         for resource in tx.resources(record.project.id).await? {
             let shown = place.project.only.is_none_or(|only| only == resource.environment);
-            if let (true, Source::Image { repository }) = (shown, resource.source) {
+            if let (true, Source::Image { repository, .. }) = (shown, resource.source) {
                 known.push(repository);
             }
         }
@@ -168,7 +193,7 @@ impl Services {
         resource: &Resource,
     ) -> Result<Vec<Artifact>, AppError> {
         let repository = match (&declared.repository, &resource.source) {
-            (Some(repository), _) | (None, Source::Image { repository }) => repository,
+            (Some(repository), _) | (None, Source::Image { repository, .. }) => repository,
             (None, Source::Promote { .. }) => return Ok(Vec::new()),
         };
         let records = tx
@@ -193,7 +218,7 @@ impl Services {
         let began = tx.newest_event().await?;
         drop(tx);
         let options = self.options(caller, &place, true, None).await.map_err(unrecorded)?;
-        let new = draft.check(&options)?;
+        let new = checked(&draft, &options)?;
         let (source, image, origin) = self.first_image(&place, &new).await.map_err(unrecorded)?;
         let diff = self.check_values(&place, &new, &image).await.map_err(unrecorded)?;
 
@@ -278,24 +303,21 @@ impl Services {
         new: &NewResource,
     ) -> Result<(Source, ExactImage, Option<Origin>), AppError> {
         match &new.source {
-            NewSource::Image(repository) => {
+            NewSource::Image { repository, tags } => {
                 let image = match &new.binding {
                     Binding::Pin(digest) => self.pinned_image(&place.project, repository, digest).await?,
                     Binding::TrackLatest => {
-                        let newest = self.newest_artifact(&place.project, repository).await?;
+                        let newest = self.newest_artifact(place, repository, tags).await?;
                         newest.ok_or_else(|| {
-                            FieldErrors::one(
-                                "image",
-                                format!(
-                                    "The registry holds no image in {repository}. Push one first, or check the name."
-                                ),
-                            )
+                            let field = if tags.is_default() { "image" } else { "tags" };
+                            FieldErrors::one(field, none_counts(repository, tags))
                         })?
                     }
                 };
                 Ok((
                     Source::Image {
                         repository: repository.clone(),
+                        tags: tags.clone(),
                     },
                     image,
                     None,

@@ -1,6 +1,9 @@
 //! What Git says: read from the repository, kept in the resources, and told to those who follow.
 
-use super::{Caller, Services, place::ProjectPlace, workspace::told_workspace};
+use super::{
+    Caller, Services, artifact::newest_that_counts, place::ProjectPlace, tag_order::WhatCounts,
+    workspace::told_workspace,
+};
 use crate::{
     adapters::git::{GitError, ServicePlace},
     store::{NewEvent, ProjectRecord},
@@ -375,9 +378,9 @@ impl Services {
         let offered = match &resource.source {
             // As this read left it.
             Source::Promote { from } => tx.resource(*from).await?.and_then(|source| source.desired),
-            Source::Image { repository } => {
-                let newest = tx.recent_artifacts(place.workspace.id, repository, 1).await?;
-                newest.into_iter().next().map(|artifact| artifact.image)
+            Source::Image { repository, tags } => {
+                let what = WhatCounts::new(tags, place.platforms(resource.environment));
+                newest_that_counts(tx, place.workspace.id, repository, &what).await?
             }
         };
         Ok(offered.is_some_and(|image| resource.declares(&image.digest)))

@@ -2,7 +2,12 @@
 //!
 //! A source may go back, by a rollback, a pin, or a commit of somebody else. Its followers stay then, and a person may take them along.
 
-use super::{Services, internal, place::ProjectPlace, request::Request};
+use super::{
+    Services, internal,
+    place::ProjectPlace,
+    request::Request,
+    tag_order::{Key, TagCounts},
+};
 use crate::store::{NewEvent, StoreError, Tx};
 use app::error::AppError;
 use domain::{
@@ -13,15 +18,20 @@ use domain::{
     promotion::{Actor, Promotion, Purpose, State},
     resource::Resource,
 };
-use std::collections::{HashSet, VecDeque};
+use std::{
+    cmp::Ordering,
+    collections::{HashSet, VecDeque},
+};
 
 /// Followers that a page tells of, with those who follow them.
 const MOST_TOLD: usize = 20;
 
-/// Where `offered` leads what runs `runs`, by the order of the artifacts of their repository.
+/// Where `offered` leads what runs `runs`, by the order of the artifacts of their repository: that of the tags which name them where the rule
+/// has one for both, else that of their age.
 pub(crate) async fn course(
     tx: &mut dyn Tx,
     workspace: WorkspaceId,
+    tags: &TagCounts,
     runs: Option<&ExactImage>,
     offered: &ExactImage,
 ) -> Result<Course, StoreError> {
@@ -33,7 +43,48 @@ pub(crate) async fn course(
     }
     let was = tx.artifact_age(workspace, &runs.repository, &runs.digest).await?;
     let is = tx.artifact_age(workspace, &offered.repository, &offered.digest).await?;
+    if tags.has_keys()
+        && let Some(old) = key(tx, workspace, tags, runs).await?
+        && let Some(new) = key(tx, workspace, tags, offered).await?
+    {
+        let by_arrival = || is.map(|age| age.arrived).cmp(&was.map(|age| age.arrived));
+        return Ok(match new.cmp(&old).then_with(by_arrival) {
+            Ordering::Greater => Course::Newer,
+            Ordering::Less => Course::Older,
+            Ordering::Equal => Course::Unknown,
+        });
+    }
     Ok(Course::of(Some((runs, was)), offered, is))
+}
+
+/// Whether an image has a platform of an environment's cluster, as far as its registry said what it has.
+pub(crate) async fn runs_there(
+    tx: &mut dyn Tx,
+    place: &ProjectPlace,
+    environment: EnvironmentId,
+    image: &ExactImage,
+) -> Result<bool, StoreError> {
+    let needed = place.platforms(environment);
+    // What has no platform of Linux is no artifact at all.
+    if needed.is_empty() {
+        return Ok(true);
+    }
+    let known = tx
+        .artifact(place.workspace.id, &image.repository, &image.digest)
+        .await?;
+    let details = known.and_then(|artifact| artifact.details);
+    Ok(details.is_none_or(|details| details.runs_on(needed)))
+}
+
+/// What an image is ordered by: the highest of what its tags are, the one that it is called by among them.
+async fn key(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    tags: &TagCounts,
+    image: &ExactImage,
+) -> Result<Option<Key>, StoreError> {
+    let known = tx.tags_of_image(workspace, &image.repository, &image.digest).await?;
+    Ok(known.iter().chain(&image.tag).filter_map(|tag| tags.key(tag)).max())
 }
 
 impl Services {
@@ -50,13 +101,14 @@ impl Services {
         }
         let workspace = place.workspace.id;
         let origin = place.origin(source);
-        for follower in tx.followers(source.id).await? {
+        for (follower, order) in tx.followers_in_order(source.id).await? {
             if !follower.follows_by_itself() {
                 continue;
             }
-            let left = self.leave_behind(tx, workspace, &follower, image).await?;
-            let leads = course(tx, workspace, follower.desired.as_ref(), image).await?;
-            if leads != Course::Newer || !left {
+            let tags = TagCounts::of(&order);
+            let left = self.leave_behind(tx, workspace, &tags, &follower, image).await?;
+            let leads = course(tx, workspace, &tags, follower.desired.as_ref(), image).await?;
+            if leads != Course::Newer || !left || !runs_there(tx, place, follower.environment, image).await? {
                 continue;
             }
             let request = Request {
@@ -78,12 +130,13 @@ impl Services {
         &self,
         tx: &mut dyn Tx,
         workspace: WorkspaceId,
+        tags: &TagCounts,
         follower: &Resource,
         image: &ExactImage,
     ) -> Result<bool, AppError> {
         let mut nothing_left = true;
         for open in tx.open_promotions(follower.id).await? {
-            let leads = course(tx, workspace, Some(&open.image), image).await?;
+            let leads = course(tx, workspace, tags, Some(&open.image), image).await?;
             if matches!(leads, Course::Newer | Course::Same) {
                 continue;
             }
@@ -128,12 +181,20 @@ impl Services {
         let (mut told, mut met) = (Vec::new(), HashSet::from([resource]));
         let mut next = VecDeque::from([resource]);
         while let Some(source) = next.pop_front() {
-            for follower in tx.followers(source).await? {
+            for (follower, order) in tx.followers_in_order(source).await? {
                 if told.len() >= MOST_TOLD || !met.insert(follower.id) {
                     continue;
                 }
-                let leads = course(tx, place.workspace.id, follower.desired.as_ref(), image).await?;
-                let fate = Fate::of(&follower, leads);
+                let leads = course(
+                    tx,
+                    place.workspace.id,
+                    &TagCounts::of(&order),
+                    follower.desired.as_ref(),
+                    image,
+                )
+                .await?;
+                let runs = runs_there(tx, place, follower.environment, image).await?;
+                let fate = Fate::of(&follower, leads, runs);
                 if matches!(fate, Fate::Goes | Fate::HasIt) {
                     next.push_back(follower.id);
                 }

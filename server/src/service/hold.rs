@@ -3,10 +3,11 @@
 use super::{
     Caller, Services,
     artifact::newest_that_counts,
-    follow::{course, is_withdrawn},
+    follow::{course, is_withdrawn, runs_there},
     place::ProjectPlace,
     request::Request,
     rollback::that_ran,
+    tag_order::{TagCounts, WhatCounts},
 };
 use crate::store::{NewEvent, Tx};
 use app::{backend::At, error::AppError};
@@ -148,11 +149,13 @@ impl Services {
                 let origin = source.as_ref().and_then(|source| place.project.origin(source));
                 (source.and_then(|source| source.desired), origin, Purpose::Promote)
             }
-            Source::Image { repository } => {
-                let newest = newest_that_counts(&mut *tx, place.project.workspace.id, repository).await?;
-                (newest.map(|artifact| artifact.image), None, Purpose::Deploy)
+            Source::Image { repository, tags } => {
+                let what = WhatCounts::new(tags, place.project.platforms(place.environment.id));
+                let newest = newest_that_counts(&mut *tx, place.project.workspace.id, repository, &what).await?;
+                (newest, None, Purpose::Deploy)
             }
         };
+        let tags = TagCounts::of(&tx.order_of(resource.id).await?);
         // What was removed is created again as it ran last, or as its source runs now if that is newer.
         let ran = match was_removed {
             true => {
@@ -163,7 +166,7 @@ impl Services {
         };
         let image = match (ran, image) {
             (Some(ran), Some(image)) => {
-                let leads = course(&mut *tx, place.project.workspace.id, Some(&ran), &image).await?;
+                let leads = course(&mut *tx, place.project.workspace.id, &tags, Some(&ran), &image).await?;
                 Some(if leads == Course::Newer { image } else { ran })
             }
             (ran, image) => image.or(ran),
@@ -172,8 +175,12 @@ impl Services {
         // Compared with what is on its way, where something is: a rollback that was just asked for is caught up with, too.
         let heads_for = open.first().map(|open| &open.image).or(resource.desired.as_ref());
         let leads = match &image {
-            Some(image) => course(&mut *tx, place.project.workspace.id, heads_for, image).await?,
+            Some(image) => course(&mut *tx, place.project.workspace.id, &tags, heads_for, image).await?,
             None => Course::Same,
+        };
+        let image = match image {
+            Some(image) if runs_there(&mut *tx, &place.project, place.environment.id, &image).await? => Some(image),
+            _ => None,
         };
         let promotion = match image {
             Some(image) if leads == Course::Newer => {

@@ -95,7 +95,7 @@ impl Services {
         for resource in &resources {
             let repository = match (&resource.desired, &resource.source) {
                 (Some(desired), _) => desired.repository.clone(),
-                (None, Source::Image { repository }) => repository.clone(),
+                (None, Source::Image { repository, .. }) => repository.clone(),
                 (None, Source::Promote { .. }) => continue,
             };
             let mut digests = plan::live_digests(&app.images, &repository);

@@ -80,7 +80,7 @@ impl Services {
     ) -> Result<(ExactImage, Option<Origin>), AppError> {
         let digest = check_digest(digest).map_err(|why| FieldErrors::one("digest", why))?;
         let (repository, origin) = match &resource.source {
-            Source::Image { repository } => (repository.clone(), None),
+            Source::Image { repository, .. } => (repository.clone(), None),
             Source::Promote { from } => {
                 let (repository, origin) = self.source_repository(place, *from).await?;
                 (repository, Some(origin))

@@ -69,6 +69,14 @@ impl ProjectPlace {
             .find(|record| record.cluster.id == environment.cluster)
     }
 
+    /// Platforms of which an image needs one to run in an environment; none: some platform of Linux.
+    #[must_use]
+    pub fn platforms(&self, environment: EnvironmentId) -> &[String] {
+        let environment = self.environments.iter().find(|e| e.id == environment);
+        let record = environment.and_then(|environment| self.cluster(environment));
+        record.map_or(&[], |record| &record.cluster.platforms)
+    }
+
     /// Where an image comes from that `source` publishes; `None` when its environment is gone.
     #[must_use]
     pub fn origin(&self, source: &Resource) -> Option<Origin> {

@@ -5,10 +5,11 @@
 
 use super::{
     Caller, Services,
-    artifact::newest_that_counts,
+    artifact::{newest_that_counts, none_counts},
     connection,
-    create_resource::sees_all,
+    create_resource::{checked, sees_all},
     place::{EnvironmentPlace, ProjectPlace},
+    tag_order::WhatCounts,
 };
 use crate::{
     adapters::git::{GitError, ValuesEdit},
@@ -19,10 +20,13 @@ use domain::{
     artifact::{Artifact, ExactImage, Repository},
     draft::{NewSource, ResourceDraft},
     environment::Environment,
+    field::FieldErrors,
     id::WorkspaceId,
     key::Key,
     promotion::Promotion,
     resource::{Binding, Resource},
+    tag_rule::TagRule,
+    tags::looks_like_a_branch,
 };
 
 /// Characters of a revision that are shown.
@@ -40,16 +44,17 @@ impl Services {
         place.project.may_change(&place.environment)?;
         drop(tx);
         let options = self.options_for(caller, &place, &draft).await?;
-        let new = draft.check(&options)?;
-        let image = match (&new.source, &new.binding) {
-            (NewSource::Image(repository), Binding::TrackLatest) => {
+        let new = checked(&draft, &options)?;
+        let (image, tags) = match (&new.source, &new.binding) {
+            (NewSource::Image { repository, tags }, Binding::TrackLatest) => {
                 let is_offered = options.repositories.contains(repository);
-                self.newest_known(caller, &place, repository, is_offered).await?
+                self.newest_known(caller, &place, repository, tags, is_offered).await?
             }
-            _ => self.first_image(&place, &new).await?.1,
+            _ => (self.first_image(&place, &new).await?.1, Vec::new()),
         };
         let diff = self.check_values(&place, &new, &image).await?;
-        self.preview_with(&place, None, &image, diff).await
+        let preview = self.preview_with(&place, None, &image, diff).await?;
+        Ok(Preview { tags, ..preview })
     }
 
     /// The newest image of a repository that Waybill has seen. Who may not see all projects is told only of what they are offered: what
@@ -59,20 +64,29 @@ impl Services {
         caller: &Caller,
         place: &EnvironmentPlace,
         repository: &Repository,
+        tags: &TagRule,
         is_offered: bool,
-    ) -> Result<ExactImage, AppError> {
+    ) -> Result<(ExactImage, Vec<String>), AppError> {
         let workspace = place.project.workspace.id;
         let mut tx = self.store.read().await?;
-        let newest = match is_offered || sees_all(&mut *tx, caller, place).await? {
-            true => newest_that_counts(&mut *tx, workspace, repository).await?,
-            false => None,
-        };
         let unknown = || {
             AppError::Conflict(format!(
                 "Waybill has seen no image of {repository} yet. It looks for one when the resource is created."
             ))
         };
-        Ok(newest.ok_or_else(unknown)?.image)
+        if !is_offered && !sees_all(&mut *tx, caller, place).await? {
+            return Err(unknown());
+        }
+        let what = WhatCounts::new(tags, place.project.platforms(place.environment.id));
+        let Some(newest) = newest_that_counts(&mut *tx, workspace, repository, &what).await? else {
+            let known = tx.named_tags(workspace, repository).await?;
+            return Err(match known.is_empty() {
+                true => unknown(),
+                false => FieldErrors::one("tags", none_counts(repository, tags)).into(),
+            });
+        };
+        let picked = picked(&mut *tx, workspace, repository, &what, Some(&newest)).await?;
+        Ok((newest, picked))
     }
 
     /// What promoting a resource, or resuming a held one, would do, as far as Waybill knows its source.
@@ -202,8 +216,52 @@ impl Services {
                 .and_then(|cluster| connection::application(cluster, &project.record.project.name, &environment.name))
                 .map(|application| application.name),
             followers: Vec::new(),
+            tags: Vec::new(),
         })
     }
+}
+
+/// What a rule for tags picks now, a sentence each: the newest and how many count, and those among them that look like branches.
+pub(super) async fn picked(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    repository: &Repository,
+    what: &WhatCounts,
+    newest: Option<&ExactImage>,
+) -> Result<Vec<String>, StoreError> {
+    let known = tx.named_tags(workspace, repository).await?;
+    let environments = tx.environment_names(workspace).await?;
+    let all = known.len();
+    let counting: Vec<_> = (known.iter())
+        .map(|named| &named.tag)
+        .filter(|tag| what.tags.passes_over(tag).is_none())
+        .collect();
+    let newest = match newest {
+        Some(image) => format!("{} counts as newest", image.short_label()),
+        None => "No image counts yet".to_owned(),
+    };
+    let mut sentences = vec![format!("{newest}; {} of {all} tags count.", counting.len())];
+    // Who follows one tag by its name means that one.
+    let branches: Vec<&str> = (counting.iter())
+        .filter(|tag| !what.tags.is_only(tag) && looks_like_a_branch(tag, &environments))
+        .map(|tag| tag.as_str())
+        .collect();
+    if let Some(first) = branches.first() {
+        let others = match branches.len() {
+            1 => String::new(),
+            2 => " and 1 other".to_owned(),
+            many => format!(" and {} others", many - 1),
+        };
+        let look = if branches.len() == 1 {
+            "looks like a branch"
+        } else {
+            "look like branches"
+        };
+        sentences.push(format!(
+            "{first}{others} {look}, and would be deployed when built last. Leave such tags out, or choose which count."
+        ));
+    }
+    Ok(sentences)
 }
 
 /// Whether `then` is newer than `now`: a range of commits to an older image would read backwards, and be empty. Images of different

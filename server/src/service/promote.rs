@@ -2,6 +2,7 @@
 
 use super::{
     Caller, Services,
+    artifact::none_counts,
     place::{EnvironmentPlace, not_found},
     request::Request,
     unrecorded,
@@ -41,16 +42,12 @@ impl Services {
                 let (image, origin) = self.resolve_source(&place.project, *from).await.map_err(unrecorded)?;
                 (image, Some(origin))
             }
-            Source::Image { repository } => {
+            Source::Image { repository, tags } => {
                 let newest = self
-                    .newest_artifact(&place.project, repository)
+                    .newest_artifact(&place, repository, tags)
                     .await
                     .map_err(unrecorded)?;
-                let why = || {
-                    AppError::Conflict(format!(
-                        "The registry holds no image of {repository} yet. Push one first."
-                    ))
-                };
+                let why = || AppError::Conflict(none_counts(repository, tags));
                 (newest.ok_or_else(why)?, None)
             }
         };

@@ -278,6 +278,8 @@ impl Services {
         let mut resource = follower.resource.clone();
         resource.source = Source::Image {
             repository: image.repository.clone(),
+            // What counted for its source counts for it from now on.
+            tags: tx.order_of(resource.id).await?,
         };
         let is_pinned_already = resource.pin() == Some(&image.digest);
         resource.binding = Binding::Pin(image.digest.clone());

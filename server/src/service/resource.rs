@@ -4,9 +4,10 @@ use super::{
     Caller, Services,
     artifact::RECENT,
     board::{for_eyes_of, head},
-    place::{EnvironmentPlace, not_found},
     new_key::new_key,
+    place::{EnvironmentPlace, not_found},
     rollback::that_ran,
+    tag_order::TagCounts,
 };
 use crate::store::Tx;
 use app::{
@@ -57,7 +58,7 @@ impl Services {
         let history = tx.promotions_of(resource.id, HISTORY).await?;
         let repository = match (&resource.desired, &resource.source, &latest) {
             (Some(desired), ..) => Some(desired.repository.clone()),
-            (None, Source::Image { repository }, _) => Some(repository.clone()),
+            (None, Source::Image { repository, .. }, _) => Some(repository.clone()),
             (None, _, latest) => latest.as_ref().map(|image| image.repository.clone()),
         };
         let mut recent = Vec::new();
@@ -108,6 +109,7 @@ impl Services {
             recent,
             tags,
             backdated,
+            counts: resource.source.tags().cloned(),
             passed_over,
             runtime: resource.runtime,
             followers,
@@ -154,25 +156,30 @@ async fn passed_over(
     workspace: WorkspaceId,
     resource: &Resource,
 ) -> Result<(Vec<Artifact>, Vec<PassedOver>), AppError> {
-    let Source::Image { repository } = &resource.source else {
+    let Source::Image { repository, tags } = &resource.source else {
         return Ok((Vec::new(), Vec::new()));
     };
     if resource.pin().is_some() {
         return Ok((Vec::new(), Vec::new()));
     }
+    let tags = TagCounts::of(tags);
     let mut backdated = Vec::new();
     let runs = resource.desired.as_ref().filter(|runs| runs.repository == *repository);
-    if let Some(runs) = runs
+    if let Some(runs) = runs.filter(|_| tags.is_by_age())
         && let Some(age) = tx.artifact_age(workspace, repository, &runs.digest).await?
     {
-        let learned = tx.learned(repository).await?.get(&resource.id).copied().unwrap_or(0);
+        let learned = tx
+            .learned(repository)
+            .await?
+            .get(&resource.id)
+            .map_or(0, |learned| learned.upto);
         backdated = tx
             .backdated(workspace, repository, age, learned, MOST_PASSED_OVER)
             .await?;
     }
     let known = tx.tags_of_repository(workspace, repository).await?.into_iter();
     let most = usize::try_from(MOST_PASSED_OVER).unwrap_or(usize::MAX);
-    let passed = known
+    let mut passed: Vec<PassedOver> = known
         .filter_map(|known| {
             Some(PassedOver {
                 image: known.tag.to_string(),
@@ -181,6 +188,22 @@ async fn passed_over(
         })
         .take(most)
         .collect();
+    if !tags.is_by_age_alone() {
+        let mut named = tx.named_tags(workspace, repository).await?;
+        // Of an image that is not the newest of what doesn't count, nobody asks why it was not deployed.
+        named.sort_by_key(|named| std::cmp::Reverse(named.age.arrived));
+        backdated.retain(|artifact| {
+            let mut of_it = named.iter().filter(|named| named.digest == artifact.image.digest);
+            of_it.any(|named| tags.passes_over(&named.tag).is_none())
+        });
+        let by_rule = named.into_iter().filter_map(|named| {
+            Some(PassedOver {
+                image: named.tag.to_string(),
+                why: tags.passes_over(&named.tag)?,
+            })
+        });
+        passed.extend(by_rule.take(most));
+    }
     Ok((backdated, passed))
 }
 

@@ -99,7 +99,7 @@ impl Services {
         let (resource, origin) = self.source_of(place, source).await?;
         let stored = match (&resource.source, &resource.desired) {
             (_, Some(desired)) => Some(desired.repository.clone()),
-            (Source::Image { repository }, None) => Some(repository.clone()),
+            (Source::Image { repository, .. }, None) => Some(repository.clone()),
             (Source::Promote { .. }, None) => None,
         };
         let repository = match stored {

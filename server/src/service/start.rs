@@ -2,9 +2,10 @@
 
 use super::{
     Caller, Services,
-    follow::course,
+    follow::{course, runs_there},
     place::{EnvironmentPlace, ProjectPlace},
     request::Request,
+    tag_order::TagCounts,
 };
 use crate::adapters::git::GitError;
 use app::error::AppError;
@@ -138,9 +139,17 @@ impl Services {
         }
         // Who may configure an environment may still not be of those who may change what runs there.
         place.may_change(environment)?;
+        let before = EnvironmentPlace {
+            project: place.clone(),
+            environment: environment.clone(),
+        };
         let (image, origin) = match (&resource.source, resource.pin()) {
-            (Source::Image { repository }, Some(pin)) => (Some(self.pinned_image(place, repository, pin).await?), None),
-            (Source::Image { repository }, None) => (self.newest_artifact(place, repository).await?, None),
+            (Source::Image { repository, tags: _ }, Some(pin)) => {
+                (Some(self.pinned_image(place, repository, pin).await?), None)
+            }
+            (Source::Image { repository, tags }, None) => {
+                (self.newest_artifact(&before, repository, tags).await?, None)
+            }
             // A pin needs no more than the repository: its source may not run anything yet.
             (Source::Promote { from }, Some(pin)) => {
                 let (repository, origin) = self.source_repository(place, *from).await?;
@@ -155,10 +164,6 @@ impl Services {
             }
         };
         let Some(image) = image else { return Ok(()) };
-        let before = EnvironmentPlace {
-            project: place.clone(),
-            environment: environment.clone(),
-        };
         let may_create = create_file.contains(&environment.id);
         if !resource.declares(&image.digest) {
             self.change_of(&before, &resource, &image, may_create).await?;
@@ -175,14 +180,16 @@ impl Services {
             return Ok(());
         }
         // What was applied says whom it follows, not to go back to what that one runs.
-        let leads = course(&mut *tx, place.workspace.id, resource.desired.as_ref(), &image).await?;
+        let tags = TagCounts::of(&tx.order_of(resource.id).await?);
+        let leads = course(&mut *tx, place.workspace.id, &tags, resource.desired.as_ref(), &image).await?;
         // What Git declared before Waybill ever moved it is adopted and stays, until something is published after that.
         let is_of_source = resource
             .desired
             .as_ref()
             .is_some_and(|runs| runs.repository == image.repository);
         let is_adopted = is_of_source && tx.promotions_of(resource.id, 1).await?.is_empty();
-        if resource.pin().is_none() && (is_adopted || leads != Course::Newer) {
+        let runs = runs_there(&mut *tx, place, environment.id, &image).await?;
+        if resource.pin().is_none() && (is_adopted || leads != Course::Newer || !runs) {
             return Ok(());
         }
         let creates = resource.desired.is_none();

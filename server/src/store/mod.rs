@@ -31,7 +31,7 @@ pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
 pub use removals::{GitRemoval, Removals};
 pub use sealed::{Sealed, SealedColumn, SealedValue};
-pub use tags::{Found, KnownTag, Tags};
+pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
 pub use trouble::Trouble;
 
 use activity::Search;
@@ -47,6 +47,7 @@ use domain::{
     promotion::{Actor, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
+    tag_rule::TagRule,
     time::Timestamp,
     told::EventKind,
 };
@@ -309,12 +310,16 @@ pub trait Tx:
     async fn set_live(&mut self, id: ResourceId, live: Option<&Live>) -> Result<(), StoreError>;
     /// Who takes the image from this resource.
     async fn followers(&mut self, id: ResourceId) -> Result<Vec<Resource>, StoreError>;
-    /// Resources of a workspace whose source is this image repository.
+    /// As [`Tx::followers`], each with the rule of the resource at the end of the chain: it says which of two images is newer.
+    async fn followers_in_order(&mut self, id: ResourceId) -> Result<Vec<(Resource, TagRule)>, StoreError>;
+    /// The rule of the resource at the end of the chain that this one follows: it says which of two images is newer.
+    async fn order_of(&mut self, id: ResourceId) -> Result<TagRule, StoreError>;
+    /// Resources of a workspace whose source is this image repository, each with the platforms that its cluster needs one of.
     async fn resources_of_image(
         &mut self,
         workspace: WorkspaceId,
         repository: &Repository,
-    ) -> Result<Vec<Resource>, StoreError>;
+    ) -> Result<Vec<(Resource, Vec<String>)>, StoreError>;
     /// All image repositories that resources take images from.
     async fn image_repositories(&mut self) -> Result<Vec<(WorkspaceId, Repository)>, StoreError>;
 

@@ -11,6 +11,7 @@ use domain::{
     promotion::{Failure, Origin, Promotion},
     resource::{Binding, Resource, Source},
     rights::Role,
+    tag_rule::TagRule,
     time::Timestamp,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -53,12 +54,47 @@ pub(crate) fn text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Where a source lies: image repository, or resource.
-pub(crate) fn source_columns(resource: &Resource) -> (Option<String>, Option<String>) {
-    match &resource.source {
-        Source::Image { repository } => (Some(repository.to_string()), None),
-        Source::Promote { from } => (None, Some(from.to_string())),
+/// Where a source lies: image repository, or resource; and which tags count.
+pub(crate) struct SourceColumns {
+    pub(crate) image: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) tag_rule: Option<String>,
+}
+
+impl SourceColumns {
+    pub(crate) fn of(source: &Source) -> Result<Self, StoreError> {
+        Ok(match source {
+            Source::Image { repository, tags } => Self {
+                image: Some(repository.to_string()),
+                source: None,
+                tag_rule: match tags.is_default() {
+                    true => None,
+                    false => Some(to_json("tag rule", tags)?),
+                },
+            },
+            Source::Promote { from } => Self {
+                image: None,
+                source: Some(from.to_string()),
+                tag_rule: None,
+            },
+        })
     }
+}
+
+/// Reads a stored rule for tags.
+pub(crate) fn tag_rule(stored: Option<&String>) -> Result<TagRule, StoreError> {
+    Ok(stored
+        .map(|json| from_json("tag rule", json))
+        .transpose()?
+        .unwrap_or_default())
+}
+
+/// Reads a stored list of platforms.
+fn platforms(stored: Option<&String>) -> Result<Vec<String>, StoreError> {
+    Ok(stored
+        .map(|json| from_json("platforms", json))
+        .transpose()?
+        .unwrap_or_default())
 }
 
 fn image(
@@ -145,6 +181,7 @@ pub(crate) struct ClusterRow {
     registry_plain_http: bool,
     registry_user: Option<String>,
     registry_password: Option<String>,
+    platforms: Option<String>,
 }
 
 impl TryFrom<ClusterRow> for ClusterRecord {
@@ -163,6 +200,7 @@ impl TryFrom<ClusterRow> for ClusterRecord {
                     .transpose()?,
                 registry: row.registry,
                 registry_plain_http: row.registry_plain_http,
+                platforms: platforms(row.platforms.as_ref())?,
             },
             argocd_token: row.argocd_token,
             argocd_ca: row.argocd_ca,
@@ -283,6 +321,39 @@ pub(crate) struct ResourceRow {
     live: Option<String>,
     created_at: i64,
     name_was: Option<String>,
+    tag_rule: Option<String>,
+}
+
+/// A resource, and the platforms that its cluster needs one of.
+#[derive(FromRow)]
+pub(crate) struct PlacedResourceRow {
+    #[sqlx(flatten)]
+    resource: ResourceRow,
+    platforms: Option<String>,
+}
+
+impl TryFrom<PlacedResourceRow> for (Resource, Vec<String>) {
+    type Error = StoreError;
+
+    fn try_from(row: PlacedResourceRow) -> Result<Self, StoreError> {
+        Ok((row.resource.try_into()?, platforms(row.platforms.as_ref())?))
+    }
+}
+
+/// A follower, and the rule that says which of two images is newer for it.
+#[derive(FromRow)]
+pub(crate) struct FollowerRow {
+    #[sqlx(flatten)]
+    resource: ResourceRow,
+    order_rule: Option<String>,
+}
+
+impl TryFrom<FollowerRow> for (Resource, TagRule) {
+    type Error = StoreError;
+
+    fn try_from(row: FollowerRow) -> Result<Self, StoreError> {
+        Ok((row.resource.try_into()?, tag_rule(row.order_rule.as_ref())?))
+    }
 }
 
 /// Also of what was removed, and whether it was.
@@ -302,6 +373,7 @@ impl TryFrom<ResourceRow> for Resource {
         let source = match (&row.image_repository, &row.source_id) {
             (Some(repository), None) => Source::Image {
                 repository: parse("image repository", repository)?,
+                tags: tag_rule(row.tag_rule.as_ref())?,
             },
             (None, Some(from)) => Source::Promote {
                 from: parse("source id", from)?,

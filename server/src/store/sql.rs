@@ -24,10 +24,10 @@ pub(crate) const SET_MEMBERSHIP: &str = "INSERT INTO memberships (workspace_id, 
 
 pub(crate) const CLUSTERS: &str = "SELECT * FROM clusters WHERE workspace_id = $1 AND removed_at IS NULL ORDER BY name";
 pub(crate) const PUT_CLUSTER: &str = "INSERT INTO clusters (id, workspace_id, name, argocd, argocd_token, argocd_ca, \
-     registry, registry_plain_http, registry_user, registry_password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+     registry, registry_plain_http, registry_user, registry_password, platforms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
      ON CONFLICT (id) DO UPDATE SET argocd = excluded.argocd, argocd_token = excluded.argocd_token, \
      argocd_ca = excluded.argocd_ca, registry = excluded.registry, registry_plain_http = excluded.registry_plain_http, \
-     registry_user = excluded.registry_user, registry_password = excluded.registry_password";
+     registry_user = excluded.registry_user, registry_password = excluded.registry_password, platforms = excluded.platforms";
 
 pub(crate) const PROJECTS: &str = "SELECT * FROM projects WHERE workspace_id = $1 AND removed_at IS NULL ORDER BY name";
 pub(crate) const PROJECT: &str = "SELECT * FROM projects WHERE id = $1 AND removed_at IS NULL";
@@ -53,8 +53,9 @@ pub(crate) const RESOURCE: &str = "SELECT * FROM resources WHERE id = $1 AND rem
 pub(crate) const RESOURCE_BY_NAME: &str =
     "SELECT * FROM resources WHERE environment_id = $1 AND name = $2 AND removed_at IS NULL";
 pub(crate) const INSERT_RESOURCE: &str = "INSERT INTO resources (id, environment_id, name, key, kind, image_repository, \
-     source_id, pin, runtime, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-pub(crate) const UPDATE_RESOURCE: &str = "UPDATE resources SET key = $2, kind = $3, image_repository = $4, source_id = $5, pin = $6, runtime = $7 WHERE id = $1";
+     source_id, pin, runtime, created_at, tag_rule) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+pub(crate) const UPDATE_RESOURCE: &str = "UPDATE resources SET key = $2, kind = $3, image_repository = $4, source_id = $5, \
+     pin = $6, runtime = $7, tag_rule = $8 WHERE id = $1";
 pub(crate) const SET_DESIRED: &str = "UPDATE resources SET desired_repository = $2, desired_tag = $3, \
      desired_digest = $4, desired_at = $5, outside = NULL, unclear = NULL WHERE id = $1";
 pub(crate) const SET_OUTSIDE: &str = "UPDATE resources SET outside = $2 WHERE id = $1";
@@ -62,8 +63,19 @@ pub(crate) const SET_UNCLEAR: &str = "UPDATE resources SET unclear = $2 WHERE id
 pub(crate) const SET_HOLD: &str = "UPDATE resources SET hold = $2 WHERE id = $1";
 pub(crate) const SET_LIVE: &str = "UPDATE resources SET live = $2 WHERE id = $1";
 pub(crate) const FOLLOWERS: &str = "SELECT * FROM resources WHERE source_id = $1 AND removed_at IS NULL ORDER BY name";
-pub(crate) const RESOURCES_OF_IMAGE: &str = "SELECT r.* FROM resources r \
-     JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \
+/// The resource at the end of the chain says which of two images is newer. The followers are asked for together with it: most have no rule, and
+/// need no question for that.
+pub(crate) const FOLLOWERS_IN_ORDER: &str = "WITH RECURSIVE up (id, source_id, tag_rule) AS (\
+     SELECT id, source_id, tag_rule FROM resources WHERE id = $1 \
+     UNION SELECT r.id, r.source_id, r.tag_rule FROM up JOIN resources r ON r.id = up.source_id) \
+     SELECT f.*, (SELECT tag_rule FROM up WHERE source_id IS NULL) AS order_rule FROM resources f \
+     WHERE f.source_id = $1 AND f.removed_at IS NULL ORDER BY f.name";
+pub(crate) const ORDER_OF: &str = "WITH RECURSIVE up (id, source_id, tag_rule) AS (\
+     SELECT id, source_id, tag_rule FROM resources WHERE id = $1 \
+     UNION SELECT r.id, r.source_id, r.tag_rule FROM up JOIN resources r ON r.id = up.source_id) \
+     SELECT tag_rule FROM up WHERE source_id IS NULL";
+pub(crate) const RESOURCES_OF_IMAGE: &str = "SELECT r.*, c.platforms FROM resources r \
+     JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id JOIN clusters c ON c.id = e.cluster_id \
      WHERE p.workspace_id = $1 AND r.image_repository = $2 AND r.removed_at IS NULL";
 pub(crate) const IMAGE_REPOSITORIES: &str = "SELECT DISTINCT p.workspace_id, r.image_repository FROM resources r \
      JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \

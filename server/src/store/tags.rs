@@ -12,6 +12,7 @@ use domain::{
     artifact::{Artifact, Digest, Repository, Tag},
     follow::Age,
     id::{ResourceId, WorkspaceId},
+    tag_rule::{TagOrder, TagRule},
     time::Timestamp,
 };
 use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, Type};
@@ -65,6 +66,28 @@ pub struct KnownTag {
     pub why: Option<String>,
 }
 
+/// A tag that names an image, with the image's place among those of its repository.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// The image.
+    pub digest: Digest,
+    /// Its place in the order in which tags of the repository came to name what they name; 0 for those from before that was kept.
+    pub arrived: i64,
+    /// The image's place.
+    pub age: Age,
+}
+
+/// How far a resource has learned a repository: what arrived by then starts nothing any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Learned {
+    /// The last image.
+    pub upto: i64,
+    /// The last time that a tag came to name something.
+    pub upto_tag: i64,
+}
+
 /// What can be read and written of tags in a transaction.
 #[async_trait]
 pub trait Tags: Send {
@@ -112,7 +135,13 @@ pub trait Tags: Send {
         digest: &Digest,
         tag: Option<&Tag>,
     ) -> Result<(), StoreError>;
-    /// The tags of a repository that resources run by name, according to Git.
+    /// All tags of a repository that name an image, by name.
+    async fn named_tags(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+    ) -> Result<Vec<NamedTag>, StoreError>;
+    /// The tags of a repository that resources run by name, according to Git, or follow by name.
     async fn running_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError>;
     /// The names of the workspace's environments.
     async fn environment_names(&mut self, workspace: WorkspaceId) -> Result<Vec<String>, StoreError>;
@@ -132,9 +161,9 @@ pub trait Tags: Send {
         learned: i64,
         limit: i64,
     ) -> Result<Vec<Artifact>, StoreError>;
-    /// The last arrival that was there at the first full list, of each resource that has had one of this repository.
-    async fn learned(&mut self, repository: &Repository) -> Result<HashMap<ResourceId, i64>, StoreError>;
-    /// Writes that a resource has had a full list of its repository: what has arrived until now is learned.
+    /// What was there at the first full list, or when other tags came to count, of each resource that has had a list of this repository.
+    async fn learned(&mut self, repository: &Repository) -> Result<HashMap<ResourceId, Learned>, StoreError>;
+    /// Writes that a resource has had a full list of its repository, or that other tags count for it: what has arrived until now is learned.
     async fn learn(
         &mut self,
         workspace: WorkspaceId,
@@ -182,13 +211,22 @@ const TAGS_OF_IMAGE: &str = "SELECT tag FROM artifact_tags \
      WHERE workspace_id = $1 AND repository = $2 AND digest = $3 AND found = 'image' ORDER BY tag";
 const UNREAD_TAGS: &str = "SELECT repository, tag, digest, found, why FROM artifact_tags \
      WHERE workspace_id = $1 AND found IN ('odd', 'failing') ORDER BY repository, tag";
-const PUT_TAG: &str = "INSERT INTO artifact_tags (workspace_id, repository, tag, digest, found, why) VALUES ($1, $2, $3, $4, $5, $6) \
-     ON CONFLICT (workspace_id, repository, tag) DO UPDATE SET digest = excluded.digest, found = excluded.found, why = excluded.why";
+/// A tag that names the same as before did not arrive.
+const PUT_TAG: &str = "INSERT INTO artifact_tags (workspace_id, repository, tag, digest, found, why, arrived) \
+     SELECT $1, $2, $3, $4, $5, $6, COALESCE(MAX(arrived), 0) + 1 FROM artifact_tags WHERE workspace_id = $1 AND repository = $2 \
+     ON CONFLICT (workspace_id, repository, tag) DO UPDATE SET digest = excluded.digest, found = excluded.found, why = excluded.why, \
+     arrived = CASE WHEN artifact_tags.digest = excluded.digest THEN artifact_tags.arrived ELSE excluded.arrived END";
+const NAMED_TAGS: &str = "SELECT t.tag, t.digest, t.arrived, CASE WHEN a.details IS NULL THEN NULL ELSE a.rank END AS rank, a.ordinal \
+     FROM artifact_tags t JOIN artifacts a ON a.workspace_id = t.workspace_id AND a.repository = t.repository AND a.digest = t.digest \
+     WHERE t.workspace_id = $1 AND t.repository = $2 AND t.found = 'image' ORDER BY t.tag";
 const FORGET_TAG: &str = "DELETE FROM artifact_tags WHERE workspace_id = $1 AND repository = $2 AND tag = $3";
 const SHOW_TAG: &str = "UPDATE artifacts SET tag = $4 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
-const RUNNING_TAGS: &str = "SELECT DISTINCT r.desired_tag FROM resources r \
+const RUNNING_TAGS: &str = "SELECT r.desired_tag, NULL FROM resources r \
      JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \
-     WHERE p.workspace_id = $1 AND r.desired_repository = $2 AND r.desired_tag IS NOT NULL AND r.removed_at IS NULL";
+     WHERE p.workspace_id = $1 AND r.desired_repository = $2 AND r.desired_tag IS NOT NULL AND r.removed_at IS NULL \
+     UNION SELECT NULL, r.tag_rule FROM resources r \
+     JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \
+     WHERE p.workspace_id = $1 AND r.image_repository = $2 AND r.tag_rule IS NOT NULL AND r.removed_at IS NULL";
 const ENVIRONMENT_NAMES: &str = "SELECT DISTINCT e.name FROM environments e JOIN projects p ON p.id = e.project_id \
      WHERE p.workspace_id = $1 AND e.removed_at IS NULL";
 /// The rank of what its registry has said nothing about is none.
@@ -196,10 +234,12 @@ const ARTIFACT_AGE: &str = "SELECT CASE WHEN details IS NULL THEN NULL ELSE rank
      WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
 const BACKDATED: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 AND details IS NOT NULL \
      AND ordinal > $3 AND ordinal > $4 AND rank < $5 ORDER BY ordinal DESC LIMIT $6";
-const LEARNED: &str = "SELECT resource_id, upto FROM learned_repositories WHERE repository = $1";
-const LEARN: &str = "INSERT INTO learned_repositories (resource_id, repository, upto) \
-     SELECT $3, $2, COALESCE(MAX(ordinal), 0) FROM artifacts WHERE workspace_id = $1 AND repository = $2 \
-     ON CONFLICT (resource_id) DO UPDATE SET repository = excluded.repository, upto = excluded.upto";
+const LEARNED: &str = "SELECT resource_id, upto, upto_tag FROM learned_repositories WHERE repository = $1";
+const LEARN: &str = "INSERT INTO learned_repositories (resource_id, repository, upto, upto_tag) \
+     SELECT $3, $2, COALESCE(MAX(ordinal), 0), \
+     (SELECT COALESCE(MAX(arrived), 0) FROM artifact_tags WHERE workspace_id = $1 AND repository = $2) \
+     FROM artifacts WHERE workspace_id = $1 AND repository = $2 \
+     ON CONFLICT (resource_id) DO UPDATE SET repository = excluded.repository, upto = excluded.upto, upto_tag = excluded.upto_tag";
 
 #[async_trait]
 impl<D: Dialect> Tags for SqlTx<D>
@@ -319,13 +359,46 @@ where
         Ok(())
     }
 
-    async fn running_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError> {
-        let tags: Vec<String> = sqlx::query_scalar::<D, _>(RUNNING_TAGS)
+    async fn named_tags(
+        &mut self,
+        workspace: WorkspaceId,
+        repository: &Repository,
+    ) -> Result<Vec<NamedTag>, StoreError> {
+        let rows: Vec<(String, String, i64, Option<i64>, i64)> = sqlx::query_as::<D, _>(NAMED_TAGS)
             .bind(workspace.to_string())
             .bind(repository.as_str())
             .fetch_all(&mut self.tx)
             .await?;
-        tags.iter().map(|tag| parse("tag", tag)).collect()
+        rows.into_iter()
+            .map(|(tag, digest, arrived, rank, ordinal)| {
+                Ok(NamedTag {
+                    tag: parse("tag", &tag)?,
+                    digest: parse("digest", &digest)?,
+                    arrived,
+                    age: Age {
+                        rank: rank.map(Timestamp),
+                        arrived: ordinal,
+                    },
+                })
+            })
+            .collect()
+    }
+
+    async fn running_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError> {
+        let rows: Vec<(Option<String>, Option<String>)> = sqlx::query_as::<D, _>(RUNNING_TAGS)
+            .bind(workspace.to_string())
+            .bind(repository.as_str())
+            .fetch_all(&mut self.tx)
+            .await?;
+        let mut tags = Vec::new();
+        for (runs, rule) in rows {
+            tags.extend(parse_if("tag", runs.as_ref())?);
+            let TagRule { order, leave_out: _ } = rows::tag_rule(rule.as_ref())?;
+            if let TagOrder::Only { tag } = order {
+                tags.push(tag);
+            }
+        }
+        Ok(tags)
     }
 
     async fn environment_names(&mut self, workspace: WorkspaceId) -> Result<Vec<String>, StoreError> {
@@ -375,13 +448,13 @@ where
         )
     }
 
-    async fn learned(&mut self, repository: &Repository) -> Result<HashMap<ResourceId, i64>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as::<D, _>(LEARNED)
+    async fn learned(&mut self, repository: &Repository) -> Result<HashMap<ResourceId, Learned>, StoreError> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as::<D, _>(LEARNED)
             .bind(repository.as_str())
             .fetch_all(&mut self.tx)
             .await?;
         rows.into_iter()
-            .map(|(resource, upto)| Ok((parse("resource id", &resource)?, upto)))
+            .map(|(resource, upto, upto_tag)| Ok((parse("resource id", &resource)?, Learned { upto, upto_tag })))
             .collect()
     }
 

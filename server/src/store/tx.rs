@@ -7,7 +7,7 @@ use super::{
     chain::{Entry, Head},
     dialect::{Dialect, Stored, taken},
     held::Held,
-    rows::{self, parse, source_columns, text, to_json},
+    rows::{self, SourceColumns, parse, text, to_json},
     sql,
     trouble::Health,
 };
@@ -23,6 +23,7 @@ use domain::{
     promotion::{Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
+    tag_rule::TagRule,
     time::Timestamp,
     told::EventKind,
 };
@@ -204,6 +205,10 @@ where
             .as_ref()
             .map(|settings| to_json("Argo CD settings", settings))
             .transpose()?;
+        let platforms = match cluster.platforms.is_empty() {
+            true => None,
+            false => Some(to_json("platforms", &cluster.platforms)?),
+        };
         run!(
             self,
             sql::PUT_CLUSTER,
@@ -217,6 +222,7 @@ where
             cluster.registry_plain_http,
             &record.registry_user,
             &record.registry_password,
+            platforms,
         )
         .map_err(taken)?;
         Ok(())
@@ -310,7 +316,11 @@ where
     }
 
     async fn insert_resource(&mut self, resource: &Resource) -> Result<(), StoreError> {
-        let (image, source) = source_columns(resource);
+        let SourceColumns {
+            image,
+            source,
+            tag_rule,
+        } = SourceColumns::of(&resource.source)?;
         run!(
             self,
             sql::INSERT_RESOURCE,
@@ -324,13 +334,18 @@ where
             resource.pin().map(Digest::as_str),
             to_json("runtime", &resource.runtime)?,
             resource.created_at.0,
+            tag_rule,
         )
         .map_err(taken)?;
         Ok(())
     }
 
     async fn update_resource(&mut self, resource: &Resource) -> Result<(), StoreError> {
-        let (image, source) = source_columns(resource);
+        let SourceColumns {
+            image,
+            source,
+            tag_rule,
+        } = SourceColumns::of(&resource.source)?;
         run!(
             self,
             sql::UPDATE_RESOURCE,
@@ -341,6 +356,7 @@ where
             source,
             resource.pin().map(Digest::as_str),
             to_json("runtime", &resource.runtime)?,
+            tag_rule,
         )
         .map_err(taken)?;
         Ok(())
@@ -395,14 +411,26 @@ where
         all!(self, rows::ResourceRow, sql::FOLLOWERS, id.to_string())
     }
 
+    async fn followers_in_order(&mut self, id: ResourceId) -> Result<Vec<(Resource, TagRule)>, StoreError> {
+        all!(self, rows::FollowerRow, sql::FOLLOWERS_IN_ORDER, id.to_string())
+    }
+
+    async fn order_of(&mut self, id: ResourceId) -> Result<TagRule, StoreError> {
+        let rule: Option<Option<String>> = sqlx::query_scalar::<D, _>(sql::ORDER_OF)
+            .bind(id.to_string())
+            .fetch_optional(&mut self.tx)
+            .await?;
+        rows::tag_rule(rule.flatten().as_ref())
+    }
+
     async fn resources_of_image(
         &mut self,
         workspace: WorkspaceId,
         repository: &Repository,
-    ) -> Result<Vec<Resource>, StoreError> {
+    ) -> Result<Vec<(Resource, Vec<String>)>, StoreError> {
         all!(
             self,
-            rows::ResourceRow,
+            rows::PlacedResourceRow,
             sql::RESOURCES_OF_IMAGE,
             workspace.to_string(),
             repository.as_str()

@@ -445,6 +445,10 @@ impl Backend for RequestBackend {
             .await
     }
 
+    async fn change_tags(&self, at: &At, resource: &str, draft: &ResourceDraft) -> Result<(), AppError> {
+        self.services.change_tags(self.caller()?, at, resource, draft).await
+    }
+
     async fn promote(&self, at: &At, resource: &str, create_file: bool) -> Result<PromotionId, AppError> {
         self.services
             .promote_making_file(self.caller()?, at, resource, create_file)

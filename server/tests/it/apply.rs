@@ -290,7 +290,7 @@ async fn a_repository_that_is_down_is_caught_up_by_applying_again() {
     let resources = tx.resources(project).await.unwrap();
     let development = resources
         .iter()
-        .find(|r| matches!(&r.source, Source::Image { repository } if repository.as_str() == IMAGE));
+        .find(|r| matches!(&r.source, Source::Image { repository, .. } if repository.as_str() == IMAGE));
     let promotions = tx.promotions_of(development.unwrap().id, 10).await.unwrap();
     assert!(development.unwrap().desired.is_some() || !promotions.is_empty());
 }

@@ -1,5 +1,7 @@
 //! What is made of what registries hold: the cases 01, 05, 06, 09 and 10 of `fixtures/cases`, against a registry over HTTP.
 
+mod tag_rules;
+
 use crate::support::{Bench, counted::Counted, scripted_registry::ScriptedRegistry, world::until};
 use app::{
     api::connection::{ClusterDraft, Finding, Secrets, TestStep},

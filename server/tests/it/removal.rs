@@ -318,7 +318,8 @@ async fn a_follower_is_in_the_way_or_becomes_pinned() {
     assert_eq!(
         follower.source,
         Source::Image {
-            repository: API.parse().unwrap()
+            repository: API.parse().unwrap(),
+            tags: Default::default(),
         }
     );
     // It can be moved like any other pin, and its page is whole.

@@ -303,6 +303,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
             argocd: None,
             registry: "r.example".into(),
             registry_plain_http: true,
+            platforms: Vec::new(),
         },
         argocd_token: None,
         argocd_ca: None,
@@ -346,6 +347,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
         kind: Kind::Deployment,
         source: Source::Image {
             repository: "r.example/myapp/api".parse().unwrap(),
+            tags: Default::default(),
         },
         binding: Binding::TrackLatest,
         hold: None,

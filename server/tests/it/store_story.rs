@@ -13,6 +13,7 @@ use domain::{
     plan::Health,
     policy::{Policy, RequiredCheck},
     resource::{Binding, Kind, Live, Resource, Runtime, Size, Source},
+    tag_rule::{TagOrder, TagRule},
     time::Timestamp,
 };
 use server::store::{ClusterRecord, Found, KnownTag, ProjectRecord, Store, StoreError, Tx};
@@ -105,6 +106,7 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
             }),
             registry: "r.example".into(),
             registry_plain_http: true,
+            platforms: vec!["linux/amd64".into()],
         },
         argocd_token: Some("sealed".into()),
         argocd_ca: None,
@@ -230,6 +232,10 @@ async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Res
     let repository = repository();
     let source = Source::Image {
         repository: repository.clone(),
+        tags: TagRule {
+            order: TagOrder::SemVer { range: None },
+            leave_out: vec!["*-rc".into()],
+        },
     };
     let mut api = resource(61, places.development, source.clone());
     let follower = resource(62, places.staging, Source::Promote { from: api.id });
@@ -289,9 +295,15 @@ async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Res
     assert_eq!(tx.resources(places.project).await.unwrap().len(), 2);
     assert_eq!(tx.followers(api.id).await.unwrap(), std::slice::from_ref(&follower));
     assert_eq!(tx.followers(follower.id).await.unwrap(), []);
+    let rule = api.source.tags().unwrap();
+    assert_eq!(
+        tx.followers_in_order(api.id).await.unwrap(),
+        [(follower.clone(), rule.clone())]
+    );
+    assert_eq!(tx.order_of(follower.id).await.unwrap(), *rule);
     assert_eq!(
         tx.resources_of_image(demo.id, &repository).await.unwrap(),
-        std::slice::from_ref(&api)
+        [(api.clone(), vec!["linux/amd64".to_owned()])]
     );
     assert_eq!(tx.image_repositories().await.unwrap(), [(demo.id, repository)]);
     tx.set_live(api.id, None).await.unwrap();

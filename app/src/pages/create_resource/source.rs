@@ -6,7 +6,7 @@ use super::{
     parts::{radios, select},
     state::FormState,
 };
-use crate::components::{field::TextField, radio_card::RadioCard};
+use crate::components::{field::TextField, radio_card::RadioCard, tag_rule::tag_rule_fields};
 use domain::{
     draft::{SourceEnvironment, SourceResource},
     resource::Kind,
@@ -209,6 +209,12 @@ fn image_fields(state: FormState) -> AnyView {
             mono=true
         />
         <datalist id="repositories">{repositories}</datalist>
+        {tag_rule_fields(
+            &state.initial(|draft| &draft.tags),
+            state.initial(|draft| &draft.tags_value),
+            state.initial(|draft| &draft.leave_out),
+            |field| state.error(move || field.to_owned()),
+        )}
         {select(
             state,
             "kind",

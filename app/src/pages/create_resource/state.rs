@@ -169,7 +169,15 @@ impl FormState {
         self.read();
         // Another source makes what was said about the old one untrue.
         let related: &[&str] = match field {
-            "source" => &["source_environment", "source_resource", "image", "kind"],
+            "source" => &[
+                "source_environment",
+                "source_resource",
+                "image",
+                "tags",
+                "tags_value",
+                "kind",
+            ],
+            "tags" => &["tags_value"],
             "source_environment" => &["source_resource"],
             "source_resource" => &["name", "key"],
             "name" => &["key"],

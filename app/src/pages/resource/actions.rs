@@ -14,6 +14,7 @@ use crate::{
         icon::icon,
         notice::ErrorSummary,
         preview,
+        tag_rule::tag_rule_fields,
     },
     error::AppError,
     form::{self, Form},
@@ -33,10 +34,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ResourcePost {
-    /// `promote`, `resume`, `take-new-key`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
+    /// `promote`, `resume`, `take-new-key`, `tags`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
+    /// Which tags count, as in the form *Create Resource*.
+    pub(super) tags: String,
+    /// The range, the pattern or the tag that goes with it.
+    pub(super) tags_value: String,
+    /// Tags that never count.
+    pub(super) leave_out: String,
     /// Anything when the values file may be made, where there is none.
     pub(super) create_file: String,
 }
@@ -86,7 +93,7 @@ pub(super) fn actions(
                 view! { <p class="muted">{denied}</p> }.into_any()
             } else {
                 let posted = posted.clone();
-                view! { {hold_form(view, sent, now)} {promote_form(view, sent, now)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
+                view! { {hold_form(view, sent, now)} {promote_form(view, sent, now)} {tags_form(view, posted.as_ref(), sent)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
             }
         }}
     }
@@ -283,6 +290,51 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
     }
 }
 
+/// Which tags count, for what follows a repository. Read once: what is typed must not change under somebody's hands.
+fn tags_form(
+    view: Signal<ResourceView>,
+    posted: Option<&ResourcePost>,
+    sent: Form<ResourcePost, Done>,
+) -> Option<AnyView> {
+    let rule = view.with_untracked(|view| view.counts.clone().filter(|_| !is_pinned(&view.cell)))?;
+    let posted = posted.filter(|post| post.intent == "tags");
+    let is_open = posted.is_some();
+    let (tags, value, leave_out) = match posted {
+        Some(post) => (post.tags.clone(), post.tags_value.clone(), post.leave_out.clone()),
+        None => (
+            rule.order.as_str().to_owned(),
+            rule.value().to_owned(),
+            rule.leave_out.join(", "),
+        ),
+    };
+    let error = error_of(sent, "tags");
+    let of_field = move |field: &'static str| {
+        Signal::derive(move || error.with(|error| error.as_ref()?.fields()?.get(field).map(str::to_owned)))
+    };
+    let form = view! {
+        <details open=is_open>
+            <summary>"Change which tags count"</summary>
+            <form class="stack" method="post" on:submit=sent.on_submit()>
+                <p class="muted">"Images that are there already are not deployed by this. Promote them by hand."</p>
+                <ErrorSummary error />
+                {tag_rule_fields(&tags, value, leave_out, of_field)}
+                <div class="row">
+                    <button
+                        type="submit"
+                        class="button"
+                        name="intent"
+                        value="tags"
+                        aria-disabled=move || sent.pending.get().then_some("true")
+                    >
+                        "Save"
+                    </button>
+                </div>
+            </form>
+        </details>
+    };
+    Some(form.into_any())
+}
+
 /// Edit pin, or pin a tracking resource.
 fn pin_form(
     view: Signal<ResourceView>,
@@ -326,6 +378,7 @@ fn pin_form(
                     intent: "pin".into(),
                     digest,
                     create_file: typed.unwrap_or_default().create_file,
+                    ..ResourcePost::default()
                 });
             }
         }

@@ -124,6 +124,10 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
                 <dt>"Registry"</dt>
                 {registry}
                 {of_registry}
+                {(!draft.platforms.is_empty()).then(|| view! {
+                    <dt>"Platforms"</dt>
+                    <dd class="mono">{draft.platforms.clone()}</dd>
+                })}
                 {passed_over(&cluster.passed_over)}
                 <dt>"Runs"</dt>
                 <dd>{used}</dd>
@@ -268,6 +272,13 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                         "cluster[anonymous]",
                         "Read without signing in, and forget user and password",
                         draft.anonymous,
+                    )}
+                    {text(
+                        here,
+                        "cluster[platforms]",
+                        "Platforms",
+                        &draft.platforms,
+                        "An image must run on one of these: linux/amd64. Empty: on any Linux.",
                     )}
                 </fieldset>
                 <div class="row">

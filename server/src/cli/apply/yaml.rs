@@ -390,7 +390,7 @@ projects:
             (
                 "{ promote: {",
                 "{ promoted: {",
-                "line 24: projects[0].environments[1].resources[0].source.promoted: promoted is not known here; did you mean promote?",
+                "line 24: projects[0].environments[1].resources[0].source.promoted: there is no field promoted here; did you mean promote?",
             ),
             (
                 "binding: { pin: sha256:00 }",

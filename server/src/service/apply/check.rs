@@ -6,10 +6,10 @@ use super::{
     absent::{ALONE, Absent, absent_cluster, absent_environment, absent_project, absent_resource, only_when_absent},
     document::{
         BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, Presence, ProjectSpec,
-        ResourceSpec, RuntimeSpec, SourceSpec,
+        ResourceSpec, RuntimeSpec, SourceSpec, TagsSpec,
     },
 };
-use crate::service::session::normalised_email;
+use crate::service::{session::normalised_email, tag_order};
 use domain::{
     artifact::Repository,
     commit_template,
@@ -24,6 +24,7 @@ use domain::{
     repository_path::{self, is_invisible},
     resource::{Binding, Kind, Runtime},
     rights::Role,
+    tag_rule::{TagOrder, TagRule},
 };
 use std::{collections::HashSet, str::FromStr};
 
@@ -78,6 +79,8 @@ pub struct CheckedCluster<'a, S> {
     pub registry_plain_http: bool,
     /// User and password of the registry.
     pub registry_login: Option<(String, &'a S)>,
+    /// Platforms of which an image needs one.
+    pub platforms: Vec<String>,
 }
 
 /// A project.
@@ -161,8 +164,8 @@ pub struct CheckedResource {
 /// A source, by name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CheckedSource {
-    /// A repository.
-    Image(Repository),
+    /// A repository, and which of its tags count; `None` leaves that as it is.
+    Image(Repository, Option<TagRule>),
     /// Environment and resource.
     Promote(Name, Name),
 }
@@ -313,7 +316,30 @@ fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) 
         registry: registry.map(|r| r.host.clone()).unwrap_or_default(),
         registry_plain_http: registry.is_some_and(|r| r.plain_http),
         registry_login: login,
+        platforms: platforms(&spec.platforms, at, errors),
     })
+}
+
+/// Platforms, each once.
+fn platforms(given: &[String], at: &str, errors: &mut FieldErrors) -> Vec<String> {
+    let mut platforms: Vec<String> = Vec::new();
+    for (i, platform) in given.iter().enumerate() {
+        let parts: Vec<&str> = platform.split('/').collect();
+        let is_word = |part: &&str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        let fits = matches!(parts.len(), 2 | 3) && parts[0] == "linux" && parts.iter().all(is_word);
+        if !fits {
+            let why = "Write a platform of Linux, for example linux/amd64 or linux/arm64.";
+            errors.add(format!("{at}.platforms[{i}]"), why);
+        } else if !platforms.contains(platform) {
+            platforms.push(platform.clone());
+        }
+    }
+    platforms
 }
 
 fn group(spec: &GroupSpec, at: String, errors: &mut FieldErrors) -> Option<CheckedGroup> {
@@ -675,11 +701,27 @@ fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut Field
         missing(at, "source", errors);
         return None;
     };
-    let source = match source {
-        SourceSpec::Image(repository) => {
-            parse(&format!("{at}.source.image"), repository, errors).map(CheckedSource::Image)
+    let SourceSpec { image, tags, promote } = source;
+    let source = match (image, promote) {
+        (Some(repository), None) => {
+            let repository = parse(&format!("{at}.source.image"), repository, errors);
+            let tags = match tags {
+                Some(spec) => self::tags(spec, &format!("{at}.source.tags"), errors).map(Some),
+                None => Some(None),
+            };
+            repository
+                .zip(tags)
+                .map(|(repository, tags)| CheckedSource::Image(repository, tags))
         }
-        SourceSpec::Promote(from) => {
+        (None, None) | (Some(_), Some(_)) => {
+            errors.add(format!("{at}.source"), "Give either image or promote.");
+            None
+        }
+        (None, Some(from)) => {
+            if tags.is_some() {
+                let why = "What is promoted has its image from its source. Say which tags count where that source is an image.";
+                errors.add(format!("{at}.source.tags"), why);
+            }
             let from_environment = parse(&format!("{at}.source.promote.environment"), &from.environment, errors);
             let from_resource = parse(&format!("{at}.source.promote.resource"), &from.resource, errors);
             if from.environment == environment {
@@ -716,6 +758,46 @@ fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut Field
         binding: binding?,
         runtime,
     })
+}
+
+fn tags(spec: &TagsSpec, at: &str, errors: &mut FieldErrors) -> Option<TagRule> {
+    let TagsSpec {
+        semver,
+        pattern,
+        only,
+        leave_out,
+    } = spec;
+    let (order, field) = match (semver, pattern, only) {
+        (None, None, None) => (TagOrder::BuildTime, "leaveOut"),
+        (Some(range), None, None) => {
+            let range = (range.trim() != "*").then(|| range.clone());
+            (TagOrder::SemVer { range }, "semver")
+        }
+        (None, Some(pattern), None) => {
+            let pattern = pattern.clone();
+            (TagOrder::Pattern { pattern }, "pattern")
+        }
+        (None, None, Some(tag)) => {
+            let tag = parse(&format!("{at}.only"), tag, errors)?;
+            (TagOrder::Only { tag }, "only")
+        }
+        _ => {
+            errors.add(at, "Give at most one of semver, pattern and only.");
+            return None;
+        }
+    };
+    let rule = TagRule {
+        order,
+        leave_out: leave_out.clone(),
+    };
+    if let Err(wrong) = tag_order::check(&rule) {
+        for error in wrong.0 {
+            let field = if error.field == "leave_out" { "leaveOut" } else { field };
+            errors.add(format!("{at}.{field}"), error.message);
+        }
+        return None;
+    }
+    Some(rule)
 }
 
 /// The form's rules, said about the document's fields.

@@ -25,7 +25,7 @@
 //!         cluster: local
 //!         resources:
 //!           - name: api
-//!             source: { image: 127.0.0.1:5000/myapp/api }
+//!             source: { image: 127.0.0.1:5000/myapp/api, tags: { semver: ^1.4, leaveOut: [pr-*] } }
 //!       - name: staging
 //!         cluster: local
 //!         resources:
@@ -116,6 +116,9 @@ pub struct ClusterSpec<S> {
     /// The registry it pulls from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistrySpec<S>>,
+    /// Platforms of which an image needs one to run on it: `linux/amd64`. Default: some platform of Linux.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
 }
 
 /// An Argo CD.
@@ -295,14 +298,37 @@ pub struct ResourceSpec {
     pub runtime: Option<RuntimeSpec>,
 }
 
-/// `{ image: REPOSITORY }` or `{ promote: { environment: …, resource: … } }`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum SourceSpec {
+/// `{ image: REPOSITORY }`, with or without `tags`, or `{ promote: { environment: …, resource: … } }`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SourceSpec {
     /// A repository, with its registry and without tag.
-    Image(String),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Which tags of the repository count. Left out, that stays as it is; `{}`: all, newest by build time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<TagsSpec>,
     /// A resource of another environment of the project.
-    Promote(PromoteSpec),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promote: Option<PromoteSpec>,
+}
+
+/// Which tags count: at most one of `semver`, `pattern` and `only`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TagsSpec {
+    /// Versions, the highest is newest: a range, `^1.4` or `>=1.4, <2`; `*` for every release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub semver: Option<String>,
+    /// Tags that match a regular expression as a whole, newest by what its one group captures: `build-(\d+)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// The image that this tag names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
+    /// Tags that never count; `*` stands for any characters, `?` for one: `pr-*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leave_out: Vec<String>,
 }
 
 /// What is promoted from.
@@ -554,6 +580,7 @@ impl<S> ClusterSpec<S> {
             state: self.state,
             argocd: argocd?,
             registry: registry?,
+            platforms: self.platforms,
         })
     }
 }

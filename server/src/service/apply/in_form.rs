@@ -3,7 +3,7 @@
 use domain::field::FieldErrors;
 
 /// Where the form has what stands at a path of the document.
-const FIELDS: [(&str, &str); 18] = [
+const FIELDS: [(&str, &str); 19] = [
     ("clusters[0].argocd.url", "cluster[argocd_url]"),
     ("clusters[0].argocd.application", "cluster[application]"),
     ("clusters[0].argocd.project", "cluster[argocd_project]"),
@@ -12,6 +12,7 @@ const FIELDS: [(&str, &str); 18] = [
     // Who names a user owes the password.
     ("clusters[0].registry.user", "secrets[registry_password]"),
     ("clusters[0].registry.password", "cluster[registry_user]"),
+    ("clusters[0].platforms", "cluster[platforms]"),
     ("clusters[0]", "cluster[name]"),
     ("projects[0].repository.url", "repository[url]"),
     ("projects[0].repository.branch", "repository[branch]"),

@@ -16,6 +16,7 @@ pub mod plan;
 
 use super::{
     Caller, Services,
+    artifact::learn_anew,
     connection::{argocd_token_context, credentials_context, registry_password_context},
     internal,
     member::join_as_administrator,
@@ -309,6 +310,7 @@ impl Services {
         for (_, resource) in &plan.changed_resources {
             tx.update_resource(resource).await?;
         }
+        self.learn_anew(tx, plan).await?;
         for (project, environment) in &plan.policies {
             let Some(new) = plan.environments.iter().find(|e| e.id == *environment) else {
                 continue;
@@ -337,6 +339,26 @@ impl Services {
             .await
     }
 
+    /// Where other images count than before, what is there already starts nothing.
+    async fn learn_anew(&self, tx: &mut dyn Tx, plan: &Plan) -> Result<(), AppError> {
+        if plan.counts_otherwise.is_empty() && plan.counts_otherwise_on.is_empty() {
+            return Ok(());
+        }
+        let workspace = plan.workspace.id;
+        for record in tx.projects(workspace).await? {
+            let environments = tx.environments(record.project.id).await?;
+            for resource in tx.resources(record.project.id).await? {
+                let on_changed = environments.iter().any(|environment| {
+                    environment.id == resource.environment && plan.counts_otherwise_on.contains(&environment.cluster)
+                });
+                if on_changed || plan.counts_otherwise.contains(&resource.id) {
+                    learn_anew(tx, workspace, &resource).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Holds what follows its source by itself where the caller may not change what runs: configuring it would start it, sooner or
     /// later. Somebody who may resumes it, or applies the same.
     async fn hold_what_others_start(&self, tx: &mut dyn Tx, caller: &Caller, plan: &Plan) -> Result<(), AppError> {
@@ -345,6 +367,7 @@ impl Services {
             .iter()
             .filter(|(_, does)| *does)
             .map(|(id, _)| *id)
+            .chain(plan.counts_otherwise.iter().copied())
             .collect();
         let mut places: HashMap<ProjectId, ProjectPlace> = HashMap::new();
         for (project, resource) in plan.new_resources.iter().chain(&plan.changed_resources) {

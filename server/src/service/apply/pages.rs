@@ -207,6 +207,10 @@ fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Resul
         state: Presence::Present,
         argocd,
         registry,
+        platforms: (draft.platforms.split([',', ' ']))
+            .filter(|platform| !platform.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
 }
 

@@ -30,6 +30,7 @@ use domain::{
     policy::Policy,
     removal::Removable,
     resource::{Binding, Kind, Resource, Runtime, Source},
+    tag_rule::TagRule,
     time::Timestamp,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -116,6 +117,10 @@ pub(super) struct Plan {
     pub(super) policies: Vec<(ProjectId, EnvironmentId)>,
     /// Resources of the document: id, whether they are new or follow something else now.
     pub(super) resources: Vec<(ResourceId, bool)>,
+    /// Resources for which other tags count than before.
+    pub(super) counts_otherwise: Vec<ResourceId>,
+    /// Clusters for whose resources images of other platforms count than before.
+    pub(super) counts_otherwise_on: Vec<ClusterId>,
     /// Groups, roles in projects, restrictions.
     pub(super) people: PlannedPeople,
     /// The projects of the document.
@@ -147,6 +152,8 @@ pub(super) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
         pins: Vec::new(),
         policies: Vec::new(),
         resources: Vec::new(),
+        counts_otherwise: Vec::new(),
+        counts_otherwise_on: Vec::new(),
         people: PlannedPeople::default(),
         project_ids: HashMap::new(),
         environment_ids: HashMap::new(),
@@ -272,6 +279,7 @@ impl Plan {
                 argocd: spec.argocd.clone(),
                 registry: spec.registry.clone(),
                 registry_plain_http: spec.registry_plain_http,
+                platforms: spec.platforms.clone(),
             },
             argocd_token: sealed(
                 argocd_token_context(id),
@@ -316,7 +324,15 @@ impl Plan {
         );
         differences.compare("registry protocol", &a, &b);
         differences.option("registry user", old.registry_user.as_ref(), new.registry_user.as_ref());
+        differences.compare(
+            "platforms",
+            &old.cluster.platforms.join(" "),
+            &new.cluster.platforms.join(" "),
+        );
         differences.hidden("registry password", !same(before.registry_password.as_ref(), password));
+        if old.cluster.platforms != new.cluster.platforms {
+            self.counts_otherwise_on.push(id);
+        }
         if self.change(&format!("cluster {}", spec.name), &differences) {
             self.clusters.push(record);
         }
@@ -570,7 +586,8 @@ impl Plan {
         }
         let mut new = Vec::new();
         for (environment, resource, at, id) in wanted {
-            let Some(source) = known.source(resource, id, errors) else {
+            let before = existing.iter().find(|r| r.id == id);
+            let Some(source) = known.source(resource, id, before, errors) else {
                 continue;
             };
             let here = keys.entry(at).or_insert_with(|| {
@@ -586,7 +603,7 @@ impl Plan {
                 }
             };
             let what = format!("resource {}/{}/{}", spec.name, environment.name, resource.name);
-            let Some(before) = existing.iter().find(|r| r.id == id) else {
+            let Some(before) = before else {
                 self.create(what);
                 self.resources.push((id, true));
                 let resource = Resource {
@@ -630,6 +647,12 @@ impl Plan {
                 &known.describe(&before.source),
                 &known.describe(&after.source),
             );
+            let words = |source: &Source| source.tags().map(TagRule::words).unwrap_or_default();
+            // Where the image comes from elsewhere, that says it.
+            if before.source.is_same_place(&after.source) && before.source != after.source {
+                differences.compare("tags that count", &words(&before.source), &words(&after.source));
+                self.counts_otherwise.push(id);
+            }
             differences.compare(
                 "binding",
                 &binding_words(&before.binding),
@@ -638,7 +661,7 @@ impl Plan {
             for part in runtime_differences(&before.runtime, &after.runtime) {
                 differences.hidden(part, true);
             }
-            let follows_otherwise = before.source != after.source || before.binding != after.binding;
+            let follows_otherwise = !before.source.is_same_place(&after.source) || before.binding != after.binding;
             self.resources.push((id, follows_otherwise));
             if self.change(&what, &differences) {
                 if let (Some(digest), true) = (after.pin(), before.pin() != after.pin()) {
@@ -846,13 +869,19 @@ impl Known {
 
     fn describe(&self, source: &Source) -> String {
         match source {
-            Source::Image { repository } => repository.to_string(),
+            Source::Image { repository, tags: _ } => repository.to_string(),
             Source::Promote { from } => self.name(*from),
         }
     }
 
     /// The source in the domain's words, when it may be followed.
-    fn source(&mut self, spec: &CheckedResource, id: ResourceId, errors: &mut FieldErrors) -> Option<Source> {
+    fn source(
+        &mut self,
+        spec: &CheckedResource,
+        id: ResourceId,
+        before: Option<&Resource>,
+        errors: &mut FieldErrors,
+    ) -> Option<Source> {
         self.link();
         let own_kind = self.resources.get(&id).map(|(_, _, kind)| *kind);
         if let Some(kind) = own_kind.filter(|kind| !kind.is_promotable())
@@ -867,9 +896,11 @@ impl Known {
             return None;
         }
         let (environment, resource) = match &spec.source {
-            CheckedSource::Image(repository) => {
+            CheckedSource::Image(repository, tags) => {
+                let kept = before.and_then(|before| before.source.tags());
                 return Some(Source::Image {
                     repository: repository.clone(),
+                    tags: tags.as_ref().or(kept).cloned().unwrap_or_default(),
                 });
             }
             CheckedSource::Promote(environment, resource) => (environment, resource),

@@ -216,7 +216,7 @@ async fn on_cluster(
             .filter(|environment| environment.cluster == record.cluster.id)
             .collect();
         for resource in tx.resources(project.project.id).await? {
-            let Source::Image { repository } = resource.source else {
+            let Source::Image { repository, .. } = resource.source else {
                 continue;
             };
             let is_here = here.iter().any(|environment| environment.id == resource.environment)

@@ -11,6 +11,7 @@ use domain::{
     environment,
     id::EnvironmentId,
     resource::{self, Source},
+    tag_rule::{TagOrder, TagRule},
     time::Timestamp,
 };
 use std::sync::Arc;
@@ -105,6 +106,11 @@ impl Environment {
     /// Whether only approvers may change it.
     async fn protected(&self) -> bool {
         self.environment.protected
+    }
+
+    /// Platforms of which an image needs one to run here; none: some platform of Linux.
+    async fn platforms(&self) -> &[String] {
+        self.contents.place.platforms(self.environment.id)
     }
 
     /// Name of the cluster it runs on.
@@ -205,9 +211,10 @@ impl Resource {
     /// Where its image comes from.
     async fn source(&self) -> SourceObject {
         match &self.resource.source {
-            Source::Image { repository } => SourceObject {
+            Source::Image { repository, tags } => SourceObject {
                 kind: "image",
                 repository: Some(repository.to_string()),
+                tags: Some(TagRuleObject::from(tags)),
                 environment: None,
                 resource: None,
             },
@@ -216,6 +223,7 @@ impl Resource {
                 SourceObject {
                     kind: "promote",
                     repository: None,
+                    tags: None,
                     environment: names.map(|(environment, _)| environment.to_string()),
                     resource: names.map(|(_, resource)| resource.to_string()),
                 }
@@ -277,10 +285,47 @@ pub struct SourceObject {
     kind: &'static str,
     /// Kind `image`: the repository.
     repository: Option<String>,
+    /// Kind `image`: which tags of the repository count.
+    tags: Option<TagRuleObject>,
     /// Kind `promote`: the environment.
     environment: Option<String>,
     /// Kind `promote`: the resource there.
     resource: Option<String>,
+}
+
+/// Which tags of a repository count, and which of two images is newer.
+#[derive(SimpleObject)]
+#[graphql(name = "TagRule")]
+pub struct TagRuleObject {
+    /// `newest` (by build time), `semver`, `pattern` or `only`.
+    order: &'static str,
+    /// `semver`: the range that a version must be in; null for every release.
+    range: Option<String>,
+    /// `pattern`: a regular expression with one group, the part to order by.
+    pattern: Option<String>,
+    /// `only`: the tag that is followed.
+    tag: Option<String>,
+    /// Tags that never count; `*` stands for any characters, `?` for one.
+    leave_out: Vec<String>,
+}
+
+impl From<&TagRule> for TagRuleObject {
+    fn from(rule: &TagRule) -> Self {
+        let TagRule { order, leave_out } = rule;
+        let (range, pattern, tag) = match order {
+            TagOrder::BuildTime => (None, None, None),
+            TagOrder::SemVer { range } => (range.clone(), None, None),
+            TagOrder::Pattern { pattern } => (None, Some(pattern.clone()), None),
+            TagOrder::Only { tag } => (None, None, Some(tag.to_string())),
+        };
+        Self {
+            order: order.as_str(),
+            range,
+            pattern,
+            tag,
+            leave_out: leave_out.clone(),
+        }
+    }
 }
 
 /// How a resource follows its source.
