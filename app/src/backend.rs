@@ -32,7 +32,6 @@ use async_trait::async_trait;
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::PromotionId,
-    name::Name,
     removal::RemovalChoices,
 };
 use leptos::prelude::use_context;

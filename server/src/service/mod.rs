@@ -46,7 +46,7 @@ pub mod live;
 pub mod look;
 pub mod member;
 pub mod new_key;
-mod notification;
+pub mod notification;
 pub mod password;
 pub mod pin;
 pub mod place;

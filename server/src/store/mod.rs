@@ -43,7 +43,6 @@ use domain::{
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Happened, Subject},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, TokenId, UserId, WorkspaceId},
-    name::Name,
     promotion::{Actor, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,

@@ -19,7 +19,6 @@ use domain::{
     environment::{Environment, Workspace},
     event::Event,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
-    name::Name,
     promotion::{Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,

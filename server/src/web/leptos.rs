@@ -50,7 +50,6 @@ use axum::{
 use domain::{
     draft::{FormOptions, ResourceDraft},
     id::{PromotionId, UserId},
-    name::Name,
     promotion::Actor,
     removal::RemovalChoices,
 };
