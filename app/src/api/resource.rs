@@ -10,7 +10,6 @@ use crate::{
 };
 use domain::{
     artifact::{Artifact, ExactImage, Repository, Tag},
-    draft::ResourceDraft,
     id::PromotionId,
     key::Key,
     name::Name,
@@ -185,6 +184,7 @@ pub async fn change_tags(
     #[server(default)] leave_out: String,
 ) -> Result<(), AppError> {
     use crate::backend::{At, answer, backend};
+    use domain::draft::ResourceDraft;
     let at = At {
         workspace,
         project,
