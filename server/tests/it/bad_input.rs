@@ -105,7 +105,7 @@ async fn the_form_says_each_mistake_at_its_field() {
         (
             &[("source", "image"), ("image", &elsewhere)],
             "image",
-            "holds no image in",
+            "holds no image of",
         ),
         (
             &[("source", "image"), ("image", &elsewhere), ("kind", "pod")],
