@@ -133,7 +133,7 @@ async fn what_somebody_took_out_just_before_a_document_is_applied_is_a_hold() {
     world.idle().await;
     world.outsider_writes("staging", "services: {}\n").await;
     let mut document = world.document();
-    document["projects"][0]["commitSubject"] = json!("JIRA-1: {verb} {resource}");
+    document["projects"][0]["commitSubject"] = "JIRA-1: {verb} {resource}".into();
     world.apply(&document).await;
     held(&world, HoldCause::RemovedFromGit).await;
 }

@@ -307,6 +307,34 @@ async fn an_older_image_that_a_person_chose_stays() {
 }
 
 #[tokio::test]
+async fn what_comes_after_a_resource_was_created_arrives_though_nobody_tells_of_it() {
+    let shop = Shop::open().await;
+    shop.registry.push(API, "1.0.0", 0, "linux/amd64");
+    let mut document = shop.chain_by(None, &[]);
+    for environment in document["projects"][0]["environments"].as_array_mut().unwrap() {
+        environment["resources"] = json!([]);
+    }
+    shop.bench.apply(&shop.admin, &document).await;
+    let draft = ResourceDraft {
+        name: "api".into(),
+        kind: "deployment".into(),
+        source: "image".into(),
+        image: shop.registry.repository(API),
+        binding: "track".into(),
+        create_file: "true".into(),
+        ..ResourceDraft::default()
+    };
+    let services = &shop.bench.services;
+    services
+        .create_resource(&shop.admin, &at("development"), draft)
+        .await
+        .unwrap();
+    shop.registry.push(API, "1.1.0", 1, "linux/amd64");
+    shop.look().await;
+    assert_eq!(shop.went("development", "api").await, ["1.0.0", "1.1.0"]);
+}
+
+#[tokio::test]
 async fn what_can_run_is_found_behind_many_that_cannot() {
     let shop = Shop::open().await;
     shop.registry.push(API, "1.0.0", 0, "linux/amd64");
