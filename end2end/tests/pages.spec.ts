@@ -301,8 +301,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
       });
     }
 
-    test('a promotion is accessible @hydrated @narrow', async ({ page, open, expectAccessible }) => {
-      await open(`${project}/staging/web`);
+    test('a promotion is accessible @hydrated @narrow', async ({ page, open, waybill, expectAccessible }) => {
+      const { name } = await waybill.service('looked-at');
+      await open(`${project}/development/${name}`);
       await page.getByRole('region', { name: 'History' }).getByRole('link', { name: 'Promotion' }).first().click();
       await expect(page.getByRole('heading', { name: 'Steps' })).toBeVisible();
       await expectAccessible();

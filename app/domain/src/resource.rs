@@ -337,10 +337,11 @@ impl Resource {
         self.kind.is_promotable()
     }
 
-    /// Whether new artifacts of its source reach it by themselves.
+    /// Whether new artifacts of its source reach it by themselves. Not while Git declares something that can't be read as an exact image:
+    /// nobody knows then what it runs, and what is not known is not written over.
     #[must_use]
     pub fn follows_by_itself(&self) -> bool {
-        self.binding == Binding::TrackLatest && self.hold.is_none()
+        self.binding == Binding::TrackLatest && self.hold.is_none() && self.unclear.is_none()
     }
 
     /// The digest it is pinned to.

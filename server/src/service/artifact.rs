@@ -3,7 +3,7 @@
 
 use super::{
     Services,
-    follow::course,
+    follow::{course, is_withdrawn},
     internal,
     place::EnvironmentPlace,
     tag_order::{TagCounts, WhatCounts},
@@ -468,9 +468,17 @@ pub(crate) async fn newest_that_counts(
         let newest = newest_by_tag(tx, workspace, repository, what).await?;
         return Ok(newest.map(|(image, _)| image));
     }
-    let recent = tx.recent_artifacts(workspace, repository, RECENT).await?;
-    let newest = recent.into_iter().find(|artifact| what.runs(artifact));
-    Ok(newest.map(|artifact| artifact.image))
+    // Mostly it is the newest of all; platforms that are built apart may have it far back.
+    let mut most = RECENT;
+    loop {
+        let recent = tx.recent_artifacts(workspace, repository, most).await?;
+        let is_all = i64::try_from(recent.len()).is_ok_and(|found| found < most);
+        let newest = recent.into_iter().find(|artifact| what.runs(artifact));
+        if newest.is_some() || is_all {
+            return Ok(newest.map(|artifact| artifact.image));
+        }
+        most *= 10;
+    }
 }
 
 /// The newest artifact that has a tag that counts, and when it first had one.
@@ -509,15 +517,45 @@ async fn newest_by_tag(
     Ok(None)
 }
 
-/// Other images count for a resource than before: what is there already starts nothing. Where its repository was never listed in full, the
-/// first list will say what is there.
-pub(crate) async fn learn_anew(tx: &mut dyn Tx, workspace: WorkspaceId, resource: &Resource) -> Result<(), StoreError> {
-    if let Source::Image { repository, tags: _ } = &resource.source
-        && tx.learned(repository).await?.contains_key(&resource.id)
-    {
-        tx.learn(workspace, repository, resource.id).await?;
+impl Services {
+    /// Other images count for a resource than before: what is there already starts nothing, and what waits and no longer counts is withdrawn.
+    /// Where its repository was never listed in full, the first list will say what is there.
+    pub(super) async fn learn_anew(
+        &self,
+        tx: &mut dyn Tx,
+        workspace: WorkspaceId,
+        resource: &Resource,
+        platforms: &[String],
+    ) -> Result<(), AppError> {
+        let Source::Image { repository, tags } = &resource.source else {
+            return Ok(());
+        };
+        if tx.learned(repository).await?.contains_key(&resource.id) {
+            tx.learn(workspace, repository, resource.id).await?;
+        }
+        let what = WhatCounts::new(tags, platforms);
+        for open in tx.open_promotions(resource.id).await? {
+            if is_withdrawn(&open) && !still_counts(tx, workspace, &what, &open.image).await? {
+                let why = format!("{} no longer counts.", open.image.short_label());
+                self.withdraw(tx, open, &why).await?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Whether an image has a tag that counts, and a platform that runs. One that nobody heard of but through Git has no tags.
+async fn still_counts(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    what: &WhatCounts,
+    image: &ExactImage,
+) -> Result<bool, StoreError> {
+    let runs =
+        (tx.artifact(workspace, &image.repository, &image.digest).await?).is_none_or(|artifact| what.runs(&artifact));
+    let tags = tx.tags_of_image(workspace, &image.repository, &image.digest).await?;
+    let counts = tags.is_empty() || tags.iter().any(|tag| what.tags.passes_over(tag).is_none());
+    Ok(runs && counts)
 }
 
 /// Why there is nothing to deploy, and what to do.

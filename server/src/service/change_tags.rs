@@ -3,7 +3,6 @@
 use super::{
     Caller, Services,
     apply::plan::{Change, Sign},
-    artifact::learn_anew,
     create_resource::check_tags,
 };
 use crate::store::NewEvent;
@@ -45,7 +44,9 @@ impl Services {
         let before = std::mem::replace(tags, rule);
         let words = resource.source.tags().map(|now| now.words()).unwrap_or_default();
         tx.update_resource(&resource).await?;
-        learn_anew(&mut *tx, place.project.workspace.id, &resource).await?;
+        let platforms = place.project.platforms(place.environment.id);
+        self.learn_anew(&mut *tx, place.project.workspace.id, &resource, platforms)
+            .await?;
         // The ledger tells of it in the words of `waybill apply`.
         let change = Change {
             sign: Sign::Change,

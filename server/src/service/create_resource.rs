@@ -2,11 +2,12 @@
 
 use super::{
     Caller, Services,
-    artifact::{RECENT, none_counts},
+    artifact::{RECENT, newest_that_counts, none_counts},
     place::EnvironmentPlace,
     preview::image_edit,
     request::Request,
-    tag_order, unrecorded,
+    tag_order::{self, WhatCounts},
+    unrecorded,
 };
 use crate::{
     adapters::git::ValuesEdit,
@@ -20,7 +21,7 @@ use domain::{
     event::{Happened, Subject},
     field::FieldErrors,
     id::{PromotionId, ResourceId},
-    promotion::{Origin, Purpose},
+    promotion::{Actor, Origin, Purpose},
     resource::{Binding, Resource, Source},
     tag_rule::TagRule,
 };
@@ -270,6 +271,7 @@ impl Services {
             happened: Happened::ResourceCreated,
         };
         tx.append_event(&event, now).await?;
+        let chosen = image.digest.clone();
         let request = Request {
             purpose: Purpose::of_origin(origin.as_ref()),
             actor: caller.actor.clone(),
@@ -288,6 +290,24 @@ impl Services {
             let source = tx.resource(*from).await?.filter(|s| published.contains(&s.id));
             if let Some((source, image)) = source.and_then(|s| s.desired.clone().map(|image| (s, image))) {
                 self.follow(&mut *tx, &place.project, &source, &image).await?;
+            }
+        }
+        if let (Source::Image { repository, tags }, Binding::TrackLatest) = (&resource.source, &resource.binding) {
+            // Its repository was listed above: what is there now is learned, and what comes after it arrives, told of or not.
+            let workspace = place.project.workspace.id;
+            tx.learn(workspace, repository, resource.id).await?;
+            let what = WhatCounts::new(tags, place.project.platforms(resource.environment));
+            let newest = newest_that_counts(&mut *tx, workspace, repository, &what).await?;
+            if let Some(image) = newest.filter(|newest| newest.digest != chosen) {
+                let request = Request {
+                    purpose: Purpose::Deploy,
+                    actor: Actor::Waybill,
+                    origin: None,
+                    image,
+                    creates: true,
+                    preview: None,
+                };
+                self.request(&mut *tx, &place.project, &resource, request).await?;
             }
         }
         tx.commit().await?;

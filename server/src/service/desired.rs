@@ -1,7 +1,11 @@
 //! What Git says: read from the repository, kept in the resources, and told to those who follow.
 
 use super::{
-    Caller, Services, artifact::newest_that_counts, place::ProjectPlace, tag_order::WhatCounts,
+    Caller, Services,
+    artifact::newest_that_counts,
+    follow::course,
+    place::ProjectPlace,
+    tag_order::{TagCounts, WhatCounts},
     workspace::told_workspace,
 };
 use crate::{
@@ -14,6 +18,7 @@ use domain::{
     door::Entrance,
     environment::Environment,
     event::{Happened, Subject},
+    follow::Course,
     id::{EnvironmentId, ProjectId, ResourceId},
     promotion::{Actor, State},
     resource::{Binding, HoldCause, Outside, Resource, Source},
@@ -112,16 +117,16 @@ impl Services {
                 continue;
             };
             let declared = services.get(resource.key.as_str());
-            let image = match declared.and_then(exact) {
-                None if declared.is_some_and(is_by_tag) => match by_tag.get(&resource.id) {
-                    Some(image) => Some(image.clone()),
-                    // What was unclear isn't any more, whatever the registry says of it.
-                    None if resource.unclear.is_some() => None,
-                    None => continue,
+            let (image, unclear) = match (declared.and_then(exact), declared) {
+                (None, Some(by)) if is_by_tag(by) => match by_tag.get(&resource.id) {
+                    Some(image) => (Some(image.clone()), None),
+                    // What it ran last is known, and stays until the registry says otherwise.
+                    None if resource.desired.is_some() => continue,
+                    None => (None, Some(unresolved(by))),
                 },
-                image => image,
+                (image, declared) => (image, declared.and_then(|declared| declared.unclear.clone())),
             };
-            let unclear = declared.and_then(|declared| declared.unclear.as_deref());
+            let unclear = unclear.as_deref();
             if image == resource.desired && unclear == resource.unclear.as_deref() {
                 if let Some(outside) = others.get(&resource.id)
                     && off.contains(&(resource.environment, resource.key.to_string()))
@@ -192,7 +197,9 @@ impl Services {
                 }
                 _ => (HoldCause::MovedInGit, None),
             };
-            if is_there && (resource.hold.is_some() || self.is_offered(&mut *tx, &place, resource).await?) {
+            if is_there
+                && (resource.hold.is_some() || self.is_offered(&mut *tx, &place, resource, was.as_ref()).await?)
+            {
                 continue;
             }
             let outside = others.get(&resource.id).cloned();
@@ -364,16 +371,19 @@ impl Services {
     /// Whether what Git declares now is what Waybill itself was about to write: a push went through, and nobody heard of it.
     async fn is_ours(&self, tx: &mut dyn crate::store::Tx, resource: &Resource) -> Result<bool, AppError> {
         let history = tx.promotions_of(resource.id, LAST_ASKED).await?;
-        let mut unheard = history.iter().take_while(|p| p.state != State::Succeeded);
-        Ok(unheard.any(|p| resource.declares(&p.image.digest)))
+        let unheard = history.iter().take_while(|p| p.state != State::Succeeded);
+        // Of the others it was recorded that they were pushed, or they never were.
+        let mut pushed = unheard.filter(|p| p.commit.is_none() && matches!(p.state, State::Committing | State::Failed));
+        Ok(pushed.any(|p| resource.declares(&p.image.digest)))
     }
 
-    /// Whether what Git declares now is what the resource's source offers: where automation would take it.
+    /// Whether what Git declares now is what the resource's source offers, and newer than what it `was`: where automation would take it.
     async fn is_offered(
         &self,
         tx: &mut dyn crate::store::Tx,
         place: &ProjectPlace,
         resource: &Resource,
+        was: Option<&ExactImage>,
     ) -> Result<bool, AppError> {
         let offered = match &resource.source {
             // As this read left it.
@@ -383,7 +393,11 @@ impl Services {
                 newest_that_counts(tx, place.workspace.id, repository, &what).await?
             }
         };
-        Ok(offered.is_some_and(|image| resource.declares(&image.digest)))
+        let Some(offered) = offered.filter(|image| resource.declares(&image.digest)) else {
+            return Ok(false);
+        };
+        let order = TagCounts::of(&tx.order_of(resource.id).await?);
+        Ok(course(tx, place.workspace.id, &order, was, &offered).await? == Course::Newer)
     }
 
     /// The key that a removed service may have now: one that no resource has, with an image of the same repository.
@@ -597,6 +611,12 @@ fn is_by_tag(image: &DeclaredImage) -> bool {
         && image.repository.is_some()
         && image.digest.is_none()
         && image.tag.as_ref().is_some_and(|tag| tag.as_str() != "latest")
+}
+
+/// Why an image that Git names by a tag only isn't known, a sentence without its full stop.
+fn unresolved(by: &DeclaredImage) -> String {
+    let tag = by.tag.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("Its registry doesn't say which image the tag {tag} names; correct it in Git, or add the digest")
 }
 
 /// The image, where all of it is declared.

@@ -141,7 +141,11 @@ impl Services {
         drop(tx);
         let access = self.registry_access(&clusters, repository)?;
         let listed: BTreeSet<Tag> = self.registry.tags(&access, repository).await?.into_iter().collect();
-        let gone = known.keys().filter(|tag| !listed.contains(tag)).cloned().collect();
+        // An empty list is what registries answer, too, that lost a repository or hide it: that says nothing about the tags.
+        let gone = match listed.is_empty() {
+            true => Vec::new(),
+            false => known.keys().filter(|tag| !listed.contains(tag)).cloned().collect(),
+        };
         let asked = match extent {
             Extent::Whole => {
                 let round = self.pushes.rounds.next(workspace, repository);

@@ -3,17 +3,20 @@
 use super::{
     Caller, Services,
     artifact::none_counts,
+    follow::course,
     place::{EnvironmentPlace, not_found},
     request::Request,
+    tag_order::TagCounts,
     unrecorded,
 };
 use app::{backend::At, error::AppError};
 use domain::{
     artifact::ExactImage,
     field::FieldErrors,
+    follow::Course,
     id::{PromotionId, ResourceId},
     promotion::{Origin, Promotion, Purpose},
-    resource::{Resource, Source},
+    resource::{HoldCause, Resource, Source},
 };
 
 impl Services {
@@ -205,6 +208,15 @@ impl Services {
         if resource.pin().is_some() {
             self.move_pin(&mut *tx, &caller, &place.project, &mut resource, &image.digest)
                 .await?;
+        }
+        // Its registry would take it on again at once; a source that is a resource went back itself.
+        if resource.pin().is_none() && matches!(resource.source, Source::Image { .. }) {
+            let order = TagCounts::of(&tx.order_of(resource.id).await?);
+            let workspace = place.project.workspace.id;
+            if course(&mut *tx, workspace, &order, resource.desired.as_ref(), &image).await? == Course::Older {
+                self.hold(&mut *tx, &caller, &place.project, &mut resource, HoldCause::RolledBack)
+                    .await?;
+            }
         }
         let request = Request {
             purpose: Purpose::of_origin(origin.as_ref()),

@@ -211,9 +211,12 @@ const TAGS_OF_IMAGE: &str = "SELECT tag FROM artifact_tags \
      WHERE workspace_id = $1 AND repository = $2 AND digest = $3 AND found = 'image' ORDER BY tag";
 const UNREAD_TAGS: &str = "SELECT repository, tag, digest, found, why FROM artifact_tags \
      WHERE workspace_id = $1 AND found IN ('odd', 'failing') ORDER BY repository, tag";
-/// A tag that names the same as before did not arrive.
+/// A tag that names the same as before did not arrive. The place of an arrival is after all that were learned, whether or not those tags
+/// are still there.
 const PUT_TAG: &str = "INSERT INTO artifact_tags (workspace_id, repository, tag, digest, found, why, arrived) \
-     SELECT $1, $2, $3, $4, $5, $6, COALESCE(MAX(arrived), 0) + 1 FROM artifact_tags WHERE workspace_id = $1 AND repository = $2 \
+     SELECT $1, $2, $3, $4, $5, $6, COALESCE(MAX(n), 0) + 1 FROM (\
+     SELECT arrived AS n FROM artifact_tags WHERE workspace_id = $1 AND repository = $2 \
+     UNION ALL SELECT upto_tag FROM learned_repositories WHERE repository = $2) AS places WHERE TRUE \
      ON CONFLICT (workspace_id, repository, tag) DO UPDATE SET digest = excluded.digest, found = excluded.found, why = excluded.why, \
      arrived = CASE WHEN artifact_tags.digest = excluded.digest THEN artifact_tags.arrived ELSE excluded.arrived END";
 const NAMED_TAGS: &str = "SELECT t.tag, t.digest, t.arrived, CASE WHEN a.details IS NULL THEN NULL ELSE a.rank END AS rank, a.ordinal \

@@ -90,6 +90,55 @@ async fn a_revert_by_hand_is_a_hold_until_it_is_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revert_of_a_source_and_of_who_follows_it_holds_both() {
+    let world = chain(Setup::default()).await;
+    let second = world.push("1.3.0").await;
+    world.wait_for_desired("production", "api", &second).await;
+    world.idle().await;
+    let mut files = Vec::new();
+    for environment in ["staging", "production"] {
+        let values = world.values(environment).await;
+        let back = values
+            .replacen("tag: 1.3.0", "tag: 1.0.0", 1)
+            .replacen(&second, &world.first, 1);
+        files.push((values_path(environment), back));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, back)| (&**path, &**back)).collect();
+    let writer = world.repository.outsider("main").await.unwrap();
+    writer.commit(&files, "Back to 1.0.0").await.unwrap();
+    held(&world, HoldCause::MovedInGit).await;
+    let production = world.resource("production", "api").await.unwrap();
+    assert_eq!(production.hold.map(|hold| hold.cause), Some(HoldCause::MovedInGit));
+
+    let mut browser = world.admin().await;
+    let answer = browser.post(STAGING, &[("intent", "resume")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    world.wait_for_desired("staging", "api", &second).await;
+    world.idle().await;
+    let production = world.resource("production", "api").await.unwrap();
+    assert!(production.declares(&world.first.parse().unwrap()), "nobody resumed it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_took_out_just_before_a_document_is_applied_is_a_hold() {
+    // Nobody reads Git between the two.
+    let world = World::with(Setup {
+        process: true,
+        variables: vec![("GIT_POLL_INTERVAL", "1h".into())],
+        ..Setup::default()
+    })
+    .await;
+    let second = world.push("1.3.0").await;
+    world.wait_for_desired("staging", "api", &second).await;
+    world.idle().await;
+    world.outsider_writes("staging", "services: {}\n").await;
+    let mut document = world.document();
+    document["projects"][0]["commitSubject"] = "JIRA-1: {verb} {resource}".into();
+    world.apply(&document).await;
+    held(&world, HoldCause::RemovedFromGit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_block_that_somebody_took_out_is_not_written_back() {
     let world = World::start().await;
     let second = world.push("1.3.0").await;

@@ -105,9 +105,10 @@ async fn a_tag_that_yaml_reads_as_a_number_is_no_source() {
     world
         .outsider_writes("staging", &api(&world, "      tag: \"1.10\"\n"))
         .await;
-    until("the tag to be clear", async || {
-        let resource = world.resource("staging", "api").await?;
-        resource.unclear.is_none().then_some(())
+    until("the tag to be asked for", async || {
+        let why = world.resource("staging", "api").await?.unclear?;
+        why.starts_with("Its registry doesn't say which image the tag 1.10 names")
+            .then_some(())
     })
     .await;
     let refused = browser.post(NEW, &creates(&[])).await;

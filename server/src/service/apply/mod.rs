@@ -16,7 +16,6 @@ pub mod plan;
 
 use super::{
     Caller, Services,
-    artifact::learn_anew,
     connection::{argocd_token_context, credentials_context, registry_password_context},
     internal,
     member::join_as_administrator,
@@ -29,6 +28,7 @@ use app::{
     api::removal::{Removed, Removing},
     error::AppError,
 };
+use check::Checked;
 use document::{Document, SecretText};
 use domain::{
     environment::Workspace,
@@ -82,6 +82,9 @@ impl Services {
         let repositories = document.projects.iter().map(|project| project.repository.as_ref());
         self.check_addresses(repositories.map(|repository| repository.map(|it| it.url.as_str())))
             .await?;
+        if !dry_run {
+            self.read_before(caller, &checked).await?;
+        }
         // What would be deleted is tried, and taken back.
         let mut tx = if dry_run && checked.absent.is_empty() {
             self.store.read().await?
@@ -310,7 +313,7 @@ impl Services {
         for (_, resource) in &plan.changed_resources {
             tx.update_resource(resource).await?;
         }
-        self.learn_anew(tx, plan).await?;
+        self.learn_all_anew(tx, plan).await?;
         for (project, environment) in &plan.policies {
             let Some(new) = plan.environments.iter().find(|e| e.id == *environment) else {
                 continue;
@@ -339,12 +342,39 @@ impl Services {
             .await
     }
 
+    /// Reads the repositories of the document's projects. What is applied has them read as if for the first time, when nobody can tell any
+    /// more what others changed: that is told apart before.
+    async fn read_before(&self, caller: &Caller, checked: &Checked<'_, SecretText>) -> Result<(), AppError> {
+        let mut tx = self.store.read().await?;
+        let Some(workspace) = tx.workspace_by_name(checked.workspace.as_str()).await? else {
+            return Ok(());
+        };
+        self.may_apply(caller, Some(&workspace), &checked.workspace)?;
+        let known = tx.projects(workspace.id).await?;
+        drop(tx);
+        for record in known {
+            let is_named = checked
+                .projects
+                .iter()
+                .any(|project| project.name == record.project.name);
+            // One that was never read has nothing to be told apart.
+            if is_named
+                && record.tip.is_some()
+                && let Err(error) = self.read_desired(record.project.id).await
+            {
+                tracing::info!(project = %record.project.name, %error, "a repository could not be read before a document was applied");
+            }
+        }
+        Ok(())
+    }
+
     /// Where other images count than before, what is there already starts nothing.
-    async fn learn_anew(&self, tx: &mut dyn Tx, plan: &Plan) -> Result<(), AppError> {
+    async fn learn_all_anew(&self, tx: &mut dyn Tx, plan: &Plan) -> Result<(), AppError> {
         if plan.counts_otherwise.is_empty() && plan.counts_otherwise_on.is_empty() {
             return Ok(());
         }
         let workspace = plan.workspace.id;
+        let clusters = tx.clusters(workspace).await?;
         for record in tx.projects(workspace).await? {
             let environments = tx.environments(record.project.id).await?;
             for resource in tx.resources(record.project.id).await? {
@@ -352,7 +382,13 @@ impl Services {
                     environment.id == resource.environment && plan.counts_otherwise_on.contains(&environment.cluster)
                 });
                 if on_changed || plan.counts_otherwise.contains(&resource.id) {
-                    learn_anew(tx, workspace, &resource).await?;
+                    let cluster = environments
+                        .iter()
+                        .find(|e| e.id == resource.environment)
+                        .map(|e| e.cluster);
+                    let platforms = clusters.iter().find(|record| Some(record.cluster.id) == cluster);
+                    let platforms = platforms.map_or(&[][..], |record| &record.cluster.platforms);
+                    self.learn_anew(tx, workspace, &resource, platforms).await?;
                 }
             }
         }

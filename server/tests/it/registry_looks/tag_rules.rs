@@ -6,6 +6,8 @@ use app::{api::resource::ResourceView, backend::At, error::AppError};
 use domain::{
     draft::ResourceDraft,
     field::FieldErrors,
+    promotion::State,
+    resource::HoldCause,
     tag_rule::{TagOrder, TagRule},
 };
 use serde_json::{Value, json};
@@ -234,6 +236,119 @@ async fn a_rule_that_changes_starts_nothing_that_was_there() {
     shop.look().await;
     shop.push("1.9.2", 5, "linux/amd64").await;
     shop.all_went(&["1.9.0", "2.1.0"]).await;
+}
+
+#[tokio::test]
+async fn tags_that_are_deleted_take_no_arrival_with_them() {
+    let shop = Shop::open().await;
+    for (tag, hours) in [("1.0.0", 0), ("pr-1", 1), ("pr-2", 2)] {
+        shop.registry.push(API, tag, hours, "linux/amd64");
+    }
+    shop.apply_by(json!({ "leaveOut": ["pr-*"] })).await;
+    shop.look().await;
+    shop.all_went(&["1.0.0"]).await;
+    for tag in ["pr-1", "pr-2"] {
+        shop.registry.unlist(API, tag);
+    }
+    shop.look().await;
+    let newer = shop.push("1.1.0", 3, "linux/amd64").await;
+    shop.arrives(&newer).await;
+    shop.all_went(&["1.0.0", "1.1.0"]).await;
+}
+
+#[tokio::test]
+async fn what_waits_and_no_longer_counts_is_withdrawn() {
+    let shop = Shop::open().await;
+    shop.registry.push(API, "1.0.0", 0, "linux/amd64");
+    let mut document = shop.chain_by(None, &[]);
+    shop.bench.apply(&shop.admin, &document).await;
+    shop.all_went(&["1.0.0"]).await;
+    document["projects"][0]["environments"][0]["policy"] = json!({ "approvals": { "count": 1 } });
+    shop.bench.apply(&shop.admin, &document).await;
+    shop.push("pr-417", 1, "linux/amd64").await;
+    let newest = async || shop.promotions("development", "api").await.pop();
+    let waiting = newest().await.unwrap();
+    assert_eq!((waiting.image.label(), waiting.state), ("pr-417", State::Waiting));
+    let draft = ResourceDraft {
+        tags: "newest".into(),
+        leave_out: "pr-*".into(),
+        ..ResourceDraft::default()
+    };
+    let services = &shop.bench.services;
+    services
+        .change_tags(&shop.admin, &at("development"), "api", &draft)
+        .await
+        .unwrap();
+    let after = newest().await.unwrap();
+    assert_eq!((after.id, after.state), (waiting.id, State::Cancelled));
+    assert_eq!(after.waits_for.as_deref(), Some("pr-417 no longer counts."));
+}
+
+#[tokio::test]
+async fn an_older_image_that_a_person_chose_stays() {
+    let shop = Shop::open().await;
+    shop.registry.push(API, "1.0.0", 0, "linux/arm64");
+    let document = shop.chain_by(None, &["linux/arm64"]);
+    shop.bench.apply(&shop.admin, &document).await;
+    shop.all_went(&["1.0.0"]).await;
+    shop.push("1.1.0", 1, "linux/amd64").await;
+    assert_eq!(shop.went("development", "api").await, ["1.0.0", "1.1.0"]);
+    let services = &shop.bench.services;
+    services
+        .promote_between(&shop.admin, "shop", "api", "production", "development")
+        .await
+        .unwrap();
+    shop.look().await;
+    shop.push("1.2.0", 2, "linux/amd64").await;
+    shop.look().await;
+    assert_eq!(shop.went("development", "api").await, ["1.0.0", "1.1.0", "1.0.0"]);
+    let held = shop.resource("development", "api").await.hold;
+    assert_eq!(held.map(|hold| hold.cause), Some(HoldCause::RolledBack));
+}
+
+#[tokio::test]
+async fn what_comes_after_a_resource_was_created_arrives_though_nobody_tells_of_it() {
+    let shop = Shop::open().await;
+    shop.registry.push(API, "1.0.0", 0, "linux/amd64");
+    let mut document = shop.chain_by(None, &[]);
+    for environment in document["projects"][0]["environments"].as_array_mut().unwrap() {
+        environment["resources"] = json!([]);
+    }
+    shop.bench.apply(&shop.admin, &document).await;
+    let draft = ResourceDraft {
+        name: "api".into(),
+        kind: "deployment".into(),
+        source: "image".into(),
+        image: shop.registry.repository(API),
+        binding: "track".into(),
+        create_file: "true".into(),
+        ..ResourceDraft::default()
+    };
+    let services = &shop.bench.services;
+    services
+        .create_resource(&shop.admin, &at("development"), draft)
+        .await
+        .unwrap();
+    shop.registry.push(API, "1.1.0", 1, "linux/amd64");
+    shop.look().await;
+    assert_eq!(shop.went("development", "api").await, ["1.0.0", "1.1.0"]);
+}
+
+#[tokio::test]
+async fn what_can_run_is_found_behind_many_that_cannot() {
+    let shop = Shop::open().await;
+    shop.registry.push(API, "1.0.0", 0, "linux/amd64");
+    let mut document = shop.chain_by(None, &["linux/arm64"]);
+    let source = json!({ "image": shop.registry.repository(API) });
+    document["projects"][0]["environments"][2]["resources"] = json!([{ "name": "api", "source": source }]);
+    shop.registry.push(API, "1.0.1-arm64", 1, "linux/arm64");
+    for build in 0..25 {
+        shop.registry
+            .push(API, &format!("1.1.{build}"), 2 + build, "linux/amd64");
+    }
+    shop.bench.apply(&shop.admin, &document).await;
+    shop.look().await;
+    assert_eq!(shop.went("production", "api").await, ["1.0.1-arm64"]);
 }
 
 #[tokio::test]

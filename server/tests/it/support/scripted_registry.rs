@@ -98,6 +98,15 @@ impl ScriptedRegistry {
         tags.push(tag.to_owned());
     }
 
+    /// Lists a tag no more.
+    pub(crate) fn unlist(&self, path: &str, tag: &str) {
+        let mut held = self.held.lock().unwrap();
+        held.tags
+            .entry(path.to_owned())
+            .or_default()
+            .retain(|known| known != tag);
+    }
+
     /// Puts bytes under a tag, as a manifest of this type; returns the digest.
     pub(crate) fn put(&self, path: &str, tag: &str, media_type: &str, body: &[u8]) -> String {
         let digest = sha256(body);
