@@ -293,6 +293,7 @@ async fn seed(server: &Server, builds: &[String], scale: &Scale) -> Outcome<()> 
                         ("id", old_id(kind, "n")),
                         ("environment_id", environment_of("n")),
                         ("name", format!("printf('svc-%03d', {} + n / {others})", services.start)),
+                        ("key", format!("printf('svc-%03d', {} + n / {others})", services.start)),
                     ],
                     beside: None,
                 })
@@ -310,6 +311,7 @@ async fn seed(server: &Server, builds: &[String], scale: &Scale) -> Outcome<()> 
                 columns: vec![
                     ("id", old_id(3, "n")),
                     ("name", format!("printf('svc-%03d', {} + n)", CONTENDED.start)),
+                    ("key", format!("printf('svc-%03d', {} + n)", CONTENDED.start)),
                     ("pin", format!("'{}'", builds[1])),
                     ("desired_digest", format!("'{}'", builds[1])),
                     ("desired_tag", format!("'{}'", tag(2))),
@@ -332,6 +334,7 @@ async fn seed(server: &Server, builds: &[String], scale: &Scale) -> Outcome<()> 
                         "name",
                         format!("printf('svc-%03d', {} + n / {others})", CONTENDED.start),
                     ),
+                    ("key", format!("printf('svc-%03d', {} + n / {others})", CONTENDED.start)),
                     ("source_id", old_id(3, &format!("n / {others}"))),
                 ],
                 beside: None,

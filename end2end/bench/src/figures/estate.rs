@@ -190,6 +190,7 @@ async fn seed(server: &Server, size: Size, image: &str, digests: &[String]) -> O
             let mut columns = vec![
                 ("id", old_id(kind, "n")),
                 ("name", "printf('svc-%04d', n)".to_owned()),
+                ("key", "printf('svc-%04d', n)".to_owned()),
                 (
                     "image_repository",
                     (if e == 0 { format!("'{image}'") } else { "NULL".into() }),
