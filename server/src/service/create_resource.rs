@@ -28,11 +28,20 @@ use domain::{
 
 /// Holds a draft against every rule that needs no outside world.
 pub(super) fn checked(draft: &ResourceDraft, options: &FormOptions) -> Result<NewResource, FieldErrors> {
-    let new = draft.check(options)?;
-    if let NewSource::Image { repository: _, tags } = &new.source {
-        check_tags(tags)?;
+    let new = draft.check(options);
+    // Whatever else is wrong: all mistakes are said at once.
+    let rule = match draft.source.as_str() {
+        "image" => draft.check_tags(&mut FieldErrors::default()),
+        _ => None,
+    };
+    match (new, rule.map_or(Ok(()), |rule| check_tags(&rule))) {
+        (Ok(new), Ok(())) => Ok(new),
+        (Err(mut errors), Err(of_tags)) => {
+            errors.0.extend(of_tags.0);
+            Err(errors)
+        }
+        (Err(errors), Ok(())) | (Ok(_), Err(errors)) => Err(errors),
     }
-    Ok(new)
 }
 
 /// Holds which tags count against what only the server reads, in the form's fields.

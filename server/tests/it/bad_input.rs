@@ -123,6 +123,13 @@ async fn the_form_says_each_mistake_at_its_field() {
         (&[("size", "huge")], "size", "small, medium or large"),
         (&[("health_path", "healthz")], "health_path", "begins with a slash"),
     ];
+    // Mistakes that only the server sees are said along with the others.
+    let mut fields = draft(&[("source", "image"), ("name", "Not A Name")]);
+    fields.extend([("tags", "semver"), ("tags_value", "1.x || 2"), ("leave_out", "pr/*")]);
+    let both = browser.post(NEW, &fields).await;
+    for field in ["name", "tags_value", "leave_out"] {
+        assert!(both.field_error(field).is_some(), "{field}: {}", both.summary());
+    }
     for (changes, field, said) in cases {
         let fields = draft(changes);
         let page = browser.post(NEW, &fields).await;

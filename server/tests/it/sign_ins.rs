@@ -56,8 +56,8 @@ async fn two_hundred_sign_ins_leave_the_server_small() {
         .await;
     let after = world.allocated();
     assert!(statuses.iter().all(|status| *status == 303), "{statuses:?}");
-    // What is promised of two threads that hash is 120 MB with the program itself; a release has less than 40 MB of its own pages in
-    // memory, a debug build twice as many. Each further thread, of four at most, keeps a buffer of 19 MiB.
+    // What is promised of two threads that hash is 120 MB with the program itself. A release has less than 40 MB of its own pages in memory
+    // (34, and 84 in all after this), a debug build twice as many. Each further thread, of four at most, keeps a buffer of 19 MiB.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let most = 80 + 20 * u64::try_from(threads.saturating_sub(2)).unwrap();
     println!("allocated: {before} MB before, {after} MB after, with {threads} threads that hash");
