@@ -43,7 +43,10 @@ async fn one_commit_takes_the_lines_of_a_service_and_is_found_again() {
     // A try that was cut off is made again: its commit is there. Another's removal finds nothing to do.
     assert_eq!(
         remove(&removal(&["api"])).await.unwrap(),
-        Committed::Found { commit: commit.clone() }
+        Committed::Found {
+            commit: commit.clone(),
+            stands: true
+        }
     );
     let mut other = removal(&["api"]);
     other.id = GitRemovalId(Uuid::from_u128(7));

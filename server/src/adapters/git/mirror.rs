@@ -554,8 +554,9 @@ impl Mirror {
                 commit: Oid::to_string(&commit),
                 attempts,
             }),
-            Ok(Prepared::Found(commit)) => Ok(Committed::Found {
+            Ok(Prepared::Found { commit, stands }) => Ok(Committed::Found {
                 commit: commit.to_string(),
+                stands,
             }),
             Ok(Prepared::Absent) => Ok(Committed::Absent),
             Ok(Prepared::Moved) => Ok(Committed::Moved),

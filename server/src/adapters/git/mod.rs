@@ -208,6 +208,8 @@ pub enum Committed {
     Found {
         /// That commit.
         commit: CommitId,
+        /// Whether the file still says what it wrote; somebody may have changed it since.
+        stands: bool,
     },
     /// The file says so already; no commit was made.
     Unchanged {

@@ -156,7 +156,10 @@ impl Branch {
             unclear: None,
         };
         if self.committed.contains(&request.promotion) && !request.again {
-            return Committed::Found { commit: self.tip() };
+            return Committed::Found {
+                commit: self.tip(),
+                stands: true,
+            };
         }
         let file = self.files.entry(request.edit.path.clone()).or_default();
         if file.get(&request.edit.service) == Some(&image) {
