@@ -90,7 +90,7 @@ impl Services {
                 prefix: record.project.values_prefix.clone(),
                 service: resource.key.to_string(),
             };
-            match self.git.last_change_of(&access, since, tip, &place).await {
+            match self.git.last_change(&access, since, tip, &place).await {
                 Ok(Some(change)) => {
                     let outside = Outside {
                         author: change.author,

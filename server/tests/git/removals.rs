@@ -17,7 +17,7 @@ fn removal(services: &[&str]) -> BlockRemoval {
         },
         committer: Signature {
             name: "Waybill".to_owned(),
-            email: "waybill@example.com".to_owned(),
+            email: "waybill@waybill.invalid".to_owned(),
         },
         at: AT,
     }
@@ -61,7 +61,7 @@ async fn one_commit_takes_the_lines_of_a_service_and_is_found_again() {
     let tip = setting.tip().await;
     let change = setting
         .mirrors
-        .last_change(&setting.access, &before, &tip, PATH)
+        .last_change(&setting.access, &before, &tip, &place("web"))
         .await
         .unwrap();
     assert_eq!(change, None);

@@ -286,17 +286,13 @@ impl Git for FakeGit {
         Ok(None)
     }
 
-    async fn last_change_of(
+    async fn last_change(
         &self,
         _: &RepositoryAccess,
         _: &str,
         _: &str,
         _: &ServicePlace,
     ) -> Result<Option<Change>, GitError> {
-        Ok(None)
-    }
-
-    async fn last_change(&self, _: &RepositoryAccess, _: &str, _: &str, _: &str) -> Result<Option<Change>, GitError> {
         Ok(None)
     }
 
