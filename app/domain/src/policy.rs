@@ -354,7 +354,7 @@ impl Policy {
         words.extend(ran_in.iter().map(|ran| match ran.soak_minutes {
             0 => format!("Healthy in {} before.", ran.environment),
             minutes if ran.continues_when_replaced => format!(
-                "Healthy in {} for {minutes} min, which go on when a newer image takes its place.",
+                "Healthy in {} for {minutes} min; a newer image doesn't stop the clock.",
                 ran.environment
             ),
             minutes => format!("Healthy in {} for {minutes} min.", ran.environment),

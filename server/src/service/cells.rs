@@ -249,12 +249,11 @@ impl Cells {
             Some(newest) if newest.state == State::Waiting => {
                 // Mostly nothing was superseded, which the last two say.
                 let last = tx.promotions_of(resource.id, 2).await?;
-                match last
-                    .iter()
-                    .all(|p| matches!(p.state, State::Waiting | State::Superseded))
-                {
-                    true if last.len() > 1 => starved(&tx.promotions_of(resource.id, MOST_STARVED).await?),
-                    _ => None,
+                let may_be = |p: &Promotion| matches!(p.state, State::Waiting | State::Superseded);
+                if last.len() > 1 && last.iter().all(may_be) {
+                    starved(&tx.promotions_of(resource.id, MOST_STARVED).await?)
+                } else {
+                    None
                 }
             }
             _ => None,

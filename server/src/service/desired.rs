@@ -1,6 +1,6 @@
 //! What Git says: read from the repository, kept in the resources, and told to those who follow.
 
-use super::{Caller, Services, place::ProjectPlace, workspace::told_workspace};
+use super::{Caller, Services, place::ProjectPlace, soak, workspace::told_workspace};
 use crate::{
     adapters::git::GitError,
     store::{NewEvent, ProjectRecord},
@@ -84,7 +84,9 @@ impl Services {
         let (by_tag, all_resolved) = self.resolve_declared_tags(&record, &declared).await?;
         let offered = self.learn_offered(&record, &declared, &by_tag).await?;
         let switched_off = self.store.read().await?.switched_off(id).await?;
-        let others = (self.of_others(&record, &tip, &declared, &off, &switched_off, &by_tag)).await?;
+        let others = self
+            .of_others(&record, &tip, &declared, &off, &switched_off, &by_tag)
+            .await?;
 
         let mut tx = self.write_through(entrance).await?;
         let Some(current) = tx.project(id).await? else {
@@ -100,6 +102,7 @@ impl Services {
         let mut complete = problem.is_none() && all_resolved && offered.all;
         let mut changed = Vec::new();
         let mut learned = Vec::new();
+        let mut went_off = HashSet::new();
         let mut held = false;
         for resource in tx.resources(id).await? {
             let Some(services) = declared.get(&resource.environment) else {
@@ -118,14 +121,14 @@ impl Services {
             let unclear = unclear.as_deref();
             let is_off = off.contains(&(resource.environment, resource.key.to_string()));
             let was_off = switched_off.contains(&resource.id);
-            if is_off != was_off {
-                tx.set_switched_off(resource.id, is_off).await?;
-            }
             if image == resource.desired && unclear == resource.unclear.as_deref() {
                 // What its commit says is recorded soon; somebody may have taken it back since, which is read then.
                 complete &= !committing.contains(&resource.id);
-                let by_others = is_off && !was_off && others.is_some_of(resource.id);
-                if by_others && resource.follows_by_itself() {
+                if is_off != was_off {
+                    tx.set_switched_off(resource.id, is_off).await?;
+                }
+                let goes_off = is_off && !was_off && others.is_some_of(resource.id);
+                if goes_off && resource.follows_by_itself() {
                     let mut resource = resource;
                     let (cause, outside) = (HoldCause::DisabledInGit, others.of(resource.id).cloned());
                     self.hold_for_git(&mut *tx, &place, &mut resource, cause, outside, None)
@@ -144,6 +147,12 @@ impl Services {
                 continue;
             }
             let now = self.now();
+            if is_off != was_off {
+                tx.set_switched_off(resource.id, is_off).await?;
+            }
+            if is_off && !was_off && others.is_some_of(resource.id) {
+                went_off.insert(resource.id);
+            }
             tx.set_desired(resource.id, image.as_ref(), now).await?;
             if let Some(unclear) = unclear {
                 tx.set_unclear(resource.id, unclear).await?;
@@ -176,8 +185,10 @@ impl Services {
         // What a person does in Git counts like what they do here, unless it is where automation would go.
         for (resource, image) in &mut changed {
             let was = std::mem::replace(&mut resource.desired, image.clone());
+            soak::went_on(&mut *tx, (place.workspace.id, id), resource, self.now()).await?;
             let by_others = was.is_some() && record.tip.is_some() && !self.is_ours(&mut *tx, resource).await?;
-            if !by_others || resource.binding != Binding::TrackLatest {
+            let is_off = went_off.contains(&resource.id);
+            if !(by_others || is_off) || resource.binding != Binding::TrackLatest {
                 continue;
             }
             let is_there = declared
@@ -190,11 +201,15 @@ impl Services {
                 }
                 _ => (HoldCause::MovedInGit, None),
             };
-            if is_there
-                && (resource.hold.is_some() || self.is_offered(&mut *tx, &place, resource, was.as_ref()).await?)
-            {
-                continue;
-            }
+            let stays = is_there
+                && (!by_others
+                    || resource.hold.is_some()
+                    || self.is_offered(&mut *tx, &place, resource, was.as_ref()).await?);
+            let cause = match stays {
+                true if is_off && resource.hold.is_none() => HoldCause::DisabledInGit,
+                true => continue,
+                false => cause,
+            };
             let outside = others.of(resource.id).cloned();
             self.hold_for_git(&mut *tx, &place, resource, cause, outside, renamed)
                 .await?;

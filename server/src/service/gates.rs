@@ -68,11 +68,13 @@ impl Services {
         if !ran_in.is_empty() {
             for run in tx.runs(promotion.project, digest).await? {
                 let environment = environments.iter().find(|e| e.id == run.environment);
+                let unseen = live::unseen_since(run.seen, run.since, now);
                 runs.extend(environment.map(|environment| HealthyRun {
                     environment: environment.name.clone(),
                     since: run.since,
-                    until: run.until.or_else(|| live::unseen_since(run.seen, run.since, now)),
-                    replaced: run.replaced,
+                    until: run.until.or(unseen),
+                    // Nobody knows whether what took its place is still there while nobody looks.
+                    replaced: run.replaced && unseen.is_none(),
                 }));
             }
         }

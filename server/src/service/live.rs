@@ -1,14 +1,13 @@
 //! What is live, as Argo CD reports it.
 
-use super::{Services, follow::course, tag_order::TagCounts};
+use super::{Services, soak};
 use crate::store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting};
 use app::error::AppError;
 use domain::{
-    artifact::{Digest, ExactImage, Repository},
+    artifact::{Digest, Repository},
     environment::{Environment, Project},
     event::{Happened, Subject},
-    follow::Course,
-    id::{ClusterId, EnvironmentId, WorkspaceId},
+    id::{ClusterId, EnvironmentId},
     plan::{self, AppSnapshot, Health},
     promotion::Actor,
     resource::{Live, Resource, Source},
@@ -97,7 +96,12 @@ impl Services {
             let repository = match (&resource.desired, &resource.source) {
                 (Some(desired), _) => desired.repository.clone(),
                 (None, Source::Image { repository, .. }) => repository.clone(),
-                (None, Source::Promote { .. }) => continue,
+                (None, Source::Promote { .. }) => {
+                    // Git says nothing of it any more.
+                    let whose = (project.workspace, project.id);
+                    soak::note(&mut *tx, whose, resource, app.health, &[], now).await?;
+                    continue;
+                }
             };
             let mut digests = plan::live_digests(&app.images, &repository);
             // One image may serve several resources: what another runs rightly isn't this one's.
@@ -134,7 +138,8 @@ impl Services {
                 },
             };
             tx.append_event(&event, now).await?;
-            note_runs(&mut *tx, project.workspace, resource, &healthy, now).await?;
+            let whose = (project.workspace, project.id);
+            soak::note(&mut *tx, whose, resource, app.health, &healthy, now).await?;
             changed = true;
         }
         tx.commit().await?;
@@ -218,6 +223,7 @@ async fn forget(tx: &mut dyn Tx, record: &ClusterRecord, since: Timestamp, now: 
                 tx.end_run(resource.id, &digest, since, false).await?;
                 tx.wake_waiting(Waiting::Digest(workspace, &digest), now).await?;
             }
+            soak::ends(tx, project.project.id, &resource, now).await?;
             let event = NewEvent {
                 workspace,
                 subject: Subject::resource(project.project.id, &resource),
@@ -229,55 +235,6 @@ async fn forget(tx: &mut dyn Tx, record: &ClusterRecord, since: Timestamp, now: 
         }
     }
     Ok(forgot)
-}
-
-/// Remembers since when a resource is healthy with which digests, and has those looked at that wait for it.
-async fn note_runs(
-    tx: &mut dyn Tx,
-    workspace: WorkspaceId,
-    resource: &Resource,
-    healthy: &[Digest],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let open = tx.open_runs(resource.id).await?;
-    for ended in open.iter().filter(|digest| !healthy.contains(digest)) {
-        let replaced = leads_on(tx, workspace, resource, ended).await? == Course::Newer;
-        tx.end_run(resource.id, ended, now, replaced).await?;
-        tx.wake_waiting(Waiting::Digest(workspace, ended), now).await?;
-    }
-    // A rollback, a pin, or a revert in Git: what it led back behind is good no more by having been replaced.
-    if let Some(replaced) = tx.replaced_last(resource.id).await?
-        && leads_on(tx, workspace, resource, &replaced).await? != Course::Newer
-    {
-        tx.went_back(resource.id).await?;
-    }
-    for begun in healthy.iter().filter(|digest| !open.contains(digest)) {
-        tx.begin_run(resource.id, begun, now).await?;
-        tx.wake_waiting(Waiting::Digest(workspace, begun), now).await?;
-    }
-    Ok(())
-}
-
-/// Where what Git says now leads from a digest that the resource ran.
-async fn leads_on(
-    tx: &mut dyn Tx,
-    workspace: WorkspaceId,
-    resource: &Resource,
-    ran: &Digest,
-) -> Result<Course, StoreError> {
-    let Some(desired) = &resource.desired else {
-        return Ok(Course::Unknown);
-    };
-    if desired.digest == *ran {
-        return Ok(Course::Same);
-    }
-    let ran = ExactImage {
-        digest: ran.clone(),
-        tag: None,
-        ..desired.clone()
-    };
-    let order = TagCounts::of(&tx.order_of(resource.id).await?);
-    course(tx, workspace, &order, Some(&ran), desired).await
 }
 
 /// Whether another resource runs this digest of the repository because Git says so.

@@ -66,6 +66,7 @@ pub mod session;
 mod shared;
 pub mod sign_in_limit;
 pub mod signature;
+pub(crate) mod soak;
 pub mod source;
 pub mod sso;
 pub mod start;

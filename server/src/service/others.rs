@@ -29,7 +29,7 @@ const LAST_ASKED: i64 = 10;
 pub(super) struct Others {
     /// Who did, and how.
     known: HashMap<ResourceId, Outside>,
-    /// Those about which Git was not asked, being so many, or could not say.
+    /// Those about which Git was not asked, because there were too many, or could not say.
     unasked: HashSet<ResourceId>,
 }
 
@@ -66,6 +66,7 @@ impl Services {
         let environments = tx.environments(record.project.id).await?;
         drop(tx);
         let access = self.repository_access(record)?;
+        let mut asked = 0;
         for resource in resources.iter().filter(|resource| resource.desired.is_some()) {
             let (Some(services), Some(environment)) = (
                 declared.get(&resource.environment),
@@ -81,7 +82,8 @@ impl Services {
             if image == resource.desired.as_ref() && !goes_off {
                 continue;
             }
-            if others.known.len() >= MOST_ASKED {
+            asked += 1;
+            if asked > MOST_ASKED {
                 others.unasked.insert(resource.id);
                 continue;
             }

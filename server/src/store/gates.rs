@@ -90,18 +90,22 @@ pub trait Gates: Send {
     async fn open_runs(&mut self, resource: ResourceId) -> Result<Vec<Digest>, StoreError>;
     /// A digest became healthy.
     async fn begin_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError>;
-    /// A digest is healthy no more, or isn't known to be since `at`; `replaced`: a newer image took its place.
+    /// A digest is healthy no more, or isn't known to be since `at`; `makes_way`: the rollout of a newer image begins.
     async fn end_run(
         &mut self,
         resource: ResourceId,
         digest: &Digest,
         at: Timestamp,
-        replaced: bool,
+        makes_way: bool,
     ) -> Result<(), StoreError>;
-    /// The digest of a resource that a newer image replaced last, as long as it has not gone back since.
+    /// What a resource ran and was to make way broke, or is gone: it was not replaced.
+    async fn makes_no_way(&mut self, resource: ResourceId) -> Result<(), StoreError>;
+    /// The newer image is healthy: what made way for it is replaced.
+    async fn replaced(&mut self, resource: ResourceId) -> Result<(), StoreError>;
+    /// The digest of a resource that made way for a newer image last, as long as the resource has not gone back since.
     async fn replaced_last(&mut self, resource: ResourceId) -> Result<Option<Digest>, StoreError>;
-    /// A resource went back: none of what it ran was only replaced by something newer.
-    async fn went_back(&mut self, resource: ResourceId) -> Result<(), StoreError>;
+    /// A resource went back: none of what it ran was only replaced by something newer. Whether that was said of anything.
+    async fn went_back(&mut self, resource: ResourceId) -> Result<bool, StoreError>;
     /// Where in a project a digest was healthy, and when.
     async fn runs(&mut self, project: ProjectId, digest: &Digest) -> Result<Vec<Run>, StoreError>;
     /// When a cluster's Argo CD was followed last.
@@ -183,12 +187,13 @@ const CHECKS: &str = "SELECT result FROM checks WHERE workspace_id = $1 AND dige
 const INSERT_CHECK: &str = "INSERT INTO checks (workspace_id, digest, name, at, result) VALUES ($1, $2, $3, $4, $5)";
 const OPEN_RUNS: &str = "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND until IS NULL";
 const BEGIN_RUN: &str = "INSERT INTO healthy_runs (resource_id, digest, since) VALUES ($1, $2, $3) \
-     ON CONFLICT (resource_id, digest, since) DO UPDATE SET until = NULL";
+     ON CONFLICT (resource_id, digest, since) DO UPDATE SET until = NULL, replaced = 'no'";
 const END_RUN: &str = "UPDATE healthy_runs SET until = CASE WHEN since > $3 THEN since ELSE $3 END, replaced = $4 \
      WHERE resource_id = $1 AND digest = $2 AND until IS NULL";
-const REPLACED_LAST: &str =
-    "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND replaced ORDER BY until DESC, since DESC LIMIT 1";
-const WENT_BACK: &str = "UPDATE healthy_runs SET replaced = FALSE WHERE resource_id = $1 AND replaced";
+const REPLACED_LAST: &str = "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND replaced <> 'no' ORDER BY until DESC, since DESC LIMIT 1";
+const WENT_BACK: &str = "UPDATE healthy_runs SET replaced = 'no' WHERE resource_id = $1 AND replaced <> 'no'";
+const MAKES_NO_WAY: &str = "UPDATE healthy_runs SET replaced = 'no' WHERE resource_id = $1 AND replaced = 'begun'";
+const REPLACED: &str = "UPDATE healthy_runs SET replaced = 'done' WHERE resource_id = $1 AND replaced = 'begun'";
 const RUNS: &str = "SELECT r.environment_id, h.since, h.until, h.replaced, w.seen_at FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
      JOIN environments e ON e.id = r.environment_id LEFT JOIN cluster_watch w ON w.cluster_id = e.cluster_id \
      WHERE h.digest = $2 AND e.project_id = $1 AND r.removed_at IS NULL";
@@ -327,9 +332,20 @@ where
         resource: ResourceId,
         digest: &Digest,
         at: Timestamp,
-        replaced: bool,
+        makes_way: bool,
     ) -> Result<(), StoreError> {
+        let replaced = if makes_way { "begun" } else { "no" };
         run!(self, END_RUN, resource.to_string(), digest.to_string(), at.0, replaced)?;
+        Ok(())
+    }
+
+    async fn makes_no_way(&mut self, resource: ResourceId) -> Result<(), StoreError> {
+        run!(self, MAKES_NO_WAY, resource.to_string())?;
+        Ok(())
+    }
+
+    async fn replaced(&mut self, resource: ResourceId) -> Result<(), StoreError> {
+        run!(self, REPLACED, resource.to_string())?;
         Ok(())
     }
 
@@ -341,23 +357,22 @@ where
         digest.map(|digest| parse("digest", &digest)).transpose()
     }
 
-    async fn went_back(&mut self, resource: ResourceId) -> Result<(), StoreError> {
-        run!(self, WENT_BACK, resource.to_string())?;
-        Ok(())
+    async fn went_back(&mut self, resource: ResourceId) -> Result<bool, StoreError> {
+        Ok(run!(self, WENT_BACK, resource.to_string())? > 0)
     }
 
     async fn runs(&mut self, project: ProjectId, digest: &Digest) -> Result<Vec<Run>, StoreError> {
-        let rows = sqlx::query_as::<D, (String, i64, Option<i64>, bool, Option<i64>)>(RUNS)
+        let rows = sqlx::query_as::<D, (String, i64, Option<i64>, String, Option<i64>)>(RUNS)
             .bind(project.to_string())
             .bind(digest.to_string())
             .fetch_all(&mut self.tx)
             .await?;
-        let run = |(environment, since, until, replaced, seen): (String, i64, Option<i64>, bool, Option<i64>)| {
+        let run = |(environment, since, until, replaced, seen): (String, i64, Option<i64>, String, Option<i64>)| {
             Ok(Run {
                 environment: parse("environment id", &environment)?,
                 since: Timestamp(since),
                 until: until.map(Timestamp),
-                replaced,
+                replaced: replaced == "done",
                 seen: seen.map(Timestamp),
             })
         };

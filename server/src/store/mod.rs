@@ -9,6 +9,7 @@ pub mod activity;
 pub mod chain;
 pub mod dialect;
 pub mod gates;
+pub mod git_reads;
 pub mod held;
 pub mod identities;
 pub mod notifications;
@@ -21,18 +22,17 @@ pub mod rows;
 pub mod sealed;
 pub mod sql;
 pub mod sqlite;
-mod switched;
 pub mod tags;
 pub mod trouble;
 pub mod tx;
 
 pub use gates::{Awaiting, Gates, Waiting};
+pub use git_reads::GitReads;
 pub use notifications::{Channel, Delivery, Notifications};
 pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
 pub use removals::{GitRemoval, Removals};
 pub use sealed::{Sealed, SealedColumn, SealedValue};
-pub use switched::Switched;
 pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
 pub use trouble::Trouble;
 
@@ -227,7 +227,7 @@ pub trait Store: Send + Sync {
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
 pub trait Tx:
-    people::People + identities::Identities + Gates + Proofs + Tags + Switched + Notifications + Sealed + Removals
+    people::People + identities::Identities + Gates + Proofs + Tags + GitReads + Notifications + Sealed + Removals
 {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;

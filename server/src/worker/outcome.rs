@@ -2,17 +2,6 @@
 
 use domain::promotion::State;
 
-/// A promotion's commit that the remote has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InGit {
-    /// The commit.
-    pub commit: String,
-    /// The pushes it took; 0: it was there already.
-    pub pushes: u32,
-    /// Whether the file still says what it wrote. Nobody follows what somebody has taken back.
-    pub stands: bool,
-}
-
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -22,8 +11,8 @@ pub enum Outcome {
         next: State,
         /// Evidence, a sentence for the ledger.
         detail: Option<String>,
-        /// The commit that the remote has now.
-        commit: Option<InGit>,
+        /// The commit that the remote has now, and the pushes it took (0: it was there already).
+        commit: Option<(String, u32)>,
     },
     /// Look again later.
     Wait {
@@ -46,6 +35,8 @@ pub enum Outcome {
     Withdrawn {
         /// What they did, a sentence.
         why: String,
+        /// Its commit, where they did it on top of that and it was not recorded yet.
+        commit: Option<String>,
     },
     /// There is no values file, and nobody said that it may be made: it fails, and automation holds.
     NoFile {

@@ -6,7 +6,7 @@
 use super::{Outcome, Worker, claim::LEASE_MILLIS};
 use crate::{
     gather::{Gather, Waiting},
-    service::{Services, internal, place::ProjectPlace},
+    service::{Services, internal, place::ProjectPlace, soak},
     store::{NewEvent, Tx},
 };
 use app::error::AppError;
@@ -175,14 +175,14 @@ impl Change {
         match outcome {
             Outcome::Done { next, detail, commit } => {
                 p = p.become_(*next, now).map_err(|e| internal(&e))?;
-                if let Some(in_git) = commit {
+                if let Some((commit, pushes)) = commit {
                     events.push(Happened::Committed {
-                        commit: in_git.commit.clone(),
-                        pushes: in_git.pushes,
+                        commit: commit.clone(),
+                        pushes: *pushes,
                     });
-                    p.commit = Some(in_git.commit.clone());
+                    p.commit = Some(commit.clone());
                     p.committed_at = Some(now);
-                    published = Some(in_git.stands);
+                    published = Some(true);
                 }
                 events.push(moved(*next, detail.clone()));
                 goes_on = !next.is_ended();
@@ -201,7 +201,16 @@ impl Change {
                 events.push(moved(State::Failed, Some(reason.clone())));
                 p = p.fail(reason.clone(), now).map_err(|e| internal(&e))?;
             }
-            Outcome::Withdrawn { why } => {
+            Outcome::Withdrawn { why, commit } => {
+                if let Some(commit) = commit {
+                    events.push(Happened::Committed {
+                        commit: commit.clone(),
+                        pushes: 0,
+                    });
+                    p.commit = Some(commit.clone());
+                    p.committed_at = Some(now);
+                    published = Some(false);
+                }
                 events.push(moved(State::Cancelled, Some(why.clone())));
                 p = p.cancel(why.as_str(), now).map_err(|e| internal(&e))?;
             }
@@ -286,12 +295,14 @@ async fn publish(
     stands: bool,
 ) -> Result<(), AppError> {
     let now = services.now();
-    let Some(resource) = tx.resource(promotion.resource).await? else {
+    let Some(mut resource) = tx.resource(promotion.resource).await? else {
         return Ok(());
     };
     tx.see_artifact(promotion.workspace, &promotion.image, now).await?;
     if resource.desired.as_ref() != Some(&promotion.image) {
         tx.set_desired(resource.id, Some(&promotion.image), now).await?;
+        resource.desired = Some(promotion.image.clone());
+        soak::went_on(tx, (promotion.workspace, promotion.project), &resource, now).await?;
     }
     match places.of(services, tx, promotion.project).await? {
         Some(place) if stands => services.follow(tx, place, &resource, &promotion.image).await,

@@ -161,6 +161,7 @@ async fn what_somebody_took_back_before_it_was_recorded_stays_taken_back() {
     assert_eq!(resource.desired.unwrap().digest.as_str(), world.first);
     let left = promotion(&world, &digest).await;
     assert!(left.commit.is_some(), "it is in Git, and its page says so: {left:?}");
+    assert_eq!(left.state, State::Cancelled, "{left:?}");
     assert_eq!(world.values("development").await, before);
     assert!(
         world.promotions("staging", "api").await.is_empty(),

@@ -237,9 +237,10 @@ impl Known {
             None => (false, part),
         };
         if let Some(rest) = part.strip_prefix("replaced in ") {
-            // By a newer image, an hour ago.
-            let (environment, span) = rest.split_once(" after ")?;
-            let until = now.plus_millis(-HOUR);
+            // By a newer image.
+            let (when, span) = rest.split_once(" after ")?;
+            let (environment, ago) = when.strip_suffix(" ago")?.split_once(' ')?;
+            let until = now.plus_millis(-millis(ago)?);
             self.runs.push(HealthyRun {
                 environment: environment.parse().ok()?,
                 since: until.plus_millis(-millis(span)?),
@@ -400,6 +401,7 @@ fn millis(span: &str) -> Option<i64> {
     let unit = match unit {
         "h" => HOUR,
         "min" => MINUTE,
+        "s" => 1_000,
         _ => return None,
     };
     Some(count.parse::<i64>().ok()? * unit)

@@ -228,10 +228,10 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
     // Argo CD calls an Application healthy for a moment before a rollout begins; that proves nothing of the new image.
     let soak = soak.max(STABLE_MILLIS);
     let here = evidence.runs.iter().filter(|run| run.environment == *name);
-    let until = |run: &HealthyRun| {
-        run.until
-            .filter(|_| !(run.replaced && required.continues_when_replaced))
+    let goes_on = |run: &HealthyRun, until: Timestamp| {
+        required.continues_when_replaced && run.replaced && until.millis_since(run.since) >= STABLE_MILLIS
     };
+    let until = |run: &HealthyRun| run.until.filter(|until| !goes_on(run, *until));
     let span = |run: &HealthyRun| until(run).unwrap_or(evidence.now).millis_since(run.since);
     let longest = here.clone().map(span).max();
     let gate = |state, short: String, why: String, who: String| {
@@ -259,9 +259,10 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
                 (0, None) => format!("Healthy there since {}; it must be so for some seconds.", since.exact()),
                 (_, None) => format!("Healthy there since {}; it must be so{soaks}.", since.exact()),
                 (_, Some(replaced)) => format!(
-                    "Healthy there from {} until a newer image took its place at {}; the time goes on counting.",
+                    "Healthy there from {} until a newer image took its place at {}; it still counts towards the {} min.",
                     since.exact(),
-                    replaced.exact()
+                    replaced.exact(),
+                    required.soak_minutes
                 ),
             };
             let who = format!("It opens by itself at {}.", again.exact());

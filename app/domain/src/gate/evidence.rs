@@ -161,7 +161,7 @@ pub struct HealthyRun {
     pub since: Timestamp,
     /// Until when; `None` while it is.
     pub until: Option<Timestamp>,
-    /// Whether it ended because a newer image took its place, and the environment has not gone back since.
+    /// Whether it ended because a newer image took its place, and the resource has not gone back since.
     pub replaced: bool,
 }
 

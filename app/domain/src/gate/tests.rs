@@ -284,6 +284,14 @@ fn a_soak_goes_on_past_a_newer_image_only_where_the_policy_says_so() {
         !known.decide(&soaks(true)).opens(),
         "it was not healthy any more, or taken back"
     );
+    known.runs = vec![HealthyRun {
+        until: Some(NOW.plus_millis(-40 * 60_000 + 3_000)),
+        ..run(40, 40, true)
+    }];
+    assert!(
+        !known.decide(&soaks(true)).opens(),
+        "a moment of health before a rollout proves nothing"
+    );
 }
 
 #[test]

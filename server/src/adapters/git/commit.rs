@@ -127,16 +127,15 @@ pub(super) fn prepare(
 }
 
 fn prepare_one(draft: &mut Draft<'_>, found: Option<Oid>, request: &CommitRequest) -> Result<Prepared, LocalError> {
-    if let Some(commit) = found {
-        let stands = match draft.would_change(&request.edit) {
-            Ok(changes) => !changes,
+    if let Some(commit) = found
+        && (!request.again || !draft.would_change(&request.edit)?)
+    {
+        let stands = match draft.has_image(&request.edit) {
             // What can't be read any more is somebody else's; the commit is there all the same.
-            Err(LocalError::Values { .. } | LocalError::NoFile { .. }) if !request.again => false,
-            Err(error) => return Err(error),
+            Err(LocalError::Values { .. } | LocalError::NoFile { .. }) => false,
+            has => has?,
         };
-        if stands || !request.again {
-            return Ok(Prepared::Found { commit, stands });
-        }
+        return Ok(Prepared::Found { commit, stands });
     }
     if request.held {
         return Ok(Prepared::Absent);

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use domain::artifact::ExactImage;
+use domain::artifact::{DeclaredImage, ExactImage};
 use git2::{ObjectType, Oid};
 
 use super::{
@@ -128,6 +128,20 @@ impl<'a> Draft<'a> {
 
     /// Whether the service of an edit says something else than one of `expected`, or is gone. What can't be read is the edit's to refuse.
     pub(super) fn is_moved(&mut self, edit: &ValuesEdit, expected: &[ExactImage]) -> Result<bool, LocalError> {
+        let is_one_of = |image: &DeclaredImage| says(image, &edit.image) || expected.iter().any(|one| says(image, one));
+        Ok(match self.said(edit)? {
+            Said::Unreadable => false,
+            Said::Nothing => true,
+            Said::Image(image) => !is_one_of(&image),
+        })
+    }
+
+    /// Whether the service of an edit has the image that the edit would write, whatever else there is to write.
+    pub(super) fn has_image(&mut self, edit: &ValuesEdit) -> Result<bool, LocalError> {
+        Ok(matches!(self.said(edit)?, Said::Image(image) if says(&image, &edit.image)))
+    }
+
+    fn said(&mut self, edit: &ValuesEdit) -> Result<Said, LocalError> {
         let file = self.file(edit)?;
         let outline = file.outline.as_ref();
         let alone = outline.and_then(|outline| outline.alone(&file.text, &edit.prefix, &edit.service));
@@ -135,20 +149,11 @@ impl<'a> Draft<'a> {
             Some(alone) => values::services(&alone, ""),
             None => values::services(&file.text, &edit.prefix),
         };
-        let Ok(services) = services else {
-            return Ok(false);
-        };
-        let Some(service) = services.into_iter().find(|service| service.name == edit.service) else {
-            return Ok(true);
-        };
-        let says = |image: &ExactImage| {
-            service.image.repository.as_ref() == Some(&image.repository)
-                && match &service.image.digest {
-                    Some(digest) => *digest == image.digest,
-                    None => service.image.tag.is_some() && service.image.tag == image.tag,
-                }
-        };
-        Ok(!says(&edit.image) && !expected.iter().any(says))
+        Ok(match services {
+            Err(_) => Said::Unreadable,
+            Ok(services) => (services.into_iter().find(|service| service.name == edit.service))
+                .map_or(Said::Nothing, |service| Said::Image(service.image)),
+        })
     }
 
     /// Makes the request's commit; `None` when its file says so already.
@@ -364,4 +369,20 @@ fn refused(edit: &ValuesEdit, reason: &str) -> LocalError {
         path: edit.path.clone(),
         reason: reason.to_owned(),
     }
+}
+
+/// What a file says of a service.
+enum Said {
+    Unreadable,
+    Nothing,
+    Image(DeclaredImage),
+}
+
+/// Whether a declaration names an image; by its tag, where it has no digest.
+fn says(declared: &DeclaredImage, image: &ExactImage) -> bool {
+    declared.repository.as_ref() == Some(&image.repository)
+        && match &declared.digest {
+            Some(digest) => *digest == image.digest,
+            None => declared.tag.is_some() && declared.tag == image.tag,
+        }
 }

@@ -208,7 +208,7 @@ pub enum Committed {
     Found {
         /// That commit.
         commit: CommitId,
-        /// Whether the file still says what it wrote; somebody may have changed it since.
+        /// Whether the file still has the image that it wrote; somebody may have changed it since. Always, for what was removed.
         stands: bool,
     },
     /// The file says so already; no commit was made.

@@ -6,7 +6,6 @@ use super::Outcome;
 use crate::{
     adapters::git::{CommitRequest, Committed, GitError, Signature},
     service::{Services, place::ProjectPlace, preview::values_edit},
-    worker::outcome::InGit,
 };
 use app::error::AppError;
 use domain::{
@@ -144,6 +143,21 @@ async fn try_run(
             let at = format!("{}/{}", environment.name, resource.name_in_git());
             outcomes[place_of] = Some(Outcome::Withdrawn {
                 why: format!("Somebody changed {at} in Git meanwhile. What they did stays."),
+                commit: None,
+            });
+            continue;
+        }
+        if let Ok(Committed::Found { commit, stands: false }) = &done
+            && let Some(promotion) = promotions.get(place_of)
+            && !is_followed_by_another(services, promotion).await?
+        {
+            let at = format!("{}/{}", environment.name, resource.name_in_git());
+            outcomes[place_of] = Some(Outcome::Withdrawn {
+                why: format!(
+                    "Its commit {} is in Git, but somebody changed {at} since. What they did stays.",
+                    short(commit)
+                ),
+                commit: Some(commit.clone()),
             });
             continue;
         }
@@ -168,27 +182,26 @@ fn made_before(done: &Result<Committed, GitError>) -> Option<Option<String>> {
     }
 }
 
+/// Whether a newer promotion of the resource is on its way, which may be what the file says by now.
+async fn is_followed_by_another(services: &Services, promotion: &Promotion) -> Result<bool, AppError> {
+    let open = services.store.read().await?.open_promotions(promotion.resource).await?;
+    Ok(open.iter().any(|other| other.number > promotion.number))
+}
+
 /// It waits again: `what` for, in a few words.
 fn held(what: &str) -> Outcome {
     Outcome::done(State::Waiting, format!("A gate shut meanwhile: {what}."))
 }
 
 fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &str, next: State) -> Outcome {
-    let (commit, pushes, stands, detail) = match done {
+    let (commit, pushes, detail) = match done {
         Ok(Committed::Pushed { commit, attempts }) => {
             let detail = format!("Commit {} is on {branch}.", short(&commit));
-            (commit, attempts, true, detail)
+            (commit, attempts, detail)
         }
-        Ok(Committed::Found { commit, stands }) => {
-            let detail = match stands {
-                true => format!("Commit {} was on {branch} already.", short(&commit)),
-                false => format!(
-                    "Commit {} was on {branch} already; {} says something else since.",
-                    short(&commit),
-                    request.edit.path
-                ),
-            };
-            (commit, 0, stands, detail)
+        Ok(Committed::Found { commit, .. }) => {
+            let detail = format!("Commit {} was on {branch} already.", short(&commit));
+            (commit, 0, detail)
         }
         Ok(Committed::Unchanged { tip }) => {
             let detail = format!(
@@ -196,7 +209,7 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
                 request.edit.path,
                 short(&tip)
             );
-            (tip, 0, true, detail)
+            (tip, 0, detail)
         }
         // Of none that wasn't held, or that expects something.
         Ok(Committed::Absent | Committed::Moved) => {
@@ -223,7 +236,7 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
     Outcome::Done {
         next,
         detail: Some(detail),
-        commit: Some(InGit { commit, pushes, stands }),
+        commit: Some((commit, pushes)),
     }
 }
 

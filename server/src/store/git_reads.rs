@@ -13,7 +13,7 @@ use std::collections::HashSet;
 
 /// What a read of Git needs to know of many resources.
 #[async_trait]
-pub trait Switched: Send {
+pub trait GitReads: Send {
     /// Resources of a project that Git has switched off (`enabled: false`), as it was read last.
     async fn switched_off(&mut self, project: ProjectId) -> Result<HashSet<ResourceId>, StoreError>;
     /// Writes whether Git has a resource switched off.
@@ -28,7 +28,7 @@ const SET_SWITCHED_OFF: &str = "UPDATE resources SET switched_off = $2 WHERE id 
 const COMMITTING: &str = "SELECT DISTINCT resource_id FROM promotions WHERE project_id = $1 AND state = 'committing'";
 
 #[async_trait]
-impl<D: Dialect> Switched for SqlTx<D>
+impl<D: Dialect> GitReads for SqlTx<D>
 where
     for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
     D::Arguments: IntoArguments<D>,
