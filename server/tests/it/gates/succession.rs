@@ -110,11 +110,12 @@ async fn builds_faster_than_the_soak_starve_nobody_where_the_time_goes_on() {
 
     // What breaks, or what the environment goes back behind, soaks on no more.
     let is_replaced = async |digest: &str| {
+        let staging = world.resource("staging", "api").await.unwrap().environment;
         let mut tx = world.store.read().await.unwrap();
         let workspace = tx.workspaces().await.unwrap().remove(0);
         let project = tx.projects(workspace.id).await.unwrap().remove(0).project.id;
         let runs = tx.runs(project, &digest.parse().unwrap()).await.unwrap();
-        runs.iter().any(|run| run.replaced)
+        runs.iter().any(|run| run.environment == staging && run.replaced)
     };
     assert!(is_replaced(&pushed[1]).await && !is_replaced(&pushed[2]).await);
     let outcome = |outcome| {
