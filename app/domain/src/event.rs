@@ -349,6 +349,18 @@ pub enum Happened {
     },
     /// Argo CD can't be reached, and what it reported is no longer believed.
     LiveForgotten,
+    /// An Argo CD can't be followed any more. What it reported stays for a minute.
+    ArgoCdLost {
+        /// The cluster's name.
+        cluster: String,
+        /// What was seen, a sentence.
+        why: String,
+    },
+    /// It can be followed again.
+    ArgoCdFound {
+        /// The cluster's name.
+        cluster: String,
+    },
 }
 
 impl Happened {

@@ -33,6 +33,9 @@ pub struct AppSnapshot {
     pub name: String,
     /// Its namespace, when reported.
     pub namespace: Option<String>,
+    /// The namespace of the Argo CD that looks after it, when reported.
+    #[serde(default)]
+    pub controller_namespace: Option<String>,
     /// Where it stands in the order of all changes of its cluster (`metadata.resourceVersion`, a revision of etcd): of two looks, the one
     /// with the larger number is newer. `None` where that isn't a number.
     pub version: Option<u64>,

@@ -128,6 +128,10 @@ kinds! {
     LiveChanged "live_changed" "Live state changed",
     /// [`Happened::LiveForgotten`]
     LiveForgotten "live_forgotten" "Live state lost",
+    /// [`Happened::ArgoCdLost`]
+    ArgoCdLost "argo_cd_lost" "Lost connection to Argo CD",
+    /// [`Happened::ArgoCdFound`]
+    ArgoCdFound "argo_cd_found" "Argo CD reached again",
 }
 
 impl EventKind {
@@ -220,6 +224,8 @@ impl Happened {
             Self::DesiredChanged { .. } => EventKind::DesiredChanged,
             Self::LiveChanged { .. } => EventKind::LiveChanged,
             Self::LiveForgotten => EventKind::LiveForgotten,
+            Self::ArgoCdLost { .. } => EventKind::ArgoCdLost,
+            Self::ArgoCdFound { .. } => EventKind::ArgoCdFound,
         }
     }
 
@@ -382,6 +388,8 @@ impl Happened {
                 digests => format!("saw {} live, {}", digests.join(" and "), health.as_str().to_lowercase()),
             },
             Self::LiveForgotten => "lost sight of what is live: Argo CD can't be reached".into(),
+            Self::ArgoCdLost { cluster, why } => format!("lost the connection to the Argo CD of {cluster}: {why}"),
+            Self::ArgoCdFound { cluster } => format!("reached the Argo CD of {cluster} again"),
         };
         (did, more)
     }

@@ -6,7 +6,7 @@ use crate::{
         environment::{EnvironmentView, environment, resume_line, stop_line},
     },
     components::{
-        cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, what},
+        cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, out_of_sight, what},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
@@ -190,7 +190,7 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
                 {kind(cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
             </th>
             <td class="cell">{what(cell, &place)}</td>
-            <td class="row">{how(cell, now)} {changed_outside(cell)}</td>
+            <td class="row">{how(cell, now)} {out_of_sight(cell, now)} {changed_outside(cell)}</td>
             <td class="muted">{follows(&cell.follows, &place)}</td>
             <td class="muted">{age}</td>
             <td class="number">{button(cell, &place)}</td>

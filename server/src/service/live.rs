@@ -16,17 +16,19 @@ use domain::{
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-/// After so long without being followed, nobody knows what an Argo CD reported meanwhile.
-const UNSEEN_MILLIS: i64 = 60_000;
+/// For so long what an Argo CD reported stays while it can't be followed: on the board, with its age, and for soaks, which go on as if
+/// nothing had been. After that nobody knows what was meanwhile.
+pub const KEPT_MILLIS: i64 = 60_000;
 
 /// From when on nobody knows whether what was healthy `since` still is: its Argo CD was `seen` last then. `None` while it is followed.
 /// When it is said to have been seen later than now, a clock was wrong, and nobody knows anything.
 pub(super) fn unseen_since(seen: Option<Timestamp>, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
     match seen {
-        Some(seen) if seen > now.plus_millis(UNSEEN_MILLIS) => Some(since),
-        Some(seen) if now.millis_since(seen) <= UNSEEN_MILLIS => None,
+        Some(seen) if seen > now.plus_millis(KEPT_MILLIS) => Some(since),
+        Some(seen) if now.millis_since(seen) <= KEPT_MILLIS => None,
         Some(seen) => Some(seen.max(since)),
         None => Some(since),
     }
@@ -174,11 +176,53 @@ impl Services {
             None => false,
         };
         tx.set_seen(record.cluster.id, now).await?;
+        let found = tx.set_lost(record.cluster.id, None).await?;
+        if found {
+            let cluster = record.cluster.name.to_string();
+            tell(&mut *tx, record, &Happened::ArgoCdFound { cluster }, now).await?;
+        }
         tx.commit().await?;
-        if forgot {
+        if forgot || found {
             self.wrote();
         }
         Ok(())
+    }
+
+    /// Notes that a cluster's Argo CD can't be followed any more; `why` is a sentence. Said once, until it can be again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn loses(&self, record: &ClusterRecord, why: &str) -> Result<(), AppError> {
+        let now = self.now();
+        let mut tx = self.store.write().await?;
+        let Some(seen) = tx.seen(record.cluster.id).await? else {
+            return Ok(());
+        };
+        if !tx.set_lost(record.cluster.id, Some(seen.min(now))).await? {
+            return Ok(());
+        }
+        let lost = Happened::ArgoCdLost {
+            cluster: record.cluster.name.to_string(),
+            why: why.to_owned(),
+        };
+        tell(&mut *tx, record, &lost, now).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// For how long what a cluster's Argo CD reported stays, if it isn't followed again before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn kept_for(&self, record: &ClusterRecord) -> Result<Duration, AppError> {
+        let seen = self.store.read().await?.seen(record.cluster.id).await?;
+        let now = self.now();
+        let left = match (seen, unseen_since(seen, Timestamp(0), now)) {
+            (Some(seen), None) => seen.plus_millis(KEPT_MILLIS).millis_since(now) + 1,
+            _ => 0,
+        };
+        Ok(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
     /// Forgets what a cluster's Argo CD reported: it can't be reached, or is named no more, and old news must not be shown as live.
@@ -196,6 +240,28 @@ impl Services {
         }
         Ok(())
     }
+}
+
+/// Tells every project that has an environment on a cluster.
+async fn tell(tx: &mut dyn Tx, record: &ClusterRecord, happened: &Happened, now: Timestamp) -> Result<(), StoreError> {
+    let workspace = record.cluster.workspace;
+    for project in tx.projects(workspace).await? {
+        let environments = tx.environments(project.project.id).await?;
+        if !environments.iter().any(|e| e.cluster == record.cluster.id) {
+            continue;
+        }
+        let event = NewEvent {
+            workspace,
+            subject: Subject {
+                project: Some(project.project.id),
+                ..Subject::default()
+            },
+            actor: Actor::Waybill,
+            happened: happened.clone(),
+        };
+        tx.append_event(&event, now).await?;
+    }
+    Ok(())
 }
 
 /// Forgets what is live on a cluster, and ends what was healthy there: nobody knows more of it `since` then. Whether there was anything.

@@ -25,7 +25,7 @@ pub mod tags;
 pub mod trouble;
 pub mod tx;
 
-pub use gates::{Awaiting, Gates, Waiting};
+pub use gates::{Awaiting, Gates, Waiting, Watch};
 pub use notifications::{Channel, Delivery, Notifications};
 pub use open::OpenError;
 pub use proofs::{Asked, Proofs};

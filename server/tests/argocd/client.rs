@@ -304,3 +304,21 @@ async fn the_path_prefix_and_all_names_are_sent() {
         "{request}"
     );
 }
+
+#[tokio::test]
+async fn a_refusal_in_the_frame_of_a_stream_is_about_the_token() {
+    let body = "data: {\"error\":{\"grpc_code\":16,\"http_code\":401,\"message\":\"invalid session: token is expired\"}} \n\n\n";
+    for content_type in ["text/event-stream", "application/json"] {
+        let (url, served) = one_answer(format!(
+            "HTTP/1.1 401 Unauthorized\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
+        let mut events = ArgoCdClient::new().watch(&access(&url));
+        let error = futures::StreamExt::next(&mut events).await.unwrap().unwrap_err();
+        assert!(matches!(error, ArgoCdError::Unauthorized { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("token is expired") && !said.contains("proxy"), "{said}");
+        served.await.unwrap();
+    }
+}

@@ -33,6 +33,7 @@ mod last_word;
 mod ledger;
 mod local_paths;
 mod migrations;
+mod moods;
 mod notifications;
 mod outage;
 mod owner;

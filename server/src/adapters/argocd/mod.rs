@@ -143,13 +143,8 @@ impl ArgoCdError {
 pub enum WatchEvent {
     /// The Application as it is now (first seen, or changed).
     Changed(Box<AppSnapshot>),
-    /// The Application is gone.
-    Deleted {
-        /// Its name.
-        name: String,
-        /// Where that stands in the order of all changes ([`AppSnapshot::version`]).
-        version: Option<u64>,
-    },
+    /// The Application is gone; as it was last, with the version of its end.
+    Deleted(Box<AppSnapshot>),
 }
 
 /// An Application as it is set up, for who wants to know whether promotions can go through it.

@@ -85,6 +85,8 @@ struct Status {
     reconciled_at: Option<Timestamp>,
     operation_state: Option<OperationState>,
     #[serde(deserialize_with = "or_default")]
+    controller_namespace: String,
+    #[serde(deserialize_with = "or_default")]
     source_hydrator: HydratorStatus,
 }
 
@@ -364,6 +366,7 @@ impl Application {
             name: self.metadata.name,
             version: self.metadata.resource_version.parse().ok(),
             namespace: self.metadata.namespace.filter(|namespace| !namespace.is_empty()),
+            controller_namespace: Some(self.status.controller_namespace).filter(|namespace| !namespace.is_empty()),
             project: self.spec.project,
         }
     }

@@ -19,6 +19,7 @@ fn finished() -> Value {
             "sync": {"status": "Synced", "comparedTo": {"source": source, "destination": {}}, "revision": SHA},
             "health": {"status": "Healthy", "lastTransitionTime": "2026-09-01T12:00:41Z"},
             "reconciledAt": "2026-09-01T12:00:13Z",
+            "controllerNamespace": "argocd",
             "conditions": [{"type": "OrphanedResourceWarning", "message": "2 orphans"}, null],
             "operationState": {
                 "operation": {"sync": {"revision": SHA}, "initiatedBy": {"username": "proj:shop:promoter"},
@@ -41,6 +42,7 @@ fn a_finished_sync_is_read_whole() {
         AppSnapshot {
             name: "web-staging".into(),
             namespace: Some("argocd".into()),
+            controller_namespace: Some("argocd".into()),
             version: Some(1_843_921),
             project: "shop".into(),
             deleting: false,
