@@ -46,6 +46,10 @@ pub(crate) enum Ask {
     Refresh,
     /// To sync.
     Sync,
+    /// To say whether a sync window is open.
+    Window,
+    /// To end a sync that runs.
+    End,
 }
 
 #[derive(Clone, Debug)]

@@ -283,9 +283,9 @@ fn step_word(promotion: &Promotion) -> &'static str {
 fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done { .. } => "done",
-        Outcome::Wait { .. } => "wait",
+        Outcome::Wait { .. } | Outcome::Closed { .. } => "wait",
         Outcome::Retry { .. } => "retry",
-        Outcome::Fail { .. } | Outcome::NoFile { .. } => "fail",
+        Outcome::Fail { .. } | Outcome::Failed(_) | Outcome::NoFile { .. } => "fail",
         Outcome::Withdrawn { .. } => "withdrawn",
         Outcome::Overtaken { .. } => "overtaken",
     }

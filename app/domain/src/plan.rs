@@ -17,6 +17,7 @@
 
 mod decision;
 mod images;
+pub mod said;
 #[cfg(test)]
 mod tests;
 
@@ -92,6 +93,53 @@ pub struct OperationSnapshot {
     pub promotion: Option<String>,
     /// Who started it; empty for Argo CD itself.
     pub initiated_by: String,
+    /// How often Argo CD has tried it again by itself.
+    #[serde(default)]
+    pub retries: u32,
+    /// What became of resources, as far as it matters: those that failed, and hooks that run.
+    #[serde(default)]
+    pub resources: Vec<ResourceOutcome>,
+}
+
+impl OperationSnapshot {
+    /// Whether a hook runs now: what it does, nobody should cut off.
+    #[must_use]
+    pub fn hook_runs(&self) -> bool {
+        (self.resources.iter()).any(|resource| !resource.hook.is_empty() && resource.phase == "Running")
+    }
+
+    /// Whether it waits for a sync window to open.
+    #[must_use]
+    pub fn is_at_window(&self) -> bool {
+        self.phase == "Running" && self.message.to_ascii_lowercase().contains("blocked by sync window")
+    }
+}
+
+/// What became of one resource in an operation.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ResourceOutcome {
+    /// Its kind: `Deployment`, `Job`.
+    pub kind: String,
+    /// Its namespace; empty for what has none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `Synced`, `SyncFailed`, `Pruned`, `PruneSkipped`, or empty for hooks.
+    pub status: String,
+    /// `PreSync`, `Sync`, `PostSync`, `SyncFail`; empty for what is no hook.
+    pub hook: String,
+    /// `Running`, `Succeeded`, `Failed`, `Error`.
+    pub phase: String,
+    /// What was said of it.
+    pub message: String,
+}
+
+impl ResourceOutcome {
+    /// Whether it failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.status == "SyncFailed" || matches!(self.phase.as_str(), "Failed" | "Error")
+    }
 }
 
 /// Health of an Application.

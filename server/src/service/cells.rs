@@ -235,7 +235,7 @@ impl Cells {
                 environment,
                 resource,
                 state: promotion.state,
-                since: promotion.state_since,
+                since: promotion.counts_since(),
                 waits_for: promotion.waits_for.clone(),
             })
         };

@@ -369,6 +369,8 @@ pub trait Tx:
     async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError>;
     /// A new promotion, due at once; its number is from [`Tx::next_number`], in the same transaction.
     async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError>;
+    /// Promotions that failed after this moment though their commit is on the remote, newest first, at most `limit`.
+    async fn failed_since(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError>;
     /// Writes that a person said that a promotion may make its values file.
     async fn may_create_file(&mut self, id: PromotionId) -> Result<(), StoreError>;
     /// The promotion with this id.

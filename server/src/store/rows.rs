@@ -8,7 +8,7 @@ use domain::{
     artifact::{Artifact, ExactImage},
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Subject},
-    promotion::{Failure, Origin, Promotion},
+    promotion::{Failed, Failure, Origin, Promotion},
     resource::{Binding, Resource, Source},
     rights::Role,
     tag_rule::TagRule,
@@ -468,6 +468,8 @@ pub(crate) struct PromotionRow {
     waits_for: Option<String>,
     failure_step: Option<String>,
     failure_reason: Option<String>,
+    failure_more: Option<String>,
+    counts_from: Option<i64>,
     commit_id: Option<String>,
     committed_at: Option<i64>,
     tries: i64,
@@ -488,10 +490,18 @@ impl TryFrom<PromotionRow> for Promotion {
             }),
             _ => None,
         };
+        let more: Option<Failed> = row
+            .failure_more
+            .as_deref()
+            .map(|json| from_json("failure", json))
+            .transpose()?;
+        let more = more.unwrap_or_default();
         let failure = match (&row.failure_step, row.failure_reason) {
             (Some(step), Some(reason)) => Some(Failure {
                 step: parse("step", step)?,
                 reason,
+                remedy: more.remedy,
+                said: more.said,
             }),
             _ => None,
         };
@@ -527,6 +537,7 @@ impl TryFrom<PromotionRow> for Promotion {
             created_at: Timestamp(row.created_at),
             state_since: Timestamp(row.state_since),
             ended_at: row.ended_at.map(Timestamp),
+            counts_from: row.counts_from.map(Timestamp),
         })
     }
 }

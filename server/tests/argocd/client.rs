@@ -3,7 +3,7 @@
 use crate::harness::{APP, Bench, SUBJECT, Setup, digest};
 use argocd_standin::{Fault, token_for};
 use secrecy::{ExposeSecret, SecretString};
-use server::adapters::argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, Timeouts};
+use server::adapters::argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, Timeouts, Window};
 use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -321,4 +321,41 @@ async fn a_refusal_in_the_frame_of_a_stream_is_about_the_token() {
         assert!(said.contains("token is expired") && !said.contains("proxy"), "{said}");
         served.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_operation_is_ended_where_one_runs_and_the_right_is_there() {
+    let bench = Bench::start(Setup::default()).await;
+    // Nothing runs: nothing is to be done.
+    bench.client.end_operation(&bench.access, &bench.app).await.unwrap();
+    bench.standin.inject(Some(APP), Fault::Hook { millis: 60_000 }).unwrap();
+    bench.push(&digest('b'));
+    bench.sync(None).await.unwrap();
+    bench
+        .wait_for("the operation to run", |app| {
+            app.operation.as_ref().is_some_and(|o| o.phase == "Running")
+        })
+        .await;
+    bench.client.end_operation(&bench.access, &bench.app).await.unwrap();
+    let ended = bench.wait_for("its end", |app| !app.operation_pending).await;
+    assert_eq!(ended.operation.unwrap().message, "Operation terminated");
+}
+
+#[tokio::test]
+async fn a_window_is_read() {
+    let bench = Bench::start(Setup::default()).await;
+    let now = crate::harness::now();
+    let window = async || {
+        bench
+            .client
+            .window(&bench.access, &bench.app, "shop", now)
+            .await
+            .unwrap()
+    };
+    assert_eq!(window().await, Window::Open);
+    bench
+        .standin
+        .inject(Some(APP), Fault::SyncWindow { deny: true })
+        .unwrap();
+    assert_eq!(window().await, Window::Closed { opens_at: None });
 }

@@ -2,8 +2,12 @@
 
 use crate::support::world::{Setup, World, until, values_path};
 use argocd_standin::{AppSpec, Fault, Timing};
-use domain::{event::Happened, resource::Resource};
-use serde_json::json;
+use domain::{
+    event::Happened,
+    promotion::{Promotion, Purpose, State},
+    resource::Resource,
+};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const BOARD: &str = "/w/demo/myapp";
@@ -213,4 +217,307 @@ async fn an_application_of_the_same_name_in_another_namespace_is_somebody_elses(
         lives.all(|event| !matches!(&event.happened, Happened::LiveChanged { digests, .. } if digests.is_empty())),
         "{events:#?}"
     );
+}
+
+const PRODUCTION_APP: &str = "myapp-production";
+const REPO_SERVER_DOWN: &str = "connection error: desc = \"transport: Error while dialing: dial tcp 10.96.11.3:8081: connect: connection refused\"";
+
+/// `api` in production, pinned to the first build, and a second one in staging; the application there is synced by nobody but Waybill.
+async fn with_production(setup: Setup) -> (World, String) {
+    let world = World::with(setup).await;
+    let mut document = world.document();
+    document["projects"][0]["environments"][2]["resources"] = json!([{
+        "name": "api",
+        "source": { "promote": { "environment": "staging", "resource": "api" } },
+        "binding": { "pin": world.first },
+    }]);
+    world.apply(&document).await;
+    world.wait_for_live("production", "api", &world.first).await;
+    let second = world.push("1.1.0").await;
+    world.wait_for_live("staging", "api", &second).await;
+    world.idle().await;
+    (world, second)
+}
+
+async fn promote(world: &World) -> String {
+    let asked = world
+        .promote(&world.token, "api", "staging", "production")
+        .await
+        .unwrap();
+    asked["id"].as_str().unwrap().to_owned()
+}
+
+async fn events_of(world: &World, promotion: &Promotion) -> Vec<Happened> {
+    let mut tx = world.store.read().await.unwrap();
+    let events = tx.events_of_promotion(promotion.id).await.unwrap();
+    events.into_iter().map(|event| event.happened).collect()
+}
+
+/// Requests to the stand-in whose line contains this.
+fn asked(world: &World, what: &str) -> usize {
+    world
+        .standin
+        .requests()
+        .iter()
+        .filter(|line| line.contains(what))
+        .count()
+}
+
+fn syncs(world: &World) -> usize {
+    asked(world, "POST /api/v1/applications/myapp-production/sync")
+}
+
+fn sync_timeout(time: &str) -> Setup {
+    Setup {
+        variables: vec![("PROMOTION_SYNC_TIMEOUT", time.into())],
+        ..Setup::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_window_is_waited_for_without_limit_and_not_knocked_at() {
+    let (world, second) = with_production(sync_timeout("3s")).await;
+    world
+        .standin
+        .inject(Some(PRODUCTION_APP), Fault::SyncWindow { deny: true })
+        .unwrap();
+    let before = syncs(&world);
+    let id = promote(&world).await;
+    until("it to be told", async || {
+        let waits = world.promotion(&id).await.waits_for?;
+        waits.contains("Argo CD lets nothing through").then_some(())
+    })
+    .await;
+    // Long after the time that a sync may take.
+    world.clock.forward(60_000);
+    let looks = asked(&world, "/syncwindows");
+    until("more looks at the window", async || {
+        (asked(&world, "/syncwindows") >= looks + 2).then_some(())
+    })
+    .await;
+    world.clock.forward(60_000);
+    until("another look", async || {
+        (asked(&world, "/syncwindows") >= looks + 3).then_some(())
+    })
+    .await;
+    assert_eq!(world.promotion(&id).await.state, State::Syncing);
+    assert_eq!(syncs(&world) - before, 1, "it is asked for once");
+    let mut admin = world.admin().await;
+    let page = admin.get(&format!("/promotions/{id}")).await.words();
+    assert!(
+        page.contains("Cancel promotion") && page.contains("The commit is in Git"),
+        "{page}"
+    );
+
+    world.standin.inject(None, Fault::Clear).unwrap();
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("production", "api", &second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_window_can_be_cancelled() {
+    let (world, _) = with_production(Setup::default()).await;
+    world
+        .standin
+        .inject(Some(PRODUCTION_APP), Fault::SyncWindow { deny: true })
+        .unwrap();
+    let id = promote(&world).await;
+    until("it to wait", async || {
+        let waits = world.promotion(&id).await.waits_for?;
+        waits.contains("Argo CD lets nothing through").then_some(())
+    })
+    .await;
+    let mut admin = world.admin().await;
+    let answer = admin.post(&format!("/promotions/{id}"), &[("intent", "cancel")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    let ended = world.ends(&id, State::Cancelled).await;
+    assert!(
+        ended
+            .waits_for
+            .as_deref()
+            .is_some_and(|why| why.contains("stays in Git")),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_argo_cd_that_is_down_is_named_and_waited_for() {
+    let (world, second) = with_production(Setup::default()).await;
+    let message = Some(REPO_SERVER_DOWN.into());
+    world
+        .standin
+        .inject(Some(PRODUCTION_APP), Fault::ComparisonError { message })
+        .unwrap();
+    let id = promote(&world).await;
+    let named = async || {
+        let promotion = world.promotion(&id).await;
+        assert!(!promotion.state.is_ended(), "{promotion:?}");
+        let waits = promotion.waits_for?;
+        waits.contains("repository server doesn't answer").then_some(())
+    };
+    until("it to be named", named).await;
+    // After the grace in which others than Argo CD are not blamed either.
+    world.forward(70_000).await;
+    let looks = asked(&world, "GET /api/v1/applications/myapp-production?");
+    until("more looks", async || {
+        (asked(&world, "GET /api/v1/applications/myapp-production?") >= looks + 3).then_some(())
+    })
+    .await;
+    until("it to be named still", named).await;
+    world.standin.inject(None, Fault::Clear).unwrap();
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("production", "api", &second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn argo_cd_is_asked_to_look_at_git_later_each_time() {
+    let (world, _) = with_production(Setup::default()).await;
+    world.standin.set_timing(Timing {
+        poll: Duration::from_secs(3_600),
+        ..Timing::fast()
+    });
+    world
+        .standin
+        .inject(Some(PRODUCTION_APP), Fault::DropRefreshes { count: 5 })
+        .unwrap();
+    let refreshes = || asked(&world, "myapp-production?project=myapp&refresh");
+    let before = refreshes();
+    let id = promote(&world).await;
+    until("a first refresh", async || (refreshes() > before).then_some(())).await;
+    let begun = Instant::now();
+    until("four more", async || (refreshes() >= before + 5).then_some(())).await;
+    // The second at once, then after 1, 2 and 4 seconds.
+    assert!(begun.elapsed() > Duration::from_millis(5_400), "{:?}", begun.elapsed());
+    world.ends(&id, State::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_names_its_cause_first_and_what_is_live_after_all_is_put_right() {
+    let (world, second) = with_production(Setup::default()).await;
+    let fault = Fault::FailApply {
+        message: "admission webhook denied the request".into(),
+        times: None,
+        retries: Some(0),
+    };
+    world.standin.inject(Some(PRODUCTION_APP), fault).unwrap();
+    let id = promote(&world).await;
+    let failed = world.ends(&id, State::Failed).await;
+    let failure = failed.failure.clone().unwrap();
+    assert!(
+        failure.reason.starts_with("admission webhook denied the request. "),
+        "{failure:?}"
+    );
+    assert!(
+        failure.remedy.as_deref().is_some_and(|remedy| remedy.contains("retry")),
+        "{failure:?}"
+    );
+    assert!(
+        failure.said.iter().any(|said| said.starts_with("one or more objects")),
+        "{failure:?}"
+    );
+    let mut admin = world.admin().await;
+    let path = format!("/promotions/{id}");
+    let page = admin.get(&path).await;
+    assert!(
+        page.words().contains("Open myapp-production in Argo CD"),
+        "{}",
+        page.words()
+    );
+    assert!(
+        page.text
+            .contains(&format!("{}/applications/myapp-production", world.standin.url()))
+    );
+    assert!(page.words().contains("All that Argo CD said"), "{}", page.words());
+
+    // Somebody mends it in Argo CD, and syncs.
+    let commit = failed.commit.clone();
+    world.standin.inject(None, Fault::Clear).unwrap();
+    let foreign = Fault::ForeignOperation {
+        username: Some("alice".into()),
+        revision: commit,
+    };
+    world.standin.inject(Some(PRODUCTION_APP), foreign).unwrap();
+    world.wait_for_live("production", "api", &second).await;
+    let right = until("it to be put right", async || {
+        Some(world.promotion(&id).await).filter(|promotion| promotion.state == State::Succeeded)
+    })
+    .await;
+    assert_eq!(right.failure, None);
+    let events = events_of(&world, &right).await;
+    let put_right: Vec<_> = events
+        .iter()
+        .filter_map(|happened| match happened {
+            Happened::PromotionLiveAfterAll { failure, .. } => Some(failure.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(put_right, [Some(failure)], "once, with why it had failed");
+    let page = admin.get(&path).await.words();
+    assert!(page.contains("Live after all"), "{page}");
+    // What ran before that is no soak.
+    let production = world.resource("production", "api").await.unwrap();
+    let mut tx = world.store.read().await.unwrap();
+    let runs = tx.runs(right.project, &right.image.digest).await.unwrap();
+    let open = runs
+        .iter()
+        .find(|run| run.environment == production.environment && run.until.is_none());
+    assert_eq!(open.map(|run| run.since), right.ended_at);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_does_not_wait_behind_tries_of_what_it_leaves() {
+    for may in [true, false] {
+        let world = World::start().await;
+        let mut document = world.document();
+        document["clusters"][0]["argocd"]["mayEndSync"] = Value::Bool(may);
+        world.apply(&document).await;
+        world.standin.set_timing(Timing {
+            retry_backoff: Duration::from_secs(600),
+            ..Timing::fast()
+        });
+        let fault = Fault::FailApply {
+            message: "admission webhook denied the request".into(),
+            times: None,
+            retries: Some(100),
+        };
+        world.standin.inject(Some("myapp-staging"), fault).unwrap();
+        let second = world.push("1.1.0").await;
+        world.wait_for_desired("staging", "api", &second).await;
+        until("Argo CD to try again and again", async || {
+            let app = world.standin.app("myapp-staging")?;
+            app["status"]["operationState"]["message"]
+                .as_str()?
+                .contains("Retrying attempt")
+                .then_some(())
+        })
+        .await;
+        world.standin.inject(None, Fault::Clear).unwrap();
+        let mut admin = world.admin().await;
+        let begun = Instant::now();
+        let intent = format!("rollback-{}", world.first);
+        let answer = admin.post("/w/demo/myapp/staging/api", &[("intent", &intent)]).await;
+        assert_eq!(answer.status, 303, "{}", answer.words());
+        let back = until("the rollback", async || {
+            let newest = world.promotions("staging", "api").await.into_iter().next()?;
+            (newest.purpose == Purpose::Rollback).then_some(newest)
+        })
+        .await;
+        let id = back.id.to_string();
+        if !may {
+            until("it to wait", async || {
+                let waits = world.promotion(&id).await.waits_for?;
+                waits.contains("Argo CD is syncing").then_some(())
+            })
+            .await;
+            assert_eq!(asked(&world, "DELETE /api/v1/applications/myapp-staging/operation"), 0);
+            continue;
+        }
+        world.ends(&id, State::Succeeded).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        let ended = events_of(&world, &back).await;
+        let ended = ended
+            .iter()
+            .filter(|happened| matches!(happened, Happened::SyncEnded { .. }));
+        assert_eq!(ended.count(), 1);
+    }
 }

@@ -99,6 +99,7 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
             workspace: demo.id,
             name: "local".parse().unwrap(),
             argocd: Some(ArgoCdSettings {
+                may_end_sync: true,
                 url: "https://argocd.example.com".into(),
                 application_template: "{project}-{environment}".into(),
                 project: Some("default".into()),

@@ -2,7 +2,11 @@
 //!
 //! Each check below either passes or ends the decision; read [`Look::proof`] for their order and the checks for the reasons.
 
-use super::{AppSnapshot, Health, OperationSnapshot, images::of_repository};
+use super::{
+    AppSnapshot, Health, OperationSnapshot,
+    images::of_repository,
+    said::{self, clip},
+};
 use crate::{
     artifact::{Digest, Repository},
     time::Timestamp,
@@ -16,9 +20,6 @@ pub const GRACE_MILLIS: i64 = 60_000;
 
 /// Argo CD writes whole seconds: what it calls 12:00:07 may have been up to this much later.
 const TRUNCATED_MILLIS: i64 = 1_000;
-
-/// How much of a foreign message is passed on; failures of large applications list every object.
-const MESSAGE_CHARS: usize = 600;
 
 /// What a promotion wants of an Application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -182,7 +183,18 @@ impl<'a> Look<'a> {
         else {
             return Ok(());
         };
-        let message = clip(message);
+        if let Some(part) = said::part_down(message) {
+            // Nobody can correct that in the application: it is waited for, as long as a sync may take.
+            self.no_operation_runs()?;
+            return Err(Next::Refresh {
+                why: format!(
+                    "{}. Waybill waits for it. Argo CD: {}",
+                    part.trouble(),
+                    said::cause(message)
+                ),
+            });
+        }
+        let message = said::cause(message);
         let compared_since = kind == "InvalidSpecError"
             || self
                 .app
@@ -190,7 +202,7 @@ impl<'a> Look<'a> {
                 .is_some_and(|at| at.plus_millis(TRUNCATED_MILLIS) > self.intent.pushed_at);
         if compared_since && self.grace_is_over() {
             return Err(Next::Failed {
-                reason: format!("Argo CD can't read the application {}: {message}", self.app.name),
+                reason: format!("{message}. Argo CD can't render the application {}.", self.app.name),
                 remedy: "Correct the application, its chart or its values file, then retry.".into(),
             });
         }
@@ -247,13 +259,24 @@ impl<'a> Look<'a> {
             let of_this_try = operation
                 .finished_at
                 .is_none_or(|at| at.plus_millis(TRUNCATED_MILLIS) > self.intent.pushed_at);
+            let is_ended = operation.message.starts_with("Operation terminated");
+            if concerns_us && is_ended && !self.is_ours(operation) {
+                return Err(Next::Sync {
+                    revision: None,
+                    why: "The last sync was ended before it was done.".into(),
+                });
+            }
+            if let Some(part) = said::operation_part_down(operation)
+                && (self.is_ours(operation) || concerns_us)
+            {
+                return Err(Next::Sync {
+                    revision: None,
+                    why: format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
+                });
+            }
             if self.is_ours(operation) || (concerns_us && of_this_try) {
                 return Err(Next::Failed {
-                    reason: format!(
-                        "Argo CD could not apply the commit ({}): {}",
-                        self.name_of(operation),
-                        clip(&operation.message)
-                    ),
+                    reason: self.why_it_failed(operation),
                     remedy: "Correct what the message names, in Git or in the cluster, then retry.".into(),
                 });
             }
@@ -269,15 +292,34 @@ impl<'a> Look<'a> {
         });
         if self.app.auto_sync && !applied && failed_auto_syncs(self.app).any(|revision| self.covers(revision)) {
             let message = self.app.conditions.iter().find(|(kind, _)| kind == "SyncError");
+            let message = message.map_or("", |(_, message)| message);
+            if let Some(part) = said::part_down(message) {
+                return Err(Next::Sync {
+                    revision: None,
+                    why: format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
+                });
+            }
             return Err(Next::Failed {
-                reason: format!(
-                    "Argo CD could not apply the commit: {}",
-                    clip(message.map_or("", |(_, message)| message))
-                ),
+                reason: format!("{}. Argo CD could not apply the commit.", said::cause(message)),
                 remedy: "Correct what the message names, in Git or in the cluster, then retry.".into(),
             });
         }
         Ok(())
+    }
+
+    /// The cause first: the resource that failed, or what the message comes down to.
+    fn why_it_failed(&self, operation: &OperationSnapshot) -> String {
+        let mut failing = said::failing(operation).into_iter();
+        let cause = match (failing.next(), failing.len()) {
+            (Some(first), 0) => first,
+            (Some(first), more) => format!("{first} (and {more} more)"),
+            (None, _) => said::cause(&operation.message),
+        };
+        let cause = cause.trim_end_matches('.');
+        format!(
+            "{cause}. Argo CD could not apply the commit ({}).",
+            self.name_of(operation)
+        )
     }
 
     /// A revision that contains our commit was applied.
@@ -520,13 +562,4 @@ fn is_commit(text: &str) -> bool {
 
 fn short(revision: &str) -> &str {
     revision.get(..7).unwrap_or(revision)
-}
-
-/// A foreign message, shortened.
-fn clip(message: &str) -> String {
-    let message = message.trim();
-    match message.char_indices().nth(MESSAGE_CHARS) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message.to_owned(),
-    }
 }

@@ -7,11 +7,12 @@ use super::{
     AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent,
     answer::{Asked, display_url},
     watch,
+    window::{self, ProjectWindows, Window, Windows},
     wire::{Application, CanI, PROMOTION_INFO, UserInfo, Version},
 };
 use crate::{adapters::guard::Guard, nesting};
 use async_trait::async_trait;
-use domain::plan::AppSnapshot;
+use domain::{plan::AppSnapshot, time::Timestamp};
 use futures::stream::BoxStream;
 use reqwest::{
     Certificate, Client, RequestBuilder, Response, Url,
@@ -193,6 +194,50 @@ impl ArgoCd for ArgoCdClient {
             .timeout(self.timeouts.answer)
             .json(&body);
         connection.application(request, &asked).await.map(drop)
+    }
+
+    async fn end_operation(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<(), ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let request = connection
+            .request(connection.client.delete(connection.app_url(app, &["operation"])?))
+            // Argo CD refuses everything but a read that says nothing of its body, also without one.
+            .header(CONTENT_TYPE, "application/json")
+            .timeout(self.timeouts.answer);
+        match connection.read::<serde_json::Value>(request, &asked).await {
+            Ok(_) => Ok(()),
+            // It ended by itself meanwhile, or has not begun.
+            Err(ArgoCdError::Refused { reason, .. }) if reason.contains("No operation is in progress") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn window(
+        &self,
+        access: &ArgoCdAccess,
+        app: &AppRef,
+        project: &str,
+        now: Timestamp,
+    ) -> Result<Window, ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let url = connection.app_url(app, &["syncwindows"])?;
+        let request = connection.get(url).timeout(self.timeouts.answer);
+        let windows: Windows = connection.read(request, &asked).await?;
+        if windows.can_sync {
+            return Ok(Window::Open);
+        }
+        // Only the project knows the windows' time zones; without the right to see it, nobody can say when they open.
+        let request = connection
+            .get(connection.url(&["api", "v1", "projects", project])?)
+            .timeout(self.timeouts.answer);
+        let zones: Option<ProjectWindows> = match project {
+            "" => None,
+            _ => connection.read(request, &asked).await.ok(),
+        };
+        Ok(Window::Closed {
+            opens_at: zones.and_then(|zones| window::opens_at(&windows, &zones, now)),
+        })
     }
 
     fn watch(&self, access: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>> {

@@ -8,12 +8,14 @@
 mod answer;
 mod client;
 mod watch;
+mod window;
 mod wire;
 
 pub use client::{ArgoCdClient, Timeouts};
+pub use window::Window;
 
 use async_trait::async_trait;
-use domain::plan::AppSnapshot;
+use domain::{plan::AppSnapshot, time::Timestamp};
 use futures::stream::BoxStream;
 use secrecy::SecretString;
 
@@ -184,6 +186,19 @@ pub trait ArgoCd: Send + Sync {
 
     /// Starts a sync.
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError>;
+
+    /// Ends the operation that runs; nothing happens when none does.
+    async fn end_operation(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<(), ArgoCdError>;
+
+    /// Whether the Application's sync windows let a sync through now, and if not, from when on, as far as the token may know. `project` is the
+    /// Application's Argo CD project.
+    async fn window(
+        &self,
+        access: &ArgoCdAccess,
+        app: &AppRef,
+        project: &str,
+        now: Timestamp,
+    ) -> Result<Window, ArgoCdError>;
 
     /// Follows every Application the token may see: first each as it is, then each change. Ends with an error or `None` when the
     /// connection does, also when it has been silent for longer than a living server would be; the caller connects anew.

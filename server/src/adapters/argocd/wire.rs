@@ -5,7 +5,7 @@
 
 use super::AppSource;
 use domain::{
-    plan::{AppSnapshot, Health, OperationSnapshot},
+    plan::{AppSnapshot, Health, OperationSnapshot, ResourceOutcome},
     time::Timestamp,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -13,6 +13,9 @@ use serde_json::Value;
 
 /// Name of the info in which an operation carries the identity of the promotion that started it.
 pub(super) const PROMOTION_INFO: &str = "waybill.dev/promotion";
+
+/// Resources of an operation that are kept: in a large Application each one can fail.
+const MOST_OUTCOMES: usize = 100;
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
@@ -146,11 +149,40 @@ struct OperationState {
     #[serde(deserialize_with = "or_default")]
     message: String,
     #[serde(deserialize_with = "or_default")]
-    sync_result: Revisions,
+    sync_result: SyncResult,
+    retry_count: u32,
     #[serde(deserialize_with = "time")]
     started_at: Option<Timestamp>,
     #[serde(deserialize_with = "time")]
     finished_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SyncResult {
+    #[serde(flatten)]
+    revisions: Revisions,
+    #[serde(deserialize_with = "list")]
+    resources: Vec<ResourceResult>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct ResourceResult {
+    #[serde(deserialize_with = "or_default")]
+    kind: String,
+    #[serde(deserialize_with = "or_default")]
+    namespace: String,
+    #[serde(deserialize_with = "or_default")]
+    name: String,
+    #[serde(deserialize_with = "or_default")]
+    status: String,
+    #[serde(deserialize_with = "or_default")]
+    message: String,
+    #[serde(deserialize_with = "or_default")]
+    hook_type: String,
+    #[serde(deserialize_with = "or_default")]
+    hook_phase: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -336,7 +368,9 @@ impl Application {
             message: state.message,
             started_at: state.started_at,
             finished_at: state.finished_at,
-            revisions: dry(state.sync_result),
+            resources: state.sync_result.outcomes(),
+            revisions: dry(state.sync_result.revisions),
+            retries: state.retry_count,
             ..state.operation.into_snapshot()
         });
         let pending = self.operation.is_some();
@@ -386,6 +420,24 @@ impl Operation {
             initiated_by: self.initiated_by.username,
             ..OperationSnapshot::default()
         }
+    }
+}
+
+impl SyncResult {
+    /// What matters of a list that may hold thousands: what failed, and hooks that run.
+    fn outcomes(&self) -> Vec<ResourceOutcome> {
+        let outcome = |resource: &ResourceResult| ResourceOutcome {
+            kind: resource.kind.clone(),
+            namespace: resource.namespace.clone(),
+            name: resource.name.clone(),
+            status: resource.status.clone(),
+            hook: resource.hook_type.clone(),
+            phase: resource.hook_phase.clone(),
+            message: resource.message.clone(),
+        };
+        let matters = |one: &ResourceOutcome| one.has_failed() || (!one.hook.is_empty() && one.phase == "Running");
+        let outcomes = self.resources.iter().map(outcome).filter(matters);
+        outcomes.take(MOST_OUTCOMES).collect()
     }
 }
 

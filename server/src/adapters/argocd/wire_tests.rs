@@ -65,6 +65,8 @@ fn a_finished_sync_is_read_whole() {
                 partial: false,
                 promotion: Some("p1".into()),
                 initiated_by: "proj:shop:promoter".into(),
+                retries: 0,
+                resources: Vec::new(),
             }),
             conditions: vec![("OrphanedResourceWarning".into(), "2 orphans".into())],
             images: vec!["r.example/web:v1".into()],
@@ -251,4 +253,33 @@ fn both_shapes_of_errors_are_read() {
     for other in [json!({}), json!([]), json!("text"), json!(null), json!({"error": {}})] {
         assert_eq!(read(other), None);
     }
+}
+
+#[test]
+fn hooks_that_run_and_what_failed_are_kept_of_an_operation() {
+    let mut value = finished();
+    value["status"]["operationState"]["phase"] = "Failed".into();
+    value["status"]["operationState"]["retryCount"] = 2.into();
+    value["status"]["operationState"]["syncResult"]["resources"] = json!([
+        {"group": "", "version": "v1", "kind": "Service", "namespace": "shop", "name": "web", "status": "Synced",
+         "message": "service/web unchanged", "hookPhase": "Running", "syncPhase": "Sync"},
+        {"group": "batch", "version": "v1", "kind": "Job", "namespace": "shop", "name": "migrate", "hookType": "PreSync",
+         "hookPhase": "Failed", "syncPhase": "PreSync", "message": "Job has reached the specified backoff limit"},
+        {"group": "batch", "version": "v1", "kind": "Job", "namespace": "shop", "name": "seed", "hookType": "PreSync",
+         "hookPhase": "Running", "syncPhase": "PreSync", "message": null},
+        null,
+    ]);
+    let operation = snapshot(value).operation.unwrap();
+    let names: Vec<_> = operation
+        .resources
+        .iter()
+        .map(|one| (&*one.name, one.has_failed()))
+        .collect();
+    assert_eq!(names, [("migrate", true), ("seed", false)]);
+    assert!(operation.hook_runs());
+    assert_eq!(operation.retries, 2);
+    assert_eq!(
+        domain::plan::said::failing(&operation),
+        ["Job shop/migrate (PreSync hook): Job has reached the specified backoff limit"]
+    );
 }

@@ -290,6 +290,7 @@ fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) 
             application_template: application,
             project: argocd.project.clone(),
             namespace: argocd.namespace.clone(),
+            may_end_sync: argocd.may_end_sync.unwrap_or(true),
         }
     });
     let registry = spec.registry.as_ref();

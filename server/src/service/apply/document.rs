@@ -142,6 +142,9 @@ pub struct ArgoCdSpec<S> {
     /// The Applications' namespace, where it isn't Argo CD's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// Whether a rollback, or a promotion that takes another's place, may end a sync that applies what it leaves. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_end_sync: Option<bool>,
 }
 
 /// A registry.
@@ -563,6 +566,7 @@ impl<S> ClusterSpec<S> {
                 application: argocd.application,
                 project: argocd.project,
                 namespace: argocd.namespace,
+                may_end_sync: argocd.may_end_sync,
             })
         });
         let registry = optional(self.registry, |registry| {

@@ -309,6 +309,8 @@ impl Plan {
                 differences.compare("application name", &a.application_template, &b.application_template);
                 differences.option("argocd project", a.project.as_ref(), b.project.as_ref());
                 differences.option("argocd namespace", a.namespace.as_ref(), b.namespace.as_ref());
+                let may = |may: bool| if may { "yes" } else { "no" }.to_owned();
+                differences.compare("may end a running sync", &may(a.may_end_sync), &may(b.may_end_sync));
                 differences.hidden("argocd token", !same(before.argocd_token.as_ref(), token));
                 differences.hidden("argocd certificates", old.argocd_ca != new.argocd_ca);
             }

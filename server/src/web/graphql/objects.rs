@@ -434,7 +434,7 @@ impl Promotion {
         let failure = self.0.promotion.failure.as_ref()?;
         Some(FailureObject {
             step: failure.step.as_str(),
-            reason: failure.reason.clone(),
+            reason: failure.words(),
         })
     }
 

@@ -11,7 +11,7 @@ use domain::{
 use futures::stream::{self, BoxStream, StreamExt as _};
 use server::{
     adapters::{
-        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
+        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window},
         git::{
             BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
             Probe, RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
@@ -315,6 +315,14 @@ impl ArgoCd for FakeArgoCd {
 
     async fn sync(&self, _: &ArgoCdAccess, _: &AppRef, _: &SyncRequest) -> Result<(), ArgoCdError> {
         Ok(())
+    }
+
+    async fn end_operation(&self, _: &ArgoCdAccess, _: &AppRef) -> Result<(), ArgoCdError> {
+        Ok(())
+    }
+
+    async fn window(&self, _: &ArgoCdAccess, _: &AppRef, _: &str, _: Timestamp) -> Result<Window, ArgoCdError> {
+        Ok(Window::Open)
     }
 
     fn watch(&self, _: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>> {
