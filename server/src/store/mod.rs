@@ -52,6 +52,23 @@ use domain::{
 };
 use futures::stream::BoxStream;
 
+/// Which promotions of a project are asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedFor<'a> {
+    /// The project.
+    pub project: ProjectId,
+    /// Only those that were asked for before this place in the ledger.
+    pub before: i64,
+    /// Only those of this environment.
+    pub environment: Option<EnvironmentId>,
+    /// Only those of resources of this name.
+    pub resource: Option<&'a str>,
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// At most so many.
+    pub limit: i64,
+}
+
 /// What may go wrong with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -369,6 +386,8 @@ pub trait Tx:
     async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError>;
     /// A new promotion, due at once; its number is from [`Tx::next_number`], in the same transaction.
     async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError>;
+    /// Promotions of a project, those asked for last first, each with its place in the ledger where it was asked for.
+    async fn promotions_asked(&mut self, which: &AskedFor<'_>) -> Result<Vec<(i64, Promotion)>, StoreError>;
     /// Promotions that failed after this moment though their commit is on the remote, newest first, at most `limit`.
     async fn failed_since(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError>;
     /// Writes that a person said that a promotion may make its values file.

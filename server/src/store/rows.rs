@@ -479,6 +479,21 @@ pub(crate) struct PromotionRow {
     ended_at: Option<i64>,
 }
 
+#[derive(FromRow)]
+pub(crate) struct AskedPromotionRow {
+    #[sqlx(flatten)]
+    promotion: PromotionRow,
+    asked_at: i64,
+}
+
+impl TryFrom<AskedPromotionRow> for (i64, Promotion) {
+    type Error = StoreError;
+
+    fn try_from(row: AskedPromotionRow) -> Result<Self, StoreError> {
+        Ok((row.asked_at, row.promotion.try_into()?))
+    }
+}
+
 impl TryFrom<PromotionRow> for Promotion {
     type Error = StoreError;
 

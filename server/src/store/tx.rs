@@ -2,7 +2,7 @@
 //! that a [`Dialect`](super::dialect::Dialect) brings.
 
 use super::{
-    ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
+    AskedFor, ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
     activity::{self, Along, Search},
     chain::{Entry, Head},
     dialect::{Dialect, Stored, taken},
@@ -574,6 +574,21 @@ where
         )?;
         telemetry::promotion_is(promotion);
         Ok(())
+    }
+
+    async fn promotions_asked(&mut self, which: &AskedFor<'_>) -> Result<Vec<(i64, Promotion)>, StoreError> {
+        let environment = which.environment.map(|id| id.to_string()).unwrap_or_default();
+        all!(
+            self,
+            rows::AskedPromotionRow,
+            sql::PROMOTIONS_ASKED,
+            which.project.to_string(),
+            which.before,
+            environment,
+            which.resource.unwrap_or_default(),
+            which.state.map(State::as_str).unwrap_or_default(),
+            which.limit
+        )
     }
 
     async fn failed_since(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError> {

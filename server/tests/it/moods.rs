@@ -404,7 +404,9 @@ async fn a_failure_names_its_cause_first_and_what_is_live_after_all_is_put_right
     let failed = world.ends(&id, State::Failed).await;
     let failure = failed.failure.clone().unwrap();
     assert!(
-        failure.reason.starts_with("admission webhook denied the request. "),
+        failure
+            .reason
+            .starts_with("Deployment myapp-production/api: admission webhook denied the request"),
         "{failure:?}"
     );
     assert!(

@@ -321,7 +321,14 @@ fn our_own_failure_fails_with_argo_cds_words() {
             }),
             ..app
         };
-        expect(decide(&app), "failed", "reason: denied");
+        // The cause first, without who passed it on.
+        expect(
+            decide(&app),
+            "failed",
+            "denied (retried 5 times). Argo CD could not apply the commit",
+        );
+        let reason = text(decide(&app), "failed");
+        assert!(reason.starts_with("denied"), "{reason}");
     }
 }
 

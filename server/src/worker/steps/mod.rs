@@ -137,6 +137,12 @@ pub(super) async fn commit(services: &Services, promotions: &[Promotion]) -> Vec
     commit_and_push::run(services, promotions).await
 }
 
+/// A rollout's time-out with room for Argo CD's word: who gives Waybill the time that a Deployment has (`progressDeadlineSeconds`) wants to read
+/// why it failed, not that somebody stopped waiting a moment before.
+fn with_verdict(millis: i64) -> i64 {
+    millis.saturating_add((millis / 10).min(60_000))
+}
+
 /// Nothing waits for ever: past the time-out of its state a wait becomes a failure that says what was last seen.
 pub(super) fn in_time(promotion: &Promotion, outcome: Outcome, settings: &Settings, now: Timestamp) -> Outcome {
     let (Outcome::Wait { why, .. } | Outcome::Retry { why }) = &outcome else {
@@ -151,7 +157,7 @@ pub(super) fn in_time(promotion: &Promotion, outcome: Outcome, settings: &Settin
             "Look at the application in Argo CD, then try again.",
         ),
         State::Verifying => (
-            millis(settings.verify_timeout),
+            with_verdict(millis(settings.verify_timeout)),
             "Look at the application in Argo CD, then try again.",
         ),
         _ => (COMMIT_LIMIT_MILLIS, "Try again when that is mended."),
