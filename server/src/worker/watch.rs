@@ -243,6 +243,8 @@ fn gone(app: AppSnapshot) -> AppSnapshot {
 /// its time has come.
 async fn rest(services: &Services, record: &ClusterRecord, mood: &mut Mood, pause: Duration) {
     let until = Instant::now() + pause;
+    // What was said while all was well is not about this.
+    mood.again.borrow_and_update();
     while Instant::now() < until {
         let left = match mood.is_forgotten {
             true => Duration::MAX,

@@ -10,6 +10,7 @@ pub mod absent;
 pub mod check;
 pub mod document;
 mod in_form;
+mod outlook;
 pub mod pages;
 mod people;
 pub mod plan;
@@ -42,6 +43,7 @@ use domain::{
     rights::{self, Right, Role},
     time::Timestamp,
 };
+use outlook::Outlook;
 use people::StoredPeople;
 use plan::{Change, Means, Plan, Stored, StoredCluster, StoredProject};
 use secrecy::SecretString;
@@ -61,6 +63,9 @@ pub struct Applied {
     /// What could not be started yet although the configuration is in place, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Of a dry run: what would be adopted as it is, and what would be started, a sentence for each resource.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlook: Vec<String>,
 }
 
 impl Services {
@@ -113,9 +118,17 @@ impl Services {
             dry_run,
             changes: plan.changes.clone(),
             warnings: Vec::new(),
+            outlook: Vec::new(),
         };
         self.check_new_names(&mut *tx, &plan, &stored).await?;
+        let outlook = match dry_run {
+            true => Some(Outlook::of(&mut *tx, &plan).await?),
+            false => None,
+        };
         if dry_run && plan.removals.is_empty() {
+            // Git may take its time.
+            drop(tx);
+            applied.outlook = self.foretell(outlook).await;
             return Ok(applied);
         }
         let start = to_start(&mut *tx, &plan).await?;
@@ -130,6 +143,8 @@ impl Services {
                 }
             }
             if dry_run {
+                drop(tx);
+                applied.outlook = self.foretell(outlook).await;
                 return Ok(applied);
             }
             tx.commit().await?;
