@@ -523,3 +523,27 @@ async fn a_rollback_does_not_wait_behind_tries_of_what_it_leaves() {
         assert_eq!(ended.count(), 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_names_only_a_tag_can_be_pinned_to_the_digest_that_it_runs() {
+    let world = World::start().await;
+    let mut document = world.document();
+    document["projects"][0]["environments"][2]["resources"] = json!([{
+        "name": "api",
+        "source": { "promote": { "environment": "staging", "resource": "api" } },
+        "binding": { "pin": world.first },
+    }]);
+    let by_tag = format!("services:\n  api:\n    image:\n      repository: {}/myapp/api\n      tag: 1.0.0\n", world.host);
+    world.outsider_writes("production", &by_tag).await;
+    world.apply(&document).await;
+    world.wait_for_desired("production", "api", &world.first).await;
+    world.idle().await;
+    let before = world.values("production").await;
+    if !before.contains("digest:") {
+        let id = promote(&world).await;
+        world.ends(&id, State::Succeeded).await;
+    }
+    assert!(world.values("production").await.contains(&world.first));
+    let again = world.promote(&world.token, "api", "staging", "production").await.unwrap_err();
+    assert_eq!(again["extensions"]["code"], "conflict", "{again}");
+}
