@@ -277,7 +277,7 @@ fn step_word(promotion: &Promotion) -> &'static str {
 fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done { .. } => "done",
-        Outcome::Wait { .. } => "wait",
+        Outcome::Wait { .. } | Outcome::Paused { .. } => "wait",
         Outcome::Retry { .. } => "retry",
         Outcome::Fail { .. } | Outcome::NoFile { .. } => "fail",
         Outcome::Withdrawn { .. } => "withdrawn",

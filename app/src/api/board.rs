@@ -118,6 +118,8 @@ pub enum Truth {
     NothingRuns,
     /// Argo CD reports no pods of it, and there need not be any: it runs by the clock, once, or was scaled to none.
     Idle,
+    /// What Argo CD reports in short can't tell what is live; its workloads are being read.
+    Checking,
     /// Argo CD hasn't reported yet, or can't be reached.
     NotReported,
     /// The cluster has no Argo CD.

@@ -187,7 +187,7 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
         <tr class="cell-row">
             <th scope="row">
                 <a href=place.href()>{name.to_string()}</a>
-                {kind(cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
+                {kind(&cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
             </th>
             <td class="cell">{what(cell, &place)}</td>
             <td class="row">{how(cell, now)} {changed_outside(cell)}</td>

@@ -18,7 +18,7 @@ use domain::{
     id::{EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,
     promotion::{Promotion, State},
-    resource::{Kind, Resource, Source},
+    resource::{Resource, Source},
     succession::starved,
     tag_rule::{TagOrder, TagRule},
     told::EventKind,
@@ -252,7 +252,7 @@ impl Cells {
             _ => None,
         };
         Ok(Cell {
-            kind: resource.kind,
+            kind: resource.kind.clone(),
             image: resource.desired.clone(),
             since: resource.desired_at,
             outside: resource.outside.clone(),
@@ -345,9 +345,11 @@ fn truth(resource: &Resource, newest: Option<&Promotion>, git_only: bool) -> Tru
     let Some(live) = &resource.live else {
         return Truth::NotReported;
     };
+    if live.checking {
+        return Truth::Checking;
+    }
     if live.digests.is_empty() {
-        let should_run = matches!(resource.kind, Kind::Deployment | Kind::StatefulSet);
-        return if should_run && resource.runtime.replicas != Some(0) {
+        return if resource.expects_pods() {
             Truth::NothingRuns
         } else {
             Truth::Idle

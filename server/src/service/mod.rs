@@ -73,6 +73,8 @@ pub mod stuck;
 mod tag_order;
 pub mod test_connection;
 pub mod token;
+mod what_runs;
+pub mod workloads;
 pub mod workspace;
 
 pub use caller::Caller;
@@ -110,6 +112,8 @@ pub struct Services {
     pub kept_cells: Arc<cells::KeptCells>,
     /// How new what Argo CD reported is.
     pub kept_versions: Arc<live::KeptVersions>,
+    /// Who reads workloads of which Argo CD.
+    pub workload_reads: Arc<workloads::WorkloadReads>,
     /// What waits for approvals, until something changes.
     pub kept_inbox: Arc<inbox::KeptInbox>,
     /// Who may create workspaces.

@@ -168,10 +168,7 @@ impl Services {
                 )
             })?;
         if !target.is_promotable() {
-            let why = format!(
-                "{to}/{service} is a {}; only a deployment can be promoted.",
-                target.kind
-            );
+            let why = target.kind.refusal(&format!("{to}/{service}"));
             return Err(field("service", why));
         }
         Ok((

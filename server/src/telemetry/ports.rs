@@ -2,7 +2,7 @@
 
 use super::{ARGOCD_SECONDS, REGISTRY_SECONDS, traces};
 use crate::adapters::{
-    argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
+    argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Workloads},
     registry::{Hanging, Registry, RegistryAccess, RegistryError},
 };
 use async_trait::async_trait;
@@ -61,6 +61,10 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
             Refresh::Normal => "refresh",
         };
         measure(ARGOCD_SECONDS, "argocd", call, self.0.app(access, app, refresh)).await
+    }
+
+    async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "workloads", self.0.workloads(access, app)).await
     }
 
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {

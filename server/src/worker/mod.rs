@@ -8,6 +8,7 @@
 
 mod batch;
 mod claim;
+mod closer;
 pub mod git_removals;
 pub mod notify;
 pub mod outcome;
@@ -332,7 +333,7 @@ async fn pause(stop: &CancellationToken) {
 fn told(promotion: &Promotion, outcome: &Outcome) {
     let (id, state) = (promotion.id, promotion.state);
     match outcome {
-        Outcome::Wait { .. } => tracing::debug!(promotion = %id, %state, ?outcome, "step"),
+        Outcome::Wait { .. } | Outcome::Paused { .. } => tracing::debug!(promotion = %id, %state, ?outcome, "step"),
         _ => tracing::info!(promotion = %id, %state, ?outcome, "step"),
     }
 }

@@ -191,6 +191,11 @@ impl Change {
                 p.attempts = 0;
                 next_at = now.plus_millis(*millis);
             }
+            Outcome::Paused { millis, why } => {
+                wait_for(&mut p, why, &mut events);
+                (p.attempts, p.state_since) = (0, now);
+                next_at = now.plus_millis(*millis);
+            }
             Outcome::Retry { why } if p.attempts + 1 < MOST_ATTEMPTS => {
                 wait_for(&mut p, why, &mut events);
                 p.attempts += 1;

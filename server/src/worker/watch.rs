@@ -3,9 +3,10 @@
 //! A stream begins with every Application as it is, so connecting again is reading again. While none can be had, what was
 //! reported before is forgotten: old news is not shown as live.
 
+use super::closer::Closer;
 use crate::{
     adapters::argocd::WatchEvent,
-    service::{Services, connection},
+    service::{Services, connection, live::Reported},
     store::ClusterRecord,
     telemetry::streams::Followed,
 };
@@ -94,6 +95,7 @@ async fn follow(services: Services, record: ClusterRecord) {
         .as_ref()
         .map(|argocd| Followed::begin(&argocd.url));
     let mut failures = 0;
+    let mut closer = Closer::default();
     loop {
         match services.argocd_access(&record) {
             Ok(Some(access)) => {
@@ -117,7 +119,7 @@ async fn follow(services: Services, record: ClusterRecord) {
                     match event {
                         Ok(WatchEvent::Changed(app)) => {
                             failures = 0;
-                            if !report(&services, &record, &app).await {
+                            if !report(&services, &record, &app, &mut closer).await {
                                 break;
                             }
                         }
@@ -125,9 +127,10 @@ async fn follow(services: Services, record: ClusterRecord) {
                             let gone = AppSnapshot {
                                 name,
                                 version,
+                                workloads: Some(Vec::new()),
                                 ..AppSnapshot::default()
                             };
-                            if !report(&services, &record, &gone).await {
+                            if !report(&services, &record, &gone, &mut closer).await {
                                 break;
                             }
                         }
@@ -182,8 +185,8 @@ async fn note(services: &Services, record: &ClusterRecord) {
 
 /// Stores what an Application runs, for every environment that it belongs to. `false` when the database could not be written, once it can
 /// be again: what the stream said is lost then, and it must say anew how things are.
-async fn report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) -> bool {
-    match try_report(services, record, app).await {
+async fn report(services: &Services, record: &ClusterRecord, app: &AppSnapshot, closer: &mut Closer) -> bool {
+    match try_report(services, record, app, closer).await {
         Ok(()) => true,
         Err(AppError::Unavailable(_)) => {
             while services.store.check_writable().await.is_err() {
@@ -198,7 +201,12 @@ async fn report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) 
     }
 }
 
-async fn try_report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) -> Result<(), AppError> {
+async fn try_report(
+    services: &Services,
+    record: &ClusterRecord,
+    app: &AppSnapshot,
+    closer: &mut Closer,
+) -> Result<(), AppError> {
     let mut tx = services.store.read().await?;
     let mut places = Vec::new();
     for project in tx.projects(record.cluster.workspace).await? {
@@ -215,7 +223,9 @@ async fn try_report(services: &Services, record: &ClusterRecord, app: &AppSnapsh
     }
     drop(tx);
     for (project, environment) in places {
-        services.report_live(&project, &environment, app).await?;
+        if services.report_live(&project, &environment, app).await? == Reported::InDoubt {
+            closer.look(services, record, &project, &environment, app);
+        }
         services.nudge(&environment).await?;
     }
     Ok(())

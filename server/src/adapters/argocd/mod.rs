@@ -3,17 +3,19 @@
 //! [`ArgoCd`] is what steps use; [`ArgoCdClient`] implements it over Argo CD's REST interface. What it reports is
 //! [`domain::plan::AppSnapshot`]; what to do about it is decided there, without I/O.
 //!
-//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON.
+//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON, and `workloads` what it
+//! says of pods.
 
 mod answer;
 mod client;
 mod watch;
 mod wire;
+mod workloads;
 
 pub use client::{ArgoCdClient, Timeouts};
 
 use async_trait::async_trait;
-use domain::plan::AppSnapshot;
+use domain::plan::{AppSnapshot, Workload};
 use futures::stream::BoxStream;
 use secrecy::SecretString;
 
@@ -157,19 +159,17 @@ pub enum WatchEvent {
 pub struct Inspected {
     /// As it is now.
     pub app: AppSnapshot,
-    /// What it deploys, each of several sources.
-    pub sources: Vec<AppSource>,
     /// Whether the token may sync it; `None` when Argo CD didn't say.
     pub may_sync: Option<bool>,
 }
 
-/// A source of an Application.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct AppSource {
-    /// Address of the repository.
-    pub repository: String,
-    /// The branch, tag or commit that it follows; empty for the default branch.
-    pub revision: String,
+/// The workloads of an Application.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Workloads {
+    /// These, and whatever else of it is ill.
+    Read(Vec<Workload>),
+    /// They can't be read, and that won't pass by itself: why, safe to show.
+    Withheld(String),
 }
 
 /// How an Application is read.
@@ -186,6 +186,10 @@ pub enum Refresh {
 pub trait ArgoCd: Send + Sync {
     /// The Application now.
     async fn app(&self, access: &ArgoCdAccess, app: &AppRef, refresh: Refresh) -> Result<AppSnapshot, ArgoCdError>;
+
+    /// Its workloads with their manifests and pods: two reads, each of at most 32 MiB. Argo CD answers them from its cache, and takes longer where
+    /// it has to fill that first.
+    async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError>;
 
     /// Starts a sync.
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError>;

@@ -172,7 +172,7 @@ impl Resource {
             .map(|(environment, _)| environment.as_str())
     }
 
-    /// `deployment`, `cronjob`, `statefulset` or `job`.
+    /// `deployment`, `statefulset`, `daemonset`, `cronjob`, `rollout` or `job`; another word where a newer Waybill wrote it.
     async fn kind(&self) -> &str {
         self.resource.kind.as_str()
     }

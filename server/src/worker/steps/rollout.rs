@@ -9,14 +9,13 @@ use crate::{
         argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest},
         git::GitError,
     },
-    service::connection,
+    service::{connection, live::Reported, workloads::For},
 };
 use app::error::AppError;
 use domain::{
     artifact::Digest,
-    plan::{self, AppSnapshot, Intent, Next},
+    plan::{self, AppSnapshot, Committed, Intent, Next},
     promotion::State,
-    resource::Kind,
 };
 
 /// How often Argo CD is asked when its stream says nothing.
@@ -96,16 +95,16 @@ impl Rollout<'_> {
         let first = work.promotion.state == State::Syncing && work.promotion.waits_for.is_none();
         let refresh = if first { Refresh::Normal } else { Refresh::No };
         let mut app = work.services.argocd.app(&self.access, &self.app, refresh).await?;
-        let mut next = self.next(&app).await?;
+        let mut next = self.next(&mut app).await?;
         if matches!(next, Next::Refresh { .. }) && !first {
             app = work
                 .services
                 .argocd
                 .app(&self.access, &self.app, Refresh::Normal)
                 .await?;
-            next = self.next(&app).await?;
+            next = self.next(&mut app).await?;
         }
-        if !self.report(&app).await.map_err(Trouble::Own)? {
+        if self.report(&app).await.map_err(Trouble::Own)? == Reported::Late {
             return Ok(Outcome::Wait {
                 millis: LOOK_MILLIS,
                 why: "Argo CD has said something newer meanwhile; it is asked again.".to_owned(),
@@ -121,6 +120,14 @@ impl Rollout<'_> {
                 reason: format!("{reason} {remedy}"),
             }),
             Next::Sync { revision, why } => self.sync(revision, why).await,
+            Next::Paused { why } => Ok(Outcome::Paused {
+                millis: LOOK_MILLIS,
+                why,
+            }),
+            Next::Inspect => Ok(Outcome::Wait {
+                millis: LOOK_MILLIS,
+                why: "Argo CD is asked for the workloads.".to_owned(),
+            }),
             Next::Refresh { why } | Next::Wait { why } => {
                 if work.promotion.state == State::Syncing && self.is_synced(&app).await? {
                     return Ok(Outcome::done(State::Verifying, "Argo CD has synced the commit."));
@@ -133,27 +140,45 @@ impl Rollout<'_> {
         }
     }
 
-    /// What the planner says, given which of the revisions it asks about contain the commit.
-    async fn next(&self, app: &AppSnapshot) -> Result<Next, Trouble> {
+    /// What the planner says, given which of the revisions it asks about contain the commit, and the workloads where it asks for them.
+    async fn next(&self, app: &mut AppSnapshot) -> Result<Next, Trouble> {
         let covering = self.covering(app).await?;
+        let next = self.decide(app, &covering).await?;
+        if next != Next::Inspect {
+            return Ok(next);
+        }
+        let services = self.work.services;
+        services
+            .read_workloads(&self.access, &self.app, app, For::Promotion)
+            .await?;
+        self.decide(app, &covering).await
+    }
+
+    async fn decide(&self, app: &AppSnapshot, covering: &[String]) -> Result<Next, Trouble> {
         let work = self.work;
         let beside = self.beside().await.map_err(Trouble::Own)?;
         let promotion = work.promotion;
         let identity = promotion.operation_identity();
+        let project = &work.place.record.project;
+        let files = [project.values_path(&work.environment.key)];
         let intent = Intent {
             commit: &self.commit,
             digest: &promotion.image.digest,
             repository: &promotion.image.repository,
+            committed: Committed {
+                repository: &project.repository_url,
+                branch: &project.branch,
+                files: &files,
+            },
             promotion: &identity,
             pushed_at: promotion.committed_at.unwrap_or(promotion.state_since),
             now: work.services.now(),
             beside: &beside,
-            expects_pods: work.resource.runtime.replicas != Some(0)
-                && matches!(work.resource.kind, Kind::Deployment | Kind::StatefulSet),
+            expects_pods: work.resource.expects_pods(),
             stable_millis: i64::try_from(work.settings.stable.as_millis()).unwrap_or(i64::MAX),
             grace_millis: plan::GRACE_MILLIS,
         };
-        Ok(plan::next(app, &intent, &covering))
+        Ok(plan::next(app, &intent, covering))
     }
 
     /// What other resources of the environment run from the same repository.
@@ -213,7 +238,7 @@ impl Rollout<'_> {
         }
     }
 
-    async fn report(&self, app: &AppSnapshot) -> Result<bool, AppError> {
+    async fn report(&self, app: &AppSnapshot) -> Result<Reported, AppError> {
         self.work
             .services
             .report_live(&self.work.place.record.project, &self.work.environment, app)

@@ -148,7 +148,11 @@ async fn throw(until: Until) {
                 4 => drop(registry.tags(&reach, &repository).await),
                 5 => drop(argocd.app(&at, &app, Refresh::No).await),
                 6 => drop(argocd.sync(&at, &app, &sync).await),
-                7 => drop((argocd.check(&at).await, argocd.inspect(&at, &app).await)),
+                7 => drop((
+                    argocd.check(&at).await,
+                    argocd.inspect(&at, &app).await,
+                    argocd.workloads(&at, &app).await,
+                )),
                 _ => drop(argocd.watch(&at).collect::<Vec<_>>().await),
             }
         };

@@ -11,7 +11,7 @@ use domain::{
 use futures::stream::{self, BoxStream, StreamExt as _};
 use server::{
     adapters::{
-        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
+        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Workloads},
         git::{
             BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
             Probe, RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
@@ -311,6 +311,10 @@ impl ArgoCd for FakeArgoCd {
     async fn app(&self, _: &ArgoCdAccess, app: &AppRef, _: Refresh) -> Result<AppSnapshot, ArgoCdError> {
         let found = self.0.lock().unwrap().get(&app.name).cloned();
         found.ok_or_else(|| ArgoCdError::NotFound { app: app.name.clone() })
+    }
+
+    async fn workloads(&self, _: &ArgoCdAccess, _: &AppRef) -> Result<Workloads, ArgoCdError> {
+        Ok(Workloads::Withheld("permission denied".into()))
     }
 
     async fn sync(&self, _: &ArgoCdAccess, _: &AppRef, _: &SyncRequest) -> Result<(), ArgoCdError> {
