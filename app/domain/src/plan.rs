@@ -18,6 +18,7 @@
 //! ours, a wrong clock delays the answer and never turns it around.
 
 mod decision;
+pub mod illness;
 mod images;
 pub mod source;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod tests;
 pub mod workload;
 
 pub use decision::{GRACE_MILLIS, Intent, Next, STABLE_MILLIS, candidate_revisions, next};
+pub use illness::{Illness, Patient, PodEvent};
 pub use images::live_digests;
 pub use source::{AppSource, Committed};
 pub use workload::{Pod, Workload};

@@ -10,7 +10,8 @@ use crate::{
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
-        notice::ErrorSummary,
+        notice::{ErrorSummary, Notice},
+        state_badge::Meaning,
         time::Ago,
     },
     form::form,
@@ -161,6 +162,7 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
             </div>
             {create}
         </div>
+        {view.other_branch.clone().map(|why| view! { <Notice meaning=Meaning::Bad>{why}</Notice> })}
         {list}
         {asks(&view)}
         {stops(&view, now)}

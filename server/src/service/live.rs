@@ -162,6 +162,7 @@ impl Services {
     /// What a cluster's Argo CD says next is how things are, whatever the versions: it may count anew since it was restored.
     pub fn begins_to_follow(&self, record: &ClusterRecord) {
         (self.kept_versions.all()).retain(|_, kept| kept.cluster != record.cluster.id);
+        self.deployed_sources.forget(record.cluster.id);
     }
 
     /// Has the promotions look that wait for an environment's Application: Argo CD said that something about it changed.

@@ -31,6 +31,7 @@ pub mod check;
 pub mod connection;
 pub mod connections;
 pub mod create_resource;
+pub mod deployed_sources;
 pub mod desired;
 pub mod follow;
 pub mod gates;
@@ -112,6 +113,8 @@ pub struct Services {
     pub kept_cells: Arc<cells::KeptCells>,
     /// How new what Argo CD reported is.
     pub kept_versions: Arc<live::KeptVersions>,
+    /// What Applications deploy.
+    pub deployed_sources: Arc<deployed_sources::DeployedSources>,
     /// Who reads workloads of which Argo CD.
     pub workload_reads: Arc<workloads::WorkloadReads>,
     /// What waits for approvals, until something changes.

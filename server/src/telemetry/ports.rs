@@ -8,7 +8,7 @@ use crate::adapters::{
 use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, Digest, Repository, Tag},
-    plan::AppSnapshot,
+    plan::{AppSnapshot, Patient, PodEvent},
 };
 use futures::stream::BoxStream;
 use metrics::histogram;
@@ -65,6 +65,10 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
 
     async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError> {
         measure(ARGOCD_SECONDS, "argocd", "workloads", self.0.workloads(access, app)).await
+    }
+
+    async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "events", self.0.events(access, app, pod)).await
     }
 
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {

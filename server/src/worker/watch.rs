@@ -207,6 +207,7 @@ async fn try_report(
     app: &AppSnapshot,
     closer: &mut Closer,
 ) -> Result<(), AppError> {
+    services.deployed_sources.note(record.cluster.id, app);
     let mut tx = services.store.read().await?;
     let mut places = Vec::new();
     for project in tx.projects(record.cluster.workspace).await? {

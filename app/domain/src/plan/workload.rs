@@ -39,6 +39,9 @@ pub struct Workload {
 pub struct Pod {
     /// Its name.
     pub name: String,
+    /// Its identity in the cluster.
+    #[serde(default)]
+    pub uid: String,
     /// Images of its containers, verbatim.
     pub images: Vec<String>,
     /// What `kubectl get pods` shows as its status: `Running`, `ContainerCreating`, `CrashLoopBackOff`, `Completed`, `Evicted`.
@@ -320,7 +323,7 @@ mod tests {
             ],
             ..Workload::default()
         };
-        assert_eq!(workload.runs(&repository, Some(&a)), [a.clone()]);
+        assert_eq!(workload.runs(&repository, Some(&a)), std::slice::from_ref(&a));
         workload
             .pods
             .push(pod("Running", &format!("mirror.example/hub/api@{B}")));

@@ -6,13 +6,14 @@
 use super::{
     AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Workloads,
     answer::{Asked, display_url},
+    events::Events,
     watch,
     wire::{Application, CanI, PROMOTION_INFO, UserInfo, Version},
     workloads::{self, Managed, Tree},
 };
 use crate::{adapters::guard::Guard, nesting};
 use async_trait::async_trait;
-use domain::plan::AppSnapshot;
+use domain::plan::{AppSnapshot, Patient, PodEvent};
 use futures::stream::BoxStream;
 use reqwest::{
     Certificate, Client, RequestBuilder, Response, Url,
@@ -194,6 +195,20 @@ impl ArgoCd for ArgoCdClient {
             Err(ArgoCdError::Protocol { reason, .. }) if reason == TOO_LARGE => Ok(Workloads::Withheld(reason)),
             answer => answer,
         }
+    }
+
+    async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let request = connection
+            .get(connection.app_url(app, &["events"])?)
+            .query(&[
+                ("resourceNamespace", &pod.namespace),
+                ("resourceName", &pod.name),
+                ("resourceUID", &pod.uid),
+            ])
+            .timeout(self.timeouts.answer);
+        Ok(connection.read::<Events>(request, &asked).await?.newest())
     }
 
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {

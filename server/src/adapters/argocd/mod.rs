@@ -3,11 +3,12 @@
 //! [`ArgoCd`] is what steps use; [`ArgoCdClient`] implements it over Argo CD's REST interface. What it reports is
 //! [`domain::plan::AppSnapshot`]; what to do about it is decided there, without I/O.
 //!
-//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON, and `workloads` what it
+//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON, `workloads` and `events` what it
 //! says of pods.
 
 mod answer;
 mod client;
+mod events;
 mod watch;
 mod wire;
 mod workloads;
@@ -15,7 +16,7 @@ mod workloads;
 pub use client::{ArgoCdClient, Timeouts};
 
 use async_trait::async_trait;
-use domain::plan::{AppSnapshot, Workload};
+use domain::plan::{AppSnapshot, Patient, PodEvent, Workload};
 use futures::stream::BoxStream;
 use secrecy::SecretString;
 
@@ -190,6 +191,9 @@ pub trait ArgoCd: Send + Sync {
     /// Its workloads with their manifests and pods: two reads, each of at most 32 MiB. Argo CD answers them from its cache, and takes longer where
     /// it has to fill that first.
     async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError>;
+
+    /// What the cluster said of a pod of it last, newest first; a few.
+    async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError>;
 
     /// Starts a sync.
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError>;

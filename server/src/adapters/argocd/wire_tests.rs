@@ -192,7 +192,7 @@ fn sources_are_those_that_people_write() {
         path: "envs/staging".into(),
         ..source("https://git.example/deploy.git", "main")
     };
-    assert_eq!(sources(value.clone()), [staging.clone()]);
+    assert_eq!(sources(value.clone()), std::slice::from_ref(&staging));
     assert_eq!(snapshot(value.clone()).sources, [staging]);
     value["spec"]["sources"] = json!([
         {"repoURL": "charts", "chart": "web", "helm": {"valueFiles": ["$values/prod.yaml", null]}},

@@ -55,6 +55,8 @@ pub(super) struct Tree {
 struct Node {
     #[serde(flatten)]
     object: Object,
+    #[serde(deserialize_with = "or_default")]
+    uid: String,
     #[serde(deserialize_with = "list")]
     parent_refs: Vec<Object>,
     #[serde(deserialize_with = "list")]
@@ -184,6 +186,7 @@ pub(super) fn read(managed: Managed, tree: Tree) -> Vec<Workload> {
         let status = node.info.iter().find(|info| info.name == "Status Reason");
         workload.pods.push(Pod {
             name: clip(&node.object.name),
+            uid: clip(&node.uid),
             images: node.images.iter().map(|image| clip(image)).collect(),
             status: status.map(|info| clip(&info.value)).unwrap_or_default(),
             health,
@@ -293,7 +296,7 @@ fn is_paused(now: &Value, object: &Object) -> bool {
 }
 
 /// A text from the cluster as one line that is not too long.
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     let line: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -452,7 +455,7 @@ mod tests {
             vec![
                 node(job.clone(), &[object("batch", "CronJob", "n")], json!({})),
                 pod("n-1-x", job, "Completed", A),
-                node(ring.clone(), &[ring.clone()], json!({})),
+                node(ring.clone(), std::slice::from_ref(&ring), json!({})),
                 pod("lost", ring, "Running", A),
             ],
         );

@@ -14,7 +14,7 @@ use crate::{
 use app::error::AppError;
 use domain::{
     artifact::Digest,
-    plan::{self, AppSnapshot, Committed, Intent, Next},
+    plan::{self, AppSnapshot, Committed, Health, Intent, Next, illness::illness},
     promotion::State,
 };
 
@@ -104,6 +104,9 @@ impl Rollout<'_> {
                 .await?;
             next = self.next(&mut app).await?;
         }
+        if !matches!(next, Next::Live { .. }) {
+            self.note_illness(&app).await.map_err(Trouble::Own)?;
+        }
         if self.report(&app).await.map_err(Trouble::Own)? == Reported::Late {
             return Ok(Outcome::Wait {
                 millis: LOOK_MILLIS,
@@ -144,7 +147,9 @@ impl Rollout<'_> {
     async fn next(&self, app: &mut AppSnapshot) -> Result<Next, Trouble> {
         let covering = self.covering(app).await?;
         let next = self.decide(app, &covering).await?;
-        if next != Next::Inspect {
+        // A sync with waves waits for health before it ends: why that doesn't come is to be said, too.
+        let is_held_up = matches!(next, Next::Wait { .. }) && app.health == Health::Degraded;
+        if next != Next::Inspect && !is_held_up {
             return Ok(next);
         }
         let services = self.work.services;
@@ -236,6 +241,30 @@ impl Rollout<'_> {
             }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Keeps what is wrong with the promotion's own workload, with what the cluster said of its pod. The same is not asked for again.
+    async fn note_illness(&self, app: &AppSnapshot) -> Result<(), AppError> {
+        let (services, promotion) = (self.work.services, self.work.promotion);
+        let Some((mut found, patient)) = illness(app, &promotion.image.digest, services.now(), promotion.tries) else {
+            return Ok(());
+        };
+        let known = services.store.read().await?.illness(promotion.id).await?;
+        if known.is_some_and(|known| known.is_same(&found)) {
+            return Ok(());
+        }
+        if let Some(patient) = patient {
+            // Without its events, the reason is still worth keeping.
+            found.events = services
+                .argocd
+                .events(&self.access, &self.app, &patient)
+                .await
+                .unwrap_or_default();
+        }
+        let mut tx = services.store.write().await?;
+        tx.set_illness(promotion.id, &found).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     async fn report(&self, app: &AppSnapshot) -> Result<Reported, AppError> {

@@ -7,7 +7,10 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse as _,
 };
-use domain::artifact::{Repository, Tag};
+use domain::{
+    artifact::{Repository, Tag},
+    plan::Patient,
+};
 use futures::StreamExt as _;
 use secrecy::SecretString;
 use server::adapters::{
@@ -152,6 +155,7 @@ async fn throw(until: Until) {
                     argocd.check(&at).await,
                     argocd.inspect(&at, &app).await,
                     argocd.workloads(&at, &app).await,
+                    argocd.events(&at, &app, &Patient::default()).await,
                 )),
                 _ => drop(argocd.watch(&at).collect::<Vec<_>>().await),
             }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, DeclaredImage, Digest, Repository, Tag},
     id::PromotionId,
-    plan::AppSnapshot,
+    plan::{AppSnapshot, Patient, PodEvent},
     time::Timestamp,
 };
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -315,6 +315,10 @@ impl ArgoCd for FakeArgoCd {
 
     async fn workloads(&self, _: &ArgoCdAccess, _: &AppRef) -> Result<Workloads, ArgoCdError> {
         Ok(Workloads::Withheld("permission denied".into()))
+    }
+
+    async fn events(&self, _: &ArgoCdAccess, _: &AppRef, _: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        Ok(Vec::new())
     }
 
     async fn sync(&self, _: &ArgoCdAccess, _: &AppRef, _: &SyncRequest) -> Result<(), ArgoCdError> {
