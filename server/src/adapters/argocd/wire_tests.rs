@@ -103,7 +103,7 @@ fn what_was_asked_for_is_known_before_it_begins() {
 #[test]
 fn a_brand_new_application_is_empty_and_not_compared() {
     for value in [
-        json!({"metadata": {"name": "a"}, "spec": {"source": {"repoURL": "u"}}, "status": {
+        json!({"metadata": {"name": "a"}, "spec": {"source": {"repoURL": ""}}, "status": {
             "sync": {"status": "", "comparedTo": {"source": {"repoURL": ""}, "destination": {}}},
             "health": {}, "summary": {}, "sourceHydrator": {}}}),
         json!({"metadata": {"name": "a"}, "spec": null, "status": {"sync": null, "health": null, "summary": {"images": null},

@@ -198,15 +198,16 @@ impl Resource {
         self.resource.desired_at.map(Timestamp::rfc3339)
     }
 
-    /// The digests that Argo CD reports running; null until it has reported.
+    /// The digests that Argo CD reports running; null until it has reported, and while that is being found out.
     async fn live_digests(&self) -> Option<Vec<&str>> {
-        let live = self.resource.live.as_ref()?;
+        let live = self.resource.live.as_ref().filter(|live| !live.checking)?;
         Some(live.digests.iter().map(domain::artifact::Digest::as_str).collect())
     }
 
-    /// Health of the environment's Application as Argo CD reports it; null until it has.
+    /// Health of its workloads as Argo CD reports it; of the environment's whole Application where it doesn't let them be read. Null until it has
+    /// reported, and while that is being found out.
     async fn health(&self) -> Option<String> {
-        self.resource.live.as_ref().map(|live| format!("{:?}", live.health))
+        self.resource.live.as_ref().filter(|live| !live.checking).map(|live| format!("{:?}", live.health))
     }
 
     /// Where its image comes from.
