@@ -283,7 +283,7 @@ fn step_word(promotion: &Promotion) -> &'static str {
 fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done { .. } => "done",
-        Outcome::Wait { .. } | Outcome::Closed { .. } => "wait",
+        Outcome::Wait { .. } | Outcome::Paused { .. } | Outcome::Closed { .. } => "wait",
         Outcome::Retry { .. } => "retry",
         Outcome::Fail { .. } | Outcome::Failed(_) | Outcome::NoFile { .. } => "fail",
         Outcome::Withdrawn { .. } => "withdrawn",

@@ -9,20 +9,28 @@
 //!    Git's to say, equality would fail as soon as somebody else pushes);
 //! 2. sync status and health were looked at after that operation ended: for a while after a sync Argo CD still shows the
 //!    health of what ran before;
-//! 3. the Application is healthy, and has been for a moment;
-//! 4. the pods run the promised digest, and nothing else of that repository ([`live_digests`]).
+//! 3. what was rendered from the commit names the promised digest, in the service's own workloads ([`Workload`]), and those are healthy, and have
+//!    been for a moment. An ill neighbour is none of the promotion's business, and is named in the evidence;
+//! 4. the cluster was told to run the digest in all of them, and their living pods run it. Where Argo CD lets nobody read the workloads, its summary
+//!    of images must do, and the evidence says so.
 //!
 //! Argo CD writes whole seconds, by its own clock. Its times are compared with each other; where one must be compared with
 //! ours, a wrong clock delays the answer and never turns it around.
 
 mod decision;
+pub mod illness;
 mod images;
 pub mod said;
+pub mod source;
 #[cfg(test)]
 mod tests;
+pub mod workload;
 
 pub use decision::{GRACE_MILLIS, Intent, Next, STABLE_MILLIS, candidate_revisions, next};
+pub use illness::{Illness, Patient, PodEvent};
 pub use images::live_digests;
+pub use source::{AppSource, Committed};
+pub use workload::{Pod, Workload};
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,8 +74,17 @@ pub struct AppSnapshot {
     pub operation: Option<OperationSnapshot>,
     /// Conditions: type and message.
     pub conditions: Vec<(String, String)>,
-    /// Image references of all live pods, verbatim.
+    /// Image references of all its pods, verbatim: also of pods that have ended.
     pub images: Vec<String>,
+    /// What it deploys, each of several sources; of a hydrator what people write. Positions are those of the revisions.
+    #[serde(default)]
+    pub sources: Vec<AppSource>,
+    /// Its workloads, and whatever else of it is ill; `None` while they were not read.
+    #[serde(default)]
+    pub workloads: Option<Vec<Workload>>,
+    /// Why Argo CD doesn't let its workloads be read, where it doesn't.
+    #[serde(default)]
+    pub workloads_withheld: Option<String>,
 }
 
 /// The newest operation of an Application.
@@ -142,7 +159,7 @@ impl ResourceOutcome {
     }
 }
 
-/// Health of an Application.
+/// Health of an Application, or of one object of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Health {
     /// All is as it should be.

@@ -120,6 +120,8 @@ pub enum Truth {
     NothingRuns,
     /// Argo CD reports no pods of it, and there need not be any: it runs by the clock, once, or was scaled to none.
     Idle,
+    /// What Argo CD reports in short can't tell what is live; its workloads are being read.
+    Checking,
     /// Argo CD hasn't reported yet.
     NotReported,
     /// Argo CD can't be reached, and what it reported is too old to be believed: nothing is known since then.

@@ -85,7 +85,7 @@ pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView 
     view! {
         <div class="cell" class:dimmed=cell.out_of_sight.is_some()>
             <div class="what">{what(cell, place)} {age}</div>
-            <div class="how">{said} {out_of_sight(cell, now)} {changed_outside(cell)} {how_it_follows} {kind(cell.kind)} {button(cell, place)}</div>
+            <div class="how">{said} {out_of_sight(cell, now)} {changed_outside(cell)} {how_it_follows} {kind(&cell.kind)} {button(cell, place)}</div>
         </div>
     }
     .into_any()
@@ -222,8 +222,8 @@ pub fn follows(follows: &Follows, place: &Place) -> Option<AnyView> {
 
 /// The kind, when it isn't the usual one.
 #[must_use]
-pub fn kind(kind: Kind) -> Option<AnyView> {
-    (kind != Kind::Deployment).then(|| view! { <span>{kind.as_str()}</span> }.into_any())
+pub fn kind(kind: &Kind) -> Option<AnyView> {
+    (*kind != Kind::Deployment).then(|| view! { <span>{kind.to_string()}</span> }.into_any())
 }
 
 /// What a cell's button would run, and in place of what.

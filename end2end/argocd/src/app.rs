@@ -66,6 +66,16 @@ impl Application {
             .cloned()
     }
 
+    /// The name in tracking marks: `<name>`, or `<namespace>_<name>` outside the namespace of the server.
+    pub(crate) fn instance_name(&self) -> String {
+        let Metadata { name, namespace, .. } = &self.metadata;
+        if namespace.is_empty() || namespace == crate::world::SERVER_NAMESPACE {
+            name.clone()
+        } else {
+            format!("{namespace}_{name}")
+        }
+    }
+
     pub(crate) fn is_deleting(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }

@@ -216,7 +216,7 @@ pub(crate) fn token_with(subject: &str, issued_at: i64, id: &str) -> String {
 }
 
 /// An Application, in the words of the tests. It is rendered from `values_file` of the Git repository: each entry of
-/// `<values_prefix>.services` becomes one Deployment.
+/// `<values_prefix>.services` becomes one workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppSpec {
     /// Name of the Application.
@@ -227,11 +227,13 @@ pub struct AppSpec {
     pub namespace: String,
     /// A path to a bare repository, a `file://` or an `http(s)://` address.
     pub repo_url: String,
-    /// Path of the chart, as Argo CD would have it. Only shown.
+    /// Path of the chart: what lies under its `templates` is rendered as far as it is plain. Without a values file the
+    /// path of a directory of manifests.
     pub path: String,
     /// Branch, tag, commit, or empty for HEAD.
     pub target_revision: String,
-    /// The values file, from the root of the repository: `environments/staging/values.yaml`.
+    /// The values file, from the root of the repository: `environments/staging/values.yaml`. Empty: no chart but a
+    /// directory of manifests.
     pub values_file: String,
     /// The key under which `services` is found; dots go deeper. None: at the top. An Application that is created over
     /// the API says it in the annotation `standin.argocd/values-prefix`, and its values file in `helm.valueFiles`.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{Application, Operation},
-    clock,
+    clock::Clock,
     cluster::Cluster,
     engine::{self, Target},
     faults::{AppFaults, ServerFaults},
@@ -107,15 +107,26 @@ impl Queues {
 pub(crate) struct Record {
     pub(crate) app: Application,
     pub(crate) cluster: Cluster,
+    /// The cluster as the last refresh saw it: what tree, managed resources and summary are made of.
+    pub(crate) seen: Option<Cluster>,
     pub(crate) faults: AppFaults,
     /// What the last comparison found in Git.
     pub(crate) target: Option<Target>,
     /// Grows with each operation, so that a running one notices when it is replaced.
     pub(crate) operation_serial: u64,
     pub(crate) queues: Arc<Queues>,
+    pub(crate) clock: Clock,
 }
 
 impl Record {
+    /// Takes note of the cluster as it is now.
+    pub(crate) fn see_cluster(&mut self) {
+        if self.seen.as_ref() != Some(&self.cluster) {
+            self.seen = Some(self.cluster.clone());
+        }
+        self.app.status.summary.images = self.cluster.images();
+    }
+
     /// Writes `.operation` as the API server does: with the old `operationState` cleared in the same write.
     pub(crate) fn start_operation(&mut self, operation: Operation) {
         self.app.operation = Some(operation);
@@ -169,6 +180,7 @@ pub(crate) struct Shared {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) accounts: Vec<crate::options::Account>,
     pub(crate) namespaces: Vec<String>,
+    pub(crate) clock: Clock,
     sessions: AtomicU64,
 }
 
@@ -213,6 +225,7 @@ impl Shared {
             runtime,
             accounts: options.accounts.clone(),
             namespaces,
+            clock: Clock::default(),
             sessions: AtomicU64::new(1),
         }
     }
@@ -295,15 +308,17 @@ impl Shared {
             app.metadata.generation += 1;
             if app.metadata.uid.is_empty() {
                 app.metadata.uid = format!("00000000-0000-4000-8000-{:012x}", world.version);
-                app.metadata.creation_timestamp = clock::now();
+                app.metadata.creation_timestamp = self.clock.now();
             }
             let record = Record {
                 app: app.clone(),
                 cluster,
+                seen: None,
                 faults: AppFaults::default(),
                 target: None,
                 operation_serial: 1,
                 queues: Arc::clone(&queues),
+                clock: self.clock.clone(),
             };
             world.apps.insert(key.clone(), record);
             let _ = self.events.send(Event {

@@ -18,7 +18,7 @@ use domain::{
     id::{EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,
     promotion::{Promotion, State},
-    resource::{Kind, Resource, Source},
+    resource::{Resource, Source},
     succession::starved,
     tag_rule::{TagOrder, TagRule},
     time::Timestamp,
@@ -262,7 +262,7 @@ impl Cells {
             _ => None,
         };
         Ok(Cell {
-            kind: resource.kind,
+            kind: resource.kind.clone(),
             image: resource.desired.clone(),
             since: resource.desired_at,
             outside: resource.outside.clone(),
@@ -356,9 +356,11 @@ fn truth(resource: &Resource, newest: Option<&Promotion>, git_only: bool, lost: 
     let Some(live) = &resource.live else {
         return lost.map_or(Truth::NotReported, Truth::NotKnownSince);
     };
+    if live.checking {
+        return Truth::Checking;
+    }
     if live.digests.is_empty() {
-        let should_run = matches!(resource.kind, Kind::Deployment | Kind::StatefulSet);
-        return if should_run && resource.runtime.replicas != Some(0) {
+        return if resource.expects_pods() {
             Truth::NothingRuns
         } else {
             Truth::Idle

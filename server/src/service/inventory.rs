@@ -10,6 +10,7 @@ use domain::{
     environment::{Environment, Project},
     id::{ProjectId, ResourceId},
     name::Name,
+    plan::Illness,
     promotion::{Promotion, State},
     resource::Resource,
 };
@@ -79,6 +80,15 @@ pub struct PromotionsOf<'a> {
 }
 
 impl Services {
+    /// What was wrong with the workload of a promotion that the caller may see, in its newest try; `None` once it succeeded.
+    pub(crate) async fn illness_of(&self, promotion: &Promotion) -> Result<Option<Illness>, AppError> {
+        if promotion.state == State::Succeeded {
+            return Ok(None);
+        }
+        let illness = self.store.read().await?.illness(promotion.id).await?;
+        Ok(illness.filter(|illness| illness.tries == promotion.tries))
+    }
+
     /// The projects of the caller's workspaces, by workspace and name.
     ///
     /// # Errors

@@ -1,16 +1,19 @@
 //! What is live, as Argo CD reports it.
 
-use super::Services;
+use super::{
+    Services,
+    what_runs::{Runs, what_runs},
+};
 use crate::store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting};
 use app::error::AppError;
 use domain::{
-    artifact::{Digest, Repository},
+    artifact::Digest,
     environment::{Environment, Project},
     event::{Happened, Subject},
     id::{ClusterId, EnvironmentId, WorkspaceId},
-    plan::{self, AppSnapshot, Health},
+    plan::{AppSnapshot, Health},
     promotion::Actor,
-    resource::{Live, Resource, Source},
+    resource::{Live, Resource},
     time::Timestamp,
 };
 use std::{
@@ -74,8 +77,19 @@ impl KeptVersions {
     }
 }
 
+/// What came of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reported {
+    /// What runs is known now.
+    Known,
+    /// Of a resource, the look doesn't tell what runs: the Application's workloads must be read.
+    InDoubt,
+    /// What is stored is newer.
+    Late,
+}
+
 impl Services {
-    /// Stores what an environment's Application runs; `false` when what is stored is newer.
+    /// Stores what an environment's Application runs, as far as this look tells.
     ///
     /// # Errors
     /// When the database fails.
@@ -84,34 +98,38 @@ impl Services {
         project: &Project,
         environment: &Environment,
         app: &AppSnapshot,
-    ) -> Result<bool, AppError> {
+    ) -> Result<Reported, AppError> {
         let now = self.now();
         let mut changed = false;
         let mut tx = self.store.write().await?;
         // Writers stand in one line: nobody comes between this and the commit.
         if !self.kept_versions.advance(environment, app.version, now) {
-            return Ok(false);
+            return Ok(Reported::Late);
         }
         let mut resources = tx.resources(project.id).await?;
         resources.retain(|resource| resource.environment == environment.id);
+        let mut reported = Reported::Known;
         for resource in &resources {
-            let repository = match (&resource.desired, &resource.source) {
-                (Some(desired), _) => desired.repository.clone(),
-                (None, Source::Image { repository, .. }) => repository.clone(),
-                (None, Source::Promote { .. }) => continue,
+            let (digests, health) = match what_runs(resource, &resources, app) {
+                Runs::These(digests, health) => (digests, health),
+                Runs::NoRepository => continue,
+                Runs::InDoubt => {
+                    reported = Reported::InDoubt;
+                    // What is known stays until the workloads are read; where nothing is, that is said.
+                    if resource.live.is_none() {
+                        tx.set_live(resource.id, Some(&Live::checking(now))).await?;
+                    }
+                    continue;
+                }
             };
-            let mut digests = plan::live_digests(&app.images, &repository);
-            // One image may serve several resources: what another runs rightly isn't this one's.
-            let own = resource.desired.as_ref().map(|desired| &desired.digest);
-            digests.retain(|digest| Some(digest) == own || !rightly(&resources, resource, &repository, digest));
             let same = resource
                 .live
                 .as_ref()
-                .is_some_and(|l| l.digests == digests && l.health == app.health);
+                .is_some_and(|l| !l.checking && l.digests == digests && l.health == health);
             if same {
                 continue;
             }
-            let healthy = match app.health {
+            let healthy = match health {
                 Health::Healthy => digests.clone(),
                 _ => Vec::new(),
             };
@@ -120,8 +138,9 @@ impl Services {
                 resource.id,
                 Some(&Live {
                     digests,
-                    health: app.health,
+                    health,
                     at: now,
+                    checking: false,
                 }),
             )
             .await?;
@@ -129,10 +148,7 @@ impl Services {
                 workspace: project.workspace,
                 subject: Subject::resource(project.id, resource),
                 actor: Actor::Waybill,
-                happened: Happened::LiveChanged {
-                    digests: short,
-                    health: app.health,
-                },
+                happened: Happened::LiveChanged { digests: short, health },
             };
             tx.append_event(&event, now).await?;
             note_runs(&mut *tx, project.workspace, resource, &healthy, now).await?;
@@ -142,12 +158,13 @@ impl Services {
         if changed {
             self.wrote();
         }
-        Ok(true)
+        Ok(reported)
     }
 
     /// What a cluster's Argo CD says next is how things are, whatever the versions: it may count anew since it was restored.
     pub fn begins_to_follow(&self, record: &ClusterRecord) {
         (self.kept_versions.all()).retain(|_, kept| kept.cluster != record.cluster.id);
+        self.deployed_sources.forget(record.cluster.id);
     }
 
     /// Has the promotions look that wait for an environment's Application: Argo CD said that something about it changed.
@@ -314,13 +331,4 @@ async fn note_runs(
         tx.wake_waiting(Waiting::Digest(workspace, begun), now).await?;
     }
     Ok(())
-}
-
-/// Whether another resource runs this digest of the repository because Git says so.
-fn rightly(resources: &[Resource], this: &Resource, repository: &Repository, digest: &Digest) -> bool {
-    let mut others = resources
-        .iter()
-        .filter(|r| r.id != this.id)
-        .filter_map(|r| r.desired.as_ref());
-    others.any(|desired| desired.repository == *repository && desired.digest == *digest)
 }

@@ -32,6 +32,7 @@ pub mod check;
 pub mod connection;
 pub mod connections;
 pub mod create_resource;
+pub mod deployed_sources;
 pub mod desired;
 pub mod follow;
 pub mod gates;
@@ -74,6 +75,8 @@ pub mod stuck;
 mod tag_order;
 pub mod test_connection;
 pub mod token;
+mod what_runs;
+pub mod workloads;
 pub mod workspace;
 
 pub use caller::Caller;
@@ -111,6 +114,10 @@ pub struct Services {
     pub kept_cells: Arc<cells::KeptCells>,
     /// How new what Argo CD reported is.
     pub kept_versions: Arc<live::KeptVersions>,
+    /// What Applications deploy.
+    pub deployed_sources: Arc<deployed_sources::DeployedSources>,
+    /// Who reads workloads of which Argo CD.
+    pub workload_reads: Arc<workloads::WorkloadReads>,
     /// What waits for approvals, until something changes.
     pub kept_inbox: Arc<inbox::KeptInbox>,
     /// Who may create workspaces.

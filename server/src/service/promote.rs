@@ -168,10 +168,7 @@ impl Services {
                 )
             })?;
         if !target.is_promotable() {
-            let why = format!(
-                "{to}/{service} is a {}; only a deployment can be promoted.",
-                target.kind
-            );
+            let why = target.kind.refusal(&format!("{to}/{service}"));
             return Err(field("service", why));
         }
         Ok((
@@ -245,7 +242,8 @@ fn adds_digest(diff: &str, image: &ExactImage) -> bool {
         text.is_some_and(|text| text.contains("sha256:"))
     };
     let digest = image.digest.as_str();
-    diff.lines().any(|line| is_digest(line, '+') && line.contains(digest)) && !diff.lines().any(|line| is_digest(line, '-'))
+    diff.lines().any(|line| is_digest(line, '+') && line.contains(digest))
+        && !diff.lines().any(|line| is_digest(line, '-'))
 }
 
 #[cfg(test)]
@@ -263,7 +261,10 @@ mod tests {
         let other = format!("sha256:{}", "cd".repeat(32));
         for (diff, adds) in [
             (format!("--- a/x\n+++ b/x\n   tag: 1.5.0\n+  digest: {digest}\n"), true),
-            (format!("--- a/x\n+++ b/x\n-  digest: {other}\n+  digest: {digest}\n"), false),
+            (
+                format!("--- a/x\n+++ b/x\n-  digest: {other}\n+  digest: {digest}\n"),
+                false,
+            ),
             ("--- a/x\n+++ b/x\n-  tag: 1.4.0\n+  tag: 1.5.0\n".to_owned(), false),
             (String::new(), false),
         ] {

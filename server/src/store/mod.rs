@@ -11,6 +11,7 @@ pub mod dialect;
 pub mod gates;
 pub mod held;
 pub mod identities;
+pub mod illnesses;
 pub mod notifications;
 pub mod open;
 pub mod people;
@@ -26,6 +27,7 @@ pub mod trouble;
 pub mod tx;
 
 pub use gates::{Awaiting, Gates, Waiting, Watch};
+pub use illnesses::Illnesses;
 pub use notifications::{Channel, Delivery, Notifications};
 pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
@@ -242,7 +244,7 @@ pub trait Store: Send + Sync {
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
 pub trait Tx:
-    people::People + identities::Identities + Gates + Proofs + Tags + Notifications + Sealed + Removals
+    people::People + identities::Identities + Gates + Proofs + Illnesses + Tags + Notifications + Sealed + Removals
 {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;

@@ -2,13 +2,15 @@
 
 use super::{ARGOCD_SECONDS, REGISTRY_SECONDS, traces};
 use crate::adapters::{
-    argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window},
+    argocd::{
+        AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window, Workloads,
+    },
     registry::{Hanging, Registry, RegistryAccess, RegistryError},
 };
 use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, Digest, Repository, Tag},
-    plan::AppSnapshot,
+    plan::{AppSnapshot, Patient, PodEvent},
     time::Timestamp,
 };
 use futures::stream::BoxStream;
@@ -62,6 +64,14 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
             Refresh::Normal => "refresh",
         };
         measure(ARGOCD_SECONDS, "argocd", call, self.0.app(access, app, refresh)).await
+    }
+
+    async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "workloads", self.0.workloads(access, app)).await
+    }
+
+    async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "events", self.0.events(access, app, pod)).await
     }
 
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {

@@ -8,6 +8,7 @@
 
 mod batch;
 mod claim;
+mod closer;
 pub mod git_removals;
 mod late;
 pub mod notify;
@@ -337,7 +338,9 @@ async fn pause(stop: &CancellationToken) {
 fn told(promotion: &Promotion, outcome: &Outcome) {
     let (id, state) = (promotion.id, promotion.state);
     match outcome {
-        Outcome::Wait { .. } | Outcome::Closed { .. } => tracing::debug!(promotion = %id, %state, ?outcome, "step"),
+        Outcome::Wait { .. } | Outcome::Paused { .. } | Outcome::Closed { .. } => {
+            tracing::debug!(promotion = %id, %state, ?outcome, "step");
+        }
         _ => tracing::info!(promotion = %id, %state, ?outcome, "step"),
     }
 }

@@ -28,6 +28,13 @@ pub enum Outcome {
         /// What for, a sentence for people.
         why: String,
     },
+    /// Look again later, for as long as it takes: a person stopped it elsewhere, and its time-out begins when they let it go on.
+    Paused {
+        /// In how many milliseconds, unless something happens before.
+        millis: i64,
+        /// What for, a sentence for people.
+        why: String,
+    },
     /// It failed in a way that may pass: try again, later each time.
     Retry {
         /// What failed, a sentence for people.

@@ -202,6 +202,11 @@ impl Change {
                 let words = p.failure.as_ref().map(Failure::words);
                 events.push(moved(State::Failed, words));
             }
+            Outcome::Paused { millis, why } => {
+                wait_for(&mut p, why, &mut events);
+                (p.attempts, p.state_since) = (0, now);
+                next_at = now.plus_millis(*millis);
+            }
             Outcome::Retry { why } if p.attempts + 1 < MOST_ATTEMPTS => {
                 wait_for(&mut p, why, &mut events);
                 p.attempts += 1;

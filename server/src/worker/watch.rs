@@ -8,10 +8,11 @@
 
 mod news;
 
+use super::closer::{self, Closer};
 use crate::{
     adapters::argocd::{AppRef, ArgoCdError, WatchEvent},
     back_off,
-    service::{Services, connection},
+    service::{Services, connection, live::Reported},
     store::ClusterRecord,
     telemetry::streams::{self, Followed},
 };
@@ -130,9 +131,10 @@ async fn follow(services: Services, record: ClusterRecord) {
         again: services.wake.again.subscribe(),
         dice: services.ids.next().as_u128(),
     };
+    let mut closer = Closer::default();
     loop {
         let began = Instant::now();
-        match listen(&services, &record, &mut mood).await {
+        match listen(&services, &record, &mut mood, &mut closer).await {
             Ok(Listened::Nothing) => return,
             Ok(Listened::Ended) => mood.fails(began),
             Err(error) => {
@@ -173,7 +175,12 @@ enum Listened {
 }
 
 /// Listens to a stream until it ends.
-async fn listen(services: &Services, record: &ClusterRecord, mood: &mut Mood) -> Result<Listened, ArgoCdError> {
+async fn listen(
+    services: &Services,
+    record: &ClusterRecord,
+    mood: &mut Mood,
+    closer: &mut Closer,
+) -> Result<Listened, ArgoCdError> {
     let access = match services.argocd_access(record) {
         Ok(Some(access)) => access,
         Ok(None) => return Ok(Listened::Nothing),
@@ -217,7 +224,7 @@ async fn listen(services: &Services, record: &ClusterRecord, mood: &mut Mood) ->
             WatchEvent::Deleted(app) => gone(*app),
         };
         own_namespace = app.controller_namespace.clone().or(own_namespace);
-        if !report(services, record, &app, own_namespace.as_deref()).await {
+        if !report(services, record, &app, own_namespace.as_deref(), closer).await {
             break Ok(Listened::Ended);
         }
     };
@@ -235,6 +242,7 @@ fn gone(app: AppSnapshot) -> AppSnapshot {
         namespace: app.namespace,
         controller_namespace: app.controller_namespace,
         version: app.version,
+        workloads: Some(Vec::new()),
         ..AppSnapshot::default()
     }
 }
@@ -301,8 +309,14 @@ async fn note(services: &Services, record: &ClusterRecord) {
 
 /// Stores what an Application runs, for every environment that it belongs to. `false` when the database could not be written, once it can
 /// be again: what the stream said is lost then, and it must say anew how things are.
-async fn report(services: &Services, record: &ClusterRecord, app: &AppSnapshot, own_namespace: Option<&str>) -> bool {
-    match try_report(services, record, app, own_namespace).await {
+async fn report(
+    services: &Services,
+    record: &ClusterRecord,
+    app: &AppSnapshot,
+    own_namespace: Option<&str>,
+    closer: &mut Closer,
+) -> bool {
+    match try_report(services, record, app, own_namespace, Some(closer)).await {
         Ok(()) => true,
         Err(AppError::Unavailable(_)) => {
             while services.store.check_writable().await.is_err() {
@@ -322,7 +336,9 @@ async fn try_report(
     record: &ClusterRecord,
     app: &AppSnapshot,
     own_namespace: Option<&str>,
+    mut closer: Option<&mut Closer>,
 ) -> Result<(), AppError> {
+    services.deployed_sources.note(record.cluster.id, app);
     let mut tx = services.store.read().await?;
     let mut places = Vec::new();
     for project in tx.projects(record.cluster.workspace).await? {
@@ -336,7 +352,12 @@ async fn try_report(
     }
     drop(tx);
     for (project, environment) in places {
-        services.report_live(&project, &environment, app).await?;
+        if services.report_live(&project, &environment, app).await? == Reported::InDoubt {
+            match &mut closer {
+                Some(closer) => closer.look(services, record, &project, &environment, app),
+                None => closer::read(services, record, &project, &environment, app.clone()).await?,
+            }
+        }
         services.nudge(&environment).await?;
     }
     Ok(())

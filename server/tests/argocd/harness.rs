@@ -3,12 +3,12 @@
 use argocd_standin::{AppSpec, Options, Policy, Standin, Timing, TokenGrant, token_for};
 use domain::{
     artifact::{Digest, Repository},
-    plan::{AppSnapshot, Health, Intent, Next, candidate_revisions, next},
+    plan::{AppSnapshot, Committed, Health, Intent, Next, candidate_revisions, next},
     time::Timestamp,
 };
 use secrecy::SecretString;
 use server::adapters::argocd::{
-    AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, SyncRequest, Timeouts,
+    AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, SyncRequest, Timeouts, Workloads,
 };
 use std::{
     future::Future,
@@ -225,6 +225,11 @@ impl Promotion<'_> {
             commit: &self.commit,
             digest: &self.digest,
             repository: &image_repository(),
+            committed: Committed {
+                repository: self.bench.repository.path().to_str().unwrap(),
+                branch: "main",
+                files: &[FILE.to_owned()],
+            },
             promotion: &self.id,
             pushed_at: self.pushed_at,
             now: now(),
@@ -244,17 +249,24 @@ impl Promotion<'_> {
         let begun = Instant::now();
         let mut refresh = Refresh::Normal;
         loop {
-            let snapshot = client
+            let mut snapshot = client
                 .app(access, app, std::mem::replace(&mut refresh, Refresh::No))
                 .await
                 .unwrap();
-            let next = self.decide(&snapshot);
+            let mut next = self.decide(&snapshot);
+            if next == Next::Inspect {
+                match client.workloads(access, app).await.unwrap() {
+                    Workloads::Read(workloads) => snapshot.workloads = Some(workloads),
+                    Workloads::Withheld(why) => snapshot.workloads_withheld = Some(why),
+                }
+                next = self.decide(&snapshot);
+            }
             if stop(&next) {
                 return next;
             }
             match &next {
                 Next::Live { .. } | Next::Failed { .. } => return next,
-                Next::Wait { .. } => {}
+                Next::Wait { .. } | Next::Paused { .. } | Next::Inspect => {}
                 Next::Refresh { .. } => refresh = Refresh::Normal,
                 Next::Sync { revision, .. } => {
                     let request = SyncRequest {

@@ -30,7 +30,7 @@ fn whole() -> Value {
             "environments": [
                 { "name": "development", "cluster": "local", "resources": [
                     { "name": "api", "source": { "image": IMAGE }, "runtime": { "replicas": 2, "env": { "B": "1", "A": "2" } } },
-                    { "name": "nightly", "kind": "cronjob", "source": { "image": "127.0.0.1:5000/myapp/nightly" } },
+                    { "name": "nightly", "kind": "job", "source": { "image": "127.0.0.1:5000/myapp/nightly" } },
                 ] },
                 { "name": "staging", "cluster": "local", "resources": [
                     { "name": "api", "source": { "promote": { "environment": "development", "resource": "api" } } },
@@ -375,7 +375,7 @@ async fn circles_and_wrong_sources_are_refused_with_their_place() {
         (
             source("development", "nightly"),
             "source.promote.resource",
-            "development/nightly is a cronjob",
+            "development/nightly is a job",
         ),
         (
             source("development", "web"),

@@ -37,7 +37,7 @@ async fn bench() -> (Bench, Caller) {
             "environments": [
                 { "name": "staging", "cluster": "local", "resources": [
                     { "name": "api", "source": { "image": API } },
-                    { "name": "nightly", "kind": "cronjob", "source": { "image": "127.0.0.1:5000/myapp/nightly" } },
+                    { "name": "nightly", "kind": "job", "source": { "image": "127.0.0.1:5000/myapp/nightly" } },
                 ] },
                 { "name": "production", "cluster": "local", "protected": true, "resources": [
                     { "name": "api", "source": { "promote": { "environment": "staging", "resource": "api" } },

@@ -533,7 +533,10 @@ async fn a_target_that_names_only_a_tag_can_be_pinned_to_the_digest_that_it_runs
         "source": { "promote": { "environment": "staging", "resource": "api" } },
         "binding": { "pin": world.first },
     }]);
-    let by_tag = format!("services:\n  api:\n    image:\n      repository: {}/myapp/api\n      tag: 1.0.0\n", world.host);
+    let by_tag = format!(
+        "services:\n  api:\n    image:\n      repository: {}/myapp/api\n      tag: 1.0.0\n",
+        world.host
+    );
     world.outsider_writes("production", &by_tag).await;
     world.apply(&document).await;
     world.wait_for_desired("production", "api", &world.first).await;
@@ -544,6 +547,9 @@ async fn a_target_that_names_only_a_tag_can_be_pinned_to_the_digest_that_it_runs
         world.ends(&id, State::Succeeded).await;
     }
     assert!(world.values("production").await.contains(&world.first));
-    let again = world.promote(&world.token, "api", "staging", "production").await.unwrap_err();
+    let again = world
+        .promote(&world.token, "api", "staging", "production")
+        .await
+        .unwrap_err();
     assert_eq!(again["extensions"]["code"], "conflict", "{again}");
 }

@@ -10,9 +10,8 @@ use tokio::time::Instant;
 use super::{follow_rollout, target};
 use crate::{
     app::{History, Operation, OperationState, ResourceRef, ResourceResult, Source, SyncResult},
-    clock,
     faults::use_once,
-    manifest::Deployment,
+    manifest::Manifest,
     world::{AppKey, Level, Queues, Shared},
 };
 
@@ -93,7 +92,7 @@ impl Run {
             record.app.status.operation_state = Some(OperationState {
                 operation: self.operation.clone(),
                 phase: "Running".to_owned(),
-                started_at: clock::now(),
+                started_at: record.clock.now(),
                 ..OperationState::default()
             });
         })?;
@@ -112,12 +111,13 @@ impl Run {
                 return Ok(Err(Failure(phase, format!("{error}{suffix}"))));
             }
             retried += 1;
+            let (clock, backoff) = (&self.shared.clock, self.shared.timing().retry_backoff);
             self.state(|state| {
-                state.finished_at = Some(clock::now());
+                state.finished_at = Some(clock.now());
                 state.retry_count = retried;
-                state.message = format!("{error}. Retrying attempt #{retried} at {}.", clock::kitchen());
+                state.message = format!("{error}. Retrying attempt #{retried} at {}.", clock.kitchen(backoff));
             })?;
-            self.pause(self.shared.timing().retry_backoff).await?;
+            self.pause(backoff).await?;
             self.state(|state| {
                 state.finished_at = None;
                 state.sync_result = None;
@@ -184,7 +184,9 @@ impl Run {
         if let Some(message) = self.apply_fails() {
             return self.fail_apply(&manifests, &message).map(Err);
         }
-        self.apply(&manifests)?;
+        if let Err(failure) = self.apply(&manifests)? {
+            return Ok(Err(failure));
+        }
         if sync.resources.is_empty() && !sync.dry_run {
             self.record_history(&plan)?;
         }
@@ -240,11 +242,11 @@ impl Run {
         fails.flatten()
     }
 
-    fn fail_apply(&self, manifests: &[Deployment], message: &str) -> Result<Failure, Stop> {
+    fn fail_apply(&self, manifests: &[Manifest], message: &str) -> Result<Failure, Stop> {
         self.state(|state| {
             let resources = &mut state.sync_result.get_or_insert_default().resources;
-            for deployment in self.selected(manifests) {
-                let mut result = resource_result(deployment, "SyncFailed", message);
+            for manifest in self.selected(manifests) {
+                let mut result = resource_result(manifest, "SyncFailed", message);
                 "Failed".clone_into(&mut result.hook_phase);
                 resources.push(result);
             }
@@ -255,59 +257,83 @@ impl Run {
         ))
     }
 
-    /// Changes the cluster and lists what happened to each resource.
-    fn apply(&self, manifests: &[Deployment]) -> Result<(), Stop> {
+    /// Changes the cluster and lists what happened to each resource. What the API server refuses fails the operation.
+    fn apply(&self, manifests: &[Manifest]) -> Result<Result<(), Failure>, Stop> {
         let sync = &self.operation.sync;
         let mut rollouts = Vec::new();
+        let mut refused = Vec::new();
         self.record(|record| {
+            let now = record.clock.now();
             let mut results = Vec::new();
-            for deployment in self.selected(manifests) {
-                let (word, rollout) = if sync.dry_run {
-                    ("configured (dry run)", None)
+            for manifest in self.selected(manifests) {
+                let applied = if sync.dry_run {
+                    Ok(("configured (dry run)", None))
                 } else {
-                    record.cluster.apply(deployment)
+                    let applied = record.cluster.apply(manifest, &now);
+                    applied.map(|applied| (applied.word, applied.rollout))
                 };
-                rollouts.extend(rollout.map(|rollout| (deployment.name().to_owned(), rollout)));
-                let message = format!("deployment.apps/{} {word}", deployment.name());
-                results.push(resource_result(deployment, "Synced", &message));
-            }
-            let extra: Vec<String> = record.cluster.deployments.keys().cloned().collect();
-            for name in extra
-                .into_iter()
-                .filter(|name| !manifests.iter().any(|wanted| wanted.name() == name))
-            {
-                let Some(live) = record.cluster.deployments.get(&name) else {
-                    continue;
-                };
-                if !is_selected(&sync.resources, &name) {
-                    continue;
-                }
-                let (status, message) = if sync.prune {
-                    ("Pruned", "pruned")
-                } else {
-                    ("PruneSkipped", "ignored (requires pruning)")
-                };
-                let mut result = resource_result(&live.deployment, status, message);
-                result.images.clear();
-                results.push(result);
-                if sync.prune && !sync.dry_run {
-                    record.cluster.deployments.remove(&name);
+                match applied {
+                    Ok((word, rollout)) => {
+                        rollouts.extend(rollout.map(|rollout| (manifest.id(), rollout)));
+                        let message = format!("{} {word}", manifest.kubectl_name());
+                        results.push(resource_result(manifest, "Synced", &message));
+                    }
+                    Err(message) => {
+                        let mut result = resource_result(manifest, "SyncFailed", &message);
+                        "Failed".clone_into(&mut result.hook_phase);
+                        results.push(result);
+                        refused.push(message);
+                    }
                 }
             }
+            results.extend(self.prune(record, manifests));
             if let Some(state) = &mut record.app.status.operation_state {
                 state.sync_result.get_or_insert_default().resources.extend(results);
             }
         })?;
-        for (name, rollout) in rollouts {
-            follow_rollout(&self.shared, &self.key, name, rollout);
+        for (id, rollout) in rollouts {
+            follow_rollout(&self.shared, &self.key, id, rollout);
         }
-        Ok(())
+        if refused.is_empty() {
+            return Ok(Ok(()));
+        }
+        let reason = refused.join("; ");
+        let message = format!("one or more objects failed to apply, reason: {reason}");
+        Ok(Err(Failure("Failed", message)))
     }
 
-    fn selected<'a>(&'a self, manifests: &'a [Deployment]) -> impl Iterator<Item = &'a Deployment> {
+    /// What Git no longer has goes, or stays with a word about it.
+    fn prune(&self, record: &mut crate::world::Record, manifests: &[Manifest]) -> Vec<ResourceResult> {
+        let sync = &self.operation.sync;
+        let extra: Vec<Manifest> = record
+            .cluster
+            .resources
+            .iter()
+            .filter(|(id, live)| live.manifest.hooks().is_empty() && !manifests.iter().any(|m| m.id() == **id))
+            .map(|(_, live)| live.manifest.clone())
+            .filter(|manifest| is_selected(&sync.resources, manifest))
+            .collect();
+        let mut results = Vec::new();
+        for manifest in extra {
+            let (status, message) = if sync.prune {
+                ("Pruned", "pruned")
+            } else {
+                ("PruneSkipped", "ignored (requires pruning)")
+            };
+            let mut result = resource_result(&manifest, status, message);
+            result.images.clear();
+            results.push(result);
+            if sync.prune && !sync.dry_run {
+                record.cluster.remove(&manifest.id());
+            }
+        }
+        results
+    }
+
+    fn selected<'a>(&'a self, manifests: &'a [Manifest]) -> impl Iterator<Item = &'a Manifest> {
         manifests
             .iter()
-            .filter(|deployment| is_selected(&self.operation.sync.resources, deployment.name()))
+            .filter(|manifest| manifest.hooks().is_empty() && is_selected(&self.operation.sync.resources, manifest))
     }
 
     fn record_history(&self, plan: &Plan) -> Result<(), Stop> {
@@ -318,7 +344,7 @@ impl Run {
             let result = plan.result();
             status.history.push(History {
                 revision: result.revision,
-                deployed_at: clock::now(),
+                deployed_at: record.clock.now(),
                 id: status.history.last().map_or(0, |last| last.id + 1),
                 source: result.source,
                 deploy_started_at: started.unwrap_or_default(),
@@ -333,7 +359,7 @@ impl Run {
 
     fn complete(&self, phase: &str, message: String) {
         let done = self.record(|record| {
-            let started = clock::now();
+            let started = record.clock.now();
             let state = record.app.status.operation_state.get_or_insert_with(|| OperationState {
                 operation: self.operation.clone(),
                 started_at: started,
@@ -341,7 +367,7 @@ impl Run {
             });
             phase.clone_into(&mut state.phase);
             state.message = message;
-            state.finished_at = Some(clock::now());
+            state.finished_at = Some(record.clock.now());
             record.app.operation = None;
         });
         if done.is_err() {
@@ -434,25 +460,28 @@ impl Plan {
     }
 }
 
-fn is_selected(resources: &[ResourceRef], name: &str) -> bool {
-    resources.is_empty()
-        || resources
-            .iter()
-            .any(|resource| resource.kind == "Deployment" && resource.name == name)
+fn is_selected(resources: &[ResourceRef], manifest: &Manifest) -> bool {
+    let means = |resource: &ResourceRef| {
+        resource.group == manifest.group()
+            && resource.kind == manifest.kind()
+            && resource.name == manifest.name()
+            && (resource.namespace.is_empty() || resource.namespace == manifest.namespace())
+    };
+    resources.is_empty() || resources.iter().any(means)
 }
 
-fn resource_result(deployment: &Deployment, status: &str, message: &str) -> ResourceResult {
+fn resource_result(manifest: &Manifest, status: &str, message: &str) -> ResourceResult {
     ResourceResult {
-        group: "apps".to_owned(),
-        version: "v1".to_owned(),
-        kind: "Deployment".to_owned(),
-        namespace: deployment.namespace().to_owned(),
-        name: deployment.name().to_owned(),
+        group: manifest.group().to_owned(),
+        version: manifest.version().to_owned(),
+        kind: manifest.kind().to_owned(),
+        namespace: manifest.namespace().to_owned(),
+        name: manifest.name().to_owned(),
         status: status.to_owned(),
         message: message.to_owned(),
         hook_phase: "Running".to_owned(),
         sync_phase: "Sync".to_owned(),
-        images: vec![deployment.image().to_owned()],
+        images: manifest.images(),
         ..ResourceResult::default()
     }
 }

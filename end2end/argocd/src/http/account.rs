@@ -65,7 +65,7 @@ pub(super) async fn login(State(shared): World, bytes: Bytes) -> Answer {
     else {
         return refuse("Invalid username or password");
     };
-    let (subject, issued) = (account.username.clone(), clock::unix_now());
+    let (subject, issued) = (account.username.clone(), shared.clock.unix());
     let token = token_with(
         &format!("{subject}:login"),
         issued,

@@ -108,7 +108,7 @@ pub(super) async fn get(State(shared): World, caller: Caller, params: Params, Pa
 }
 
 /// Asks for a refresh and waits until one has removed the annotation again. There is no time limit.
-async fn refresh(shared: &Shared, key: &AppKey, kind: &str) -> Result<Application, ApiError> {
+pub(super) async fn refresh(shared: &Shared, key: &AppKey, kind: &str) -> Result<Application, ApiError> {
     let mut events = shared.events.subscribe();
     let kind = if kind == "hard" { "hard" } else { "normal" };
     let asked = shared.write(key, |record| {
@@ -334,7 +334,7 @@ pub(super) async fn delete(State(shared): World, caller: Caller, params: Params,
         ));
     }
     shared.write(&key, |record| {
-        record.app.metadata.deletion_timestamp = Some(crate::clock::now());
+        record.app.metadata.deletion_timestamp = Some(record.clock.now());
         if cascade
             && !record
                 .app

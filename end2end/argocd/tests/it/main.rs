@@ -5,6 +5,7 @@
 
 mod applications;
 mod auto_sync;
+mod cluster;
 mod faults;
 mod manual_sync;
 mod rules;

@@ -3,9 +3,8 @@
 //! Go's encoder leaves out some empty fields, writes `null` for others and `{}` for a third kind; enumerations may be
 //! empty or unknown. So nothing is required here, and words stay words.
 
-use super::AppSource;
 use domain::{
-    plan::{AppSnapshot, Health, OperationSnapshot, ResourceOutcome},
+    plan::{AppSnapshot, AppSource, Health, OperationSnapshot, ResourceOutcome},
     time::Timestamp,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -319,7 +318,7 @@ impl Application {
     }
 
     /// What it deploys. Of a hydrator that is what people write, not what it makes of it.
-    pub(super) fn sources(&self) -> Vec<AppSource> {
+    fn sources(&self) -> Vec<AppSource> {
         let dry = self
             .spec
             .source_hydrator
@@ -340,16 +339,28 @@ impl Application {
         let source = |source: &&Value| AppSource {
             repository: text(source, "repoURL"),
             revision: text(source, "targetRevision"),
+            path: text(source, "path"),
+            chart: !text(source, "chart").is_empty(),
+            reference: text(source, "ref"),
+            value_files: (source
+                .pointer("/helm/valueFiles")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten())
+            .filter_map(|file| Some(file.as_str()?.to_owned()))
+            .collect(),
         };
-        written
-            .iter()
-            .map(source)
-            .filter(|source| !source.repository.is_empty())
-            .collect()
+        let sources: Vec<AppSource> = written.iter().map(source).collect();
+        // One without an address is Go's way to write that there is none; among several, their positions count.
+        match sources.as_slice() {
+            [one] if one.repository.is_empty() => Vec::new(),
+            _ => sources,
+        }
     }
 
     /// In the domain's words.
     pub(super) fn into_snapshot(self) -> AppSnapshot {
+        let sources = self.sources();
         let hydrated = self.spec.source_hydrator.as_ref().is_some_and(|spec| !is_empty(spec));
         let dry = |revisions: Revisions| {
             let mut revisions = revisions.into_list();
@@ -385,7 +396,7 @@ impl Application {
             compared_to_current_source: hydrated || self.spec.sources.same_as(&self.status.sync.compared_to),
             sync_status: self.status.sync.status,
             sync_revisions: dry(self.status.sync.revisions),
-            health: health(&self.status.health.status),
+            health: word_of_health(&self.status.health.status),
             health_since: self.status.health.last_transition_time,
             reconciled_at: self.status.reconciled_at,
             operation_pending: pending,
@@ -397,6 +408,9 @@ impl Application {
                 .map(|condition| (condition.kind, condition.message))
                 .collect(),
             images: self.status.summary.images,
+            sources,
+            workloads: None,
+            workloads_withheld: None,
             name: self.metadata.name,
             version: self.metadata.resource_version.parse().ok(),
             namespace: self.metadata.namespace.filter(|namespace| !namespace.is_empty()),
@@ -497,7 +511,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn health(word: &str) -> Health {
+/// Health by Argo CD's word for it.
+pub(super) fn word_of_health(word: &str) -> Health {
     match word {
         "Healthy" => Health::Healthy,
         "Progressing" => Health::Progressing,
@@ -509,18 +524,20 @@ fn health(word: &str) -> Health {
 }
 
 /// `null` is the same as absent.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A list that may be `null`, of items that may be `null`.
-fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(super) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let items: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
     Ok(items.into_iter().flatten().flatten().collect())
 }
 
 /// RFC 3339, or nothing: also for what can't be read, so that one odd time doesn't hide a whole Application.
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     Ok(text.and_then(|text| {
         let time = time::OffsetDateTime::parse(&text, &time::format_description::well_known::Rfc3339).ok()?;

@@ -70,6 +70,14 @@ fn a_finished_sync_is_read_whole() {
             }),
             conditions: vec![("OrphanedResourceWarning".into(), "2 orphans".into())],
             images: vec!["r.example/web:v1".into()],
+            sources: vec![AppSource {
+                repository: "https://git.example/deploy.git".into(),
+                revision: "main".into(),
+                path: "envs/staging".into(),
+                ..AppSource::default()
+            }],
+            workloads: None,
+            workloads_withheld: None,
         }
     );
 }
@@ -99,7 +107,7 @@ fn what_was_asked_for_is_known_before_it_begins() {
 #[test]
 fn a_brand_new_application_is_empty_and_not_compared() {
     for value in [
-        json!({"metadata": {"name": "a"}, "spec": {"source": {"repoURL": "u"}}, "status": {
+        json!({"metadata": {"name": "a"}, "spec": {"source": {"repoURL": ""}}, "status": {
             "sync": {"status": "", "comparedTo": {"source": {"repoURL": ""}, "destination": {}}},
             "health": {}, "summary": {}, "sourceHydrator": {}}}),
         json!({"metadata": {"name": "a"}, "spec": null, "status": {"sync": null, "health": null, "summary": {"images": null},
@@ -181,15 +189,30 @@ fn sources_are_those_that_people_write() {
     let source = |repository: &str, revision: &str| AppSource {
         repository: repository.into(),
         revision: revision.into(),
+        ..AppSource::default()
     };
     let mut value = finished();
-    assert_eq!(
-        sources(value.clone()),
-        [source("https://git.example/deploy.git", "main")]
-    );
-    value["spec"]["sources"] =
-        json!([{"repoURL": "charts", "chart": "web"}, {"repoURL": "git", "targetRevision": "x"}, null]);
-    assert_eq!(sources(value.clone()), [source("charts", ""), source("git", "x")]);
+    let staging = AppSource {
+        path: "envs/staging".into(),
+        ..source("https://git.example/deploy.git", "main")
+    };
+    assert_eq!(sources(value.clone()), std::slice::from_ref(&staging));
+    assert_eq!(snapshot(value.clone()).sources, [staging]);
+    value["spec"]["sources"] = json!([
+        {"repoURL": "charts", "chart": "web", "helm": {"valueFiles": ["$values/prod.yaml", null]}},
+        {"repoURL": "git", "targetRevision": "x", "ref": "values"},
+        null,
+    ]);
+    let chart = AppSource {
+        chart: true,
+        value_files: vec!["$values/prod.yaml".into()],
+        ..source("charts", "")
+    };
+    let values = AppSource {
+        reference: "values".into(),
+        ..source("git", "x")
+    };
+    assert_eq!(sources(value.clone()), [chart, values]);
     value["spec"]["sourceHydrator"] = json!({"drySource": {"repoURL": "dry", "targetRevision": "main"}});
     assert_eq!(sources(value), [source("dry", "main")]);
     assert_eq!(sources(json!({})), []);

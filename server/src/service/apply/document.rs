@@ -288,7 +288,7 @@ pub struct ResourceSpec {
     #[serde(default, skip_serializing_if = "is_false")]
     pub pin_followers: bool,
     /// What it is. A new one is a deployment unless this says otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_kind", default)]
     pub kind: Option<Kind>,
     /// Where its image comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -509,6 +509,13 @@ impl<'de> Deserialize<'de> for SecretText {
             .map(Self)
             .map_err(|_| D::Error::custom("a secret is sent as its text; references are for the YAML of waybill apply"))
     }
+}
+
+/// A kind that this version knows: what people write with a mistake in it is refused.
+fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
+    let word: Option<String> = Option::deserialize(deserializer)?;
+    word.map(|word| word.parse().map_err(|_| D::Error::unknown_variant(&word, &Kind::WORDS)))
+        .transpose()
 }
 
 /// What kind of text a secret is.

@@ -2,12 +2,15 @@
 
 use super::{OnCluster, Steps, add, failed, fine, unsure};
 use crate::{
-    adapters::argocd::{AppSource, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected},
+    adapters::argocd::{ArgoCd, ArgoCdAccess, ArgoCdError, Inspected},
     service::connection::application,
     store::ClusterRecord,
 };
 use app::api::connection::Finding;
-use domain::environment::Project;
+use domain::{
+    environment::Project,
+    plan::source::{AppSource, address},
+};
 use futures::{StreamExt as _, stream};
 
 /// Applications that are looked at at once.
@@ -138,7 +141,7 @@ fn judge(found: &Inspected, project: &Project, name: &str) -> (Finding, String) 
             "Argo CD didn't say whether the token may sync it: that is known when it is tried.".into(),
         ),
     }
-    let (worse, sentence) = source(&found.sources, project);
+    let (worse, sentence) = source(&found.app.sources, project);
     note(worse, sentence);
     (finding, words.join(" "))
 }
@@ -193,18 +196,6 @@ fn source(sources: &[AppSource], project: &Project) -> (Finding, String) {
     )
 }
 
-/// Host and path, however the address is written.
-fn address(url: &str) -> String {
-    let rest = match url.split_once("://") {
-        Some((_, rest)) => rest.to_owned(),
-        None => url.replacen(':', "/", 1),
-    };
-    let (host, path) = rest.split_once('/').unwrap_or((&rest, ""));
-    let host = host.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
-    let path = path.trim_matches('/');
-    format!("{host}/{}", path.strip_suffix(".git").unwrap_or(path))
-}
-
 fn worst(one: Finding, other: Finding) -> Finding {
     match (one, other) {
         (Finding::Failed, _) | (_, Finding::Failed) => Finding::Failed,
@@ -233,6 +224,7 @@ mod tests {
         let sources = [AppSource {
             repository: url.into(),
             revision: revision.into(),
+            ..AppSource::default()
         }];
         source(&sources, &project).0
     }

@@ -10,14 +10,13 @@ use crate::{
         git::GitError,
     },
     back_off::Ask,
-    service::connection,
+    service::{connection, live::Reported, workloads::For},
 };
 use app::error::AppError;
 use domain::{
     artifact::Digest,
-    plan::{self, AppSnapshot, Intent, Next, said},
+    plan::{self, AppSnapshot, Committed, Health, Intent, Next, illness::illness, said},
     promotion::{Failed, State},
-    resource::Kind,
     time::Timestamp,
 };
 
@@ -94,12 +93,12 @@ pub(super) async fn is_live(work: &Work<'_>) -> Result<Option<String>, AppError>
         commit,
     };
     let look = async {
-        let snapshot = work
+        let mut snapshot = work
             .services
             .argocd
             .app(&rollout.access, &rollout.app, Refresh::No)
             .await?;
-        rollout.next(&snapshot).await
+        rollout.next(&mut snapshot).await
     };
     match look.await {
         Ok(Next::Live { evidence }) => Ok(Some(evidence)),
@@ -135,7 +134,7 @@ impl Rollout<'_> {
         let first = work.promotion.state == State::Syncing && work.promotion.waits_for.is_none();
         let refresh = if first { Refresh::Normal } else { Refresh::No };
         let mut app = work.services.argocd.app(&self.access, &self.app, refresh).await?;
-        let mut next = self.next(&app).await?;
+        let mut next = self.next(&mut app).await?;
         if let Next::Refresh { why } = &next
             && !first
             && self.may(Ask::Refresh, subject_of(why))
@@ -145,9 +144,12 @@ impl Rollout<'_> {
                 .argocd
                 .app(&self.access, &self.app, Refresh::Normal)
                 .await?;
-            next = self.next(&app).await?;
+            next = self.next(&mut app).await?;
         }
-        if !self.report(&app).await.map_err(Trouble::Own)? {
+        if !matches!(next, Next::Live { .. }) {
+            self.note_illness(&app).await.map_err(Trouble::Own)?;
+        }
+        if self.report(&app).await.map_err(Trouble::Own)? == Reported::Late {
             return Ok(Outcome::Wait {
                 millis: LOOK_MILLIS,
                 why: "Argo CD has said something newer meanwhile; it is asked again.".to_owned(),
@@ -165,6 +167,14 @@ impl Rollout<'_> {
                 said: said::whole(&app),
             })),
             Next::Sync { revision, why } => self.sync(&app, revision, why).await,
+            Next::Paused { why } => Ok(Outcome::Paused {
+                millis: LOOK_MILLIS,
+                why,
+            }),
+            Next::Inspect => Ok(Outcome::Wait {
+                millis: LOOK_MILLIS,
+                why: "Argo CD is asked for the workloads.".to_owned(),
+            }),
             Next::Refresh { why } | Next::Wait { why } => {
                 if app
                     .operation
@@ -187,27 +197,47 @@ impl Rollout<'_> {
         }
     }
 
-    /// What the planner says, given which of the revisions it asks about contain the commit.
-    async fn next(&self, app: &AppSnapshot) -> Result<Next, Trouble> {
+    /// What the planner says, given which of the revisions it asks about contain the commit, and the workloads where it asks for them.
+    async fn next(&self, app: &mut AppSnapshot) -> Result<Next, Trouble> {
         let covering = self.covering(app).await?;
+        let next = self.decide(app, &covering).await?;
+        // A sync with waves waits for health before it ends: why that doesn't come is to be said, too.
+        let is_held_up = matches!(next, Next::Wait { .. }) && app.health == Health::Degraded;
+        if next != Next::Inspect && !is_held_up {
+            return Ok(next);
+        }
+        let services = self.work.services;
+        services
+            .read_workloads(&self.access, &self.app, app, For::Promotion)
+            .await?;
+        self.decide(app, &covering).await
+    }
+
+    async fn decide(&self, app: &AppSnapshot, covering: &[String]) -> Result<Next, Trouble> {
         let work = self.work;
         let beside = self.beside().await.map_err(Trouble::Own)?;
         let promotion = work.promotion;
         let identity = promotion.operation_identity();
+        let project = &work.place.record.project;
+        let files = [project.values_path(&work.environment.key)];
         let intent = Intent {
             commit: &self.commit,
             digest: &promotion.image.digest,
             repository: &promotion.image.repository,
+            committed: Committed {
+                repository: &project.repository_url,
+                branch: &project.branch,
+                files: &files,
+            },
             promotion: &identity,
             pushed_at: promotion.committed_at.unwrap_or(promotion.state_since),
             now: work.services.now(),
             beside: &beside,
-            expects_pods: work.resource.runtime.replicas != Some(0)
-                && matches!(work.resource.kind, Kind::Deployment | Kind::StatefulSet),
+            expects_pods: work.resource.expects_pods(),
             stable_millis: i64::try_from(work.settings.stable.as_millis()).unwrap_or(i64::MAX),
             grace_millis: plan::GRACE_MILLIS,
         };
-        Ok(plan::next(app, &intent, &covering))
+        Ok(plan::next(app, &intent, covering))
     }
 
     /// What other resources of the environment run from the same repository.
@@ -318,7 +348,31 @@ impl Rollout<'_> {
         }
     }
 
-    async fn report(&self, app: &AppSnapshot) -> Result<bool, AppError> {
+    /// Keeps what is wrong with the promotion's own workload, with what the cluster said of its pod. The same is not asked for again.
+    async fn note_illness(&self, app: &AppSnapshot) -> Result<(), AppError> {
+        let (services, promotion) = (self.work.services, self.work.promotion);
+        let Some((mut found, patient)) = illness(app, &promotion.image.digest, services.now(), promotion.tries) else {
+            return Ok(());
+        };
+        let known = services.store.read().await?.illness(promotion.id).await?;
+        if known.is_some_and(|known| known.is_same(&found)) {
+            return Ok(());
+        }
+        if let Some(patient) = patient {
+            // Without its events, the reason is still worth keeping.
+            found.events = services
+                .argocd
+                .events(&self.access, &self.app, &patient)
+                .await
+                .unwrap_or_default();
+        }
+        let mut tx = services.store.write().await?;
+        tx.set_illness(promotion.id, &found).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn report(&self, app: &AppSnapshot) -> Result<Reported, AppError> {
         self.work
             .services
             .report_live(&self.work.place.record.project, &self.work.environment, app)

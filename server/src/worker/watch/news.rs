@@ -122,7 +122,7 @@ async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> bool
     match services.argocd.app(&access, app, Refresh::No).await {
         Ok(snapshot) => {
             let own_namespace = snapshot.controller_namespace.clone();
-            let stored = try_report(services, record, &snapshot, own_namespace.as_deref()).await;
+            let stored = try_report(services, record, &snapshot, own_namespace.as_deref(), None).await;
             stored.is_ok()
         }
         // What isn't there yet is told by the stream when it comes.

@@ -5,13 +5,15 @@ use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, DeclaredImage, Digest, Repository, Tag},
     id::PromotionId,
-    plan::AppSnapshot,
+    plan::{AppSnapshot, Patient, PodEvent},
     time::Timestamp,
 };
 use futures::stream::{self, BoxStream, StreamExt as _};
 use server::{
     adapters::{
-        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window},
+        argocd::{
+            AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window, Workloads,
+        },
         git::{
             BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
             Probe, RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
@@ -311,6 +313,14 @@ impl ArgoCd for FakeArgoCd {
     async fn app(&self, _: &ArgoCdAccess, app: &AppRef, _: Refresh) -> Result<AppSnapshot, ArgoCdError> {
         let found = self.0.lock().unwrap().get(&app.name).cloned();
         found.ok_or_else(|| ArgoCdError::NotFound { app: app.name.clone() })
+    }
+
+    async fn workloads(&self, _: &ArgoCdAccess, _: &AppRef) -> Result<Workloads, ArgoCdError> {
+        Ok(Workloads::Withheld("permission denied".into()))
+    }
+
+    async fn events(&self, _: &ArgoCdAccess, _: &AppRef, _: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        Ok(Vec::new())
     }
 
     async fn sync(&self, _: &ArgoCdAccess, _: &AppRef, _: &SyncRequest) -> Result<(), ArgoCdError> {
