@@ -207,7 +207,11 @@ impl Resource {
     /// Health of its workloads as Argo CD reports it; of the environment's whole Application where it doesn't let them be read. Null until it has
     /// reported, and while that is being found out.
     async fn health(&self) -> Option<String> {
-        self.resource.live.as_ref().filter(|live| !live.checking).map(|live| format!("{:?}", live.health))
+        self.resource
+            .live
+            .as_ref()
+            .filter(|live| !live.checking)
+            .map(|live| format!("{:?}", live.health))
     }
 
     /// Where its image comes from.
