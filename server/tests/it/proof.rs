@@ -1,14 +1,22 @@
 //! When *live* and *succeeded* are said, with a cluster that does what clusters do: pods that were evicted, jobs that ended, neighbours that are ill,
 //! charts that render something else, applications of another branch.
 
-use crate::support::world::{Setup, World, until, values_path};
+use crate::{
+    authorisation::document,
+    support::{
+        Bench, digest,
+        world::{Setup, World, until, values_path},
+    },
+};
 use argocd_standin::{AppSpec, ClusterChange, Fault, JobOutcome, RolloutOutcome};
 use domain::{
     event::Happened,
-    plan::Health,
+    plan::{AppSnapshot, Health, Pod, Workload},
     promotion::{Promotion, State},
+    rights::Role,
 };
 use serde_json::{Value, json};
+use server::service::live::Reported;
 use testbed::ImageSpec;
 use tokio::process::Command;
 
@@ -400,4 +408,74 @@ async fn a_cronjob_follows_its_source_with_nothing_running() {
         assert!(evidence.contains("CronJob nightly expects no pod now"), "{evidence}");
         world.wait_for_live(environment, "nightly", &digest).await;
     }
+}
+
+#[tokio::test]
+async fn what_the_summary_cannot_tell_is_being_checked_until_the_workloads_are_read() {
+    let api = "127.0.0.1:5000/myapp/api";
+    let bench = Bench::new().await;
+    bench.registry.push(api, "one", &digest("a"));
+    let (program, _) = bench.program("demo", "boss", Role::Admin).await;
+    bench.apply(&program, &document()).await;
+    let mut tx = bench.store.read().await.unwrap();
+    let projects = tx.projects(program.access[0].0.id).await.unwrap();
+    let project = projects.into_iter().find(|one| one.project.name.as_str() == "myapp");
+    let project = project.unwrap().project;
+    let environment = tx.environments(project.id).await.unwrap().remove(0);
+    let begun = tx.newest_event().await.unwrap();
+    drop(tx);
+    let live = async || {
+        let mut tx = bench.store.read().await.unwrap();
+        let resource = tx.resource_by_name(environment.id, "api").await.unwrap().unwrap();
+        (resource.live.unwrap(), tx.newest_event().await.unwrap())
+    };
+    let image = |letter: &str| format!("{api}@{}", digest(letter));
+    let two = AppSnapshot {
+        version: Some(1),
+        health: Health::Degraded,
+        images: vec![image("a"), image("b")],
+        ..AppSnapshot::default()
+    };
+    let report = async |app: &AppSnapshot| bench.services.report_live(&project, &environment, app).await.unwrap();
+    assert_eq!(report(&two).await, Reported::InDoubt);
+    let (checking, newest) = live().await;
+    assert!(
+        checking.checking && checking.digests.is_empty() && newest == begun,
+        "nothing is claimed"
+    );
+    let pod = |letter: &str, status: &str| Pod {
+        images: vec![image(letter)],
+        status: status.into(),
+        ..Pod::default()
+    };
+    let read = AppSnapshot {
+        workloads: Some(vec![Workload {
+            kind: "Deployment".into(),
+            name: "api".into(),
+            health: Some(Health::Healthy),
+            target: vec![image("a")],
+            live: vec![image("a")],
+            expects_pods: true,
+            pods: vec![pod("a", "Running"), pod("b", "Evicted")],
+            ..Workload::default()
+        }]),
+        ..two.clone()
+    };
+    assert_eq!(report(&read).await, Reported::Known);
+    let (known, newest) = live().await;
+    assert_eq!(
+        (known.digests[0].to_string(), known.health),
+        (digest("a"), Health::Healthy)
+    );
+    assert!(!known.checking && newest > begun);
+    // What is known stays while the next look is read.
+    assert_eq!(
+        report(&AppSnapshot {
+            version: Some(2),
+            ..two
+        })
+        .await,
+        Reported::InDoubt
+    );
+    assert_eq!(live().await.0, known);
 }

@@ -376,6 +376,9 @@ impl<'a> Look<'a> {
     /// Whether a sync to our commit by its name brings nothing but what the Application follows anyway.
     fn may_be_asked_by_name(&self) -> bool {
         let app = self.app;
+        if app.hydrated {
+            return false;
+        }
         let revision = match app.sources.as_slice() {
             [] => app.target_revision.as_str(),
             [source] => source.revision.as_str(),
