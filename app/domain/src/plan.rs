@@ -79,6 +79,9 @@ pub struct AppSnapshot {
     /// What it deploys, each of several sources; of a hydrator what people write. Positions are those of the revisions.
     #[serde(default)]
     pub sources: Vec<AppSource>,
+    /// Whether a hydrator renders what is written into commits of its own, so that a commit of ours can't be synced to.
+    #[serde(default)]
+    pub hydrated: bool,
     /// Its workloads, and whatever else of it is ill; `None` while they were not read.
     #[serde(default)]
     pub workloads: Option<Vec<Workload>>,

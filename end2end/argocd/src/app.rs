@@ -273,9 +273,13 @@ pub(crate) struct ResourceStatus {
     pub(crate) kind: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
+    /// Empty for a hook.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<ResourceHealth>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) hook: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) requires_pruning: bool,
 }

@@ -483,5 +483,6 @@ pub(crate) fn resource_refs(record: &Record) -> Vec<ResourceRef> {
         name: resource.name.clone(),
         namespace: resource.namespace.clone(),
     };
-    record.app.status.resources.iter().map(reference).collect()
+    let resources = record.app.status.resources.iter().filter(|resource| !resource.hook);
+    resources.map(reference).collect()
 }

@@ -145,6 +145,22 @@ impl Repos {
         .await
     }
 
+    /// The files that differ between two commits, those that went included.
+    pub(crate) async fn changed(&self, url: &str, old: &str, new: &str) -> Result<Vec<String>, GitError> {
+        let from = old.to_owned();
+        self.with_commit(url, new, move |repo, commit| {
+            let old = git2::Oid::from_str(&from).and_then(|id| repo.find_commit(id));
+            let old = old.map_err(|_| GitError::Unresolved(from.clone()))?;
+            let diff = repo.diff_tree_to_tree(Some(&old.tree()?), Some(&commit.tree()?), None)?;
+            let path = |file: git2::DiffFile<'_>| file.path().and_then(Path::to_str).map(str::to_owned);
+            let both = diff
+                .deltas()
+                .flat_map(|delta| [path(delta.old_file()), path(delta.new_file())]);
+            Ok(both.flatten().collect())
+        })
+        .await
+    }
+
     /// Author, date, message and tags of a commit.
     pub(crate) async fn describe(&self, url: &str, sha: &str) -> Result<CommitInfo, GitError> {
         self.with_commit(url, sha, |repo, commit| {

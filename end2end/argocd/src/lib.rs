@@ -30,6 +30,7 @@
 mod app;
 mod clock;
 mod cluster;
+mod duration;
 mod engine;
 mod faults;
 mod git;
@@ -39,6 +40,7 @@ mod options;
 mod patch;
 mod select;
 mod state;
+mod windows;
 mod world;
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
@@ -55,6 +57,7 @@ pub use crate::{
     cluster::{change::ClusterChange, live::JobOutcome},
     faults::{Fault, FaultError, RolloutOutcome},
     options::{Account, AppSpec, Options, Policy, Timing, TokenGrant, token_for},
+    windows::{SyncWindow, WindowKind},
 };
 
 /// How long a shutdown waits for requests that are still being answered.
@@ -162,10 +165,9 @@ impl Standin {
             };
             let automated = wanted.spec.automated().is_some();
             faults::set_automated(&mut record.app.spec.sync_policy, automated);
-            match wanted.values_prefix() {
-                Some(prefix) => record.app.metadata.annotations.insert(VALUES_PREFIX.to_owned(), prefix),
-                None => record.app.metadata.annotations.remove(VALUES_PREFIX),
-            };
+            let annotations = &mut record.app.metadata.annotations;
+            annotations.remove(VALUES_PREFIX);
+            annotations.extend(wanted.metadata.annotations.clone());
             record.queues.request_refresh(Level::Force);
         });
         if exists.is_none() {
@@ -186,6 +188,14 @@ impl Standin {
     pub fn add_project(&self, name: &str) {
         self.shared.world().projects.insert(name.to_owned());
         self.shared.dirty.notify_one();
+    }
+
+    /// Gives an Argo CD project these sync windows, in place of those it had. They open and close by the clock of the
+    /// stand-in ([`Self::advance_clock`]).
+    pub fn set_windows(&self, project: &str, windows: Vec<SyncWindow>) {
+        let mut world = self.shared.world();
+        world.projects.insert(project.to_owned());
+        world.windows.insert(project.to_owned(), windows);
     }
 
     /// Adds a token, or changes what an existing one may do.
@@ -280,6 +290,8 @@ fn application(spec: AppSpec) -> Application {
         let file = format!("/{}", spec.values_file.trim_start_matches('/'));
         rest.insert("helm".to_owned(), json!({"valueFiles": [file]}));
     }
+    let mut annotations = spec.annotations;
+    annotations.extend(spec.values_prefix.map(|prefix| (VALUES_PREFIX.to_owned(), prefix)));
     let mut policy = None;
     if spec.automated {
         faults::set_automated(&mut policy, true);
@@ -288,11 +300,7 @@ fn application(spec: AppSpec) -> Application {
         metadata: Metadata {
             name: spec.name,
             namespace: spec.namespace,
-            annotations: spec
-                .values_prefix
-                .map(|prefix| (VALUES_PREFIX.to_owned(), prefix))
-                .into_iter()
-                .collect(),
+            annotations,
             ..Metadata::default()
         },
         spec: Spec {

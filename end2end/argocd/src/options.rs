@@ -1,6 +1,6 @@
 //! What a test or the demo chooses when it starts the stand-in: port, people, pace, and the Applications to serve.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
@@ -31,7 +31,8 @@ pub struct Timing {
     pub operation_pickup: Duration,
     /// From Running to the apply, and so to the end of a sync without hooks.
     pub operation_duration: Duration,
-    /// Between attempts of a failing operation. The back-off that the operation asks for is ignored.
+    /// Between the first attempts of a failing operation; further ones take longer by the factor that it asks for (2 when
+    /// it does not), up to its `maxDuration`.
     pub retry_backoff: Duration,
     /// From the end of an operation to the refresh that follows it: the window in which health is stale.
     pub refresh_after_sync: Duration,
@@ -242,6 +243,8 @@ pub struct AppSpec {
     pub automated: bool,
     /// The Kubernetes namespace that the Deployments run in.
     pub destination_namespace: String,
+    /// Annotations of the Application: `argocd.argoproj.io/manifest-generate-paths` and the like.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl AppSpec {
@@ -258,6 +261,7 @@ impl AppSpec {
             values_prefix: None,
             automated: false,
             destination_namespace: name.to_owned(),
+            annotations: BTreeMap::new(),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     faults::{AppFaults, ServerFaults},
     git::Repos,
     options::{Policy, Timing},
+    windows::{SyncWindow, Windows},
 };
 
 /// The namespace of the server itself.
@@ -155,6 +156,8 @@ pub(crate) struct World {
     pub(crate) apps: BTreeMap<AppKey, Record>,
     pub(crate) version: u64,
     pub(crate) projects: BTreeSet<String>,
+    /// Sync windows, by project.
+    pub(crate) windows: BTreeMap<String, Vec<SyncWindow>>,
     pub(crate) faults: ServerFaults,
     pub(crate) timing: Timing,
     pub(crate) requests: VecDeque<String>,
@@ -211,6 +214,7 @@ impl Shared {
                 apps: BTreeMap::new(),
                 version: 1000,
                 projects: BTreeSet::from(["default".to_owned()]),
+                windows: BTreeMap::new(),
                 faults: ServerFaults::default(),
                 timing: options.timing.clone(),
                 requests: VecDeque::new(),
@@ -287,6 +291,15 @@ impl Shared {
         }
         self.dirty.notify_one();
         Some(out)
+    }
+
+    /// Whether the sync windows let an operation through, of a person or by itself. `None` when the Application is gone.
+    pub(crate) fn may_sync(&self, key: &AppKey, manual: bool) -> Option<bool> {
+        let world = self.world();
+        let record = world.apps.get(key)?;
+        let windows = world.windows.get(record.app.project()).map_or(&[][..], Vec::as_slice);
+        let through = Windows::of(windows, &record.app, self.clock.moment()).let_through(manual);
+        Some(through && !record.faults.window_denies)
     }
 
     pub(crate) fn request_refresh(&self, key: &AppKey, level: Level) {

@@ -14,8 +14,12 @@ use domain::{
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::task::JoinSet;
+
+/// Pause before workloads are read again that could not be.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// The looks that are under way for one cluster; they end when this is dropped.
 #[derive(Default)]
@@ -87,15 +91,19 @@ pub(super) async fn read(
     ) else {
         return Ok(());
     };
-    match services.read_workloads(&access, &at, &mut app, For::Board).await {
-        Ok(()) => {
-            services.report_live(project, environment, &app).await?;
-            Ok(())
-        }
-        // What is asked for next is read anew; until then it stays as it is.
-        Err(error) => {
-            tracing::debug!(application = %app.name, %error, "the workloads could not be read");
-            Ok(())
+    for again in [true, true, false] {
+        let Err(error) = services.read_workloads(&access, &at, &mut app, For::Board).await else {
+            break;
+        };
+        tracing::debug!(application = %app.name, %error, "the workloads could not be read");
+        // What passes is waited for, and what is known stays meanwhile; then the summary is better than nothing.
+        if again && error.is_passing() {
+            tokio::time::sleep(AGAIN).await;
+        } else {
+            app.workloads_withheld = Some(error.to_string());
+            break;
         }
     }
+    services.report_live(project, environment, &app).await?;
+    Ok(())
 }

@@ -2,8 +2,11 @@
 
 use crate::harness::{APP, Bench, SUBJECT, Setup, digest};
 use argocd_standin::{Fault, token_for};
+use domain::plan::Health;
 use secrecy::{ExposeSecret, SecretString};
-use server::adapters::argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, Timeouts, Window};
+use server::adapters::argocd::{
+    AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, Timeouts, Window, Workloads,
+};
 use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -45,6 +48,45 @@ fn app(name: &str, project: Option<&str>) -> AppRef {
         project: project.map(str::to_owned),
         namespace: None,
     }
+}
+
+#[tokio::test]
+async fn workloads_that_may_not_be_read_are_withheld_and_not_an_error() {
+    let body = r#"{"error":"permission denied","code":7,"message":"permission denied: applications, get, shop/web"}"#;
+    let answer = format!(
+        "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let (url, served) = one_answer(answer).await;
+    let found = ArgoCdClient::new()
+        .workloads(&access(&url), &app("web", Some("shop")))
+        .await
+        .unwrap();
+    assert_eq!(
+        found,
+        Workloads::Withheld("permission denied: applications, get, shop/web".into())
+    );
+    let request = served.await.unwrap();
+    assert!(
+        request.starts_with("GET /api/v1/applications/web/managed-resources?project=shop&fields=items.group"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn workloads_are_read_with_their_manifests_and_pods() {
+    let bench = Bench::start(Setup::default()).await;
+    let Workloads::Read(workloads) = bench.client.workloads(&bench.access, &bench.app).await.unwrap() else {
+        panic!("they may be read");
+    };
+    let api = workloads.iter().find(|workload| workload.name == "api").unwrap();
+    assert!(api.is_to_run(&digest('a')) && api.is_told_to_run(&digest('a')) && api.expects_pods);
+    assert_eq!(
+        (api.title(), api.health),
+        ("Deployment api".into(), Some(Health::Healthy))
+    );
+    assert!(api.living().all(|pod| pod.created_at.is_some() && !pod.uid.is_empty()));
+    assert_eq!(api.living().count(), 1);
 }
 
 #[tokio::test]

@@ -193,7 +193,6 @@ impl Bench {
             id: "p1".into(),
             pushed_at: now(),
             grace_millis: 60_000,
-            expects_pods: true,
         }
     }
 }
@@ -206,7 +205,6 @@ pub(crate) struct Promotion<'a> {
     pub(crate) id: String,
     pushed_at: Timestamp,
     pub(crate) grace_millis: i64,
-    pub(crate) expects_pods: bool,
 }
 
 impl Promotion<'_> {
@@ -234,7 +232,7 @@ impl Promotion<'_> {
             pushed_at: self.pushed_at,
             now: now(),
             beside: &[],
-            expects_pods: self.expects_pods,
+            expects_pods: true,
             stable_millis: 0,
             grace_millis: self.grace_millis,
         };

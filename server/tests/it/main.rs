@@ -41,6 +41,7 @@ mod people;
 mod policies;
 mod preview;
 mod promotion;
+mod proof;
 mod pushes;
 mod registry_looks;
 mod released_databases;

@@ -415,6 +415,9 @@ impl<'a> Look<'a> {
     /// Whether a sync to our commit by its name brings nothing but what the Application follows anyway.
     fn may_be_asked_by_name(&self) -> bool {
         let app = self.app;
+        if app.hydrated {
+            return false;
+        }
         let revision = match app.sources.as_slice() {
             [] => app.target_revision.as_str(),
             [source] => source.revision.as_str(),
@@ -477,19 +480,29 @@ impl<'a> Look<'a> {
         }
         let renders = workloads
             .iter()
-            .find_map(|w| Some((w, of_repository(&w.target, self.intent.repository).next()?.text)));
+            .find_map(|w| Some((w, of_repository(&w.target, self.intent.repository).next()?)));
         let names = match renders {
+            Some((workload, image)) if image.digest.is_none() => format!(
+                "what it rendered names a tag, which proves nothing, and not the digest ({} has {})",
+                workload.title(),
+                image.text
+            ),
             Some((workload, image)) => format!(
-                "what it rendered still names the old image ({} has {image})",
-                workload.title()
+                "what it rendered still names the old image ({} has {})",
+                workload.title(),
+                image.text
             ),
             None => format!("nothing that it rendered names {}", self.intent.repository),
         };
         let reason = format!("Argo CD is at the commit, but {names}.");
         // The manifests come from a cache beside the status: what is a moment old may be of the look before.
         let settles = self.intent.stable_millis.max(0).saturating_add(TRUNCATED_MILLIS);
-        let compared = app.reconciled_at.unwrap_or(self.intent.pushed_at);
-        if !self.grace_is_over() && self.intent.now.millis_since(compared) <= settles {
+        let ended = match applied {
+            Applied::By { operation, .. } => operation.finished_at,
+            Applied::Already { .. } => None,
+        };
+        let since = ended.map_or(self.intent.pushed_at, |ended| ended.max(self.intent.pushed_at));
+        if !self.grace_is_over() && self.intent.now.millis_since(since) <= settles {
             return Err(Next::Wait { why: reason });
         }
         Err(Next::Failed {

@@ -70,12 +70,19 @@ pub fn follows(revision: &str, branch: &str) -> Follows {
 /// Which of `sources` read what was committed.
 #[must_use]
 pub fn readers(sources: &[AppSource], committed: Committed<'_>) -> Readers {
-    let ours: Vec<usize> = sources
-        .iter()
-        .enumerate()
-        .filter(|(_, source)| !source.chart && address(&source.repository) == address(committed.repository))
-        .map(|(at, _)| at)
-        .collect();
+    let wanted = address(committed.repository);
+    let last = |address: &str| address.rsplit('/').next().unwrap_or_default().to_owned();
+    let of = |is_ours: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        let ours = |source: &AppSource| !source.chart && is_ours(&address(&source.repository));
+        (0..sources.len())
+            .filter(|at| sources.get(*at).is_some_and(ours))
+            .collect()
+    };
+    let mut ours = of(&|address| address == wanted);
+    // Servers have several names, one inside and one outside; repositories keep theirs.
+    if ours.is_empty() {
+        ours = of(&|address| last(address) == last(&wanted));
+    }
     if ours.is_empty() {
         return Readers::Unknown;
     }
@@ -264,6 +271,9 @@ mod tests {
         // Which of them reads the file can't be told: one that follows ours is enough.
         let unsure = [source("a", "release"), source("b", "main")];
         assert_eq!(of(&unsure), (Readers::AnyOf(vec![0, 1]), None));
+        let mut inside = source(".", "release");
+        inside.repository = "http://git.internal/deploy".into();
+        assert_eq!(of(&[inside]).1, Some("release"), "the same by another name");
         let mut elsewhere = source(".", "release");
         elsewhere.repository = "https://git.example.com/team/other.git".into();
         assert_eq!(of(&[elsewhere]), (Readers::Unknown, None));

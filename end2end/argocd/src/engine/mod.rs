@@ -3,6 +3,8 @@
 //! [`refresh`] compares Git with the cluster and writes the status; [`operate`] carries out `.operation` and writes
 //! `operationState` and the history. What they share is only the record. Rollouts run beside both.
 
+pub(crate) mod cache;
+mod hooks;
 pub(crate) mod operate;
 pub(crate) mod refresh;
 mod target;
@@ -104,6 +106,6 @@ pub(crate) async fn load_target(
         .flatten()
     {
         Some(message) => target::broken(sources, &message),
-        None => target::load(shared, app, sources, &[]).await,
+        None => target::load(shared, app, sources, &[], None).await,
     }
 }

@@ -10,12 +10,15 @@ use tokio::time::Instant;
 use super::{follow_rollout, target};
 use crate::{
     app::{History, Operation, OperationState, ResourceRef, ResourceResult, Source, SyncResult},
+    duration,
     faults::use_once,
     manifest::Manifest,
     world::{AppKey, Level, Queues, Shared},
 };
 
 const DEFAULT_HISTORY: usize = 10;
+/// The longest pause between attempts when the operation does not say (`common.DefaultSyncRetryMaxDuration`).
+const LONGEST_BACKOFF: Duration = Duration::from_secs(180);
 /// How often a blocked operation looks whether its window has opened.
 const WINDOW_LOOK: Duration = Duration::from_millis(20);
 
@@ -46,19 +49,19 @@ pub(crate) async fn run(shared: Arc<Shared>, key: AppKey, queues: Arc<Queues>) {
 }
 
 /// Why a running operation does not go on.
-enum Stop {
+pub(super) enum Stop {
     Terminated,
     /// Another operation has taken its place, or the Application is gone.
     Replaced,
 }
 
 /// How an attempt went wrong: phase and message.
-struct Failure(&'static str, String);
+pub(super) struct Failure(pub(super) &'static str, pub(super) String);
 
 /// One operation, from pick-up to end.
-struct Run {
-    shared: Arc<Shared>,
-    key: AppKey,
+pub(super) struct Run {
+    pub(super) shared: Arc<Shared>,
+    pub(super) key: AppKey,
     queues: Arc<Queues>,
     serial: u64,
     operation: Operation,
@@ -111,7 +114,7 @@ impl Run {
                 return Ok(Err(Failure(phase, format!("{error}{suffix}"))));
             }
             retried += 1;
-            let (clock, backoff) = (&self.shared.clock, self.shared.timing().retry_backoff);
+            let (clock, backoff) = (&self.shared.clock, self.backoff(retried));
             self.state(|state| {
                 state.finished_at = Some(clock.now());
                 state.retry_count = retried;
@@ -126,6 +129,22 @@ impl Run {
         }
     }
 
+    /// The pause before an attempt: the pace of the stand-in, growing as the operation asks.
+    fn backoff(&self, retried: u32) -> Duration {
+        let first = self.shared.timing().retry_backoff;
+        let asked = &self.operation.retry["backoff"];
+        let factor = asked["factor"]
+            .as_i64()
+            .and_then(|factor| u32::try_from(factor).ok())
+            .unwrap_or(2);
+        let most = asked["maxDuration"]
+            .as_str()
+            .and_then(duration::parse)
+            .unwrap_or(LONGEST_BACKOFF);
+        let grown = first.saturating_mul(factor.max(1).saturating_pow(retried.saturating_sub(1)));
+        grown.min(most.max(first))
+    }
+
     fn retry_limit(&self) -> u32 {
         let forced = self.shared.read(&self.key, |record| {
             record.faults.fail_apply.as_ref().and_then(|fail| fail.retries)
@@ -135,9 +154,10 @@ impl Run {
 
     async fn attempt(&self) -> Result<Result<String, Failure>, Stop> {
         self.wait_for_window().await?;
-        let Some((app, broken, hook)) = self.shared.read(&self.key, |record| {
+        let Some((app, known, broken, hook)) = self.shared.read(&self.key, |record| {
             (
                 record.app.clone(),
+                record.target.clone(),
                 record.faults.comparison_error.clone(),
                 record.faults.hook,
             )
@@ -162,7 +182,7 @@ impl Run {
         };
         let target = match broken {
             Some(message) => target::broken(&sources, &message),
-            None => target::load(&self.shared, &app, &sources, &wanted).await,
+            None => target::load(&self.shared, &app, &sources, &wanted, known.as_ref()).await,
         };
         let plan = Plan {
             sources,
@@ -180,11 +200,23 @@ impl Run {
         if let Some(hook) = hook.filter(|_| sync.resources.is_empty()) {
             self.wait_for_hook(hook, &app.spec.destination.namespace).await?;
         }
+        // Hooks run with whole syncs only, and not with the strategy that says it is without them.
+        let applies = sync
+            .sync_strategy
+            .as_ref()
+            .is_some_and(|strategy| strategy["apply"].is_object());
+        let hooked = sync.resources.is_empty() && !sync.dry_run && !applies;
+        if hooked && let Err(failure) = self.run_hooks("PreSync", &manifests).await? {
+            return Ok(Err(failure));
+        }
         self.pause(self.shared.timing().operation_duration).await?;
         if let Some(message) = self.apply_fails() {
             return self.fail_apply(&manifests, &message).map(Err);
         }
         if let Err(failure) = self.apply(&manifests)? {
+            return Ok(Err(failure));
+        }
+        if hooked && let Err(failure) = self.hooks_after(&manifests).await? {
             return Ok(Err(failure));
         }
         if sync.resources.is_empty() && !sync.dry_run {
@@ -198,8 +230,20 @@ impl Run {
         Ok(Ok(message.to_owned()))
     }
 
+    async fn hooks_after(&self, manifests: &[Manifest]) -> Result<Result<(), Failure>, Stop> {
+        // Hooks of the phase itself are applied with the resources; the stand-in runs them right after.
+        if let Err(failure) = self.run_hooks("Sync", manifests).await? {
+            return Ok(Err(failure));
+        }
+        if let Err(failure) = self.wait_for_health(manifests).await? {
+            return Ok(Err(failure));
+        }
+        self.run_hooks("PostSync", manifests).await
+    }
+
     async fn wait_for_window(&self) -> Result<(), Stop> {
-        let denied = || self.shared.read(&self.key, |record| record.faults.window_denies) == Some(true);
+        let manual = !self.operation.initiated_by.automated;
+        let denied = || self.shared.may_sync(&self.key, manual) == Some(false);
         if denied() {
             self.state(|state| "Sync operation blocked by sync window".clone_into(&mut state.message))?;
         }
@@ -389,7 +433,7 @@ impl Run {
     }
 
     /// Waits, but not when the operation is terminated or replaced.
-    async fn pause(&self, length: Duration) -> Result<(), Stop> {
+    pub(super) async fn pause(&self, length: Duration) -> Result<(), Stop> {
         let until = Instant::now() + length;
         loop {
             self.check()?;
@@ -421,7 +465,7 @@ impl Run {
     }
 
     /// One write, if the operation is still this one.
-    fn record(&self, change: impl FnOnce(&mut crate::world::Record)) -> Result<(), Stop> {
+    pub(super) fn record(&self, change: impl FnOnce(&mut crate::world::Record)) -> Result<(), Stop> {
         let written = self.shared.write(&self.key, |record| {
             let ours = record.operation_serial == self.serial && record.app.operation.is_some();
             ours.then(|| change(record))
@@ -429,7 +473,7 @@ impl Run {
         written.flatten().ok_or(Stop::Replaced)
     }
 
-    fn state(&self, change: impl FnOnce(&mut OperationState)) -> Result<(), Stop> {
+    pub(super) fn state(&self, change: impl FnOnce(&mut OperationState)) -> Result<(), Stop> {
         self.check()?;
         self.record(|record| {
             if let Some(state) = &mut record.app.status.operation_state {

@@ -39,6 +39,7 @@ struct Start {
     sources: Vec<Source>,
     app: crate::app::Application,
     annotated: bool,
+    hard: bool,
     dropped: bool,
     known: Option<Target>,
     comparison_error: Option<String>,
@@ -70,6 +71,12 @@ async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
             sources: record.app.spec.effective_sources(),
             app: record.app.clone(),
             annotated,
+            hard: record
+                .app
+                .metadata
+                .annotations
+                .get(REFRESH)
+                .is_some_and(|kind| kind == "hard"),
             dropped,
             known: record.target.clone(),
             comparison_error: record.faults.comparison_error.clone(),
@@ -79,7 +86,10 @@ async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
     let target = match (&start.comparison_error, start.known) {
         (Some(message), _) => target::broken(&start.sources, message),
         (None, Some(known)) if level == Level::Recent || start.dropped => known,
-        (None, _) => target::load(shared, &start.app, &start.sources, &[]).await,
+        (None, known) => {
+            let cached = known.filter(|_| !start.hard);
+            target::load(shared, &start.app, &start.sources, &[], cached.as_ref()).await
+        }
     };
     shared.write(key, |record| {
         // Git was asked for another spec than the one there is now: the change of spec has asked for its own refresh.
@@ -94,7 +104,8 @@ async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
         write_status(record, &start.sources, &target, level);
         record.target = start.comparison_error.is_none().then_some(target);
     });
-    shared.write(key, auto_sync);
+    let through = shared.may_sync(key, false) == Some(true);
+    shared.write(key, |record| auto_sync(record, through));
 }
 
 fn write_status(record: &mut Record, sources: &[Source], target: &Target, level: Level) {
@@ -129,7 +140,8 @@ fn write_status(record: &mut Record, sources: &[Source], target: &Target, level:
         Ok(manifests) => {
             status.resources = compare(manifests, cluster);
             health = overall(&status.resources);
-            if status.resources.iter().all(|resource| resource.status == "Synced") {
+            let mut counted = status.resources.iter().filter(|resource| !resource.hook);
+            if counted.all(|resource| resource.status == "Synced") {
                 "Synced"
             } else {
                 "OutOfSync"
@@ -202,7 +214,14 @@ fn compare(manifests: &[Manifest], cluster: &crate::cluster::Cluster) -> Vec<Res
         });
     }
     for (id, live) in &cluster.resources {
-        if live.manifest.hooks().is_empty() && !managed().any(|wanted| wanted.id() == *id) {
+        if !live.manifest.hooks().is_empty() {
+            // A hook that is there is listed, and counts for nothing.
+            resources.push(ResourceStatus {
+                hook: true,
+                requires_pruning: true,
+                ..resource(&live.manifest)
+            });
+        } else if !managed().any(|wanted| wanted.id() == *id) {
             resources.push(ResourceStatus {
                 status: "OutOfSync".to_owned(),
                 health: live.health(),
@@ -231,8 +250,8 @@ fn overall(resources: &[ResourceStatus]) -> String {
     worst.unwrap_or("Healthy").to_owned()
 }
 
-/// Starts an automated operation when there is a reason to and nothing against it.
-fn auto_sync(record: &mut Record) {
+/// Starts an automated operation when there is a reason to and nothing against it. A closed window leaves no word.
+fn auto_sync(record: &mut Record, through: bool) {
     let app = &record.app;
     let Some(automated) = app.spec.automated() else {
         record
@@ -257,7 +276,7 @@ fn auto_sync(record: &mut Record) {
         .resources
         .iter()
         .all(|r| r.status != "OutOfSync" || r.requires_pruning);
-    if record.faults.window_denies
+    if !through
         || record.faults.frozen
         || app.operation.is_some()
         || app.is_deleting()

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::cache;
 use crate::{
     app::{Application, Source},
     git::{GitError, is_full_sha},
@@ -19,11 +20,19 @@ pub(crate) struct Target {
     pub(crate) revisions: Vec<String>,
     /// The objects, or the text of the ComparisonError.
     pub(crate) manifests: Result<Vec<Manifest>, String>,
+    /// What they were rendered from beside the revisions; nothing, when they were not.
+    pub(super) of: Option<String>,
 }
 
 /// Resolves the sources and renders them. `wanted` overrides the target revisions, in the order of the sources; an empty
-/// one overrides nothing.
-pub(crate) async fn load(shared: &Shared, app: &Application, sources: &[Source], wanted: &[String]) -> Target {
+/// one overrides nothing. `before` is what the cache may know.
+pub(crate) async fn load(
+    shared: &Shared,
+    app: &Application,
+    sources: &[Source],
+    wanted: &[String],
+    before: Option<&Target>,
+) -> Target {
     let mut revisions = Vec::new();
     let mut failure = None;
     for (index, source) in sources.iter().enumerate() {
@@ -39,11 +48,21 @@ pub(crate) async fn load(shared: &Shared, app: &Application, sources: &[Source],
             }
         }
     }
+    if failure.is_none()
+        && let Some(before) = before
+        && let Some(cached) = cache::reuse(shared, app, sources, &revisions, before).await
+    {
+        return cached;
+    }
     let manifests = match failure {
         Some(failure) => Err(failure),
         None => render(shared, app, sources, &revisions).await,
     };
-    Target { revisions, manifests }
+    Target {
+        revisions,
+        manifests,
+        of: Some(cache::fingerprint(app, sources)),
+    }
 }
 
 /// The target while manifests cannot be made: nothing is resolved.
@@ -52,6 +71,7 @@ pub(crate) fn broken(sources: &[Source], message: &str) -> Target {
     Target {
         revisions,
         manifests: Err(load_failure(0, sources.len(), message)),
+        of: None,
     }
 }
 
@@ -153,7 +173,8 @@ fn locate(index: usize, source: &Source, sources: &[Source], file: Option<&str>)
     }
 }
 
-fn normal(base: &str, path: &str) -> String {
+/// A path from the root of the repository, without `.` and `..`.
+pub(super) fn normal(base: &str, path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in base.split('/').chain(path.split('/')) {
         match part {

@@ -1,5 +1,7 @@
 //! The side door of the tests: faults in, state out. Loopback is its only guard.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::State,
@@ -33,6 +35,21 @@ struct ChangeRequest {
 pub(super) async fn change_cluster(State(shared): World, bytes: Bytes) -> Response {
     each(&bytes, "change of the cluster", |request: ChangeRequest| {
         faults::change_cluster(&shared, &request.app, &request.change)
+    })
+}
+
+/// How far the clock shall go: `{"advance": 7200}`.
+#[derive(Deserialize)]
+struct ClockRequest {
+    /// Seconds to go forward.
+    advance: u64,
+}
+
+/// Moves the clock forward.
+pub(super) async fn advance_clock(State(shared): World, bytes: Bytes) -> Response {
+    each(&bytes, "move of the clock", |request: ClockRequest| {
+        shared.clock.advance(Duration::from_secs(request.advance));
+        Ok(())
     })
 }
 

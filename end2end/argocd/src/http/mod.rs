@@ -85,6 +85,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             post(control::set_fault).delete(control::clear_faults),
         )
         .route("/standin/cluster", post(control::change_cluster))
+        .route("/standin/clock", post(control::advance_clock))
         .route("/standin/state", get(control::state))
         .route("/api/{*rest}", any(not_found))
         .fallback(not_found)

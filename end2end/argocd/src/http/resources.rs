@@ -12,6 +12,7 @@ use super::{
 use crate::{
     app::Application,
     clock, engine,
+    windows::Windows,
     world::{AppKey, Shared},
 };
 
@@ -38,9 +39,11 @@ pub(super) async fn sync_windows(
     params: Params,
     Path(name): Path<String>,
 ) -> Answer {
-    let (key, _) = readable(&shared, &caller, &params, &name)?;
+    let (key, app) = readable(&shared, &caller, &params, &name)?;
     if shared.read(&key, |record| record.faults.window_denies) != Some(true) {
-        return ok(&json!({"canSync": true}));
+        let world = shared.world();
+        let windows = world.windows.get(app.project()).map_or(&[][..], Vec::as_slice);
+        return ok(&Windows::of(windows, &app, shared.clock.moment()).shown());
     }
     let windows = json!([{"kind": "deny", "schedule": "* * * * *", "duration": "1h", "manualSync": false}]);
     ok(&json!({"activeWindows": windows, "assignedWindows": windows, "canSync": false}))

@@ -409,6 +409,7 @@ impl Application {
                 .collect(),
             images: self.status.summary.images,
             sources,
+            hydrated,
             workloads: None,
             workloads_withheld: None,
             name: self.metadata.name,

@@ -76,6 +76,7 @@ fn a_finished_sync_is_read_whole() {
                 path: "envs/staging".into(),
                 ..AppSource::default()
             }],
+            hydrated: false,
             workloads: None,
             workloads_withheld: None,
         }
@@ -180,7 +181,8 @@ fn a_hydrated_revision_is_told_by_the_commit_it_was_made_from() {
     value["status"]["sourceHydrator"] = json!({"lastSuccessfulOperation": {"drySHA": SHA, "hydratedSHA": hydrated}});
     let app = snapshot(value);
     assert_eq!(app.sync_revisions, [SHA]);
-    assert!(app.compared_to_current_source);
+    assert!(app.compared_to_current_source && app.hydrated);
+    assert_eq!(app.sources.len(), 1, "what people write");
 }
 
 #[test]

@@ -44,6 +44,8 @@ fn the_default_branch_is_waited_for_and_never_asked_for_by_name() {
         ..before(manual())
     };
     expect(later(&ours), "sync", OURS);
+    let hydrated = AppSnapshot { hydrated: true, ..ours };
+    text(later(&hydrated), "refresh");
 }
 
 #[test]

@@ -160,6 +160,15 @@ fn what_was_rendered_without_the_digest_is_said_with_its_causes() {
             assert!(reason.contains(part), "{reason}");
         }
     }
+    let tagged = Workload {
+        target: vec!["r.example/api:v2".into()],
+        ..workload("Deployment", "api", OLD, OLD)
+    };
+    expect(
+        decide(&with(vec![tagged])),
+        "failed",
+        "names a tag, which proves nothing",
+    );
     expect(
         decide(&with(vec![])),
         "failed",
