@@ -9,12 +9,13 @@
 //! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids, [`calendar`] says
 //!   when freezes are on, [`signature`] whether an image is signed;
 //!   [`telemetry`] counts and traces, [`nesting`] is the door to JSON that somebody else wrote. `gather` has what is written at about the
-//!   same time written at once.
+//!   same time written at once, and [`back_off`] says when what failed is tried again.
 
 // A page's type is the type of all it shows: deep, and deeper with each component.
 #![recursion_limit = "512"]
 
 pub mod adapters;
+pub mod back_off;
 pub mod calendar;
 pub mod cli;
 pub mod clock;

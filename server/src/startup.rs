@@ -129,6 +129,8 @@ pub async fn services(
         pushes: Arc::default(),
         kept_cells: Arc::default(),
         kept_versions: Arc::default(),
+        workload_reads: Arc::default(),
+        deployed_sources: Arc::default(),
         kept_inbox: Arc::default(),
         creators: config.workspaces_create,
         public_url: config.public_url(listening).trim_end_matches('/').into(),

@@ -54,6 +54,7 @@ const GIT_PUSH_SECONDS: &str = "waybill_git_push_seconds";
 const GIT_BATCH: &str = "waybill_git_batch_commits";
 const ARGOCD_SECONDS: &str = "waybill_argocd_request_seconds";
 const REGISTRY_SECONDS: &str = "waybill_registry_request_seconds";
+const STREAM_PAUSE: &str = "waybill_argocd_back_off_seconds";
 const STREAM_AGE: &str = "waybill_argocd_stream_age_seconds";
 const NOTIFICATIONS: &str = "waybill_notifications_total";
 const CONNECTIONS_OPEN: &str = "waybill_connections_open";
@@ -65,7 +66,7 @@ const GIT_REMOVAL_OUTCOMES: [&str; 3] = ["done", "retry", "fail"];
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
-pub const METRICS: [Metric; 16] = [
+pub const METRICS: [Metric; 17] = [
     (
         PROMOTIONS,
         Kind::Counter,
@@ -107,6 +108,11 @@ pub const METRICS: [Metric; 16] = [
         STREAM_AGE,
         Kind::Gauge,
         "How long an Argo CD's stream has been silent, keep-alives included, by its host",
+    ),
+    (
+        STREAM_PAUSE,
+        Kind::Gauge,
+        "How long Waybill waits before it tries to follow an Argo CD again, by its host; 0 while it follows it",
     ),
     (
         NOTIFICATIONS,
@@ -277,9 +283,9 @@ fn step_word(promotion: &Promotion) -> &'static str {
 fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done { .. } => "done",
-        Outcome::Wait { .. } => "wait",
+        Outcome::Wait { .. } | Outcome::Paused { .. } | Outcome::Closed { .. } => "wait",
         Outcome::Retry { .. } => "retry",
-        Outcome::Fail { .. } | Outcome::NoFile { .. } => "fail",
+        Outcome::Fail { .. } | Outcome::Failed(_) | Outcome::NoFile { .. } => "fail",
         Outcome::Withdrawn { .. } => "withdrawn",
         Outcome::Overtaken { .. } => "overtaken",
     }

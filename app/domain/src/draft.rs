@@ -115,6 +115,8 @@ pub struct SourceEnvironment {
 pub struct SourceResource {
     /// Its name.
     pub name: Name,
+    /// What it is; what is promoted from it is the same.
+    pub kind: Kind,
     /// Its image as Git declares it.
     pub declared: DeclaredImage,
     /// Since when.
@@ -248,7 +250,7 @@ impl ResourceDraft {
         let binding = self.check_binding(&mut errors);
         let name = self.check_name(options, &mut errors);
         let key = self.check_key(name.as_ref(), options, &mut errors);
-        let kind = self.check_kind(&mut errors);
+        let kind = self.check_kind(options, &mut errors);
         let runtime = self.check_runtime(&mut errors);
         let creates_file = !self.create_file.is_empty();
         if options.creates_file && !creates_file {
@@ -347,7 +349,7 @@ impl ResourceDraft {
             errors.add(
                 "source_environment",
                 if known {
-                    format!("{wanted} has no deployment that could be promoted. Choose another environment.")
+                    format!("{wanted} has nothing that could be promoted. Choose another environment.")
                 } else {
                     format!("This project has no environment {wanted:?}. Choose one from the list.")
                 },
@@ -368,7 +370,7 @@ impl ResourceDraft {
         {
             errors.add(
                 "source_resource",
-                format!("{name} is a {kind}; only a deployment can be promoted. Choose a deployment."),
+                format!("{} Choose another resource.", kind.refusal(name.as_str())),
             );
             return None;
         }
@@ -457,9 +459,15 @@ impl ResourceDraft {
         }
     }
 
-    fn check_kind(&self, errors: &mut FieldErrors) -> Option<Kind> {
+    fn check_kind(&self, options: &FormOptions, errors: &mut FieldErrors) -> Option<Kind> {
         if self.source == "promote" {
-            return Some(Kind::Deployment);
+            let source = options.environment(&self.source_environment).and_then(|environment| {
+                environment
+                    .resources
+                    .iter()
+                    .find(|r| r.name.as_str() == self.source_resource)
+            });
+            return Some(source.map_or(Kind::Deployment, |source| source.kind.clone()));
         }
         match self.kind.parse() {
             Ok(kind) => Some(kind),
@@ -606,6 +614,10 @@ mod tests {
     fn options() -> FormOptions {
         let resource = |n: &str, image| SourceResource {
             name: name(n),
+            kind: match n {
+                "tagged" => Kind::CronJob,
+                _ => Kind::Deployment,
+            },
             declared: image,
             since: None,
             recent: vec![],
@@ -625,7 +637,7 @@ mod tests {
                     resource("floating", declared(Some("latest"), None)),
                     resource("empty", DeclaredImage::default()),
                 ],
-                not_promotable: vec![(name("nightly"), Kind::CronJob)],
+                not_promotable: vec![(name("migrate"), Kind::Job)],
             }],
             other_environments: vec![name("qa")],
             repositories: vec![],
@@ -653,7 +665,16 @@ mod tests {
     #[test]
     fn the_plain_case_is_promoted_and_tracks() {
         let new = draft().check(&options()).unwrap();
-        assert_eq!((new.kind, &new.binding), (Kind::Deployment, &Binding::TrackLatest));
+        assert_eq!((&new.kind, &new.binding), (&Kind::Deployment, &Binding::TrackLatest));
+        let cronjob = ResourceDraft {
+            source_resource: "tagged".into(),
+            ..draft()
+        };
+        assert_eq!(
+            cronjob.check(&options()).unwrap().kind,
+            Kind::CronJob,
+            "it is what its source is"
+        );
         assert!(matches!(
             new.source,
             NewSource::Promote {
@@ -729,11 +750,11 @@ mod tests {
     }
 
     #[test]
-    fn a_source_must_be_another_environment_of_the_project_with_a_deployment() {
+    fn a_source_must_be_another_environment_of_the_project_with_something_to_promote() {
         for (environment, says) in [
             ("", "Choose the environment"),
             ("production", "can't be promoted from itself"),
-            ("qa", "no deployment"),
+            ("qa", "nothing that could be promoted"),
             ("elsewhere", "no environment \"elsewhere\""),
         ] {
             let (field, message) = error(|d| d.source_environment = environment.into());
@@ -742,7 +763,7 @@ mod tests {
         }
         for (resource, says) in [
             ("", "Choose the resource"),
-            ("nightly", "nightly is a cronjob; only a deployment can be promoted"),
+            ("migrate", "migrate is a job and can't be promoted: it runs once"),
             ("ghost", "no resource \"ghost\""),
             ("floating", "runs the tag latest without a digest"),
             ("empty", "has no image yet"),

@@ -91,6 +91,13 @@ pub struct ArgoCdSettings {
     pub project: Option<String>,
     /// The Applications' namespace, where it isn't Argo CD's own.
     pub namespace: Option<String>,
+    /// Whether a rollback, or a promotion that takes another's place, may end a sync that applies what it leaves.
+    #[serde(default = "yes")]
+    pub may_end_sync: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl ArgoCdSettings {

@@ -8,7 +8,7 @@ use crate::{
     key::Key,
     plan::Health,
     policy::Policy,
-    promotion::{Actor, Promotion, Purpose, State},
+    promotion::{Actor, Failure, Promotion, Purpose, State},
     removal::Removable,
     resource::{HoldCause, Outside, Resource},
     time::Timestamp,
@@ -349,6 +349,32 @@ pub enum Happened {
     },
     /// Argo CD can't be reached, and what it reported is no longer believed.
     LiveForgotten,
+    /// Waybill ended a sync that ran in Argo CD: it applied what a promotion leaves.
+    SyncEnded {
+        /// Whose sync it was, a few words.
+        sync: String,
+        /// The commit that it applied.
+        revision: String,
+    },
+    /// What a failed promotion promised is live after all.
+    PromotionLiveAfterAll {
+        /// Why it had failed.
+        failure: Option<Failure>,
+        /// What proves that it is live, a sentence.
+        evidence: String,
+    },
+    /// An Argo CD can't be followed any more. What it reported stays for a minute.
+    ArgoCdLost {
+        /// The cluster's name.
+        cluster: String,
+        /// What was seen, a sentence.
+        why: String,
+    },
+    /// It can be followed again.
+    ArgoCdFound {
+        /// The cluster's name.
+        cluster: String,
+    },
 }
 
 impl Happened {

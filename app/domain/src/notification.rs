@@ -89,7 +89,8 @@ impl Occasion {
             Happened::PromotionMoved { to: State::Failed, .. } => Some(Self::Failed),
             Happened::PromotionMoved {
                 to: State::Succeeded, ..
-            } => Some(Self::Succeeded),
+            }
+            | Happened::PromotionLiveAfterAll { .. } => Some(Self::Succeeded),
             Happened::DesiredChanged { by: Some(_), .. } | Happened::LiveChanged { .. } => Some(Self::Drift),
             Happened::Held { .. } => Some(Self::Hold),
             _ => None,

@@ -9,19 +9,28 @@
 //!    Git's to say, equality would fail as soon as somebody else pushes);
 //! 2. sync status and health were looked at after that operation ended: for a while after a sync Argo CD still shows the
 //!    health of what ran before;
-//! 3. the Application is healthy, and has been for a moment;
-//! 4. the pods run the promised digest, and nothing else of that repository ([`live_digests`]).
+//! 3. what was rendered from the commit names the promised digest, in the service's own workloads ([`Workload`]), and those are healthy, and have
+//!    been for a moment. An ill neighbour is none of the promotion's business, and is named in the evidence;
+//! 4. the cluster was told to run the digest in all of them, and their living pods run it. Where Argo CD lets nobody read the workloads, its summary
+//!    of images must do, and the evidence says so.
 //!
 //! Argo CD writes whole seconds, by its own clock. Its times are compared with each other; where one must be compared with
 //! ours, a wrong clock delays the answer and never turns it around.
 
 mod decision;
+pub mod illness;
 mod images;
+pub mod said;
+pub mod source;
 #[cfg(test)]
 mod tests;
+pub mod workload;
 
 pub use decision::{GRACE_MILLIS, Intent, Next, STABLE_MILLIS, candidate_revisions, next};
+pub use illness::{Illness, Patient, PodEvent};
 pub use images::live_digests;
+pub use source::{AppSource, Committed};
+pub use workload::{Pod, Workload};
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +42,9 @@ pub struct AppSnapshot {
     pub name: String,
     /// Its namespace, when reported.
     pub namespace: Option<String>,
+    /// The namespace of the Argo CD that looks after it, when reported.
+    #[serde(default)]
+    pub controller_namespace: Option<String>,
     /// Where it stands in the order of all changes of its cluster (`metadata.resourceVersion`, a revision of etcd): of two looks, the one
     /// with the larger number is newer. `None` where that isn't a number.
     pub version: Option<u64>,
@@ -62,8 +74,20 @@ pub struct AppSnapshot {
     pub operation: Option<OperationSnapshot>,
     /// Conditions: type and message.
     pub conditions: Vec<(String, String)>,
-    /// Image references of all live pods, verbatim.
+    /// Image references of all its pods, verbatim: also of pods that have ended.
     pub images: Vec<String>,
+    /// What it deploys, each of several sources; of a hydrator what people write. Positions are those of the revisions.
+    #[serde(default)]
+    pub sources: Vec<AppSource>,
+    /// Whether a hydrator renders what is written into commits of its own, so that a commit of ours can't be synced to.
+    #[serde(default)]
+    pub hydrated: bool,
+    /// Its workloads, and whatever else of it is ill; `None` while they were not read.
+    #[serde(default)]
+    pub workloads: Option<Vec<Workload>>,
+    /// Why Argo CD doesn't let its workloads be read, where it doesn't.
+    #[serde(default)]
+    pub workloads_withheld: Option<String>,
 }
 
 /// The newest operation of an Application.
@@ -89,9 +113,56 @@ pub struct OperationSnapshot {
     pub promotion: Option<String>,
     /// Who started it; empty for Argo CD itself.
     pub initiated_by: String,
+    /// How often Argo CD has tried it again by itself.
+    #[serde(default)]
+    pub retries: u32,
+    /// What became of resources, as far as it matters: those that failed, and hooks that run.
+    #[serde(default)]
+    pub resources: Vec<ResourceOutcome>,
 }
 
-/// Health of an Application.
+impl OperationSnapshot {
+    /// Whether a hook runs now: what it does, nobody should cut off.
+    #[must_use]
+    pub fn hook_runs(&self) -> bool {
+        (self.resources.iter()).any(|resource| !resource.hook.is_empty() && resource.phase == "Running")
+    }
+
+    /// Whether it waits for a sync window to open.
+    #[must_use]
+    pub fn is_at_window(&self) -> bool {
+        self.phase == "Running" && self.message.to_ascii_lowercase().contains("blocked by sync window")
+    }
+}
+
+/// What became of one resource in an operation.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ResourceOutcome {
+    /// Its kind: `Deployment`, `Job`.
+    pub kind: String,
+    /// Its namespace; empty for what has none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `Synced`, `SyncFailed`, `Pruned`, `PruneSkipped`, or empty for hooks.
+    pub status: String,
+    /// `PreSync`, `Sync`, `PostSync`, `SyncFail`; empty for what is no hook.
+    pub hook: String,
+    /// `Running`, `Succeeded`, `Failed`, `Error`.
+    pub phase: String,
+    /// What was said of it.
+    pub message: String,
+}
+
+impl ResourceOutcome {
+    /// Whether it failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.status == "SyncFailed" || matches!(self.phase.as_str(), "Failed" | "Error")
+    }
+}
+
+/// Health of an Application, or of one object of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Health {
     /// All is as it should be.

@@ -117,7 +117,8 @@ impl State {
             Mirroring => matches!(next, Committing | Cancelled | Superseded | Failed),
             // Cancelled only while nobody is at it: between the tries of a push that fails.
             Committing => matches!(next, Waiting | Syncing | Succeeded | Cancelled | Superseded | Failed),
-            Syncing => matches!(next, Verifying | Superseded | Failed),
+            // Cancelled only while a sync window is closed.
+            Syncing => matches!(next, Verifying | Cancelled | Superseded | Failed),
             Verifying => matches!(next, Syncing | Succeeded | Superseded | Failed),
             // A retry is the same decision again.
             Failed => matches!(next, Queued | Waiting),
@@ -327,8 +328,53 @@ pub struct Origin {
 pub struct Failure {
     /// The step that failed.
     pub step: Step,
-    /// What happened and what to do.
+    /// What happened; what to do too, where that isn't apart.
     pub reason: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// All that was said by others, to be unfolded: a message each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
+}
+
+impl Failure {
+    /// What happened and what to do, in one line.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.remedy {
+            Some(remedy) => format!("{} {remedy}", self.reason),
+            None => self.reason.clone(),
+        }
+    }
+}
+
+/// What made a step fail.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Failed {
+    /// What happened: the cause first.
+    pub reason: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// All that was said by others, to be unfolded: a message each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
+}
+
+impl From<String> for Failed {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&str> for Failed {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
+    }
 }
 
 /// A promotion.
@@ -381,7 +427,13 @@ pub struct Promotion {
     pub state_since: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// When it was last seen to wait for a sync window, in this state.
+    #[serde(default)]
+    pub counts_from: Option<Timestamp>,
 }
+
+/// A closed sync window is looked at again at least that often.
+pub const WINDOW_LOOK_MILLIS: i64 = 90_000;
 
 /// A transition that isn't allowed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -411,6 +463,7 @@ impl Promotion {
         }
         self.state = next;
         self.state_since = at;
+        self.counts_from = None;
         self.waits_for = None;
         self.attempts = 0;
         self.ended_at = next.is_ended().then_some(at);
@@ -421,14 +474,51 @@ impl Promotion {
     ///
     /// # Errors
     /// When it has ended already.
-    pub fn fail(self, reason: impl Into<String>, at: Timestamp) -> Result<Self, Refused> {
-        let step = self.state.step();
+    pub fn fail(self, why: impl Into<Failed>, at: Timestamp) -> Result<Self, Refused> {
+        let (step, why) = (self.state.step(), why.into());
         let mut failed = self.become_(State::Failed, at)?;
         failed.failure = step.map(|step| Failure {
             step,
-            reason: reason.into(),
+            reason: why.reason,
+            remedy: why.remedy,
+            said: why.said,
         });
         Ok(failed)
+    }
+
+    /// It had failed, and what it promised is live after all. Gives back why it had failed.
+    ///
+    /// # Errors
+    /// When it hasn't failed, or its commit never was on the remote.
+    pub fn is_live_after_all(mut self, at: Timestamp) -> Result<(Self, Option<Failure>), Refused> {
+        if self.state != State::Failed || self.commit.is_none() {
+            return Err(Refused {
+                from: self.state,
+                to: State::Succeeded,
+            });
+        }
+        let failure = self.failure.take();
+        self.state = State::Succeeded;
+        self.state_since = at;
+        self.waits_for = None;
+        self.ended_at = Some(at);
+        Ok((self, failure))
+    }
+
+    /// From when on the time-out of its state counts: a closed sync window doesn't.
+    #[must_use]
+    pub fn counts_since(&self) -> Timestamp {
+        self.counts_from
+            .map_or(self.state_since, |from| from.max(self.state_since))
+    }
+
+    /// Whether it waits now for a sync window of Argo CD to open.
+    #[must_use]
+    pub fn is_at_window(&self, now: Timestamp) -> bool {
+        self.state == State::Syncing
+            && self
+                .counts_from
+                .is_some_and(|from| now.millis_since(from) <= WINDOW_LOOK_MILLIS)
     }
 
     /// Ends because a newer promotion of the same resource took its place.
@@ -522,6 +612,7 @@ mod tests {
             created_at: Timestamp(0),
             state_since: Timestamp(0),
             ended_at: None,
+            counts_from: None,
         }
     }
 
@@ -576,6 +667,50 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_may_turn_out_live_and_nothing_else() {
+        for state in State::ALL {
+            for commit in [None, Some("3f1c0d9e".to_owned())] {
+                let is_possible = state == State::Failed && commit.is_some();
+                let before = Promotion {
+                    commit,
+                    failure: Some(Failure {
+                        step: Step::Sync,
+                        reason: "Argo CD said no.".into(),
+                        remedy: None,
+                        said: Vec::new(),
+                    }),
+                    ..promotion(state)
+                };
+                match before.is_live_after_all(Timestamp(9)) {
+                    Ok((live, failure)) => {
+                        assert!(is_possible, "{state}");
+                        assert_eq!(
+                            (live.state, live.ended_at, live.failure),
+                            (State::Succeeded, Some(Timestamp(9)), None)
+                        );
+                        assert!(failure.is_some(), "what it failed for is kept by the ledger");
+                    }
+                    Err(refused) => assert!(!is_possible, "{refused}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_closed_window_stops_the_clock() {
+        let mut waits = promotion(State::Syncing);
+        assert_eq!(waits.counts_since(), waits.state_since);
+        waits.counts_from = Some(Timestamp(600_000));
+        assert_eq!(waits.counts_since(), Timestamp(600_000));
+        assert!(waits.is_at_window(Timestamp(660_000)) && !waits.is_at_window(Timestamp(700_000)));
+        let on = waits.become_(State::Verifying, Timestamp(700_000)).unwrap();
+        assert_eq!(
+            (on.counts_since(), on.is_at_window(Timestamp(700_001))),
+            (Timestamp(700_000), false)
+        );
+    }
+
+    #[test]
     fn a_failure_names_its_step_and_a_retry_forgets_it() {
         let failed = promotion(State::Syncing)
             .fail("Argo CD said no.", Timestamp(5))
@@ -584,7 +719,9 @@ mod tests {
             failed.failure,
             Some(Failure {
                 step: Step::Sync,
-                reason: "Argo CD said no.".into()
+                reason: "Argo CD said no.".into(),
+                remedy: None,
+                said: Vec::new(),
             })
         );
         let again = failed.become_(State::Queued, Timestamp(6)).unwrap();

@@ -14,37 +14,85 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// What kind of thing a resource is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+///
+/// As JSON and in the database a word. One that a newer Waybill wrote is kept and shown as it is; what people write is read with [`FromStr`], which
+/// knows no others.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Kind {
     /// Runs all the time, replaceable copies.
     Deployment,
-    /// Runs by the clock.
-    CronJob,
     /// Runs all the time, each copy with an identity.
     StatefulSet,
+    /// Runs all the time, a copy on each node.
+    DaemonSet,
+    /// Runs by the clock.
+    CronJob,
+    /// Runs all the time, rolled out in steps by Argo Rollouts.
+    Rollout,
     /// Runs once.
     Job,
+    /// A kind that this version doesn't know, by its word.
+    Other(String),
 }
 
 impl Kind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Deployment, Self::CronJob, Self::StatefulSet, Self::Job];
+    /// All kinds that are known.
+    pub const ALL: [Self; 6] = [
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::CronJob,
+        Self::Rollout,
+        Self::Job,
+    ];
 
-    /// Whether its image can be promoted to another environment. Adding a kind is a change of this line.
+    /// Their words.
+    pub const WORDS: [&str; 6] = ["deployment", "statefulset", "daemonset", "cronjob", "rollout", "job"];
+
+    /// Whether its image can be promoted to another environment.
     #[must_use]
-    pub fn is_promotable(self) -> bool {
-        matches!(self, Self::Deployment)
+    pub fn is_promotable(&self) -> bool {
+        self.why_not_promotable().is_none()
+    }
+
+    /// Why its image can't be promoted, the end of a sentence; `None` when it can.
+    #[must_use]
+    pub fn why_not_promotable(&self) -> Option<&'static str> {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => None,
+            Self::Job => Some("it runs once, and Kubernetes lets nobody change the pod template of a job"),
+            Self::Other(_) => Some("this version of Waybill does not know the kind"),
+        }
+    }
+
+    /// The sentence that says why `who`, which is of this kind, can't be promoted.
+    #[must_use]
+    pub fn refusal(&self, who: &str) -> String {
+        let why = self.why_not_promotable().unwrap_or("its kind can't be");
+        format!("{who} is a {self} and can't be promoted: {why}.")
+    }
+
+    /// Whether it keeps pods running, rather than running now and then.
+    #[must_use]
+    pub fn keeps_pods(&self) -> bool {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::Rollout => true,
+            Self::CronJob | Self::Job | Self::Other(_) => false,
+        }
     }
 
     /// The word for it in interfaces and the database.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Deployment => "deployment",
-            Self::CronJob => "cronjob",
             Self::StatefulSet => "statefulset",
+            Self::DaemonSet => "daemonset",
+            Self::CronJob => "cronjob",
+            Self::Rollout => "rollout",
             Self::Job => "job",
+            Self::Other(word) => word,
         }
     }
 }
@@ -63,9 +111,21 @@ impl FromStr for Kind {
     }
 }
 
+impl From<String> for Kind {
+    fn from(word: String) -> Self {
+        word.parse().unwrap_or(Self::Other(word))
+    }
+}
+
+impl From<Kind> for String {
+    fn from(kind: Kind) -> Self {
+        kind.as_str().to_owned()
+    }
+}
+
 /// A text that is no [`Kind`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("Choose one of deployment, cronjob, statefulset and job.")]
+#[error("Choose one of deployment, statefulset, daemonset, cronjob, rollout and job.")]
 pub struct UnknownKind;
 
 /// Where a resource's image comes from.
@@ -313,12 +373,28 @@ impl HoldCause {
 /// What runs, as Argo CD reports it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Live {
-    /// Digests of the resource's repository that run now: two during a rollout, none when nothing runs.
+    /// Digests that run now: two during a rollout, none when nothing runs. Of what runs by the clock, the one that its next run will have.
     pub digests: Vec<Digest>,
-    /// Health of the environment's Application.
+    /// Health of its workloads; of the environment's whole Application where Argo CD doesn't let them be read.
     pub health: Health,
     /// When this was reported.
     pub at: Timestamp,
+    /// Whether it is being found out only now: then nothing else of this counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checking: bool,
+}
+
+impl Live {
+    /// What is being found out, since `at`.
+    #[must_use]
+    pub fn checking(at: Timestamp) -> Self {
+        Self {
+            digests: Vec::new(),
+            health: Health::Unknown,
+            at,
+            checking: true,
+        }
+    }
 }
 
 impl Resource {
@@ -335,6 +411,12 @@ impl Resource {
     #[must_use]
     pub fn is_promotable(&self) -> bool {
         self.kind.is_promotable()
+    }
+
+    /// Whether pods of it are to run all the time.
+    #[must_use]
+    pub fn expects_pods(&self) -> bool {
+        self.kind.keeps_pods() && self.runtime.replicas != Some(0)
     }
 
     /// Whether new artifacts of its source reach it by themselves. Not while Git declares something that can't be read as an exact image:
@@ -373,6 +455,19 @@ impl Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_that_a_newer_waybill_wrote_is_kept_and_shown_and_cannot_be_promoted() {
+        let kind: Kind = serde_json::from_str("\"replicaset\"").unwrap();
+        assert_eq!((kind.to_string(), kind.is_promotable()), ("replicaset".into(), false));
+        assert_eq!(serde_json::to_string(&kind).unwrap(), "\"replicaset\"");
+        assert_eq!("replicaset".parse::<Kind>(), Err(UnknownKind), "people can't write it");
+        for (kind, word) in Kind::ALL.into_iter().zip(Kind::WORDS) {
+            assert_eq!((kind.as_str(), word.parse()), (word, Ok(kind.clone())));
+            assert!(UnknownKind.to_string().contains(word), "{word}");
+            assert_eq!(kind.is_promotable(), word != "job", "{word}");
+        }
+    }
 
     #[test]
     fn a_hold_from_before_is_read_and_says_who_did_what() {

@@ -36,6 +36,13 @@ impl Timestamp {
         self.rfc3339().replace('T', " ").replace('Z', " UTC")
     }
 
+    /// The time of day: `10:04 UTC`.
+    #[must_use]
+    pub fn clock(self) -> String {
+        let minute_of_day = self.0.div_euclid(60_000).rem_euclid(24 * 60);
+        format!("{:02}:{:02} UTC", minute_of_day / 60, minute_of_day % 60)
+    }
+
     /// How long before `now` this moment was, in the largest fitting unit: `just now`, `4 min ago`, `3 h ago`, `12 d ago`.
     #[must_use]
     pub fn ago(self, now: Self) -> String {

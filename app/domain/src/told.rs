@@ -128,6 +128,14 @@ kinds! {
     LiveChanged "live_changed" "Live state changed",
     /// [`Happened::LiveForgotten`]
     LiveForgotten "live_forgotten" "Live state lost",
+    /// [`Happened::SyncEnded`]
+    SyncEnded "sync_ended" "Running sync ended",
+    /// [`Happened::PromotionLiveAfterAll`]
+    PromotionLiveAfterAll "promotion_live_after_all" "Live after all",
+    /// [`Happened::ArgoCdLost`]
+    ArgoCdLost "argo_cd_lost" "Lost connection to Argo CD",
+    /// [`Happened::ArgoCdFound`]
+    ArgoCdFound "argo_cd_found" "Argo CD reached again",
 }
 
 impl EventKind {
@@ -220,6 +228,10 @@ impl Happened {
             Self::DesiredChanged { .. } => EventKind::DesiredChanged,
             Self::LiveChanged { .. } => EventKind::LiveChanged,
             Self::LiveForgotten => EventKind::LiveForgotten,
+            Self::SyncEnded { .. } => EventKind::SyncEnded,
+            Self::PromotionLiveAfterAll { .. } => EventKind::PromotionLiveAfterAll,
+            Self::ArgoCdLost { .. } => EventKind::ArgoCdLost,
+            Self::ArgoCdFound { .. } => EventKind::ArgoCdFound,
         }
     }
 
@@ -382,6 +394,14 @@ impl Happened {
                 digests => format!("saw {} live, {}", digests.join(" and "), health.as_str().to_lowercase()),
             },
             Self::LiveForgotten => "lost sight of what is live: Argo CD can't be reached".into(),
+            Self::SyncEnded { sync, revision } => {
+                format!("ended {sync}, which applied {}", revision.get(..7).unwrap_or(revision))
+            }
+            Self::PromotionLiveAfterAll { evidence, .. } => {
+                format!("saw that the failed promotion is live after all: {evidence}")
+            }
+            Self::ArgoCdLost { cluster, why } => format!("lost the connection to the Argo CD of {cluster}: {why}"),
+            Self::ArgoCdFound { cluster } => format!("reached the Argo CD of {cluster} again"),
         };
         (did, more)
     }

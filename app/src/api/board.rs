@@ -94,6 +94,8 @@ pub struct Cell {
     pub unclear: Option<String>,
     /// What is live, compared with that.
     pub truth: Truth,
+    /// Since when Argo CD can't be reached, where what is live is what it said last.
+    pub out_of_sight: Option<Timestamp>,
     /// Where its image comes from and how it follows.
     pub follows: Follows,
     /// What its source offers, where that is something else.
@@ -118,8 +120,12 @@ pub enum Truth {
     NothingRuns,
     /// Argo CD reports no pods of it, and there need not be any: it runs by the clock, once, or was scaled to none.
     Idle,
-    /// Argo CD hasn't reported yet, or can't be reached.
+    /// What Argo CD reports in short can't tell what is live; its workloads are being read.
+    Checking,
+    /// Argo CD hasn't reported yet.
     NotReported,
+    /// Argo CD can't be reached, and what it reported is too old to be believed: nothing is known since then.
+    NotKnownSince(Timestamp),
     /// The cluster has no Argo CD.
     GitOnly,
 }

@@ -164,6 +164,7 @@ mod tests {
             outside: None,
             unclear: None,
             truth: Truth::Live(Health::Healthy),
+            out_of_sight: None,
             follows: Follows {
                 source: None,
                 binding: Binding::TrackLatest,

@@ -58,6 +58,8 @@ pub struct ClusterDraft {
     pub argocd_project: String,
     /// The Applications' namespace.
     pub namespace: String,
+    /// Whether a sync that runs is never ended, not even for a rollback.
+    pub keep_syncs: bool,
     /// The registry's host; empty for none.
     pub registry: String,
     /// Whether the registry speaks plain HTTP.

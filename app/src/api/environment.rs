@@ -28,6 +28,8 @@ pub struct EnvironmentView {
     pub values_path: String,
     /// Its Argo CD Application, if it has one.
     pub application: Option<String>,
+    /// That the Application follows another branch than Waybill commits to, with what to do; `None` while nothing says so.
+    pub other_branch: Option<String>,
     /// What it asks for before an image may run in it, a sentence each.
     pub policy: Vec<String>,
     /// Who stopped the line here.

@@ -60,6 +60,9 @@ pub struct PromotionView {
     pub path: String,
     /// Its commit, once the remote has it.
     pub commit: Option<CommitShown>,
+    /// Where Argo CD shows the application, with its name.
+    #[serde(default)]
+    pub application: Option<(String, String)>,
     /// Before the commit is made: the unified diff that it would make now.
     pub preview: Option<String>,
     /// The change that was to be made when it was asked for, when the commit's differs from it.

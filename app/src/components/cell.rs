@@ -83,9 +83,9 @@ pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView 
         follows(&cell.follows, place)
     };
     view! {
-        <div class="cell">
+        <div class="cell" class:dimmed=cell.out_of_sight.is_some()>
             <div class="what">{what(cell, place)} {age}</div>
-            <div class="how">{said} {changed_outside(cell)} {how_it_follows} {kind(cell.kind)} {button(cell, place)}</div>
+            <div class="how">{said} {out_of_sight(cell, now)} {changed_outside(cell)} {how_it_follows} {kind(&cell.kind)} {button(cell, place)}</div>
         </div>
     }
     .into_any()
@@ -164,6 +164,22 @@ pub fn starved_words(moving: &Moving, now: Signal<Timestamp>) -> Option<AnyView>
     Some(view! { <span>{waits}</span> }.into_any())
 }
 
+/// How old what is live is, where Argo CD can't be reached: `As of 40 s ago`.
+#[must_use]
+pub fn out_of_sight(cell: &Cell, now: Signal<Timestamp>) -> Option<AnyView> {
+    let seen = cell.out_of_sight?;
+    let title = "Argo CD can't be reached. This is what it reported last.";
+    Some(
+        view! {
+            <span class="says waiting" title=title>
+                {icon("unknown")}
+                <span>"As of " <Ago at=seen now=now /></span>
+            </span>
+        }
+        .into_any(),
+    )
+}
+
 /// Who changed Git without Waybill, if that is how it came to what it runs.
 #[must_use]
 pub fn changed_outside(cell: &Cell) -> Option<AnyView> {
@@ -206,8 +222,8 @@ pub fn follows(follows: &Follows, place: &Place) -> Option<AnyView> {
 
 /// The kind, when it isn't the usual one.
 #[must_use]
-pub fn kind(kind: Kind) -> Option<AnyView> {
-    (kind != Kind::Deployment).then(|| view! { <span>{kind.as_str()}</span> }.into_any())
+pub fn kind(kind: &Kind) -> Option<AnyView> {
+    (*kind != Kind::Deployment).then(|| view! { <span>{kind.to_string()}</span> }.into_any())
 }
 
 /// What a cell's button would run, and in place of what.

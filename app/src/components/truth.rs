@@ -19,7 +19,9 @@ pub fn words(truth: &Truth) -> (Meaning, &'static str, String) {
         Truth::Drift(live) => (Meaning::Bad, "drift", format!("Drift: {} runs", live.join(", "))),
         Truth::Idle => (Meaning::Quiet, "ended", "Idle".into()),
         Truth::NothingRuns => (Meaning::Bad, "bad", "Nothing runs".into()),
-        Truth::NotReported => (Meaning::Quiet, "unknown", "Not reported yet".into()),
+        Truth::Checking => (Meaning::Quiet, "unknown", "Checking".into()),
+        Truth::NotReported => (Meaning::Quiet, "unknown", "Argo CD hasn't reported it yet".into()),
+        Truth::NotKnownSince(since) => (Meaning::Quiet, "unknown", format!("Not known since {}", since.clock())),
         Truth::GitOnly => (Meaning::Quiet, "git", "Git only".into()),
     }
 }

@@ -6,11 +6,12 @@ use crate::{
         environment::{EnvironmentView, environment, resume_line, stop_line},
     },
     components::{
-        cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, what},
+        cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, out_of_sight, what},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
-        notice::ErrorSummary,
+        notice::{ErrorSummary, Notice},
+        state_badge::Meaning,
         time::Ago,
     },
     form::form,
@@ -161,6 +162,7 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
             </div>
             {create}
         </div>
+        {view.other_branch.clone().map(|why| view! { <Notice meaning=Meaning::Bad>{why}</Notice> })}
         {list}
         {asks(&view)}
         {stops(&view, now)}
@@ -187,10 +189,10 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
         <tr class="cell-row">
             <th scope="row">
                 <a href=place.href()>{name.to_string()}</a>
-                {kind(cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
+                {kind(&cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
             </th>
             <td class="cell">{what(cell, &place)}</td>
-            <td class="row">{how(cell, now)} {changed_outside(cell)}</td>
+            <td class="row">{how(cell, now)} {out_of_sight(cell, now)} {changed_outside(cell)}</td>
             <td class="muted">{follows(&cell.follows, &place)}</td>
             <td class="muted">{age}</td>
             <td class="number">{button(cell, &place)}</td>

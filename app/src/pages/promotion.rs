@@ -134,6 +134,7 @@ fn content(
             <section class="steps stack" aria-labelledby="steps">
                 <h2 id="steps">"Steps"</h2>
                 {part(|view, now| view! { <Stepper steps=view.steps.clone() now /> }.into_any())}
+                {part(|view, _| in_argo_cd(view).into_any())}
             </section>
             <div class="evidence">
                 {part(|view, _| change(view))}
@@ -256,6 +257,39 @@ fn flow(view: &PromotionView) -> AnyView {
     .into_any()
 }
 
+/// The application in Argo CD, where there is one.
+fn in_argo_cd(view: &PromotionView) -> impl IntoView + use<> {
+    view.application.clone().map(|(name, href)| {
+        view! {
+            <p>
+                <a href=href rel="external noopener noreferrer">
+                    {format!("Open {name} in Argo CD")}
+                </a>
+            </p>
+        }
+    })
+}
+
+/// All that was said of a failure, folded.
+fn said(said: Vec<String>) -> Option<AnyView> {
+    if said.is_empty() {
+        return None;
+    }
+    let messages: Vec<_> = said
+        .into_iter()
+        .map(|message| view! { <li class="mono">{message}</li> })
+        .collect();
+    Some(
+        view! {
+            <details>
+                <summary>"All that Argo CD said"</summary>
+                <ul class="plain">{messages}</ul>
+            </details>
+        }
+        .into_any(),
+    )
+}
+
 /// Why it failed and what to do; nothing while it hasn't.
 fn failure(view: Signal<PromotionView>, retried: Form<DecisionPost, ()>) -> AnyView {
     let failed = Memo::new(move |_| {
@@ -290,7 +324,9 @@ fn failure(view: Signal<PromotionView>, retried: Form<DecisionPost, ()>) -> AnyV
                             {icon("bad")}
                             <div class="body">
                                 <h2 id="failure">{format!("{} failed", deed(failure.step))}</h2>
-                                <p>{failure.reason}</p>
+                                <p class="reason">{failure.reason}</p>
+                                {failure.remedy.map(|remedy| view! { <p class="remedy">{remedy}</p> })}
+                                {said(failure.said)}
                                 <ErrorSummary error=Signal::derive(move || {
                                     let is_it = retried.latest().is_some_and(|post| post.draft.intent == "retry");
                                     retried.error().filter(|_| is_it)
@@ -456,6 +492,7 @@ mod tests {
             steps: Vec::new(),
             path: "environments/production/values.yaml".into(),
             commit: None,
+            application: None,
             preview: None,
             shown_before: None,
             timeline: Vec::new(),
@@ -481,6 +518,8 @@ mod tests {
             failure: Some(Failure {
                 step: Step::Commit,
                 reason: "Git refused the push.".into(),
+                remedy: None,
+                said: Vec::new(),
             }),
             ..view(State::Failed)
         };

@@ -13,7 +13,7 @@ use crate::{
         },
     },
     components::{
-        cell::starved_words,
+        cell::{out_of_sight, starved_words},
         digest_chip::DigestChip,
         frame::{Crumb, Frame},
         notice::ErrorSummary,
@@ -295,6 +295,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             <dt>"Live"</dt>
             <dd>
                 <TruthLine truth=cell.truth.clone() />
+                {out_of_sight(cell, now)}
             </dd>
             {moving}
             {failed}

@@ -66,6 +66,16 @@ impl Application {
             .cloned()
     }
 
+    /// The name in tracking marks: `<name>`, or `<namespace>_<name>` outside the namespace of the server.
+    pub(crate) fn instance_name(&self) -> String {
+        let Metadata { name, namespace, .. } = &self.metadata;
+        if namespace.is_empty() || namespace == crate::world::SERVER_NAMESPACE {
+            name.clone()
+        } else {
+            format!("{namespace}_{name}")
+        }
+    }
+
     pub(crate) fn is_deleting(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
@@ -263,9 +273,13 @@ pub(crate) struct ResourceStatus {
     pub(crate) kind: String,
     pub(crate) namespace: String,
     pub(crate) name: String,
+    /// Empty for a hook.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<ResourceHealth>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) hook: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) requires_pruning: bool,
 }

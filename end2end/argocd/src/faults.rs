@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app::{Automated, InitiatedBy, Operation, OperationSync, ResourceRef, Source, Status, SyncPolicy},
-    clock,
-    cluster::RolloutState,
+    cluster::{RolloutState, change::ClusterChange},
     engine,
     world::{AppKey, Level, Record, Shared},
 };
@@ -97,9 +96,16 @@ pub enum Fault {
         /// How.
         outcome: RolloutOutcome,
     },
-    /// Somebody edits the image of a Deployment in the cluster.
+    /// Sticky: how the rollouts of one workload end, and its Jobs; the others end as `Rollout` says.
+    RolloutOf {
+        /// Its name, or its kind and name: `Job/migrate`.
+        workload: String,
+        /// How.
+        outcome: RolloutOutcome,
+    },
+    /// Somebody edits the image of a workload in the cluster.
     LiveImage {
-        /// Name of the Deployment.
+        /// Name of the workload.
         service: String,
         /// Its new image.
         image: String,
@@ -136,7 +142,7 @@ pub enum Fault {
     Clear,
 }
 
-/// How a rollout ends.
+/// How a rollout ends; the run of a Job completes, fails, or goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RolloutOutcome {
@@ -155,13 +161,21 @@ pub enum FaultError {
     /// No Application has this name.
     #[error("no application is called {0:?}: add it first, or check the name")]
     NoApp(String),
-    /// No Deployment has this name.
+    /// No workload has this name.
     #[error("application {app:?} has no live deployment {service:?}: sync it first, or check the name")]
     NoDeployment {
         /// The Application.
         app: String,
-        /// The Deployment that was asked for.
+        /// The workload that was asked for.
         service: String,
+    },
+    /// The cluster has no such object, or it is of another kind.
+    #[error("application {app:?} has no {object:?} in its cluster: sync it first, or check the name and kind")]
+    NoObject {
+        /// The Application.
+        app: String,
+        /// The object that was asked for.
+        object: String,
     },
 }
 
@@ -185,6 +199,19 @@ pub(crate) struct AppFaults {
     pub(crate) comparison_error: Option<String>,
     pub(crate) window_denies: bool,
     pub(crate) rollout: RolloutOutcome,
+    /// By `Kind/name`, or by name alone.
+    pub(crate) rollout_of: Vec<(String, RolloutOutcome)>,
+}
+
+impl AppFaults {
+    /// How the rollout of an object ends, by its id.
+    pub(crate) fn outcome_of(&self, id: &str) -> RolloutOutcome {
+        let mut parts = id.split('/').skip(1);
+        let (kind, name) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+        let means = |text: &str| text == name || text.split_once('/') == Some((kind, name));
+        let own = self.rollout_of.iter().rev().find(|(text, _)| means(text));
+        own.map_or(self.rollout, |(_, outcome)| *outcome)
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -271,7 +298,11 @@ fn inject_app(shared: &Arc<Shared>, key: &AppKey, fault: &Fault) -> Result<(), F
     let mut missing = None;
     shared.write(key, |record| {
         let Record {
-            app, faults, cluster, ..
+            app,
+            faults,
+            cluster,
+            clock,
+            ..
         } = record;
         match fault.clone() {
             Fault::OperationPickup { millis: value } => faults.operation_pickup = millis(value),
@@ -298,7 +329,7 @@ fn inject_app(shared: &Arc<Shared>, key: &AppKey, fault: &Fault) -> Result<(), F
                 refresh = Some(Level::Latest);
             }
             Fault::SyncWindow { deny } => faults.window_denies = deny,
-            Fault::Deleting { on } => app.metadata.deletion_timestamp = on.then(clock::now),
+            Fault::Deleting { on } => app.metadata.deletion_timestamp = on.then(|| clock.now()),
             Fault::MultiSource => {
                 make_multi_source(app);
                 refresh = Some(Level::Force);
@@ -310,17 +341,26 @@ fn inject_app(shared: &Arc<Shared>, key: &AppKey, fault: &Fault) -> Result<(), F
             }
             Fault::Rollout { outcome } => {
                 faults.rollout = outcome;
-                rollouts = cluster.restart_hanging(outcome);
+                rollouts = restart_hanging(cluster, outcome);
+            }
+            Fault::RolloutOf { workload, outcome } => {
+                faults.rollout_of.retain(|(text, _)| *text != workload);
+                faults.rollout_of.push((workload.clone(), outcome));
+                let id = cluster.find(&workload);
+                rollouts = restart_hanging(cluster, outcome);
+                rollouts.retain(|(hanging, _)| Some(hanging) == id.as_ref());
             }
             Fault::LiveImage { service, image } => {
-                let Some(live) = cluster.deployments.get(&service) else {
+                let found = cluster.find(&service);
+                let Some((id, live)) = found.and_then(|id| cluster.resources.get_key_value(&id)) else {
                     missing = Some(service);
                     return;
                 };
-                let mut edited = live.deployment.clone();
+                let (id, mut edited) = (id.clone(), live.manifest.clone());
                 edited.set_image(&image);
-                if let (_, Some(rollout)) = cluster.apply(&edited) {
-                    rollouts.push((service, rollout));
+                let applied = cluster.apply(&edited, &clock.now());
+                if let Ok(Some(rollout)) = applied.map(|applied| applied.rollout) {
+                    rollouts.push((id, rollout));
                 }
                 refresh = Some(Level::Recent);
             }
@@ -349,7 +389,7 @@ fn inject_app(shared: &Arc<Shared>, key: &AppKey, fault: &Fault) -> Result<(), F
             Fault::Clear => {
                 *faults = AppFaults::default();
                 app.metadata.deletion_timestamp = None;
-                rollouts = cluster.restart_hanging(RolloutOutcome::Healthy);
+                rollouts = restart_hanging(cluster, RolloutOutcome::Healthy);
                 refresh = Some(Level::Latest);
             }
             Fault::CutStreams { .. }
@@ -364,8 +404,8 @@ fn inject_app(shared: &Arc<Shared>, key: &AppKey, fault: &Fault) -> Result<(), F
             service,
         });
     }
-    for (name, rollout) in rollouts {
-        engine::follow_rollout(shared, key, name, rollout);
+    for (id, rollout) in rollouts {
+        engine::follow_rollout(shared, key, id, rollout);
     }
     if let Some(level) = refresh {
         shared.request_refresh(key, level);
@@ -373,18 +413,32 @@ fn inject_app(shared: &Arc<Shared>, key: &AppKey, fault: &Fault) -> Result<(), F
     Ok(())
 }
 
-impl crate::cluster::Cluster {
-    /// Rollouts that hang and shall now go on to another end.
-    fn restart_hanging(&mut self, outcome: RolloutOutcome) -> Vec<(String, u64)> {
-        if outcome == RolloutOutcome::Never {
-            return Vec::new();
+/// Makes something happen in the cluster of an Application.
+pub(crate) fn change_cluster(shared: &Arc<Shared>, app: &str, change: &ClusterChange) -> Result<(), FaultError> {
+    for key in keys(shared, Some(app))? {
+        let changed = shared.write(&key, |record| {
+            let (namespace, now) = (record.app.spec.destination.namespace.clone(), record.clock.now());
+            record.cluster.change(change, &namespace, &now)
+        });
+        if let Some(Err(unknown)) = changed {
+            return Err(FaultError::NoObject {
+                app: key.name.clone(),
+                object: unknown.0,
+            });
         }
-        let hanging = self
-            .deployments
-            .iter()
-            .filter(|(_, live)| live.state != RolloutState::Done);
-        hanging.map(|(name, live)| (name.clone(), live.rollout)).collect()
+        shared.request_refresh(&key, Level::Recent);
     }
+    Ok(())
+}
+
+/// Rollouts that hang and shall now go on to another end.
+fn restart_hanging(cluster: &crate::cluster::Cluster, outcome: RolloutOutcome) -> Vec<(String, u64)> {
+    if outcome == RolloutOutcome::Never {
+        return Vec::new();
+    }
+    let mut hanging = cluster.hanging(RolloutState::Running);
+    hanging.extend(cluster.hanging(RolloutState::Degraded));
+    hanging
 }
 
 fn make_multi_source(app: &mut crate::app::Application) {
@@ -421,7 +475,7 @@ pub(crate) fn set_automated(policy: &mut Option<SyncPolicy>, on: bool) {
     policy.automated = on.then_some(Automated { enabled: None, ..kept });
 }
 
-/// The Deployments of an Application, as a partial sync names them.
+/// The resources of an Application, as a partial sync names them.
 pub(crate) fn resource_refs(record: &Record) -> Vec<ResourceRef> {
     let reference = |resource: &crate::app::ResourceStatus| ResourceRef {
         group: resource.group.clone(),
@@ -429,5 +483,6 @@ pub(crate) fn resource_refs(record: &Record) -> Vec<ResourceRef> {
         name: resource.name.clone(),
         namespace: resource.namespace.clone(),
     };
-    record.app.status.resources.iter().map(reference).collect()
+    let resources = record.app.status.resources.iter().filter(|resource| !resource.hook);
+    resources.map(reference).collect()
 }

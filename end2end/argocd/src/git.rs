@@ -102,6 +102,65 @@ impl Repos {
         .await
     }
 
+    /// The YAML and JSON files of a folder at a commit with their paths, sorted; those of its folders too when `deep`.
+    /// None when the commit does not have the folder.
+    pub(crate) async fn folder(
+        &self,
+        url: &str,
+        sha: &str,
+        folder: &str,
+        deep: bool,
+    ) -> Result<Vec<(String, String)>, GitError> {
+        let folder = folder.to_owned();
+        self.with_commit(url, sha, move |repo, commit| {
+            let root = commit.tree()?;
+            let tree = if folder.is_empty() {
+                root
+            } else {
+                match root.get_path(Path::new(&folder)) {
+                    Ok(entry) => match entry.to_object(repo)?.into_tree() {
+                        Ok(tree) => tree,
+                        Err(_) => return Ok(Vec::new()),
+                    },
+                    Err(error) if error.code() == ErrorCode::NotFound => return Ok(Vec::new()),
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            let mut files = Vec::new();
+            tree.walk(git2::TreeWalkMode::PreOrder, |at, entry| {
+                let name = entry.name().unwrap_or_default();
+                if entry.kind() == Some(git2::ObjectType::Tree) {
+                    return if deep { 0 } else { 1 };
+                }
+                let is_manifest = [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
+                if is_manifest && let Ok(blob) = repo.find_blob(entry.id()) {
+                    let text = String::from_utf8_lossy(blob.content()).into_owned();
+                    files.push((format!("{at}{name}"), text));
+                }
+                0
+            })?;
+            files.sort();
+            Ok(files)
+        })
+        .await
+    }
+
+    /// The files that differ between two commits, those that went included.
+    pub(crate) async fn changed(&self, url: &str, old: &str, new: &str) -> Result<Vec<String>, GitError> {
+        let from = old.to_owned();
+        self.with_commit(url, new, move |repo, commit| {
+            let old = git2::Oid::from_str(&from).and_then(|id| repo.find_commit(id));
+            let old = old.map_err(|_| GitError::Unresolved(from.clone()))?;
+            let diff = repo.diff_tree_to_tree(Some(&old.tree()?), Some(&commit.tree()?), None)?;
+            let path = |file: git2::DiffFile<'_>| file.path().and_then(Path::to_str).map(str::to_owned);
+            let both = diff
+                .deltas()
+                .flat_map(|delta| [path(delta.old_file()), path(delta.new_file())]);
+            Ok(both.flatten().collect())
+        })
+        .await
+    }
+
     /// Author, date, message and tags of a commit.
     pub(crate) async fn describe(&self, url: &str, sha: &str) -> Result<CommitInfo, GitError> {
         self.with_commit(url, sha, |repo, commit| {

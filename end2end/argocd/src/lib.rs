@@ -8,8 +8,21 @@
 //! replaced, timestamps of whole seconds. What else can go wrong is a [`Fault`].
 //!
 //! Rooms: `app` has the wire shapes, `world` the state and its one lock, `engine` the loops, `git` and
-//! `manifest` turn a commit into Deployments, `cluster` runs them, `http` is the API server, `faults` the knobs,
+//! `manifest` turn a commit into Kubernetes objects, `cluster` runs them, `http` is the API server, `faults` the knobs,
 //! `state` the memory over restarts.
+//!
+//! # What an Application renders
+//!
+//! * Each service of its values file becomes a workload ([`AppSpec::values_file`]): a Deployment, or what its `kind` says
+//!   (`StatefulSet`, `DaemonSet`, `Rollout`, `CronJob`, `Job`). A service that names its kind may have `sidecars` and
+//!   `initContainers`.
+//! * YAML files under `<path>/templates` are objects as they stand; they may name values
+//!   (`image: "{{ .Values.services.web.image.repository }}:{{ .Values.services.web.image.tag }}"`). A file with any other
+//!   expression is left out.
+//! * An [`AppSpec`] without a values file is a plain directory: all YAML files of its path.
+//!
+//! What happens in the cluster beside that is a [`ClusterChange`]: evicted pods, runs of CronJobs, containers that do not
+//! start, neighbours that Git does not know.
 //!
 //! Not here: hydrators, ApplicationSets, Helm or Kustomize themselves (a values file stands for the chart), TLS, gzip, and
 //! the stream of resource trees.
@@ -17,6 +30,7 @@
 mod app;
 mod clock;
 mod cluster;
+mod duration;
 mod engine;
 mod faults;
 mod git;
@@ -26,6 +40,7 @@ mod options;
 mod patch;
 mod select;
 mod state;
+mod windows;
 mod world;
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
@@ -39,8 +54,10 @@ use crate::{
     world::{AppKey, Level, Shared},
 };
 pub use crate::{
+    cluster::{change::ClusterChange, live::JobOutcome},
     faults::{Fault, FaultError, RolloutOutcome},
     options::{Account, AppSpec, Options, Policy, Timing, TokenGrant, token_for},
+    windows::{SyncWindow, WindowKind},
 };
 
 /// How long a shutdown waits for requests that are still being answered.
@@ -148,10 +165,9 @@ impl Standin {
             };
             let automated = wanted.spec.automated().is_some();
             faults::set_automated(&mut record.app.spec.sync_policy, automated);
-            match wanted.values_prefix() {
-                Some(prefix) => record.app.metadata.annotations.insert(VALUES_PREFIX.to_owned(), prefix),
-                None => record.app.metadata.annotations.remove(VALUES_PREFIX),
-            };
+            let annotations = &mut record.app.metadata.annotations;
+            annotations.remove(VALUES_PREFIX);
+            annotations.extend(wanted.metadata.annotations.clone());
             record.queues.request_refresh(Level::Force);
         });
         if exists.is_none() {
@@ -172,6 +188,14 @@ impl Standin {
     pub fn add_project(&self, name: &str) {
         self.shared.world().projects.insert(name.to_owned());
         self.shared.dirty.notify_one();
+    }
+
+    /// Gives an Argo CD project these sync windows, in place of those it had. They open and close by the clock of the
+    /// stand-in ([`Self::advance_clock`]).
+    pub fn set_windows(&self, project: &str, windows: Vec<SyncWindow>) {
+        let mut world = self.shared.world();
+        world.projects.insert(project.to_owned());
+        world.windows.insert(project.to_owned(), windows);
     }
 
     /// Adds a token, or changes what an existing one may do.
@@ -205,9 +229,24 @@ impl Standin {
         )
     }
 
+    /// Makes something happen in the cluster of an Application (`name` or `namespace/name`): an evicted pod, a run of a
+    /// CronJob, a container that does not start. The same as `POST /standin/cluster`.
+    ///
+    /// # Errors
+    /// When no Application has that name, or its cluster has no such object.
+    pub fn in_cluster(&self, app: &str, change: ClusterChange) -> Result<(), FaultError> {
+        faults::change_cluster(&self.shared, app, &change)
+    }
+
     /// Changes the pace from now on. What waits already, waits as long as it meant to.
     pub fn set_timing(&self, timing: Timing) {
         self.shared.world().timing = timing;
+    }
+
+    /// Moves the clock of the stand-in forward, by whole seconds: timestamps, sync windows and the expiry of tokens follow.
+    /// The pace stays what it is ([`Timing`] is real time).
+    pub fn advance_clock(&self, by: Duration) {
+        self.shared.clock.advance(by);
     }
 
     /// The Application object (`name` or `namespace/name`), as `GET` would answer it.
@@ -216,7 +255,7 @@ impl Standin {
         self.shared.read(&key, |record| json!(record.app))
     }
 
-    /// Images of the live pods of an Application, sorted. Unlike `status.summary.images` this is never stale.
+    /// Images of all pods of an Application, whatever their phase, sorted. Unlike `status.summary.images` this is never stale.
     pub fn live_images(&self, name: &str) -> Vec<String> {
         let images = self
             .key(name)
@@ -246,7 +285,13 @@ impl Drop for Standin {
 }
 
 fn application(spec: AppSpec) -> Application {
-    let helm = json!({"valueFiles": [format!("/{}", spec.values_file.trim_start_matches('/'))]});
+    let mut rest = serde_json::Map::new();
+    if !spec.values_file.is_empty() {
+        let file = format!("/{}", spec.values_file.trim_start_matches('/'));
+        rest.insert("helm".to_owned(), json!({"valueFiles": [file]}));
+    }
+    let mut annotations = spec.annotations;
+    annotations.extend(spec.values_prefix.map(|prefix| (VALUES_PREFIX.to_owned(), prefix)));
     let mut policy = None;
     if spec.automated {
         faults::set_automated(&mut policy, true);
@@ -255,11 +300,7 @@ fn application(spec: AppSpec) -> Application {
         metadata: Metadata {
             name: spec.name,
             namespace: spec.namespace,
-            annotations: spec
-                .values_prefix
-                .map(|prefix| (VALUES_PREFIX.to_owned(), prefix))
-                .into_iter()
-                .collect(),
+            annotations,
             ..Metadata::default()
         },
         spec: Spec {
@@ -267,7 +308,7 @@ fn application(spec: AppSpec) -> Application {
                 repo_url: spec.repo_url,
                 path: spec.path,
                 target_revision: spec.target_revision,
-                rest: [("helm".to_owned(), helm)].into_iter().collect(),
+                rest,
                 ..Source::default()
             }),
             destination: Destination {

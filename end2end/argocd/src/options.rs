@@ -1,6 +1,6 @@
 //! What a test or the demo chooses when it starts the stand-in: port, people, pace, and the Applications to serve.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
@@ -31,7 +31,8 @@ pub struct Timing {
     pub operation_pickup: Duration,
     /// From Running to the apply, and so to the end of a sync without hooks.
     pub operation_duration: Duration,
-    /// Between attempts of a failing operation. The back-off that the operation asks for is ignored.
+    /// Between the first attempts of a failing operation; further ones take longer by the factor that it asks for (2 when
+    /// it does not), up to its `maxDuration`.
     pub retry_backoff: Duration,
     /// From the end of an operation to the refresh that follows it: the window in which health is stale.
     pub refresh_after_sync: Duration,
@@ -216,7 +217,7 @@ pub(crate) fn token_with(subject: &str, issued_at: i64, id: &str) -> String {
 }
 
 /// An Application, in the words of the tests. It is rendered from `values_file` of the Git repository: each entry of
-/// `<values_prefix>.services` becomes one Deployment.
+/// `<values_prefix>.services` becomes one workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppSpec {
     /// Name of the Application.
@@ -227,11 +228,13 @@ pub struct AppSpec {
     pub namespace: String,
     /// A path to a bare repository, a `file://` or an `http(s)://` address.
     pub repo_url: String,
-    /// Path of the chart, as Argo CD would have it. Only shown.
+    /// Path of the chart: what lies under its `templates` is rendered as far as it is plain. Without a values file the
+    /// path of a directory of manifests.
     pub path: String,
     /// Branch, tag, commit, or empty for HEAD.
     pub target_revision: String,
-    /// The values file, from the root of the repository: `environments/staging/values.yaml`.
+    /// The values file, from the root of the repository: `environments/staging/values.yaml`. Empty: no chart but a
+    /// directory of manifests.
     pub values_file: String,
     /// The key under which `services` is found; dots go deeper. None: at the top. An Application that is created over
     /// the API says it in the annotation `standin.argocd/values-prefix`, and its values file in `helm.valueFiles`.
@@ -240,6 +243,8 @@ pub struct AppSpec {
     pub automated: bool,
     /// The Kubernetes namespace that the Deployments run in.
     pub destination_namespace: String,
+    /// Annotations of the Application: `argocd.argoproj.io/manifest-generate-paths` and the like.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl AppSpec {
@@ -256,6 +261,7 @@ impl AppSpec {
             values_prefix: None,
             automated: false,
             destination_namespace: name.to_owned(),
+            annotations: BTreeMap::new(),
         }
     }
 }

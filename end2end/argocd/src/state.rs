@@ -35,7 +35,7 @@ pub(crate) fn load(shared: &Arc<Shared>, file: &Path) -> std::io::Result<()> {
         world.projects.extend(memory.projects);
     }
     for Remembered { application, cluster } in memory.apps {
-        shared.create(application, cluster);
+        shared.create(application, cluster.with_older(&shared.clock.now()));
     }
     Ok(())
 }

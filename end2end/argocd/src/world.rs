@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{Application, Operation},
-    clock,
+    clock::Clock,
     cluster::Cluster,
     engine::{self, Target},
     faults::{AppFaults, ServerFaults},
     git::Repos,
     options::{Policy, Timing},
+    windows::{SyncWindow, Windows},
 };
 
 /// The namespace of the server itself.
@@ -107,15 +108,26 @@ impl Queues {
 pub(crate) struct Record {
     pub(crate) app: Application,
     pub(crate) cluster: Cluster,
+    /// The cluster as the last refresh saw it: what tree, managed resources and summary are made of.
+    pub(crate) seen: Option<Cluster>,
     pub(crate) faults: AppFaults,
     /// What the last comparison found in Git.
     pub(crate) target: Option<Target>,
     /// Grows with each operation, so that a running one notices when it is replaced.
     pub(crate) operation_serial: u64,
     pub(crate) queues: Arc<Queues>,
+    pub(crate) clock: Clock,
 }
 
 impl Record {
+    /// Takes note of the cluster as it is now.
+    pub(crate) fn see_cluster(&mut self) {
+        if self.seen.as_ref() != Some(&self.cluster) {
+            self.seen = Some(self.cluster.clone());
+        }
+        self.app.status.summary.images = self.cluster.images();
+    }
+
     /// Writes `.operation` as the API server does: with the old `operationState` cleared in the same write.
     pub(crate) fn start_operation(&mut self, operation: Operation) {
         self.app.operation = Some(operation);
@@ -144,6 +156,8 @@ pub(crate) struct World {
     pub(crate) apps: BTreeMap<AppKey, Record>,
     pub(crate) version: u64,
     pub(crate) projects: BTreeSet<String>,
+    /// Sync windows, by project.
+    pub(crate) windows: BTreeMap<String, Vec<SyncWindow>>,
     pub(crate) faults: ServerFaults,
     pub(crate) timing: Timing,
     pub(crate) requests: VecDeque<String>,
@@ -169,6 +183,7 @@ pub(crate) struct Shared {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) accounts: Vec<crate::options::Account>,
     pub(crate) namespaces: Vec<String>,
+    pub(crate) clock: Clock,
     sessions: AtomicU64,
 }
 
@@ -199,6 +214,7 @@ impl Shared {
                 apps: BTreeMap::new(),
                 version: 1000,
                 projects: BTreeSet::from(["default".to_owned()]),
+                windows: BTreeMap::new(),
                 faults: ServerFaults::default(),
                 timing: options.timing.clone(),
                 requests: VecDeque::new(),
@@ -213,6 +229,7 @@ impl Shared {
             runtime,
             accounts: options.accounts.clone(),
             namespaces,
+            clock: Clock::default(),
             sessions: AtomicU64::new(1),
         }
     }
@@ -276,6 +293,15 @@ impl Shared {
         Some(out)
     }
 
+    /// Whether the sync windows let an operation through, of a person or by itself. `None` when the Application is gone.
+    pub(crate) fn may_sync(&self, key: &AppKey, manual: bool) -> Option<bool> {
+        let world = self.world();
+        let record = world.apps.get(key)?;
+        let windows = world.windows.get(record.app.project()).map_or(&[][..], Vec::as_slice);
+        let through = Windows::of(windows, &record.app, self.clock.moment()).let_through(manual);
+        Some(through && !record.faults.window_denies)
+    }
+
     pub(crate) fn request_refresh(&self, key: &AppKey, level: Level) {
         self.read(key, |record| record.queues.request_refresh(level));
     }
@@ -295,15 +321,17 @@ impl Shared {
             app.metadata.generation += 1;
             if app.metadata.uid.is_empty() {
                 app.metadata.uid = format!("00000000-0000-4000-8000-{:012x}", world.version);
-                app.metadata.creation_timestamp = clock::now();
+                app.metadata.creation_timestamp = self.clock.now();
             }
             let record = Record {
                 app: app.clone(),
                 cluster,
+                seen: None,
                 faults: AppFaults::default(),
                 target: None,
                 operation_serial: 1,
                 queues: Arc::clone(&queues),
+                clock: self.clock.clone(),
             };
             world.apps.insert(key.clone(), record);
             let _ = self.events.send(Event {

@@ -102,6 +102,9 @@ impl Services {
             denied: place.may_change(&environment).err().map(|denied| denied.to_string()),
             values_path: place.record.project.values_path(&environment.key),
             application,
+            other_branch: place
+                .cluster(&environment)
+                .and_then(|cluster| self.other_branch(cluster, &place.record.project, &environment)),
             policy: environment.policy.words(),
             stops: place.stops_of(environment.id).map(|one| stop(&place, one)).collect(),
             may_stop: rights::check(place.role, STOP).is_ok(),

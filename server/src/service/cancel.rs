@@ -27,12 +27,17 @@ impl Services {
                     "Its commit is on its way right now. Wait a moment; then roll back if you don't want it.".into(),
                 );
             }
+            // Argo CD applies it when the window opens, whoever waits for it: that is said.
+            State::Syncing if promotion.is_at_window(now) => {}
             State::Syncing | State::Verifying => {
                 return refuse("Its commit is on the branch already. Roll back instead.".into());
             }
             ended => return refuse(format!("It has ended already: it is {ended}.")),
         }
-        let why = format!("{} cancelled it.", caller.actor.name());
+        let mut why = format!("{} cancelled it.", caller.actor.name());
+        if from == State::Syncing {
+            why.push_str(" Its commit stays in Git: Argo CD applies it when the sync window opens, unless it is rolled back before.");
+        }
         let cancelled = promotion.cancel(why.as_str(), now).map_err(|e| super::internal(&e))?;
         tx.update_promotion(&cancelled, from, now).await?;
         let event = NewEvent {

@@ -18,9 +18,10 @@ use domain::{
     id::{EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,
     promotion::{Promotion, State},
-    resource::{Kind, Resource, Source},
+    resource::{Resource, Source},
     succession::starved,
     tag_rule::{TagOrder, TagRule},
+    time::Timestamp,
     told::EventKind,
 };
 use std::{
@@ -124,6 +125,8 @@ pub(crate) struct Counts {
 pub(crate) struct Cells {
     workspace: WorkspaceId,
     environments: HashMap<EnvironmentId, (Name, bool)>,
+    /// Since when the Argo CDs of environments are out of sight, where they are.
+    lost: HashMap<EnvironmentId, Timestamp>,
     /// Platforms of which an image needs one, where some are named.
     platforms: HashMap<EnvironmentId, Vec<String>>,
     resources: HashMap<ResourceId, Resource>,
@@ -138,8 +141,14 @@ impl Cells {
     async fn read(tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Self, AppError> {
         let project = place.record.project.id;
         let git_only = |e: &Environment| place.cluster(e).is_none_or(|c| c.cluster.argocd.is_none());
+        let watches = tx.watches(place.workspace.id).await?;
+        let lost = |e: &Environment| {
+            let watch = watches.iter().find(|watch| watch.cluster == e.cluster)?;
+            Some((e.id, watch.lost?))
+        };
         let mut this = Self {
             workspace: place.workspace.id,
+            lost: place.environments.iter().filter_map(lost).collect(),
             environments: place
                 .environments
                 .iter()
@@ -226,7 +235,7 @@ impl Cells {
                 environment,
                 resource,
                 state: promotion.state,
-                since: promotion.state_since,
+                since: promotion.counts_since(),
                 waits_for: promotion.waits_for.clone(),
             })
         };
@@ -245,6 +254,7 @@ impl Cells {
             .environments
             .get(&resource.environment)
             .is_none_or(|(_, git_only)| *git_only);
+        let lost = self.lost.get(&resource.environment).copied();
         let starved = match newest {
             Some(newest) if newest.state == State::Waiting => {
                 // Mostly nothing was superseded, which the last two say.
@@ -259,12 +269,13 @@ impl Cells {
             _ => None,
         };
         Ok(Cell {
-            kind: resource.kind,
+            kind: resource.kind.clone(),
             image: resource.desired.clone(),
             since: resource.desired_at,
             outside: resource.outside.clone(),
             unclear: resource.unclear.clone(),
-            truth: truth(resource, newest, git_only),
+            truth: truth(resource, newest, git_only, lost),
+            out_of_sight: lost.filter(|_| resource.live.is_some() && !git_only),
             follows: Follows {
                 source: match &resource.source {
                     Source::Promote { from } => self.name_of(*from),
@@ -345,16 +356,18 @@ impl Cells {
 }
 
 /// What is live, compared with what Git says.
-fn truth(resource: &Resource, newest: Option<&Promotion>, git_only: bool) -> Truth {
+fn truth(resource: &Resource, newest: Option<&Promotion>, git_only: bool, lost: Option<Timestamp>) -> Truth {
     if git_only {
         return Truth::GitOnly;
     }
     let Some(live) = &resource.live else {
-        return Truth::NotReported;
+        return lost.map_or(Truth::NotReported, Truth::NotKnownSince);
     };
+    if live.checking {
+        return Truth::Checking;
+    }
     if live.digests.is_empty() {
-        let should_run = matches!(resource.kind, Kind::Deployment | Kind::StatefulSet);
-        return if should_run && resource.runtime.replicas != Some(0) {
+        return if resource.expects_pods() {
             Truth::NothingRuns
         } else {
             Truth::Idle

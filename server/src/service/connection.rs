@@ -181,6 +181,17 @@ pub fn application(record: &ClusterRecord, project: &Name, environment: &Name) -
     })
 }
 
+/// Where Argo CD shows an Application to people; `None` when the cluster has no Argo CD.
+#[must_use]
+pub fn application_page(record: &ClusterRecord, app: &AppRef) -> Option<String> {
+    let settings = record.cluster.argocd.as_ref()?;
+    let base = settings.url.trim_end_matches('/');
+    Some(match &app.namespace {
+        Some(namespace) => format!("{base}/applications/{namespace}/{}", app.name),
+        None => format!("{base}/applications/{}", app.name),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, path::Path};

@@ -193,6 +193,7 @@ fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: V
         draft.application = argocd.application_template;
         draft.argocd_project = argocd.project.unwrap_or_default();
         draft.namespace = argocd.namespace.unwrap_or_default();
+        draft.keep_syncs = !argocd.may_end_sync;
     }
     ClusterView {
         draft,

@@ -153,6 +153,7 @@ impl Services {
                 let declared = declared.remove(resource.key.as_str()).unwrap_or_default();
                 sources.push(SourceResource {
                     name: resource.name.clone(),
+                    kind: resource.kind.clone(),
                     recent: match of {
                         Some(_) => Vec::new(),
                         None => self.recent(&mut *tx, place, &declared, resource).await?,
@@ -164,7 +165,7 @@ impl Services {
             environments.push(SourceEnvironment {
                 name: environment.name.clone(),
                 resources: sources,
-                not_promotable: rest.into_iter().map(|r| (r.name.clone(), r.kind)).collect(),
+                not_promotable: rest.into_iter().map(|r| (r.name.clone(), r.kind.clone())).collect(),
             });
         }
         let offered = |name: &domain::name::Name| environments.iter().any(|e| e.name == *name);

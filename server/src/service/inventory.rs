@@ -4,12 +4,14 @@ use super::{
     Caller, Services,
     place::{ProjectPlace, not_found},
 };
+use crate::store::AskedFor;
 use app::error::AppError;
 use domain::{
     environment::{Environment, Project},
     id::{ProjectId, ResourceId},
     name::Name,
-    promotion::Promotion,
+    plan::Illness,
+    promotion::{Promotion, State},
     resource::Resource,
 };
 
@@ -66,7 +68,27 @@ pub struct NamedPromotion {
     pub resource: Name,
 }
 
+/// Which promotions of a project.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PromotionsOf<'a> {
+    /// Only those of the environment of this name.
+    pub environment: Option<&'a str>,
+    /// Only those of resources of this name.
+    pub resource: Option<&'a str>,
+    /// Only those in this state.
+    pub state: Option<State>,
+}
+
 impl Services {
+    /// What was wrong with the workload of a promotion that the caller may see, in its newest try; `None` once it succeeded.
+    pub(crate) async fn illness_of(&self, promotion: &Promotion) -> Result<Option<Illness>, AppError> {
+        if promotion.state == State::Succeeded {
+            return Ok(None);
+        }
+        let illness = self.store.read().await?.illness(promotion.id).await?;
+        Ok(illness.filter(|illness| illness.tries == promotion.tries))
+    }
+
     /// The projects of the caller's workspaces, by workspace and name.
     ///
     /// # Errors
@@ -143,6 +165,46 @@ impl Services {
             resource: name.clone(),
         };
         Ok(promotions.into_iter().map(named).collect())
+    }
+
+    /// Promotions of a project, those asked for last first, each with its place among all that were: `before` one for those that follow.
+    ///
+    /// # Errors
+    /// When there is no such environment or resource, or the database fails.
+    pub async fn promotions_in(
+        &self,
+        contents: &Contents,
+        filter: &PromotionsOf<'_>,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<(i64, NamedPromotion)>, AppError> {
+        let environment = filter.environment.map(|name| contents.environment(name)).transpose()?;
+        if let Some(name) = filter.resource {
+            let is_it = |r: &&Resource| r.name.as_str() == name && environment.is_none_or(|e| e.id == r.environment);
+            if !contents.resources.iter().any(|resource| is_it(&resource)) {
+                return Err(not_found("resource", name));
+            }
+        }
+        let which = AskedFor {
+            project: contents.place.record.project.id,
+            before: before.unwrap_or(i64::MAX),
+            environment: environment.map(|e| e.id).or(contents.place.only),
+            resource: filter.resource,
+            state: filter.state,
+            limit: i64::from(limit),
+        };
+        let promotions = self.store.read().await?.promotions_asked(&which).await?;
+        let named = |(place, promotion): (i64, Promotion)| {
+            let (environment, resource) = contents.name_of(promotion.resource)?;
+            let named = NamedPromotion {
+                promotion: for_eyes_of(&contents.place, promotion),
+                project: contents.place.record.project.name.clone(),
+                environment: environment.clone(),
+                resource: resource.clone(),
+            };
+            Some((place, named))
+        };
+        Ok(promotions.into_iter().filter_map(named).collect())
     }
 
     /// The promotion with this id.

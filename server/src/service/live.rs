@@ -1,32 +1,37 @@
 //! What is live, as Argo CD reports it.
 
-use super::{Services, soak};
+use super::{
+    Services, soak,
+    what_runs::{Runs, what_runs},
+};
 use crate::store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting};
 use app::error::AppError;
 use domain::{
-    artifact::{Digest, Repository},
+    artifact::Digest,
     environment::{Environment, Project},
     event::{Happened, Subject},
     id::{ClusterId, EnvironmentId},
-    plan::{self, AppSnapshot, Health},
+    plan::{AppSnapshot, Health},
     promotion::Actor,
-    resource::{Live, Resource, Source},
+    resource::{Live, Resource},
     time::Timestamp,
 };
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-/// After so long without being followed, nobody knows what an Argo CD reported meanwhile.
-const UNSEEN_MILLIS: i64 = 60_000;
+/// For so long what an Argo CD reported stays while it can't be followed: on the board, with its age, and for soaks, which go on as if
+/// nothing had been. After that nobody knows what was meanwhile.
+pub const KEPT_MILLIS: i64 = 60_000;
 
 /// From when on nobody knows whether what was healthy `since` still is: its Argo CD was `seen` last then. `None` while it is followed.
 /// When it is said to have been seen later than now, a clock was wrong, and nobody knows anything.
 pub(super) fn unseen_since(seen: Option<Timestamp>, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
     match seen {
-        Some(seen) if seen > now.plus_millis(UNSEEN_MILLIS) => Some(since),
-        Some(seen) if now.millis_since(seen) <= UNSEEN_MILLIS => None,
+        Some(seen) if seen > now.plus_millis(KEPT_MILLIS) => Some(since),
+        Some(seen) if now.millis_since(seen) <= KEPT_MILLIS => None,
         Some(seen) => Some(seen.max(since)),
         None => Some(since),
     }
@@ -72,8 +77,19 @@ impl KeptVersions {
     }
 }
 
+/// What came of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reported {
+    /// What runs is known now.
+    Known,
+    /// Of a resource, the look doesn't tell what runs: the Application's workloads must be read.
+    InDoubt,
+    /// What is stored is newer.
+    Late,
+}
+
 impl Services {
-    /// Stores what an environment's Application runs; `false` when what is stored is newer.
+    /// Stores what an environment's Application runs, as far as this look tells.
     ///
     /// # Errors
     /// When the database fails.
@@ -82,39 +98,43 @@ impl Services {
         project: &Project,
         environment: &Environment,
         app: &AppSnapshot,
-    ) -> Result<bool, AppError> {
+    ) -> Result<Reported, AppError> {
         let now = self.now();
         let mut changed = false;
         let mut tx = self.store.write().await?;
         // Writers stand in one line: nobody comes between this and the commit.
         if !self.kept_versions.advance(environment, app.version, now) {
-            return Ok(false);
+            return Ok(Reported::Late);
         }
         let mut resources = tx.resources(project.id).await?;
         resources.retain(|resource| resource.environment == environment.id);
+        let mut reported = Reported::Known;
         for resource in &resources {
-            let repository = match (&resource.desired, &resource.source) {
-                (Some(desired), _) => desired.repository.clone(),
-                (None, Source::Image { repository, .. }) => repository.clone(),
-                (None, Source::Promote { .. }) => {
+            let (digests, health) = match what_runs(resource, &resources, app) {
+                Runs::These(digests, health) => (digests, health),
+                Runs::NoRepository => {
                     // Git says nothing of it any more.
                     let whose = (project.workspace, project.id);
                     soak::note(&mut *tx, whose, resource, app.health, &[], now).await?;
                     continue;
                 }
+                Runs::InDoubt => {
+                    reported = Reported::InDoubt;
+                    // What is known stays until the workloads are read; where nothing is, that is said.
+                    if resource.live.is_none() {
+                        tx.set_live(resource.id, Some(&Live::checking(now))).await?;
+                    }
+                    continue;
+                }
             };
-            let mut digests = plan::live_digests(&app.images, &repository);
-            // One image may serve several resources: what another runs rightly isn't this one's.
-            let own = resource.desired.as_ref().map(|desired| &desired.digest);
-            digests.retain(|digest| Some(digest) == own || !rightly(&resources, resource, &repository, digest));
             let same = resource
                 .live
                 .as_ref()
-                .is_some_and(|l| l.digests == digests && l.health == app.health);
+                .is_some_and(|l| !l.checking && l.digests == digests && l.health == health);
             if same {
                 continue;
             }
-            let healthy = match app.health {
+            let healthy = match health {
                 Health::Healthy => digests.clone(),
                 _ => Vec::new(),
             };
@@ -123,8 +143,9 @@ impl Services {
                 resource.id,
                 Some(&Live {
                     digests,
-                    health: app.health,
+                    health,
                     at: now,
+                    checking: false,
                 }),
             )
             .await?;
@@ -132,26 +153,24 @@ impl Services {
                 workspace: project.workspace,
                 subject: Subject::resource(project.id, resource),
                 actor: Actor::Waybill,
-                happened: Happened::LiveChanged {
-                    digests: short,
-                    health: app.health,
-                },
+                happened: Happened::LiveChanged { digests: short, health },
             };
             tx.append_event(&event, now).await?;
             let whose = (project.workspace, project.id);
-            soak::note(&mut *tx, whose, resource, app.health, &healthy, now).await?;
+            soak::note(&mut *tx, whose, resource, health, &healthy, now).await?;
             changed = true;
         }
         tx.commit().await?;
         if changed {
             self.wrote();
         }
-        Ok(true)
+        Ok(reported)
     }
 
     /// What a cluster's Argo CD says next is how things are, whatever the versions: it may count anew since it was restored.
     pub fn begins_to_follow(&self, record: &ClusterRecord) {
         (self.kept_versions.all()).retain(|_, kept| kept.cluster != record.cluster.id);
+        self.deployed_sources.forget(record.cluster.id);
     }
 
     /// Has the promotions look that wait for an environment's Application: Argo CD said that something about it changed.
@@ -180,11 +199,53 @@ impl Services {
             None => false,
         };
         tx.set_seen(record.cluster.id, now).await?;
+        let found = tx.set_lost(record.cluster.id, None).await?;
+        if found {
+            let cluster = record.cluster.name.to_string();
+            tell(&mut *tx, record, &Happened::ArgoCdFound { cluster }, now).await?;
+        }
         tx.commit().await?;
-        if forgot {
+        if forgot || found {
             self.wrote();
         }
         Ok(())
+    }
+
+    /// Notes that a cluster's Argo CD can't be followed any more; `why` is a sentence. Said once, until it can be again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn loses(&self, record: &ClusterRecord, why: &str) -> Result<(), AppError> {
+        let now = self.now();
+        let mut tx = self.store.write().await?;
+        let Some(seen) = tx.seen(record.cluster.id).await? else {
+            return Ok(());
+        };
+        if !tx.set_lost(record.cluster.id, Some(seen.min(now))).await? {
+            return Ok(());
+        }
+        let lost = Happened::ArgoCdLost {
+            cluster: record.cluster.name.to_string(),
+            why: why.to_owned(),
+        };
+        tell(&mut *tx, record, &lost, now).await?;
+        tx.commit().await?;
+        self.wrote();
+        Ok(())
+    }
+
+    /// For how long what a cluster's Argo CD reported stays, if it isn't followed again before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn kept_for(&self, record: &ClusterRecord) -> Result<Duration, AppError> {
+        let seen = self.store.read().await?.seen(record.cluster.id).await?;
+        let now = self.now();
+        let left = match (seen, unseen_since(seen, Timestamp(0), now)) {
+            (Some(seen), None) => seen.plus_millis(KEPT_MILLIS).millis_since(now) + 1,
+            _ => 0,
+        };
+        Ok(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
     /// Forgets what a cluster's Argo CD reported: it can't be reached, or is named no more, and old news must not be shown as live.
@@ -202,6 +263,28 @@ impl Services {
         }
         Ok(())
     }
+}
+
+/// Tells every project that has an environment on a cluster.
+async fn tell(tx: &mut dyn Tx, record: &ClusterRecord, happened: &Happened, now: Timestamp) -> Result<(), StoreError> {
+    let workspace = record.cluster.workspace;
+    for project in tx.projects(workspace).await? {
+        let environments = tx.environments(project.project.id).await?;
+        if !environments.iter().any(|e| e.cluster == record.cluster.id) {
+            continue;
+        }
+        let event = NewEvent {
+            workspace,
+            subject: Subject {
+                project: Some(project.project.id),
+                ..Subject::default()
+            },
+            actor: Actor::Waybill,
+            happened: happened.clone(),
+        };
+        tx.append_event(&event, now).await?;
+    }
+    Ok(())
 }
 
 /// Forgets what is live on a cluster, and ends what was healthy there: nobody knows more of it `since` then. Whether there was anything.
@@ -235,13 +318,4 @@ async fn forget(tx: &mut dyn Tx, record: &ClusterRecord, since: Timestamp, now: 
         }
     }
     Ok(forgot)
-}
-
-/// Whether another resource runs this digest of the repository because Git says so.
-fn rightly(resources: &[Resource], this: &Resource, repository: &Repository, digest: &Digest) -> bool {
-    let mut others = resources
-        .iter()
-        .filter(|r| r.id != this.id)
-        .filter_map(|r| r.desired.as_ref());
-    others.any(|desired| desired.repository == *repository && desired.digest == *digest)
 }

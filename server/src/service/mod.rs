@@ -3,6 +3,7 @@
 //! A use case authorises its [`Caller`], reads, asks the outside world where it must, and then writes the change, the next
 //! step and the event in one transaction. A file per noun.
 
+use crate::back_off::Patience;
 use crate::{
     adapters::{argocd::ArgoCd, git::Git, notifier::Notifier, registry::Registry},
     clock::{Clock, Ids},
@@ -31,6 +32,7 @@ pub mod check;
 pub mod connection;
 pub mod connections;
 pub mod create_resource;
+pub mod deployed_sources;
 pub mod desired;
 pub mod follow;
 pub mod gates;
@@ -75,6 +77,8 @@ pub mod stuck;
 mod tag_order;
 pub mod test_connection;
 pub mod token;
+mod what_runs;
+pub mod workloads;
 pub mod workspace;
 
 pub use caller::Caller;
@@ -112,6 +116,10 @@ pub struct Services {
     pub kept_cells: Arc<cells::KeptCells>,
     /// How new what Argo CD reported is.
     pub kept_versions: Arc<live::KeptVersions>,
+    /// What Applications deploy.
+    pub deployed_sources: Arc<deployed_sources::DeployedSources>,
+    /// Who reads workloads of which Argo CD.
+    pub workload_reads: Arc<workloads::WorkloadReads>,
     /// What waits for approvals, until something changes.
     pub kept_inbox: Arc<inbox::KeptInbox>,
     /// Who may create workspaces.
@@ -133,6 +141,10 @@ pub struct Wake {
     pub removals: Notify,
     /// Clusters, projects or repositories changed: those who follow them look again.
     pub connections: watch::Sender<u64>,
+    /// Somebody has reason to think that what could not be reached can be now: those who wait for their next try, try.
+    pub again: watch::Sender<u64>,
+    /// What promotions asked Argo CDs in vain.
+    pub patience: Patience,
 }
 
 impl Services {
@@ -163,6 +175,13 @@ impl Services {
     /// To be called after clusters, projects or image sources changed.
     pub fn connections_changed(&self) {
         self.wake.connections.send_modify(|n| *n += 1);
+        self.wake.patience.forget();
+    }
+
+    /// To be called when a person says or sees that an outside system can be reached again: nobody waits for their next try.
+    pub fn try_again(&self) {
+        self.wake.patience.forget();
+        self.wake.again.send_modify(|n| *n += 1);
     }
 
     /// Wakes those here when another server writes to the same database; until told to stop.

@@ -168,10 +168,7 @@ impl Services {
                 )
             })?;
         if !target.is_promotable() {
-            let why = format!(
-                "{to}/{service} is a {}; only a deployment can be promoted.",
-                target.kind
-            );
+            let why = target.kind.refusal(&format!("{to}/{service}"));
             return Err(field("service", why));
         }
         Ok((
@@ -197,7 +194,9 @@ impl Services {
         let (mut tx, caller, place) = self.write_change(caller, place).await?;
         let mut resource = self.again(&mut *tx, resource).await?;
         let open = tx.open_promotions(resource.id).await?;
-        if open.is_empty() && resource.declares(&image.digest) {
+        // Where Git names only a tag, what it names now is pinned: nothing else would keep it there.
+        let pins_digest = preview.as_deref().is_some_and(|diff| adds_digest(diff, &image));
+        if open.is_empty() && resource.declares(&image.digest) && !pins_digest {
             return Err(AppError::Conflict(format!(
                 "{}/{} runs {} already; there is nothing to promote.",
                 place.environment.name,
@@ -233,5 +232,43 @@ impl Services {
         tx.commit().await?;
         self.wrote();
         Ok(promotion.id)
+    }
+}
+
+/// Whether a change writes the image's digest where none stood.
+fn adds_digest(diff: &str, image: &ExactImage) -> bool {
+    let is_digest = |line: &str, sign: char| {
+        let text = line.strip_prefix(sign).filter(|rest| !rest.starts_with(sign));
+        text.is_some_and(|text| text.contains("sha256:"))
+    };
+    let digest = image.digest.as_str();
+    diff.lines().any(|line| is_digest(line, '+') && line.contains(digest))
+        && !diff.lines().any(|line| is_digest(line, '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_added_only_where_none_stood() {
+        let digest = format!("sha256:{}", "ab".repeat(32));
+        let image = ExactImage {
+            repository: "r.example/api".parse().unwrap(),
+            tag: "1.5.0".parse().ok(),
+            digest: digest.parse().unwrap(),
+        };
+        let other = format!("sha256:{}", "cd".repeat(32));
+        for (diff, adds) in [
+            (format!("--- a/x\n+++ b/x\n   tag: 1.5.0\n+  digest: {digest}\n"), true),
+            (
+                format!("--- a/x\n+++ b/x\n-  digest: {other}\n+  digest: {digest}\n"),
+                false,
+            ),
+            ("--- a/x\n+++ b/x\n-  tag: 1.4.0\n+  tag: 1.5.0\n".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(adds_digest(&diff, &image), adds, "{diff}");
+        }
     }
 }

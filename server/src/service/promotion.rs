@@ -1,7 +1,7 @@
 //! One promotion as its page shows it: the steps told from the ledger, the commit from Git.
 
 use super::{
-    Caller, Services,
+    Caller, Services, connection,
     place::{EnvironmentPlace, ProjectPlace, PromotionEver},
     preview::values_edit,
 };
@@ -75,6 +75,11 @@ impl Services {
         };
         let git_only = place.cluster(&environment).is_none_or(|c| c.cluster.argocd.is_none());
         let may_change = place.may_change(&environment).is_ok();
+        let application = place.cluster(&environment).and_then(|record| {
+            let app = connection::application(record, &place.record.project.name, &environment.name)?;
+            let address = connection::application_page(record, &app)?;
+            Some((app.name, address))
+        });
         let shown = events.iter().find_map(|event| match &event.happened {
             Happened::PromotionRequested { preview, .. } => preview.clone(),
             _ => None,
@@ -90,10 +95,11 @@ impl Services {
             gates,
             may_say,
             may_cancel: may_change
-                && matches!(
-                    promotion.state,
-                    State::Waiting | State::Queued | State::Mirroring | State::Committing
-                ),
+                && (promotion.is_at_window(self.now())
+                    || matches!(
+                        promotion.state,
+                        State::Waiting | State::Queued | State::Mirroring | State::Committing
+                    )),
             followers,
             steps: steps(&promotion, &events, git_only, no_gates),
             timeline: events.iter().filter_map(told).collect(),
@@ -110,6 +116,7 @@ impl Services {
             details: details.and_then(|artifact| artifact.details),
             previous_details: previous_details.and_then(|artifact| artifact.details),
             commit,
+            application,
             preview,
             id: promotion.id,
             workspace: place.workspace.name,
@@ -219,6 +226,20 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool, no_gates: &str
     enter(&mut began, first, promotion.created_at);
     let mut given_up: Option<(Step, Option<String>)> = None;
     for event in events {
+        if let Happened::PromotionLiveAfterAll { evidence, .. } = &event.happened {
+            // The step that was given up came to its end by itself, and so did those after it.
+            if let Some((_, _, detail)) = ended.last_mut() {
+                *detail = None;
+            }
+            if !ended.iter().any(|(step, ..)| *step == Step::Verify) {
+                began.push((Step::Verify, event.at));
+                ended.push((Step::Verify, event.at, None));
+            }
+            if let Some((_, at, detail)) = ended.last_mut() {
+                (*at, *detail) = (event.at, Some(evidence.clone()));
+            }
+            continue;
+        }
         let Happened::PromotionMoved { from, to, detail } = &event.happened else {
             continue;
         };
@@ -331,6 +352,16 @@ fn told(event: &Event) -> Option<TimelineEntry> {
             Some(comment) => format!("Approved: {comment}"),
             None => "Approved".to_owned(),
         },
+        Happened::SyncEnded { sync, revision } => {
+            format!("Ended {sync}, which applied {}", revision.get(..7).unwrap_or(revision))
+        }
+        Happened::PromotionLiveAfterAll { failure, evidence } => {
+            let failed = failure
+                .as_ref()
+                .map(|failure| format!(" It had failed: {}", failure.reason))
+                .unwrap_or_default();
+            format!("Live after all. {evidence}{failed}")
+        }
         Happened::GateOverridden { gate, reason } => format!("Overrode the gate {}: {reason}", gate.title()),
         // The move to `rejected` says it, with the reason.
         _ => return None,

@@ -99,6 +99,7 @@ impl Services {
             created_at: now,
             state_since: now,
             ended_at: None,
+            counts_from: None,
         };
         // As they are in this transaction: what was read before may lack a gate.
         let environments = tx.environments(place.record.project.id).await?;

@@ -219,7 +219,7 @@ fn row(promotion: Promotion) -> PromotionRow {
         overtaken,
         reason: match overtaken {
             true => promotion.waits_for,
-            false => promotion.failure.map(|failure| failure.reason),
+            false => promotion.failure.map(|failure| failure.words()),
         },
         requested_by: promotion.requested_by.name().to_owned(),
         created_at: promotion.created_at,

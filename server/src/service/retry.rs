@@ -57,6 +57,7 @@ impl Services {
         };
         tx.append_event(&event, now).await?;
         tx.commit().await?;
+        self.try_again();
         self.wrote();
         Ok(())
     }

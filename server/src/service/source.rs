@@ -81,10 +81,7 @@ impl Services {
         let missing = || AppError::Conflict("The source no longer exists. Choose another source.".into());
         let resource = self.store.read().await?.resource(source).await?.ok_or_else(missing)?;
         if !resource.is_promotable() {
-            return Err(AppError::Conflict(format!(
-                "{} is a {}; only a deployment can be promoted.",
-                resource.name, resource.kind
-            )));
+            return Err(AppError::Conflict(resource.kind.refusal(resource.name.as_str())));
         }
         let origin = place.origin(&resource).ok_or_else(missing)?;
         Ok((resource, origin))

@@ -32,7 +32,8 @@ impl Services {
                 stuck.extend(tx.open_since(lane, now.plus_millis(-millis), MOST).await?);
             }
         }
-        stuck.retain(|promotion| promotion.state.is_stuck(promotion.state_since, now));
+        // A closed window is nobody's fault, and says what it waits for.
+        stuck.retain(|promotion| promotion.state.is_stuck(promotion.counts_since(), now));
         let told = |promotion: Promotion| Stuck {
             millis: now.millis_since(promotion.state_since),
             promotion,

@@ -48,6 +48,17 @@ pub struct Run {
     pub seen: Option<Timestamp>,
 }
 
+/// How long the Argo CD of a cluster has been out of sight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Watch {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// When it was followed last.
+    pub seen: Timestamp,
+    /// Since when it can't be; `None` while it can.
+    pub lost: Option<Timestamp>,
+}
+
 /// Which waiting promotions are looked at again.
 #[derive(Clone, Copy, Debug)]
 pub enum Waiting<'a> {
@@ -112,6 +123,10 @@ pub trait Gates: Send {
     async fn seen(&mut self, cluster: ClusterId) -> Result<Option<Timestamp>, StoreError>;
     /// A cluster's Argo CD is being followed.
     async fn set_seen(&mut self, cluster: ClusterId, at: Timestamp) -> Result<(), StoreError>;
+    /// How long the Argo CDs of some clusters have been out of sight.
+    async fn watches(&mut self, workspace: WorkspaceId) -> Result<Vec<Watch>, StoreError>;
+    /// Since when a cluster's Argo CD can't be followed; `None` when it can. Whether that is news.
+    async fn set_lost(&mut self, cluster: ClusterId, since: Option<Timestamp>) -> Result<bool, StoreError>;
 
     /// Tokens of a workspace, by name, with the person who made each; withdrawn ones too.
     async fn token_makers(&mut self, workspace: WorkspaceId) -> Result<Vec<(String, UserId)>, StoreError>;
@@ -200,6 +215,10 @@ const RUNS: &str = "SELECT r.environment_id, h.since, h.until, h.replaced, w.see
 const SEEN: &str = "SELECT seen_at FROM cluster_watch WHERE cluster_id = $1";
 const SET_SEEN: &str = "INSERT INTO cluster_watch (cluster_id, seen_at) VALUES ($1, $2) \
      ON CONFLICT (cluster_id) DO UPDATE SET seen_at = excluded.seen_at";
+const WATCHES: &str = "SELECT w.cluster_id, w.seen_at, w.lost_at FROM cluster_watch w JOIN clusters c ON c.id = w.cluster_id \
+     WHERE c.workspace_id = $1";
+const SET_LOST: &str = "UPDATE cluster_watch SET lost_at = $2 WHERE cluster_id = $1 AND lost_at IS NULL";
+const SET_FOUND: &str = "UPDATE cluster_watch SET lost_at = NULL WHERE cluster_id = $1 AND lost_at IS NOT NULL";
 const TOKEN_MAKERS: &str = "SELECT name, made_by FROM api_tokens WHERE workspace_id = $1 AND made_by IS NOT NULL";
 const GATES: &str = "SELECT gates FROM promotions WHERE id = $1";
 const WITH_GATES: &str = "SELECT p.*, COALESCE(r.name_was, r.name) AS resource_name FROM promotions p \
@@ -390,6 +409,29 @@ where
     async fn set_seen(&mut self, cluster: ClusterId, at: Timestamp) -> Result<(), StoreError> {
         run!(self, SET_SEEN, cluster.to_string(), at.0)?;
         Ok(())
+    }
+
+    async fn watches(&mut self, workspace: WorkspaceId) -> Result<Vec<Watch>, StoreError> {
+        let rows = sqlx::query_as::<D, (String, i64, Option<i64>)>(WATCHES)
+            .bind(workspace.to_string())
+            .fetch_all(&mut self.tx)
+            .await?;
+        let watch = |(cluster, seen, lost): (String, i64, Option<i64>)| {
+            Ok(Watch {
+                cluster: parse("cluster id", &cluster)?,
+                seen: Timestamp(seen),
+                lost: lost.map(Timestamp),
+            })
+        };
+        rows.into_iter().map(watch).collect()
+    }
+
+    async fn set_lost(&mut self, cluster: ClusterId, since: Option<Timestamp>) -> Result<bool, StoreError> {
+        let changed = match since {
+            Some(since) => run!(self, SET_LOST, cluster.to_string(), since.0)?,
+            None => run!(self, SET_FOUND, cluster.to_string())?,
+        };
+        Ok(changed > 0)
     }
 
     async fn token_makers(&mut self, workspace: WorkspaceId) -> Result<Vec<(String, UserId)>, StoreError> {

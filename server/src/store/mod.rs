@@ -12,6 +12,7 @@ pub mod gates;
 pub mod git_reads;
 pub mod held;
 pub mod identities;
+pub mod illnesses;
 pub mod notifications;
 pub mod open;
 pub mod people;
@@ -26,8 +27,9 @@ pub mod tags;
 pub mod trouble;
 pub mod tx;
 
-pub use gates::{Awaiting, Gates, Waiting};
+pub use gates::{Awaiting, Gates, Waiting, Watch};
 pub use git_reads::GitReads;
+pub use illnesses::Illnesses;
 pub use notifications::{Channel, Delivery, Notifications};
 pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
@@ -53,6 +55,23 @@ use domain::{
     told::EventKind,
 };
 use futures::stream::BoxStream;
+
+/// Which promotions of a project are asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedFor<'a> {
+    /// The project.
+    pub project: ProjectId,
+    /// Only those that were asked for before this place in the ledger.
+    pub before: i64,
+    /// Only those of this environment.
+    pub environment: Option<EnvironmentId>,
+    /// Only those of resources of this name.
+    pub resource: Option<&'a str>,
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// At most so many.
+    pub limit: i64,
+}
 
 /// What may go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -227,7 +246,16 @@ pub trait Store: Send + Sync {
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
 pub trait Tx:
-    people::People + identities::Identities + Gates + Proofs + Tags + GitReads + Notifications + Sealed + Removals
+    people::People
+    + identities::Identities
+    + Gates
+    + Proofs
+    + Illnesses
+    + Tags
+    + GitReads
+    + Notifications
+    + Sealed
+    + Removals
 {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
@@ -371,6 +399,10 @@ pub trait Tx:
     async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError>;
     /// A new promotion, due at once; its number is from [`Tx::next_number`], in the same transaction.
     async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError>;
+    /// Promotions of a project, those asked for last first, each with its place in the ledger where it was asked for.
+    async fn promotions_asked(&mut self, which: &AskedFor<'_>) -> Result<Vec<(i64, Promotion)>, StoreError>;
+    /// Promotions that failed after this moment though their commit is on the remote, newest first, at most `limit`.
+    async fn failed_since(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError>;
     /// Writes that a person said that a promotion may make its values file.
     async fn may_create_file(&mut self, id: PromotionId) -> Result<(), StoreError>;
     /// The promotion with this id.

@@ -8,8 +8,8 @@ use domain::{
     artifact::{Artifact, ExactImage},
     environment::{Cluster, Environment, Project, Workspace},
     event::{Event, Subject},
-    promotion::{Failure, Origin, Promotion},
-    resource::{Binding, Resource, Source},
+    promotion::{Failed, Failure, Origin, Promotion},
+    resource::{Binding, Kind, Resource, Source},
     rights::Role,
     tag_rule::TagRule,
     time::Timestamp,
@@ -390,7 +390,7 @@ impl TryFrom<ResourceRow> for Resource {
             environment: parse("environment id", &row.environment_id)?,
             name: parse("resource name", row.name_was.as_ref().unwrap_or(&row.name))?,
             key: parse("resource key", &row.key)?,
-            kind: parse("kind", &row.kind)?,
+            kind: Kind::from(row.kind),
             source,
             binding: parse_if("pin", row.pin.as_ref())?.map_or(Binding::TrackLatest, Binding::Pin),
             hold: row.hold.as_deref().map(|json| from_json("hold", json)).transpose()?,
@@ -468,6 +468,8 @@ pub(crate) struct PromotionRow {
     waits_for: Option<String>,
     failure_step: Option<String>,
     failure_reason: Option<String>,
+    failure_more: Option<String>,
+    counts_from: Option<i64>,
     commit_id: Option<String>,
     committed_at: Option<i64>,
     tries: i64,
@@ -475,6 +477,21 @@ pub(crate) struct PromotionRow {
     created_at: i64,
     state_since: i64,
     ended_at: Option<i64>,
+}
+
+#[derive(FromRow)]
+pub(crate) struct AskedPromotionRow {
+    #[sqlx(flatten)]
+    promotion: PromotionRow,
+    asked_at: i64,
+}
+
+impl TryFrom<AskedPromotionRow> for (i64, Promotion) {
+    type Error = StoreError;
+
+    fn try_from(row: AskedPromotionRow) -> Result<Self, StoreError> {
+        Ok((row.asked_at, row.promotion.try_into()?))
+    }
 }
 
 impl TryFrom<PromotionRow> for Promotion {
@@ -488,10 +505,18 @@ impl TryFrom<PromotionRow> for Promotion {
             }),
             _ => None,
         };
+        let more: Option<Failed> = row
+            .failure_more
+            .as_deref()
+            .map(|json| from_json("failure", json))
+            .transpose()?;
+        let more = more.unwrap_or_default();
         let failure = match (&row.failure_step, row.failure_reason) {
             (Some(step), Some(reason)) => Some(Failure {
                 step: parse("step", step)?,
                 reason,
+                remedy: more.remedy,
+                said: more.said,
             }),
             _ => None,
         };
@@ -527,6 +552,7 @@ impl TryFrom<PromotionRow> for Promotion {
             created_at: Timestamp(row.created_at),
             state_since: Timestamp(row.state_since),
             ended_at: row.ended_at.map(Timestamp),
+            counts_from: row.counts_from.map(Timestamp),
         })
     }
 }

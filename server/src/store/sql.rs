@@ -116,7 +116,16 @@ pub(crate) const OPEN_PROMOTIONS: &str =
     "SELECT * FROM promotions WHERE resource_id = $1 AND ended_at IS NULL ORDER BY number DESC";
 pub(crate) const UPDATE_PROMOTION: &str = "UPDATE promotions SET tag = $3, state = $4, waits_for = $5, \
      failure_step = $6, failure_reason = $7, commit_id = $8, attempts = $9, state_since = $10, ended_at = $11, \
-     next_at = $12, committed_at = $13, tries = $14, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = $2";
+     next_at = $12, committed_at = $13, tries = $14, counts_from = $15, failure_more = $16, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = $2";
+pub(crate) const PROMOTIONS_ASKED: &str = "SELECT p.*, a.sequence AS asked_at FROM events a \
+     JOIN promotions p ON p.id = a.promotion_id \
+     JOIN resources r ON r.id = p.resource_id AND r.removed_at IS NULL \
+     JOIN environments e ON e.id = p.environment_id AND e.removed_at IS NULL \
+     WHERE a.project_id = $1 AND a.kind = 'promotion_requested' AND a.sequence < $2 \
+     AND ($3 = '' OR p.environment_id = $3) AND ($4 = '' OR r.name = $4) AND ($5 = '' OR p.state = $5) \
+     ORDER BY a.sequence DESC LIMIT $6";
+pub(crate) const FAILED_SINCE: &str = "SELECT * FROM promotions \
+     WHERE state = 'failed' AND commit_id IS NOT NULL AND ended_at > $1 ORDER BY ended_at DESC LIMIT $2";
 pub(crate) const IS_LEASED: &str = "SELECT COUNT(*) FROM promotions WHERE id = $1 AND lease_until > $2";
 pub(crate) const KEEP_LEASE: &str = "UPDATE promotions SET lease_owner = $2, lease_until = $3 WHERE id = $1";
 pub(crate) const RENEW_LEASE: &str = "UPDATE promotions SET lease_until = $3 WHERE id = $1 AND lease_owner = $2";

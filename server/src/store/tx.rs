@@ -2,7 +2,7 @@
 //! that a [`Dialect`](super::dialect::Dialect) brings.
 
 use super::{
-    ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
+    AskedFor, ClusterRecord, Lane, NewEvent, ProjectRecord, StoreError, Tx, User,
     activity::{self, Along, Search},
     chain::{Entry, Head},
     dialect::{Dialect, Stored, taken},
@@ -19,7 +19,7 @@ use domain::{
     environment::{Environment, Workspace},
     event::Event,
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
-    promotion::{Promotion, State},
+    promotion::{Failed, Promotion, State},
     resource::{Hold, Live, Outside, Resource},
     rights::Role,
     tag_rule::TagRule,
@@ -576,6 +576,25 @@ where
         Ok(())
     }
 
+    async fn promotions_asked(&mut self, which: &AskedFor<'_>) -> Result<Vec<(i64, Promotion)>, StoreError> {
+        let environment = which.environment.map(|id| id.to_string()).unwrap_or_default();
+        all!(
+            self,
+            rows::AskedPromotionRow,
+            sql::PROMOTIONS_ASKED,
+            which.project.to_string(),
+            which.before,
+            environment,
+            which.resource.unwrap_or_default(),
+            which.state.map(State::as_str).unwrap_or_default(),
+            which.limit
+        )
+    }
+
+    async fn failed_since(&mut self, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError> {
+        all!(self, rows::PromotionRow, sql::FAILED_SINCE, since.0, limit)
+    }
+
     async fn may_create_file(&mut self, id: PromotionId) -> Result<(), StoreError> {
         run!(self, sql::MAY_CREATE_FILE, id.to_string())?;
         Ok(())
@@ -609,6 +628,17 @@ where
         from: State,
         next_at: Timestamp,
     ) -> Result<(), StoreError> {
+        let more = match &promotion.failure {
+            Some(failure) if failure.remedy.is_some() || !failure.said.is_empty() => {
+                let more = Failed {
+                    reason: String::new(),
+                    remedy: failure.remedy.clone(),
+                    said: failure.said.clone(),
+                };
+                Some(to_json("failure", &more)?)
+            }
+            _ => None,
+        };
         let changed = run!(
             self,
             sql::UPDATE_PROMOTION,
@@ -626,6 +656,8 @@ where
             promotion.ended_at.is_none().then_some(next_at.0),
             promotion.committed_at.map(|t| t.0),
             i64::from(promotion.tries),
+            promotion.counts_from.map(|t| t.0),
+            more,
         )?;
         if changed != 1 {
             return Err(StoreError::Stale);

@@ -2,13 +2,16 @@
 
 use super::{ARGOCD_SECONDS, REGISTRY_SECONDS, traces};
 use crate::adapters::{
-    argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
+    argocd::{
+        AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window, Workloads,
+    },
     registry::{Hanging, Registry, RegistryAccess, RegistryError},
 };
 use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, Digest, Repository, Tag},
-    plan::AppSnapshot,
+    plan::{AppSnapshot, Patient, PodEvent},
+    time::Timestamp,
 };
 use futures::stream::BoxStream;
 use metrics::histogram;
@@ -63,8 +66,37 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
         measure(ARGOCD_SECONDS, "argocd", call, self.0.app(access, app, refresh)).await
     }
 
+    async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "workloads", self.0.workloads(access, app)).await
+    }
+
+    async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        measure(ARGOCD_SECONDS, "argocd", "events", self.0.events(access, app, pod)).await
+    }
+
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {
         measure(ARGOCD_SECONDS, "argocd", "sync", self.0.sync(access, app, request)).await
+    }
+
+    async fn end_operation(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<(), ArgoCdError> {
+        measure(
+            ARGOCD_SECONDS,
+            "argocd",
+            "end_operation",
+            self.0.end_operation(access, app),
+        )
+        .await
+    }
+
+    async fn window(
+        &self,
+        access: &ArgoCdAccess,
+        app: &AppRef,
+        project: &str,
+        now: Timestamp,
+    ) -> Result<Window, ArgoCdError> {
+        let work = self.0.window(access, app, project, now);
+        measure(ARGOCD_SECONDS, "argocd", "window", work).await
     }
 
     fn watch(&self, access: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>> {

@@ -1,6 +1,6 @@
 //! How long Argo CD's streams have been silent. A living one says something every 15 seconds.
 
-use super::STREAM_AGE;
+use super::{STREAM_AGE, STREAM_PAUSE};
 use metrics::gauge;
 use reqwest::Url;
 use std::{
@@ -59,6 +59,7 @@ impl Drop for Followed {
                 streams.remove(&self.host);
                 // Nobody waits for it any more: its age must not stand there for ever.
                 gauge!(STREAM_AGE, "argocd" => self.host.clone()).set(0.0);
+                gauge!(STREAM_PAUSE, "argocd" => self.host.clone()).set(0.0);
             }
         }
     }
@@ -69,6 +70,11 @@ pub(crate) fn heard(url: &str) {
     if let Some(stream) = streams().get_mut(&host(url)) {
         stream.heard = Instant::now();
     }
+}
+
+/// A stream is tried again after this pause; zero when it is there.
+pub(crate) fn waits(url: &str, pause: Duration) {
+    gauge!(STREAM_PAUSE, "argocd" => host(url)).set(pause.as_secs_f64());
 }
 
 pub(super) fn ages() -> Vec<(String, Duration)> {

@@ -192,7 +192,7 @@ pub(super) fn promotion(promotion: &Promotion, ended: Timestamp) {
         KeyValue::new("waybill.state", promotion.state.as_str()),
     ];
     let status = match &promotion.failure {
-        Some(failure) if promotion.state == State::Failed => Status::error(failure.reason.clone()),
+        Some(failure) if promotion.state == State::Failed => Status::error(failure.words()),
         _ => Status::Ok,
     };
     give(

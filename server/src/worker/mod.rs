@@ -4,11 +4,13 @@
 //! [`Outcome`] in one transaction with the next step and the events ([`record`]). Where the next step follows at once the
 //! lease is kept. Commits gather per repository and go out together ([`batch`]). Any step may run twice: after a crash the
 //! lease ends and the step is taken again. What a promotion waits for is asked for beside that ([`signatures`]). [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date,
-//! [`notify`] tells people elsewhere, [`git_removals`] removes from Git what was deleted here.
+//! [`late`] puts right what failed and is live after all, [`notify`] tells people elsewhere, [`git_removals`] removes from Git what was deleted here.
 
 mod batch;
 mod claim;
+mod closer;
 pub mod git_removals;
+mod late;
 pub mod notify;
 pub mod outcome;
 pub mod poll;
@@ -117,6 +119,10 @@ impl Worker {
             let (worker, stop) = (self.clone(), stop.clone());
             async move { worker.watch_over(stop).await }
         });
+        let looking_back = tokio::spawn({
+            let (worker, stop) = (self.clone(), stop.clone());
+            async move { worker.put_right(&stop).await }
+        });
         while !stop.is_cancelled() {
             // What was done could not be written down, and would be done once more: nothing is begun meanwhile.
             let store = &self.services.store;
@@ -143,7 +149,7 @@ impl Worker {
         }
         beats.cancel();
         // They end with their tokens; a fault in them was logged where it happened.
-        let _ = tokio::join!(beating, watching);
+        let _ = tokio::join!(beating, watching, looking_back);
         self.release().await;
     }
 
@@ -332,7 +338,9 @@ async fn pause(stop: &CancellationToken) {
 fn told(promotion: &Promotion, outcome: &Outcome) {
     let (id, state) = (promotion.id, promotion.state);
     match outcome {
-        Outcome::Wait { .. } => tracing::debug!(promotion = %id, %state, ?outcome, "step"),
+        Outcome::Wait { .. } | Outcome::Paused { .. } | Outcome::Closed { .. } => {
+            tracing::debug!(promotion = %id, %state, ?outcome, "step");
+        }
         _ => tracing::info!(promotion = %id, %state, ?outcome, "step"),
     }
 }

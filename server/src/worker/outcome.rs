@@ -1,6 +1,6 @@
 //! What a step found out: it says what comes next, and nobody sleeps.
 
-use domain::promotion::State;
+use domain::promotion::{Failed, State};
 
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,20 @@ pub enum Outcome {
         /// What for, a sentence for people.
         why: String,
     },
+    /// A sync window of Argo CD is closed: look again later, however long that is. The time doesn't count.
+    Closed {
+        /// In how many milliseconds, unless something happens before.
+        millis: i64,
+        /// What for, a sentence for people.
+        why: String,
+    },
+    /// Look again later, for as long as it takes: a person stopped it elsewhere, and its time-out begins when they let it go on.
+    Paused {
+        /// In how many milliseconds, unless something happens before.
+        millis: i64,
+        /// What for, a sentence for people.
+        why: String,
+    },
     /// It failed in a way that may pass: try again, later each time.
     Retry {
         /// What failed, a sentence for people.
@@ -31,6 +45,8 @@ pub enum Outcome {
         /// What happened and what to do, for people.
         reason: String,
     },
+    /// It failed, and what happened, what to do and what was said are told apart.
+    Failed(Failed),
     /// A person did something else in Git; automation leaves it alone.
     Withdrawn {
         /// What they did, a sentence.

@@ -13,7 +13,7 @@ use app::error::AppError;
 use domain::{
     event::{Happened, Subject},
     id::{ProjectId, PromotionId},
-    promotion::{Actor, Promotion, State},
+    promotion::{Actor, Failure, Promotion, State},
     resource::{Hold, HoldCause, Resource},
     time::Timestamp,
 };
@@ -190,6 +190,22 @@ impl Change {
             Outcome::Wait { millis, why } => {
                 wait_for(&mut p, why, &mut events);
                 p.attempts = 0;
+                next_at = now.plus_millis(*millis);
+            }
+            Outcome::Closed { millis, why } => {
+                wait_for(&mut p, why, &mut events);
+                p.attempts = 0;
+                p.counts_from = Some(now);
+                next_at = now.plus_millis(*millis);
+            }
+            Outcome::Failed(failed) => {
+                p = p.fail(failed.clone(), now).map_err(|e| internal(&e))?;
+                let words = p.failure.as_ref().map(Failure::words);
+                events.push(moved(State::Failed, words));
+            }
+            Outcome::Paused { millis, why } => {
+                wait_for(&mut p, why, &mut events);
+                (p.attempts, p.state_since) = (0, now);
                 next_at = now.plus_millis(*millis);
             }
             Outcome::Retry { why } if p.attempts + 1 < MOST_ATTEMPTS => {

@@ -1,22 +1,32 @@
 //! Follows every cluster's Argo CD, so that what is live is on screen within a second.
 //!
-//! A stream begins with every Application as it is, so connecting again is reading again. While none can be had, what was
-//! reported before is forgotten: old news is not shown as live.
+//! A stream begins with every Application as it is, so connecting again is reading again. While none can be had, what was reported
+//! before stays, with its age beside it, for as long as [`crate::service::live::KEPT_MILLIS`] says; then it is forgotten: old news is not shown as
+//! live. An Argo CD that can't be reached is tried again later each time ([`crate::back_off`]), and said to be lost once.
+//!
+//! A stream says nothing of what doesn't change. What Waybill hears of for the first time is read by [`news`].
 
+mod news;
+
+use super::closer::{self, Closer};
 use crate::{
-    adapters::argocd::WatchEvent,
-    service::{Services, connection},
+    adapters::argocd::{AppRef, ArgoCdError, WatchEvent},
+    back_off,
+    service::{Services, connection, live::Reported},
     store::ClusterRecord,
-    telemetry::streams::Followed,
+    telemetry::streams::{self, Followed},
 };
 use app::error::AppError;
 use domain::{id::ClusterId, plan::AppSnapshot};
 use futures::StreamExt;
+use news::News;
 use std::{
     collections::{HashMap, HashSet},
+    mem::{Discriminant, discriminant},
     time::Duration,
 };
 use tokio::{
+    sync::watch,
     task::JoinHandle,
     time::{Instant, Interval, interval_at},
 };
@@ -24,12 +34,14 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the list of clusters is looked at without being told of a change.
 const LOOK: Duration = Duration::from_secs(30);
-/// Pause before connecting again.
+/// Pause before the database is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often it is noted that an Argo CD is being followed.
-const BEAT: Duration = Duration::from_secs(15);
-/// Failed connections in a row after which what was reported is forgotten.
-const FORGET_AFTER: u32 = 5;
+const BEAT: Duration = Duration::from_secs(10);
+/// A stream that lasted so long was a good one: the next failure is a first one.
+const STEADY: Duration = Duration::from_secs(30);
+/// Failures in a row after which an Argo CD is called lost: one is the end of a stream, as proxies end them.
+const LOST_AFTER: u32 = 2;
 
 /// Follows all clusters until told to stop.
 pub async fn all(services: Services, stop: CancellationToken) {
@@ -37,6 +49,8 @@ pub async fn all(services: Services, stop: CancellationToken) {
     let mut followed: HashMap<String, (ClusterRecord, JoinHandle<()>)> = HashMap::new();
     // Clusters without an Argo CD, of which nothing is remembered that one reported.
     let mut silent: HashSet<ClusterId> = HashSet::new();
+    let mut news = News::default();
+    let mut something_changed = true;
     loop {
         match clusters(&services).await {
             Ok(current) => {
@@ -56,21 +70,28 @@ pub async fn all(services: Services, stop: CancellationToken) {
                     }
                     same
                 });
+                let mut told = Vec::new();
                 for record in current {
-                    followed.entry(record.cluster.id.to_string()).or_insert_with(|| {
-                        let task = tokio::spawn(follow(services.clone(), record.clone()));
-                        (record, task)
-                    });
+                    let id = record.cluster.id.to_string();
+                    match followed.contains_key(&id) {
+                        true => told.push(record),
+                        // Its stream begins with all that is.
+                        false => {
+                            let task = tokio::spawn(follow(services.clone(), record.clone()));
+                            followed.insert(id, (record, task));
+                        }
+                    }
                 }
+                news.look(&services, &told, something_changed).await;
             }
             Err(error) if error.trouble().is_some() => {}
             Err(error) => tracing::error!(%error, "the clusters could not be read"),
         }
-        tokio::select! {
+        something_changed = tokio::select! {
             () = stop.cancelled() => break,
-            changed = connections.changed() => if changed.is_err() { break },
-            () = tokio::time::sleep(LOOK) => {}
-        }
+            changed = connections.changed() => if changed.is_err() { break } else { true },
+            () = tokio::time::sleep(LOOK) => false,
+        };
     }
     for (_, task) in followed.into_values() {
         task.abort();
@@ -86,69 +107,175 @@ async fn clusters(services: &Services) -> Result<Vec<ClusterRecord>, crate::stor
     Ok(clusters)
 }
 
+/// What is remembered of an Argo CD between two streams.
+struct Mood {
+    /// Failures in a row.
+    failures: u32,
+    /// What the log said about it last; `None` while all is well.
+    told: Option<Discriminant<ArgoCdError>>,
+    /// Whether what it reported is forgotten.
+    is_forgotten: bool,
+    again: watch::Receiver<u64>,
+    /// By what its pauses differ from those of others.
+    dice: u128,
+}
+
 async fn follow(services: Services, record: ClusterRecord) {
     let name = &record.cluster.name;
-    let _followed = record
-        .cluster
-        .argocd
-        .as_ref()
-        .map(|argocd| Followed::begin(&argocd.url));
-    let mut failures = 0;
+    let Some(argocd) = &record.cluster.argocd else { return };
+    let _followed = Followed::begin(&argocd.url);
+    let mut mood = Mood {
+        failures: 0,
+        told: None,
+        is_forgotten: false,
+        again: services.wake.again.subscribe(),
+        dice: services.ids.next().as_u128(),
+    };
+    let mut closer = Closer::default();
     loop {
-        match services.argocd_access(&record) {
-            Ok(Some(access)) => {
-                services.begins_to_follow(&record);
-                let mut stream = services.argocd.watch(&access);
-                // What the stream says first is how things are now: that it is followed is noted before.
-                let mut beat: Option<Interval> = None;
-                loop {
-                    let event = tokio::select! {
-                        event = stream.next() => event,
-                        () = next(&mut beat) => {
-                            note(&services, &record).await;
-                            continue;
-                        }
-                    };
-                    let Some(event) = event else { break };
-                    if event.is_ok() && beat.is_none() {
-                        note(&services, &record).await;
-                        beat = Some(interval_at(Instant::now() + BEAT, BEAT));
-                    }
-                    match event {
-                        Ok(WatchEvent::Changed(app)) => {
-                            failures = 0;
-                            if !report(&services, &record, &app).await {
-                                break;
-                            }
-                        }
-                        Ok(WatchEvent::Deleted { name, version }) => {
-                            let gone = AppSnapshot {
-                                name,
-                                version,
-                                ..AppSnapshot::default()
-                            };
-                            if !report(&services, &record, &gone).await {
-                                break;
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!(cluster = %name, %error, "Argo CD's stream ended");
-                            failures += 1;
-                            break;
-                        }
-                    }
+        let began = Instant::now();
+        match listen(&services, &record, &mut mood, &mut closer).await {
+            Ok(Listened::Nothing) => return,
+            Ok(Listened::Ended) => mood.fails(began),
+            Err(error) => {
+                mood.fails(began);
+                if mood.told.replace(discriminant(&error)) != Some(discriminant(&error)) {
+                    tracing::warn!(cluster = %name, %error, "Argo CD can't be followed");
+                }
+                if mood.failures >= LOST_AFTER
+                    && let Err(fault) = services.loses(&record, &error.to_string()).await
+                    && !matches!(fault, AppError::Unavailable(_))
+                {
+                    tracing::error!(cluster = %name, error = %fault, "that it is out of sight could not be noted");
                 }
             }
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(cluster = %name, %error, "the cluster's token could not be read");
-                failures += 1;
+        }
+        let pause = back_off::pause(mood.failures, mood.dice);
+        streams::waits(&argocd.url, pause);
+        rest(&services, &record, &mut mood, pause).await;
+    }
+}
+
+impl Mood {
+    /// A stream that began then has ended.
+    fn fails(&mut self, began: Instant) {
+        if began.elapsed() >= STEADY {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+/// How a stream ended that didn't fail.
+enum Listened {
+    /// There is none to listen to.
+    Nothing,
+    /// It was ended, or what it said was lost.
+    Ended,
+}
+
+/// Listens to a stream until it ends.
+async fn listen(
+    services: &Services,
+    record: &ClusterRecord,
+    mood: &mut Mood,
+    closer: &mut Closer,
+) -> Result<Listened, ArgoCdError> {
+    let access = match services.argocd_access(record) {
+        Ok(Some(access)) => access,
+        Ok(None) => return Ok(Listened::Nothing),
+        Err(error) => {
+            // Once: nothing changes by itself before it is stored anew, and then somebody else follows.
+            if mood.failures == 0 {
+                tracing::error!(cluster = %record.cluster.name, %error, "the cluster's token could not be read");
+            }
+            return Ok(Listened::Ended);
+        }
+    };
+    services.begins_to_follow(record);
+    let mut stream = services.argocd.watch(&access);
+    // What the stream says first is how things are now: that it is followed is noted before.
+    let mut beat: Option<Interval> = None;
+    let mut own_namespace = None;
+    let ended = loop {
+        let event = tokio::select! {
+            event = stream.next() => event,
+            () = next(&mut beat) => {
+                note(services, record).await;
+                continue;
+            }
+        };
+        let event = match event {
+            Some(Ok(event)) => event,
+            Some(Err(error)) => break Err(error),
+            None => break Ok(Listened::Ended),
+        };
+        if beat.is_none() {
+            note(services, record).await;
+            beat = Some(interval_at(Instant::now() + BEAT, BEAT));
+            streams::waits(&access.url, Duration::ZERO);
+            mood.is_forgotten = false;
+            if mood.told.take().is_some() {
+                tracing::info!(cluster = %record.cluster.name, "Argo CD is followed again");
             }
         }
-        if failures >= FORGET_AFTER {
-            forget(&services, &record).await;
+        let app = match event {
+            WatchEvent::Changed(app) => *app,
+            WatchEvent::Deleted(app) => gone(*app),
+        };
+        own_namespace = app.controller_namespace.clone().or(own_namespace);
+        if !report(services, record, &app, own_namespace.as_deref(), closer).await {
+            break Ok(Listened::Ended);
         }
-        tokio::time::sleep(AGAIN).await;
+    };
+    if beat.is_some() {
+        // Until now it was followed.
+        note(services, record).await;
+    }
+    ended
+}
+
+/// Nothing runs of an Application that was deleted.
+fn gone(app: AppSnapshot) -> AppSnapshot {
+    AppSnapshot {
+        name: app.name,
+        namespace: app.namespace,
+        controller_namespace: app.controller_namespace,
+        version: app.version,
+        workloads: Some(Vec::new()),
+        ..AppSnapshot::default()
+    }
+}
+
+/// Waits until the next try, or until somebody has reason to think that it will not fail. What was reported is forgotten meanwhile, when
+/// its time has come.
+async fn rest(services: &Services, record: &ClusterRecord, mood: &mut Mood, pause: Duration) {
+    let until = Instant::now() + pause;
+    // What was said while all was well is not about this.
+    mood.again.borrow_and_update();
+    while Instant::now() < until {
+        let left = match mood.is_forgotten {
+            true => Duration::MAX,
+            false => services.kept_for(record).await.unwrap_or(AGAIN),
+        };
+        if left.is_zero() {
+            mood.is_forgotten = forget(services, record).await;
+            if mood.is_forgotten {
+                continue;
+            }
+        }
+        let wake = Instant::now()
+            .checked_add(left.max(AGAIN))
+            .map_or(until, |at| at.min(until));
+        tokio::select! {
+            () = tokio::time::sleep_until(wake) => {}
+            changed = mood.again.changed() => {
+                if changed.is_ok() {
+                    mood.failures = 0;
+                }
+                return;
+            }
+        }
     }
 }
 
@@ -182,8 +309,14 @@ async fn note(services: &Services, record: &ClusterRecord) {
 
 /// Stores what an Application runs, for every environment that it belongs to. `false` when the database could not be written, once it can
 /// be again: what the stream said is lost then, and it must say anew how things are.
-async fn report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) -> bool {
-    match try_report(services, record, app).await {
+async fn report(
+    services: &Services,
+    record: &ClusterRecord,
+    app: &AppSnapshot,
+    own_namespace: Option<&str>,
+    closer: &mut Closer,
+) -> bool {
+    match try_report(services, record, app, own_namespace, Some(closer)).await {
         Ok(()) => true,
         Err(AppError::Unavailable(_)) => {
             while services.store.check_writable().await.is_err() {
@@ -198,16 +331,20 @@ async fn report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) 
     }
 }
 
-async fn try_report(services: &Services, record: &ClusterRecord, app: &AppSnapshot) -> Result<(), AppError> {
+async fn try_report(
+    services: &Services,
+    record: &ClusterRecord,
+    app: &AppSnapshot,
+    own_namespace: Option<&str>,
+    mut closer: Option<&mut Closer>,
+) -> Result<(), AppError> {
+    services.deployed_sources.note(record.cluster.id, app);
     let mut tx = services.store.read().await?;
     let mut places = Vec::new();
     for project in tx.projects(record.cluster.workspace).await? {
         for environment in tx.environments(project.project.id).await? {
             let wanted = connection::application(record, &project.project.name, &environment.name);
-            let same = wanted.is_some_and(|wanted| {
-                wanted.name == app.name
-                    && (wanted.namespace.is_none() || app.namespace.is_none() || wanted.namespace == app.namespace)
-            });
+            let same = wanted.is_some_and(|wanted| is_it(&wanted, app, own_namespace));
             if same && environment.cluster == record.cluster.id {
                 places.push((project.project.clone(), environment));
             }
@@ -215,8 +352,55 @@ async fn try_report(services: &Services, record: &ClusterRecord, app: &AppSnapsh
     }
     drop(tx);
     for (project, environment) in places {
-        services.report_live(&project, &environment, app).await?;
+        if services.report_live(&project, &environment, app).await? == Reported::InDoubt {
+            match &mut closer {
+                Some(closer) => closer.look(services, record, &project, &environment, app),
+                None => closer::read(services, record, &project, &environment, app.clone()).await?,
+            }
+        }
         services.nudge(&environment).await?;
     }
     Ok(())
+}
+
+/// Whether this is the Application that is meant: names are unique in a namespace only, and where none is named Argo CD's own is meant.
+fn is_it(wanted: &AppRef, app: &AppSnapshot, own_namespace: Option<&str>) -> bool {
+    let meant = wanted.namespace.as_deref().or(own_namespace);
+    wanted.name == app.name && (meant.is_none() || app.namespace.is_none() || meant == app.namespace.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_namespace_is_named_argo_cds_own_is_meant() {
+        let app = |namespace: Option<&str>| AppSnapshot {
+            name: "shop".into(),
+            namespace: namespace.map(Into::into),
+            ..AppSnapshot::default()
+        };
+        let wanted = |namespace: Option<&str>| AppRef {
+            name: "shop".into(),
+            project: None,
+            namespace: namespace.map(Into::into),
+        };
+        for (named, reported, own, same) in [
+            (None, Some("argocd"), Some("argocd"), true),
+            (None, Some("team-a"), Some("argocd"), false),
+            (Some("team-a"), Some("team-a"), Some("argocd"), true),
+            (Some("team-a"), Some("argocd"), Some("argocd"), false),
+            // An Argo CD that doesn't say where it lives: nothing can be told apart.
+            (None, Some("team-a"), None, true),
+            (None, None, Some("argocd"), true),
+        ] {
+            let is = is_it(&wanted(named), &app(reported), own);
+            assert_eq!(is, same, "{named:?} {reported:?} {own:?}");
+        }
+        let other = AppRef {
+            name: "shop-2".into(),
+            ..wanted(None)
+        };
+        assert!(!is_it(&other, &app(None), None));
+    }
 }

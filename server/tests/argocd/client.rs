@@ -2,8 +2,11 @@
 
 use crate::harness::{APP, Bench, SUBJECT, Setup, digest};
 use argocd_standin::{Fault, token_for};
+use domain::plan::Health;
 use secrecy::{ExposeSecret, SecretString};
-use server::adapters::argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, Timeouts};
+use server::adapters::argocd::{
+    AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, Timeouts, Window, Workloads,
+};
 use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -45,6 +48,45 @@ fn app(name: &str, project: Option<&str>) -> AppRef {
         project: project.map(str::to_owned),
         namespace: None,
     }
+}
+
+#[tokio::test]
+async fn workloads_that_may_not_be_read_are_withheld_and_not_an_error() {
+    let body = r#"{"error":"permission denied","code":7,"message":"permission denied: applications, get, shop/web"}"#;
+    let answer = format!(
+        "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let (url, served) = one_answer(answer).await;
+    let found = ArgoCdClient::new()
+        .workloads(&access(&url), &app("web", Some("shop")))
+        .await
+        .unwrap();
+    assert_eq!(
+        found,
+        Workloads::Withheld("permission denied: applications, get, shop/web".into())
+    );
+    let request = served.await.unwrap();
+    assert!(
+        request.starts_with("GET /api/v1/applications/web/managed-resources?project=shop&fields=items.group"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn workloads_are_read_with_their_manifests_and_pods() {
+    let bench = Bench::start(Setup::default()).await;
+    let Workloads::Read(workloads) = bench.client.workloads(&bench.access, &bench.app).await.unwrap() else {
+        panic!("they may be read");
+    };
+    let api = workloads.iter().find(|workload| workload.name == "api").unwrap();
+    assert!(api.is_to_run(&digest('a')) && api.is_told_to_run(&digest('a')) && api.expects_pods);
+    assert_eq!(
+        (api.title(), api.health),
+        ("Deployment api".into(), Some(Health::Healthy))
+    );
+    assert!(api.living().all(|pod| pod.created_at.is_some() && !pod.uid.is_empty()));
+    assert_eq!(api.living().count(), 1);
 }
 
 #[tokio::test]
@@ -303,4 +345,59 @@ async fn the_path_prefix_and_all_names_are_sent() {
         ),
         "{request}"
     );
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_frame_of_a_stream_is_about_the_token() {
+    let body = "data: {\"error\":{\"grpc_code\":16,\"http_code\":401,\"message\":\"invalid session: token is expired\"}} \n\n\n";
+    for content_type in ["text/event-stream", "application/json"] {
+        let (url, served) = one_answer(format!(
+            "HTTP/1.1 401 Unauthorized\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
+        let mut events = ArgoCdClient::new().watch(&access(&url));
+        let error = futures::StreamExt::next(&mut events).await.unwrap().unwrap_err();
+        assert!(matches!(error, ArgoCdError::Unauthorized { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("token is expired") && !said.contains("proxy"), "{said}");
+        served.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_operation_is_ended_where_one_runs_and_the_right_is_there() {
+    let bench = Bench::start(Setup::default()).await;
+    // Nothing runs: nothing is to be done.
+    bench.client.end_operation(&bench.access, &bench.app).await.unwrap();
+    bench.standin.inject(Some(APP), Fault::Hook { millis: 60_000 }).unwrap();
+    bench.push(&digest('b'));
+    bench.sync(None).await.unwrap();
+    bench
+        .wait_for("the operation to run", |app| {
+            app.operation.as_ref().is_some_and(|o| o.phase == "Running")
+        })
+        .await;
+    bench.client.end_operation(&bench.access, &bench.app).await.unwrap();
+    let ended = bench.wait_for("its end", |app| !app.operation_pending).await;
+    assert_eq!(ended.operation.unwrap().message, "Operation terminated");
+}
+
+#[tokio::test]
+async fn a_window_is_read() {
+    let bench = Bench::start(Setup::default()).await;
+    let now = crate::harness::now();
+    let window = async || {
+        bench
+            .client
+            .window(&bench.access, &bench.app, "shop", now)
+            .await
+            .unwrap()
+    };
+    assert_eq!(window().await, Window::Open);
+    bench
+        .standin
+        .inject(Some(APP), Fault::SyncWindow { deny: true })
+        .unwrap();
+    assert_eq!(window().await, Window::Closed { opens_at: None });
 }

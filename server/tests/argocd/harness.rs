@@ -3,12 +3,12 @@
 use argocd_standin::{AppSpec, Options, Policy, Standin, Timing, TokenGrant, token_for};
 use domain::{
     artifact::{Digest, Repository},
-    plan::{AppSnapshot, Health, Intent, Next, candidate_revisions, next},
+    plan::{AppSnapshot, Committed, Health, Intent, Next, candidate_revisions, next},
     time::Timestamp,
 };
 use secrecy::SecretString;
 use server::adapters::argocd::{
-    AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, SyncRequest, Timeouts,
+    AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, SyncRequest, Timeouts, Workloads,
 };
 use std::{
     future::Future,
@@ -193,7 +193,6 @@ impl Bench {
             id: "p1".into(),
             pushed_at: now(),
             grace_millis: 60_000,
-            expects_pods: true,
         }
     }
 }
@@ -206,7 +205,6 @@ pub(crate) struct Promotion<'a> {
     pub(crate) id: String,
     pushed_at: Timestamp,
     pub(crate) grace_millis: i64,
-    pub(crate) expects_pods: bool,
 }
 
 impl Promotion<'_> {
@@ -225,11 +223,16 @@ impl Promotion<'_> {
             commit: &self.commit,
             digest: &self.digest,
             repository: &image_repository(),
+            committed: Committed {
+                repository: self.bench.repository.path().to_str().unwrap(),
+                branch: "main",
+                files: &[FILE.to_owned()],
+            },
             promotion: &self.id,
             pushed_at: self.pushed_at,
             now: now(),
             beside: &[],
-            expects_pods: self.expects_pods,
+            expects_pods: true,
             stable_millis: 0,
             grace_millis: self.grace_millis,
         };
@@ -244,17 +247,24 @@ impl Promotion<'_> {
         let begun = Instant::now();
         let mut refresh = Refresh::Normal;
         loop {
-            let snapshot = client
+            let mut snapshot = client
                 .app(access, app, std::mem::replace(&mut refresh, Refresh::No))
                 .await
                 .unwrap();
-            let next = self.decide(&snapshot);
+            let mut next = self.decide(&snapshot);
+            if next == Next::Inspect {
+                match client.workloads(access, app).await.unwrap() {
+                    Workloads::Read(workloads) => snapshot.workloads = Some(workloads),
+                    Workloads::Withheld(why) => snapshot.workloads_withheld = Some(why),
+                }
+                next = self.decide(&snapshot);
+            }
             if stop(&next) {
                 return next;
             }
             match &next {
                 Next::Live { .. } | Next::Failed { .. } => return next,
-                Next::Wait { .. } => {}
+                Next::Wait { .. } | Next::Paused { .. } | Next::Inspect => {}
                 Next::Refresh { .. } => refresh = Refresh::Normal,
                 Next::Sync { revision, .. } => {
                     let request = SyncRequest {

@@ -302,7 +302,7 @@ async fn an_edit_in_the_cluster_is_not_called_live() {
 }
 
 #[tokio::test]
-async fn nothing_to_run_is_proven_by_the_sync() {
+async fn where_nothing_is_to_run_the_manifests_are_the_proof() {
     let bench = Bench::start(Setup::default()).await;
     let commit = bench.commit(
         "environments/production/values.yaml",
@@ -311,8 +311,9 @@ async fn nothing_to_run_is_proven_by_the_sync() {
             digest('b')
         ),
     );
-    let mut promotion = bench.promotion(&commit, digest('b'));
-    promotion.expects_pods = false;
-    let evidence = promotion.live().await;
-    assert!(evidence.contains("No pods are expected"), "{evidence}");
+    let evidence = bench.promotion(&commit, digest('b')).live().await;
+    assert!(
+        evidence.contains("Deployment api expects no pod now, and names it in Git and in the cluster"),
+        "{evidence}"
+    );
 }

@@ -58,7 +58,7 @@ async fn it_replays_what_is_and_follows_what_changes() {
     assert!(bench.standin.remove_app("shop-other"));
     find(
         &mut events,
-        |event| matches!(event, WatchEvent::Deleted { name, version: Some(_) } if name == "shop-other"),
+        |event| matches!(event, WatchEvent::Deleted(app) if app.name == "shop-other" && app.version.is_some()),
     )
     .await;
 }

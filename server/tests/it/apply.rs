@@ -30,7 +30,7 @@ fn whole() -> Value {
             "environments": [
                 { "name": "development", "cluster": "local", "resources": [
                     { "name": "api", "source": { "image": IMAGE }, "runtime": { "replicas": 2, "env": { "B": "1", "A": "2" } } },
-                    { "name": "nightly", "kind": "cronjob", "source": { "image": "127.0.0.1:5000/myapp/nightly" } },
+                    { "name": "nightly", "kind": "job", "source": { "image": "127.0.0.1:5000/myapp/nightly" } },
                 ] },
                 { "name": "staging", "cluster": "local", "resources": [
                     { "name": "api", "source": { "promote": { "environment": "development", "resource": "api" } } },
@@ -120,6 +120,62 @@ async fn a_dry_run_says_the_same_and_writes_nothing() {
     drop(tx);
     let real = bench.apply(&caller, &whole()).await;
     assert_eq!(words(&real), words(&dry));
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_adopted_and_what_would_start() {
+    let image = "127.0.0.1:5000/myapp/api";
+    let bench = Bench::new().await;
+    let (caller, _) = bench.program("demo", "admin", Role::Admin).await;
+    bench.git.declare(
+        "environments/development/values.yaml",
+        "api",
+        image,
+        "1.5.0",
+        &digest("a"),
+    );
+    bench.git.declare(
+        "environments/staging/values.yaml",
+        "other",
+        image,
+        "1.5.0",
+        &digest("a"),
+    );
+    let mut document = crate::support::api_alone(image);
+    let environments = document["projects"][0]["environments"].as_array_mut().unwrap();
+    let follows =
+        json!({ "name": "api", "source": { "promote": { "environment": "development", "resource": "api" } } });
+    for name in ["staging", "production"] {
+        environments.push(json!({ "name": name, "cluster": "local", "resources": [follows] }));
+    }
+    environments[0]["resources"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "worker", "source": { "image": image } }));
+    let dry = bench.services.apply(&caller, &read(&document), true).await.unwrap();
+    assert_eq!(
+        dry.outlook,
+        [
+            "myapp/development/api: would be adopted as it is: environments/development/values.yaml says 1.5.0 (aaaaaaa)",
+            "myapp/development/worker: would start a promotion of the newest image of 127.0.0.1:5000/myapp/api: \
+             environments/development/values.yaml doesn't declare it yet",
+            "myapp/staging/api: would start a promotion of what development/api runs: environments/staging/values.yaml doesn't declare it yet",
+            "myapp/production/api: would start a promotion of what development/api runs: environments/production/values.yaml doesn't declare it yet",
+        ]
+    );
+    bench.git.go_down(Some("connection refused"));
+    let dry = bench.services.apply(&caller, &read(&document), true).await.unwrap();
+    assert!(
+        dry.outlook.len() == 1 && dry.outlook[0].contains("can't be said"),
+        "{:?}",
+        dry.outlook
+    );
+    bench.git.go_down(None);
+    let applied = bench.apply(&caller, &document).await;
+    assert_eq!(applied.outlook, [""; 0]);
+    // Nothing differs now.
+    let again = bench.services.apply(&caller, &read(&document), true).await.unwrap();
+    assert_eq!(again.outlook, [""; 0]);
 }
 
 #[tokio::test]
@@ -319,7 +375,7 @@ async fn circles_and_wrong_sources_are_refused_with_their_place() {
         (
             source("development", "nightly"),
             "source.promote.resource",
-            "development/nightly is a cronjob",
+            "development/nightly is a job",
         ),
         (
             source("development", "web"),

@@ -44,6 +44,9 @@ fn draft<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_form_says_each_mistake_at_its_field() {
     let world = World::start().await;
+    let mut document = world.document();
+    document["projects"][0]["environments"][0]["resources"][1]["kind"] = "job".into();
+    world.apply(&document).await;
     let mut browser = world.admin().await;
     let before = world.everything().await;
     let upper = world.first.to_uppercase().replace("SHA256", "sha256");
@@ -75,7 +78,7 @@ async fn the_form_says_each_mistake_at_its_field() {
         (
             &[("source_environment", "development"), ("source_resource", "nightly")],
             "source_resource",
-            "nightly is a cronjob; only a deployment can be promoted",
+            "nightly is a job and can't be promoted: it runs once",
         ),
         (
             &[("source_resource", "ghost")],

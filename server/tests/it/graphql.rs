@@ -37,7 +37,7 @@ async fn bench() -> (Bench, Caller) {
             "environments": [
                 { "name": "staging", "cluster": "local", "resources": [
                     { "name": "api", "source": { "image": API } },
-                    { "name": "nightly", "kind": "cronjob", "source": { "image": "127.0.0.1:5000/myapp/nightly" } },
+                    { "name": "nightly", "kind": "job", "source": { "image": "127.0.0.1:5000/myapp/nightly" } },
                 ] },
                 { "name": "production", "cluster": "local", "protected": true, "resources": [
                     { "name": "api", "source": { "promote": { "environment": "staging", "resource": "api" } },
@@ -160,6 +160,76 @@ async fn environments_resources_and_promotions_can_be_asked_for() {
             "resources": [{ "name": "api" }, { "name": "nightly" }],
             "promotions": [{ "name": "api" }],
         })
+    );
+}
+
+#[tokio::test]
+async fn promotions_of_a_whole_project_are_asked_for_page_by_page() {
+    let (bench, caller) = bench().await;
+    data(&bench, &caller, PROMOTE).await;
+    bench.registry.push(API, "three", &digest("c"));
+    let all = data(
+        &bench,
+        &caller,
+        r#"{ promotions(project: "myapp") { id environment name state } }"#,
+    )
+    .await;
+    let all = all["promotions"].as_array().unwrap().clone();
+    assert!(
+        !all.is_empty() && all.iter().any(|one| one["environment"] == "production"),
+        "{all:?}"
+    );
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let query = format!(
+            "{{ promotionConnection(project: \"myapp\", first: 1{after}) {{ edges {{ cursor node {{ id environment name state }} }} \
+             pageInfo {{ hasNextPage endCursor }} }} }}"
+        );
+        let page = data(&bench, &caller, &query).await["promotionConnection"].clone();
+        let edges = page["edges"].as_array().unwrap();
+        assert!(edges.len() <= 1);
+        seen.extend(edges.iter().map(|edge| edge["node"].clone()));
+        if page["pageInfo"]["hasNextPage"] == json!(false) {
+            break;
+        }
+        after = format!(", after: {}", page["pageInfo"]["endCursor"]);
+    }
+    assert_eq!(seen, all);
+    let filtered = async |filter: &str| {
+        let query = format!(
+            "{{ promotionConnection(project: \"myapp\", filter: {{ {filter} }}) {{ edges {{ node {{ environment }} }} }} }}"
+        );
+        let answer = data(&bench, &caller, &query).await;
+        answer["promotionConnection"]["edges"].as_array().unwrap().len()
+    };
+    let of_production = all.iter().filter(|one| one["environment"] == "production").count();
+    assert_eq!(filtered("environment: \"production\"").await, of_production);
+    assert_eq!(
+        filtered("environment: \"production\" resource: \"api\" state: \"queued\"").await,
+        of_production
+    );
+    assert_eq!(filtered("state: \"succeeded\"").await, 0);
+    for (query, field) in [
+        (
+            r#"{ promotionConnection(project: "myapp", after: "x") { edges { cursor } } }"#,
+            "after",
+        ),
+        (
+            r#"{ promotionConnection(project: "myapp", filter: { state: "x" }) { edges { cursor } } }"#,
+            "filter.state",
+        ),
+        (
+            r#"{ promotionConnection(project: "myapp", first: 0) { edges { cursor } } }"#,
+            "limit",
+        ),
+    ] {
+        let error = error(&bench, &caller, query).await;
+        assert_eq!(error["extensions"]["fields"][0]["field"], json!(field), "{error}");
+    }
+    let nowhere = r#"{ promotions(project: "myapp", environment: "nowhere") { id } }"#;
+    assert_eq!(
+        error(&bench, &caller, nowhere).await["extensions"]["code"],
+        json!("not_found")
     );
 }
 

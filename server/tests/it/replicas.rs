@@ -394,5 +394,6 @@ fn promotion(n: u128) -> Promotion {
         created_at: BEGIN,
         state_since: BEGIN,
         ended_at: None,
+        counts_from: None,
     }
 }

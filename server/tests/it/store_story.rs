@@ -99,6 +99,7 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
             workspace: demo.id,
             name: "local".parse().unwrap(),
             argocd: Some(ArgoCdSettings {
+                may_end_sync: true,
                 url: "https://argocd.example.com".into(),
                 application_template: "{project}-{environment}".into(),
                 project: Some("default".into()),
@@ -283,6 +284,7 @@ async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Res
         digests: vec![digest("a").parse().unwrap()],
         health: Health::Degraded,
         at: at(6),
+        checking: false,
     });
     tx.set_live(api.id, api.live.as_ref()).await.unwrap();
     let mut tx = committed(tx, store).await;

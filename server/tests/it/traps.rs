@@ -286,6 +286,7 @@ async fn what_comes_late_is_not_taken_for_live() {
             version,
             health: Health::Healthy,
             images: vec![format!("{api}@{}", digest(letter))],
+            workloads_withheld: Some("permission denied".into()),
             ..AppSnapshot::default()
         };
         bench.services.report_live(&project, environment, &app).await.unwrap();

@@ -2,7 +2,13 @@
 //!
 //! Each check below either passes or ends the decision; read [`Look::proof`] for their order and the checks for the reasons.
 
-use super::{AppSnapshot, Health, OperationSnapshot, images::of_repository};
+use super::{
+    AppSnapshot, Health, OperationSnapshot, Workload,
+    images::of_repository,
+    said::{self, clip},
+    source::{self, Committed, Follows, Readers},
+    workload::holds,
+};
 use crate::{
     artifact::{Digest, Repository},
     time::Timestamp,
@@ -17,8 +23,8 @@ pub const GRACE_MILLIS: i64 = 60_000;
 /// Argo CD writes whole seconds: what it calls 12:00:07 may have been up to this much later.
 const TRUNCATED_MILLIS: i64 = 1_000;
 
-/// How much of a foreign message is passed on; failures of large applications list every object.
-const MESSAGE_CHARS: usize = 600;
+/// How many ill neighbours are named.
+const NEIGHBOURS: usize = 3;
 
 /// What a promotion wants of an Application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +35,8 @@ pub struct Intent<'a> {
     pub digest: &'a Digest,
     /// The repository it belongs to.
     pub repository: &'a Repository,
+    /// Where the commit was pushed to, and what it changes.
+    pub committed: Committed<'a>,
     /// Identity of this try: value of the info `waybill.dev/promotion` of the operations it starts. A retry takes a new
     /// one, otherwise the failed operation of the try before would count as its own.
     pub promotion: &'a str,
@@ -36,9 +44,11 @@ pub struct Intent<'a> {
     pub pushed_at: Timestamp,
     /// Now, by our clock.
     pub now: Timestamp,
-    /// Digests of the same repository that other resources of the Application run rightly: one image may serve several.
+    /// Digests of the same repository that other resources of the Application run rightly: one image may serve several. Only asked where
+    /// workloads can't be read.
     pub beside: &'a [Digest],
-    /// Whether pods with the image are expected: not for zero replicas, or for what runs only now and then.
+    /// Whether pods with the image are expected: not for zero replicas, or for what runs only now and then. Only asked where workloads can't be
+    /// read.
     pub expects_pods: bool,
     /// For how long health must have been Healthy, in milliseconds; zero or less doesn't wait.
     pub stable_millis: i64,
@@ -55,6 +65,8 @@ pub enum Next {
         /// Why; a sentence to show.
         why: String,
     },
+    /// Read the Application's workloads, and decide again with them.
+    Inspect,
     /// Start a sync.
     Sync {
         /// The commit to sync to; `None` for the head of what the Application follows.
@@ -64,6 +76,11 @@ pub enum Next {
     },
     /// Look again later.
     Wait {
+        /// What for; a sentence to show.
+        why: String,
+    },
+    /// Look again later, for as long as it takes: a person paused the rollout.
+    Paused {
         /// What for; a sentence to show.
         why: String,
     },
@@ -138,14 +155,19 @@ impl<'a> Look<'a> {
     /// The evidence that the promotion is done, or what else to do.
     fn proof(&self) -> Result<String, Next> {
         self.is_kept()?;
+        self.follows_our_branch()?;
         self.source_is_readable()?;
         self.no_operation_runs()?;
         self.no_operation_failed()?;
         let applied = self.applied()?;
         self.was_compared_since()?;
-        self.is_healthy(&applied)?;
-        let runs = self.runs_the_digest()?;
-        self.stays_healthy()?;
+        let own = self.own(&applied)?;
+        self.is_healthy(&applied, own.as_deref())?;
+        let runs = match &own {
+            Some(own) => self.workloads_run_the_digest(own)?,
+            None => self.summary_shows_the_digest()?,
+        };
+        self.stays_healthy(own.as_deref())?;
         let compared = self.app.reconciled_at.map(Timestamp::exact).unwrap_or_default();
         let how = match applied {
             Applied::By { operation, revision } => format!(
@@ -155,7 +177,19 @@ impl<'a> Look<'a> {
             ),
             Applied::Already { revision } => format!("Synced at {}", self.name_of_revision(revision)),
         };
-        Ok(format!("Argo CD: {how}, compared {compared}, Healthy. {runs}"))
+        let mut evidence = format!("Argo CD: {how}, compared {compared}, Healthy. {runs}");
+        if let Readers::AnyOf(readers) = self.readers()
+            && self.app.sources.len() > 1
+            && readers.len() > 1
+        {
+            evidence.push_str(
+                " Which of the application's sources reads the file can't be told; one of them contains the commit.",
+            );
+        }
+        if let Some(own) = &own {
+            evidence.push_str(&self.ill_neighbours(own));
+        }
+        Ok(evidence)
     }
 
     fn is_kept(&self) -> Result<(), Next> {
@@ -166,6 +200,23 @@ impl<'a> Look<'a> {
             });
         }
         Ok(())
+    }
+
+    /// What reads the commit follows the branch that it was pushed to. Anything else would never run it, and asked for by name it would bring the
+    /// whole of our branch into an application that is to run another.
+    fn follows_our_branch(&self) -> Result<(), Next> {
+        let committed = self.intent.committed;
+        match source::other_branch(&self.app.sources, committed) {
+            None => Ok(()),
+            Some(revision) => Err(Next::Failed {
+                reason: source::other_branch_words(&self.app.name, revision, committed.branch),
+                remedy: format!("{} Then retry.", source::other_branch_remedy(committed.branch)),
+            }),
+        }
+    }
+
+    fn readers(&self) -> Readers {
+        source::readers(&self.app.sources, self.intent.committed)
     }
 
     /// Argo CD can read and render what the Application follows.
@@ -182,7 +233,18 @@ impl<'a> Look<'a> {
         else {
             return Ok(());
         };
-        let message = clip(message);
+        if let Some(part) = said::part_down(message) {
+            // Nobody can correct that in the application: it is waited for, as long as a sync may take.
+            self.no_operation_runs()?;
+            return Err(Next::Refresh {
+                why: format!(
+                    "{}. Waybill waits for it. Argo CD: {}",
+                    part.trouble(),
+                    said::cause(message)
+                ),
+            });
+        }
+        let message = said::cause(message);
         let compared_since = kind == "InvalidSpecError"
             || self
                 .app
@@ -190,7 +252,7 @@ impl<'a> Look<'a> {
                 .is_some_and(|at| at.plus_millis(TRUNCATED_MILLIS) > self.intent.pushed_at);
         if compared_since && self.grace_is_over() {
             return Err(Next::Failed {
-                reason: format!("Argo CD can't read the application {}: {message}", self.app.name),
+                reason: format!("{message}. Argo CD can't render the application {}.", self.app.name),
                 remedy: "Correct the application, its chart or its values file, then retry.".into(),
             });
         }
@@ -247,13 +309,24 @@ impl<'a> Look<'a> {
             let of_this_try = operation
                 .finished_at
                 .is_none_or(|at| at.plus_millis(TRUNCATED_MILLIS) > self.intent.pushed_at);
+            let is_ended = operation.message.starts_with("Operation terminated");
+            if concerns_us && is_ended && !self.is_ours(operation) {
+                return Err(Next::Sync {
+                    revision: None,
+                    why: "The last sync was ended before it was done.".into(),
+                });
+            }
+            if let Some(part) = said::operation_part_down(operation)
+                && (self.is_ours(operation) || concerns_us)
+            {
+                return Err(Next::Sync {
+                    revision: None,
+                    why: format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
+                });
+            }
             if self.is_ours(operation) || (concerns_us && of_this_try) {
                 return Err(Next::Failed {
-                    reason: format!(
-                        "Argo CD could not apply the commit ({}): {}",
-                        self.name_of(operation),
-                        clip(&operation.message)
-                    ),
+                    reason: self.why_it_failed(operation),
                     remedy: "Correct what the message names, in Git or in the cluster, then retry.".into(),
                 });
             }
@@ -269,15 +342,34 @@ impl<'a> Look<'a> {
         });
         if self.app.auto_sync && !applied && failed_auto_syncs(self.app).any(|revision| self.covers(revision)) {
             let message = self.app.conditions.iter().find(|(kind, _)| kind == "SyncError");
+            let message = message.map_or("", |(_, message)| message);
+            if let Some(part) = said::part_down(message) {
+                return Err(Next::Sync {
+                    revision: None,
+                    why: format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
+                });
+            }
             return Err(Next::Failed {
-                reason: format!(
-                    "Argo CD could not apply the commit: {}",
-                    clip(message.map_or("", |(_, message)| message))
-                ),
+                reason: format!("{}. Argo CD could not apply the commit.", said::cause(message)),
                 remedy: "Correct what the message names, in Git or in the cluster, then retry.".into(),
             });
         }
         Ok(())
+    }
+
+    /// The cause first: the resource that failed, or what the message comes down to.
+    fn why_it_failed(&self, operation: &OperationSnapshot) -> String {
+        let mut failing = said::failing(operation).into_iter();
+        let cause = match (failing.next(), failing.len()) {
+            (Some(first), 0) => first,
+            (Some(first), more) => format!("{first} (and {more} more)"),
+            (None, _) => said::cause(&operation.message),
+        };
+        let cause = cause.trim_end_matches('.');
+        format!(
+            "{cause}. Argo CD could not apply the commit ({}).",
+            self.name_of(operation)
+        )
     }
 
     /// A revision that contains our commit was applied.
@@ -312,12 +404,26 @@ impl<'a> Look<'a> {
                 revision: None,
                 why: "Argo CD has seen the commit and waits to be asked for a sync.".into(),
             }),
-            None if !app.auto_sync && self.grace_is_over() && app.sync_revisions.len() <= 1 => Err(Next::Sync {
+            None if !app.auto_sync && self.grace_is_over() && self.may_be_asked_by_name() => Err(Next::Sync {
                 revision: Some(self.intent.commit.to_owned()),
                 why: "Argo CD does not see the commit on its branch and is asked for it by name.".into(),
             }),
             None => Err(Next::Refresh { why: self.not_seen() }),
         }
+    }
+
+    /// Whether a sync to our commit by its name brings nothing but what the Application follows anyway.
+    fn may_be_asked_by_name(&self) -> bool {
+        let app = self.app;
+        if app.hydrated {
+            return false;
+        }
+        let revision = match app.sources.as_slice() {
+            [] => app.target_revision.as_str(),
+            [source] => source.revision.as_str(),
+            [..] => return false,
+        };
+        app.sync_revisions.len() <= 1 && source::follows(revision, self.intent.committed.branch) == Follows::Branch
     }
 
     fn not_seen(&self) -> String {
@@ -353,12 +459,95 @@ impl<'a> Look<'a> {
         Err(Next::Refresh { why: why.into() })
     }
 
-    fn is_healthy(&self, applied: &Applied<'_>) -> Result<(), Next> {
+    /// The service's own workloads: those whose manifest, rendered from our commit, has the promised digest. `None` where they may not be read.
+    ///
+    /// Where the head that Argo CD compared with is further than what was applied, the manifests in the cluster say what the commit rendered.
+    fn own(&self, applied: &Applied<'_>) -> Result<Option<Vec<&'a Workload>>, Next> {
         let app = self.app;
-        match app.health {
+        let workloads = match (&app.workloads, &app.workloads_withheld) {
+            (Some(workloads), _) => workloads,
+            (None, Some(_)) => return Ok(None),
+            (None, None) => return Err(Next::Inspect),
+        };
+        let digest = self.intent.digest;
+        let mut own: Vec<&Workload> = workloads.iter().filter(|w| w.is_to_run(digest)).collect();
+        let head_is_further = app.sync_status != "Synced" && matches!(applied, Applied::By { .. });
+        if own.is_empty() && head_is_further {
+            own = workloads.iter().filter(|w| w.is_told_to_run(digest)).collect();
+        }
+        if !own.is_empty() {
+            return Ok(Some(own));
+        }
+        let renders = workloads
+            .iter()
+            .find_map(|w| Some((w, of_repository(&w.target, self.intent.repository).next()?)));
+        let names = match renders {
+            Some((workload, image)) if image.digest.is_none() => format!(
+                "what it rendered names a tag, which proves nothing, and not the digest ({} has {})",
+                workload.title(),
+                image.text
+            ),
+            Some((workload, image)) => format!(
+                "what it rendered still names the old image ({} has {})",
+                workload.title(),
+                image.text
+            ),
+            None => format!("nothing that it rendered names {}", self.intent.repository),
+        };
+        let reason = format!("Argo CD is at the commit, but {names}.");
+        // The manifests come from a cache beside the status: what is a moment old may be of the look before.
+        let settles = self.intent.stable_millis.max(0).saturating_add(TRUNCATED_MILLIS);
+        let ended = match applied {
+            Applied::By { operation, .. } => operation.finished_at,
+            Applied::Already { .. } => None,
+        };
+        let since = ended.map_or(self.intent.pushed_at, |ended| ended.max(self.intent.pushed_at));
+        if !self.grace_is_over() && self.intent.now.millis_since(since) <= settles {
+            return Err(Next::Wait { why: reason });
+        }
+        Err(Next::Failed {
+            reason,
+            remedy: "Look for two causes: the annotation argocd.argoproj.io/manifest-generate-paths leaves out the file that Waybill changes, so that \
+                     Argo CD renders nothing anew; or the chart does not use the value, or not its digest. Correct it, then retry."
+                .into(),
+        })
+    }
+
+    /// The service's own workloads are healthy; or the Application, where they can't be read.
+    fn is_healthy(&self, applied: &Applied<'_>, own: Option<&[&Workload]>) -> Result<(), Next> {
+        let app = self.app;
+        let Some(own) = own else {
+            return self.is_well(app.health, &app.name, applied, None);
+        };
+        for workload in own {
+            let failing = workload.failing_pod(self.intent.digest);
+            self.is_well(
+                workload.health_now(),
+                &workload.title(),
+                applied,
+                failing.as_ref().map(|(pod, why)| (pod.name.as_str(), why.as_str())),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// `what` is in good health. `failing` is a pod of it that isn't, and why.
+    fn is_well(
+        &self,
+        health: Health,
+        what: &str,
+        applied: &Applied<'_>,
+        failing: Option<(&str, &str)>,
+    ) -> Result<(), Next> {
+        let app = self.app;
+        let because = match failing {
+            Some((pod, why)) => format!(" The pod {pod}: {}.", clip(why).trim_end_matches('.')),
+            None => String::new(),
+        };
+        match health {
             Health::Healthy => Ok(()),
-            Health::Suspended => Err(Next::Wait {
-                why: "The rollout is paused: Argo CD reports Suspended. Resume it in Argo CD.".into(),
+            Health::Suspended => Err(Next::Paused {
+                why: format!("The rollout is paused: Argo CD reports {what} as Suspended. Resume it in Argo CD."),
             }),
             Health::Degraded => {
                 // What broke while our revision was rolled out is our revision's fault; what was broken before may yet
@@ -366,20 +555,21 @@ impl<'a> Look<'a> {
                 let broke_now = match applied {
                     Applied::By { operation, .. } => operation
                         .started_at
-                        .zip(app.health_since)
+                        .zip(app.health_since.filter(|_| app.health == Health::Degraded))
                         .is_some_and(|(started, since)| since >= started),
                     Applied::Already { .. } => false,
                 };
                 let reason = if broke_now {
-                    format!("The rollout failed: Argo CD reports {} as Degraded.", app.name)
+                    format!("The rollout failed: Argo CD reports {what} as Degraded.{because}")
                 } else if self.grace_is_over() {
                     format!(
-                        "Argo CD reports {} as Degraded, since before this rollout, and it has not recovered.",
-                        app.name
+                        "Argo CD reports {what} as Degraded, since before this rollout, and it has not recovered.{because}"
                     )
                 } else {
                     return Err(Next::Wait {
-                        why: "Argo CD reports Degraded since before this rollout; waiting whether it recovers.".into(),
+                        why: format!(
+                            "Argo CD reports {what} as Degraded since before this rollout; waiting whether it recovers.{because}"
+                        ),
                     });
                 };
                 Err(Next::Failed {
@@ -389,17 +579,111 @@ impl<'a> Look<'a> {
                 })
             }
             Health::Progressing | Health::Missing | Health::Unknown => Err(Next::Wait {
-                why: format!("Argo CD is rolling out: health is {}.", app.health.as_str()),
+                why: format!(
+                    "Argo CD is rolling out: health of {what} is {}.{because}",
+                    health.as_str()
+                ),
             }),
         }
     }
 
-    /// The pods run the promised digest, and no pod runs anything else of its repository: while a rollout replaces pods,
-    /// old and new are both listed.
-    fn runs_the_digest(&self) -> Result<String, Next> {
+    /// In all of the service's own workloads the cluster was told to run the promised digest, and each living pod runs it: while a rollout replaces
+    /// pods, old and new both live.
+    fn workloads_run_the_digest(&self, own: &[&Workload]) -> Result<String, Next> {
+        let digest = self.intent.digest;
+        let mut proofs = Vec::new();
+        for workload in own {
+            let title = workload.title();
+            if !workload.is_told_to_run(digest) {
+                let why = if workload.live.is_empty() {
+                    format!("Git has {title}, but it is not in the cluster yet.")
+                } else {
+                    format!(
+                        "Git has the promised digest for {title}, but its manifest in the cluster names another image. If that stays so, look for \
+                         ignoreDifferences on the image in the application."
+                    )
+                };
+                return Err(Next::Wait { why });
+            }
+            if !workload.expects_pods {
+                proofs.push(format!(
+                    "{title} expects no pod now, and names it in Git and in the cluster"
+                ));
+                continue;
+            }
+            let (new, old): (Vec<_>, Vec<_>) = workload.living().partition(|pod| holds(&pod.images, digest));
+            match (new.len(), old.first()) {
+                (0, None) => {
+                    return Err(Next::Wait {
+                        why: format!("{title} is Healthy, but no pod of it lives yet."),
+                    });
+                }
+                (0, Some(pod)) => {
+                    return Err(Next::Wait {
+                        why: format!(
+                            "{title} is Healthy, but its pod {} does not run the promised digest, and none does yet.",
+                            pod.name
+                        ),
+                    });
+                }
+                (_, Some(pod)) => {
+                    return Err(Next::Wait {
+                        why: format!(
+                            "The new pods of {title} run; waiting for the last pod with another image to end: {}.",
+                            pod.name
+                        ),
+                    });
+                }
+                (1, None) => proofs.push(format!("{title} runs it in its pod")),
+                (pods, None) => proofs.push(format!("{title} runs it in all of its {pods} pods")),
+            }
+        }
+        Ok(format!("{} is live: {}.", digest, proofs.join("; ")))
+    }
+
+    /// The ill objects beside the service's own, as a warning.
+    fn ill_neighbours(&self, own: &[&Workload]) -> String {
+        let ill: Vec<String> = (self.app.workloads.iter().flatten())
+            .filter(|workload| !own.iter().any(|own| std::ptr::eq(*own, *workload)))
+            .filter_map(|workload| match workload.health? {
+                health @ (Health::Degraded | Health::Missing | Health::Unknown) => {
+                    Some(format!("{} is {}", workload.title(), health.as_str()))
+                }
+                Health::Healthy | Health::Progressing | Health::Suspended => None,
+            })
+            .collect();
+        match ill.as_slice() {
+            [] => String::new(),
+            ill => {
+                let (shown, more) = (ill.iter().take(NEIGHBOURS), ill.len().saturating_sub(NEIGHBOURS));
+                let shown: Vec<&str> = shown.map(String::as_str).collect();
+                let more = match more {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                format!(
+                    " Warning: something else of the application is ill: {}{more}.",
+                    shown.join(", ")
+                )
+            }
+        }
+    }
+
+    /// By Argo CD's summary, the pods run the promised digest, and no pod runs anything else of its repository.
+    fn summary_shows_the_digest(&self) -> Result<String, Next> {
         let Intent { digest, repository, .. } = self.intent;
+        let app = self.app;
+        let only = format!(
+            " Proof by Argo CD's summary only, which lists pods that have ended, too: it does not let Waybill read the application's resources ({}). \
+             The policy line is `p, SUBJECT, applications, get, {}/{}, allow`.",
+            app.workloads_withheld.as_deref().unwrap_or_default(),
+            app.project,
+            app.name
+        );
         if !self.intent.expects_pods {
-            return Ok("No pods are expected now, so the sync itself is the proof.".into());
+            return Ok(format!(
+                "No pods are expected now, so the sync itself is the proof.{only}"
+            ));
         }
         let mut promised = false;
         let mut other = None;
@@ -414,8 +698,10 @@ impl<'a> Look<'a> {
                 other = Some(image.text);
             }
         }
+        // A mirror may have rewritten the registry's name; the digest is the image's own.
+        promised |= holds(&self.app.images, digest);
         match (promised, other) {
-            (true, None) => Ok(format!("Every live pod of {repository} runs {digest}.")),
+            (true, None) => Ok(format!("Every live pod of {repository} runs {digest}.{only}")),
             (true, Some(other)) => Err(Next::Wait {
                 why: format!("The new pods run; waiting for the last pod with {other} to end."),
             }),
@@ -429,8 +715,9 @@ impl<'a> Look<'a> {
     }
 
     /// Health has been Healthy for long enough. Argo CD before 2.14 doesn't say since when, and a time that lies ahead of
-    /// our clock says nothing; then the time since the push must do.
-    fn stays_healthy(&self) -> Result<(), Next> {
+    /// our clock says nothing; then the time since the push must do. Where a neighbour is ill, the Application's time is the neighbour's, and the
+    /// newest of our own pods must have lived for as long.
+    fn stays_healthy(&self, own: Option<&[&Workload]>) -> Result<(), Next> {
         let Intent {
             now,
             pushed_at,
@@ -440,11 +727,17 @@ impl<'a> Look<'a> {
         if stable_millis <= 0 {
             return Ok(());
         }
-        let since = self
-            .app
-            .health_since
-            .filter(|since| *since <= now.plus_millis(TRUNCATED_MILLIS))
-            .unwrap_or(pushed_at);
+        let is_past = |time: &Timestamp| *time <= now.plus_millis(TRUNCATED_MILLIS);
+        let since = match own {
+            Some(own) if self.app.health != Health::Healthy => own
+                .iter()
+                .flat_map(|workload| workload.living())
+                .filter_map(|pod| pod.created_at)
+                .filter(is_past)
+                .max()
+                .map_or(pushed_at, |born| born.max(pushed_at)),
+            _ => self.app.health_since.filter(is_past).unwrap_or(pushed_at),
+        };
         if now.millis_since(since) < stable_millis.saturating_add(TRUNCATED_MILLIS) {
             return Err(Next::Wait {
                 why: "Healthy; making sure that it stays so for a few seconds.".into(),
@@ -467,8 +760,20 @@ impl<'a> Look<'a> {
         revision == self.intent.commit || (is_commit(revision) && self.covering.iter().any(|known| known == revision))
     }
 
-    /// The first of `revisions` (one for each source) that contains the commit.
+    /// The revision, of `revisions` (one for each source), that contains the commit: that of each source that reads it, where that is known.
     fn covering_of(&self, revisions: &'a [String]) -> Option<&'a str> {
+        if let Readers::These(readers) = self.readers()
+            && revisions.len() > 1
+            && revisions.len() == self.app.sources.len()
+        {
+            let read: Vec<&'a str> = readers
+                .iter()
+                .filter_map(|at| revisions.get(*at))
+                .map(String::as_str)
+                .collect();
+            let all = read.len() == readers.len() && read.iter().all(|revision| self.covers(revision));
+            return read.first().copied().filter(|_| all);
+        }
         revisions
             .iter()
             .map(String::as_str)
@@ -520,13 +825,4 @@ fn is_commit(text: &str) -> bool {
 
 fn short(revision: &str) -> &str {
     revision.get(..7).unwrap_or(revision)
-}
-
-/// A foreign message, shortened.
-fn clip(message: &str) -> String {
-    let message = message.trim();
-    match message.char_indices().nth(MESSAGE_CHARS) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message.to_owned(),
-    }
 }

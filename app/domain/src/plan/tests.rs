@@ -1,5 +1,8 @@
 //! One test for each way in which Argo CD's report can mislead.
 
+mod sources;
+mod workloads;
+
 use super::*;
 use crate::artifact::{Digest, Repository};
 
@@ -13,6 +16,19 @@ const SECOND: i64 = 1_000;
 /// The tests' clock: seconds since the push.
 fn at(seconds: i64) -> Timestamp {
     Timestamp(1_800_000_000_000 + seconds * SECOND)
+}
+
+/// What the promotion changes.
+fn files() -> Vec<String> {
+    vec!["environments/production/values.yaml".to_owned()]
+}
+
+fn committed(files: &[String]) -> Committed<'_> {
+    Committed {
+        repository: "https://git.example/deploy.git",
+        branch: "main",
+        files,
+    }
 }
 
 /// How the tests ask: twenty seconds after the push, with a grace of sixty, where Git knows that `NEWER` contains `OURS`.
@@ -31,10 +47,12 @@ const ASKED: Asked = Asked {
 fn ask(app: &AppSnapshot, asked: &Asked) -> Next {
     let digest: Digest = PROMISED.parse().unwrap();
     let repository: Repository = "r.example/api".parse().unwrap();
+    let files = files();
     let intent = Intent {
         commit: OURS,
         digest: &digest,
         repository: &repository,
+        committed: committed(&files),
         promotion: "p1",
         pushed_at: at(0),
         now: at(asked.now),
@@ -97,6 +115,7 @@ fn manual() -> AppSnapshot {
             format!("r.example/api:v2@{PROMISED}"),
             "sidecar.example/proxy:1".to_owned(),
         ],
+        workloads_withheld: Some("permission denied".into()),
         ..AppSnapshot::default()
     }
 }
@@ -130,6 +149,8 @@ fn text(next: Next, kind: &str) -> String {
         Next::Refresh { why } => ("refresh", why),
         Next::Sync { revision, why } => ("sync", format!("{revision:?} {why}")),
         Next::Wait { why } => ("wait", why),
+        Next::Paused { why } => ("paused", why),
+        Next::Inspect => ("inspect", String::new()),
         Next::Live { evidence } => ("live", evidence),
         Next::Failed { reason, remedy } => ("failed", format!("{reason} {remedy}")),
     };
@@ -321,7 +342,14 @@ fn our_own_failure_fails_with_argo_cds_words() {
             }),
             ..app
         };
-        expect(decide(&app), "failed", "reason: denied");
+        // The cause first, without who passed it on.
+        expect(
+            decide(&app),
+            "failed",
+            "denied (retried 5 times). Argo CD could not apply the commit",
+        );
+        let reason = text(decide(&app), "failed");
+        assert!(reason.starts_with("denied"), "{reason}");
     }
 }
 
@@ -525,10 +553,12 @@ fn a_branch_in_place_of_a_commit_is_never_asked_about_nor_believed() {
     app.operation = None;
     let digest: Digest = PROMISED.parse().unwrap();
     let repository: Repository = "r.example/api".parse().unwrap();
+    let files = files();
     let intent = Intent {
         commit: OURS,
         digest: &digest,
         repository: &repository,
+        committed: committed(&files),
         promotion: "p1",
         pushed_at: at(0),
         now: at(9),
@@ -551,13 +581,18 @@ fn any_source_of_several_may_carry_the_commit() {
 #[test]
 fn health_on_its_way_is_waited_for_by_name() {
     for (health, part) in [
-        (Health::Progressing, "rolling out: health is Progressing"),
-        (Health::Missing, "health is Missing"),
-        (Health::Unknown, "health is Unknown"),
-        (Health::Suspended, "paused"),
+        (Health::Progressing, "health of shop-production is Progressing"),
+        (Health::Missing, "is Missing"),
+        (Health::Unknown, "is Unknown"),
     ] {
         expect(decide(&AppSnapshot { health, ..manual() }), "wait", part);
     }
+    let health = Health::Suspended;
+    expect(
+        decide(&AppSnapshot { health, ..manual() }),
+        "paused",
+        "Resume it in Argo CD",
+    );
 }
 
 #[test]
@@ -587,10 +622,7 @@ fn degraded_before_our_rollout_may_recover_within_the_grace() {
 fn only_the_promised_digest_may_run() {
     for (images, part) in [
         (vec![], "no live pod of r.example/api"),
-        (
-            vec![format!("other.example/api@{PROMISED}")],
-            "no live pod of r.example/api",
-        ),
+        (vec![format!("other.example/api@{OLD}")], "no live pod of r.example/api"),
         (
             vec![format!("r.example/api@{OLD}")],
             "none runs the promised digest yet",
@@ -650,5 +682,5 @@ fn long_foreign_messages_are_shortened() {
     let operation = app.operation.as_mut().unwrap();
     (operation.phase, operation.message) = ("Failed".into(), "é".repeat(5_000));
     let reason = text(decide(&app), "failed");
-    assert!(reason.contains('…') && reason.chars().count() < 1_000, "{reason}");
+    assert!(reason.contains('…') && reason.chars().count() < 2_000, "{reason}");
 }

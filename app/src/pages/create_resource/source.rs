@@ -45,7 +45,7 @@ pub(super) fn source_fields(state: FormState, now: Timestamp) -> AnyView {
     let none = has_none.then(|| {
         view! {
             <p class="help only-promote">
-                "No other environment of this project has a deployment to promote. Create one there first, or choose Image."
+                "No other environment of this project has anything to promote. Create a resource there first, or choose Image."
             </p>
         }
     });
@@ -219,7 +219,7 @@ fn image_fields(state: FormState) -> AnyView {
             state,
             "kind",
             "Kind",
-            Some("Only a deployment can be promoted to other environments."),
+            Some("A job can't be promoted to other environments: its pod template can't change."),
             kinds.into_any(),
         )}
     }

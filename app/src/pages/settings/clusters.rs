@@ -255,6 +255,11 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                         &draft.argocd_ca,
                         "PEM, to trust beside the system's: for an authority of your own.",
                     )}
+                    {tick(
+                        "cluster[keep_syncs]",
+                        "Never end a sync that runs in Argo CD, not even when a rollback replaces what it applies",
+                        draft.keep_syncs,
+                    )}
                 </fieldset>
                 <fieldset class="within">
                     <legend>"Registry"</legend>

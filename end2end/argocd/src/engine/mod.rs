@@ -3,6 +3,8 @@
 //! [`refresh`] compares Git with the cluster and writes the status; [`operate`] carries out `.operation` and writes
 //! `operationState` and the history. What they share is only the record. Rollouts run beside both.
 
+pub(crate) mod cache;
+mod hooks;
 pub(crate) mod operate;
 pub(crate) mod refresh;
 mod target;
@@ -20,18 +22,9 @@ use crate::{
 
 /// Starts the loops of an Application that has just been added.
 pub(crate) fn start(shared: &Arc<Shared>, key: &AppKey, queues: &Arc<Queues>) {
-    let hanging: Vec<(String, u64)> = shared
-        .read(key, |record| {
-            let running = record
-                .cluster
-                .deployments
-                .iter()
-                .filter(|(_, live)| live.state == RolloutState::Running);
-            running.map(|(name, live)| (name.clone(), live.rollout)).collect()
-        })
-        .unwrap_or_default();
-    for (name, rollout) in hanging {
-        follow_rollout(shared, key, name, rollout);
+    let running = shared.read(key, |record| record.cluster.hanging(RolloutState::Running));
+    for (id, rollout) in running.unwrap_or_default() {
+        follow_rollout(shared, key, id, rollout);
     }
     queues.request_refresh(Level::Latest);
     queues.operate.notify_one();
@@ -44,18 +37,19 @@ pub(crate) fn start(shared: &Arc<Shared>, key: &AppKey, queues: &Arc<Queues>) {
 }
 
 /// Lets a rollout take its time, end as the faults say, and be seen by the refresh loop.
-pub(crate) fn follow_rollout(shared: &Arc<Shared>, key: &AppKey, name: String, rollout: u64) {
+pub(crate) fn follow_rollout(shared: &Arc<Shared>, key: &AppKey, id: String, rollout: u64) {
     shared.request_refresh(key, Level::Tree);
     let (shared, key, after) = (Arc::clone(shared), key.clone(), shared.timing().rollout);
     Arc::clone(&shared).spawn(async move {
         tokio::time::sleep(after).await;
         let ended = shared.write(&key, |record| {
-            let state = match record.faults.rollout {
+            let state = match record.faults.outcome_of(&id) {
                 RolloutOutcome::Healthy => RolloutState::Done,
                 RolloutOutcome::Degraded => RolloutState::Degraded,
                 RolloutOutcome::Never => return false,
             };
-            record.cluster.end_rollout(&name, rollout, state)
+            let now = record.clock.now();
+            record.cluster.end_rollout(&id, rollout, state, &now)
         });
         if ended == Some(true) {
             shared.request_refresh(&key, Level::Recent);
@@ -112,6 +106,6 @@ pub(crate) async fn load_target(
         .flatten()
     {
         Some(message) => target::broken(sources, &message),
-        None => target::load(shared, app, sources, &[]).await,
+        None => target::load(shared, app, sources, &[], None).await,
     }
 }

@@ -10,13 +10,15 @@ use tokio::time::Instant;
 use super::{follow_rollout, target};
 use crate::{
     app::{History, Operation, OperationState, ResourceRef, ResourceResult, Source, SyncResult},
-    clock,
+    duration,
     faults::use_once,
-    manifest::Deployment,
+    manifest::Manifest,
     world::{AppKey, Level, Queues, Shared},
 };
 
 const DEFAULT_HISTORY: usize = 10;
+/// The longest pause between attempts when the operation does not say (`common.DefaultSyncRetryMaxDuration`).
+const LONGEST_BACKOFF: Duration = Duration::from_secs(180);
 /// How often a blocked operation looks whether its window has opened.
 const WINDOW_LOOK: Duration = Duration::from_millis(20);
 
@@ -47,19 +49,19 @@ pub(crate) async fn run(shared: Arc<Shared>, key: AppKey, queues: Arc<Queues>) {
 }
 
 /// Why a running operation does not go on.
-enum Stop {
+pub(super) enum Stop {
     Terminated,
     /// Another operation has taken its place, or the Application is gone.
     Replaced,
 }
 
 /// How an attempt went wrong: phase and message.
-struct Failure(&'static str, String);
+pub(super) struct Failure(pub(super) &'static str, pub(super) String);
 
 /// One operation, from pick-up to end.
-struct Run {
-    shared: Arc<Shared>,
-    key: AppKey,
+pub(super) struct Run {
+    pub(super) shared: Arc<Shared>,
+    pub(super) key: AppKey,
     queues: Arc<Queues>,
     serial: u64,
     operation: Operation,
@@ -93,7 +95,7 @@ impl Run {
             record.app.status.operation_state = Some(OperationState {
                 operation: self.operation.clone(),
                 phase: "Running".to_owned(),
-                started_at: clock::now(),
+                started_at: record.clock.now(),
                 ..OperationState::default()
             });
         })?;
@@ -112,18 +114,35 @@ impl Run {
                 return Ok(Err(Failure(phase, format!("{error}{suffix}"))));
             }
             retried += 1;
+            let (clock, backoff) = (&self.shared.clock, self.backoff(retried));
             self.state(|state| {
-                state.finished_at = Some(clock::now());
+                state.finished_at = Some(clock.now());
                 state.retry_count = retried;
-                state.message = format!("{error}. Retrying attempt #{retried} at {}.", clock::kitchen());
+                state.message = format!("{error}. Retrying attempt #{retried} at {}.", clock.kitchen(backoff));
             })?;
-            self.pause(self.shared.timing().retry_backoff).await?;
+            self.pause(backoff).await?;
             self.state(|state| {
                 state.finished_at = None;
                 state.sync_result = None;
                 state.message = format!("Retrying operation. Attempt #{retried}");
             })?;
         }
+    }
+
+    /// The pause before an attempt: the pace of the stand-in, growing as the operation asks.
+    fn backoff(&self, retried: u32) -> Duration {
+        let first = self.shared.timing().retry_backoff;
+        let asked = &self.operation.retry["backoff"];
+        let factor = asked["factor"]
+            .as_i64()
+            .and_then(|factor| u32::try_from(factor).ok())
+            .unwrap_or(2);
+        let most = asked["maxDuration"]
+            .as_str()
+            .and_then(duration::parse)
+            .unwrap_or(LONGEST_BACKOFF);
+        let grown = first.saturating_mul(factor.max(1).saturating_pow(retried.saturating_sub(1)));
+        grown.min(most.max(first))
     }
 
     fn retry_limit(&self) -> u32 {
@@ -135,9 +154,10 @@ impl Run {
 
     async fn attempt(&self) -> Result<Result<String, Failure>, Stop> {
         self.wait_for_window().await?;
-        let Some((app, broken, hook)) = self.shared.read(&self.key, |record| {
+        let Some((app, known, broken, hook)) = self.shared.read(&self.key, |record| {
             (
                 record.app.clone(),
+                record.target.clone(),
                 record.faults.comparison_error.clone(),
                 record.faults.hook,
             )
@@ -162,7 +182,7 @@ impl Run {
         };
         let target = match broken {
             Some(message) => target::broken(&sources, &message),
-            None => target::load(&self.shared, &app, &sources, &wanted).await,
+            None => target::load(&self.shared, &app, &sources, &wanted, known.as_ref()).await,
         };
         let plan = Plan {
             sources,
@@ -180,11 +200,25 @@ impl Run {
         if let Some(hook) = hook.filter(|_| sync.resources.is_empty()) {
             self.wait_for_hook(hook, &app.spec.destination.namespace).await?;
         }
+        // Hooks run with whole syncs only, and not with the strategy that says it is without them.
+        let applies = sync
+            .sync_strategy
+            .as_ref()
+            .is_some_and(|strategy| strategy["apply"].is_object());
+        let hooked = sync.resources.is_empty() && !sync.dry_run && !applies;
+        if hooked && let Err(failure) = self.run_hooks("PreSync", &manifests).await? {
+            return Ok(Err(failure));
+        }
         self.pause(self.shared.timing().operation_duration).await?;
         if let Some(message) = self.apply_fails() {
             return self.fail_apply(&manifests, &message).map(Err);
         }
-        self.apply(&manifests)?;
+        if let Err(failure) = self.apply(&manifests)? {
+            return Ok(Err(failure));
+        }
+        if hooked && let Err(failure) = self.hooks_after(&manifests).await? {
+            return Ok(Err(failure));
+        }
         if sync.resources.is_empty() && !sync.dry_run {
             self.record_history(&plan)?;
         }
@@ -196,8 +230,20 @@ impl Run {
         Ok(Ok(message.to_owned()))
     }
 
+    async fn hooks_after(&self, manifests: &[Manifest]) -> Result<Result<(), Failure>, Stop> {
+        // Hooks of the phase itself are applied with the resources; the stand-in runs them right after.
+        if let Err(failure) = self.run_hooks("Sync", manifests).await? {
+            return Ok(Err(failure));
+        }
+        if let Err(failure) = self.wait_for_health(manifests).await? {
+            return Ok(Err(failure));
+        }
+        self.run_hooks("PostSync", manifests).await
+    }
+
     async fn wait_for_window(&self) -> Result<(), Stop> {
-        let denied = || self.shared.read(&self.key, |record| record.faults.window_denies) == Some(true);
+        let manual = !self.operation.initiated_by.automated;
+        let denied = || self.shared.may_sync(&self.key, manual) == Some(false);
         if denied() {
             self.state(|state| "Sync operation blocked by sync window".clone_into(&mut state.message))?;
         }
@@ -240,11 +286,11 @@ impl Run {
         fails.flatten()
     }
 
-    fn fail_apply(&self, manifests: &[Deployment], message: &str) -> Result<Failure, Stop> {
+    fn fail_apply(&self, manifests: &[Manifest], message: &str) -> Result<Failure, Stop> {
         self.state(|state| {
             let resources = &mut state.sync_result.get_or_insert_default().resources;
-            for deployment in self.selected(manifests) {
-                let mut result = resource_result(deployment, "SyncFailed", message);
+            for manifest in self.selected(manifests) {
+                let mut result = resource_result(manifest, "SyncFailed", message);
                 "Failed".clone_into(&mut result.hook_phase);
                 resources.push(result);
             }
@@ -255,59 +301,83 @@ impl Run {
         ))
     }
 
-    /// Changes the cluster and lists what happened to each resource.
-    fn apply(&self, manifests: &[Deployment]) -> Result<(), Stop> {
+    /// Changes the cluster and lists what happened to each resource. What the API server refuses fails the operation.
+    fn apply(&self, manifests: &[Manifest]) -> Result<Result<(), Failure>, Stop> {
         let sync = &self.operation.sync;
         let mut rollouts = Vec::new();
+        let mut refused = Vec::new();
         self.record(|record| {
+            let now = record.clock.now();
             let mut results = Vec::new();
-            for deployment in self.selected(manifests) {
-                let (word, rollout) = if sync.dry_run {
-                    ("configured (dry run)", None)
+            for manifest in self.selected(manifests) {
+                let applied = if sync.dry_run {
+                    Ok(("configured (dry run)", None))
                 } else {
-                    record.cluster.apply(deployment)
+                    let applied = record.cluster.apply(manifest, &now);
+                    applied.map(|applied| (applied.word, applied.rollout))
                 };
-                rollouts.extend(rollout.map(|rollout| (deployment.name().to_owned(), rollout)));
-                let message = format!("deployment.apps/{} {word}", deployment.name());
-                results.push(resource_result(deployment, "Synced", &message));
-            }
-            let extra: Vec<String> = record.cluster.deployments.keys().cloned().collect();
-            for name in extra
-                .into_iter()
-                .filter(|name| !manifests.iter().any(|wanted| wanted.name() == name))
-            {
-                let Some(live) = record.cluster.deployments.get(&name) else {
-                    continue;
-                };
-                if !is_selected(&sync.resources, &name) {
-                    continue;
-                }
-                let (status, message) = if sync.prune {
-                    ("Pruned", "pruned")
-                } else {
-                    ("PruneSkipped", "ignored (requires pruning)")
-                };
-                let mut result = resource_result(&live.deployment, status, message);
-                result.images.clear();
-                results.push(result);
-                if sync.prune && !sync.dry_run {
-                    record.cluster.deployments.remove(&name);
+                match applied {
+                    Ok((word, rollout)) => {
+                        rollouts.extend(rollout.map(|rollout| (manifest.id(), rollout)));
+                        let message = format!("{} {word}", manifest.kubectl_name());
+                        results.push(resource_result(manifest, "Synced", &message));
+                    }
+                    Err(message) => {
+                        let mut result = resource_result(manifest, "SyncFailed", &message);
+                        "Failed".clone_into(&mut result.hook_phase);
+                        results.push(result);
+                        refused.push(message);
+                    }
                 }
             }
+            results.extend(self.prune(record, manifests));
             if let Some(state) = &mut record.app.status.operation_state {
                 state.sync_result.get_or_insert_default().resources.extend(results);
             }
         })?;
-        for (name, rollout) in rollouts {
-            follow_rollout(&self.shared, &self.key, name, rollout);
+        for (id, rollout) in rollouts {
+            follow_rollout(&self.shared, &self.key, id, rollout);
         }
-        Ok(())
+        if refused.is_empty() {
+            return Ok(Ok(()));
+        }
+        let reason = refused.join("; ");
+        let message = format!("one or more objects failed to apply, reason: {reason}");
+        Ok(Err(Failure("Failed", message)))
     }
 
-    fn selected<'a>(&'a self, manifests: &'a [Deployment]) -> impl Iterator<Item = &'a Deployment> {
+    /// What Git no longer has goes, or stays with a word about it.
+    fn prune(&self, record: &mut crate::world::Record, manifests: &[Manifest]) -> Vec<ResourceResult> {
+        let sync = &self.operation.sync;
+        let extra: Vec<Manifest> = record
+            .cluster
+            .resources
+            .iter()
+            .filter(|(id, live)| live.manifest.hooks().is_empty() && !manifests.iter().any(|m| m.id() == **id))
+            .map(|(_, live)| live.manifest.clone())
+            .filter(|manifest| is_selected(&sync.resources, manifest))
+            .collect();
+        let mut results = Vec::new();
+        for manifest in extra {
+            let (status, message) = if sync.prune {
+                ("Pruned", "pruned")
+            } else {
+                ("PruneSkipped", "ignored (requires pruning)")
+            };
+            let mut result = resource_result(&manifest, status, message);
+            result.images.clear();
+            results.push(result);
+            if sync.prune && !sync.dry_run {
+                record.cluster.remove(&manifest.id());
+            }
+        }
+        results
+    }
+
+    fn selected<'a>(&'a self, manifests: &'a [Manifest]) -> impl Iterator<Item = &'a Manifest> {
         manifests
             .iter()
-            .filter(|deployment| is_selected(&self.operation.sync.resources, deployment.name()))
+            .filter(|manifest| manifest.hooks().is_empty() && is_selected(&self.operation.sync.resources, manifest))
     }
 
     fn record_history(&self, plan: &Plan) -> Result<(), Stop> {
@@ -318,7 +388,7 @@ impl Run {
             let result = plan.result();
             status.history.push(History {
                 revision: result.revision,
-                deployed_at: clock::now(),
+                deployed_at: record.clock.now(),
                 id: status.history.last().map_or(0, |last| last.id + 1),
                 source: result.source,
                 deploy_started_at: started.unwrap_or_default(),
@@ -333,7 +403,7 @@ impl Run {
 
     fn complete(&self, phase: &str, message: String) {
         let done = self.record(|record| {
-            let started = clock::now();
+            let started = record.clock.now();
             let state = record.app.status.operation_state.get_or_insert_with(|| OperationState {
                 operation: self.operation.clone(),
                 started_at: started,
@@ -341,7 +411,7 @@ impl Run {
             });
             phase.clone_into(&mut state.phase);
             state.message = message;
-            state.finished_at = Some(clock::now());
+            state.finished_at = Some(record.clock.now());
             record.app.operation = None;
         });
         if done.is_err() {
@@ -363,7 +433,7 @@ impl Run {
     }
 
     /// Waits, but not when the operation is terminated or replaced.
-    async fn pause(&self, length: Duration) -> Result<(), Stop> {
+    pub(super) async fn pause(&self, length: Duration) -> Result<(), Stop> {
         let until = Instant::now() + length;
         loop {
             self.check()?;
@@ -395,7 +465,7 @@ impl Run {
     }
 
     /// One write, if the operation is still this one.
-    fn record(&self, change: impl FnOnce(&mut crate::world::Record)) -> Result<(), Stop> {
+    pub(super) fn record(&self, change: impl FnOnce(&mut crate::world::Record)) -> Result<(), Stop> {
         let written = self.shared.write(&self.key, |record| {
             let ours = record.operation_serial == self.serial && record.app.operation.is_some();
             ours.then(|| change(record))
@@ -403,7 +473,7 @@ impl Run {
         written.flatten().ok_or(Stop::Replaced)
     }
 
-    fn state(&self, change: impl FnOnce(&mut OperationState)) -> Result<(), Stop> {
+    pub(super) fn state(&self, change: impl FnOnce(&mut OperationState)) -> Result<(), Stop> {
         self.check()?;
         self.record(|record| {
             if let Some(state) = &mut record.app.status.operation_state {
@@ -434,25 +504,28 @@ impl Plan {
     }
 }
 
-fn is_selected(resources: &[ResourceRef], name: &str) -> bool {
-    resources.is_empty()
-        || resources
-            .iter()
-            .any(|resource| resource.kind == "Deployment" && resource.name == name)
+fn is_selected(resources: &[ResourceRef], manifest: &Manifest) -> bool {
+    let means = |resource: &ResourceRef| {
+        resource.group == manifest.group()
+            && resource.kind == manifest.kind()
+            && resource.name == manifest.name()
+            && (resource.namespace.is_empty() || resource.namespace == manifest.namespace())
+    };
+    resources.is_empty() || resources.iter().any(means)
 }
 
-fn resource_result(deployment: &Deployment, status: &str, message: &str) -> ResourceResult {
+fn resource_result(manifest: &Manifest, status: &str, message: &str) -> ResourceResult {
     ResourceResult {
-        group: "apps".to_owned(),
-        version: "v1".to_owned(),
-        kind: "Deployment".to_owned(),
-        namespace: deployment.namespace().to_owned(),
-        name: deployment.name().to_owned(),
+        group: manifest.group().to_owned(),
+        version: manifest.version().to_owned(),
+        kind: manifest.kind().to_owned(),
+        namespace: manifest.namespace().to_owned(),
+        name: manifest.name().to_owned(),
         status: status.to_owned(),
         message: message.to_owned(),
         hook_phase: "Running".to_owned(),
         sync_phase: "Sync".to_owned(),
-        images: vec![deployment.image().to_owned()],
+        images: manifest.images(),
         ..ResourceResult::default()
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Target, automated_operation, partial_operation, target};
 use crate::{
     app::{ComparedTo, Condition, HYDRATE, Health, REFRESH, ResourceHealth, ResourceStatus, Source, SyncStatus},
-    clock,
+    manifest::Manifest,
     world::{AppKey, Level, Queues, Record, Shared},
 };
 
@@ -39,6 +39,7 @@ struct Start {
     sources: Vec<Source>,
     app: crate::app::Application,
     annotated: bool,
+    hard: bool,
     dropped: bool,
     known: Option<Target>,
     comparison_error: Option<String>,
@@ -48,7 +49,7 @@ async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
     if level == Level::Tree {
         shared.write(key, |record| {
             if !record.faults.frozen {
-                record.app.status.summary.images = record.cluster.images();
+                record.see_cluster();
             }
         });
         return;
@@ -70,6 +71,12 @@ async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
             sources: record.app.spec.effective_sources(),
             app: record.app.clone(),
             annotated,
+            hard: record
+                .app
+                .metadata
+                .annotations
+                .get(REFRESH)
+                .is_some_and(|kind| kind == "hard"),
             dropped,
             known: record.target.clone(),
             comparison_error: record.faults.comparison_error.clone(),
@@ -79,7 +86,10 @@ async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
     let target = match (&start.comparison_error, start.known) {
         (Some(message), _) => target::broken(&start.sources, message),
         (None, Some(known)) if level == Level::Recent || start.dropped => known,
-        (None, _) => target::load(shared, &start.app, &start.sources, &[]).await,
+        (None, known) => {
+            let cached = known.filter(|_| !start.hard);
+            target::load(shared, &start.app, &start.sources, &[], cached.as_ref()).await
+        }
     };
     shared.write(key, |record| {
         // Git was asked for another spec than the one there is now: the change of spec has asked for its own refresh.
@@ -90,14 +100,18 @@ async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
             record.app.metadata.annotations.remove(REFRESH);
             record.app.metadata.annotations.remove(HYDRATE);
         }
+        record.see_cluster();
         write_status(record, &start.sources, &target, level);
         record.target = start.comparison_error.is_none().then_some(target);
     });
-    shared.write(key, auto_sync);
+    let through = shared.may_sync(key, false) == Some(true);
+    shared.write(key, |record| auto_sync(record, through));
 }
 
 fn write_status(record: &mut Record, sources: &[Source], target: &Target, level: Level) {
-    let Record { app, cluster, .. } = record;
+    let Record {
+        app, cluster, clock, ..
+    } = record;
     let multi = app.spec.is_multi_source();
     let status = &mut app.status;
     let mut health = status.health.status.clone();
@@ -115,7 +129,7 @@ fn write_status(record: &mut Record, sources: &[Source], target: &Target, level:
                 status.conditions.push(Condition {
                     kind: "ComparisonError".to_owned(),
                     message: message.clone(),
-                    last_transition_time: Some(clock::now()),
+                    last_transition_time: Some(clock.now()),
                 });
             }
             if health.is_empty() {
@@ -126,7 +140,8 @@ fn write_status(record: &mut Record, sources: &[Source], target: &Target, level:
         Ok(manifests) => {
             status.resources = compare(manifests, cluster);
             health = overall(&status.resources);
-            if status.resources.iter().all(|resource| resource.status == "Synced") {
+            let mut counted = status.resources.iter().filter(|resource| !resource.hook);
+            if counted.all(|resource| resource.status == "Synced") {
                 "Synced"
             } else {
                 "OutOfSync"
@@ -151,61 +166,75 @@ fn write_status(record: &mut Record, sources: &[Source], target: &Target, level:
     if status.health.status != health {
         status.health = Health {
             status: health,
-            last_transition_time: Some(clock::now()),
+            last_transition_time: Some(clock.now()),
         };
     }
-    status.summary.images = cluster.images();
     if level >= Level::Latest || status.reconciled_at.is_none() {
-        status.reconciled_at = Some(clock::now());
+        status.reconciled_at = Some(clock.now());
     }
     if multi {
-        status.source_types = vec!["Helm".to_owned(); sources.len()];
+        status.source_types = sources.iter().map(source_type).collect();
         status.source_type.clear();
     } else {
         status.source_types.clear();
-        "Helm".clone_into(&mut status.source_type);
+        status.source_type = sources.first().map(source_type).unwrap_or_default();
     }
     "appTree".clone_into(&mut status.resource_health_source);
     crate::world::SERVER_NAMESPACE.clone_into(&mut status.controller_namespace);
 }
 
-fn compare(manifests: &[crate::manifest::Deployment], cluster: &crate::cluster::Cluster) -> Vec<ResourceStatus> {
-    let resource = |deployment: &crate::manifest::Deployment| ResourceStatus {
-        group: "apps".to_owned(),
-        version: "v1".to_owned(),
-        kind: "Deployment".to_owned(),
-        namespace: deployment.namespace().to_owned(),
-        name: deployment.name().to_owned(),
+/// What the repo-server takes a source for. The stand-in asks the spec where the real one asks the folder.
+fn source_type(source: &Source) -> String {
+    let helm = source.rest.contains_key("helm") || !source.reference.is_empty();
+    if helm { "Helm" } else { "Directory" }.to_owned()
+}
+
+fn compare(manifests: &[Manifest], cluster: &crate::cluster::Cluster) -> Vec<ResourceStatus> {
+    let resource = |manifest: &Manifest| ResourceStatus {
+        group: manifest.group().to_owned(),
+        version: manifest.version().to_owned(),
+        kind: manifest.kind().to_owned(),
+        namespace: manifest.namespace().to_owned(),
+        name: manifest.name().to_owned(),
         ..ResourceStatus::default()
     };
+    let managed = || manifests.iter().filter(|manifest| manifest.hooks().is_empty());
     let mut resources = Vec::new();
-    for wanted in manifests {
-        let live = cluster.deployments.get(wanted.name());
-        let same = live.is_some_and(|live| live.deployment == *wanted);
+    for wanted in managed() {
+        let live = cluster.resources.get(&wanted.id());
+        let same = live.is_some_and(|live| live.manifest == *wanted);
         let missing = || ResourceHealth {
             status: "Missing".to_owned(),
             message: String::new(),
         };
         resources.push(ResourceStatus {
             status: if same { "Synced" } else { "OutOfSync" }.to_owned(),
-            health: Some(live.map_or_else(missing, crate::cluster::Live::health)),
+            health: live.map_or_else(|| Some(missing()), crate::cluster::live::Live::health),
             ..resource(wanted)
         });
     }
-    for (name, live) in &cluster.deployments {
-        if !manifests.iter().any(|wanted| wanted.name() == name) {
+    for (id, live) in &cluster.resources {
+        if !live.manifest.hooks().is_empty() {
+            // A hook that is there is listed, and counts for nothing.
+            resources.push(ResourceStatus {
+                hook: true,
+                requires_pruning: true,
+                ..resource(&live.manifest)
+            });
+        } else if !managed().any(|wanted| wanted.id() == *id) {
             resources.push(ResourceStatus {
                 status: "OutOfSync".to_owned(),
-                health: Some(live.health()),
+                health: live.health(),
                 requires_pruning: true,
-                ..resource(&live.deployment)
+                ..resource(&live.manifest)
             });
         }
     }
     resources
 }
 
-/// The worst health wins; a missing resource counts only when all are missing (since Argo CD 3.4).
+/// The worst health wins, whosever it is; a missing resource counts only when all are missing (since Argo CD 3.4), and
+/// one that Argo CD has no check for does not count.
 fn overall(resources: &[ResourceStatus]) -> String {
     let healths: Vec<&str> = resources
         .iter()
@@ -215,14 +244,14 @@ fn overall(resources: &[ResourceStatus]) -> String {
     if !healths.is_empty() && healths.iter().all(|health| *health == "Missing") {
         return "Missing".to_owned();
     }
-    let worst = ["Degraded", "Progressing"]
+    let worst = ["Unknown", "Degraded", "Progressing", "Suspended"]
         .into_iter()
         .find(|status| healths.contains(status));
     worst.unwrap_or("Healthy").to_owned()
 }
 
-/// Starts an automated operation when there is a reason to and nothing against it.
-fn auto_sync(record: &mut Record) {
+/// Starts an automated operation when there is a reason to and nothing against it. A closed window leaves no word.
+fn auto_sync(record: &mut Record, through: bool) {
     let app = &record.app;
     let Some(automated) = app.spec.automated() else {
         record
@@ -247,7 +276,7 @@ fn auto_sync(record: &mut Record) {
         .resources
         .iter()
         .all(|r| r.status != "OutOfSync" || r.requires_pruning);
-    if record.faults.window_denies
+    if !through
         || record.faults.frozen
         || app.operation.is_some()
         || app.is_deleting()
@@ -273,7 +302,7 @@ fn auto_sync(record: &mut Record) {
                 .any(|condition| condition.kind == "SyncError" && condition.message == message)
             {
                 conditions.retain(|condition| condition.kind != "SyncError");
-                let last_transition_time = Some(clock::now());
+                let last_transition_time = Some(record.clock.now());
                 conditions.push(Condition {
                     kind: "SyncError".to_owned(),
                     message,

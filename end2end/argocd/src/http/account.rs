@@ -19,6 +19,7 @@ use super::{
 use crate::{
     clock,
     options::token_with,
+    windows::SyncWindow,
     world::{Grant, Shared},
 };
 
@@ -65,7 +66,7 @@ pub(super) async fn login(State(shared): World, bytes: Bytes) -> Answer {
     else {
         return refuse("Invalid username or password");
     };
-    let (subject, issued) = (account.username.clone(), clock::unix_now());
+    let (subject, issued) = (account.username.clone(), shared.clock.unix());
     let token = token_with(
         &format!("{subject}:login"),
         issued,
@@ -100,8 +101,8 @@ pub(super) async fn settings() -> Answer {
     ok(&json!({"url": "", "controllerNamespace": "argocd"}))
 }
 
-fn project_object(name: &str) -> Value {
-    json!({
+fn project_object(name: &str, windows: Option<&Vec<SyncWindow>>) -> Value {
+    let mut object = json!({
         "metadata": {"name": name, "namespace": "argocd"},
         "spec": {
             "sourceRepos": ["*"],
@@ -109,7 +110,11 @@ fn project_object(name: &str) -> Value {
             "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
         },
         "status": {},
-    })
+    });
+    if let Some(windows) = windows.filter(|windows| !windows.is_empty()) {
+        object["spec"]["syncWindows"] = json!(windows);
+    }
+    object
 }
 
 pub(super) async fn projects(State(shared): World, caller: Caller) -> Answer {
@@ -118,7 +123,7 @@ pub(super) async fn projects(State(shared): World, caller: Caller) -> Answer {
         .projects
         .iter()
         .filter(|name| caller.can("projects", "get", name))
-        .map(|name| project_object(name))
+        .map(|name| project_object(name, world.windows.get(name)))
         .collect();
     ok(&json!({"metadata": {}, "items": items}))
 }
@@ -126,7 +131,7 @@ pub(super) async fn projects(State(shared): World, caller: Caller) -> Answer {
 pub(super) async fn project(State(shared): World, caller: Caller, Path(name): Path<String>) -> Answer {
     caller.enforce("projects", "get", &name)?;
     if knows(&shared, &name) {
-        ok(&project_object(&name))
+        ok(&project_object(&name, shared.world().windows.get(&name)))
     } else {
         Err(ApiError::new(
             Code::NotFound,
@@ -150,9 +155,15 @@ pub(super) async fn create_project(State(shared): World, caller: Caller, bytes: 
             "existing project spec is different, use upsert flag to force update",
         ));
     }
-    shared.world().projects.insert(name.clone());
+    let windows: Vec<SyncWindow> = match &request["project"]["spec"]["syncWindows"] {
+        Value::Null => Vec::new(),
+        windows => serde_json::from_value(windows.clone()).map_err(|error| ApiError::invalid(error.to_string()))?,
+    };
+    let mut world = shared.world();
+    world.projects.insert(name.clone());
+    world.windows.insert(name.clone(), windows);
     shared.dirty.notify_one();
-    ok(&project_object(&name))
+    ok(&project_object(&name, world.windows.get(&name)))
 }
 
 fn knows(shared: &Shared, project: &str) -> bool {

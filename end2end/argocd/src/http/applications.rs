@@ -48,15 +48,16 @@ impl Filter {
         &self.name
     }
 
-    /// For lists and the replay: everything filters.
-    pub(super) fn lists(&self, shared: &Shared, caller: &Caller, app: &Application) -> bool {
+    /// For lists: everything filters, and a name without a namespace means all that bear it.
+    fn lists(&self, shared: &Shared, caller: &Caller, app: &Application) -> bool {
         let sources = app.spec.effective_sources();
-        (self.namespace.is_empty() || self.namespace == app.metadata.namespace)
+        (self.name.is_empty() || self.name == app.metadata.name)
+            && (self.namespace.is_empty() || self.namespace == app.metadata.namespace)
             && (self.repo.is_empty() || sources.iter().any(|source| source.repo_url == self.repo))
-            && self.watches(shared, caller, app)
+            && self.shows(shared, caller, app)
     }
 
-    /// For live events: the namespace counts only together with a name.
+    /// For streams: the namespace counts only together with a name, and is that of the server when none is given.
     pub(super) fn watches(&self, shared: &Shared, caller: &Caller, app: &Application) -> bool {
         let namespace = if self.namespace.is_empty() {
             SERVER_NAMESPACE
@@ -64,8 +65,11 @@ impl Filter {
             &self.namespace
         };
         let named = self.name.is_empty() || (self.name == app.metadata.name && namespace == app.metadata.namespace);
-        named
-            && (self.projects.is_empty() || self.projects.iter().any(|project| project == app.project()))
+        named && self.shows(shared, caller, app)
+    }
+
+    fn shows(&self, shared: &Shared, caller: &Caller, app: &Application) -> bool {
+        (self.projects.is_empty() || self.projects.iter().any(|project| project == app.project()))
             && self.selector.matches(&app.metadata.labels)
             && shared.namespaces.contains(&app.metadata.namespace)
             && caller.can("applications", "get", &app.rbac_name(SERVER_NAMESPACE))
@@ -108,7 +112,7 @@ pub(super) async fn get(State(shared): World, caller: Caller, params: Params, Pa
 }
 
 /// Asks for a refresh and waits until one has removed the annotation again. There is no time limit.
-async fn refresh(shared: &Shared, key: &AppKey, kind: &str) -> Result<Application, ApiError> {
+pub(super) async fn refresh(shared: &Shared, key: &AppKey, kind: &str) -> Result<Application, ApiError> {
     let mut events = shared.events.subscribe();
     let kind = if kind == "hard" { "hard" } else { "normal" };
     let asked = shared.write(key, |record| {
@@ -334,7 +338,7 @@ pub(super) async fn delete(State(shared): World, caller: Caller, params: Params,
         ));
     }
     shared.write(&key, |record| {
-        record.app.metadata.deletion_timestamp = Some(crate::clock::now());
+        record.app.metadata.deletion_timestamp = Some(record.clock.now());
         if cascade
             && !record
                 .app

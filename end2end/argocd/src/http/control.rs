@@ -1,23 +1,62 @@
 //! The side door of the tests: faults in, state out. Loopback is its only guard.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{World, error::json_bytes};
 use crate::{
-    faults::{Fault, FaultRequest, inject},
+    cluster::change::ClusterChange,
+    faults::{self, Fault, FaultError, FaultRequest, inject},
     world::Shared,
 };
 
 /// One fault, or a list of them.
 pub(super) async fn set_fault(State(shared): World, bytes: Bytes) -> Response {
+    each(&bytes, "fault", |request| inject(&shared, request))
+}
+
+/// A change of the cluster with the Application it is about.
+#[derive(Deserialize)]
+struct ChangeRequest {
+    app: String,
+    #[serde(flatten)]
+    change: ClusterChange,
+}
+
+/// One change of the cluster, or a list of them.
+pub(super) async fn change_cluster(State(shared): World, bytes: Bytes) -> Response {
+    each(&bytes, "change of the cluster", |request: ChangeRequest| {
+        faults::change_cluster(&shared, &request.app, &request.change)
+    })
+}
+
+/// How far the clock shall go: `{"advance": 7200}`.
+#[derive(Deserialize)]
+struct ClockRequest {
+    /// Seconds to go forward.
+    advance: u64,
+}
+
+/// Moves the clock forward.
+pub(super) async fn advance_clock(State(shared): World, bytes: Bytes) -> Response {
+    each(&bytes, "move of the clock", |request: ClockRequest| {
+        shared.clock.advance(Duration::from_secs(request.advance));
+        Ok(())
+    })
+}
+
+/// Does what the body asks for, one thing or a list of things, up to the first that cannot be done.
+fn each<T: DeserializeOwned>(bytes: &Bytes, what: &str, act: impl Fn(T) -> Result<(), FaultError>) -> Response {
     let refuse = |message: String| (StatusCode::BAD_REQUEST, json_bytes(&json!({"error": message}))).into_response();
-    let value: Value = match serde_json::from_slice(&bytes) {
+    let value: Value = match serde_json::from_slice(bytes) {
         Ok(value) => value,
         Err(error) => return refuse(format!("not JSON: {error}")),
     };
@@ -27,11 +66,11 @@ pub(super) async fn set_fault(State(shared): World, bytes: Bytes) -> Response {
         vec![value]
     };
     for one in list {
-        let request: FaultRequest = match serde_json::from_value(one) {
+        let request: T = match serde_json::from_value(one) {
             Ok(request) => request,
-            Err(error) => return refuse(format!("not a fault: {error}")),
+            Err(error) => return refuse(format!("not a {what}: {error}")),
         };
-        if let Err(error) = inject(&shared, request) {
+        if let Err(error) = act(request) {
             return refuse(error.to_string());
         }
     }
@@ -68,13 +107,14 @@ pub(crate) fn state_of(shared: &Shared) -> Value {
         .map(|record| {
             let deployments: Vec<Value> = record
                 .cluster
-                .deployments
+                .resources
                 .values()
+                .filter(|live| !live.manifest.images().is_empty())
                 .map(|live| {
                     json!({
-                        "name": live.deployment.name(), "image": live.deployment.image(),
-                        "replicas": live.deployment.replicas(), "health": live.health(),
-                        "pods": live.pods().iter().map(|pod| &pod.image).collect::<Vec<_>>(),
+                        "kind": live.manifest.kind(), "name": live.manifest.name(), "image": live.manifest.image(),
+                        "replicas": live.desired(), "health": live.health(),
+                        "pods": live.pods.iter().flat_map(|pod| pod.images()).collect::<Vec<_>>(),
                     })
                 })
                 .collect();

@@ -5,6 +5,7 @@ mod applications;
 pub(crate) mod auth;
 mod control;
 pub(crate) mod error;
+mod live;
 mod operations;
 mod resources;
 mod stream;
@@ -70,10 +71,10 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/applications/{name}/rollback", post(operations::rollback))
         .route("/api/v1/applications/{name}/operation", delete(operations::terminate))
         .route("/api/v1/applications/{name}/syncwindows", get(resources::sync_windows))
-        .route("/api/v1/applications/{name}/resource-tree", get(resources::tree))
-        .route("/api/v1/applications/{name}/managed-resources", get(resources::managed))
+        .route("/api/v1/applications/{name}/resource-tree", get(live::tree))
+        .route("/api/v1/applications/{name}/managed-resources", get(live::managed))
         .route("/api/v1/applications/{name}/manifests", get(resources::manifests))
-        .route("/api/v1/applications/{name}/events", get(resources::events))
+        .route("/api/v1/applications/{name}/events", get(live::events))
         .route(
             "/api/v1/applications/{name}/revisions/{revision}/metadata",
             get(resources::revision),
@@ -83,6 +84,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/standin/faults",
             post(control::set_fault).delete(control::clear_faults),
         )
+        .route("/standin/cluster", post(control::change_cluster))
+        .route("/standin/clock", post(control::advance_clock))
         .route("/standin/state", get(control::state))
         .route("/api/{*rest}", any(not_found))
         .fallback(not_found)

@@ -55,7 +55,7 @@ pub(super) async fn sync(State(shared): World, caller: Caller, Path(name): Path<
         &request.app_namespace,
         &name,
     )?;
-    if shared.read(&key, |record| record.faults.window_denies) == Some(true) {
+    if shared.may_sync(&key, true) == Some(false) {
         return Err(ApiError::new(
             Code::PermissionDenied,
             "cannot sync: blocked by sync window",

@@ -1,7 +1,7 @@
-//! What an Application consists of: tree, managed resources, manifests, windows, revisions.
+//! What an Application is made of, by its source: manifests, revisions, and the windows that it syncs in.
 
 use axum::extract::{Path, State};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Answer, Params, World,
@@ -12,12 +12,17 @@ use super::{
 use crate::{
     app::Application,
     clock, engine,
-    manifest::Deployment,
-    select::Fields,
+    windows::Windows,
     world::{AppKey, Shared},
 };
 
-fn readable(shared: &Shared, caller: &Caller, params: &Params, name: &str) -> Result<(AppKey, Application), ApiError> {
+/// The Application, for whoever may get it.
+pub(super) fn readable(
+    shared: &Shared,
+    caller: &Caller,
+    params: &Params,
+    name: &str,
+) -> Result<(AppKey, Application), ApiError> {
     find_app(
         shared,
         caller,
@@ -28,84 +33,20 @@ fn readable(shared: &Shared, caller: &Caller, params: &Params, name: &str) -> Re
     )
 }
 
-/// Tree and diffs are made by the controller; while it cannot, its condition is all there is.
-fn refuse_broken(app: &Application) -> Result<(), ApiError> {
-    let broken = app
-        .status
-        .conditions
-        .iter()
-        .find(|c| c.kind == "ComparisonError" || c.kind == "InvalidSpecError");
-    broken.map_or(Ok(()), |condition| {
-        Err(ApiError::unknown(format!("{}: {}", condition.kind, condition.message)))
-    })
-}
-
 pub(super) async fn sync_windows(
     State(shared): World,
     caller: Caller,
     params: Params,
     Path(name): Path<String>,
 ) -> Answer {
-    let (key, _) = readable(&shared, &caller, &params, &name)?;
+    let (key, app) = readable(&shared, &caller, &params, &name)?;
     if shared.read(&key, |record| record.faults.window_denies) != Some(true) {
-        return ok(&json!({"canSync": true}));
+        let world = shared.world();
+        let windows = world.windows.get(app.project()).map_or(&[][..], Vec::as_slice);
+        return ok(&Windows::of(windows, &app, shared.clock.moment()).shown());
     }
     let windows = json!([{"kind": "deny", "schedule": "* * * * *", "duration": "1h", "manualSync": false}]);
     ok(&json!({"activeWindows": windows, "assignedWindows": windows, "canSync": false}))
-}
-
-pub(super) async fn tree(State(shared): World, caller: Caller, params: Params, Path(name): Path<String>) -> Answer {
-    let (key, app) = readable(&shared, &caller, &params, &name)?;
-    refuse_broken(&app)?;
-    let nodes = shared.read(&key, |record| record.cluster.tree()).unwrap_or_default();
-    ok(&json!({"nodes": nodes, "shardsCount": 1}))
-}
-
-pub(super) async fn managed(State(shared): World, caller: Caller, params: Params, Path(name): Path<String>) -> Answer {
-    let (key, app) = readable(&shared, &caller, &params, &name)?;
-    refuse_broken(&app)?;
-    let items = shared.read(&key, |record| {
-        let wanted: &[Deployment] = match &record.target {
-            Some(target) => target.manifests.as_deref().unwrap_or_default(),
-            None => &[],
-        };
-        let live = &record.cluster.deployments;
-        let mut names: Vec<&str> = wanted
-            .iter()
-            .map(Deployment::name)
-            .chain(live.keys().map(String::as_str))
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        let items = names.into_iter().map(|name| {
-            let target = wanted.iter().find(|deployment| deployment.name() == name);
-            diff(name, target, live.get(name))
-        });
-        items.collect::<Vec<Value>>()
-    });
-    let matches = |item: &Value| {
-        ["namespace", "name", "group", "kind"].into_iter().all(|key| {
-            params
-                .get(key)
-                .is_none_or(|asked| asked.is_empty() || item[key] == json!(asked))
-        })
-    };
-    let items: Vec<Value> = items.unwrap_or_default().into_iter().filter(matches).collect();
-    let answer = json!({"items": items});
-    ok(&Fields::parse(params.text("fields")).map_or(answer.clone(), |fields| fields.filter(&answer)))
-}
-
-fn diff(name: &str, target: Option<&Deployment>, live: Option<&crate::cluster::Live>) -> Value {
-    let text = |deployment: Option<&Deployment>| deployment.map_or_else(|| "null".to_owned(), |d| d.0.to_string());
-    let now = live.map(|live| &live.deployment);
-    let namespace = target.or(now).map(Deployment::namespace).unwrap_or_default();
-    json!({
-        "group": "apps", "kind": "Deployment", "namespace": namespace, "name": name,
-        "targetState": text(target), "liveState": text(now),
-        "normalizedLiveState": text(now), "predictedLiveState": text(target),
-        "resourceVersion": live.map_or_else(String::new, |live| live.rollout.to_string()),
-        "modified": target != now,
-    })
 }
 
 pub(super) async fn manifests(
@@ -126,13 +67,8 @@ pub(super) async fn manifests(
         .await
         .manifests
         .map_err(ApiError::unknown)?;
-    let manifests: Vec<String> = manifests.iter().map(|deployment| deployment.0.to_string()).collect();
+    let manifests: Vec<String> = manifests.iter().map(|manifest| manifest.0.to_string()).collect();
     ok(&json!({"manifests": manifests}))
-}
-
-pub(super) async fn events(State(shared): World, caller: Caller, params: Params, Path(name): Path<String>) -> Answer {
-    readable(&shared, &caller, &params, &name)?;
-    ok(&json!({"metadata": {}, "items": []}))
 }
 
 pub(super) async fn revision(

@@ -168,7 +168,7 @@ impl Feed {
             .map(|record| record.app.clone())
             .collect();
         let wanted = |app: &Application| {
-            self.filter.lists(&self.shared, &self.caller, app)
+            self.filter.watches(&self.shared, &self.caller, app)
                 && self.min_version.is_none_or(|version| app.metadata.version() >= version)
         };
         apps.into_iter().filter(wanted).collect()

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::{World, error::plain};
 use crate::{
-    app::{REFRESH, Source},
+    app::{Application, REFRESH, Source},
+    engine::cache::{GENERATE_PATHS, touches},
     world::{AppKey, Level, Shared},
 };
 
@@ -19,6 +20,8 @@ struct Push {
     web_url: String,
     revision: String,
     touches_default: bool,
+    /// Changed files; none when the event names none.
+    files: Vec<String>,
 }
 
 pub(super) async fn receive(State(shared): World, headers: HeaderMap, bytes: Bytes) -> Response {
@@ -55,6 +58,7 @@ fn github_like(event: &Value) -> Option<Push> {
         event["ref"].as_str()?,
         repository["html_url"].as_str()?,
         repository["default_branch"].as_str(),
+        files(event),
     )
 }
 
@@ -64,15 +68,37 @@ fn gitlab(event: &Value) -> Option<Push> {
         event["ref"].as_str()?,
         project["web_url"].as_str()?,
         project["default_branch"].as_str(),
+        files(event),
     )
 }
 
-fn push(reference: &str, web_url: &str, default_branch: Option<&str>) -> Option<Push> {
+fn files(event: &Value) -> Vec<String> {
+    let commits = event["commits"].as_array().into_iter().flatten();
+    let lists = commits.flat_map(|commit| ["added", "modified", "removed"].map(|list| commit[list].as_array()));
+    let files = lists.flatten().flatten();
+    files.filter_map(|file| file.as_str().map(str::to_owned)).collect()
+}
+
+fn push(reference: &str, web_url: &str, default_branch: Option<&str>, files: Vec<String>) -> Option<Push> {
     let revision = reference.splitn(3, '/').nth(2).unwrap_or(reference);
     Some(Push {
         web_url: web_url.to_owned(),
         revision: revision.to_owned(),
         touches_default: default_branch.is_some_and(|branch| branch == revision),
+        files,
+    })
+}
+
+/// Whether the push can change the manifests: always, unless the Application says which paths do.
+fn concerns(app: &Application, push: &Push) -> bool {
+    let paths = app
+        .metadata
+        .annotations
+        .get(GENERATE_PATHS)
+        .filter(|paths| !paths.is_empty());
+    let sources = app.spec.effective_sources();
+    paths.is_none_or(|paths| {
+        push.files.is_empty() || sources.iter().any(|source| touches(paths, &source.path, &push.files))
     })
 }
 
@@ -93,10 +119,9 @@ fn refresh_followers(shared: &Shared, push: &Push) {
     };
     let keys: Vec<AppKey> = {
         let world = shared.world();
-        let followers = world
-            .apps
-            .iter()
-            .filter(|(_, record)| record.app.spec.effective_sources().iter().any(follows));
+        let followers = world.apps.iter().filter(|(_, record)| {
+            record.app.spec.effective_sources().iter().any(follows) && concerns(&record.app, push)
+        });
         followers.map(|(key, _)| key.clone()).collect()
     };
     for key in keys {

@@ -5,8 +5,13 @@
 
 mod applications;
 mod auto_sync;
+mod cache;
+mod cluster;
 mod faults;
+mod hooks;
 mod manual_sync;
+mod namespaces;
 mod rules;
 mod stream;
 mod support;
+mod windows;

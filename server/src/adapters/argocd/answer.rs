@@ -69,7 +69,7 @@ impl Asked<'_> {
 
     /// The answer says something else than success.
     pub(super) fn failure(&self, status: StatusCode, body: &[u8]) -> ArgoCdError {
-        let read = nesting::json(body).ok();
+        let read = nesting::json(unframed(body)).ok();
         match read.as_ref().and_then(ErrorBody::read) {
             Some(error) => self.error(status.as_u16(), &error),
             None => self.foreign(status),
@@ -146,6 +146,12 @@ impl Asked<'_> {
         // The errors end their own sentences.
         line.trim().trim_end_matches('.').to_owned()
     }
+}
+
+/// What a body says without the frame of server-sent events: a stream is refused in the frame that it was asked for in.
+fn unframed(body: &[u8]) -> &[u8] {
+    let mut lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.find_map(|line| line.strip_prefix(b"data:")).unwrap_or(body)
 }
 
 /// An address without what might be secret in it: user, password, query, fragment.

@@ -4,14 +4,20 @@
 //! or given away; everything but the stream has a deadline. What odd answers mean is told by `answer`.
 
 use super::{
-    AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent,
+    AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Workloads,
     answer::{Asked, display_url},
+    events::Events,
     watch,
+    window::{self, ProjectWindows, Window, Windows},
     wire::{Application, CanI, PROMOTION_INFO, UserInfo, Version},
+    workloads::{self, Managed, Tree},
 };
 use crate::{adapters::guard::Guard, nesting};
 use async_trait::async_trait;
-use domain::plan::AppSnapshot;
+use domain::{
+    plan::{AppSnapshot, Patient, PodEvent},
+    time::Timestamp,
+};
 use futures::stream::BoxStream;
 use reqwest::{
     Certificate, Client, RequestBuilder, Response, Url,
@@ -29,6 +35,9 @@ use std::{
 
 /// The largest answer that is read. One application with thousands of resources has a few megabytes.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
+
+/// Why a larger one isn't.
+const TOO_LARGE: &str = "the answer is larger than 32 MiB";
 
 /// The largest part of an error answer that is read.
 const MAX_ERROR: usize = 64 * 1024;
@@ -171,6 +180,41 @@ impl ArgoCd for ArgoCdClient {
             .map(Application::into_snapshot)
     }
 
+    async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let get = |what: &str| -> Result<RequestBuilder, ArgoCdError> {
+            let url = connection.app_url(app, &[what])?;
+            Ok(connection.get(url).timeout(self.timeouts.answer))
+        };
+        let managed = get("managed-resources")?.query(&[("fields", workloads::FIELDS)]);
+        // One after the other: two large answers at once are twice as much to hold.
+        let read = async {
+            let managed = connection.read::<Managed>(managed, &asked).await?;
+            let tree = connection.read::<Tree>(get("resource-tree")?, &asked).await?;
+            Ok(Workloads::Read(workloads::read(managed, tree)))
+        };
+        match read.await {
+            Err(ArgoCdError::Forbidden { reason, .. }) => Ok(Workloads::Withheld(reason)),
+            Err(ArgoCdError::Protocol { reason, .. }) if reason == TOO_LARGE => Ok(Workloads::Withheld(reason)),
+            answer => answer,
+        }
+    }
+
+    async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let request = connection
+            .get(connection.app_url(app, &["events"])?)
+            .query(&[
+                ("resourceNamespace", &pod.namespace),
+                ("resourceName", &pod.name),
+                ("resourceUID", &pod.uid),
+            ])
+            .timeout(self.timeouts.answer);
+        Ok(connection.read::<Events>(request, &asked).await?.newest())
+    }
+
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {
         let connection = self.connect(access)?;
         let asked = connection.asked(app);
@@ -193,6 +237,50 @@ impl ArgoCd for ArgoCdClient {
             .timeout(self.timeouts.answer)
             .json(&body);
         connection.application(request, &asked).await.map(drop)
+    }
+
+    async fn end_operation(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<(), ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let request = connection
+            .request(connection.client.delete(connection.app_url(app, &["operation"])?))
+            // Argo CD refuses everything but a read that says nothing of its body, also without one.
+            .header(CONTENT_TYPE, "application/json")
+            .timeout(self.timeouts.answer);
+        match connection.read::<serde_json::Value>(request, &asked).await {
+            Ok(_) => Ok(()),
+            // It ended by itself meanwhile, or has not begun.
+            Err(ArgoCdError::Refused { reason, .. }) if reason.contains("No operation is in progress") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn window(
+        &self,
+        access: &ArgoCdAccess,
+        app: &AppRef,
+        project: &str,
+        now: Timestamp,
+    ) -> Result<Window, ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let url = connection.app_url(app, &["syncwindows"])?;
+        let request = connection.get(url).timeout(self.timeouts.answer);
+        let windows: Windows = connection.read(request, &asked).await?;
+        if windows.can_sync {
+            return Ok(Window::Open);
+        }
+        // Only the project knows the windows' time zones; without the right to see it, nobody can say when they open.
+        let request = connection
+            .get(connection.url(&["api", "v1", "projects", project])?)
+            .timeout(self.timeouts.answer);
+        let zones: Option<ProjectWindows> = match project {
+            "" => None,
+            _ => connection.read(request, &asked).await.ok(),
+        };
+        Ok(Window::Closed {
+            opens_at: zones.and_then(|zones| window::opens_at(&windows, &zones, now)),
+        })
     }
 
     fn watch(&self, access: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>> {
@@ -223,7 +311,6 @@ impl ArgoCd for ArgoCdClient {
             .get(connection.app_url(app, &[])?)
             .timeout(self.timeouts.answer);
         let found = connection.application(request, &asked).await?;
-        let sources = found.sources();
         let snapshot = found.into_snapshot();
         // Rights are about `project/name`, and about `project/namespace/name` outside of Argo CD's own namespace.
         let mut path = vec![
@@ -245,7 +332,6 @@ impl ArgoCd for ArgoCdClient {
         };
         Ok(Inspected {
             app: snapshot,
-            sources,
             may_sync,
         })
     }
@@ -349,7 +435,7 @@ impl Connection {
             .map_err(|error| asked.unreachable(describe(error)))?
         {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(asked.protocol("the answer is larger than 32 MiB"));
+                return Err(asked.protocol(TOO_LARGE));
             }
             body.extend_from_slice(&chunk);
         }

@@ -3,17 +3,25 @@
 //! [`ArgoCd`] is what steps use; [`ArgoCdClient`] implements it over Argo CD's REST interface. What it reports is
 //! [`domain::plan::AppSnapshot`]; what to do about it is decided there, without I/O.
 //!
-//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON.
+//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON, `workloads` and `events` what it
+//! says of pods.
 
 mod answer;
 mod client;
+mod events;
 mod watch;
+mod window;
 mod wire;
+mod workloads;
 
 pub use client::{ArgoCdClient, Timeouts};
+pub use window::Window;
 
 use async_trait::async_trait;
-use domain::plan::AppSnapshot;
+use domain::{
+    plan::{AppSnapshot, Patient, PodEvent, Workload},
+    time::Timestamp,
+};
 use futures::stream::BoxStream;
 use secrecy::SecretString;
 
@@ -143,13 +151,8 @@ impl ArgoCdError {
 pub enum WatchEvent {
     /// The Application as it is now (first seen, or changed).
     Changed(Box<AppSnapshot>),
-    /// The Application is gone.
-    Deleted {
-        /// Its name.
-        name: String,
-        /// Where that stands in the order of all changes ([`AppSnapshot::version`]).
-        version: Option<u64>,
-    },
+    /// The Application is gone; as it was last, with the version of its end.
+    Deleted(Box<AppSnapshot>),
 }
 
 /// An Application as it is set up, for who wants to know whether promotions can go through it.
@@ -157,19 +160,17 @@ pub enum WatchEvent {
 pub struct Inspected {
     /// As it is now.
     pub app: AppSnapshot,
-    /// What it deploys, each of several sources.
-    pub sources: Vec<AppSource>,
     /// Whether the token may sync it; `None` when Argo CD didn't say.
     pub may_sync: Option<bool>,
 }
 
-/// A source of an Application.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct AppSource {
-    /// Address of the repository.
-    pub repository: String,
-    /// The branch, tag or commit that it follows; empty for the default branch.
-    pub revision: String,
+/// The workloads of an Application.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Workloads {
+    /// These, and whatever else of it is ill.
+    Read(Vec<Workload>),
+    /// They can't be read, and that won't pass by itself: why, safe to show.
+    Withheld(String),
 }
 
 /// How an Application is read.
@@ -187,8 +188,28 @@ pub trait ArgoCd: Send + Sync {
     /// The Application now.
     async fn app(&self, access: &ArgoCdAccess, app: &AppRef, refresh: Refresh) -> Result<AppSnapshot, ArgoCdError>;
 
+    /// Its workloads with their manifests and pods: two reads, each of at most 32 MiB. Argo CD answers them from its cache, and takes longer where
+    /// it has to fill that first.
+    async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError>;
+
+    /// What the cluster said of a pod of it last, newest first; a few.
+    async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError>;
+
     /// Starts a sync.
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError>;
+
+    /// Ends the operation that runs; nothing happens when none does.
+    async fn end_operation(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<(), ArgoCdError>;
+
+    /// Whether the Application's sync windows let a sync through now, and if not, from when on, as far as the token may know. `project` is the
+    /// Application's Argo CD project.
+    async fn window(
+        &self,
+        access: &ArgoCdAccess,
+        app: &AppRef,
+        project: &str,
+        now: Timestamp,
+    ) -> Result<Window, ArgoCdError>;
 
     /// Follows every Application the token may see: first each as it is, then each change. Ends with an error or `None` when the
     /// connection does, also when it has been silent for longer than a living server would be; the caller connects anew.

@@ -11,7 +11,6 @@ use super::{
     wire::{ErrorBody, StreamMessage},
 };
 use crate::nesting;
-use domain::plan::AppSnapshot;
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -126,10 +125,7 @@ fn read_line(line: &[u8], asked: &Asked<'_>) -> Result<Option<WatchEvent>, ArgoC
             result: Some(result), ..
         } if !result.application.name().is_empty() => Ok(match result.kind.as_str() {
             "ADDED" | "MODIFIED" => Some(WatchEvent::Changed(Box::new(result.application.into_snapshot()))),
-            "DELETED" => {
-                let AppSnapshot { name, version, .. } = result.application.into_snapshot();
-                Some(WatchEvent::Deleted { name, version })
-            }
+            "DELETED" => Some(WatchEvent::Deleted(Box::new(result.application.into_snapshot()))),
             _ => None,
         }),
         StreamMessage { .. } => Ok(None),
@@ -194,7 +190,7 @@ mod tests {
         for line in ready {
             match read_line(&line, &asked) {
                 Ok(Some(WatchEvent::Changed(app))) => events.push(format!("{} {}", app.name, app.sync_status)),
-                Ok(Some(WatchEvent::Deleted { name, .. })) => events.push(format!("{name} gone")),
+                Ok(Some(WatchEvent::Deleted(app))) => events.push(format!("{} gone", app.name)),
                 Ok(None) => {}
                 Err(error) => {
                     events.push(error.to_string());

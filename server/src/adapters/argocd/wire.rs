@@ -3,9 +3,8 @@
 //! Go's encoder leaves out some empty fields, writes `null` for others and `{}` for a third kind; enumerations may be
 //! empty or unknown. So nothing is required here, and words stay words.
 
-use super::AppSource;
 use domain::{
-    plan::{AppSnapshot, Health, OperationSnapshot},
+    plan::{AppSnapshot, AppSource, Health, OperationSnapshot, ResourceOutcome},
     time::Timestamp,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -13,6 +12,9 @@ use serde_json::Value;
 
 /// Name of the info in which an operation carries the identity of the promotion that started it.
 pub(super) const PROMOTION_INFO: &str = "waybill.dev/promotion";
+
+/// Resources of an operation that are kept: in a large Application each one can fail.
+const MOST_OUTCOMES: usize = 100;
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
@@ -85,6 +87,8 @@ struct Status {
     reconciled_at: Option<Timestamp>,
     operation_state: Option<OperationState>,
     #[serde(deserialize_with = "or_default")]
+    controller_namespace: String,
+    #[serde(deserialize_with = "or_default")]
     source_hydrator: HydratorStatus,
 }
 
@@ -144,11 +148,40 @@ struct OperationState {
     #[serde(deserialize_with = "or_default")]
     message: String,
     #[serde(deserialize_with = "or_default")]
-    sync_result: Revisions,
+    sync_result: SyncResult,
+    retry_count: u32,
     #[serde(deserialize_with = "time")]
     started_at: Option<Timestamp>,
     #[serde(deserialize_with = "time")]
     finished_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SyncResult {
+    #[serde(flatten)]
+    revisions: Revisions,
+    #[serde(deserialize_with = "list")]
+    resources: Vec<ResourceResult>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct ResourceResult {
+    #[serde(deserialize_with = "or_default")]
+    kind: String,
+    #[serde(deserialize_with = "or_default")]
+    namespace: String,
+    #[serde(deserialize_with = "or_default")]
+    name: String,
+    #[serde(deserialize_with = "or_default")]
+    status: String,
+    #[serde(deserialize_with = "or_default")]
+    message: String,
+    #[serde(deserialize_with = "or_default")]
+    hook_type: String,
+    #[serde(deserialize_with = "or_default")]
+    hook_phase: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -285,7 +318,7 @@ impl Application {
     }
 
     /// What it deploys. Of a hydrator that is what people write, not what it makes of it.
-    pub(super) fn sources(&self) -> Vec<AppSource> {
+    fn sources(&self) -> Vec<AppSource> {
         let dry = self
             .spec
             .source_hydrator
@@ -306,16 +339,28 @@ impl Application {
         let source = |source: &&Value| AppSource {
             repository: text(source, "repoURL"),
             revision: text(source, "targetRevision"),
+            path: text(source, "path"),
+            chart: !text(source, "chart").is_empty(),
+            reference: text(source, "ref"),
+            value_files: (source
+                .pointer("/helm/valueFiles")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten())
+            .filter_map(|file| Some(file.as_str()?.to_owned()))
+            .collect(),
         };
-        written
-            .iter()
-            .map(source)
-            .filter(|source| !source.repository.is_empty())
-            .collect()
+        let sources: Vec<AppSource> = written.iter().map(source).collect();
+        // One without an address is Go's way to write that there is none; among several, their positions count.
+        match sources.as_slice() {
+            [one] if one.repository.is_empty() => Vec::new(),
+            _ => sources,
+        }
     }
 
     /// In the domain's words.
     pub(super) fn into_snapshot(self) -> AppSnapshot {
+        let sources = self.sources();
         let hydrated = self.spec.source_hydrator.as_ref().is_some_and(|spec| !is_empty(spec));
         let dry = |revisions: Revisions| {
             let mut revisions = revisions.into_list();
@@ -334,7 +379,9 @@ impl Application {
             message: state.message,
             started_at: state.started_at,
             finished_at: state.finished_at,
-            revisions: dry(state.sync_result),
+            resources: state.sync_result.outcomes(),
+            revisions: dry(state.sync_result.revisions),
+            retries: state.retry_count,
             ..state.operation.into_snapshot()
         });
         let pending = self.operation.is_some();
@@ -349,7 +396,7 @@ impl Application {
             compared_to_current_source: hydrated || self.spec.sources.same_as(&self.status.sync.compared_to),
             sync_status: self.status.sync.status,
             sync_revisions: dry(self.status.sync.revisions),
-            health: health(&self.status.health.status),
+            health: word_of_health(&self.status.health.status),
             health_since: self.status.health.last_transition_time,
             reconciled_at: self.status.reconciled_at,
             operation_pending: pending,
@@ -361,9 +408,14 @@ impl Application {
                 .map(|condition| (condition.kind, condition.message))
                 .collect(),
             images: self.status.summary.images,
+            sources,
+            hydrated,
+            workloads: None,
+            workloads_withheld: None,
             name: self.metadata.name,
             version: self.metadata.resource_version.parse().ok(),
             namespace: self.metadata.namespace.filter(|namespace| !namespace.is_empty()),
+            controller_namespace: Some(self.status.controller_namespace).filter(|namespace| !namespace.is_empty()),
             project: self.spec.project,
         }
     }
@@ -383,6 +435,24 @@ impl Operation {
             initiated_by: self.initiated_by.username,
             ..OperationSnapshot::default()
         }
+    }
+}
+
+impl SyncResult {
+    /// What matters of a list that may hold thousands: what failed, and hooks that run.
+    fn outcomes(&self) -> Vec<ResourceOutcome> {
+        let outcome = |resource: &ResourceResult| ResourceOutcome {
+            kind: resource.kind.clone(),
+            namespace: resource.namespace.clone(),
+            name: resource.name.clone(),
+            status: resource.status.clone(),
+            hook: resource.hook_type.clone(),
+            phase: resource.hook_phase.clone(),
+            message: resource.message.clone(),
+        };
+        let matters = |one: &ResourceOutcome| one.has_failed() || (!one.hook.is_empty() && one.phase == "Running");
+        let outcomes = self.resources.iter().map(outcome).filter(matters);
+        outcomes.take(MOST_OUTCOMES).collect()
     }
 }
 
@@ -442,7 +512,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn health(word: &str) -> Health {
+/// Health by Argo CD's word for it.
+pub(super) fn word_of_health(word: &str) -> Health {
     match word {
         "Healthy" => Health::Healthy,
         "Progressing" => Health::Progressing,
@@ -454,18 +525,20 @@ fn health(word: &str) -> Health {
 }
 
 /// `null` is the same as absent.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A list that may be `null`, of items that may be `null`.
-fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(super) fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let items: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
     Ok(items.into_iter().flatten().flatten().collect())
 }
 
 /// RFC 3339, or nothing: also for what can't be read, so that one odd time doesn't hide a whole Application.
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     Ok(text.and_then(|text| {
         let time = time::OffsetDateTime::parse(&text, &time::format_description::well_known::Rfc3339).ok()?;

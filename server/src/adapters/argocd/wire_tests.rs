@@ -19,6 +19,7 @@ fn finished() -> Value {
             "sync": {"status": "Synced", "comparedTo": {"source": source, "destination": {}}, "revision": SHA},
             "health": {"status": "Healthy", "lastTransitionTime": "2026-09-01T12:00:41Z"},
             "reconciledAt": "2026-09-01T12:00:13Z",
+            "controllerNamespace": "argocd",
             "conditions": [{"type": "OrphanedResourceWarning", "message": "2 orphans"}, null],
             "operationState": {
                 "operation": {"sync": {"revision": SHA}, "initiatedBy": {"username": "proj:shop:promoter"},
@@ -41,6 +42,7 @@ fn a_finished_sync_is_read_whole() {
         AppSnapshot {
             name: "web-staging".into(),
             namespace: Some("argocd".into()),
+            controller_namespace: Some("argocd".into()),
             version: Some(1_843_921),
             project: "shop".into(),
             deleting: false,
@@ -63,9 +65,20 @@ fn a_finished_sync_is_read_whole() {
                 partial: false,
                 promotion: Some("p1".into()),
                 initiated_by: "proj:shop:promoter".into(),
+                retries: 0,
+                resources: Vec::new(),
             }),
             conditions: vec![("OrphanedResourceWarning".into(), "2 orphans".into())],
             images: vec!["r.example/web:v1".into()],
+            sources: vec![AppSource {
+                repository: "https://git.example/deploy.git".into(),
+                revision: "main".into(),
+                path: "envs/staging".into(),
+                ..AppSource::default()
+            }],
+            hydrated: false,
+            workloads: None,
+            workloads_withheld: None,
         }
     );
 }
@@ -95,7 +108,7 @@ fn what_was_asked_for_is_known_before_it_begins() {
 #[test]
 fn a_brand_new_application_is_empty_and_not_compared() {
     for value in [
-        json!({"metadata": {"name": "a"}, "spec": {"source": {"repoURL": "u"}}, "status": {
+        json!({"metadata": {"name": "a"}, "spec": {"source": {"repoURL": ""}}, "status": {
             "sync": {"status": "", "comparedTo": {"source": {"repoURL": ""}, "destination": {}}},
             "health": {}, "summary": {}, "sourceHydrator": {}}}),
         json!({"metadata": {"name": "a"}, "spec": null, "status": {"sync": null, "health": null, "summary": {"images": null},
@@ -168,7 +181,8 @@ fn a_hydrated_revision_is_told_by_the_commit_it_was_made_from() {
     value["status"]["sourceHydrator"] = json!({"lastSuccessfulOperation": {"drySHA": SHA, "hydratedSHA": hydrated}});
     let app = snapshot(value);
     assert_eq!(app.sync_revisions, [SHA]);
-    assert!(app.compared_to_current_source);
+    assert!(app.compared_to_current_source && app.hydrated);
+    assert_eq!(app.sources.len(), 1, "what people write");
 }
 
 #[test]
@@ -177,15 +191,30 @@ fn sources_are_those_that_people_write() {
     let source = |repository: &str, revision: &str| AppSource {
         repository: repository.into(),
         revision: revision.into(),
+        ..AppSource::default()
     };
     let mut value = finished();
-    assert_eq!(
-        sources(value.clone()),
-        [source("https://git.example/deploy.git", "main")]
-    );
-    value["spec"]["sources"] =
-        json!([{"repoURL": "charts", "chart": "web"}, {"repoURL": "git", "targetRevision": "x"}, null]);
-    assert_eq!(sources(value.clone()), [source("charts", ""), source("git", "x")]);
+    let staging = AppSource {
+        path: "envs/staging".into(),
+        ..source("https://git.example/deploy.git", "main")
+    };
+    assert_eq!(sources(value.clone()), std::slice::from_ref(&staging));
+    assert_eq!(snapshot(value.clone()).sources, [staging]);
+    value["spec"]["sources"] = json!([
+        {"repoURL": "charts", "chart": "web", "helm": {"valueFiles": ["$values/prod.yaml", null]}},
+        {"repoURL": "git", "targetRevision": "x", "ref": "values"},
+        null,
+    ]);
+    let chart = AppSource {
+        chart: true,
+        value_files: vec!["$values/prod.yaml".into()],
+        ..source("charts", "")
+    };
+    let values = AppSource {
+        reference: "values".into(),
+        ..source("git", "x")
+    };
+    assert_eq!(sources(value.clone()), [chart, values]);
     value["spec"]["sourceHydrator"] = json!({"drySource": {"repoURL": "dry", "targetRevision": "main"}});
     assert_eq!(sources(value), [source("dry", "main")]);
     assert_eq!(sources(json!({})), []);
@@ -249,4 +278,33 @@ fn both_shapes_of_errors_are_read() {
     for other in [json!({}), json!([]), json!("text"), json!(null), json!({"error": {}})] {
         assert_eq!(read(other), None);
     }
+}
+
+#[test]
+fn hooks_that_run_and_what_failed_are_kept_of_an_operation() {
+    let mut value = finished();
+    value["status"]["operationState"]["phase"] = "Failed".into();
+    value["status"]["operationState"]["retryCount"] = 2.into();
+    value["status"]["operationState"]["syncResult"]["resources"] = json!([
+        {"group": "", "version": "v1", "kind": "Service", "namespace": "shop", "name": "web", "status": "Synced",
+         "message": "service/web unchanged", "hookPhase": "Running", "syncPhase": "Sync"},
+        {"group": "batch", "version": "v1", "kind": "Job", "namespace": "shop", "name": "migrate", "hookType": "PreSync",
+         "hookPhase": "Failed", "syncPhase": "PreSync", "message": "Job has reached the specified backoff limit"},
+        {"group": "batch", "version": "v1", "kind": "Job", "namespace": "shop", "name": "seed", "hookType": "PreSync",
+         "hookPhase": "Running", "syncPhase": "PreSync", "message": null},
+        null,
+    ]);
+    let operation = snapshot(value).operation.unwrap();
+    let names: Vec<_> = operation
+        .resources
+        .iter()
+        .map(|one| (&*one.name, one.has_failed()))
+        .collect();
+    assert_eq!(names, [("migrate", true), ("seed", false)]);
+    assert!(operation.hook_runs());
+    assert_eq!(operation.retries, 2);
+    assert_eq!(
+        domain::plan::said::failing(&operation),
+        ["Job shop/migrate (PreSync hook): Job has reached the specified backoff limit"]
+    );
 }

@@ -90,6 +90,9 @@ fn report(applied: &Applied) -> String {
         };
         report.push_str(&format!("{sign} {what}\n"));
     }
+    for sentence in &applied.outlook {
+        report.push_str(&format!("> {sentence}\n"));
+    }
     let sum = match (applied.changes.len(), applied.dry_run) {
         (0, _) => "no changes".to_owned(),
         (1, true) => "1 change would be made (dry run: nothing was)".to_owned(),
@@ -180,6 +183,7 @@ mod tests {
                 },
             ],
             warnings: vec![],
+            outlook: vec![],
         };
         assert_eq!(
             report(&applied),

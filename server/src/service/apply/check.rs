@@ -290,6 +290,7 @@ fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) 
             application_template: application,
             project: argocd.project.clone(),
             namespace: argocd.namespace.clone(),
+            may_end_sync: argocd.may_end_sync.unwrap_or(true),
         }
     });
     let registry = spec.registry.as_ref();
@@ -729,8 +730,8 @@ fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut Field
                     format!("{environment} can't be promoted from itself. Name another environment of the project.");
                 errors.add(format!("{at}.source.promote.environment"), why);
             }
-            if let Some(kind) = spec.kind.filter(|kind| !kind.is_promotable()) {
-                let why = format!("A {kind} can't be promoted, only a deployment. Give it an image as its source.");
+            if let Some(kind) = spec.kind.as_ref().filter(|kind| !kind.is_promotable()) {
+                let why = format!("{} Give it an image as its source.", kind.refusal("This"));
                 errors.add(format!("{at}.kind"), why);
             }
             from_environment
@@ -753,7 +754,7 @@ fn resource(spec: &ResourceSpec, environment: &str, at: &str, errors: &mut Field
         at: at.to_owned(),
         name: name?,
         key: key?,
-        kind: spec.kind,
+        kind: spec.kind.clone(),
         source: source?,
         binding: binding?,
         runtime,

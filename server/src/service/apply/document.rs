@@ -142,6 +142,9 @@ pub struct ArgoCdSpec<S> {
     /// The Applications' namespace, where it isn't Argo CD's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// Whether a rollback, or a promotion that takes another's place, may end a sync that applies what it leaves. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_end_sync: Option<bool>,
 }
 
 /// A registry.
@@ -285,7 +288,7 @@ pub struct ResourceSpec {
     #[serde(default, skip_serializing_if = "is_false")]
     pub pin_followers: bool,
     /// What it is. A new one is a deployment unless this says otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known_kind", default)]
     pub kind: Option<Kind>,
     /// Where its image comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -508,6 +511,13 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
+/// A kind that this version knows: what people write with a mistake in it is refused.
+fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
+    let word: Option<String> = Option::deserialize(deserializer)?;
+    word.map(|word| word.parse().map_err(|_| D::Error::unknown_variant(&word, &Kind::WORDS)))
+        .transpose()
+}
+
 /// What kind of text a secret is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SecretUse {
@@ -563,6 +573,7 @@ impl<S> ClusterSpec<S> {
                 application: argocd.application,
                 project: argocd.project,
                 namespace: argocd.namespace,
+                may_end_sync: argocd.may_end_sync,
             })
         });
         let registry = optional(self.registry, |registry| {

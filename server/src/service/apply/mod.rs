@@ -10,6 +10,7 @@ pub mod absent;
 pub mod check;
 pub mod document;
 mod in_form;
+mod outlook;
 pub mod pages;
 mod people;
 pub mod plan;
@@ -22,7 +23,7 @@ use super::{
     place::ProjectPlace,
     workspace::not_yours,
 };
-use crate::store::{NewEvent, Tx, Waiting};
+use crate::store::{NewEvent, ProjectRecord, Tx, Waiting};
 use absent::Absent;
 use app::{
     api::removal::{Removed, Removing},
@@ -31,7 +32,7 @@ use app::{
 use check::Checked;
 use document::{Document, SecretText};
 use domain::{
-    environment::Workspace,
+    environment::{Environment, Workspace},
     event::{Happened, Subject},
     field::FieldErrors,
     id::{EnvironmentId, ProjectId, ResourceId, UserId},
@@ -42,6 +43,7 @@ use domain::{
     rights::{self, Right, Role},
     time::Timestamp,
 };
+use outlook::Outlook;
 use people::StoredPeople;
 use plan::{Change, Means, Plan, Stored, StoredCluster, StoredProject};
 use secrecy::SecretString;
@@ -58,9 +60,12 @@ pub struct Applied {
     pub dry_run: bool,
     /// What changed, one line per thing; empty when everything was as it should be.
     pub changes: Vec<Change>,
-    /// What could not be started yet although the configuration is in place, a sentence each.
+    /// What could not be started yet although the configuration is in place, and what will fail as things are, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Of a dry run: what would be adopted as it is, and what would be started, a sentence for each resource.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlook: Vec<String>,
 }
 
 impl Services {
@@ -113,9 +118,18 @@ impl Services {
             dry_run,
             changes: plan.changes.clone(),
             warnings: Vec::new(),
+            outlook: Vec::new(),
         };
+        applied.warnings = self.other_branches(&plan, &stored);
         self.check_new_names(&mut *tx, &plan, &stored).await?;
+        let outlook = match dry_run {
+            true => Some(Outlook::of(&mut *tx, &plan).await?),
+            false => None,
+        };
         if dry_run && plan.removals.is_empty() {
+            // Git may take its time.
+            drop(tx);
+            applied.outlook = self.foretell(outlook).await;
             return Ok(applied);
         }
         let start = to_start(&mut *tx, &plan).await?;
@@ -130,6 +144,8 @@ impl Services {
                 }
             }
             if dry_run {
+                drop(tx);
+                applied.outlook = self.foretell(outlook).await;
                 return Ok(applied);
             }
             tx.commit().await?;
@@ -148,6 +164,26 @@ impl Services {
             }));
         }
         Ok(applied)
+    }
+
+    /// Where an Application of the document's environments follows another branch than what is committed to.
+    fn other_branches(&self, plan: &Plan, stored: &Stored) -> Vec<String> {
+        let known = stored.projects.iter().map(|project| &project.record);
+        let warning = |environment: &Environment| {
+            let of = |record: &&ProjectRecord| record.project.id == environment.project;
+            let project = plan.projects.iter().find(of).or_else(|| known.clone().find(of))?;
+            let changed = plan
+                .clusters
+                .iter()
+                .find(|record| record.cluster.id == environment.cluster);
+            let before = stored.clusters.iter().map(|stored| &stored.record);
+            let cluster = changed.or_else(|| before.clone().find(|record| record.cluster.id == environment.cluster))?;
+            self.other_branch(cluster, &project.project, environment)
+        };
+        let named = (stored.projects.iter().flat_map(|project| &project.environments))
+            .filter(|environment| plan.environments.iter().all(|planned| planned.id != environment.id))
+            .filter(|environment| plan.environment_ids.values().any(|id| *id == environment.id));
+        plan.environments.iter().chain(named).filter_map(warning).collect()
     }
 
     /// Refuses who may neither change nor create a workspace, before they make writers wait.

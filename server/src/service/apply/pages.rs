@@ -198,6 +198,7 @@ fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Resul
             application: optional(&draft.application),
             project: optional(&draft.argocd_project),
             namespace: optional(&draft.namespace),
+            may_end_sync: draft.keep_syncs.then_some(false),
         }),
     };
     let registry = registry(draft, typed, before, &mut errors);

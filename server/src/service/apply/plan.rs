@@ -309,6 +309,8 @@ impl Plan {
                 differences.compare("application name", &a.application_template, &b.application_template);
                 differences.option("argocd project", a.project.as_ref(), b.project.as_ref());
                 differences.option("argocd namespace", a.namespace.as_ref(), b.namespace.as_ref());
+                let may = |may: bool| if may { "yes" } else { "no" }.to_owned();
+                differences.compare("may end a running sync", &may(a.may_end_sync), &may(b.may_end_sync));
                 differences.hidden("argocd token", !same(before.argocd_token.as_ref(), token));
                 differences.hidden("argocd certificates", old.argocd_ca != new.argocd_ca);
             }
@@ -611,7 +613,7 @@ impl Plan {
                     environment: at,
                     name: resource.name.clone(),
                     key,
-                    kind: resource.kind.unwrap_or(Kind::Deployment),
+                    kind: resource.kind.clone().unwrap_or(Kind::Deployment),
                     source,
                     binding: resource.binding.clone().unwrap_or(Binding::TrackLatest),
                     hold: None,
@@ -628,7 +630,7 @@ impl Plan {
             };
             let after = Resource {
                 key,
-                kind: resource.kind.unwrap_or(before.kind),
+                kind: resource.kind.clone().unwrap_or_else(|| before.kind.clone()),
                 source,
                 binding: match &resource.binding {
                     // A person held it, and resumes it: a document that is applied again and again doesn't undo that.
@@ -828,9 +830,10 @@ impl Known {
             known
                 .by_name
                 .insert((environment.clone(), resource.name.clone()), resource.id);
-            known
-                .resources
-                .insert(resource.id, (environment.clone(), resource.name.clone(), resource.kind));
+            known.resources.insert(
+                resource.id,
+                (environment.clone(), resource.name.clone(), resource.kind.clone()),
+            );
             if let Source::Promote { from } = resource.source {
                 known.follows.insert(resource.id, from);
             }
@@ -839,7 +842,8 @@ impl Known {
     }
 
     fn add(&mut self, id: ResourceId, at: &CheckedEnvironment, spec: &CheckedResource, before: Option<&Resource>) {
-        let kind = spec.kind.or(before.map(|r| r.kind)).unwrap_or(Kind::Deployment);
+        let before = before.map(|r| r.kind.clone());
+        let kind = spec.kind.clone().or(before).unwrap_or(Kind::Deployment);
         self.by_name.insert((at.name.clone(), spec.name.clone()), id);
         self.resources.insert(id, (at.name.clone(), spec.name.clone(), kind));
         self.follows.remove(&id);
@@ -883,14 +887,15 @@ impl Known {
         errors: &mut FieldErrors,
     ) -> Option<Source> {
         self.link();
-        let own_kind = self.resources.get(&id).map(|(_, _, kind)| *kind);
-        if let Some(kind) = own_kind.filter(|kind| !kind.is_promotable())
+        let own_kind = self.resources.get(&id).map(|(_, _, kind)| kind.clone());
+        if let Some(kind) = own_kind.as_ref().filter(|kind| !kind.is_promotable())
             && self.were_promotable.contains(&id)
             && let Some(follower) = self.follows.iter().find(|(_, from)| **from == id).map(|(f, _)| *f)
         {
             let why = format!(
-                "{} follows it, and a {kind} can't be promoted. Keep it a deployment.",
-                self.name(follower)
+                "{} follows it, and {} Keep the kind that it has.",
+                self.name(follower),
+                kind.refusal("this")
             );
             errors.add(format!("{}.kind", spec.at), why);
             return None;
@@ -906,11 +911,8 @@ impl Known {
             CheckedSource::Promote(environment, resource) => (environment, resource),
         };
         let at = format!("{}.source", spec.at);
-        if let Some(kind) = own_kind.filter(|kind| !kind.is_promotable()) {
-            let why = format!(
-                "{} is a {kind}, and only a deployment can be promoted. Give it an image as its source.",
-                self.name(id)
-            );
+        if let Some(kind) = own_kind.as_ref().filter(|kind| !kind.is_promotable()) {
+            let why = format!("{} Give it an image as its source.", kind.refusal(&self.name(id)));
             errors.add(at, why);
             return None;
         }
@@ -930,8 +932,10 @@ impl Known {
             return None;
         };
         if let Some((_, _, kind)) = self.resources.get(&from).filter(|(_, _, kind)| !kind.is_promotable()) {
-            let why =
-                format!("{environment}/{resource} is a {kind}; only a deployment can be promoted. Name a deployment.");
+            let why = format!(
+                "{} Name another resource.",
+                kind.refusal(&format!("{environment}/{resource}"))
+            );
             errors.add(format!("{at}.promote.resource"), why);
             return None;
         }

@@ -216,6 +216,10 @@ fn words(event: &Event, occasion: Occasion, about: About<'_>) -> (String, String
             let detail = detail.as_deref().unwrap_or_default();
             (format!("{flow} succeeded"), format!("{change} {detail}"))
         }
+        (Occasion::Succeeded, Happened::PromotionLiveAfterAll { evidence, .. }) => (
+            format!("{flow} is live after all"),
+            format!("{change} It had failed, and went live since. {evidence}"),
+        ),
         (Occasion::Drift, Happened::DesiredChanged { image, commit, by }) => {
             let by = by.as_deref().unwrap_or("somebody else");
             let commit = commit.get(..7).unwrap_or(commit);

@@ -2,12 +2,15 @@
 
 use super::{OnCluster, Steps, add, failed, fine, unsure};
 use crate::{
-    adapters::argocd::{AppSource, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected},
+    adapters::argocd::{ArgoCd, ArgoCdAccess, ArgoCdError, Inspected},
     service::connection::application,
     store::ClusterRecord,
 };
 use app::api::connection::Finding;
-use domain::environment::Project;
+use domain::{
+    environment::Project,
+    plan::source::{AppSource, Committed, Follows, Readers, address, follows, other_branch, readers},
+};
 use futures::{StreamExt as _, stream};
 
 /// Applications that are looked at at once.
@@ -42,19 +45,19 @@ pub(super) async fn look(
     let mut apps = Vec::new();
     for (project, environment) in on.environments.iter().take(MOST) {
         if let Some(app) = application(record, &project.name, &environment.name) {
-            apps.push((project.clone(), app));
+            apps.push((project.clone(), project.values_path(&environment.key), app));
         }
     }
-    let looks = stream::iter(apps).map(|(project, app)| async move {
+    let looks = stream::iter(apps).map(|(project, file, app)| async move {
         let found = argocd.inspect(access, &app).await;
-        (project, app.name, found)
+        (project, file, app.name, found)
     });
     let mut looks = looks.buffered(PARALLEL);
-    while let Some((project, name, found)) = looks.next().await {
+    while let Some((project, file, name, found)) = looks.next().await {
         let what = format!("Application {name}");
         match found {
             Ok(found) => {
-                let (finding, detail) = judge(&found, &project, &name);
+                let (finding, detail) = judge(&found, &project, &file, &name);
                 add(steps, what, finding, detail);
             }
             Err(error) => failed(steps, what, missing(&error, record)),
@@ -110,7 +113,7 @@ fn missing(error: &ArgoCdError, record: &ClusterRecord) -> String {
 }
 
 /// Whether promotions of a project can go through the Application.
-fn judge(found: &Inspected, project: &Project, name: &str) -> (Finding, String) {
+fn judge(found: &Inspected, project: &Project, file: &str, name: &str) -> (Finding, String) {
     let mut finding = Finding::Fine;
     let mut words: Vec<String> = Vec::new();
     let mut note = |worse: Finding, sentence: String| {
@@ -138,22 +141,20 @@ fn judge(found: &Inspected, project: &Project, name: &str) -> (Finding, String) 
             "Argo CD didn't say whether the token may sync it: that is known when it is tried.".into(),
         ),
     }
-    let (worse, sentence) = source(&found.sources, project);
+    let (worse, sentence) = source(&found.app.sources, project, file);
     note(worse, sentence);
     (finding, words.join(" "))
 }
 
 /// Whether what the Application deploys is what Waybill commits to. Servers have several names, so only what can't be the same is wrong.
-fn source(sources: &[AppSource], project: &Project) -> (Finding, String) {
-    let ours = address(&project.repository_url);
-    let last = |text: &str| text.rsplit('/').next().unwrap_or_default().to_owned();
-    let same = sources.iter().find(|source| address(&source.repository) == ours);
-    let alike = || {
-        sources
-            .iter()
-            .find(|source| last(&address(&source.repository)) == last(&ours))
+fn source(sources: &[AppSource], project: &Project, file: &str) -> (Finding, String) {
+    let files = [file.to_owned()];
+    let committed = Committed {
+        repository: &project.repository_url,
+        branch: &project.branch,
+        files: &files,
     };
-    let Some(source) = same.or_else(alike) else {
+    let (Readers::These(readers) | Readers::AnyOf(readers)) = readers(sources, committed) else {
         let theirs: Vec<&str> = sources.iter().map(|source| source.repository.as_str()).collect();
         let words = match theirs.as_slice() {
             [] => "It has no Git source.".to_owned(),
@@ -165,22 +166,26 @@ fn source(sources: &[AppSource], project: &Project) -> (Finding, String) {
         };
         return (Finding::Failed, words);
     };
-    let revision = source.revision.trim_start_matches("refs/heads/");
-    if !revision.is_empty() && revision != "HEAD" && revision != project.branch {
+    if let Some(revision) = other_branch(sources, committed) {
         let words = format!(
-            "It follows {}, but Waybill commits to branch {}: what is promoted would never run. Let both be the same.",
-            source.revision, project.branch
+            "It follows {revision}, but Waybill commits to branch {}: what is promoted would never run. Let both be the same.",
+            project.branch
         );
         return (Finding::Failed, words);
     }
-    if same.is_none() {
+    let read: Vec<&AppSource> = readers.iter().filter_map(|at| sources.get(*at)).collect();
+    let ours = address(&project.repository_url);
+    if let Some(source) = read.iter().find(|source| address(&source.repository) != ours) {
         let words = format!(
             "It deploys {}, and Waybill commits to {}: make sure that both are the same repository.",
             source.repository, project.repository_url
         );
         return (Finding::Unsure, words);
     }
-    if revision.is_empty() || revision == "HEAD" {
+    if read
+        .iter()
+        .all(|source| follows(&source.revision, &project.branch) == Follows::Default)
+    {
         let words = format!(
             "It follows the repository's default branch: make sure that this is {}.",
             project.branch
@@ -191,18 +196,6 @@ fn source(sources: &[AppSource], project: &Project) -> (Finding, String) {
         Finding::Fine,
         format!("It deploys branch {} of the project's repository.", project.branch),
     )
-}
-
-/// Host and path, however the address is written.
-fn address(url: &str) -> String {
-    let rest = match url.split_once("://") {
-        Some((_, rest)) => rest.to_owned(),
-        None => url.replacen(':', "/", 1),
-    };
-    let (host, path) = rest.split_once('/').unwrap_or((&rest, ""));
-    let host = host.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
-    let path = path.trim_matches('/');
-    format!("{host}/{}", path.strip_suffix(".git").unwrap_or(path))
 }
 
 fn worst(one: Finding, other: Finding) -> Finding {
@@ -233,8 +226,9 @@ mod tests {
         let sources = [AppSource {
             repository: url.into(),
             revision: revision.into(),
+            ..AppSource::default()
         }];
-        source(&sources, &project).0
+        source(&sources, &project, "production.yaml").0
     }
 
     #[test]

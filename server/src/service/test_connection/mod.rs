@@ -128,6 +128,11 @@ impl Services {
             );
             unsure(&mut registry_steps, "Whose sign-in", words);
         }
+        // Whoever presses the button has reason to think that something is better now.
+        self.try_again();
+        for (_, environment) in &on.environments {
+            self.nudge(environment).await?;
+        }
         argocd_steps.append(&mut registry_steps);
         Ok(ConnectionTest {
             what: format!("Cluster {name}"),

@@ -10,6 +10,7 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::{
     environment,
     id::EnvironmentId,
+    plan::{Illness, PodEvent},
     resource::{self, Source},
     tag_rule::{TagOrder, TagRule},
     time::Timestamp,
@@ -172,7 +173,7 @@ impl Resource {
             .map(|(environment, _)| environment.as_str())
     }
 
-    /// `deployment`, `cronjob`, `statefulset` or `job`.
+    /// `deployment`, `statefulset`, `daemonset`, `cronjob`, `rollout` or `job`; another word where a newer Waybill wrote it.
     async fn kind(&self) -> &str {
         self.resource.kind.as_str()
     }
@@ -197,15 +198,20 @@ impl Resource {
         self.resource.desired_at.map(Timestamp::rfc3339)
     }
 
-    /// The digests that Argo CD reports running; null until it has reported.
+    /// The digests that Argo CD reports running; null until it has reported, and while that is being found out.
     async fn live_digests(&self) -> Option<Vec<&str>> {
-        let live = self.resource.live.as_ref()?;
+        let live = self.resource.live.as_ref().filter(|live| !live.checking)?;
         Some(live.digests.iter().map(domain::artifact::Digest::as_str).collect())
     }
 
-    /// Health of the environment's Application as Argo CD reports it; null until it has.
+    /// Health of its workloads as Argo CD reports it; of the environment's whole Application where it doesn't let them be read. Null until it has
+    /// reported, and while that is being found out.
     async fn health(&self) -> Option<String> {
-        self.resource.live.as_ref().map(|live| format!("{:?}", live.health))
+        self.resource
+            .live
+            .as_ref()
+            .filter(|live| !live.checking)
+            .map(|live| format!("{:?}", live.health))
     }
 
     /// Where its image comes from.
@@ -338,6 +344,63 @@ pub struct BindingObject {
     digest: Option<String>,
 }
 
+/// Why a promotion's workload isn't well.
+pub struct Unhealthy(Illness);
+
+#[Object]
+impl Unhealthy {
+    /// The workload: `Deployment api`.
+    async fn workload(&self) -> &str {
+        &self.0.workload
+    }
+
+    /// The pod that can't run as it should; null where only the workload itself is known to be ill.
+    async fn pod(&self) -> Option<&str> {
+        self.0.pod.as_deref()
+    }
+
+    /// Why, in the cluster's words: `ImagePullBackOff`, `CrashLoopBackOff`, what a probe answered.
+    async fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// The newest events of the pod, newest first, five at most.
+    async fn events(&self) -> Vec<UnhealthyEvent<'_>> {
+        self.0.events.iter().map(UnhealthyEvent).collect()
+    }
+
+    /// When this was seen.
+    async fn at(&self) -> String {
+        self.0.at.rfc3339()
+    }
+}
+
+/// An event of Kubernetes about a pod.
+pub struct UnhealthyEvent<'a>(&'a PodEvent);
+
+#[Object]
+impl UnhealthyEvent<'_> {
+    /// Kubernetes' word: `Failed`, `BackOff`, `Unhealthy`.
+    async fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// What happened.
+    async fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// How often.
+    async fn count(&self) -> u32 {
+        self.0.count
+    }
+
+    /// When, the last time; null where the cluster didn't say.
+    async fn at(&self) -> Option<String> {
+        self.0.at.map(Timestamp::rfc3339)
+    }
+}
+
 /// Why a promotion failed.
 #[derive(SimpleObject)]
 #[graphql(name = "Failure")]
@@ -434,8 +497,15 @@ impl Promotion {
         let failure = self.0.promotion.failure.as_ref()?;
         Some(FailureObject {
             step: failure.step.as_str(),
-            reason: failure.reason.clone(),
+            reason: failure.words(),
         })
+    }
+
+    /// What was wrong with its workload when it was looked at last, in this try; null when nothing was, or it succeeded.
+    async fn unhealthy(&self, context: &Context<'_>) -> Result<Option<Unhealthy>> {
+        let (services, _) = at(context)?;
+        let illness = services.illness_of(&self.0.promotion).await.map_err(error)?;
+        Ok(illness.map(Unhealthy))
     }
 
     /// The commit in the GitOps repository, once the remote has it.

@@ -5,11 +5,11 @@ use super::{
     objects::{Check, Environment, Project, Promotion, Removal, Resource},
 };
 use crate::{
-    service::{Caller, Services, check::ReportedCheck},
+    service::{Caller, Services, check::ReportedCheck, inventory::PromotionsOf},
     web::rest::checks::moment,
 };
 use app::{api::removal::Removing, backend::At, error::AppError};
-use async_graphql::{Context, EmptySubscription, ID, InputObject, Object, Result};
+use async_graphql::{Context, EmptySubscription, ID, InputObject, Object, Result, SimpleObject};
 use domain::removal::RemovalChoices;
 use std::sync::Arc;
 
@@ -115,27 +115,91 @@ impl Query {
         }
     }
 
-    /// The promotions of a resource, newest first; `limit` from 1 to 100.
+    /// The promotions of a project, newest first: all of them, those of an environment, those of a resource. `limit` from 1 to 100; for more
+    /// there is `promotionConnection`.
     #[graphql(complexity = "10 + (limit.min(100) as usize) * child_complexity")]
     async fn promotions(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The project's name or id")] project: String,
-        environment: String,
-        resource: String,
+        environment: Option<String>,
+        resource: Option<String>,
         #[graphql(default = 20)] limit: u32,
     ) -> Result<Vec<Promotion>> {
         let limit = self::limit(limit)?;
         let (services, caller) = at(context)?;
         let project = services.project_named(caller, &project).await.map_err(error)?;
         let contents = services.contents(caller, project.id).await.map_err(error)?;
-        let environment = contents.environment(&environment).map_err(error)?;
-        let resource = contents.resource(environment, &resource).map_err(error)?;
-        let promotions = services
-            .promotions_of(&contents, resource, limit)
+        if let (Some(environment), Some(resource)) = (&environment, &resource) {
+            let environment = contents.environment(environment).map_err(error)?;
+            let resource = contents.resource(environment, resource).map_err(error)?;
+            let promotions = services.promotions_of(&contents, resource, limit).await;
+            return Ok(promotions.map_err(error)?.into_iter().map(Promotion).collect());
+        }
+        let filter = PromotionsOf {
+            environment: environment.as_deref(),
+            resource: resource.as_deref(),
+            state: None,
+        };
+        let promotions = services.promotions_in(&contents, &filter, None, limit).await;
+        let promotions = promotions.map_err(error)?.into_iter();
+        Ok(promotions.map(|(_, promotion)| Promotion(promotion)).collect())
+    }
+
+    /// The promotions of a project, newest first, page by page: `first` from 1 to 100, `after` the cursor of the last one seen.
+    #[graphql(complexity = "10 + (first.min(100) as usize) * child_complexity")]
+    async fn promotion_connection(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The project's name or id")] project: String,
+        #[graphql(default = 20)] first: u32,
+        after: Option<String>,
+        filter: Option<PromotionFilter>,
+    ) -> Result<PromotionConnection> {
+        let first = self::limit(first)?;
+        let cursor = |after: String| {
+            after.parse::<i64>().map_err(|_| {
+                let why = "This is no cursor of a promotion. Take `endCursor` of the page before.";
+                error(domain::field::FieldErrors::one("after", why).into())
+            })
+        };
+        let after = after.map(cursor).transpose()?;
+        let filter = filter.unwrap_or_default();
+        let state = |word: &String| {
+            word.parse().map_err(|_| {
+                let why = format!("{word:?} is no state of a promotion.");
+                error(domain::field::FieldErrors::one("filter.state", why).into())
+            })
+        };
+        let of = PromotionsOf {
+            environment: filter.environment.as_deref(),
+            resource: filter.resource.as_deref(),
+            state: filter.state.as_ref().map(state).transpose()?,
+        };
+        let (services, caller) = at(context)?;
+        let project = services.project_named(caller, &project).await.map_err(error)?;
+        let contents = services.contents(caller, project.id).await.map_err(error)?;
+        // One more says whether there are more.
+        let mut found = services
+            .promotions_in(&contents, &of, after, first + 1)
             .await
             .map_err(error)?;
-        Ok(promotions.into_iter().map(Promotion).collect())
+        let has_next_page = found.len() > first as usize;
+        found.truncate(first as usize);
+        let edges: Vec<PromotionEdge> = found
+            .into_iter()
+            .map(|(place, promotion)| PromotionEdge {
+                cursor: place.to_string(),
+                node: Promotion(promotion),
+            })
+            .collect();
+        Ok(PromotionConnection {
+            page_info: PageInfo {
+                has_next_page,
+                end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+            },
+            edges,
+        })
     }
 
     /// The promotion with this id.
@@ -143,6 +207,44 @@ impl Query {
         let (services, caller) = at(context)?;
         named(services, caller, &id).await
     }
+}
+
+/// Which promotions of a project.
+#[derive(InputObject, Default)]
+pub struct PromotionFilter {
+    /// Only those of this environment.
+    environment: Option<String>,
+    /// Only those of resources of this name.
+    resource: Option<String>,
+    /// Only those in this state: `failed`, `syncing`.
+    state: Option<String>,
+}
+
+/// A page of promotions.
+#[derive(SimpleObject)]
+pub struct PromotionConnection {
+    /// The promotions, newest first.
+    edges: Vec<PromotionEdge>,
+    /// Whether there are more, and from where on.
+    page_info: PageInfo,
+}
+
+/// A promotion of a page.
+#[derive(SimpleObject)]
+pub struct PromotionEdge {
+    /// Its place.
+    cursor: String,
+    /// The promotion.
+    node: Promotion,
+}
+
+/// Where a page ends.
+#[derive(SimpleObject)]
+pub struct PageInfo {
+    /// Whether more follow.
+    has_next_page: bool,
+    /// The cursor of the last one, for `after`.
+    end_cursor: Option<String>,
 }
 
 /// What to promote, and where to.

@@ -4,9 +4,11 @@ mod commit_and_push;
 mod known;
 mod resolve;
 mod rollout;
+mod way_free;
 
 pub(super) use commit_and_push::{author, waybill};
 pub(super) use known::Known;
+use rollout::is_live;
 
 use super::{Outcome, Settings};
 use crate::{
@@ -17,7 +19,7 @@ use app::error::AppError;
 use domain::{
     environment::Environment,
     id::PromotionId,
-    promotion::{Promotion, State},
+    promotion::{Failed, Promotion, State},
     resource::Resource,
     time::Timestamp,
 };
@@ -76,21 +78,9 @@ pub(super) async fn run(
     if promotion.state == State::Queued {
         return resolve::run(services, known, promotion, &place, since).await;
     }
-    let resource = services.store.read().await?.resource(promotion.resource).await?;
-    let Some(resource) = resource else {
-        return Ok(gone("resource"));
-    };
-    let environment = place.environments.iter().find(|e| e.id == promotion.environment);
-    let Some(environment) = environment.cloned() else {
-        return Ok(gone("environment"));
-    };
-    let work = Work {
-        services,
-        settings,
-        promotion,
-        place,
-        environment,
-        resource,
+    let work = match work(services, settings, promotion, place).await? {
+        Ok(work) => work,
+        Err(outcome) => return Ok(outcome),
     };
     match promotion.state {
         State::Syncing | State::Verifying => rollout::run(&work).await,
@@ -100,9 +90,57 @@ pub(super) async fn run(
     }
 }
 
+/// What a step that asks Argo CD works with, or what comes of it that something of that is gone.
+async fn work<'a>(
+    services: &'a Services,
+    settings: &'a Settings,
+    promotion: &'a Promotion,
+    place: Arc<ProjectPlace>,
+) -> Result<Result<Work<'a>, Outcome>, AppError> {
+    let resource = services.store.read().await?.resource(promotion.resource).await?;
+    let Some(resource) = resource else {
+        return Ok(Err(gone("resource")));
+    };
+    let environment = place.environments.iter().find(|e| e.id == promotion.environment);
+    let Some(environment) = environment.cloned() else {
+        return Ok(Err(gone("environment")));
+    };
+    Ok(Ok(Work {
+        services,
+        settings,
+        promotion,
+        place,
+        environment,
+        resource,
+    }))
+}
+
+/// What proves that what a failed promotion promised is live, if it is. The promotion was read before `since`.
+pub(super) async fn live_after_all(
+    services: &Services,
+    settings: &Settings,
+    known: &Known,
+    promotion: &Promotion,
+    since: Instant,
+) -> Result<Option<String>, AppError> {
+    let Some(place) = known.place(services, promotion.project, since).await? else {
+        return Ok(None);
+    };
+    match work(services, settings, promotion, place).await? {
+        Ok(work) => is_live(&work).await,
+        Err(_) => Ok(None),
+    }
+}
+
 /// Commits promotions of one project; an outcome for each.
 pub(super) async fn commit(services: &Services, promotions: &[Promotion]) -> Vec<Outcome> {
     commit_and_push::run(services, promotions).await
+}
+
+/// A rollout's time-out with room for Argo CD's word: who gives Waybill the time that a Deployment has (`progressDeadlineSeconds`) wants to read
+/// why it failed, not that somebody stopped waiting a moment before.
+fn with_verdict(millis: i64) -> i64 {
+    millis.saturating_add((millis / 10).min(60_000))
 }
 
 /// Nothing waits for ever: past the time-out of its state a wait becomes a failure that says what was last seen.
@@ -119,19 +157,18 @@ pub(super) fn in_time(promotion: &Promotion, outcome: Outcome, settings: &Settin
             "Look at the application in Argo CD, then try again.",
         ),
         State::Verifying => (
-            millis(settings.verify_timeout),
+            with_verdict(millis(settings.verify_timeout)),
             "Look at the application in Argo CD, then try again.",
         ),
         _ => (COMMIT_LIMIT_MILLIS, "Try again when that is mended."),
     };
-    let waited = now.millis_since(promotion.state_since);
+    let waited = now.millis_since(promotion.counts_since());
     if waited <= limit {
         return outcome;
     }
-    Outcome::Fail {
-        reason: format!(
-            "Not done after {}. Last seen: {why} {remedy}",
-            domain::time::duration(waited)
-        ),
-    }
+    Outcome::Failed(Failed {
+        reason: format!("Timed out after {}. Last state: {why}", domain::time::duration(waited)),
+        remedy: Some(remedy.to_owned()),
+        said: Vec::new(),
+    })
 }

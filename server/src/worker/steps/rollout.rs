@@ -3,24 +3,27 @@
 //! Both look at the same Application and ask the same planner ([`domain::plan::next`]); they differ in what is still missing: in
 //! *Syncing* a sync that contains the commit, in *Verifying* only health and the live digest.
 
-use super::{Outcome, Work};
+use super::{Outcome, Work, way_free};
 use crate::{
     adapters::{
-        argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest},
+        argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, Window},
         git::GitError,
     },
-    service::connection,
+    back_off::Ask,
+    service::{connection, live::Reported, workloads::For},
 };
 use app::error::AppError;
 use domain::{
     artifact::Digest,
-    plan::{self, AppSnapshot, Intent, Next},
-    promotion::State,
-    resource::Kind,
+    plan::{self, AppSnapshot, Committed, Health, Intent, Next, illness::illness, said},
+    promotion::{Failed, State},
+    time::Timestamp,
 };
 
 /// How often Argo CD is asked when its stream says nothing.
 const LOOK_MILLIS: i64 = 1_000;
+/// A closed sync window is looked at again at the latest after this time: somebody may change it.
+const WINDOW_MILLIS: i64 = 60_000;
 
 pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
     let Some(cluster) = work.cluster() else {
@@ -51,10 +54,14 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
         app,
         commit,
     };
+    let (patience, id) = (&work.services.wake.patience, work.promotion.id);
     match rollout.look().await {
-        Ok(outcome) => Ok(outcome),
+        Ok(outcome) => {
+            patience.worked(id, Ask::Look);
+            Ok(outcome)
+        }
         Err(Trouble::ArgoCd(error)) if error.is_passing() => Ok(Outcome::Wait {
-            millis: 2 * LOOK_MILLIS,
+            millis: patience.wait(id, Ask::Look, "an answer", work.services.now()),
             why: error.to_string(),
         }),
         Err(Trouble::ArgoCd(error)) => Ok(Outcome::Fail {
@@ -70,7 +77,38 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
     }
 }
 
-enum Trouble {
+/// What proves that what the promotion promised is live, if it is; nothing is asked for.
+pub(super) async fn is_live(work: &Work<'_>) -> Result<Option<String>, AppError> {
+    let (Some(cluster), Some(commit)) = (work.cluster(), work.promotion.commit.clone()) else {
+        return Ok(None);
+    };
+    let app = connection::application(cluster, &work.place.record.project.name, &work.environment.name);
+    let (Some(access), Some(app)) = (work.services.argocd_access(cluster)?, app) else {
+        return Ok(None);
+    };
+    let rollout = Rollout {
+        work,
+        access,
+        app,
+        commit,
+    };
+    let look = async {
+        let mut snapshot = work
+            .services
+            .argocd
+            .app(&rollout.access, &rollout.app, Refresh::No)
+            .await?;
+        rollout.next(&mut snapshot).await
+    };
+    match look.await {
+        Ok(Next::Live { evidence }) => Ok(Some(evidence)),
+        Err(Trouble::Own(error)) => Err(error),
+        // Whoever can't be asked now is asked another time.
+        Ok(_) | Err(Trouble::ArgoCd(_) | Trouble::Git(_)) => Ok(None),
+    }
+}
+
+pub(super) enum Trouble {
     ArgoCd(ArgoCdError),
     Git(GitError),
     Own(AppError),
@@ -82,11 +120,11 @@ impl From<ArgoCdError> for Trouble {
     }
 }
 
-struct Rollout<'a> {
-    work: &'a Work<'a>,
-    access: ArgoCdAccess,
-    app: AppRef,
-    commit: String,
+pub(super) struct Rollout<'a> {
+    pub(super) work: &'a Work<'a>,
+    pub(super) access: ArgoCdAccess,
+    pub(super) app: AppRef,
+    pub(super) commit: String,
 }
 
 impl Rollout<'_> {
@@ -96,16 +134,22 @@ impl Rollout<'_> {
         let first = work.promotion.state == State::Syncing && work.promotion.waits_for.is_none();
         let refresh = if first { Refresh::Normal } else { Refresh::No };
         let mut app = work.services.argocd.app(&self.access, &self.app, refresh).await?;
-        let mut next = self.next(&app).await?;
-        if matches!(next, Next::Refresh { .. }) && !first {
+        let mut next = self.next(&mut app).await?;
+        if let Next::Refresh { why } = &next
+            && !first
+            && self.may(Ask::Refresh, subject_of(why))
+        {
             app = work
                 .services
                 .argocd
                 .app(&self.access, &self.app, Refresh::Normal)
                 .await?;
-            next = self.next(&app).await?;
+            next = self.next(&mut app).await?;
         }
-        if !self.report(&app).await.map_err(Trouble::Own)? {
+        if !matches!(next, Next::Live { .. }) {
+            self.note_illness(&app).await.map_err(Trouble::Own)?;
+        }
+        if self.report(&app).await.map_err(Trouble::Own)? == Reported::Late {
             return Ok(Outcome::Wait {
                 millis: LOOK_MILLIS,
                 why: "Argo CD has said something newer meanwhile; it is asked again.".to_owned(),
@@ -117,11 +161,31 @@ impl Rollout<'_> {
                 format!("Argo CD is at the commit. {evidence}"),
             )),
             Next::Live { evidence } => Ok(Outcome::done(State::Succeeded, evidence)),
-            Next::Failed { reason, remedy } => Ok(Outcome::Fail {
-                reason: format!("{reason} {remedy}"),
+            Next::Failed { reason, remedy } => Ok(Outcome::Failed(Failed {
+                reason,
+                remedy: Some(remedy),
+                said: said::whole(&app),
+            })),
+            Next::Sync { revision, why } => self.sync(&app, revision, why).await,
+            Next::Paused { why } => Ok(Outcome::Paused {
+                millis: LOOK_MILLIS,
+                why,
             }),
-            Next::Sync { revision, why } => self.sync(revision, why).await,
+            Next::Inspect => Ok(Outcome::Wait {
+                millis: LOOK_MILLIS,
+                why: "Argo CD is asked for the workloads.".to_owned(),
+            }),
             Next::Refresh { why } | Next::Wait { why } => {
+                if app
+                    .operation
+                    .as_ref()
+                    .is_some_and(plan::OperationSnapshot::is_at_window)
+                {
+                    return self.at_window(&app).await;
+                }
+                if let Some(outcome) = way_free::make(self, &app).await? {
+                    return Ok(outcome);
+                }
                 if work.promotion.state == State::Syncing && self.is_synced(&app).await? {
                     return Ok(Outcome::done(State::Verifying, "Argo CD has synced the commit."));
                 }
@@ -133,27 +197,47 @@ impl Rollout<'_> {
         }
     }
 
-    /// What the planner says, given which of the revisions it asks about contain the commit.
-    async fn next(&self, app: &AppSnapshot) -> Result<Next, Trouble> {
+    /// What the planner says, given which of the revisions it asks about contain the commit, and the workloads where it asks for them.
+    async fn next(&self, app: &mut AppSnapshot) -> Result<Next, Trouble> {
         let covering = self.covering(app).await?;
+        let next = self.decide(app, &covering).await?;
+        // A sync with waves waits for health before it ends: why that doesn't come is to be said, too.
+        let is_held_up = matches!(next, Next::Wait { .. }) && app.health == Health::Degraded;
+        if next != Next::Inspect && !is_held_up {
+            return Ok(next);
+        }
+        let services = self.work.services;
+        services
+            .read_workloads(&self.access, &self.app, app, For::Promotion)
+            .await?;
+        self.decide(app, &covering).await
+    }
+
+    async fn decide(&self, app: &AppSnapshot, covering: &[String]) -> Result<Next, Trouble> {
         let work = self.work;
         let beside = self.beside().await.map_err(Trouble::Own)?;
         let promotion = work.promotion;
         let identity = promotion.operation_identity();
+        let project = &work.place.record.project;
+        let files = [project.values_path(&work.environment.key)];
         let intent = Intent {
             commit: &self.commit,
             digest: &promotion.image.digest,
             repository: &promotion.image.repository,
+            committed: Committed {
+                repository: &project.repository_url,
+                branch: &project.branch,
+                files: &files,
+            },
             promotion: &identity,
             pushed_at: promotion.committed_at.unwrap_or(promotion.state_since),
             now: work.services.now(),
             beside: &beside,
-            expects_pods: work.resource.runtime.replicas != Some(0)
-                && matches!(work.resource.kind, Kind::Deployment | Kind::StatefulSet),
+            expects_pods: work.resource.expects_pods(),
             stable_millis: i64::try_from(work.settings.stable.as_millis()).unwrap_or(i64::MAX),
             grace_millis: plan::GRACE_MILLIS,
         };
-        Ok(plan::next(app, &intent, &covering))
+        Ok(plan::next(app, &intent, covering))
     }
 
     /// What other resources of the environment run from the same repository.
@@ -198,8 +282,20 @@ impl Rollout<'_> {
         Ok(!app.operation_pending && (applied || (app.sync_status == "Synced" && covers(&app.sync_revisions))))
     }
 
-    async fn sync(&self, revision: Option<String>, why: String) -> Result<Outcome, Trouble> {
+    async fn sync(&self, app: &AppSnapshot, revision: Option<String>, why: String) -> Result<Outcome, Trouble> {
         let work = self.work;
+        // Once it was seen closed, the window is looked at instead of being knocked at.
+        if work.promotion.counts_from.is_some()
+            && let Window::Closed { opens_at } = self.window(app).await?
+        {
+            return Ok(self.closed(opens_at));
+        }
+        if !self.may(Ask::Sync, subject_of(&why)) {
+            return Ok(Outcome::Wait {
+                millis: LOOK_MILLIS,
+                why,
+            });
+        }
         let request = SyncRequest {
             revision,
             promotion: work.promotion.operation_identity(),
@@ -209,14 +305,124 @@ impl Rollout<'_> {
                 millis: LOOK_MILLIS,
                 why: format!("Argo CD was asked to sync. {why}"),
             }),
+            Err(ArgoCdError::SyncWindow { .. }) => self.at_window(app).await,
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn report(&self, app: &AppSnapshot) -> Result<bool, AppError> {
+    /// Whether Argo CD may be asked for something now, about the same as the last time or not.
+    pub(super) fn may(&self, ask: Ask, about: &str) -> bool {
+        let work = self.work;
+        let patience = &work.services.wake.patience;
+        patience.may(work.promotion.id, ask, about, work.services.now())
+    }
+
+    async fn window(&self, app: &AppSnapshot) -> Result<Window, ArgoCdError> {
+        let services = self.work.services;
+        let now = services.now();
+        services.argocd.window(&self.access, &self.app, &app.project, now).await
+    }
+
+    /// A sync window keeps the sync from beginning, or from going on.
+    async fn at_window(&self, app: &AppSnapshot) -> Result<Outcome, Trouble> {
+        let opens_at = match self.window(app).await {
+            Ok(Window::Closed { opens_at }) => opens_at,
+            // It opened in this moment, or nobody may say until when it is closed.
+            Ok(Window::Open) | Err(_) => None,
+        };
+        Ok(self.closed(opens_at))
+    }
+
+    fn closed(&self, opens_at: Option<Timestamp>) -> Outcome {
+        let now = self.work.services.now();
+        let until_then = opens_at.map_or(WINDOW_MILLIS, |at| at.millis_since(now).max(LOOK_MILLIS));
+        let soon = self
+            .work
+            .services
+            .wake
+            .patience
+            .wait(self.work.promotion.id, Ask::Window, "", now);
+        Outcome::Closed {
+            millis: until_then.min(soon).min(WINDOW_MILLIS),
+            why: closed_words(opens_at, now),
+        }
+    }
+
+    /// Keeps what is wrong with the promotion's own workload, with what the cluster said of its pod. The same is not asked for again.
+    async fn note_illness(&self, app: &AppSnapshot) -> Result<(), AppError> {
+        let (services, promotion) = (self.work.services, self.work.promotion);
+        let Some((mut found, patient)) = illness(app, &promotion.image.digest, services.now(), promotion.tries) else {
+            return Ok(());
+        };
+        let known = services.store.read().await?.illness(promotion.id).await?;
+        if known.is_some_and(|known| known.is_same(&found)) {
+            return Ok(());
+        }
+        if let Some(patient) = patient {
+            // Without its events, the reason is still worth keeping.
+            found.events = services
+                .argocd
+                .events(&self.access, &self.app, &patient)
+                .await
+                .unwrap_or_default();
+        }
+        let mut tx = services.store.write().await?;
+        tx.set_illness(promotion.id, &found).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn report(&self, app: &AppSnapshot) -> Result<Reported, AppError> {
         self.work
             .services
             .report_live(&self.work.place.record.project, &self.work.environment, app)
             .await
+    }
+}
+
+/// What a reason is about, without what differs each time.
+fn subject_of(why: &str) -> &str {
+    why.split(['(', ':', '.']).next().unwrap_or(why)
+}
+
+/// `Argo CD lets nothing through until 18:00 UTC (a sync window is closed).`
+fn closed_words(opens_at: Option<Timestamp>, now: Timestamp) -> String {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let until = match opens_at {
+        Some(at) if at.millis_since(now) < DAY => format!(" until {}", at.clock()),
+        Some(at) => format!(" until {}", at.exact()),
+        None => " now".to_owned(),
+    };
+    format!(
+        "Argo CD lets nothing through{until}: a sync window is closed. The commit is in Git; the sync begins when the window opens."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_window_says_until_when_where_that_is_known() {
+        let now = Timestamp(1_800_000_000_000);
+        assert!(closed_words(None, now).starts_with("Argo CD lets nothing through now:"));
+        let soon = closed_words(Some(now.plus_millis(3_600_000)), now);
+        assert!(
+            soon.starts_with("Argo CD lets nothing through until 09:00 UTC:"),
+            "{soon}"
+        );
+        let later = closed_words(Some(now.plus_millis(3 * 86_400_000)), now);
+        assert!(later.contains("until 2027-01-18 08:00:00 UTC"), "{later}");
+    }
+
+    #[test]
+    fn reasons_about_the_same_are_the_same() {
+        let why = "Argo CD has not seen the commit yet (it compares with 1a2b3c4 of main) and is asked to look at Git.";
+        assert_eq!(subject_of(why), "Argo CD has not seen the commit yet ");
+        assert_eq!(
+            subject_of("Argo CD reports X: dial tcp 10.0.0.1:4711"),
+            "Argo CD reports X"
+        );
+        assert_eq!(subject_of(""), "");
     }
 }

@@ -53,6 +53,7 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     // ?ovdaABP ovdaAg <>0
     ("sh++++hh h+++++ ++h", "resource", Ui("resource", "{development}&resource=api")),
     ("sh++++hh h+++++ ++h", "resource", Ui("resource", "{closed}&resource=api")),
+    ("sh++++h+ h+++++ ++h", "promotions", Graphql("{ promotionConnection(project: \"myapp\") { edges { cursor node { id } } } }")),
     ("sh++++hh h+++++ ++h", "promotions", Graphql("{ promotions(project: \"myapp\" environment: \"development\" resource: \"api\") { id } }")),
     ("shr+++hh hr++++ r+h", "preview_pin", Ui("preview_pin", "{development}&resource=api&digest={digest}")),
     ("shrrrrhh hrrrr+ rrh", "preview_pin", Ui("preview_pin", "{closed}&resource=api&digest={digest}")),

@@ -7,7 +7,10 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse as _,
 };
-use domain::artifact::{Repository, Tag};
+use domain::{
+    artifact::{Repository, Tag},
+    plan::Patient,
+};
 use futures::StreamExt as _;
 use secrecy::SecretString;
 use server::adapters::{
@@ -148,7 +151,12 @@ async fn throw(until: Until) {
                 4 => drop(registry.tags(&reach, &repository).await),
                 5 => drop(argocd.app(&at, &app, Refresh::No).await),
                 6 => drop(argocd.sync(&at, &app, &sync).await),
-                7 => drop((argocd.check(&at).await, argocd.inspect(&at, &app).await)),
+                7 => drop((
+                    argocd.check(&at).await,
+                    argocd.inspect(&at, &app).await,
+                    argocd.workloads(&at, &app).await,
+                    argocd.events(&at, &app, &Patient::default()).await,
+                )),
                 _ => drop(argocd.watch(&at).collect::<Vec<_>>().await),
             }
         };

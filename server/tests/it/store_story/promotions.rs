@@ -45,6 +45,7 @@ fn promotion(
         created_at: at(created),
         state_since: at(created),
         ended_at: None,
+        counts_from: None,
     }
 }
 

@@ -5,13 +5,15 @@ use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, DeclaredImage, Digest, Repository, Tag},
     id::PromotionId,
-    plan::AppSnapshot,
+    plan::{AppSnapshot, Patient, PodEvent},
     time::Timestamp,
 };
 use futures::stream::{self, BoxStream, StreamExt as _};
 use server::{
     adapters::{
-        argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent},
+        argocd::{
+            AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window, Workloads,
+        },
         git::{
             BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
             Probe, RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
@@ -312,8 +314,24 @@ impl ArgoCd for FakeArgoCd {
         found.ok_or_else(|| ArgoCdError::NotFound { app: app.name.clone() })
     }
 
+    async fn workloads(&self, _: &ArgoCdAccess, _: &AppRef) -> Result<Workloads, ArgoCdError> {
+        Ok(Workloads::Withheld("permission denied".into()))
+    }
+
+    async fn events(&self, _: &ArgoCdAccess, _: &AppRef, _: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        Ok(Vec::new())
+    }
+
     async fn sync(&self, _: &ArgoCdAccess, _: &AppRef, _: &SyncRequest) -> Result<(), ArgoCdError> {
         Ok(())
+    }
+
+    async fn end_operation(&self, _: &ArgoCdAccess, _: &AppRef) -> Result<(), ArgoCdError> {
+        Ok(())
+    }
+
+    async fn window(&self, _: &ArgoCdAccess, _: &AppRef, _: &str, _: Timestamp) -> Result<Window, ArgoCdError> {
+        Ok(Window::Open)
     }
 
     fn watch(&self, _: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>> {

@@ -108,6 +108,8 @@ impl Bench {
             pushes: Arc::default(),
             kept_cells: Arc::default(),
             kept_versions: Arc::default(),
+            workload_reads: Arc::default(),
+            deployed_sources: Arc::default(),
             kept_inbox: Arc::default(),
             // Who administers a workspace may create others.
             creators: Creators::Administrators,

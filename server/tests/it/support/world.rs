@@ -815,6 +815,7 @@ async fn start_standin(repository: &Path) -> Standin {
     let standin = Standin::start(StandinOptions {
         tokens: vec![TokenGrant::new(ARGOCD_SUBJECT, Policy::promoter("myapp"))],
         timing: Timing::fast(),
+        app_namespaces: vec!["team-a".into()],
         ..StandinOptions::default()
     })
     .await

@@ -1,0 +1,131 @@
+//! What Waybill hears of for the first time while an Argo CD is being followed: an environment, a resource that is adopted. Its
+//! Application may be quiet for long, and then the stream says nothing about it; so it is read once.
+
+use super::try_report;
+use crate::{
+    adapters::argocd::{AppRef, Refresh},
+    service::{Services, connection},
+    store::{ClusterRecord, StoreError},
+};
+use domain::id::{ClusterId, EnvironmentId, ResourceId};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+/// Applications of which all are read at once; more wait.
+const AT_ONCE: usize = 4;
+
+/// A resource where it runs: moved to another cluster it is new there.
+type Place = (ClusterId, ResourceId);
+
+/// What is known, and what is being read.
+pub(super) struct News {
+    known: Option<HashSet<Place>>,
+    reads: JoinSet<Vec<Place>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self {
+            known: None,
+            reads: JoinSet::new(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+}
+
+impl News {
+    /// Has read what is new on clusters that have been followed for a while. What could not be read is new again the next time.
+    pub(super) async fn look(&mut self, services: &Services, followed: &[ClusterRecord], something_changed: bool) {
+        let mut again = self.known.is_none() || something_changed;
+        while let Some(read) = self.reads.try_join_next() {
+            let failed = read.unwrap_or_default();
+            again |= !failed.is_empty();
+            if let Some(known) = &mut self.known {
+                known.retain(|place| !failed.contains(place));
+            }
+        }
+        if !again {
+            return;
+        }
+        let found = match find(services).await {
+            Ok(found) => found,
+            Err(error) => {
+                if error.trouble().is_none() {
+                    tracing::error!(%error, "it could not be looked for new resources");
+                }
+                return;
+            }
+        };
+        let all: HashSet<Place> = found.values().flat_map(|app| app.places.iter().copied()).collect();
+        let Some(known) = self.known.replace(all) else {
+            return;
+        };
+        for app in found.into_values() {
+            let Some(record) = followed.iter().find(|record| record.cluster.id == app.cluster) else {
+                continue;
+            };
+            if app.places.iter().all(|place| known.contains(place)) {
+                continue;
+            }
+            let (services, record, turns) = (services.clone(), record.clone(), Arc::clone(&self.turns));
+            self.reads.spawn(async move {
+                let _turn = turns.acquire().await;
+                match read(&services, &record, &app.app).await {
+                    true => Vec::new(),
+                    false => app.places,
+                }
+            });
+        }
+    }
+}
+
+/// An Application, with the resources that it is to run.
+struct Found {
+    cluster: ClusterId,
+    app: AppRef,
+    places: Vec<Place>,
+}
+
+async fn find(services: &Services) -> Result<HashMap<EnvironmentId, Found>, StoreError> {
+    let mut tx = services.store.read().await?;
+    let mut found = HashMap::new();
+    for workspace in tx.workspaces().await? {
+        let clusters = tx.clusters(workspace.id).await?;
+        for project in tx.projects(workspace.id).await? {
+            for environment in tx.environments(project.project.id).await? {
+                let record = clusters.iter().find(|record| record.cluster.id == environment.cluster);
+                let app = record.and_then(|r| connection::application(r, &project.project.name, &environment.name));
+                if let Some(app) = app {
+                    let (cluster, places) = (environment.cluster, Vec::new());
+                    found.insert(environment.id, Found { cluster, app, places });
+                }
+            }
+            for resource in tx.resources(project.project.id).await? {
+                if let Some(app) = found.get_mut(&resource.environment) {
+                    app.places.push((app.cluster, resource.id));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Reads an Application and stores what it runs; `false` when it is to be tried again.
+async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> bool {
+    let Ok(Some(access)) = services.argocd_access(record) else {
+        return true;
+    };
+    match services.argocd.app(&access, app, Refresh::No).await {
+        Ok(snapshot) => {
+            let own_namespace = snapshot.controller_namespace.clone();
+            let stored = try_report(services, record, &snapshot, own_namespace.as_deref(), None).await;
+            stored.is_ok()
+        }
+        // What isn't there yet is told by the stream when it comes.
+        Err(error) => !error.is_passing(),
+    }
+}
