@@ -117,6 +117,10 @@ pub struct RanIn {
     /// For how long without a break, at least.
     #[serde(default)]
     pub soak_minutes: u32,
+    /// Whether the time goes on counting when a newer image took the place of one that was healthy, for places that get new images more
+    /// often than a soak lasts. It ends when the environment goes back to something older.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues_when_replaced: bool,
 }
 
 /// A key that the digest must be signed with.
@@ -349,6 +353,10 @@ impl Policy {
         }));
         words.extend(ran_in.iter().map(|ran| match ran.soak_minutes {
             0 => format!("Healthy in {} before.", ran.environment),
+            minutes if ran.continues_when_replaced => format!(
+                "Healthy in {} for {minutes} min, which go on when a newer image takes its place.",
+                ran.environment
+            ),
             minutes => format!("Healthy in {} for {minutes} min.", ran.environment),
         }));
         words.extend(signatures.iter().map(|one| format!("Signed by {}.", one.name)));

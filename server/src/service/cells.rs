@@ -247,7 +247,15 @@ impl Cells {
             .is_none_or(|(_, git_only)| *git_only);
         let starved = match newest {
             Some(newest) if newest.state == State::Waiting => {
-                starved(&tx.promotions_of(resource.id, MOST_STARVED).await?)
+                // Mostly nothing was superseded, which the last two say.
+                let last = tx.promotions_of(resource.id, 2).await?;
+                match last
+                    .iter()
+                    .all(|p| matches!(p.state, State::Waiting | State::Superseded))
+                {
+                    true if last.len() > 1 => starved(&tx.promotions_of(resource.id, MOST_STARVED).await?),
+                    _ => None,
+                }
             }
             _ => None,
         };

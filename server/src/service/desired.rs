@@ -1,15 +1,8 @@
 //! What Git says: read from the repository, kept in the resources, and told to those who follow.
 
-use super::{
-    Caller, Services,
-    artifact::newest_that_counts,
-    follow::course,
-    place::ProjectPlace,
-    tag_order::{TagCounts, WhatCounts},
-    workspace::told_workspace,
-};
+use super::{Caller, Services, place::ProjectPlace, workspace::told_workspace};
 use crate::{
-    adapters::git::{GitError, ServicePlace},
+    adapters::git::GitError,
     store::{NewEvent, ProjectRecord},
 };
 use app::error::AppError;
@@ -18,18 +11,12 @@ use domain::{
     door::Entrance,
     environment::Environment,
     event::{Happened, Subject},
-    follow::Course,
     id::{EnvironmentId, ProjectId, ResourceId},
-    promotion::{Actor, State},
-    resource::{Binding, HoldCause, Outside, Resource, Source},
+    promotion::Actor,
+    resource::{Binding, HoldCause, Resource, Source},
     rights::Role,
 };
 use std::collections::{HashMap, HashSet};
-
-/// Services about which Git is asked who changed them, in one read.
-const MOST_ASKED: usize = 100;
-/// Promotions of a resource among which one may be whose push nobody heard of.
-const LAST_ASKED: i64 = 10;
 
 impl Services {
     /// The projects of a workspace that a push to one of these addresses concerns: none where there is no such workspace.
@@ -96,7 +83,8 @@ impl Services {
         };
         let (by_tag, all_resolved) = self.resolve_declared_tags(&record, &declared).await?;
         let offered = self.learn_offered(&record, &declared, &by_tag).await?;
-        let others = self.of_others(&record, &tip, &declared, &off, &by_tag).await?;
+        let switched_off = self.store.read().await?.switched_off(id).await?;
+        let others = (self.of_others(&record, &tip, &declared, &off, &switched_off, &by_tag)).await?;
 
         let mut tx = self.write_through(entrance).await?;
         let Some(current) = tx.project(id).await? else {
@@ -108,6 +96,7 @@ impl Services {
         }
         let place = self.place_for_waybill(&mut *tx, current).await?;
         let recorded = tx.declared_after(id, began).await?;
+        let committing = tx.committing(id).await?;
         let mut complete = problem.is_none() && all_resolved && offered.all;
         let mut changed = Vec::new();
         let mut learned = Vec::new();
@@ -127,13 +116,18 @@ impl Services {
                 (image, declared) => (image, declared.and_then(|declared| declared.unclear.clone())),
             };
             let unclear = unclear.as_deref();
+            let is_off = off.contains(&(resource.environment, resource.key.to_string()));
+            let was_off = switched_off.contains(&resource.id);
+            if is_off != was_off {
+                tx.set_switched_off(resource.id, is_off).await?;
+            }
             if image == resource.desired && unclear == resource.unclear.as_deref() {
-                if let Some(outside) = others.get(&resource.id)
-                    && off.contains(&(resource.environment, resource.key.to_string()))
-                    && resource.follows_by_itself()
-                {
+                // What its commit says is recorded soon; somebody may have taken it back since, which is read then.
+                complete &= !committing.contains(&resource.id);
+                let by_others = is_off && !was_off && others.is_some_of(resource.id);
+                if by_others && resource.follows_by_itself() {
                     let mut resource = resource;
-                    let (cause, outside) = (HoldCause::DisabledInGit, Some(outside.clone()));
+                    let (cause, outside) = (HoldCause::DisabledInGit, others.of(resource.id).cloned());
                     self.hold_for_git(&mut *tx, &place, &mut resource, cause, outside, None)
                         .await?;
                     held = true;
@@ -145,8 +139,7 @@ impl Services {
                 continue;
             }
             // A promotion that is committing, or recorded its commit after this read began, knows better.
-            let open = tx.open_promotions(resource.id).await?;
-            if recorded.contains(&resource.id) || open.iter().any(|p| p.state == State::Committing) {
+            if recorded.contains(&resource.id) || committing.contains(&resource.id) {
                 complete = false;
                 continue;
             }
@@ -155,7 +148,7 @@ impl Services {
             if let Some(unclear) = unclear {
                 tx.set_unclear(resource.id, unclear).await?;
             }
-            let outside = others.get(&resource.id);
+            let outside = others.of(resource.id);
             if let Some(outside) = outside {
                 tx.set_outside(resource.id, outside).await?;
             }
@@ -202,7 +195,7 @@ impl Services {
             {
                 continue;
             }
-            let outside = others.get(&resource.id).cloned();
+            let outside = others.of(resource.id).cloned();
             self.hold_for_git(&mut *tx, &place, resource, cause, outside, renamed)
                 .await?;
         }
@@ -314,117 +307,6 @@ impl Services {
             }
         }
         Ok((images, all))
-    }
-
-    /// Who changed services in Git since it was read last, asked for each that says something else now, or is switched off.
-    async fn of_others(
-        &self,
-        record: &ProjectRecord,
-        tip: &str,
-        declared: &HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
-        off: &HashSet<(EnvironmentId, String)>,
-        by_tag: &HashMap<ResourceId, ExactImage>,
-    ) -> Result<HashMap<ResourceId, Outside>, AppError> {
-        let mut others = HashMap::new();
-        // Nobody changed what is read for the first time.
-        let Some(since) = &record.tip else {
-            return Ok(others);
-        };
-        let mut tx = self.store.read().await?;
-        let resources = tx.resources(record.project.id).await?;
-        let environments = tx.environments(record.project.id).await?;
-        drop(tx);
-        let access = self.repository_access(record)?;
-        for resource in resources.iter().filter(|resource| resource.desired.is_some()) {
-            let (Some(services), Some(environment)) = (
-                declared.get(&resource.environment),
-                environments.iter().find(|e| e.id == resource.environment),
-            ) else {
-                continue;
-            };
-            let image = services.get(resource.key.as_str()).and_then(exact);
-            let image = image.as_ref().or_else(|| by_tag.get(&resource.id));
-            let is_off = off.contains(&(resource.environment, resource.key.to_string()));
-            if image == resource.desired.as_ref() && (!is_off || !resource.follows_by_itself()) {
-                continue;
-            }
-            if others.len() >= MOST_ASKED {
-                break;
-            }
-            let place = ServicePlace {
-                path: record.project.values_path(&environment.key),
-                prefix: record.project.values_prefix.clone(),
-                service: resource.key.to_string(),
-            };
-            if let Ok(Some(change)) = self.git.last_change_of(&access, since, tip, &place).await {
-                let outside = Outside {
-                    author: change.author,
-                    commit: change.commit,
-                    subject: change.subject,
-                };
-                others.insert(resource.id, outside);
-            }
-        }
-        Ok(others)
-    }
-
-    /// Whether what Git declares now is what Waybill itself was about to write: a push went through, and nobody heard of it.
-    async fn is_ours(&self, tx: &mut dyn crate::store::Tx, resource: &Resource) -> Result<bool, AppError> {
-        let history = tx.promotions_of(resource.id, LAST_ASKED).await?;
-        let unheard = history.iter().take_while(|p| p.state != State::Succeeded);
-        // Of the others it was recorded that they were pushed, or they never were.
-        let mut pushed = unheard.filter(|p| p.commit.is_none() && matches!(p.state, State::Committing | State::Failed));
-        Ok(pushed.any(|p| resource.declares(&p.image.digest)))
-    }
-
-    /// Whether what Git declares now is what the resource's source offers, and newer than what it `was`: where automation would take it.
-    async fn is_offered(
-        &self,
-        tx: &mut dyn crate::store::Tx,
-        place: &ProjectPlace,
-        resource: &Resource,
-        was: Option<&ExactImage>,
-    ) -> Result<bool, AppError> {
-        let offered = match &resource.source {
-            // As this read left it.
-            Source::Promote { from } => tx.resource(*from).await?.and_then(|source| source.desired),
-            Source::Image { repository, tags } => {
-                let what = WhatCounts::new(tags, place.platforms(resource.environment));
-                newest_that_counts(tx, place.workspace.id, repository, &what).await?
-            }
-        };
-        let Some(offered) = offered.filter(|image| resource.declares(&image.digest)) else {
-            return Ok(false);
-        };
-        let order = TagCounts::of(&tx.order_of(resource.id).await?);
-        Ok(course(tx, place.workspace.id, &order, was, &offered).await? == Course::Newer)
-    }
-
-    /// The key that a removed service may have now: one that no resource has, with an image of the same repository.
-    async fn renamed(
-        &self,
-        tx: &mut dyn crate::store::Tx,
-        place: &ProjectPlace,
-        resource: &Resource,
-        was: &ExactImage,
-        declared: &HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
-    ) -> Result<Option<String>, AppError> {
-        let mut keys: Vec<&String> = declared
-            .get(&resource.environment)
-            .into_iter()
-            .flatten()
-            .filter(|(_, image)| image.repository.as_ref() == Some(&was.repository))
-            .map(|(key, _)| key)
-            .collect();
-        keys.sort();
-        let resources = tx.resources(place.record.project.id).await?;
-        let is_free = |key: &&&String| {
-            let mut here = resources
-                .iter()
-                .filter(|other| other.environment == resource.environment);
-            here.all(|other| other.key.as_str() != key.as_str())
-        };
-        Ok(keys.iter().find(is_free).map(|key| (*key).clone()))
     }
 
     /// Asks registries about images that Git declares and that would move followers, where nothing is known of them yet: followers only go
@@ -620,7 +502,7 @@ fn unresolved(by: &DeclaredImage) -> String {
 }
 
 /// The image, where all of it is declared.
-fn exact(declared: &DeclaredImage) -> Option<ExactImage> {
+pub(super) fn exact(declared: &DeclaredImage) -> Option<ExactImage> {
     Some(ExactImage {
         repository: declared.repository.clone()?,
         tag: declared.tag.clone(),

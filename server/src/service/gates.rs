@@ -72,6 +72,7 @@ impl Services {
                     environment: environment.name.clone(),
                     since: run.since,
                     until: run.until.or_else(|| live::unseen_since(run.seen, run.since, now)),
+                    replaced: run.replaced,
                 }));
             }
         }

@@ -2,14 +2,17 @@
 
 use super::{
     Services,
+    follow::course,
+    tag_order::TagCounts,
     what_runs::{Runs, what_runs},
 };
 use crate::store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting};
 use app::error::AppError;
 use domain::{
-    artifact::Digest,
+    artifact::{Digest, ExactImage},
     environment::{Environment, Project},
     event::{Happened, Subject},
+    follow::Course,
     id::{ClusterId, EnvironmentId, WorkspaceId},
     plan::{AppSnapshot, Health},
     promotion::Actor,
@@ -231,7 +234,7 @@ async fn forget(tx: &mut dyn Tx, record: &ClusterRecord, since: Timestamp, now: 
             }
             tx.set_live(resource.id, None).await?;
             for digest in tx.open_runs(resource.id).await? {
-                tx.end_run(resource.id, &digest, since).await?;
+                tx.end_run(resource.id, &digest, since, false).await?;
                 tx.wake_waiting(Waiting::Digest(workspace, &digest), now).await?;
             }
             let event = NewEvent {
@@ -257,12 +260,41 @@ async fn note_runs(
 ) -> Result<(), StoreError> {
     let open = tx.open_runs(resource.id).await?;
     for ended in open.iter().filter(|digest| !healthy.contains(digest)) {
-        tx.end_run(resource.id, ended, now).await?;
+        let replaced = leads_on(tx, workspace, resource, ended).await? == Course::Newer;
+        tx.end_run(resource.id, ended, now, replaced).await?;
         tx.wake_waiting(Waiting::Digest(workspace, ended), now).await?;
+    }
+    // A rollback, a pin, or a revert in Git: what it led back behind is good no more by having been replaced.
+    if let Some(replaced) = tx.replaced_last(resource.id).await?
+        && leads_on(tx, workspace, resource, &replaced).await? != Course::Newer
+    {
+        tx.went_back(resource.id).await?;
     }
     for begun in healthy.iter().filter(|digest| !open.contains(digest)) {
         tx.begin_run(resource.id, begun, now).await?;
         tx.wake_waiting(Waiting::Digest(workspace, begun), now).await?;
     }
     Ok(())
+}
+
+/// Where what Git says now leads from a digest that the resource ran.
+async fn leads_on(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    resource: &Resource,
+    ran: &Digest,
+) -> Result<Course, StoreError> {
+    let Some(desired) = &resource.desired else {
+        return Ok(Course::Unknown);
+    };
+    if desired.digest == *ran {
+        return Ok(Course::Same);
+    }
+    let ran = ExactImage {
+        digest: ran.clone(),
+        tag: None,
+        ..desired.clone()
+    };
+    let order = TagCounts::of(&tx.order_of(resource.id).await?);
+    course(tx, workspace, &order, Some(&ran), desired).await
 }

@@ -48,6 +48,7 @@ pub mod look;
 pub mod member;
 pub mod new_key;
 pub mod notification;
+mod others;
 pub mod password;
 pub mod pin;
 pub mod place;

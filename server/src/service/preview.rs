@@ -8,8 +8,9 @@ use super::{
     artifact::{newest_that_counts, none_counts},
     connection,
     create_resource::{checked, sees_all},
+    follow::course,
     place::{EnvironmentPlace, ProjectPlace},
-    tag_order::WhatCounts,
+    tag_order::{TagCounts, WhatCounts},
 };
 use crate::{
     adapters::git::{GitError, ValuesEdit},
@@ -21,6 +22,7 @@ use domain::{
     draft::{NewSource, ResourceDraft},
     environment::Environment,
     field::FieldErrors,
+    follow::Course,
     id::WorkspaceId,
     key::Key,
     promotion::Promotion,
@@ -53,7 +55,9 @@ impl Services {
             _ => (self.first_image(&place, &new).await?.1, Vec::new()),
         };
         let diff = self.check_values(&place, &new, &image).await?;
-        let preview = self.preview_with(&place, None, &image, diff).await?;
+        let preview = self
+            .preview_with(&place, &TagRule::default(), None, &image, diff)
+            .await?;
         Ok(Preview { tags, ..preview })
     }
 
@@ -136,7 +140,10 @@ impl Services {
         let access = self.repository_access(&place.project.record)?;
         let edit = image_edit(&place.project, &place.environment, &resource.key, image);
         let diff = self.git.preview(&access, &edit).await?;
-        let preview = self.preview_with(place, resource.desired.as_ref(), image, diff).await?;
+        let order = self.store.read().await?.order_of(resource.id).await?;
+        let preview = self
+            .preview_with(place, &order, resource.desired.as_ref(), image, diff)
+            .await?;
         let mut tx = self.store.read().await?;
         let followers = self.fates(&mut *tx, &place.project, resource.id, image).await?;
         Ok(Preview { followers, ..preview })
@@ -186,6 +193,7 @@ impl Services {
     async fn preview_with(
         &self,
         place: &EnvironmentPlace,
+        order: &TagRule,
         runs: Option<&ExactImage>,
         image: &ExactImage,
         diff: String,
@@ -198,10 +206,13 @@ impl Services {
             Some(runs) => tx.artifact(workspace, &runs.repository, &runs.digest).await?,
             None => None,
         };
-        let revisions = match now.as_ref().zip(then.as_ref()) {
-            Some((now, then)) if is_newer(&mut *tx, workspace, &now.image, &then.image).await? => range(now, then),
-            _ => None,
-        };
+        // A range of commits to an older image would read backwards, and be empty.
+        let leads = course(&mut *tx, workspace, &TagCounts::of(order), runs, image).await?;
+        let revisions = now
+            .as_ref()
+            .zip(then.as_ref())
+            .filter(|_| leads == Course::Newer)
+            .and_then(|(now, then)| range(now, then));
         Ok(Preview {
             image: image.clone(),
             details: then.and_then(|artifact| artifact.details),
@@ -262,22 +273,6 @@ pub(super) async fn picked(
         ));
     }
     Ok(sentences)
-}
-
-/// Whether `then` is newer than `now`: a range of commits to an older image would read backwards, and be empty. Images of different
-/// repositories can't be compared.
-async fn is_newer(
-    tx: &mut dyn Tx,
-    workspace: WorkspaceId,
-    now: &ExactImage,
-    then: &ExactImage,
-) -> Result<bool, StoreError> {
-    let repository = &then.repository;
-    let newer = match now.repository == *repository {
-        true => tx.count_newer(workspace, repository, &now.digest, &then.digest).await?,
-        false => 0,
-    };
-    Ok(newer > 0)
 }
 
 /// From which commit of the source code to which, shortened, if the builders said so.

@@ -5,9 +5,9 @@ use super::{
     artifact::RECENT,
     board::{for_eyes_of, head},
     new_key::new_key,
-    place::{EnvironmentPlace, not_found},
+    place::{EnvironmentPlace, ProjectPlace, not_found},
     rollback::that_ran,
-    tag_order::TagCounts,
+    tag_order::WhatCounts,
 };
 use crate::store::Tx;
 use app::{
@@ -21,7 +21,6 @@ use app::{
 };
 use domain::{
     artifact::{Artifact, ExactImage},
-    id::WorkspaceId,
     promotion::Promotion,
     resource::{Resource, Source},
     rights::{self, Right},
@@ -72,7 +71,7 @@ impl Services {
                 .tags_of_image(place.workspace.id, &runs.repository, &runs.digest)
                 .await?;
         }
-        let (backdated, passed_over) = passed_over(&mut *tx, place.workspace.id, &resource).await?;
+        let (backdated, passed_over) = passed_over(&mut *tx, &place, &resource).await?;
         let followers = tx.followers(resource.id).await?;
         let followers = followers
             .into_iter()
@@ -153,16 +152,18 @@ impl Services {
 /// image to deploy.
 async fn passed_over(
     tx: &mut dyn Tx,
-    workspace: WorkspaceId,
+    place: &ProjectPlace,
     resource: &Resource,
 ) -> Result<(Vec<Artifact>, Vec<PassedOver>), AppError> {
+    let workspace = place.workspace.id;
     let Source::Image { repository, tags } = &resource.source else {
         return Ok((Vec::new(), Vec::new()));
     };
     if resource.pin().is_some() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let tags = TagCounts::of(tags);
+    let what = WhatCounts::new(tags, place.platforms(resource.environment));
+    let tags = &what.tags;
     let mut backdated = Vec::new();
     let runs = resource.desired.as_ref().filter(|runs| runs.repository == *repository);
     if let Some(runs) = runs.filter(|_| tags.is_by_age())
@@ -176,6 +177,7 @@ async fn passed_over(
         backdated = tx
             .backdated(workspace, repository, age, learned, MOST_PASSED_OVER)
             .await?;
+        backdated.retain(|artifact| what.runs(artifact));
     }
     let known = tx.tags_of_repository(workspace, repository).await?.into_iter();
     let most = usize::try_from(MOST_PASSED_OVER).unwrap_or(usize::MAX);

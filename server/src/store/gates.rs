@@ -42,6 +42,8 @@ pub struct Run {
     pub since: Timestamp,
     /// Until when; `None` while it is, as far as is known.
     pub until: Option<Timestamp>,
+    /// Whether it ended because a newer image took its place, and the resource has not gone back since.
+    pub replaced: bool,
     /// When the Argo CD there was followed last.
     pub seen: Option<Timestamp>,
 }
@@ -88,8 +90,18 @@ pub trait Gates: Send {
     async fn open_runs(&mut self, resource: ResourceId) -> Result<Vec<Digest>, StoreError>;
     /// A digest became healthy.
     async fn begin_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError>;
-    /// A digest is healthy no more, or isn't known to be since `at`.
-    async fn end_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError>;
+    /// A digest is healthy no more, or isn't known to be since `at`; `replaced`: a newer image took its place.
+    async fn end_run(
+        &mut self,
+        resource: ResourceId,
+        digest: &Digest,
+        at: Timestamp,
+        replaced: bool,
+    ) -> Result<(), StoreError>;
+    /// The digest of a resource that a newer image replaced last, as long as it has not gone back since.
+    async fn replaced_last(&mut self, resource: ResourceId) -> Result<Option<Digest>, StoreError>;
+    /// A resource went back: none of what it ran was only replaced by something newer.
+    async fn went_back(&mut self, resource: ResourceId) -> Result<(), StoreError>;
     /// Where in a project a digest was healthy, and when.
     async fn runs(&mut self, project: ProjectId, digest: &Digest) -> Result<Vec<Run>, StoreError>;
     /// When a cluster's Argo CD was followed last.
@@ -172,9 +184,12 @@ const INSERT_CHECK: &str = "INSERT INTO checks (workspace_id, digest, name, at, 
 const OPEN_RUNS: &str = "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND until IS NULL";
 const BEGIN_RUN: &str = "INSERT INTO healthy_runs (resource_id, digest, since) VALUES ($1, $2, $3) \
      ON CONFLICT (resource_id, digest, since) DO UPDATE SET until = NULL";
-const END_RUN: &str = "UPDATE healthy_runs SET until = CASE WHEN since > $3 THEN since ELSE $3 END \
+const END_RUN: &str = "UPDATE healthy_runs SET until = CASE WHEN since > $3 THEN since ELSE $3 END, replaced = $4 \
      WHERE resource_id = $1 AND digest = $2 AND until IS NULL";
-const RUNS: &str = "SELECT r.environment_id, h.since, h.until, w.seen_at FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
+const REPLACED_LAST: &str =
+    "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND replaced ORDER BY until DESC, since DESC LIMIT 1";
+const WENT_BACK: &str = "UPDATE healthy_runs SET replaced = FALSE WHERE resource_id = $1 AND replaced";
+const RUNS: &str = "SELECT r.environment_id, h.since, h.until, h.replaced, w.seen_at FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
      JOIN environments e ON e.id = r.environment_id LEFT JOIN cluster_watch w ON w.cluster_id = e.cluster_id \
      WHERE h.digest = $2 AND e.project_id = $1 AND r.removed_at IS NULL";
 const SEEN: &str = "SELECT seen_at FROM cluster_watch WHERE cluster_id = $1";
@@ -307,22 +322,42 @@ where
         Ok(())
     }
 
-    async fn end_run(&mut self, resource: ResourceId, digest: &Digest, at: Timestamp) -> Result<(), StoreError> {
-        run!(self, END_RUN, resource.to_string(), digest.to_string(), at.0)?;
+    async fn end_run(
+        &mut self,
+        resource: ResourceId,
+        digest: &Digest,
+        at: Timestamp,
+        replaced: bool,
+    ) -> Result<(), StoreError> {
+        run!(self, END_RUN, resource.to_string(), digest.to_string(), at.0, replaced)?;
+        Ok(())
+    }
+
+    async fn replaced_last(&mut self, resource: ResourceId) -> Result<Option<Digest>, StoreError> {
+        let digest = sqlx::query_scalar::<D, String>(REPLACED_LAST)
+            .bind(resource.to_string())
+            .fetch_optional(&mut self.tx)
+            .await?;
+        digest.map(|digest| parse("digest", &digest)).transpose()
+    }
+
+    async fn went_back(&mut self, resource: ResourceId) -> Result<(), StoreError> {
+        run!(self, WENT_BACK, resource.to_string())?;
         Ok(())
     }
 
     async fn runs(&mut self, project: ProjectId, digest: &Digest) -> Result<Vec<Run>, StoreError> {
-        let rows = sqlx::query_as::<D, (String, i64, Option<i64>, Option<i64>)>(RUNS)
+        let rows = sqlx::query_as::<D, (String, i64, Option<i64>, bool, Option<i64>)>(RUNS)
             .bind(project.to_string())
             .bind(digest.to_string())
             .fetch_all(&mut self.tx)
             .await?;
-        let run = |(environment, since, until, seen): (String, i64, Option<i64>, Option<i64>)| {
+        let run = |(environment, since, until, replaced, seen): (String, i64, Option<i64>, bool, Option<i64>)| {
             Ok(Run {
                 environment: parse("environment id", &environment)?,
                 since: Timestamp(since),
                 until: until.map(Timestamp),
+                replaced,
                 seen: seen.map(Timestamp),
             })
         };

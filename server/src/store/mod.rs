@@ -22,6 +22,7 @@ pub mod rows;
 pub mod sealed;
 pub mod sql;
 pub mod sqlite;
+mod switched;
 pub mod tags;
 pub mod trouble;
 pub mod tx;
@@ -33,6 +34,7 @@ pub use open::OpenError;
 pub use proofs::{Asked, Proofs};
 pub use removals::{GitRemoval, Removals};
 pub use sealed::{Sealed, SealedColumn, SealedValue};
+pub use switched::Switched;
 pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
 pub use trouble::Trouble;
 
@@ -227,7 +229,16 @@ pub trait Store: Send + Sync {
 /// [`StoreError::Stale`]) it is good for nothing but to be dropped.
 #[async_trait]
 pub trait Tx:
-    people::People + identities::Identities + Gates + Proofs + Illnesses + Tags + Notifications + Sealed + Removals
+    people::People
+    + identities::Identities
+    + Gates
+    + Proofs
+    + Illnesses
+    + Tags
+    + Switched
+    + Notifications
+    + Sealed
+    + Removals
 {
     /// Makes it all count.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;

@@ -160,7 +160,7 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
         at: removal.created_at.0.div_euclid(1000),
     };
     Ok(match services.git.remove_blocks(&access, &blocks).await {
-        Ok(Committed::Pushed { commit, .. } | Committed::Found { commit }) => Outcome::Done(Some(commit)),
+        Ok(Committed::Pushed { commit, .. } | Committed::Found { commit, .. }) => Outcome::Done(Some(commit)),
         Ok(Committed::Unchanged { .. } | Committed::Absent | Committed::Moved) => Outcome::Done(None),
         Err(error @ GitError::Values { .. }) => Outcome::Failed(format!("{error} Remove them in Git.")),
         Err(error) if error.is_passing() => Outcome::Again(format!("{error} Waybill tries again.")),

@@ -2,6 +2,17 @@
 
 use domain::promotion::State;
 
+/// A promotion's commit that the remote has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InGit {
+    /// The commit.
+    pub commit: String,
+    /// The pushes it took; 0: it was there already.
+    pub pushes: u32,
+    /// Whether the file still says what it wrote. Nobody follows what somebody has taken back.
+    pub stands: bool,
+}
+
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -11,8 +22,8 @@ pub enum Outcome {
         next: State,
         /// Evidence, a sentence for the ledger.
         detail: Option<String>,
-        /// The commit that the remote has now, and the pushes it took (0: it was there already).
-        commit: Option<(String, u32)>,
+        /// The commit that the remote has now.
+        commit: Option<InGit>,
     },
     /// Look again later.
     Wait {

@@ -129,8 +129,8 @@ impl Worker {
             if matches!(outcome, Outcome::NoFile { .. }) && promotion.requested_by == Actor::Waybill {
                 hold_without_file(&mut *tx, promotion, now).await?;
             }
-            if change.is_committed {
-                publish(services, &mut *tx, &mut places, &change.promotion).await?;
+            if let Some(stands) = change.published {
+                publish(services, &mut *tx, &mut places, &change.promotion, stands).await?;
             }
             written.push(change.goes_on.then_some(change.promotion));
         }
@@ -155,7 +155,8 @@ struct Change {
     events: Vec<Happened>,
     /// Whether the next step follows at once.
     goes_on: bool,
-    is_committed: bool,
+    /// That the remote has its commit, and whether the file still says what it wrote.
+    published: Option<bool>,
 }
 
 impl Change {
@@ -170,18 +171,18 @@ impl Change {
         let moved = |to: State, detail: Option<String>| Happened::PromotionMoved { from, to, detail };
         let mut p = promotion.clone();
         let mut events = Vec::new();
-        let (mut goes_on, mut is_committed, mut next_at) = (false, false, now);
+        let (mut goes_on, mut published, mut next_at) = (false, None, now);
         match outcome {
             Outcome::Done { next, detail, commit } => {
                 p = p.become_(*next, now).map_err(|e| internal(&e))?;
-                if let Some((commit, pushes)) = commit {
+                if let Some(in_git) = commit {
                     events.push(Happened::Committed {
-                        commit: commit.clone(),
-                        pushes: *pushes,
+                        commit: in_git.commit.clone(),
+                        pushes: in_git.pushes,
                     });
-                    p.commit = Some(commit.clone());
+                    p.commit = Some(in_git.commit.clone());
                     p.committed_at = Some(now);
-                    is_committed = true;
+                    published = Some(in_git.stands);
                 }
                 events.push(moved(*next, detail.clone()));
                 goes_on = !next.is_ended();
@@ -230,7 +231,7 @@ impl Change {
             next_at,
             events,
             goes_on,
-            is_committed,
+            published,
         })
     }
 }
@@ -280,12 +281,14 @@ impl Places {
     }
 }
 
-/// The remote has the commit: what the resource should run is what the promotion says, and its followers follow.
+/// The remote has the commit: what the resource should run is what the promotion says, and its followers follow. Where somebody changed
+/// the file since, the next read of Git finds that it says something else than was recorded, and who did it.
 async fn publish(
     services: &Services,
     tx: &mut dyn Tx,
     places: &mut Places,
     promotion: &Promotion,
+    stands: bool,
 ) -> Result<(), AppError> {
     let now = services.now();
     let Some(resource) = tx.resource(promotion.resource).await? else {
@@ -296,8 +299,8 @@ async fn publish(
         tx.set_desired(resource.id, Some(&promotion.image), now).await?;
     }
     match places.of(services, tx, promotion.project).await? {
-        Some(place) => services.follow(tx, place, &resource, &promotion.image).await,
-        None => Ok(()),
+        Some(place) if stands => services.follow(tx, place, &resource, &promotion.image).await,
+        _ => Ok(()),
     }
 }
 

@@ -23,7 +23,7 @@ async fn one_small_commit_with_its_people_and_trailers() {
     assert_eq!(made.parents.join(" "), before);
     assert_eq!(made.subject, "promote(production): api v2 from staging");
     assert_eq!(made.author, "Ada Lovelace <ada@example.com>");
-    assert_eq!(made.committer, "Waybill <waybill@example.com>");
+    assert_eq!(made.committer, "Waybill <waybill@waybill.invalid>");
     assert_eq!(
         made.body.lines().collect::<Vec<_>>(),
         [
@@ -281,22 +281,26 @@ async fn how_long_a_warm_commit_takes() {
 }
 
 #[tokio::test]
-async fn who_changed_a_file_is_told_past_our_own_commits() {
+async fn who_changed_a_service_is_told_past_our_own_commits() {
     let setting = Setting::new().await;
     let since = setting.tip().await;
     let path = promotion(2, "api").edit.path;
     let who = async |since: &str, tip: &str| {
         let (mirrors, access) = (&setting.mirrors, &setting.access);
         mirrors.fetch(access).await.unwrap();
-        mirrors.last_change(access, since, tip, &path).await.unwrap()
+        mirrors.last_change(access, since, tip, &place("api")).await.unwrap()
     };
     let (ours, _) = pushed(setting.commit(&promotion(2, "api")).await);
     assert_eq!(who(&since, &ours).await, None, "ours alone is nobody else's");
 
     let file = setting.repo.read_file("main", &path).await.unwrap().unwrap();
-    let by_hand = format!("# By hand.\n{}", String::from_utf8(file).unwrap());
-    let theirs = setting.outsider_writes(&path, &by_hand).await;
+    let file = String::from_utf8(file).unwrap();
+    let switched_off = file.replacen("  api:\n", "  api:\n    enabled: false\n", 1);
+    let theirs = setting.outsider_writes(&path, &switched_off).await;
     setting.outsider_writes("README", "about something else").await;
+    setting
+        .outsider_writes(&path, &format!("# By hand.\n{switched_off}"))
+        .await;
     let (tip, _) = pushed(setting.commit(&promotion(3, "api")).await);
     assert_eq!(
         who(&since, &tip).await.map(|change| change.commit),

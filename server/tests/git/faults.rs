@@ -21,12 +21,24 @@ async fn a_push_that_landed_unnoticed_is_found() {
     let landed = setting.tip().await;
     request.retry = true;
     let found = setting.commit(&request).await.unwrap();
-    assert_eq!(found, Committed::Found { commit: landed.clone() });
+    assert_eq!(
+        found,
+        Committed::Found {
+            commit: landed.clone(),
+            stands: true
+        }
+    );
     // A process that starts from nothing finds it too, also below others' commits.
     setting.outsider_writes("README", "x").await;
     let fresh = GitMirrors::new(setting.directory.path().join("fresh"));
     let found = fresh.commit_and_push(&setting.access, &request).await.unwrap();
-    assert_eq!(found, Committed::Found { commit: landed });
+    assert_eq!(
+        found,
+        Committed::Found {
+            commit: landed,
+            stands: true
+        }
+    );
     assert_eq!(setting.commits_of(&request).await, 1);
 }
 

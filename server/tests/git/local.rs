@@ -139,7 +139,7 @@ async fn what_was_fetched_before_is_not_read_any_more() {
         off.show(&access, &tip).await.err(),
         off.preview(&access, &edit).await.err(),
         off.contains(&access, &tip, &tip).await.err(),
-        off.last_change(&access, &tip, &tip, PATH).await.err(),
+        off.last_change(&access, &tip, &tip, &place("api")).await.err(),
     ] {
         assert!(matches!(refused, Some(GitError::LocalPath { .. })), "{refused:?}");
     }

@@ -22,8 +22,8 @@ use std::{path::PathBuf, time::Duration};
 use domain::id::PromotionId;
 use secrecy::SecretString;
 use server::adapters::git::{
-    CommitRequest, Committed, Credentials, Git as _, GitError, GitMirrors, LocalPaths, RepositoryAccess, Signature,
-    ValuesEdit,
+    CommitRequest, Committed, Credentials, Git as _, GitError, GitMirrors, LocalPaths, RepositoryAccess, ServicePlace,
+    Signature, ValuesEdit,
 };
 use tempfile::TempDir;
 use testbed::{BareRepo, GitServer};
@@ -141,6 +141,15 @@ fn digest(n: u8) -> String {
     format!("sha256:{}", format!("{n:02x}").repeat(32))
 }
 
+/// A service in the values file of the tests.
+fn place(service: &str) -> ServicePlace {
+    ServicePlace {
+        path: PATH.to_owned(),
+        prefix: String::new(),
+        service: service.to_owned(),
+    }
+}
+
 /// The promotion number `n` of a service to the tag `v<n>`.
 fn promotion(n: u8, service: &str) -> CommitRequest {
     CommitRequest {
@@ -170,7 +179,7 @@ fn promotion(n: u8, service: &str) -> CommitRequest {
         },
         committer: Signature {
             name: "Waybill".to_owned(),
-            email: "waybill@example.com".to_owned(),
+            email: "waybill@waybill.invalid".to_owned(),
         },
         at: AT,
         retry: false,

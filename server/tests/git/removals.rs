@@ -17,7 +17,7 @@ fn removal(services: &[&str]) -> BlockRemoval {
         },
         committer: Signature {
             name: "Waybill".to_owned(),
-            email: "waybill@example.com".to_owned(),
+            email: "waybill@waybill.invalid".to_owned(),
         },
         at: AT,
     }
@@ -43,7 +43,10 @@ async fn one_commit_takes_the_lines_of_a_service_and_is_found_again() {
     // A try that was cut off is made again: its commit is there. Another's removal finds nothing to do.
     assert_eq!(
         remove(&removal(&["api"])).await.unwrap(),
-        Committed::Found { commit: commit.clone() }
+        Committed::Found {
+            commit: commit.clone(),
+            stands: true
+        }
     );
     let mut other = removal(&["api"]);
     other.id = GitRemovalId(Uuid::from_u128(7));
@@ -58,7 +61,7 @@ async fn one_commit_takes_the_lines_of_a_service_and_is_found_again() {
     let tip = setting.tip().await;
     let change = setting
         .mirrors
-        .last_change(&setting.access, &before, &tip, PATH)
+        .last_change(&setting.access, &before, &tip, &place("web"))
         .await
         .unwrap();
     assert_eq!(change, None);

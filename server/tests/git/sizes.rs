@@ -181,7 +181,7 @@ async fn a_file_of_hundreds_of_megabytes_is_refused_before_it_is_unpacked() {
     );
     let change = setting
         .mirrors
-        .last_change(&setting.access, &commit, &commit, PATH)
+        .last_change(&setting.access, &commit, &commit, &place("api"))
         .await;
     assert_eq!(change.unwrap(), None);
     // Another file of the same repository.
@@ -311,7 +311,7 @@ async fn commits_and_directories_have_a_limit_too() {
     too_large(
         setting
             .mirrors
-            .last_change(&setting.access, &good, &long, PATH)
+            .last_change(&setting.access, &good, &long, &place("api"))
             .await
             .unwrap_err(),
         &words,

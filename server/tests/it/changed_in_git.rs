@@ -190,6 +190,21 @@ async fn a_removed_file_a_renamed_key_and_a_switch_are_holds() {
     browser.post(STAGING, &[("intent", "resume")]).await;
     world.idle().await;
     assert_eq!(world.resource("staging", "api").await.unwrap().hold, None);
+    // A file that can't be read has the rest read again and again; nobody switched anything off since.
+    let production = world.values("production").await;
+    world.outsider_writes("production", "services: [").await;
+    until("the problem to be told", async || {
+        let mut tx = world.store.read().await.unwrap();
+        let workspace = tx.workspaces().await.unwrap().remove(0);
+        let project = tx.projects(workspace.id).await.unwrap().remove(0);
+        project.problem
+    })
+    .await;
+    let pushed = world.push("1.2.1").await;
+    world.wait_for_desired("staging", "api", &pushed).await;
+    assert_eq!(world.resource("staging", "api").await.unwrap().hold, None);
+    world.outsider_writes("production", &production).await;
+    world.idle().await;
 
     let writer = world.repository.outsider("main").await.unwrap();
     writer.remove(&[&values_path("staging")], "Out").await.unwrap();

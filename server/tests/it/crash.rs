@@ -5,6 +5,7 @@ use argocd_standin::{AppSpec, Fault, RolloutOutcome};
 use domain::{
     event::Happened,
     promotion::{Promotion, State},
+    resource::HoldCause,
 };
 use server::clock::Clock as _;
 use std::time::Duration;
@@ -136,6 +137,35 @@ async fn a_commit_that_was_not_recorded_is_found_when_a_newer_one_came_first() {
     let ended = world.ends(&left.id.to_string(), State::Superseded).await;
     assert_eq!(ended.commit, Some(pushed.sha), "it is in Git, and its page says so");
     world.wait_for_live("development", "api", &newer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_took_back_before_it_was_recorded_stays_taken_back() {
+    let mut world = world().await;
+    let before = world.values("development").await;
+    let hold = world.git.as_ref().unwrap().hold_push_after();
+    let digest = world.push("1.1.0").await;
+    held(&hold).await;
+    world.kill();
+    hold.release();
+    let taken_back = world.outsider_writes("development", &before).await;
+    world.restart().await;
+    let resource = until("development to be held", async || {
+        let resource = world.resource("development", "api").await?;
+        resource.hold.is_some().then_some(resource)
+    })
+    .await;
+    let hold = resource.hold.unwrap();
+    assert_eq!(hold.cause, HoldCause::MovedInGit);
+    assert_eq!(hold.outside.unwrap().commit, taken_back);
+    assert_eq!(resource.desired.unwrap().digest.as_str(), world.first);
+    let left = promotion(&world, &digest).await;
+    assert!(left.commit.is_some(), "it is in Git, and its page says so: {left:?}");
+    assert_eq!(world.values("development").await, before);
+    assert!(
+        world.promotions("staging", "api").await.is_empty(),
+        "nobody follows what was taken back"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -236,6 +236,18 @@ impl Known {
             Some(rest) => (true, rest),
             None => (false, part),
         };
+        if let Some(rest) = part.strip_prefix("replaced in ") {
+            // By a newer image, an hour ago.
+            let (environment, span) = rest.split_once(" after ")?;
+            let until = now.plus_millis(-HOUR);
+            self.runs.push(HealthyRun {
+                environment: environment.parse().ok()?,
+                since: until.plus_millis(-millis(span)?),
+                until: Some(until),
+                replaced: true,
+            });
+            return Some(());
+        }
         if let Some(rest) = rest.strip_prefix("healthy in ") {
             let (environment, span) = rest.split_once(" for ")?;
             let span = millis(span)?;
@@ -247,6 +259,7 @@ impl Known {
                     .then(|| environment.parse().ok())??,
                 since: until.unwrap_or(now).plus_millis(-span),
                 until,
+                replaced: false,
             });
             return Some(());
         }

@@ -228,7 +228,11 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
     // Argo CD calls an Application healthy for a moment before a rollout begins; that proves nothing of the new image.
     let soak = soak.max(STABLE_MILLIS);
     let here = evidence.runs.iter().filter(|run| run.environment == *name);
-    let span = |run: &HealthyRun| run.until.unwrap_or(evidence.now).millis_since(run.since);
+    let until = |run: &HealthyRun| {
+        run.until
+            .filter(|_| !(run.replaced && required.continues_when_replaced))
+    };
+    let span = |run: &HealthyRun| until(run).unwrap_or(evidence.now).millis_since(run.since);
     let longest = here.clone().map(span).max();
     let gate = |state, short: String, why: String, who: String| {
         Gate::new(GateId::of(GateKind::RanIn, name.as_str()), state, short, why, who)
@@ -248,12 +252,17 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
     } else {
         String::new()
     };
-    match here.filter(|run| run.until.is_none()).map(|run| run.since).min() {
-        Some(since) => {
-            let again = since.plus_millis(soak);
-            let why = match required.soak_minutes {
-                0 => format!("Healthy there since {}; it must be so for some seconds.", since.exact()),
-                _ => format!("Healthy there since {}; it must be so{soaks}.", since.exact()),
+    match here.filter(|run| until(run).is_none()).min_by_key(|run| run.since) {
+        Some(run) => {
+            let (since, again) = (run.since, run.since.plus_millis(soak));
+            let why = match (required.soak_minutes, run.until) {
+                (0, None) => format!("Healthy there since {}; it must be so for some seconds.", since.exact()),
+                (_, None) => format!("Healthy there since {}; it must be so{soaks}.", since.exact()),
+                (_, Some(replaced)) => format!(
+                    "Healthy there from {} until a newer image took its place at {}; the time goes on counting.",
+                    since.exact(),
+                    replaced.exact()
+                ),
             };
             let who = format!("It opens by itself at {}.", again.exact());
             (

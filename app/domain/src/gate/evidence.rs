@@ -161,6 +161,8 @@ pub struct HealthyRun {
     pub since: Timestamp,
     /// Until when; `None` while it is.
     pub until: Option<Timestamp>,
+    /// Whether it ended because a newer image took its place, and the environment has not gone back since.
+    pub replaced: bool,
 }
 
 /// What came of looking for a proof of a digest where its image is: a signature with a key, provenance.

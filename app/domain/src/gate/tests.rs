@@ -233,6 +233,7 @@ fn a_digest_must_have_been_healthy_elsewhere_for_long_enough() {
         environment: name("staging"),
         since: NOW.plus_millis(-ago * 60_000),
         until: until.map(|ago| NOW.plus_millis(-ago * 60_000)),
+        replaced: false,
     };
     assert_eq!(known.decide(&soak).waits_for().as_deref(), Some("run in staging"));
     known.runs = vec![run(10, None)];
@@ -254,6 +255,38 @@ fn a_digest_must_have_been_healthy_elsewhere_for_long_enough() {
 }
 
 #[test]
+fn a_soak_goes_on_past_a_newer_image_only_where_the_policy_says_so() {
+    let soaks = |continues: bool| {
+        policy(serde_json::json!({
+            "ranIn": [{ "environment": "staging", "soakMinutes": 30, "continuesWhenReplaced": continues }],
+        }))
+    };
+    let mut known = Known::nothing();
+    let run = |since: i64, until: i64, replaced| HealthyRun {
+        environment: name("staging"),
+        since: NOW.plus_millis(-since * 60_000),
+        until: Some(NOW.plus_millis(-until * 60_000)),
+        replaced,
+    };
+    known.runs = vec![run(25, 5, true)];
+    assert_eq!(
+        known.decide(&soaks(false)).waits_for().as_deref(),
+        Some("run in staging")
+    );
+    let decision = known.decide(&soaks(true));
+    assert_eq!(decision.waits_for().as_deref(), Some("soak in staging"));
+    assert_eq!(decision.look_again, Some(NOW.plus_millis(5 * 60_000)));
+    known.runs = vec![run(31, 11, true)];
+    assert!(known.decide(&soaks(true)).opens());
+    assert!(!known.decide(&soaks(false)).opens());
+    known.runs = vec![run(31, 11, false)];
+    assert!(
+        !known.decide(&soaks(true)).opens(),
+        "it was not healthy any more, or taken back"
+    );
+}
+
+#[test]
 fn a_moment_of_health_before_a_rollout_is_not_taken_for_it() {
     let ran = policy(serde_json::json!({ "ranIn": [{ "environment": "staging" }] }));
     let mut known = Known::nothing();
@@ -261,6 +294,7 @@ fn a_moment_of_health_before_a_rollout_is_not_taken_for_it() {
         environment: name("staging"),
         since: NOW.plus_millis(-since),
         until: until.map(|until| NOW.plus_millis(-until)),
+        replaced: false,
     };
     known.runs = vec![run(60_000, Some(56_000))];
     assert_eq!(known.decide(&ran).waits_for().as_deref(), Some("run in staging"));

@@ -62,8 +62,8 @@ impl LocalError {
 /// What there is to do for a request on a given tip.
 #[derive(Debug)]
 pub(super) enum Prepared {
-    /// The branch holds a commit of this promotion.
-    Found(Oid),
+    /// The branch holds a commit of this promotion; `stands` as long as the file says what it wrote.
+    Found { commit: Oid, stands: bool },
     /// This commit says so already: the tip, or one that goes out with this batch. `None` without a branch.
     Unchanged(Option<Oid>),
     /// This commit is to be pushed.
@@ -127,10 +127,16 @@ pub(super) fn prepare(
 }
 
 fn prepare_one(draft: &mut Draft<'_>, found: Option<Oid>, request: &CommitRequest) -> Result<Prepared, LocalError> {
-    if let Some(found) = found
-        && (!request.again || !draft.would_change(&request.edit)?)
-    {
-        return Ok(Prepared::Found(found));
+    if let Some(commit) = found {
+        let stands = match draft.would_change(&request.edit) {
+            Ok(changes) => !changes,
+            // What can't be read any more is somebody else's; the commit is there all the same.
+            Err(LocalError::Values { .. } | LocalError::NoFile { .. }) if !request.again => false,
+            Err(error) => return Err(error),
+        };
+        if stands || !request.again {
+            return Ok(Prepared::Found { commit, stands });
+        }
     }
     if request.held {
         return Ok(Prepared::Absent);

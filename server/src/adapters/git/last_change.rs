@@ -1,4 +1,4 @@
-//! Who changed a file last.
+//! Who changed a service last.
 
 use super::{
     Change, DeclaredService, ServicePlace,
@@ -17,46 +17,9 @@ const MOST_FILES: usize = 100;
 /// Who commits for Waybill.
 const OURS: &[u8] = b"waybill@waybill.invalid";
 
-/// The newest commit after `since`, up to `tip`, with which somebody else than Waybill changed the file at `path`; `None`
-/// when there is none among those that are looked at.
-pub(super) fn last_change(reader: &Reader<'_>, since: Oid, tip: Oid, path: &str) -> Result<Option<Change>, LocalError> {
-    let mut below: Option<HashSet<Oid>> = None;
-    let mut next = Some(tip);
-    for _ in 0..LOOK_BACK {
-        let Some(id) = next.filter(|id| *id != since) else {
-            break;
-        };
-        let commit = reader.commit(id)?;
-        next = commit.parent_ids().next();
-        let before = match next {
-            None => None,
-            Some(parent) => reader.entry(reader.commit(parent)?.tree_id(), path)?,
-        };
-        let message = commit.message_bytes();
-        let is_own = trailer(message).is_some() || removal::trailer(message).is_some();
-        // Waybill's own may be on top of it by now.
-        if reader.entry(commit.tree_id(), path)? == before || is_own {
-            continue;
-        }
-        // A merge may have put what was read before on the other side: then these are older commits.
-        if below.is_none() {
-            below = Some(history(reader, since)?);
-        }
-        if below.as_ref().is_some_and(|below| below.contains(&id)) {
-            break;
-        }
-        return Ok(Some(Change {
-            commit: commit.id().to_string(),
-            author: String::from_utf8_lossy(commit.author().name_bytes()).into_owned(),
-            subject: String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned(),
-        }));
-    }
-    Ok(None)
-}
-
 /// The newest commit after `since`, up to `tip`, with which somebody else changed a service: its image, its block or its switch. It is judged
 /// by what the file says: a commit of Waybill's that somebody picked is theirs.
-pub(super) fn last_change_of(
+pub(super) fn last_change(
     reader: &Reader<'_>,
     since: Oid,
     tip: Oid,

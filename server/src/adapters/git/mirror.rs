@@ -554,8 +554,9 @@ impl Mirror {
                 commit: Oid::to_string(&commit),
                 attempts,
             }),
-            Ok(Prepared::Found(commit)) => Ok(Committed::Found {
+            Ok(Prepared::Found { commit, stands }) => Ok(Committed::Found {
                 commit: commit.to_string(),
+                stands,
             }),
             Ok(Prepared::Absent) => Ok(Committed::Absent),
             Ok(Prepared::Moved) => Ok(Committed::Moved),
@@ -736,26 +737,12 @@ impl Git for GitMirrors {
         repository: &RepositoryAccess,
         since: &str,
         tip: &str,
-        path: &str,
-    ) -> Result<Option<Change>, GitError> {
-        let mirror = self.mirror(repository).await?;
-        let (since, tip, path) = (parse(&mirror, since)?, parse(&mirror, tip)?, path.to_owned());
-        mirror
-            .local(move |reader| last_change::last_change(reader, since, tip, &path))
-            .await
-    }
-
-    async fn last_change_of(
-        &self,
-        repository: &RepositoryAccess,
-        since: &str,
-        tip: &str,
         place: &ServicePlace,
     ) -> Result<Option<Change>, GitError> {
         let mirror = self.mirror(repository).await?;
         let (since, tip, place) = (parse(&mirror, since)?, parse(&mirror, tip)?, place.clone());
         mirror
-            .local(move |reader| last_change::last_change_of(reader, since, tip, &place))
+            .local(move |reader| last_change::last_change(reader, since, tip, &place))
             .await
     }
 

@@ -208,6 +208,8 @@ pub enum Committed {
     Found {
         /// That commit.
         commit: CommitId,
+        /// Whether the file still says what it wrote; somebody may have changed it since.
+        stands: bool,
     },
     /// The file says so already; no commit was made.
     Unchanged {
@@ -487,17 +489,9 @@ pub trait Git: Send + Sync {
     /// A commit with its diff; `None` when the mirror lacks it.
     async fn show(&self, repository: &RepositoryAccess, commit: &str) -> Result<Option<CommitView>, GitError>;
 
-    /// The newest commit after `since`, up to `tip`, with which somebody else than Waybill changed the file at `path`.
+    /// The newest commit after `since`, up to `tip`, with which somebody else than Waybill changed a service: its image, its block or its
+    /// switch `enabled`.
     async fn last_change(
-        &self,
-        repository: &RepositoryAccess,
-        since: &str,
-        tip: &str,
-        path: &str,
-    ) -> Result<Option<Change>, GitError>;
-
-    /// The same for one service of the file: with which its image, its block or its switch `enabled` changed.
-    async fn last_change_of(
         &self,
         repository: &RepositoryAccess,
         since: &str,

@@ -72,7 +72,10 @@ fn said_already(reader: &Reader<'_>, tip: Oid, id: GitRemovalId) -> Result<Prepa
         let Some(commit) = next.pop_front() else { break };
         let commit = reader.commit(commit)?;
         if trailer(commit.message_bytes()) == Some(id) {
-            return Ok(Prepared::Found(commit.id()));
+            return Ok(Prepared::Found {
+                commit: commit.id(),
+                stands: true,
+            });
         }
         next.extend(commit.parent_ids().filter(|parent| seen.insert(*parent)));
     }

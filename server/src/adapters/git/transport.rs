@@ -440,7 +440,7 @@ impl<'a> Transport<'a> {
             Ok(Err(error)) => Err(machine_error(error)),
             Err(_) => Err(GitError::Unreachable {
                 url: self.address.url.clone(),
-                reason: format!("no answer within {} seconds", patience.as_secs()),
+                reason: format!("no answer within {} s", patience.as_secs_f32()),
             }),
         }
     }

@@ -6,6 +6,7 @@ use super::Outcome;
 use crate::{
     adapters::git::{CommitRequest, Committed, GitError, Signature},
     service::{Services, place::ProjectPlace, preview::values_edit},
+    worker::outcome::InGit,
 };
 use app::error::AppError;
 use domain::{
@@ -159,7 +160,7 @@ async fn try_run(
 /// told.
 fn made_before(done: &Result<Committed, GitError>) -> Option<Option<String>> {
     match done {
-        Ok(Committed::Found { commit }) => Some(Some(commit.clone())),
+        Ok(Committed::Found { commit, .. }) => Some(Some(commit.clone())),
         Ok(_) => Some(None),
         Err(error) if error.is_passing() => None,
         // Git refuses to answer, and will: the newer promotion is committed, and this one must not wait for a look.
@@ -173,14 +174,21 @@ fn held(what: &str) -> Outcome {
 }
 
 fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &str, next: State) -> Outcome {
-    let (commit, pushes, detail) = match done {
+    let (commit, pushes, stands, detail) = match done {
         Ok(Committed::Pushed { commit, attempts }) => {
             let detail = format!("Commit {} is on {branch}.", short(&commit));
-            (commit, attempts, detail)
+            (commit, attempts, true, detail)
         }
-        Ok(Committed::Found { commit }) => {
-            let detail = format!("Commit {} was on {branch} already.", short(&commit));
-            (commit, 0, detail)
+        Ok(Committed::Found { commit, stands }) => {
+            let detail = match stands {
+                true => format!("Commit {} was on {branch} already.", short(&commit)),
+                false => format!(
+                    "Commit {} was on {branch} already; {} says something else since.",
+                    short(&commit),
+                    request.edit.path
+                ),
+            };
+            (commit, 0, stands, detail)
         }
         Ok(Committed::Unchanged { tip }) => {
             let detail = format!(
@@ -188,7 +196,7 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
                 request.edit.path,
                 short(&tip)
             );
-            (tip, 0, detail)
+            (tip, 0, true, detail)
         }
         // Of none that wasn't held, or that expects something.
         Ok(Committed::Absent | Committed::Moved) => {
@@ -215,7 +223,7 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
     Outcome::Done {
         next,
         detail: Some(detail),
-        commit: Some((commit, pushes)),
+        commit: Some(InGit { commit, pushes, stands }),
     }
 }
 

@@ -83,6 +83,49 @@ async fn what_time_alone_lets_go_is_not_superseded_and_at_most_two_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn builds_faster_than_the_soak_starve_nobody_where_the_time_goes_on() {
+    let world = chain(Setup::default()).await;
+    set_policy(
+        &world,
+        json!({ "ranIn": [{ "environment": "staging", "soakMinutes": 30, "continuesWhenReplaced": true }] }),
+    )
+    .await;
+    let mut pushed = Vec::new();
+    for tag in ["1.1.0", "1.2.0", "1.3.0"] {
+        let digest = world.push(tag).await;
+        world.wait_for_live("staging", "api", &digest).await;
+        let newest = newest_to(&world, &digest).await;
+        super::waits_for(&world, &newest.id.to_string(), "soak in staging").await;
+        for environment in ["development", "staging"] {
+            let moved = world.promotions(environment, "api").await.remove(0);
+            world.ends(&moved.id.to_string(), State::Succeeded).await;
+        }
+        pushed.push(digest);
+        world.forward(20 * 60_000).await;
+    }
+    // None ran there for 30 minutes, and each goes 30 minutes after it began.
+    world.wait_for_desired("production", "api", &pushed[1]).await;
+    world.forward(11 * 60_000).await;
+    world.wait_for_desired("production", "api", &pushed[2]).await;
+
+    // Behind what it went back from, nothing soaks on.
+    let fourth = world.push("1.4.0").await;
+    world.wait_for_live("staging", "api", &fourth).await;
+    let waits = newest_to(&world, &fourth).await;
+    let fifth = world.push("1.5.0").await;
+    world.wait_for_live("staging", "api", &fifth).await;
+    newest_to(&world, &fifth).await;
+    let mut browser = world.admin().await;
+    pin(&mut browser, &world, "staging", &pushed[1]).await;
+    world.wait_for_live("staging", "api", &pushed[1]).await;
+    world.forward(40 * 60_000).await;
+    world.idle().await;
+    assert_ne!(world.promotion(&waits.id.to_string()).await.state, State::Succeeded);
+    let runs = world.resource("production", "api").await.unwrap().desired.unwrap();
+    assert_eq!(runs.digest.as_str(), pushed[2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_people_makes_room_for_the_newest() {
     let world = chain(Setup::default()).await;
     set_policy(&world, json!({ "approvals": { "count": 1 } })).await;

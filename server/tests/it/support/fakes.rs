@@ -156,7 +156,10 @@ impl Branch {
             unclear: None,
         };
         if self.committed.contains(&request.promotion) && !request.again {
-            return Committed::Found { commit: self.tip() };
+            return Committed::Found {
+                commit: self.tip(),
+                stands: true,
+            };
         }
         let file = self.files.entry(request.edit.path.clone()).or_default();
         if file.get(&request.edit.service) == Some(&image) {
@@ -283,17 +286,13 @@ impl Git for FakeGit {
         Ok(None)
     }
 
-    async fn last_change_of(
+    async fn last_change(
         &self,
         _: &RepositoryAccess,
         _: &str,
         _: &str,
         _: &ServicePlace,
     ) -> Result<Option<Change>, GitError> {
-        Ok(None)
-    }
-
-    async fn last_change(&self, _: &RepositoryAccess, _: &str, _: &str, _: &str) -> Result<Option<Change>, GitError> {
         Ok(None)
     }
 
