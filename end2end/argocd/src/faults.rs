@@ -121,6 +121,21 @@ pub enum Fault {
         /// Whether they are silent.
         on: bool,
     },
+    /// Requests are refused with 429 and code 8, as when Kubernetes holds Argo CD back.
+    RateLimited {
+        /// Seconds for `Retry-After`; no such header when absent, which is Argo CD's way.
+        #[serde(default)]
+        retry_after: Option<u32>,
+        /// How many requests; until cleared when absent.
+        #[serde(default)]
+        times: Option<u32>,
+    },
+    /// Sticky: the repo-server is down. Comparisons fail with `code = Unavailable`, operations with them, and what the API
+    /// server asks it for is 503 with code 14.
+    RepoServerDown {
+        /// Whether it is.
+        on: bool,
+    },
     /// Sticky: every token has expired.
     Unauthorized {
         /// Whether they have.
@@ -225,7 +240,15 @@ pub(crate) struct FailApply {
 pub(crate) struct ServerFaults {
     pub(crate) silent_streams: bool,
     pub(crate) unauthorized: bool,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) repo_server_down: bool,
     pub(crate) fail_requests: Option<FailRequests>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RateLimit {
+    pub(crate) retry_after: Option<u32>,
+    pub(crate) times: Option<u32>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -257,6 +280,18 @@ pub(crate) fn inject(shared: &Arc<Shared>, request: FaultRequest) -> Result<(), 
             shared.stream_wake.notify_waiters();
         }
         Fault::Unauthorized { on } => shared.world().faults.unauthorized = *on,
+        Fault::RateLimited { retry_after, times } => {
+            shared.world().faults.rate_limit = Some(RateLimit {
+                retry_after: *retry_after,
+                times: *times,
+            });
+        }
+        Fault::RepoServerDown { on } => {
+            shared.world().faults.repo_server_down = *on;
+            for key in keys(shared, None)? {
+                shared.request_refresh(&key, Level::Latest);
+            }
+        }
         Fault::FailRequests { status, path, times } => {
             shared.world().faults.fail_requests = Some(FailRequests {
                 status: *status,
@@ -395,6 +430,8 @@ fn inject_app(shared: &Arc<Shared>, key: &AppKey, fault: &Fault) -> Result<(), F
             Fault::CutStreams { .. }
             | Fault::SilentStreams { .. }
             | Fault::Unauthorized { .. }
+            | Fault::RateLimited { .. }
+            | Fault::RepoServerDown { .. }
             | Fault::FailRequests { .. } => {}
         }
     });

@@ -200,12 +200,7 @@ impl Standin {
 
     /// Adds a token, or changes what an existing one may do.
     pub fn grant(&self, grant: TokenGrant) {
-        let issued_at = http::auth::issued_at(&grant.token);
-        let known = world::Grant {
-            subject: grant.subject,
-            policies: grant.policies,
-            issued_at,
-        };
+        let known = world::Grant::from_options(&grant, &self.shared.clock);
         self.shared.world().grants.insert(grant.token, known);
     }
 
@@ -312,7 +307,7 @@ fn application(spec: AppSpec) -> Application {
                 ..Source::default()
             }),
             destination: Destination {
-                server: "https://kubernetes.default.svc".to_owned(),
+                server: spec.destination_server,
                 namespace: spec.destination_namespace,
                 ..Destination::default()
             },

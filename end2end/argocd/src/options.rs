@@ -85,6 +85,8 @@ pub struct TokenGrant {
     pub subject: String,
     /// What the subject may do.
     pub policies: Vec<Policy>,
+    /// How long it is good by the clock of the stand-in, from when it is granted; for good when absent.
+    pub lifetime: Option<Duration>,
 }
 
 impl TokenGrant {
@@ -94,6 +96,16 @@ impl TokenGrant {
             token: token_for(subject),
             subject: subject.to_owned(),
             policies,
+            lifetime: None,
+        }
+    }
+
+    /// The same, but it expires.
+    #[must_use]
+    pub fn lasting(self, lifetime: Duration) -> Self {
+        Self {
+            lifetime: Some(lifetime),
+            ..self
         }
     }
 }
@@ -241,6 +253,8 @@ pub struct AppSpec {
     pub values_prefix: Option<String>,
     /// Whether Argo CD syncs by itself.
     pub automated: bool,
+    /// The cluster, by its address. Another one is empty: what ran in the old one is no longer seen.
+    pub destination_server: String,
     /// The Kubernetes namespace that the Deployments run in.
     pub destination_namespace: String,
     /// Annotations of the Application: `argocd.argoproj.io/manifest-generate-paths` and the like.
@@ -260,6 +274,7 @@ impl AppSpec {
             values_file: values_file.to_owned(),
             values_prefix: None,
             automated: false,
+            destination_server: "https://kubernetes.default.svc".to_owned(),
             destination_namespace: name.to_owned(),
             annotations: BTreeMap::new(),
         }

@@ -117,9 +117,21 @@ pub(crate) struct Record {
     pub(crate) operation_serial: u64,
     pub(crate) queues: Arc<Queues>,
     pub(crate) clock: Clock,
+    /// The cluster that `cluster` is: address and name.
+    pub(crate) cluster_at: (String, String),
 }
 
 impl Record {
+    /// Another destination is another cluster, with nothing in it; what runs in the old one is nobody's any more.
+    pub(crate) fn follow_destination(&mut self) {
+        let destination = &self.app.spec.destination;
+        let now = (destination.server.clone(), destination.name.clone());
+        if now != self.cluster_at {
+            self.cluster_at = now;
+            self.cluster = self.cluster.empty();
+        }
+    }
+
     /// Takes note of the cluster as it is now.
     pub(crate) fn see_cluster(&mut self) {
         if self.seen.as_ref() != Some(&self.cluster) {
@@ -170,6 +182,27 @@ pub(crate) struct Grant {
     pub(crate) subject: String,
     pub(crate) policies: Vec<Policy>,
     pub(crate) issued_at: Option<String>,
+    /// Unix seconds; never when absent.
+    pub(crate) expires_at: Option<i64>,
+}
+
+impl Grant {
+    /// A grant of the options, from this moment on.
+    pub(crate) fn from_options(grant: &crate::TokenGrant, clock: &Clock) -> Self {
+        let lifetime = grant
+            .lifetime
+            .map(|lifetime| i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
+        Self {
+            subject: grant.subject.clone(),
+            policies: grant.policies.clone(),
+            issued_at: crate::http::auth::issued_at(&grant.token),
+            expires_at: lifetime.map(|lifetime| clock.unix().saturating_add(lifetime)),
+        }
+    }
+
+    pub(crate) fn has_expired(&self, clock: &Clock) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= clock.unix())
+    }
 }
 
 pub(crate) struct Shared {
@@ -196,17 +229,8 @@ pub(crate) struct Cut {
 
 impl Shared {
     pub(crate) fn new(options: &crate::Options, repos: Repos, runtime: tokio::runtime::Handle) -> Self {
-        let grant = |grant: &crate::TokenGrant| {
-            let issued_at = crate::http::auth::issued_at(&grant.token);
-            (
-                grant.token.clone(),
-                Grant {
-                    subject: grant.subject.clone(),
-                    policies: grant.policies.clone(),
-                    issued_at,
-                },
-            )
-        };
+        let clock = Clock::default();
+        let grant = |grant: &crate::TokenGrant| (grant.token.clone(), Grant::from_options(grant, &clock));
         let mut namespaces = vec![SERVER_NAMESPACE.to_owned()];
         namespaces.extend(options.app_namespaces.iter().cloned());
         Self {
@@ -229,7 +253,7 @@ impl Shared {
             runtime,
             accounts: options.accounts.clone(),
             namespaces,
-            clock: Clock::default(),
+            clock,
             sessions: AtomicU64::new(1),
         }
     }
@@ -332,6 +356,7 @@ impl Shared {
                 operation_serial: 1,
                 queues: Arc::clone(&queues),
                 clock: self.clock.clone(),
+                cluster_at: (app.spec.destination.server.clone(), app.spec.destination.name.clone()),
             };
             world.apps.insert(key.clone(), record);
             let _ = self.events.send(Event {

@@ -81,6 +81,24 @@ pub enum ClusterChange {
         /// The object, with `apiVersion`, `kind` and `metadata.name`; in the namespace of the Application unless it says.
         manifest: Value,
     },
+    /// An object appears in the namespace that belongs to no Application: an orphan of the tree.
+    AddOrphan {
+        /// The object, as with `Add`.
+        manifest: Value,
+    },
+    /// The pods of a workload that are there now have said this.
+    Log {
+        /// The workload.
+        workload: String,
+        /// The lines, oldest first.
+        lines: Vec<String>,
+    },
+    /// Argo CD is told not to look at these kinds (`resource.exclusions`): they are in no tree and in no comparison, and
+    /// are not applied. Without `Pod` the summary has no images.
+    Exclude {
+        /// Kinds: `Pod`, `CronJob`. None: all are looked at.
+        kinds: Vec<String>,
+    },
     /// Somebody deletes an object.
     Remove {
         /// The object.
@@ -223,19 +241,21 @@ impl Cluster {
             }
             ClusterChange::EndJob { workload, outcome } => self.named(workload)?.end_jobs(*outcome),
             ClusterChange::Add { manifest } => {
-                let mut manifest = Manifest(manifest.clone());
-                if manifest.kind().is_empty() || manifest.name().is_empty() {
-                    return Err(Unknown(manifest.id()));
-                }
-                if manifest.namespace().is_empty() {
-                    manifest.0["metadata"]["namespace"] = json!(namespace);
-                }
-                let id = manifest.id();
-                let applied = self.apply(&manifest, now).map_err(Unknown)?;
-                if let Some(rollout) = applied.rollout.filter(|_| manifest.kind() != "Job") {
-                    self.end_rollout(&id, rollout, super::RolloutState::Done, now);
+                self.add(manifest, namespace, now)?;
+            }
+            ClusterChange::AddOrphan { manifest } => {
+                let id = self.add(manifest, namespace, now)?;
+                if let Some(live) = self.resources.remove(&id) {
+                    self.orphans.insert(id, live);
                 }
             }
+            ClusterChange::Log { workload, lines } => {
+                let pods: Vec<String> = self.named(workload)?.pods.iter().map(|pod| pod.name.clone()).collect();
+                for pod in pods {
+                    self.logs.entry(pod).or_default().extend(lines.iter().cloned());
+                }
+            }
+            ClusterChange::Exclude { kinds } => self.excluded.clone_from(kinds),
             ClusterChange::Remove { object } => {
                 let id = self.find(object).ok_or_else(|| Unknown(object.clone()))?;
                 self.remove(&id);
@@ -286,6 +306,23 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Adds an object that runs at once; returns its id.
+    fn add(&mut self, manifest: &Value, namespace: &str, now: &str) -> Result<String, Unknown> {
+        let mut manifest = Manifest(manifest.clone());
+        if manifest.kind().is_empty() || manifest.name().is_empty() {
+            return Err(Unknown(manifest.id()));
+        }
+        if manifest.namespace().is_empty() {
+            manifest.0["metadata"]["namespace"] = json!(namespace);
+        }
+        let id = manifest.id();
+        let applied = self.apply(&manifest, now).map_err(Unknown)?;
+        if let Some(rollout) = applied.rollout.filter(|_| manifest.kind() != "Job") {
+            self.end_rollout(&id, rollout, super::RolloutState::Done, now);
+        }
+        Ok(id)
     }
 
     fn named(&mut self, text: &str) -> Result<&mut Live, Unknown> {

@@ -29,6 +29,12 @@ pub(crate) struct Cluster {
     pub(crate) resources: BTreeMap<String, Live>,
     /// Oldest first.
     pub(crate) events: Vec<KubeEvent>,
+    /// What lives in the namespace and belongs to no Application.
+    pub(crate) orphans: BTreeMap<String, Live>,
+    /// Log lines, by the name of the pod.
+    pub(crate) logs: BTreeMap<String, Vec<String>>,
+    /// Kinds that Argo CD is told not to look at (`resource.exclusions`).
+    pub(crate) excluded: Vec<String>,
     /// Counts objects, so that one that is made anew has another uid.
     incarnations: u64,
     /// What a state file holds that was written before there were other kinds than Deployments.
@@ -50,6 +56,15 @@ pub(crate) struct Applied {
 }
 
 impl Cluster {
+    /// Another cluster, with nothing in it and the same settings of Argo CD. What is made there has other uids.
+    pub(crate) fn empty(&self) -> Self {
+        Self {
+            incarnations: self.incarnations,
+            excluded: self.excluded.clone(),
+            ..Self::default()
+        }
+    }
+
     /// With the Deployments of an older state file, all of them running.
     pub(crate) fn with_older(mut self, now: &str) -> Self {
         for (_, older) in std::mem::take(&mut self.deployments) {
@@ -147,10 +162,18 @@ impl Cluster {
 
     /// Images of all pods of any phase, sorted, each once: what Argo CD sums up.
     pub(crate) fn images(&self) -> Vec<String> {
+        if self.excludes("Pod") {
+            return Vec::new();
+        }
         let mut images: Vec<String> = self.resources.values().flat_map(Live::images).collect();
         images.sort();
         images.dedup();
         images
+    }
+
+    /// Whether Argo CD does not look at a kind.
+    pub(crate) fn excludes(&self, kind: &str) -> bool {
+        self.excluded.iter().any(|excluded| excluded == kind)
     }
 
     /// The id of an object by its name (`web`) or its kind and name (`CronJob/web`); workloads first.

@@ -13,11 +13,19 @@ impl Cluster {
     /// All nodes, in the order of Argo CD: by group, kind, namespace and name.
     pub(crate) fn tree(&self) -> Vec<Value> {
         let mut nodes: Vec<Value> = self.resources.values().flat_map(Live::nodes).collect();
+        nodes.retain(|node| !self.excludes(node["kind"].as_str().unwrap_or_default()));
         let key = |node: &Value| {
             ["group", "kind", "namespace", "name"].map(|part| node[part].as_str().unwrap_or_default().to_owned())
         };
         nodes.sort_by_cached_key(key);
         nodes
+    }
+}
+
+impl Cluster {
+    /// What belongs to nobody, with all that hangs below it.
+    pub(crate) fn orphaned_nodes(&self) -> Vec<Value> {
+        self.orphans.values().flat_map(Live::nodes).collect()
     }
 }
 

@@ -5,13 +5,14 @@
 
 pub(crate) mod cache;
 mod hooks;
+pub(crate) mod ignore;
 pub(crate) mod operate;
 pub(crate) mod refresh;
 mod target;
 
 use std::sync::Arc;
 
-pub(crate) use target::Target;
+pub(crate) use target::{REPO_SERVER_DOWN, Target};
 
 use crate::{
     app::{InitiatedBy, Operation, OperationSync},

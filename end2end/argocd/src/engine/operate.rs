@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{follow_rollout, target};
+use super::{follow_rollout, ignore, target};
 use crate::{
     app::{History, Operation, OperationState, ResourceRef, ResourceResult, Source, SyncResult},
     duration,
@@ -307,13 +307,26 @@ impl Run {
         let mut rollouts = Vec::new();
         let mut refused = Vec::new();
         self.record(|record| {
+            record.follow_destination();
             let now = record.clock.now();
+            let respects = sync
+                .sync_options
+                .iter()
+                .any(|option| option == "RespectIgnoreDifferences=true");
             let mut results = Vec::new();
             for manifest in self.selected(manifests) {
+                if record.cluster.excludes(manifest.kind()) {
+                    continue;
+                }
                 let applied = if sync.dry_run {
                     Ok(("configured (dry run)", None))
                 } else {
-                    let applied = record.cluster.apply(manifest, &now);
+                    let live = record.cluster.resources.get(&manifest.id()).map(|live| &live.manifest);
+                    let kept = live.filter(|_| respects).map(|live| {
+                        let ignored = ignore::ignored(&record.app.spec, manifest);
+                        ignore::respect(manifest, live, &ignored)
+                    });
+                    let applied = record.cluster.apply(kept.as_ref().unwrap_or(manifest), &now);
                     applied.map(|applied| (applied.word, applied.rollout))
                 };
                 match applied {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Target, automated_operation, partial_operation, target};
+use super::{Target, automated_operation, ignore, partial_operation, target};
 use crate::{
     app::{ComparedTo, Condition, HYDRATE, Health, REFRESH, ResourceHealth, ResourceStatus, Source, SyncStatus},
     manifest::Manifest,
@@ -33,6 +33,9 @@ pub(crate) async fn run(shared: Arc<Shared>, key: AppKey, queues: Arc<Queues>) {
         }
     }
 }
+
+/// The condition of a resource that Argo CD is told not to look at.
+const EXCLUDED: &str = "ExcludedResourceWarning";
 
 /// What a comparison starts from.
 struct Start {
@@ -67,6 +70,7 @@ async fn refresh(shared: &Arc<Shared>, key: &AppKey, level: Level) {
         if dropped && (annotated || level == Level::Force) {
             record.faults.drop_refreshes -= 1;
         }
+        record.follow_destination();
         Some(Start {
             sources: record.app.spec.effective_sources(),
             app: record.app.clone(),
@@ -138,7 +142,19 @@ fn write_status(record: &mut Record, sources: &[Source], target: &Target, level:
             "Unknown"
         }
         Ok(manifests) => {
-            status.resources = compare(manifests, cluster);
+            let excluded = manifests.iter().filter(|manifest| cluster.excludes(manifest.kind()));
+            status.conditions.retain(|condition| condition.kind != EXCLUDED);
+            status.conditions.extend(excluded.map(|manifest| Condition {
+                kind: EXCLUDED.to_owned(),
+                message: format!(
+                    "Resource {}/{} {} is excluded in the settings",
+                    manifest.group(),
+                    manifest.kind(),
+                    manifest.name()
+                ),
+                last_transition_time: status.reconciled_at.clone(),
+            }));
+            status.resources = compare(&app.spec, manifests, cluster);
             health = overall(&status.resources);
             let mut counted = status.resources.iter().filter(|resource| !resource.hook);
             if counted.all(|resource| resource.status == "Synced") {
@@ -189,7 +205,7 @@ fn source_type(source: &Source) -> String {
     if helm { "Helm" } else { "Directory" }.to_owned()
 }
 
-fn compare(manifests: &[Manifest], cluster: &crate::cluster::Cluster) -> Vec<ResourceStatus> {
+fn compare(spec: &crate::app::Spec, manifests: &[Manifest], cluster: &crate::cluster::Cluster) -> Vec<ResourceStatus> {
     let resource = |manifest: &Manifest| ResourceStatus {
         group: manifest.group().to_owned(),
         version: manifest.version().to_owned(),
@@ -198,11 +214,15 @@ fn compare(manifests: &[Manifest], cluster: &crate::cluster::Cluster) -> Vec<Res
         name: manifest.name().to_owned(),
         ..ResourceStatus::default()
     };
-    let managed = || manifests.iter().filter(|manifest| manifest.hooks().is_empty());
+    let looked_at = |manifest: &Manifest| !cluster.excludes(manifest.kind());
+    let managed = || {
+        let managed = manifests.iter().filter(|manifest| manifest.hooks().is_empty());
+        managed.filter(|manifest| looked_at(manifest))
+    };
     let mut resources = Vec::new();
     for wanted in managed() {
         let live = cluster.resources.get(&wanted.id());
-        let same = live.is_some_and(|live| live.manifest == *wanted);
+        let same = live.is_some_and(|live| ignore::same(wanted, &live.manifest, &ignore::ignored(spec, wanted)));
         let missing = || ResourceHealth {
             status: "Missing".to_owned(),
             message: String::new(),
@@ -213,7 +233,7 @@ fn compare(manifests: &[Manifest], cluster: &crate::cluster::Cluster) -> Vec<Res
             ..resource(wanted)
         });
     }
-    for (id, live) in &cluster.resources {
+    for (id, live) in cluster.resources.iter().filter(|(_, live)| looked_at(&live.manifest)) {
         if !live.manifest.hooks().is_empty() {
             // A hook that is there is listed, and counts for nothing.
             resources.push(ResourceStatus {

@@ -13,6 +13,9 @@ use crate::{
     world::Shared,
 };
 
+/// What gRPC says while nobody listens at the repo-server.
+pub(crate) const REPO_SERVER_DOWN: &str = "connection error: desc = \"transport: Error while dialing: dial tcp 10.96.72.11:8081: connect: connection refused\"";
+
 /// The outcome of one look at Git.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -33,6 +36,15 @@ pub(crate) async fn load(
     wanted: &[String],
     before: Option<&Target>,
 ) -> Target {
+    if shared.world().faults.repo_server_down {
+        let revisions = sources.iter().map(|source| source.target_revision.clone()).collect();
+        let failed = load_failure(0, sources.len(), "").replace("Unknown desc = ", "Unavailable desc = ");
+        return Target {
+            revisions,
+            manifests: Err(format!("{failed}{REPO_SERVER_DOWN}")),
+            of: None,
+        };
+    }
     let mut revisions = Vec::new();
     let mut failure = None;
     for (index, source) in sources.iter().enumerate() {

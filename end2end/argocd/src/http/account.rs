@@ -23,6 +23,9 @@ use crate::{
     world::{Grant, Shared},
 };
 
+/// How long a session is good, in seconds (`users.session.duration`).
+const SESSION: i64 = 24 * 3600;
+
 /// The version that the stand-in claims to be.
 const VERSION: &str = "v3.5.1+standin";
 
@@ -76,6 +79,7 @@ pub(super) async fn login(State(shared): World, bytes: Bytes) -> Answer {
         subject,
         policies: account.policies.clone(),
         issued_at: clock::from_unix(issued),
+        expires_at: Some(issued.saturating_add(SESSION)),
     };
     shared.world().grants.insert(token.clone(), grant);
     let cookie = format!("argocd.token={token}; path=/; SameSite=lax; httpOnly");

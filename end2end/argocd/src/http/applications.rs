@@ -14,6 +14,7 @@ use super::{
     body,
     error::ApiError,
     ok,
+    resources::repo_server,
 };
 use crate::{
     app::{Application, FINALIZER, HYDRATE, Metadata, REFRESH, Spec, Status},
@@ -297,6 +298,9 @@ async fn validate(shared: &Shared, app: &Application, manifests: bool) -> Result
     };
     if sources.iter().any(|source| source.repo_url.is_empty()) {
         return Err(invalid("spec.source.repoURL is required"));
+    }
+    if manifests {
+        repo_server(shared)?;
     }
     if manifests && let Err(error) = engine::load_target(shared, app, &sources).await.manifests {
         return Err(invalid(&format!(

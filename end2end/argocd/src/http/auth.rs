@@ -40,6 +40,9 @@ pub(crate) fn authenticate(shared: &Shared, headers: &HeaderMap) -> Result<Calle
         return refuse("invalid session: token has invalid claims: token is expired");
     }
     match world.grants.get(&token) {
+        Some(grant) if grant.has_expired(&shared.clock) => {
+            refuse("invalid session: token has invalid claims: token is expired")
+        }
         Some(grant) => Ok(Caller(grant.clone())),
         None => refuse("invalid session: token signature is invalid: signature is invalid"),
     }
@@ -53,6 +56,11 @@ pub(crate) fn issued_at(token: &str) -> Option<String> {
 }
 
 impl Caller {
+    /// Whether the token is past its time by now.
+    pub(crate) fn has_expired(&self, clock: &clock::Clock) -> bool {
+        self.0.has_expired(clock)
+    }
+
     pub(crate) fn subject(&self) -> &str {
         &self.0.subject
     }

@@ -6,8 +6,10 @@ pub(crate) mod auth;
 mod control;
 pub(crate) mod error;
 mod live;
+mod logs;
 mod operations;
 mod resources;
+mod secrets;
 mod stream;
 mod webhook;
 
@@ -75,6 +77,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/applications/{name}/managed-resources", get(live::managed))
         .route("/api/v1/applications/{name}/manifests", get(resources::manifests))
         .route("/api/v1/applications/{name}/events", get(live::events))
+        .route("/api/v1/applications/{name}/logs", get(logs::of_app))
+        .route("/api/v1/applications/{name}/pods/{pod}/logs", get(logs::of_pod))
         .route(
             "/api/v1/applications/{name}/revisions/{revision}/metadata",
             get(resources::revision),
@@ -131,6 +135,17 @@ async fn gate(State(shared): World, request: Request<Body>, next: Next) -> Respo
 
 fn injected_failure(shared: &Shared, path: &str) -> Option<Response> {
     let mut world = shared.world();
+    if let Some(limit) = world.faults.rate_limit.as_mut()
+        && use_once(&mut limit.times)
+    {
+        // Kubernetes holds Argo CD back, and it passes that on.
+        let message = "the server has received too many requests and has asked us to try again later";
+        let mut response = ApiError::new(Code::ResourceExhausted, message).into_response();
+        if let Some(seconds) = limit.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        return Some(response);
+    }
     let fail = world.faults.fail_requests.as_mut()?;
     if fail.path.as_ref().is_some_and(|part| !path.contains(part)) || !use_once(&mut fail.times) {
         return None;
@@ -173,6 +188,12 @@ impl Params {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// With one more, before the others.
+    pub(crate) fn with(mut self, name: &str, value: String) -> Self {
+        self.0.insert(0, (name.to_owned(), value));
+        self
     }
 
     pub(crate) fn text(&self, name: &str) -> &str {

@@ -13,6 +13,7 @@ use super::{
     body,
     error::{ApiError, Code},
     ok,
+    resources::repo_server,
 };
 use crate::{
     app::{Application, Info, InitiatedBy, Operation, OperationSync, ResourceRef, Source},
@@ -161,6 +162,13 @@ async fn resolve(shared: &Shared, source: &Source, revision: &str) -> Result<Str
     if is_full_sha(revision) {
         return Ok(revision.to_owned());
     }
+    repo_server(shared).map_err(|error| {
+        let message = format!(
+            "error resolving repo revision: rpc error: code = Unavailable desc = {}",
+            error.message
+        );
+        ApiError::precondition(message)
+    })?;
     let resolved = shared.repos.resolve(&source.repo_url, revision).await;
     resolved.map_err(|error| ApiError::precondition(format!("error resolving repo revision: {error}")))
 }

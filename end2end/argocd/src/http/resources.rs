@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     Answer, Params, World,
     auth::{Caller, find_app},
-    error::ApiError,
+    error::{ApiError, Code},
     ok,
 };
 use crate::{
@@ -33,6 +33,14 @@ pub(super) fn readable(
     )
 }
 
+/// Whether the API server reaches the repo-server.
+pub(super) fn repo_server(shared: &Shared) -> Result<(), ApiError> {
+    if shared.world().faults.repo_server_down {
+        return Err(ApiError::new(Code::Unavailable, engine::REPO_SERVER_DOWN));
+    }
+    Ok(())
+}
+
 pub(super) async fn sync_windows(
     State(shared): World,
     caller: Caller,
@@ -56,6 +64,7 @@ pub(super) async fn manifests(
     Path(name): Path<String>,
 ) -> Answer {
     let (_, app) = readable(&shared, &caller, &params, &name)?;
+    repo_server(&shared)?;
     let mut sources = app.spec.effective_sources();
     if let (Some(revision), [source]) = (
         params.get("revision").filter(|revision| !revision.is_empty()),
@@ -78,6 +87,7 @@ pub(super) async fn revision(
     Path((name, revision)): Path<(String, String)>,
 ) -> Answer {
     let (_, app) = readable(&shared, &caller, &params, &name)?;
+    repo_server(&shared)?;
     let sources = app.spec.effective_sources();
     let index = params
         .get("sourceIndex")

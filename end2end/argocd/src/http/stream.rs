@@ -41,17 +41,18 @@ pub(super) async fn applications(State(shared): World, headers: HeaderMap, param
     let sse = headers
         .get(header::ACCEPT)
         .is_some_and(|accept| accept == "text/event-stream");
+    let fields = Fields::parse(params.text("fields"));
     let opened = authenticate(&shared, &headers).and_then(|caller| Ok((caller, Filter::new(&params)?)));
     let (caller, filter) = match opened {
         Ok(opened) => opened,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, sse, fields.as_ref()),
     };
     let (sender, mut chunks) = mpsc::channel(WAITING);
     let feed = Feed {
         events: shared.events.subscribe(),
         cuts: shared.watch_cuts(),
         min_version: params.get("resourceVersion").and_then(|version| version.parse().ok()),
-        fields: Fields::parse(params.text("fields")),
+        fields,
         seen: HashMap::new(),
         shared: Arc::clone(&shared),
         caller,
@@ -73,8 +74,15 @@ fn body_of(sse: bool, body: Body) -> Response {
     ([(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
-fn refuse(error: &ApiError) -> Response {
-    (error.code.status(), json_bytes(&error.chunk())).into_response()
+/// A refusal is the first message of the stream: framed as one, and without the fields that nobody asked for, which for
+/// an error is all of them.
+fn refuse(error: &ApiError, sse: bool, fields: Option<&Fields>) -> Response {
+    let chunk = fields.map_or_else(|| error.chunk(), |fields| fields.filter(&error.chunk()));
+    if sse {
+        let body = format!("data: {chunk} \n\n");
+        return (error.code.status(), [(header::CONTENT_TYPE, "text/event-stream")], body).into_response();
+    }
+    (error.code.status(), json_bytes(&chunk)).into_response()
 }
 
 /// One open stream.
@@ -144,11 +152,13 @@ impl Feed {
         }
     }
 
-    /// Holds everything back while streams are silent.
+    /// Holds everything back while streams are silent. One whose token has expired stays open and says nothing any more,
+    /// not even that it is alive.
     async fn wait_for_voice(&self) {
         loop {
             let wake = self.shared.stream_wake.notified();
-            if !self.shared.world().faults.silent_streams {
+            let silent = self.shared.world().faults.silent_streams || self.caller.has_expired(&self.shared.clock);
+            if !silent {
                 return;
             }
             wake.await;

@@ -11,6 +11,8 @@ mod faults;
 mod hooks;
 mod manual_sync;
 mod namespaces;
+mod outages;
+mod rights;
 mod rules;
 mod stream;
 mod support;
