@@ -1,3 +1,8 @@
+// A real Argo CD and what it stands on: see stack/main.go, and CONTRIBUTING.md on `make test-argocd`. Tried with Kubernetes 1.36.1, Helm
+// 4.2.1, and Debian 12's etcd 3.4.23 and Redis 7.0.15.
+//
+// The `require` and `replace` lines are those of Argo CD's own go.mod, without which its packages don't build. For another version, take
+// them over from that version's go.mod and run `go mod tidy`.
 module waybill/argocd-real
 
 go 1.26.3
@@ -41,9 +46,6 @@ require (
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/gfleury/go-bitbucket-v1 v0.0.0-20240917142304-df385efaac68 // indirect
-	// go-git/go-git#1551 (SSH "knownhosts: key mismatch" regression from PR
-	// #1515) is mitigated in util/git by populating HostKeyAlgorithms via
-	// skeema/knownhosts. Keep that fix in place when bumping further.
 	github.com/go-git/go-git/v5 v5.19.1 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
@@ -414,6 +416,8 @@ replace (
 	k8s.io/sample-controller => k8s.io/sample-controller v0.36.1
 )
 
+// Argo CD replaces this module by a folder of its repository, which modules that need it can't. It has no versions of its own: this is
+// a commit of a month after Argo CD's version.
 replace github.com/argoproj/argo-cd/gitops-engine => github.com/argoproj/argo-cd/gitops-engine v0.0.0-20260914071520-c9c369efcc5b
 
 tool github.com/argoproj/argo-cd/v3/cmd

@@ -71,7 +71,11 @@ func run(ctx context.Context, bin, dir string, files []string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o755); err != nil {
 		return err
 	}
-	places, err := newPlaces(bin, dir)
+	module, err := moduleFolder(ctx)
+	if err != nil {
+		return err
+	}
+	places, err := newPlaces(bin, dir, module)
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func run(ctx context.Context, bin, dir string, files []string) error {
 	}
 	kubelet := newKubelet(cluster.client)
 	go kubelet.run(ctx)
-	if err := settle(ctx, cluster, files); err != nil {
+	if err := settle(ctx, cluster, module, files); err != nil {
 		return err
 	}
 	say("Argo CD's settings are there")

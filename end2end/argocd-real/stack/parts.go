@@ -30,7 +30,10 @@ var portNames = []string{
 	"controller-metrics", "server", "server-metrics",
 }
 
-func newPlaces(bin, dir string) (*places, error) {
+// wrapper is a script of Argo CD's images that the repository server calls for every commit.
+const wrapper = "git-verify-wrapper.sh"
+
+func newPlaces(bin, dir, module string) (*places, error) {
 	found := &places{bin: bin, dir: dir, ports: map[string]int{}}
 	// All are held at once, so that none is found twice.
 	var held []net.Listener
@@ -52,7 +55,14 @@ func newPlaces(bin, dir string) (*places, error) {
 		return nil, err
 	}
 	found.token = hex.EncodeToString(secret)
-	return found, found.write()
+	if err := found.write(); err != nil {
+		return nil, err
+	}
+	script, err := os.ReadFile(filepath.Join(module, "hack", wrapper))
+	if err != nil {
+		return nil, err
+	}
+	return found, os.WriteFile(filepath.Join(found.path("scripts"), wrapper), script, 0o755)
 }
 
 func (p *places) path(name string) string    { return filepath.Join(p.dir, name) }
@@ -83,7 +93,7 @@ contexts:
   context: {cluster: stack, user: admin, namespace: argocd}
 `)
 	// Argo CD's programs expect these folders to be there.
-	for _, folder := range []string{"tls", "ssh", "conf", "certificates/apiserver", "certificates/controllers", "tmp"} {
+	for _, folder := range []string{"tls", "ssh", "conf", "certificates/apiserver", "certificates/controllers", "scripts", "tmp"} {
 		if err := os.MkdirAll(p.path(folder), 0o755); err != nil {
 			return err
 		}
@@ -104,7 +114,7 @@ contexts:
 func newParts(p *places) *parts {
 	// Nothing of the machine's own settings reaches them but the way to its programs.
 	plain := []string{
-		"PATH=" + p.bin + ":" + os.Getenv("PATH"),
+		"PATH=" + p.bin + ":" + p.path("scripts") + ":" + os.Getenv("PATH"),
 		"HOME=" + p.dir,
 		"TMPDIR=" + p.path("tmp"),
 	}

@@ -27,12 +27,9 @@ const (
 )
 
 // settle applies what `kubectl apply -k manifests/…` would of Argo CD's own files: the kinds Application, AppProject and
-// ApplicationSet, and its settings as they are shipped. Its pods are the parts here. Then come the files.
-func settle(ctx context.Context, c *cluster, files []string) error {
-	module, err := moduleFolder(ctx)
-	if err != nil {
-		return err
-	}
+// ApplicationSet, and its settings as they are shipped, from Argo CD's source in the folder module. Its pods are the parts here. Then
+// come the files.
+func settle(ctx context.Context, c *cluster, module string, files []string) error {
 	definitions, err := filepath.Glob(filepath.Join(module, "manifests/crds/*-crd.yaml"))
 	if err != nil {
 		return err
