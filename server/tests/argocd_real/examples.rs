@@ -1,6 +1,8 @@
 //! `examples/argocd` as it stands, but for addresses: what `docs/connect-argocd.md` promises.
 
-use crate::world::World;
+use crate::{stack::within, world::World};
+use serde_json::json;
+use std::time::Duration;
 
 /// Staging is synced by Argo CD itself, production by hand, that is by Waybill; and both go back.
 #[tokio::test]
@@ -15,5 +17,19 @@ async fn the_examples_take_a_build_from_the_registry_to_production() {
     }
     world.roll_back("production", &world.first).await;
     world.succeeds("production", &world.first).await;
+    world.end().await;
+}
+
+/// Nothing happens in either Application: what runs there is known all the same, at once.
+#[tokio::test]
+#[ignore = "needs a real Argo CD: make test-argocd"]
+async fn a_new_environment_of_a_quiet_application_is_read_at_once() {
+    let world = World::of("quiet").await;
+    for environment in ["staging", "production"] {
+        within(Duration::from_secs(5), "what is live", async || {
+            (world.live_digests(environment).await == json!([world.first])).then_some(())
+        })
+        .await;
+    }
     world.end().await;
 }

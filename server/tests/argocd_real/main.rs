@@ -1,4 +1,4 @@
-//! Waybill's stories against a real Argo CD: `make test-argocd` builds and starts one, and names it in `WAYBILL_TEST_ARGOCD`.
+//! Waybill's stories against a real Argo CD: `make test-argocd` builds and starts one, and names it in `TEST_ARGOCD`.
 //!
 //! What Argo CD is told, what Git holds and what Waybill is told are the files of `examples/argocd`, with addresses and names put in; a
 //! story says what it has otherwise. Pods are played (`end2end/argocd-real/stack/kubelet.go`), so that a story says what becomes of

@@ -51,6 +51,8 @@ async fn redis_may_restart() {
 #[ignore = "needs a real Argo CD: make test-argocd"]
 async fn the_board_keeps_what_it_knew_while_the_server_restarts() {
     let world = World::of("board").await;
+    world.stack.refresh(&world.application("staging")).await;
+    world.live("staging", &world.first).await;
     world.stack.kill("server").await;
     let began = std::time::Instant::now();
     // Longer than an upgrade of one Deployment takes, shorter than the minute that is promised.

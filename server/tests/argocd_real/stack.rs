@@ -49,10 +49,10 @@ pub(crate) struct Pod {
 }
 
 impl Stack {
-    /// The one that `WAYBILL_TEST_ARGOCD` names; without it a story fails, and never passes for nothing.
+    /// The one that `TEST_ARGOCD` names; without it a story fails, and never passes for nothing.
     pub(crate) async fn running() -> Self {
-        let control = std::env::var("WAYBILL_TEST_ARGOCD")
-            .expect("WAYBILL_TEST_ARGOCD names no Argo CD: run `make test-argocd`, or see scripts/argocd-real");
+        let control = std::env::var("TEST_ARGOCD")
+            .expect("TEST_ARGOCD names no Argo CD: run `make test-argocd`, or see scripts/argocd-real");
         let http = reqwest::Client::new();
         let facts: Value = http.get(&control).send().await.unwrap().json().await.unwrap();
         let fact = |name: &str| facts[name].as_str().unwrap().to_owned();

@@ -78,7 +78,7 @@ impl World {
         Self::with(story, Setup::default()).await
     }
 
-    /// Starts everything, and waits until the first build is live in staging and production, also by Waybill's word.
+    /// Starts everything, and waits until the first build runs in staging and production, and Waybill knows that Git says so.
     pub(crate) async fn with(story: &str, setup: Setup) -> Self {
         let stack = Stack::running().await;
         let directory = TempDir::with_prefix("waybill-argocd-").unwrap();
@@ -188,6 +188,8 @@ impl World {
         }
         for environment in ["staging", "production"] {
             let application = self.file(&format!("applications/{environment}.yaml"));
+            // One that a story left behind is of a repository that is gone, and Argo CD would look for its commits in this one.
+            self.stack.delete(&application).await;
             self.stack.apply(environment, &application).await;
         }
         // Nobody else does it for the one that doesn't follow by itself.
@@ -244,7 +246,7 @@ impl World {
         digests
     }
 
-    /// `waybill apply`, and what it says is live.
+    /// `waybill apply`, and what it reads in Git.
     async fn introduce(&self, options: &WaybillOptions) {
         let file = self.directory.path().join("waybill.yaml");
         fs::write(&file, self.file("waybill.yaml")).unwrap();
@@ -264,7 +266,11 @@ impl World {
             String::from_utf8_lossy(&said.stderr)
         );
         for environment in ["staging", "production"] {
-            self.live(environment, &self.first).await;
+            until(&format!("what Git declares in {environment}"), async || {
+                let found = self.resource(environment, "digest").await;
+                (found == json!(self.first)).then_some(())
+            })
+            .await;
         }
     }
 
@@ -279,15 +285,20 @@ impl World {
 
     /// What Waybill says is live.
     pub(crate) async fn live_digests(&self, environment: &str) -> Value {
+        self.resource(environment, "liveDigests").await
+    }
+
+    /// A field of `api`.
+    async fn resource(&self, environment: &str, field: &str) -> Value {
         let query = format!(
-            "{{ resources(project: {}, environment: {}) {{ name liveDigests }} }}",
+            "{{ resources(project: {}, environment: {}) {{ name {field} }} }}",
             json!(self.name),
             json!(environment)
         );
         let answer = self.graphql(&query).await;
         let resources = answer["resources"].as_array().unwrap();
         let api = resources.iter().find(|resource| resource["name"] == "api").unwrap();
-        api["liveDigests"].clone()
+        api[field].clone()
     }
 
     pub(crate) async fn graphql(&self, query: &str) -> Value {
@@ -334,7 +345,7 @@ impl World {
                 let promotion = self.promotion(environment, digest).await?;
                 let state = promotion["state"].as_str().unwrap().to_owned();
                 if promotion != last {
-                    println!("{environment}: {promotion}");
+                    println!("{environment}: {state} {}", promotion["waitsFor"]);
                     last = promotion.clone();
                 }
                 let ended = matches!(
@@ -343,7 +354,7 @@ impl World {
                 );
                 assert!(
                     states.contains(&&*state) || !ended,
-                    "it should be {states:?}: {promotion}"
+                    "{environment} should be {states:?}: {promotion}"
                 );
                 states.contains(&&*state).then_some(promotion)
             },
@@ -389,6 +400,17 @@ impl World {
     }
 }
 
+/// What the server printed at last is worth reading when a story fails.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.waybill.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
+    }
+}
+
 async fn push(registry: &OciRegistry, tag: &str) -> String {
     let build = ImageSpec::new(format!("api {tag}"))
         .created("2026-11-02T09:12:00Z")
@@ -431,6 +453,7 @@ fn waybill<'a>(options: &WaybillOptions, arguments: impl IntoIterator<Item = &'a
     let mut command = Command::new(&options.binary);
     command
         .args(arguments)
+        .env_clear()
         .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .kill_on_drop(true);
     command
