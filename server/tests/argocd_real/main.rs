@@ -5,7 +5,7 @@
 //! them; everything else is the real thing.
 //!
 //! `examples` follows the examples as they stand; `client` looks at what the adapter makes of real answers; `pods` is about who counts
-//! as live; `syncs` about what stands between a commit and its rollout; `parts` about what restarts; `namespaces` about Applications of
+//! as live, `kinds` about what else than Deployments runs; `syncs` about what stands between a commit and its rollout; `parts` about what restarts; `namespaces` about Applications of
 //! one name.
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@
 
 mod client;
 mod examples;
+mod kinds;
 mod namespaces;
 mod parts;
 mod pods;

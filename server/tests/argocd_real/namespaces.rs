@@ -4,6 +4,7 @@ use crate::{
     stack::until,
     world::{ARGOCD, Setup, World},
 };
+use std::time::{Duration, Instant};
 
 /// Another team has an Application of the same name, in its own namespace and in the same Argo CD project. Waybill names no namespace,
 /// so that Argo CD's own one is meant.
@@ -30,7 +31,7 @@ async fn an_application_of_the_same_name_elsewhere_is_not_taken_for_ours() {
     )
     .await;
     let name = world.application("staging");
-    let ours = world.file("applications/staging.yaml");
+    let ours = world.manifest("staging");
     let (head, _) = ours.split_once("    helm:\n").unwrap();
     let theirs = format!(
         "{}  destination:\n    server: https://kubernetes.default.svc\n    namespace: {name}-b\n  syncPolicy:\n    automated: {{}}\n    \
@@ -45,19 +46,22 @@ async fn an_application_of_the_same_name_elsewhere_is_not_taken_for_ours() {
         (healthy && !found["status"]["summary"]["images"].is_null()).then_some(())
     })
     .await;
-    // A change of theirs is the last thing that the stream told; then one of ours, which Waybill has to know.
     let second = world.push("1.1.0").await;
     world.succeeds("staging", &second).await;
-    world.stack.evict(&format!("{name}-b"), "shop/api").await;
-    until("their word of the eviction", async || {
-        let found = world
-            .stack
-            .object("apps/v1", "Deployment", &format!("{name}-b"), "api")
-            .await?;
-        (found["status"]["readyReplicas"] == 1).then_some(())
+    // From here on the last thing that the stream told is of theirs.
+    let looked = async || world.stack.application("team-b", &name).await.unwrap()["status"]["reconciledAt"].take();
+    let before = looked().await;
+    world
+        .stack
+        .get_argocd(&format!("/applications/{name}?refresh=normal&appNamespace=team-b"))
+        .await;
+    assert_ne!(looked().await, before);
+    let began = Instant::now();
+    until("five seconds with theirs told last", async || {
+        assert_eq!(world.live_digests("staging").await, serde_json::json!([second]));
+        (began.elapsed() > Duration::from_secs(5)).then_some(())
     })
     .await;
-    assert_eq!(world.live_digests("staging").await, serde_json::json!([second]));
     let third = world.push("1.2.0").await;
     world.succeeds("staging", &third).await;
     world.live("staging", &third).await;

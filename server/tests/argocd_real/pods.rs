@@ -203,3 +203,26 @@ async fn an_image_that_cannot_be_pulled_fails_with_its_reason() {
     assert!(reason.contains("ImagePullBackOff"), "{reason}");
     world.end().await;
 }
+
+/// The chart, or an admission controller, has the cluster pull through a mirror: a digest is a proof in any registry.
+#[tokio::test]
+#[ignore = "needs a real Argo CD: make test-argocd"]
+async fn a_mirror_of_the_registry_is_no_obstacle() {
+    let world = World::with(
+        "mirror",
+        Setup {
+            changes: vec![(
+                "deploy/chart/templates/_image.tpl",
+                "{{ .repository }}",
+                "mirror.example.com/{{ .repository }}",
+            )],
+            ..Setup::default()
+        },
+    )
+    .await;
+    let second = world.push("1.1.0").await;
+    world.succeeds("staging", &second).await;
+    world.succeeds("production", &second).await;
+    world.live("production", &second).await;
+    world.end().await;
+}

@@ -20,14 +20,29 @@ const GIT_USER: &str = "waybill";
 const GIT_TOKEN: &str = "git-token-of-the-story";
 
 /// What a story has otherwise than the examples.
-#[derive(Default)]
 pub(crate) struct Setup {
+    /// The file that staging's Application is made of.
+    pub(crate) staging: &'static str,
+    /// How the name of what makes the pods of `api` begins, with its kind; `None` where there are none to be seen.
+    pub(crate) pods_of: Option<&'static str>,
     /// Replacements in a file of `examples/argocd`, named from there: what is replaced must be in it.
     pub(crate) changes: Vec<(&'static str, &'static str, &'static str)>,
     /// Further files of the repository, with the same addresses put in.
     pub(crate) files: Vec<(&'static str, &'static str)>,
     /// Further variables of the server, without `WAYBILL_`.
     pub(crate) variables: Vec<(&'static str, &'static str)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            staging: "applications/staging.yaml",
+            pods_of: Some("ReplicaSet/api-"),
+            changes: Vec::new(),
+            files: Vec::new(),
+            variables: Vec::new(),
+        }
+    }
 }
 
 pub(crate) struct World {
@@ -81,6 +96,10 @@ impl World {
     /// Starts everything, and waits until the first build runs in staging and production, and Waybill knows that Git says so.
     pub(crate) async fn with(story: &str, setup: Setup) -> Self {
         let stack = Stack::running().await;
+        // A story that failed may have left one of them dead.
+        for part in ["redis", "repo-server", "controller", "server"] {
+            stack.start(part).await;
+        }
         let directory = TempDir::with_prefix("waybill-argocd-").unwrap();
         let root = directory.path();
         let base_url = format!("http://127.0.0.1:{}", free_port().unwrap());
@@ -152,6 +171,14 @@ impl World {
         self.placed(&text)
     }
 
+    /// An environment's Application, as Argo CD is told.
+    pub(crate) fn manifest(&self, environment: &str) -> String {
+        match environment {
+            "staging" => self.file(self.setup.staging),
+            other => self.file(&format!("applications/{other}.yaml")),
+        }
+    }
+
     /// Name of an environment's Application, and of the namespace that it deploys into.
     pub(crate) fn application(&self, environment: &str) -> String {
         format!("{}-{environment}", self.name)
@@ -187,7 +214,7 @@ impl World {
             self.stack.apply(file, &self.file(file)).await;
         }
         for environment in ["staging", "production"] {
-            let application = self.file(&format!("applications/{environment}.yaml"));
+            let application = self.manifest(environment);
             // One that a story left behind is of a repository that is gone, and Argo CD would look for its commits in this one.
             self.stack.delete(&application).await;
             self.stack.apply(environment, &application).await;
@@ -212,8 +239,18 @@ impl World {
             .await;
     }
 
-    /// Waits until the pods of `api` in the cluster itself run this digest and no other, and are ready.
+    /// Waits until the pods of `api` in the cluster itself run this digest and no other, and are ready; where there are none to be seen,
+    /// until Argo CD calls it synced.
     pub(crate) async fn runs(&self, environment: &str, digest: &str) {
+        if self.setup.pods_of.is_none() {
+            let name = self.application(environment);
+            until(&format!("{name} synced"), async || {
+                let found = self.stack.application(ARGOCD, &name).await?;
+                (found["status"]["sync"]["status"] == "Synced").then_some(())
+            })
+            .await;
+            return;
+        }
         until(&format!("{digest} in the pods of {environment}"), async || {
             self.running(environment)
                 .await
@@ -224,12 +261,15 @@ impl World {
         .await;
     }
 
-    /// The digests of the ready pods of Deployments; none until there are pods and all of them are ready.
+    /// The digests that the service's pods run, which have to be ready; something else as long as they aren't, or there are none.
     async fn running(&self, environment: &str) -> Vec<String> {
+        let Some(pods_of) = self.setup.pods_of else {
+            return Vec::new();
+        };
         let pods = self.stack.pods(&self.application(environment)).await;
         let mut digests = Vec::new();
         for pod in &pods {
-            let counts = pod.owner.starts_with("ReplicaSet/api-") && pod.phase != "Failed" && !pod.going;
+            let counts = pod.owner.starts_with(pods_of) && pod.phase != "Failed" && !pod.going;
             if !counts {
                 continue;
             }
@@ -393,8 +433,7 @@ impl World {
     /// Takes the Applications away, so that Argo CD doesn't go on looking for a Git server that is gone.
     pub(crate) async fn end(self) {
         for environment in ["staging", "production"] {
-            let application = self.file(&format!("applications/{environment}.yaml"));
-            self.stack.delete(&application).await;
+            self.stack.delete(&self.manifest(environment)).await;
         }
         self.stack.delete(&self.file("install/repository.yaml")).await;
     }
