@@ -184,7 +184,34 @@ func (k *kubelet) attend(ctx context.Context, pod *corev1.Pod) error {
 		return err
 	}
 	k.told[key] = outcome
-	return nil
+	return k.tell(ctx, pod, outcome)
+}
+
+// tell leaves the event that a kubelet would, so that Argo CD has something to say of a pod that is ill.
+func (k *kubelet) tell(ctx context.Context, pod *corev1.Pod, outcome Outcome) error {
+	image := pod.Spec.Containers[0].Image
+	var reason, message string
+	switch outcome {
+	case Unready:
+		reason, message = "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503"
+	case Crashing:
+		reason, message = "BackOff", "Back-off restarting failed container "+pod.Spec.Containers[0].Name
+	case Unpullable:
+		reason, message = "Failed", fmt.Sprintf("Failed to pull image %q: not found", image)
+	default:
+		return nil
+	}
+	now := metav1.Now()
+	event := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: pod.Name + ".", Namespace: pod.Namespace},
+		InvolvedObject: corev1.ObjectReference{
+			APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID,
+		},
+		Type: corev1.EventTypeWarning, Reason: reason, Message: message, Count: 1,
+		FirstTimestamp: now, LastTimestamp: now, Source: corev1.EventSource{Component: "kubelet", Host: node},
+	}
+	_, err := k.client.CoreV1().Events(pod.Namespace).Create(ctx, event, metav1.CreateOptions{})
+	return err
 }
 
 // become writes what a kubelet would say of the pod.

@@ -126,6 +126,8 @@ func newParts(p *places) *parts {
 		"ARGOCD_TLS_DATA_PATH=" + p.path("tls"),
 		"ARGOCD_SSH_DATA_PATH=" + p.path("ssh"),
 		"ARGOCD_APP_CONF_PATH=" + p.path("conf"),
+		// Otherwise two of them on one machine share it. Not in dir, as the paths of sockets have to be short.
+		fmt.Sprintf("ARGOCD_ASK_PASS_SOCK=%s/argocd-real-%d.sock", os.TempDir(), os.Getpid()),
 	}, plain...)
 	named := func(name string) []string { return append([]string{"ARGOCD_BINARY_NAME=" + name}, argocd...) }
 	// Applications of every namespace are seen, as in installations where teams have namespaces of their own.
