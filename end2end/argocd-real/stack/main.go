@@ -80,6 +80,8 @@ func run(ctx context.Context, bin, dir string, files []string) error {
 		return err
 	}
 	parts := newParts(places)
+	// A part that was killed leaves it behind.
+	defer os.Remove(places.socket())
 	defer parts.stopAll()
 	// What asks the parts ends before they do.
 	ctx, end := context.WithCancel(ctx)

@@ -70,6 +70,7 @@ func (p *places) address(name string) string { return fmt.Sprintf("127.0.0.1:%d"
 func (p *places) port(name string) string    { return fmt.Sprint(p.ports[name]) }
 func (p *places) argocd() string             { return "http://" + p.address("server") }
 func (p *places) kubernetes() string         { return "https://" + p.address("apiserver") }
+func (p *places) socket() string             { return fmt.Sprintf("%s/argocd-real-%d.sock", os.TempDir(), os.Getpid()) }
 func (p *places) kubeconfig() string         { return p.path("kubeconfig") }
 
 // write makes the files that parts are told of: the key that service accounts' tokens are signed with, who may come in, and the way in.
@@ -127,7 +128,7 @@ func newParts(p *places) *parts {
 		"ARGOCD_SSH_DATA_PATH=" + p.path("ssh"),
 		"ARGOCD_APP_CONF_PATH=" + p.path("conf"),
 		// Otherwise two of them on one machine share it. Not in dir, as the paths of sockets have to be short.
-		fmt.Sprintf("ARGOCD_ASK_PASS_SOCK=%s/argocd-real-%d.sock", os.TempDir(), os.Getpid()),
+		"ARGOCD_ASK_PASS_SOCK=" + p.socket(),
 	}, plain...)
 	named := func(name string) []string { return append([]string{"ARGOCD_BINARY_NAME=" + name}, argocd...) }
 	// Applications of every namespace are seen, as in installations where teams have namespaces of their own.
