@@ -70,8 +70,10 @@ func (p *places) address(name string) string { return fmt.Sprintf("127.0.0.1:%d"
 func (p *places) port(name string) string    { return fmt.Sprint(p.ports[name]) }
 func (p *places) argocd() string             { return "http://" + p.address("server") }
 func (p *places) kubernetes() string         { return "https://" + p.address("apiserver") }
-func (p *places) socket() string             { return fmt.Sprintf("%s/argocd-real-%d.sock", os.TempDir(), os.Getpid()) }
-func (p *places) kubeconfig() string         { return p.path("kubeconfig") }
+func (p *places) socket() string {
+	return fmt.Sprintf("%s/argocd-real-%d.sock", os.TempDir(), os.Getpid())
+}
+func (p *places) kubeconfig() string { return p.path("kubeconfig") }
 
 // write makes the files that parts are told of: the key that service accounts' tokens are signed with, who may come in, and the way in.
 func (p *places) write() error {
