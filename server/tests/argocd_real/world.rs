@@ -140,6 +140,7 @@ impl World {
     /// A text of the examples with this world's addresses and names.
     pub(crate) fn placed(&self, text: &str) -> String {
         text.replace("https://git.example.com/shop/deploy.git", &self.git.url("deploy.git"))
+            .replace("https://git.example.com/shop/charts.git", &self.git.url("charts.git"))
             .replace("https://argocd.example.com", &self.stack.argocd)
             // Registries that aren't reached over HTTPS have to be said to be so.
             .replace(
@@ -196,6 +197,13 @@ impl World {
             files.push(((*path).to_owned(), self.placed(text)));
         }
         let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
+        // The chart once more, in a repository of its own: an Application with several sources takes it from there.
+        let chart = files.iter().filter(|(path, _)| path.starts_with("chart/"));
+        let chart: Vec<(&str, &str)> = chart.copied().collect();
+        let charts = self.directory.path().join("git/charts.git");
+        let charts = BareRepo::init(charts, "main").await.unwrap();
+        let keeper = charts.outsider("main").await.unwrap();
+        keeper.commit(&chart, "Keep the chart").await.unwrap();
         self.outsider()
             .await
             .commit(&files, "Declare what runs where")
