@@ -318,6 +318,13 @@ pub enum Happened {
         /// Evidence or reason, a sentence.
         detail: Option<String>,
     },
+    /// A promotion failed after its commit, and what was healthy before is committed again.
+    TakenBack {
+        /// The promotion that does it.
+        by: PromotionId,
+        /// What it goes back to.
+        to: ExactImage,
+    },
     /// What a promotion waits for changed.
     PromotionWaits {
         /// What it waits for, a sentence.

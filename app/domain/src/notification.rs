@@ -92,7 +92,7 @@ impl Occasion {
             }
             | Happened::PromotionLiveAfterAll { .. } => Some(Self::Succeeded),
             Happened::DesiredChanged { by: Some(_), .. } | Happened::LiveChanged { .. } => Some(Self::Drift),
-            Happened::Held { .. } => Some(Self::Hold),
+            Happened::Held { .. } | Happened::TakenBack { .. } => Some(Self::Hold),
             _ => None,
         }
     }

@@ -55,6 +55,27 @@ pub struct Policy {
     /// The gates that a rollback passes, too; left out: [`ON_ROLLBACK`]. None at all is an empty list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_rollback: Option<Vec<GateKind>>,
+    /// What becomes of a promotion that fails after its commit.
+    #[serde(skip_serializing_if = "OnFailure::is_stop")]
+    pub on_failure: OnFailure,
+}
+
+/// What becomes of a promotion that fails after its commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OnFailure {
+    /// It stays in Git, and a person says what is next.
+    #[default]
+    Stop,
+    /// What was healthy here last is committed again, once, and held.
+    TakeBack,
+}
+
+impl OnFailure {
+    /// Whether it is what holds without a word.
+    fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
 }
 
 /// Approvals of people, bound to the digest.
@@ -303,9 +324,10 @@ impl Policy {
             signatures,
             provenance,
             freezes,
-            // Who may open a gate, and which of them a rollback passes: no gates themselves.
+            // Who may open a gate, which of them a rollback passes, and what comes of a failure: no gates themselves.
             overrides: _,
             on_rollback: _,
+            on_failure: _,
         } = self;
         approvals.is_none()
             && checks.is_empty()
@@ -334,6 +356,7 @@ impl Policy {
             // Told with each gate, where it matters.
             overrides: _,
             on_rollback: _,
+            on_failure,
         } = self;
         let mut words = Vec::new();
         if let Some(approvals) = approvals {
@@ -373,6 +396,9 @@ impl Policy {
             };
             format!("Not from {from} to {to}, {} ({}).", freeze.time_zone, freeze.name)
         }));
+        if *on_failure == OnFailure::TakeBack {
+            words.push("Taken back once when the rollout fails.".into());
+        }
         words
     }
 
@@ -387,8 +413,9 @@ impl Policy {
             provenance,
             freezes,
             overrides,
-            // Kinds of gates, whatever they are, and none at all: nothing to be wrong.
+            // Kinds of gates, whatever they are, and none at all: nothing to be wrong. Nor with one of two words.
             on_rollback: _,
+            on_failure: _,
         } = self;
         if let Some(approvals) = approvals {
             if !(1..=MOST_APPROVALS).contains(&approvals.count) {

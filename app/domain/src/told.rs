@@ -42,6 +42,8 @@ kinds! {
     PromotionRequested "promotion_requested" "Promotion asked for",
     /// [`Happened::PromotionMoved`]
     PromotionMoved "promotion_moved" "Promotion moved on",
+    /// [`Happened::TakenBack`]
+    TakenBack "taken_back" "Taken back",
     /// [`Happened::PromotionWaits`]
     PromotionWaits "promotion_waits" "Promotion waits",
     /// [`Happened::Committed`]
@@ -223,6 +225,7 @@ impl Happened {
             Self::ArtifactSeen { .. } => EventKind::ArtifactSeen,
             Self::PromotionRequested { .. } => EventKind::PromotionRequested,
             Self::PromotionMoved { .. } => EventKind::PromotionMoved,
+            Self::TakenBack { .. } => EventKind::TakenBack,
             Self::PromotionWaits { .. } => EventKind::PromotionWaits,
             Self::Committed { .. } => EventKind::Committed,
             Self::DesiredChanged { .. } => EventKind::DesiredChanged,
@@ -365,6 +368,10 @@ impl Happened {
             Self::PromotionMoved { from, to, detail } => {
                 more.extend(detail.clone());
                 format!("moved the promotion from {from} to {to}")
+            }
+            Self::TakenBack { to, .. } => {
+                more.push("It doesn't follow its source until somebody resumes it.".into());
+                format!("took it back to {}, which was healthy here last", to.short_label())
             }
             Self::PromotionWaits { detail } => {
                 more.push(detail.clone());

@@ -47,6 +47,12 @@ pub struct PromotionView {
     pub waits_for: Option<String>,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// The promotion that takes it back, after it failed.
+    #[serde(default)]
+    pub taken_back_by: Option<PromotionId>,
+    /// The failed promotion that it takes back.
+    #[serde(default)]
+    pub takes_back: Option<PromotionId>,
     /// Its gates, as they stand, or stood when it went on.
     pub gates: Vec<GateView>,
     /// What the actor may say about it now, if anything.

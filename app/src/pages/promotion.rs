@@ -29,6 +29,7 @@ use crate::{
     pages::error::shown,
 };
 use domain::{
+    id::PromotionId,
     promotion::{Purpose, State, Step},
     time::Timestamp,
 };
@@ -189,6 +190,8 @@ fn head(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
                 {badge(meaning(view.state), word(view.state))}
             </div>
             {removed}
+            {view.taken_back_by.map(|id| linked("What was healthy before is committed again:", "the way back", id))}
+            {view.takes_back.map(|id| linked("It takes back", "a promotion that failed", id))}
             {waits_for.map(|why| view! { <p>{why}</p> })}
             {flow(view)}
             <p class="row muted">
@@ -217,6 +220,16 @@ fn ended(was: Option<State>, view: &PromotionView) -> Option<String> {
 }
 
 /// What it is for, a sentence.
+/// A sentence that leads to another promotion.
+fn linked(before: &'static str, words: &'static str, id: PromotionId) -> AnyView {
+    view! {
+        <p>
+            {before} " " <a href=format!("/promotions/{id}")>{words}</a> "."
+        </p>
+    }
+    .into_any()
+}
+
 fn lead(view: &PromotionView) -> String {
     let (resource, environment) = (&view.resource, &view.environment);
     match (view.purpose, &view.origin) {
@@ -461,7 +474,7 @@ fn committed(commit: &CommitShown, path: &str) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{artifact::ExactImage, id::PromotionId, promotion::Failure};
+    use domain::{artifact::ExactImage, promotion::Failure};
 
     fn view(state: State) -> PromotionView {
         let image = ExactImage {

@@ -52,6 +52,7 @@ impl Services {
             freezes: _,
             overrides: _,
             on_rollback: _,
+            on_failure: _,
         } = policy;
         if policy.is_empty() && stops.is_empty() {
             return Ok(Decision::default());

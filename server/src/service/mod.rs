@@ -75,6 +75,7 @@ pub mod start;
 pub mod stop;
 pub mod stuck;
 mod tag_order;
+mod take_back;
 pub mod test_connection;
 pub mod token;
 mod what_runs;

@@ -35,6 +35,7 @@ impl Services {
         } = self.promotion_ever(&mut *tx, caller, id).await?;
         let events = tx.events_of_promotion(promotion.id).await?;
         let newest = tx.promotions_of(promotion.resource, 1).await?;
+        let (taken_back_by, takes_back) = tx.taken_back(promotion.id).await?;
         let details = tx
             .artifact(place.workspace.id, &promotion.image.repository, &promotion.image.digest)
             .await?;
@@ -129,6 +130,8 @@ impl Services {
             state: promotion.state,
             waits_for: promotion.waits_for,
             failure: promotion.failure,
+            taken_back_by,
+            takes_back,
             created_at: promotion.created_at,
             ended_at: promotion.ended_at,
             now: self.now(),

@@ -112,7 +112,8 @@ impl Services {
         }
         // A person means what they ask for; what automation asks for lets those go first that can.
         let ended = match request.actor {
-            Actor::Waybill => {
+            // But for the way back, which waits for nothing.
+            Actor::Waybill if request.purpose != Purpose::Rollback => {
                 let mut waiters = waiters(tx, &open).await?;
                 waiters.push(Waiter {
                     id,
@@ -121,7 +122,7 @@ impl Services {
                 });
                 Some(superseded(&waiters))
             }
-            Actor::Person { .. } | Actor::Token { .. } => None,
+            Actor::Waybill | Actor::Person { .. } | Actor::Token { .. } => None,
         };
         for overtaken in open {
             if is_uncommitted(&overtaken) && ended.as_ref().is_some_and(|ended| !ended.contains(&overtaken.id)) {

@@ -12,7 +12,7 @@ use domain::{
 };
 
 /// Promotions of a resource that are looked through for an image that ran.
-const LOOK_BACK: i64 = 200;
+pub(super) const LOOK_BACK: i64 = 200;
 
 impl Services {
     /// Brings a resource back to an image that ran there before.

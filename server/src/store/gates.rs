@@ -115,6 +115,15 @@ pub trait Gates: Send {
     async fn replaced(&mut self, resource: ResourceId) -> Result<(), StoreError>;
     /// The digest of a resource that made way for a newer image last, as long as the resource has not gone back since.
     async fn replaced_last(&mut self, resource: ResourceId) -> Result<Option<Digest>, StoreError>;
+    /// The digest that a resource was healthy with last, other than this one.
+    async fn healthy_last(&mut self, resource: ResourceId, other_than: &Digest) -> Result<Option<Digest>, StoreError>;
+    /// A promotion that failed is taken back by another.
+    async fn set_taken_back(&mut self, failed: PromotionId, by: PromotionId) -> Result<(), StoreError>;
+    /// The promotion that takes this one back, and the one that this one takes back.
+    async fn taken_back(
+        &mut self,
+        promotion: PromotionId,
+    ) -> Result<(Option<PromotionId>, Option<PromotionId>), StoreError>;
     /// A resource went back: none of what it ran was only replaced by something newer. Whether that was said of anything.
     async fn went_back(&mut self, resource: ResourceId) -> Result<bool, StoreError>;
     /// Where in a project a digest was healthy, and when.
@@ -209,6 +218,10 @@ const REPLACED_LAST: &str = "SELECT digest FROM healthy_runs WHERE resource_id =
 const WENT_BACK: &str = "UPDATE healthy_runs SET replaced = 'no' WHERE resource_id = $1 AND replaced <> 'no'";
 const MAKES_NO_WAY: &str = "UPDATE healthy_runs SET replaced = 'no' WHERE resource_id = $1 AND replaced = 'begun'";
 const REPLACED: &str = "UPDATE healthy_runs SET replaced = 'done' WHERE resource_id = $1 AND replaced = 'begun'";
+const HEALTHY_LAST: &str =
+    "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND digest <> $2 ORDER BY since DESC LIMIT 1";
+const SET_TAKEN_BACK: &str = "INSERT INTO taken_back (failed_id, by_id) VALUES ($1, $2)";
+const TAKEN_BACK: &str = "SELECT failed_id, by_id FROM taken_back WHERE failed_id = $1 OR by_id = $1";
 const RUNS: &str = "SELECT r.environment_id, h.since, h.until, h.replaced, w.seen_at FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \
      JOIN environments e ON e.id = r.environment_id LEFT JOIN cluster_watch w ON w.cluster_id = e.cluster_id \
      WHERE h.digest = $2 AND e.project_id = $1 AND r.removed_at IS NULL";
@@ -374,6 +387,40 @@ where
             .fetch_optional(&mut self.tx)
             .await?;
         digest.map(|digest| parse("digest", &digest)).transpose()
+    }
+
+    async fn healthy_last(&mut self, resource: ResourceId, other_than: &Digest) -> Result<Option<Digest>, StoreError> {
+        let digest = sqlx::query_scalar::<D, String>(HEALTHY_LAST)
+            .bind(resource.to_string())
+            .bind(other_than.to_string())
+            .fetch_optional(&mut self.tx)
+            .await?;
+        digest.map(|digest| parse("digest", &digest)).transpose()
+    }
+
+    async fn set_taken_back(&mut self, failed: PromotionId, by: PromotionId) -> Result<(), StoreError> {
+        run!(self, SET_TAKEN_BACK, failed.to_string(), by.to_string())?;
+        Ok(())
+    }
+
+    async fn taken_back(
+        &mut self,
+        promotion: PromotionId,
+    ) -> Result<(Option<PromotionId>, Option<PromotionId>), StoreError> {
+        let rows = sqlx::query_as::<D, (String, String)>(TAKEN_BACK)
+            .bind(promotion.to_string())
+            .fetch_all(&mut self.tx)
+            .await?;
+        let mut linked = (None, None);
+        for (failed, by) in rows {
+            let (failed, by): (PromotionId, PromotionId) =
+                (parse("promotion id", &failed)?, parse("promotion id", &by)?);
+            match failed == promotion {
+                true => linked.0 = Some(by),
+                false => linked.1 = Some(failed),
+            }
+        }
+        Ok(linked)
     }
 
     async fn went_back(&mut self, resource: ResourceId) -> Result<bool, StoreError> {

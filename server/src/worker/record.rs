@@ -132,6 +132,13 @@ impl Worker {
             if let Some(stands) = change.published {
                 publish(services, &mut *tx, &mut places, &change.promotion, stands).await?;
             }
+            let was_committed = matches!(promotion.state, State::Syncing | State::Verifying);
+            if was_committed
+                && change.promotion.state == State::Failed
+                && let Some(place) = places.of(services, &mut *tx, promotion.project).await?
+            {
+                services.take_back(&mut *tx, place, &change.promotion).await?;
+            }
             written.push(change.goes_on.then_some(change.promotion));
         }
         tx.commit().await?;

@@ -60,6 +60,7 @@ mod store_story;
 mod story;
 mod strict;
 mod support;
+mod take_back;
 mod telemetry;
 mod token;
 mod traps;

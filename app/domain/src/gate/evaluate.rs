@@ -31,6 +31,7 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         // Asked for each gate, by `who_overrides` and `applies`.
         overrides: _,
         on_rollback: _,
+        on_failure: _,
     } = policy;
     let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.holds_rollbacks(kind);
     let mut decision = Decision::default();

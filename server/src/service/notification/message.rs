@@ -109,7 +109,7 @@ impl Message {
             (None, Happened::DesiredChanged { image, .. }) => (None, image.clone()),
             (None, _) => (None, about.resource.desired.clone()),
         };
-        let (title, text) = words(event, occasion, about);
+        let (title, text) = words(event, occasion, about, public_url);
         Self {
             kind: occasion.as_str().to_owned(),
             timestamp: event.at.rfc3339(),
@@ -180,7 +180,7 @@ impl Message {
 }
 
 /// What is said: one line, and sentences that say more.
-fn words(event: &Event, occasion: Occasion, about: About<'_>) -> (String, String) {
+fn words(event: &Event, occasion: Occasion, about: About<'_>, public_url: &str) -> (String, String) {
     let names = about.names;
     let actor = event.actor.name();
     let flow = format!("{} → {}", names.resource, names.environment);
@@ -267,6 +267,13 @@ fn words(event: &Event, occasion: Occasion, about: About<'_>) -> (String, String
                     domain::resource::HoldCause::RemovedFromGit => "saw that it was removed from Git",
                     domain::resource::HoldCause::DisabledInGit => "saw that it was switched off in Git",
                 }
+            ),
+        ),
+        (Occasion::Hold, Happened::TakenBack { by, to }) => (
+            format!("{place} was taken back to {}", label(to)),
+            format!(
+                "{change} It failed, and what was healthy before is committed again: {public_url}/promotions/{by}. It doesn't follow its \
+                 source until somebody resumes it."
             ),
         ),
         // Not reached: an occasion comes from the kinds of entries above.
