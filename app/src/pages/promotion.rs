@@ -500,6 +500,8 @@ mod tests {
             waits_for: None,
             gates: Vec::new(),
             may_say: None,
+            taken_back_by: None,
+            takes_back: None,
             failure: None,
             followers: Vec::new(),
             steps: Vec::new(),

@@ -7,7 +7,6 @@ use super::{
 use crate::store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting};
 use app::error::AppError;
 use domain::{
-    artifact::Digest,
     environment::{Environment, Project},
     event::{Happened, Subject},
     id::{ClusterId, EnvironmentId},

@@ -82,7 +82,10 @@ async fn an_application_is_read_and_followed() {
     );
     let inspected = client.inspect(&access, &reference).await.unwrap();
     assert_eq!(inspected.may_sync, Some(true));
-    assert_eq!(inspected.sources.first().map(|source| &*source.revision), Some("main"));
+    assert_eq!(
+        inspected.app.sources.first().map(|source| &*source.revision),
+        Some("main")
+    );
 
     // The stream begins with what is there, and goes on with what changes.
     let mut events = client.watch(&access);

@@ -193,6 +193,7 @@ mod tests {
 
     fn source(name: &str, declared: DeclaredImage) -> SourceResource {
         SourceResource {
+            kind: domain::resource::Kind::Deployment,
             name: name.parse().unwrap(),
             declared,
             since: None,

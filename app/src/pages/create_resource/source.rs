@@ -234,6 +234,7 @@ mod tests {
     #[test]
     fn an_option_tells_digest_tag_and_age() {
         let mut resource = SourceResource {
+            kind: domain::resource::Kind::Deployment,
             name: "api".parse().unwrap(),
             declared: DeclaredImage {
                 repository: None,

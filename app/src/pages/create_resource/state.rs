@@ -385,6 +385,7 @@ mod tests {
             resources: resources
                 .iter()
                 .map(|name| SourceResource {
+                    kind: domain::resource::Kind::Deployment,
                     name: name.parse().unwrap(),
                     declared: Default::default(),
                     since: None,
