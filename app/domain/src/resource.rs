@@ -356,7 +356,7 @@ impl HoldCause {
             Self::MovedInGit => "moved in Git",
             Self::RemovedFromGit => "removed from Git",
             Self::DisabledInGit => "switched off in Git",
-            Self::NoFile => "found no values file for",
+            Self::NoFile => "stopped at its missing values file",
         }
     }
 

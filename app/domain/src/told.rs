@@ -352,6 +352,10 @@ impl Happened {
                 let commit = outside.commit.get(..7).unwrap_or(&outside.commit);
                 format!("put a hold on it: {} by {} in {commit}", cause.deed(), outside.author)
             }
+            Self::Held {
+                cause: HoldCause::NoFile,
+                ..
+            } => "put a hold on it: it has no values file".into(),
             Self::Held { cause, .. } => format!("put a hold on it: {} by hand", cause.deed()),
             Self::Resumed => "resumed it; it follows its source again".into(),
             Self::KeyTaken { from, to } => format!("gave it the key {to} in place of {from}, as in Git"),

@@ -92,6 +92,9 @@ pub struct Cell {
     pub outside: Option<Outside>,
     /// Why no image can be read out of what Git says, a sentence without its full stop.
     pub unclear: Option<String>,
+    /// Whether Git has it switched off.
+    #[serde(default)]
+    pub switched_off: bool,
     /// What is live, compared with that.
     pub truth: Truth,
     /// Since when Argo CD can't be reached, where what is live is what it said last.

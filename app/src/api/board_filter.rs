@@ -163,6 +163,7 @@ mod tests {
             since: None,
             outside: None,
             unclear: None,
+            switched_off: false,
             truth: Truth::Live(Health::Healthy),
             out_of_sight: None,
             follows: Follows {

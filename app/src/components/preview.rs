@@ -103,6 +103,11 @@ pub fn shown(foreseen: Foreseen, now: Signal<Timestamp>, otherwise: AnyView) -> 
 pub fn open(outlook: Outlook, now: Signal<Timestamp>) -> AnyView {
     match outlook {
         Ok(preview) => whole(preview, now),
+        // Which field it is stands beside the field.
+        Err(AppError::Invalid(errors)) => {
+            let said: Vec<&str> = errors.0.iter().map(|error| error.message.as_str()).collect();
+            view! { <p class="why">{said.join(" ")}</p> }.into_any()
+        }
         Err(error) => view! { <p class="why">{error.to_string()}</p> }.into_any(),
     }
 }

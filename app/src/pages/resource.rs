@@ -225,8 +225,19 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
     let cell = &view.cell;
     let image = match &cell.image {
         Some(image) => view! { <DigestChip image=image.clone() tag=true copy=true /> }.into_any(),
-        None => view! { <span class="muted">"Git declares no exact image yet."</span> }.into_any(),
+        None => match &cell.unclear {
+            Some(unclear) => {
+                view! { <span class="says bad">{format!("{}.", unclear.trim_end_matches('.'))}</span> }.into_any()
+            }
+            None => view! { <span class="muted">"Git declares no exact image yet."</span> }.into_any(),
+        },
     };
+    let off = cell.switched_off.then(|| {
+        view! {
+            <dt>"Switched off"</dt>
+            <dd>"Git has it switched off (enabled: false): nothing of it runs, whatever is promoted."</dd>
+        }
+    });
     let since = cell.since.map(|at| {
         view! {
             <dt>"Since"</dt>
@@ -289,6 +300,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
         <dl class="facts">
             <dt>"Image"</dt>
             <dd>{image}</dd>
+            {off}
             {tags}
             {since}
             {outside}

@@ -25,7 +25,7 @@ use domain::{
     told::EventKind,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Mutex as AsyncMutex;
@@ -130,6 +130,8 @@ pub(crate) struct Cells {
     /// Platforms of which an image needs one, where some are named.
     platforms: HashMap<EnvironmentId, Vec<String>>,
     resources: HashMap<ResourceId, Resource>,
+    /// Those that Git has switched off.
+    switched_off: HashSet<ResourceId>,
     newest: HashMap<ResourceId, Promotion>,
     rows: Vec<Arc<BoardRow>>,
     /// Row and column of each resource.
@@ -161,6 +163,7 @@ impl Cells {
                 .filter(|(_, platforms)| !platforms.is_empty())
                 .collect(),
             resources: tx.resources(project).await?.into_iter().map(|r| (r.id, r)).collect(),
+            switched_off: tx.switched_off(project).await?,
             newest: tx
                 .newest_promotions(project)
                 .await?
@@ -274,6 +277,7 @@ impl Cells {
             since: resource.desired_at,
             outside: resource.outside.clone(),
             unclear: resource.unclear.clone(),
+            switched_off: self.switched_off.contains(&resource.id),
             truth: truth(resource, newest, git_only, lost),
             out_of_sight: lost.filter(|_| resource.live.is_some() && !git_only),
             follows: Follows {

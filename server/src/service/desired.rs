@@ -241,7 +241,7 @@ impl Services {
         }
         let environments = self.store.read().await?.environments(record.project.id).await?;
         let mut declared = HashMap::new();
-        let mut problem = None;
+        let mut problems = Vec::new();
         let mut off = HashSet::new();
         for environment in environments {
             let path = record.project.values_path(&environment.key);
@@ -257,7 +257,7 @@ impl Services {
                     let by_key = services.into_iter().map(|s| (s.name, s.image)).collect();
                     declared.insert(environment.id, by_key);
                 }
-                Err(error @ GitError::Values { .. }) => problem = Some(error.to_string()),
+                Err(error @ GitError::Values { .. }) => problems.push(error.to_string()),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -265,7 +265,7 @@ impl Services {
             tip,
             declared,
             began,
-            problem,
+            problem: (!problems.is_empty()).then(|| problems.join(" ")),
             off,
         }))
     }
@@ -496,7 +496,7 @@ struct Declarations {
     declared: HashMap<EnvironmentId, HashMap<String, DeclaredImage>>,
     /// How far the ledger went when the read began.
     began: i64,
-    /// Why an environment's values file can't be read, a sentence.
+    /// Why environments' values files can't be read, a sentence each.
     problem: Option<String>,
     /// Services that are switched off.
     off: HashSet<(EnvironmentId, String)>,

@@ -9,7 +9,10 @@ use super::{
     rollback::that_ran,
     tag_order::{TagCounts, WhatCounts},
 };
-use crate::store::{NewEvent, Tx};
+use crate::{
+    adapters::git::GitError,
+    store::{NewEvent, Tx},
+};
 use app::{backend::At, error::AppError};
 use domain::{
     event::{Happened, Subject},
@@ -126,6 +129,15 @@ impl Services {
         create_file: bool,
     ) -> Result<Option<PromotionId>, AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
+        let lacks_file = resource
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.cause == HoldCause::NoFile)
+            && !create_file;
+        if lacks_file && self.lacks_file(&place.project, &place.environment, true).await {
+            let path = place.project.record.project.values_path(&place.environment.key);
+            return Err(AppError::Conflict(GitError::NoFile { path }.to_string()));
+        }
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
         if resource.hold.is_none() {

@@ -18,7 +18,7 @@ use crate::{
 };
 use app::{api::preview::Preview, backend::At, error::AppError};
 use domain::{
-    artifact::{Artifact, ExactImage, Repository},
+    artifact::{Artifact, ExactImage, Repository, Tag},
     draft::{NewSource, ResourceDraft},
     environment::Environment,
     field::FieldErrors,
@@ -30,9 +30,13 @@ use domain::{
     tag_rule::TagRule,
     tags::looks_like_a_branch,
 };
+use std::time::Duration;
 
 /// Characters of a revision that are shown.
 const REVISION: usize = 12;
+
+/// For so long a form waits for a registry that nobody has looked at yet.
+const MOMENT: Duration = Duration::from_secs(3);
 
 impl Services {
     /// What Create Resource would do with a draft, as far as Waybill knows: forms ask while somebody types, so nothing is written,
@@ -73,24 +77,47 @@ impl Services {
     ) -> Result<(ExactImage, Vec<String>), AppError> {
         let workspace = place.project.workspace.id;
         let mut tx = self.store.read().await?;
-        let unknown = || {
-            AppError::Conflict(format!(
-                "Waybill has seen no image of {repository} yet. It looks for one when the resource is created."
-            ))
-        };
+        let unknown =
+            format!("Waybill has seen no image of {repository} yet. It looks for one when the resource is created.");
         if !is_offered && !sees_all(&mut *tx, caller, place).await? {
-            return Err(unknown());
+            return Err(AppError::Conflict(unknown));
         }
         let what = WhatCounts::new(tags, place.project.platforms(place.environment.id));
         let Some(newest) = newest_that_counts(&mut *tx, workspace, repository, &what).await? else {
-            let known = tx.named_tags(workspace, repository).await?;
-            return Err(match known.is_empty() {
-                true => unknown(),
-                false => FieldErrors::one("tags", none_counts(repository, tags)).into(),
-            });
+            if !tx.named_tags(workspace, repository).await?.is_empty() {
+                return Err(FieldErrors::one("tags", none_counts(repository, tags)).into());
+            }
+            let environments = tx.environment_names(workspace).await?;
+            drop(tx);
+            let listed = self.listed(place, repository, &what, &environments).await;
+            let said: Vec<String> = [unknown].into_iter().chain(listed).collect();
+            return Err(AppError::Conflict(said.join(" ")));
         };
         let picked = picked(&mut *tx, workspace, repository, &what, Some(&newest)).await?;
         Ok((newest, picked))
+    }
+
+    /// What a rule for tags picks of a repository that nobody has looked at yet, by the names that its registry lists; nothing where it can't be
+    /// asked in a moment.
+    async fn listed(
+        &self,
+        place: &EnvironmentPlace,
+        repository: &Repository,
+        what: &WhatCounts,
+        environments: &[String],
+    ) -> Vec<String> {
+        let Ok(access) = self.registry_access(&place.project.clusters, repository) else {
+            return Vec::new();
+        };
+        let Ok(Ok(tags)) = tokio::time::timeout(MOMENT, self.registry.tags(&access, repository)).await else {
+            return Vec::new();
+        };
+        let newest = tags.iter().filter_map(|tag| Some((what.tags.key(tag)?, tag))).max();
+        let newest = match newest {
+            Some((_, tag)) => format!("{tag} counts as newest"),
+            None => "Which is newest is found then".to_owned(),
+        };
+        counting(&newest, &tags.iter().collect::<Vec<_>>(), what, environments)
     }
 
     /// What promoting a resource, or resuming a held one, would do, as far as Waybill knows its source.
@@ -242,19 +269,23 @@ pub(super) async fn picked(
 ) -> Result<Vec<String>, StoreError> {
     let known = tx.named_tags(workspace, repository).await?;
     let environments = tx.environment_names(workspace).await?;
-    let all = known.len();
-    let counting: Vec<_> = (known.iter())
-        .map(|named| &named.tag)
-        .filter(|tag| what.tags.passes_over(tag).is_none())
-        .collect();
     let newest = match newest {
         Some(image) => format!("{} counts as newest", image.short_label()),
         None => "No image counts yet".to_owned(),
     };
-    let mut sentences = vec![format!("{newest}; {} of {all} tags count.", counting.len())];
+    let tags: Vec<&Tag> = known.iter().map(|named| &named.tag).collect();
+    Ok(counting(&newest, &tags, what, &environments))
+}
+
+/// How many of these tags count, and which of them look like branches, a sentence each; `newest` begins the first.
+fn counting(newest: &str, all: &[&Tag], what: &WhatCounts, environments: &[String]) -> Vec<String> {
+    let counting: Vec<&&Tag> = (all.iter())
+        .filter(|tag| what.tags.passes_over(tag).is_none())
+        .collect();
+    let mut sentences = vec![format!("{newest}; {} of {} tags count.", counting.len(), all.len())];
     // Who follows one tag by its name means that one.
     let branches: Vec<&str> = (counting.iter())
-        .filter(|tag| !what.tags.is_only(tag) && looks_like_a_branch(tag, &environments))
+        .filter(|tag| !what.tags.is_only(tag) && looks_like_a_branch(tag, environments))
         .map(|tag| tag.as_str())
         .collect();
     if let Some(first) = branches.first() {
@@ -272,7 +303,7 @@ pub(super) async fn picked(
             "{first}{others} {look}, and would be deployed when built last. Leave such tags out, or choose which count."
         ));
     }
-    Ok(sentences)
+    sentences
 }
 
 /// From which commit of the source code to which, shortened, if the builders said so.

@@ -126,7 +126,7 @@ impl Worker {
                 };
                 tx.append_event(&event, now).await?;
             }
-            if matches!(outcome, Outcome::NoFile { .. }) && promotion.requested_by == Actor::Waybill {
+            if matches!(outcome, Outcome::NoFile { .. }) {
                 hold_without_file(&mut *tx, promotion, now).await?;
             }
             if let Some(stands) = change.published {
