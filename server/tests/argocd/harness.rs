@@ -263,7 +263,7 @@ impl Promotion<'_> {
                 return next;
             }
             match &next {
-                Next::Live { .. } | Next::Failed { .. } => return next,
+                Next::Live { .. } | Next::NotRendered { .. } | Next::Failed { .. } => return next,
                 Next::Wait { .. } | Next::Paused { .. } | Next::Inspect => {}
                 Next::Refresh { .. } => refresh = Refresh::Normal,
                 Next::Sync { revision, .. } => {
@@ -301,7 +301,9 @@ impl Promotion<'_> {
     /// Until it has failed, for a reason with these words.
     pub(crate) async fn fails(&self, words: &str) {
         match self.run(|_| false).await {
-            Next::Failed { reason, .. } => assert!(reason.contains(words), "{reason}"),
+            Next::NotRendered { reason, .. } | Next::Failed { reason, .. } => {
+                assert!(reason.contains(words), "{reason}")
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -236,7 +236,8 @@ async fn a_rendering_without_the_digest_fails_and_names_its_causes() {
         "argocd.argoproj.io/manifest-generate-paths",
         "the chart does not use the value",
     ] {
-        assert!(failed.reason.contains(part), "{}", failed.reason);
+        let said = format!("{} {}", failed.reason, failed.remedy.as_deref().unwrap_or_default());
+        assert!(said.contains(part), "{said}");
     }
 }
 
@@ -274,7 +275,13 @@ async fn an_application_of_another_branch_is_told_beforehand_and_never_synced() 
     let promotion = promoted(&world, "staging", "api", &digest).await;
     let failed = world.ends(&promotion, State::Failed).await.failure.unwrap();
     assert!(failed.reason.starts_with(words), "{}", failed.reason);
-    assert!(failed.reason.contains("targetRevision"), "{}", failed.reason);
+    assert!(
+        failed
+            .remedy
+            .as_deref()
+            .is_some_and(|remedy| remedy.contains("targetRevision")),
+        "{failed:?}"
+    );
     let requests = world.standin.requests();
     let synced = requests
         .iter()

@@ -80,7 +80,7 @@ async fn what_failed_is_taken_back_to_what_was_healthy_and_held() {
             .unwrap()
             .declares(&world.first.parse().unwrap())
     );
-    assert!(browser.get(PRODUCTION).await.words().contains("Waybill rolled it back"));
+    assert!(browser.get(PRODUCTION).await.words().contains("rolled back by Waybill"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

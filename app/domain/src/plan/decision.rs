@@ -89,6 +89,13 @@ pub enum Next {
         /// What proves it; a sentence for the ledger.
         evidence: String,
     },
+    /// What Argo CD rendered at the commit doesn't name the promised digest. It fails, unless Git says something else by now.
+    NotRendered {
+        /// What was rendered instead.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
     /// It can't become live without somebody doing something.
     Failed {
         /// What happened.
@@ -505,7 +512,7 @@ impl<'a> Look<'a> {
         if !self.grace_is_over() && self.intent.now.millis_since(since) <= settles {
             return Err(Next::Wait { why: reason });
         }
-        Err(Next::Failed {
+        Err(Next::NotRendered {
             reason,
             remedy: "Look for two causes: the annotation argocd.argoproj.io/manifest-generate-paths leaves out the file that Waybill changes, so that \
                      Argo CD renders nothing anew; or the chart does not use the value, or not its digest. Correct it, then retry."

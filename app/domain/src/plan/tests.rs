@@ -152,7 +152,9 @@ fn text(next: Next, kind: &str) -> String {
         Next::Paused { why } => ("paused", why),
         Next::Inspect => ("inspect", String::new()),
         Next::Live { evidence } => ("live", evidence),
-        Next::Failed { reason, remedy } => ("failed", format!("{reason} {remedy}")),
+        Next::NotRendered { reason, remedy } | Next::Failed { reason, remedy } => {
+            ("failed", format!("{reason} {remedy}"))
+        }
     };
     assert_eq!(is, kind, "{text}");
     text

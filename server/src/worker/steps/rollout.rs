@@ -161,7 +161,12 @@ impl Rollout<'_> {
                 format!("Argo CD is at the commit. {evidence}"),
             )),
             Next::Live { evidence } => Ok(Outcome::done(State::Succeeded, evidence)),
-            Next::Failed { reason, remedy } => Ok(Outcome::Failed(Failed {
+            // A newer commit may be in Git that nobody has recorded yet, or somebody's: then that is what was rendered, and rightly.
+            Next::NotRendered { .. } if !self.is_declared().await.map_err(Trouble::Own)? => Ok(Outcome::Wait {
+                millis: LOOK_MILLIS,
+                why: "Git declares another image for it by now, and Argo CD has rendered that.".to_owned(),
+            }),
+            Next::NotRendered { reason, remedy } | Next::Failed { reason, remedy } => Ok(Outcome::Failed(Failed {
                 reason,
                 remedy: Some(remedy),
                 said: said::whole(&app),
@@ -252,6 +257,17 @@ impl Rollout<'_> {
             .filter(|i| i.repository == this.image.repository)
             .map(|i| i.digest)
             .collect())
+    }
+
+    /// Whether Git still declares the promised image.
+    async fn is_declared(&self) -> Result<bool, AppError> {
+        let work = self.work;
+        let declared = work.services.declared(&work.place, &work.resource, true).await?;
+        let image = &work.promotion.image;
+        Ok(match declared.digest {
+            Some(digest) => digest == image.digest,
+            None => declared.tag.is_some() && declared.tag == image.tag,
+        })
     }
 
     async fn covering(&self, app: &AppSnapshot) -> Result<Vec<String>, Trouble> {
