@@ -184,6 +184,40 @@ where
     T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
     F: Future<Output = Result<T, AppError>> + Send + 'static,
 {
+    Read {
+        held: read_held(paper(about, fetch, concerns)),
+        of: PhantomData,
+    }
+}
+
+/// Reads what a page shows once, and not again when something changes or the stream is opened: what the page is about is gone when it is
+/// done.
+pub fn read_once<P, T, F>(
+    about: impl Fn() -> P + Send + Sync + 'static,
+    fetch: impl Fn(P) -> F + Copy + Send + Sync + 'static,
+) -> Read<T>
+where
+    P: Clone + PartialEq + Send + Sync + 'static,
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = Result<T, AppError>> + Send + 'static,
+{
+    let what = paper(about, fetch, |_, _| false);
+    Read {
+        held: held::resource(what.key, what.fetch, false),
+        of: PhantomData,
+    }
+}
+
+fn paper<P, T, F>(
+    about: impl Fn() -> P + Send + Sync + 'static,
+    fetch: impl Fn(P) -> F + Copy + Send + Sync + 'static,
+    concerns: impl Fn(&P, &Changed) -> bool + Send + Sync + 'static,
+) -> Paper
+where
+    P: Clone + PartialEq + Send + Sync + 'static,
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = Result<T, AppError>> + Send + 'static,
+{
     // Counted, so that what follows needs to know only that it changed.
     let about = Memo::new(move |before: Option<&(u32, P)>| {
         let now = about();
@@ -193,7 +227,7 @@ where
             None => (0, now),
         }
     });
-    let what = Paper {
+    Paper {
         key: Arc::new(move || about.try_get().map(|(count, _)| count)),
         fetch: Arc::new(move || {
             // Nothing is left of it when the page was left meanwhile.
@@ -210,10 +244,6 @@ where
                 .try_get_untracked()
                 .is_some_and(|(_, about)| concerns(&about, changed))
         }),
-    };
-    Read {
-        held: read_held(what),
-        of: PhantomData,
     }
 }
 

@@ -106,7 +106,7 @@ pub fn RemovalPage() -> impl IntoView {
         })
     });
     // It doesn't move by itself: what is deleted would be asked for again in the moment in which it is gone, and the button asks anyway.
-    let read = live::read(move || target.get(), removal, |_, _| false);
+    let read = live::read_once(move || target.get(), removal);
     let sent: Sent = form(move |post: RemovalPost| {
         let target = target.get_untracked();
         async move {
