@@ -91,6 +91,8 @@ fn a_tag_that_is_read_as_something_else_is_no_tag() {
         ]
     );
     assert!(found.iter().all(|s| s.image.tag.is_none()));
+    // They are no sources, and may be promoted to: what is written is in quotes.
+    assert_eq!(super::dry::refusals(file.as_bytes(), "", &[]), Vec::<String>::new());
     // In quotes all is as it was, and a digest beside it is the whole answer.
     let tag = |keys: &str| declared(&image(&format!("repository: r.example/shop/api\n{keys}")));
     for quoted in ["\"1.10\"", "'1.10'", "!!str 1.10", "|-\n  1.10"] {

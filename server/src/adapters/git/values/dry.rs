@@ -46,12 +46,11 @@ pub fn refusals(bytes: &[u8], prefix: &str, only: &[String]) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
     let is_meant = |service: &DeclaredService| only.is_empty() || only.contains(&service.name);
     for service in services.into_iter().filter(is_meant).take(MOST_TRIED) {
-        // What can't be read is not written either.
-        let refused = match (service.image.unclear, service.image.repository) {
-            (Some(why), _) => Some(why),
-            (None, repository) => try_with(&service.name, repository).err().map(|why| why.to_string()),
+        // An image that can't be read may be written all the same: a tag that YAML takes for a number is replaced.
+        let Err(why) = try_with(&service.name, service.image.repository) else {
+            continue;
         };
-        let Some(why) = refused else { continue };
+        let why = why.to_string();
         if told.iter().any(|known| known.ends_with(&why)) {
             continue;
         }
