@@ -189,6 +189,8 @@ async fn a_removed_file_a_renamed_key_and_a_switch_are_holds() {
     let commit = world.outsider_writes("staging", &off).await;
     let staging = held(&world, HoldCause::DisabledInGit).await;
     assert_eq!(staging.hold.unwrap().outside.unwrap().commit, commit);
+    let page = browser.get(STAGING).await.words();
+    assert!(page.contains("Git has it switched off"), "{page}");
     let next = world.push("1.2.0").await;
     world.wait_for_desired("development", "api", &next).await;
     world.idle().await;

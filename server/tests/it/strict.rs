@@ -245,6 +245,17 @@ async fn automation_makes_no_file_and_holds() {
             .words()
             .contains("This creates environments/qa/values.yaml")
     );
+    // Without the tick it is refused, and stays held.
+    let refused = browser.post(page, &[("intent", "resume")]).await;
+    assert_eq!(refused.status, 409, "{}", refused.words());
+    assert!(
+        refused.words().contains("environments/qa/values.yaml"),
+        "{}",
+        refused.words()
+    );
+    let hold = world.resource("qa", "api").await.unwrap().hold;
+    assert_eq!(hold.map(|hold| hold.cause), Some(HoldCause::NoFile));
+    assert_eq!(world.promotions("qa", "api").await.len(), 1);
     let resumed = browser
         .post(page, &[("intent", "resume"), ("create_file", "true")])
         .await;
