@@ -149,7 +149,8 @@ fn tracked(app: &Application, mut object: Value) -> Value {
     object
 }
 
-/// Events of one resource, which must be named with its uid as the tree has it, or of the Application itself.
+/// Events of one resource, which must be named with its uid as the tree has it, or of the Application itself. Unlike
+/// the tree they are no cache's: the server asks the cluster for them.
 pub(super) async fn events(State(shared): World, caller: Caller, params: Params, Path(name): Path<String>) -> Answer {
     let [resource, uid, namespace] =
         ["resourceName", "resourceUID", "resourceNamespace"].map(|key| params.text(key).to_owned());
@@ -157,6 +158,7 @@ pub(super) async fn events(State(shared): World, caller: Caller, params: Params,
         readable(&shared, &caller, &params, &name)?;
         return ok(&json!({"metadata": {}, "items": []}));
     }
+    let (key, _) = readable(&shared, &caller, &params, &name)?;
     let (_, cluster, _) = cached(&shared, &caller, &params, &name).await?;
     let known = cluster.tree().iter().any(|node| {
         node["uid"] == uid && node["name"] == resource && (node["namespace"].as_str().unwrap_or_default() == namespace)
@@ -169,11 +171,10 @@ pub(super) async fn events(State(shared): World, caller: Caller, params: Params,
     let about = |event: &&crate::cluster::events::KubeEvent| {
         event.object.uid == uid && event.object.name == resource && event.object.namespace == namespace
     };
-    let items: Vec<Value> = cluster
-        .events
-        .iter()
-        .filter(about)
-        .map(crate::cluster::events::KubeEvent::json)
-        .collect();
+    let items = shared.read(&key, |record| {
+        let events = record.cluster.events.iter().filter(about);
+        events.map(crate::cluster::events::KubeEvent::json).collect::<Vec<_>>()
+    });
+    let items = items.unwrap_or_default();
     ok(&json!({"metadata": {"resourceVersion": shared.world().version.to_string()}, "items": items}))
 }
