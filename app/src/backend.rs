@@ -71,6 +71,8 @@ pub trait Backend: Send + Sync {
     /// Pins a resource to a digest and starts the promotion to it.
     async fn edit_pin(&self, at: &At, resource: &str, digest: &str, create_file: bool)
     -> Result<PromotionId, AppError>;
+    /// What a rule for tags would pick for a resource, a sentence each; of the draft only that is read.
+    async fn preview_tags(&self, at: &At, resource: &str, draft: &ResourceDraft) -> Result<Vec<String>, AppError>;
     /// Says which tags of its repository count for a resource; of the draft only that is read.
     async fn change_tags(&self, at: &At, resource: &str, draft: &ResourceDraft) -> Result<(), AppError>;
     /// What promoting a resource, or resuming a held one, would do.

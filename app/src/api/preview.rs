@@ -39,7 +39,7 @@ pub struct Preview {
 
 /// What a decision would do; or why it would be refused, or can't be foreseen, in fields and words as of the decision. That is an
 /// answer too: whoever only asks has done nothing wrong.
-pub type Outlook = Result<Preview, AppError>;
+pub type Outlook<T = Preview> = Result<T, AppError>;
 
 /// What Create Resource would do with a draft.
 ///
@@ -100,4 +100,34 @@ pub async fn preview_pin(
         environment,
     };
     Ok(backend()?.preview_pin(&at, &resource, &digest).await)
+}
+
+/// What a rule for tags would pick for a resource, and what becomes of what runs, a sentence each: the fields of
+/// [`change_tags`](super::resource::change_tags).
+///
+/// # Errors
+/// When the server can't be asked.
+#[server(prefix = "/api/ui", endpoint = "preview_tags")]
+pub async fn preview_tags(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+    tags: String,
+    #[server(default)] tags_value: String,
+    #[server(default)] leave_out: String,
+) -> Result<Outlook<Vec<String>>, AppError> {
+    use crate::backend::{At, backend};
+    let at = At {
+        workspace,
+        project,
+        environment,
+    };
+    let draft = ResourceDraft {
+        tags,
+        tags_value,
+        leave_out,
+        ..ResourceDraft::default()
+    };
+    Ok(backend()?.preview_tags(&at, &resource, &draft).await)
 }

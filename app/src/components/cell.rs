@@ -235,7 +235,7 @@ fn will_run(behind: &Behind, cell: &Cell) -> String {
     }
 }
 
-/// *Resume*, where a person holds it, or *Promote*, where there is something newer (*Go back too*, where its source went back); if the actor may. Posts a [`CellPost`] to the
+/// *Resume*, where a person holds it, or *Promote*, where there is something newer (*Go back*, where what its source offers is older); if the actor may. Posts a [`CellPost`] to the
 /// page, which shows first what will change, if anything will.
 #[must_use]
 pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
@@ -257,13 +257,13 @@ pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
         }
         Some(behind) if cell.moving.is_none() => {
             let (word, name) = match behind.course {
-                Course::Older => (
-                    "Go back too",
-                    format!(
-                        "Take {} in {} back along with its source",
-                        place.resource, place.environment
-                    ),
-                ),
+                Course::Older => {
+                    let here = format!("Take {} in {} back", place.resource, place.environment);
+                    match behind.of {
+                        Some(_) => ("Go back too", format!("{here} along with its source")),
+                        None => ("Go back", here),
+                    }
+                }
                 _ => (
                     "Promote",
                     format!("Promote {} to {}", place.resource, place.environment),

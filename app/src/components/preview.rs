@@ -13,27 +13,37 @@ use std::{future::Future, time::Duration};
 const REST: Duration = Duration::from_millis(400);
 
 /// What a form would do, as far as it is known.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Foreseen {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Foreseen<T = Preview> {
     /// What it would do, or why that can't be said; `None` while the form isn't complete.
-    pub outcome: Option<Outlook>,
+    pub outcome: Option<Outlook<T>>,
     /// Whether the form says something else meanwhile.
     pub is_old: bool,
+}
+
+impl<T> Default for Foreseen<T> {
+    fn default() -> Self {
+        Self {
+            outcome: None,
+            is_old: false,
+        }
+    }
 }
 
 /// Foresees what a form would do: in the browser, each time that `about` is something else and has rested; `about` is `None`
 /// while the form would be refused anyway, and nothing is asked while it is `sent`. `first` is what the server foresaw for a form
 /// that was posted without a script.
 #[must_use]
-pub fn foresee<A, F>(
-    first: Option<Preview>,
+pub fn foresee<A, T, F>(
+    first: Option<T>,
     about: Memo<Option<A>>,
     sent: Signal<bool>,
     preview: impl Fn(A) -> F + Copy + Send + Sync + 'static,
-) -> Signal<Foreseen>
+) -> Signal<Foreseen<T>>
 where
     A: Clone + PartialEq + Send + Sync + 'static,
-    F: Future<Output = Result<Outlook, AppError>> + 'static,
+    T: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Outlook<T>, AppError>> + 'static,
 {
     let foreseen = RwSignal::new(Foreseen {
         outcome: first.map(Ok),
@@ -90,19 +100,31 @@ where
 /// What was foreseen, or `otherwise` while nothing is.
 #[must_use]
 pub fn shown(foreseen: Foreseen, now: Signal<Timestamp>, otherwise: AnyView) -> AnyView {
+    around(foreseen, |preview| whole(preview, now)).unwrap_or(otherwise)
+}
+
+/// What a rule for tags would pick; nothing while that isn't known.
+#[must_use]
+pub fn picked(foreseen: Foreseen<Vec<String>>) -> Option<AnyView> {
+    around(foreseen, |sentences| followers(&sentences).into_any())
+}
+
+/// What was foreseen, or why it can't be, marked while the form says something else meanwhile.
+fn around<T>(foreseen: Foreseen<T>, show: impl FnOnce(T) -> AnyView) -> Option<AnyView> {
     let busy = foreseen.is_old.then_some("true");
-    let Some(outlook) = foreseen.outcome else {
-        return otherwise;
-    };
-    let inside = open(outlook, now);
-    view! { <div class="foreseen" aria-busy=busy>{inside}</div> }.into_any()
+    let inside = either(foreseen.outcome?, show);
+    Some(view! { <div class="foreseen" aria-busy=busy>{inside}</div> }.into_any())
 }
 
 /// What will change, or why that can't be said.
 #[must_use]
 pub fn open(outlook: Outlook, now: Signal<Timestamp>) -> AnyView {
+    either(outlook, |preview| whole(preview, now))
+}
+
+fn either<T>(outlook: Outlook<T>, show: impl FnOnce(T) -> AnyView) -> AnyView {
     match outlook {
-        Ok(preview) => whole(preview, now),
+        Ok(foreseen) => show(foreseen),
         // Which field it is stands beside the field.
         Err(AppError::Invalid(errors)) => {
             let said: Vec<&str> = errors.0.iter().map(|error| error.message.as_str()).collect();

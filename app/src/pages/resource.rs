@@ -1,12 +1,13 @@
 //! One resource: what it runs and follows, what may be done now, how it runs, and what ran before.
 
 mod actions;
+mod tags;
 
 use crate::{
     api::{
         board::{Behind, Cell, Follows},
         connection::PassedOver,
-        preview::preview_pin,
+        preview::{preview_pin, preview_tags},
         resource::{
             EarlierImage, PromotionRow, ResourceView, change_tags, edit_pin, promote, resource, resume, rollback,
             take_new_key,
@@ -79,15 +80,23 @@ pub fn ResourcePage() -> impl IntoView {
                 ("promote", _) => Some(promote(w, p, e, r, makes_file).await.map(started)),
                 ("resume", _) => Some(resume(w, p, e, r, makes_file).await.map(Done::Started)),
                 ("take-new-key", _) => Some(take_new_key(w, p, e, r).await.map(|()| Done::Started(None))),
-                ("tags", _) => {
+                ("tags" | "preview-tags", _) => {
                     let ResourcePost {
-                        tags,
-                        tags_value,
+                        tags: order,
+                        tags_value: value,
                         leave_out,
                         ..
                     } = post.clone();
-                    let changed = change_tags(w, p, e, r, tags, tags_value, leave_out).await;
-                    Some(changed.map(|()| Done::Started(None)))
+                    Some(match post.intent.as_str() {
+                        "tags" => {
+                            let changed = change_tags(w, p, e, r, order, value, leave_out).await;
+                            changed.map(|()| Done::Started(None))
+                        }
+                        _ => {
+                            let picked = preview_tags(w, p, e, r, order, value, leave_out).await;
+                            picked.and_then(|outlook| outlook).map(Done::Picked)
+                        }
+                    })
                 }
                 ("pin", _) => Some(edit_pin(w, p, e, r, digest, makes_file).await.map(started)),
                 ("preview-pin", _) => {
@@ -143,7 +152,7 @@ pub fn ResourcePage() -> impl IntoView {
                             let here = format!("{}/{}/{}", at.board(), at.environment, at.resource);
                             view! { <Redirect path=here /> }.into_any()
                         }
-                        Done::Started(None) | Done::Previewed(_) => ().into_any(),
+                        Done::Started(None) | Done::Previewed(_) | Done::Picked(_) => ().into_any(),
                     })
             }}
         </Frame>
@@ -410,13 +419,16 @@ fn behind_words(cell: &Cell) -> Option<String> {
         of,
         latest,
     } = cell.behind.as_ref()?;
-    let of = of.as_ref().map_or("its image repository", |name| name.as_str());
+    let latest = latest.short_label();
+    let from = of.as_ref().map_or("its image repository", |name| name.as_str());
     Some(match (course, count) {
-        (Course::Older, _) => format!("Ahead of its source: {of} went back to {}", latest.short_label()),
-        (_, Some(1)) => format!("1 artifact behind {of}"),
-        (_, Some(n)) => format!("{n} artifacts behind {of}"),
-        (Course::Newer | Course::Same, None) => format!("Behind {of}"),
-        (Course::Unknown, None) => format!("Differs from {of}"),
+        (Course::Older, _) if of.is_some() => format!("Ahead of its source: {from} went back to {latest}"),
+        // An image is gone from it, or which tags count was changed.
+        (Course::Older, _) => format!("Ahead of {from}, where {latest} is the newest that counts"),
+        (_, Some(1)) => format!("1 artifact behind {from}"),
+        (_, Some(n)) => format!("{n} artifacts behind {from}"),
+        (Course::Newer | Course::Same, None) => format!("Behind {from}"),
+        (Course::Unknown, None) => format!("Differs from {from}"),
     })
 }
 

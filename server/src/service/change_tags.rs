@@ -1,9 +1,14 @@
-//! *Tags that count*: a person says which tags of its repository count for a resource. What is there already starts nothing.
+//! *Tags that count*: a person says which tags of its repository count for a resource, and sees first what that picks. What is there
+//! already starts nothing.
 
 use super::{
     Caller, Services,
     apply::plan::{Change, Sign},
+    artifact::newest_that_counts,
     create_resource::check_tags,
+    place::EnvironmentPlace,
+    preview::picked,
+    tag_order::WhatCounts,
 };
 use crate::store::NewEvent;
 use app::{backend::At, error::AppError};
@@ -11,10 +16,47 @@ use domain::{
     draft::ResourceDraft,
     event::{Happened, Subject},
     field::FieldErrors,
-    resource::Source,
+    resource::{Resource, Source},
+    tag_rule::TagRule,
 };
 
 impl Services {
+    /// What a rule for tags would pick for a resource, and what becomes of what runs, a sentence each. Nothing is written, and the
+    /// registry is not asked; of the draft only the rule is read.
+    ///
+    /// # Errors
+    /// As [`Self::change_tags`].
+    pub async fn preview_tags(
+        &self,
+        caller: &Caller,
+        at: &At,
+        resource: &str,
+        draft: &ResourceDraft,
+    ) -> Result<Vec<String>, AppError> {
+        let (place, mut resource) = self.resource_to_change(caller, at, resource).await?;
+        let rule = rule_of(draft)?;
+        *rule_to_change(&place, &mut resource)? = rule;
+        let Source::Image { repository, tags } = &resource.source else {
+            return Ok(Vec::new());
+        };
+        let mut tx = self.store.read().await?;
+        let workspace = place.project.workspace.id;
+        let what = WhatCounts::new(tags, place.project.platforms(place.environment.id));
+        let newest = newest_that_counts(&mut *tx, workspace, repository, &what).await?;
+        let mut said = picked(&mut *tx, workspace, repository, &what, newest.as_ref()).await?;
+        if let Some(runs) = &resource.desired {
+            let runs_newest = newest.is_some_and(|newest| newest.digest == runs.digest);
+            said.push(match runs_newest {
+                true => "That one runs already.".to_owned(),
+                false => format!(
+                    "{} stays until a newer image that counts arrives, or somebody promotes one.",
+                    runs.short_label()
+                ),
+            });
+        }
+        Ok(said)
+    }
+
     /// Says which tags count for a resource whose source is an image; of the draft only that is read.
     ///
     /// # Errors
@@ -27,17 +69,10 @@ impl Services {
         draft: &ResourceDraft,
     ) -> Result<(), AppError> {
         let (place, resource) = self.resource_to_change(caller, at, resource).await?;
-        let mut errors = FieldErrors::default();
-        let rule = draft.check_tags(&mut errors).ok_or(errors)?;
-        check_tags(&rule)?;
+        let rule = rule_of(draft)?;
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
-        let Source::Image { repository: _, tags } = &mut resource.source else {
-            return Err(AppError::Conflict(format!(
-                "{}/{} takes its image from another resource. Say which tags count where that one's source is an image.",
-                place.environment.name, resource.name
-            )));
-        };
+        let tags = rule_to_change(&place, &mut resource)?;
         if *tags == rule {
             return Ok(());
         }
@@ -70,5 +105,24 @@ impl Services {
         tx.commit().await?;
         self.wrote();
         Ok(())
+    }
+}
+
+/// The rule that a form says.
+fn rule_of(draft: &ResourceDraft) -> Result<TagRule, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let rule = draft.check_tags(&mut errors).ok_or(errors)?;
+    check_tags(&rule)?;
+    Ok(rule)
+}
+
+/// The rule of a resource whose source is an image.
+fn rule_to_change<'a>(place: &EnvironmentPlace, resource: &'a mut Resource) -> Result<&'a mut TagRule, AppError> {
+    match &mut resource.source {
+        Source::Image { repository: _, tags } => Ok(tags),
+        _ => Err(AppError::Conflict(format!(
+            "{}/{} takes its image from another resource. Say which tags count where that one's source is an image.",
+            place.environment.name, resource.name
+        ))),
     }
 }

@@ -282,7 +282,12 @@ fn counting(newest: &str, all: &[&Tag], what: &WhatCounts, environments: &[Strin
     let counting: Vec<&&Tag> = (all.iter())
         .filter(|tag| what.tags.passes_over(tag).is_none())
         .collect();
-    let mut sentences = vec![format!("{newest}; {} of {} tags count.", counting.len(), all.len())];
+    let mut sentences = vec![match (counting.len(), all.len()) {
+        (_, 0) => "It has no tags yet.".to_owned(),
+        (0, 1) => "Its one tag doesn't count.".to_owned(),
+        (0, all) => format!("None of its {all} tags counts."),
+        (some, all) => format!("{newest}; {some} of {all} tags count."),
+    }];
     // Who follows one tag by its name means that one.
     let branches: Vec<&str> = (counting.iter())
         .filter(|tag| !what.tags.is_only(tag) && looks_like_a_branch(tag, environments))

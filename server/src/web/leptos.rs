@@ -444,6 +444,10 @@ impl Backend for RequestBackend {
             .await
     }
 
+    async fn preview_tags(&self, at: &At, resource: &str, draft: &ResourceDraft) -> Result<Vec<String>, AppError> {
+        self.services.preview_tags(self.caller()?, at, resource, draft).await
+    }
+
     async fn change_tags(&self, at: &At, resource: &str, draft: &ResourceDraft) -> Result<(), AppError> {
         self.services.change_tags(self.caller()?, at, resource, draft).await
     }

@@ -185,7 +185,7 @@ fn promotion(n: u8, service: &str) -> CommitRequest {
         retry: false,
         again: false,
         held: false,
-        expects: Vec::new(),
+        expects: None,
     }
 }
 

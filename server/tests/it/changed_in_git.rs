@@ -286,3 +286,52 @@ async fn what_is_changed_in_the_moment_of_a_commit_is_left_alone() {
         "{promotions:#?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_switched_off_in_the_moment_of_a_commit_stays_off() {
+    let world = World::start().await;
+    let (repository, values) = (world.repository.clone(), world.values("staging").await);
+    let path = values_path("staging");
+    let off = values.replacen("  api:\n", "  api:\n    enabled: false\n", 1);
+    let by_hand = off.clone();
+    world.git.as_ref().unwrap().before_push(move || async move {
+        let writer = repository.outsider("main").await.unwrap();
+        writer.commit(&[(&path, &by_hand)], "Off").await.unwrap();
+    });
+    let second = world.push("1.1.0").await;
+    world.wait_for_desired("development", "api", &second).await;
+    held(&world, HoldCause::DisabledInGit).await;
+    world.idle().await;
+    assert_eq!(world.values("staging").await, off);
+    let promotions = world.promotions("staging", "api").await;
+    let to_it = |p: &&domain::promotion::Promotion| p.image.digest.as_str() == second;
+    assert!(
+        promotions.iter().filter(to_it).all(|p| p.state == State::Cancelled),
+        "{promotions:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_file_that_cant_be_read_is_named() {
+    let world = World::start().await;
+    let mut before = Vec::new();
+    for environment in ["staging", "production"] {
+        before.push((environment, world.values(environment).await));
+        world.outsider_writes(environment, "services: [").await;
+    }
+    let mut browser = world.admin().await;
+    until("both files to be named", async || {
+        let page = browser.get(BOARD).await.words();
+        let is_named = |(environment, _): &(&str, String)| page.contains(&values_path(environment));
+        before.iter().all(is_named).then_some(())
+    })
+    .await;
+    // One that is mended is named no more, and the other still is.
+    let (mended, still) = (&before[0], values_path(before[1].0));
+    world.outsider_writes(mended.0, &mended.1).await;
+    until("only one to be named", async || {
+        let page = browser.get(BOARD).await.words();
+        (page.contains(&still) && !page.contains(&values_path(mended.0))).then_some(())
+    })
+    .await;
+}

@@ -186,3 +186,47 @@ async fn a_preview_is_refused_like_the_decision() {
         .await;
     assert!(looked.text.contains("\"kind\":\"forbidden\""), "{}", looked.text);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_rule_for_tags_picks_is_shown_before_it_is_saved() {
+    let world = World::start().await;
+    let second = world.push("1.1.0").await;
+    world.wait_for_live("development", "api", &second).await;
+    world.idle().await;
+    let before = world.everything().await;
+    let mut browser = world.admin().await;
+    let of = "/w/demo/myapp/development/api";
+    let rule = |button: &'static str, range: &'static str| {
+        [
+            ("intent", button),
+            ("tags", "semver"),
+            ("tags_value", range),
+            ("leave_out", "pr-*"),
+        ]
+    };
+
+    let shown = browser.post(of, &rule("preview-tags", "<1.1")).await;
+    assert_eq!(shown.status, 200, "{}", shown.words());
+    assert_eq!(shown.value("tags_value").as_deref(), Some("<1.1"));
+    assert_eq!(shown.value("leave_out").as_deref(), Some("pr-*"));
+    let words = shown.words();
+    assert!(
+        words
+            .contains("1.0.0 counts as newest; 1 of 2 tags count. 1.1.0 stays until a newer image that counts arrives"),
+        "{words}"
+    );
+    let refused = browser.post(of, &rule("preview-tags", "1.x || 2")).await;
+    assert_eq!(refused.status, 422, "{}", refused.words());
+    assert!(refused.words().contains("Write ^1.4"), "{}", refused.words());
+    assert_eq!(world.everything().await, before, "looking changes nothing");
+
+    let saved = browser.post(of, &rule("tags", "<1.1")).await;
+    assert_eq!(saved.status, 303, "{}", saved.words());
+    let page = browser.get(of).await.words();
+    assert!(
+        page.contains("Ahead of its image repository, where 1.0.0 is the newest that counts")
+            && page.contains("Go back to 1.0.0")
+            && !page.contains("went back to"),
+        "{page}"
+    );
+}

@@ -1,6 +1,6 @@
 //! What may be done with a resource now: promote it, pin it.
 
-use super::behind_words;
+use super::{behind_words, tags::tags_form};
 use crate::{
     api::{
         board::Cell,
@@ -14,7 +14,6 @@ use crate::{
         icon::icon,
         notice::ErrorSummary,
         preview,
-        tag_rule::tag_rule_fields,
     },
     error::AppError,
     form::{self, Form},
@@ -34,7 +33,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ResourcePost {
-    /// `promote`, `resume`, `take-new-key`, `tags`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
+    /// `promote`, `resume`, `take-new-key`, `tags`, `preview-tags`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
@@ -62,6 +61,11 @@ impl ResourcePost {
         self.intent.strip_prefix("rollback-")
     }
 
+    /// Whether it was about which tags count.
+    pub(super) fn is_tags(&self) -> bool {
+        ["tags", "preview-tags"].contains(&self.intent.as_str())
+    }
+
     /// Whether it was about the pin.
     fn is_pin(&self) -> bool {
         ["pin", "preview-pin"].contains(&self.intent.as_str()) || self.intent.starts_with("use-")
@@ -75,6 +79,8 @@ pub(super) enum Done {
     Started(Option<PromotionId>),
     /// What pinning would do.
     Previewed(Box<Preview>),
+    /// What a rule for tags would pick, a sentence each.
+    Picked(Vec<String>),
 }
 
 /// The forms; nothing for those who may not change it.
@@ -100,7 +106,12 @@ pub(super) fn actions(
     .into_any()
 }
 
-fn is_pinned(cell: &Cell) -> bool {
+/// Workspace, project, environment and resource, as server functions take them.
+pub(super) fn names(view: Signal<ResourceView>) -> [String; 4] {
+    view.with_untracked(|view| [&view.workspace, &view.project, &view.head.name, &view.name].map(ToString::to_string))
+}
+
+pub(super) fn is_pinned(cell: &Cell) -> bool {
     matches!(cell.follows.binding, Binding::Pin(_))
 }
 
@@ -258,7 +269,11 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
                 .behind
                 .as_ref()
                 .filter(|behind| behind.course == Course::Older);
-            let back = back.map(|behind| behind.latest.short_label().to_owned());
+            let back = back.map(|behind| {
+                let to = behind.latest.short_label();
+                let too = if behind.of.is_some() { " too" } else { "" };
+                format!("Go back to {to}{too}")
+            });
             Some((words, ends.clone(), is_pinned(&view.cell), view.preview.clone(), back))
         })
     });
@@ -267,14 +282,12 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
             let strip = ends.map(|(from, to)| view! { <FlowStrip from to /> });
             let asked = preview::file_to_make(preview.as_ref());
             let note = match (&back, is_pinned) {
-                (Some(_), false) => {
-                    Some("What runs is newer, so it stays until somebody takes it back along with its source.")
-                }
+                (Some(_), false) => Some("What runs is newer, so it stays until somebody takes it back."),
                 (None, true) => Some("Moves its pin to the newest artifact."),
                 _ => None,
             };
             let note = note.map(|note| view! { <p class="muted">{note}</p> });
-            let word = back.map_or_else(|| "Promote".to_owned(), |to| format!("Go back to {to} too"));
+            let word = back.unwrap_or_else(|| "Promote".to_owned());
             view! {
                 <section class="panel padded stack" aria-labelledby="promote">
                     <h2 id="promote">{words}</h2>
@@ -288,51 +301,6 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
             .into_any()
         })
     }
-}
-
-/// Which tags count, for what follows a repository. Read once: what is typed must not change under somebody's hands.
-fn tags_form(
-    view: Signal<ResourceView>,
-    posted: Option<&ResourcePost>,
-    sent: Form<ResourcePost, Done>,
-) -> Option<AnyView> {
-    let rule = view.with_untracked(|view| view.counts.clone().filter(|_| !is_pinned(&view.cell)))?;
-    let posted = posted.filter(|post| post.intent == "tags");
-    let is_open = posted.is_some();
-    let (tags, value, leave_out) = match posted {
-        Some(post) => (post.tags.clone(), post.tags_value.clone(), post.leave_out.clone()),
-        None => (
-            rule.order.as_str().to_owned(),
-            rule.value().to_owned(),
-            rule.leave_out.join(", "),
-        ),
-    };
-    let error = error_of(sent, "tags");
-    let of_field = move |field: &'static str| {
-        Signal::derive(move || error.with(|error| error.as_ref()?.fields()?.get(field).map(str::to_owned)))
-    };
-    let form = view! {
-        <details open=is_open>
-            <summary>"Change which tags count"</summary>
-            <form class="stack" method="post" on:submit=sent.on_submit()>
-                <p class="muted">"Images that are there already are not deployed by this. Promote them by hand."</p>
-                <ErrorSummary error />
-                {tag_rule_fields(&tags, value, leave_out, of_field)}
-                <div class="row">
-                    <button
-                        type="submit"
-                        class="button"
-                        name="intent"
-                        value="tags"
-                        aria-disabled=move || sent.pending.get().then_some("true")
-                    >
-                        "Save"
-                    </button>
-                </div>
-            </form>
-        </details>
-    };
-    Some(form.into_any())
 }
 
 /// Edit pin, or pin a tracking resource.
@@ -391,19 +359,11 @@ fn pin_form(
     });
     let first = untrack(move || sent.done()).and_then(|done| match done {
         Done::Previewed(preview) => Some(*preview),
-        Done::Started(_) => None,
+        Done::Started(_) | Done::Picked(_) => None,
     });
     let leaves = Signal::derive(move || sent.pending.get() || matches!(sent.done(), Some(Done::Started(Some(_)))));
     let foreseen = preview::foresee(first, complete, leaves, move |(digest, _)| {
-        let (w, p, e, r) = view.with_untracked(|view| {
-            let text = |name: &domain::name::Name| name.to_string();
-            (
-                text(&view.workspace),
-                text(&view.project),
-                text(&view.head.name),
-                text(&view.name),
-            )
-        });
+        let [w, p, e, r] = names(view);
         preview_pin(w, p, e, r, digest)
     });
     // Of what the button would do; before that is known, of what others on this page would.

@@ -13,6 +13,7 @@ use crate::{
 use argocd_standin::Fault;
 use futures::StreamExt as _;
 use reqwest::{Client, RequestBuilder};
+use serde_json::json;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -41,6 +42,12 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, report: &mut Report)
             .bearer_auth(&estate.server.token),
     );
     tokio::time::sleep(Duration::from_secs(3)).await;
+    // A sync of the newest commit, or Argo CD makes one of its own and puts back what somebody changes.
+    let began = now();
+    let sync = Client::new().post(format!("{}/api/v1/applications/{app}/sync", standin.url()));
+    let sync = sync.bearer_auth(token()).json(&json!({}));
+    sync.send().await?.error_for_status()?;
+    reported.next(began, "\"phase\":\"Succeeded\"").await?;
     let mut waited = Vec::new();
     for n in 0..scale.live {
         // Back and forth between two images that Git doesn't name.

@@ -140,7 +140,9 @@ fn prepare_one(draft: &mut Draft<'_>, found: Option<Oid>, request: &CommitReques
     if request.held {
         return Ok(Prepared::Absent);
     }
-    if !request.expects.is_empty() && draft.is_moved(&request.edit, &request.expects)? {
+    if let Some(expected) = &request.expects
+        && draft.is_moved(&request.edit, expected)?
+    {
         return Ok(Prepared::Moved);
     }
     Ok(match draft.commit(request)? {

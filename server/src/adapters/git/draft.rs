@@ -9,7 +9,7 @@ use domain::artifact::{DeclaredImage, ExactImage};
 use git2::{ObjectType, Oid};
 
 use super::{
-    CommitRequest, ValuesEdit,
+    CommitRequest, DeclaredService, Expected, ValuesEdit,
     commit::{self, LocalError},
     pack::Objects,
     reader::Reader,
@@ -126,19 +126,21 @@ impl<'a> Draft<'a> {
         Ok(changed)
     }
 
-    /// Whether the service of an edit says something else than one of `expected`, or is gone. What can't be read is the edit's to refuse.
-    pub(super) fn is_moved(&mut self, edit: &ValuesEdit, expected: &[ExactImage]) -> Result<bool, LocalError> {
-        let is_one_of = |image: &DeclaredImage| says(image, &edit.image) || expected.iter().any(|one| says(image, one));
+    /// Whether the service of an edit says something else than expected, was switched off, or is gone. What can't be read is the edit's to
+    /// refuse.
+    pub(super) fn is_moved(&mut self, edit: &ValuesEdit, expected: &Expected) -> Result<bool, LocalError> {
+        let is_one_of =
+            |image: &DeclaredImage| says(image, &edit.image) || expected.images.iter().any(|one| says(image, one));
         Ok(match self.said(edit)? {
             Said::Unreadable => false,
             Said::Nothing => true,
-            Said::Image(image) => !is_one_of(&image),
+            Said::Service(service) => !is_one_of(&service.image) || !(service.enabled || expected.switched_off),
         })
     }
 
     /// Whether the service of an edit has the image that the edit would write, whatever else there is to write.
     pub(super) fn has_image(&mut self, edit: &ValuesEdit) -> Result<bool, LocalError> {
-        Ok(matches!(self.said(edit)?, Said::Image(image) if says(&image, &edit.image)))
+        Ok(matches!(self.said(edit)?, Said::Service(service) if says(&service.image, &edit.image)))
     }
 
     fn said(&mut self, edit: &ValuesEdit) -> Result<Said, LocalError> {
@@ -151,8 +153,9 @@ impl<'a> Draft<'a> {
         };
         Ok(match services {
             Err(_) => Said::Unreadable,
-            Ok(services) => (services.into_iter().find(|service| service.name == edit.service))
-                .map_or(Said::Nothing, |service| Said::Image(service.image)),
+            Ok(services) => {
+                (services.into_iter().find(|service| service.name == edit.service)).map_or(Said::Nothing, Said::Service)
+            }
         })
     }
 
@@ -375,7 +378,7 @@ fn refused(edit: &ValuesEdit, reason: &str) -> LocalError {
 enum Said {
     Unreadable,
     Nothing,
-    Image(DeclaredImage),
+    Service(DeclaredService),
 }
 
 /// Whether a declaration names an image; by its tag, where it has no digest.

@@ -169,8 +169,17 @@ pub struct CommitRequest {
     /// Whether a gate shut since an earlier try, which may have pushed all the same: that commit is looked for, and none is made.
     pub held: bool,
     /// What the service may say before, where nobody asked for the commit: if it says something else, somebody changed it, and it is left
-    /// alone. Empty where a person asked.
-    pub expects: Vec<ExactImage>,
+    /// alone. `None` where a person asked.
+    pub expects: Option<Expected>,
+}
+
+/// What Waybill knows of a service that it is about to change.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// The images that it may have.
+    pub images: Vec<ExactImage>,
+    /// Whether it may be switched off (`enabled: false`): it was when Git was read.
+    pub switched_off: bool,
 }
 
 /// A commit that removes services from a values file: that of removed resources.

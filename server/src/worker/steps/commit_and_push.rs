@@ -4,7 +4,7 @@
 
 use super::Outcome;
 use crate::{
-    adapters::git::{CommitRequest, Committed, GitError, Signature},
+    adapters::git::{CommitRequest, Committed, Expected, GitError, Signature},
     service::{Services, place::ProjectPlace, preview::values_edit},
 };
 use app::error::AppError;
@@ -78,6 +78,7 @@ async fn try_run(
             .map(|r| (r.id, r))
             .collect(),
     };
+    let switched_off = tx.switched_off(first.project).await?;
     let access = services.repository_access(&place.record)?;
     let (mut requests, mut asked) = (
         Vec::with_capacity(promotions.len()),
@@ -114,14 +115,20 @@ async fn try_run(
         let mut request = request(services, &place, environment, resource, promotion, &approved);
         request.held = shut.is_some() || by.is_some();
         request.retry |= by.is_some();
-        if promotion.requested_by == Actor::Waybill && promotion.commit.is_none() && !promotion.creates {
+        if promotion.requested_by == Actor::Waybill
+            && promotion.commit.is_none()
+            && !promotion.creates
+            && let Some(desired) = &resource.desired
+        {
             // What automation asked for before may be in Git already.
             let open = tx.open_promotions(resource.id).await?;
             let earlier = open.into_iter().filter(|open| open.number < promotion.number);
-            request.expects = resource.desired.clone().into_iter().collect();
-            if !request.expects.is_empty() {
-                request.expects.extend(earlier.map(|open| open.image));
-            }
+            request.expects = Some(Expected {
+                images: std::iter::once(desired.clone())
+                    .chain(earlier.map(|open| open.image))
+                    .collect(),
+                switched_off: switched_off.contains(&resource.id),
+            });
         }
         requests.push(request);
         asked.push((place_of, environment, resource, shut, by));
@@ -274,7 +281,7 @@ fn request(
         retry: promotion.attempts > 0 || promotion.tries > 1,
         again: promotion.tries > 1,
         held: false,
-        expects: Vec::new(),
+        expects: None,
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("shrrrrhh hrrrr+ rrh", "edit_pin", Ui("edit_pin", "{closed}&resource=api&digest={digest}")),
     ("shr+++hh hr++++ r+h", "edit_pin", Graphql("mutation { pin(input: { projectId: \"myapp\" environment: \"development\" service: \"api\" digest: \"{digest}\" }) { id } }")),
     ("shrrrrhh hrrrr+ rrh", "edit_pin", Graphql("mutation { pin(input: { projectId: \"myapp\" environment: \"closed\" service: \"api\" digest: \"{digest}\" }) { id } }")),
+    ("shr+++hh hr++++ r+h", "preview_tags", Ui("preview_tags", "{development}&resource=api&tags=newest")),
+    ("shrrrrhh hrrrr- rrh", "preview_tags", Ui("preview_tags", "{closed}&resource=api&tags=newest")),
     ("shr+++hh hr++++ r+h", "change_tags", Ui("change_tags", "{development}&resource=api&tags=newest")),
     ("shrrrrhh hrrrr- rrh", "change_tags", Ui("change_tags", "{closed}&resource=api&tags=newest")),
     ("shr+++hh hr++++ r+h", "preview_promote", Ui("preview_promote", "{development}&resource=api")),

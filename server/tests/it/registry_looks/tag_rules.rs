@@ -215,20 +215,45 @@ async fn a_rule_that_changes_starts_nothing_that_was_there() {
     shop.all_went(&["1.9.0", "2.1.0"]).await;
 
     // Back to a rule by which an older image is the newest, on the resource's page.
+    let services = &shop.bench.services;
+    let draft = |range: &str| ResourceDraft {
+        tags: "semver".into(),
+        tags_value: range.into(),
+        ..ResourceDraft::default()
+    };
+    let picks = async |environment, range: &str| {
+        let of = at(environment);
+        services.preview_tags(&shop.admin, &of, "api", &draft(range)).await
+    };
     let change = async |environment, range: &str| {
-        let draft = ResourceDraft {
-            tags: "semver".into(),
-            tags_value: range.into(),
-            ..ResourceDraft::default()
-        };
-        let services = &shop.bench.services;
-        services.change_tags(&shop.admin, &at(environment), "api", &draft).await
+        let of = at(environment);
+        services.change_tags(&shop.admin, &of, "api", &draft(range)).await
     };
     let Err(AppError::Invalid(errors)) = change("development", "?").await else {
         panic!("a range that can't be read is refused");
     };
     assert!(errors.get("tags_value").is_some(), "{errors}");
     assert!(matches!(change("production", "^1").await, Err(AppError::Conflict(_))));
+    // What it picks is said before it is saved, and nothing is written by asking.
+    let before = shop.newest_event().await;
+    assert_eq!(
+        picks("development", "^1").await.unwrap(),
+        [
+            "1.9.1 counts as newest; 2 of 5 tags count.",
+            "2.1.0 stays until a newer image that counts arrives, or somebody promotes one."
+        ]
+    );
+    assert_eq!(
+        picks("development", "^2").await.unwrap(),
+        ["2.1.0 counts as newest; 2 of 5 tags count.", "That one runs already."]
+    );
+    assert_eq!(
+        picks("development", "^3").await.unwrap()[0],
+        "None of its 5 tags counts."
+    );
+    assert!(matches!(picks("development", "?").await, Err(AppError::Invalid(_))));
+    assert!(matches!(picks("production", "^1").await, Err(AppError::Conflict(_))));
+    assert_eq!(shop.newest_event().await, before);
     change("development", "^1").await.unwrap();
     let before = shop.newest_event().await;
     change("development", "^1").await.unwrap();
@@ -508,4 +533,50 @@ async fn the_form_says_what_a_rule_picks_before_it_is_saved() {
     assert_eq!(shop.went("development", "worker").await, ["1.4.2"]);
     let stored = shop.resource("development", "worker").await.source.tags().cloned();
     assert_eq!(stored.unwrap().words(), r"pattern (\d+\.\d+\.\d+)");
+}
+
+#[tokio::test]
+async fn the_form_says_what_a_rule_picks_of_a_repository_nobody_has_looked_at() {
+    let shop = Shop::open().await;
+    for (tag, hours) in [("1.4.1", 0), ("1.4.2", 1), ("pr-417", 2), ("buildcache", 3)] {
+        shop.registry.push("shop/new", tag, hours, "linux/amd64");
+    }
+    shop.registry.push(API, "1.0.0", 0, "linux/amd64");
+    shop.apply_by(json!({})).await;
+    shop.look().await;
+    let said = async |tags: &str, value: &str| {
+        let draft = ResourceDraft {
+            source: "image".into(),
+            image: shop.registry.repository("shop/new"),
+            tags: tags.into(),
+            tags_value: value.into(),
+            name: "new".into(),
+            create_file: "true".into(),
+            ..ResourceDraft::fresh()
+        };
+        let services = &shop.bench.services;
+        let foreseen = services.preview_create(&shop.admin, &at("development"), draft).await;
+        foreseen.unwrap_err().to_string()
+    };
+    let unknown = format!(
+        "Waybill has seen no image of {} yet. It looks for one when the resource is created.",
+        shop.registry.repository("shop/new")
+    );
+    assert_eq!(
+        said("semver", "^1.4").await,
+        format!("{unknown} 1.4.2 counts as newest; 2 of 4 tags count.")
+    );
+    // By the time of a build nobody can say it before the images are read.
+    assert_eq!(
+        said("newest", "").await,
+        format!(
+            "{unknown} Which is newest is found then; 3 of 4 tags count. pr-417 looks like a branch, and would be deployed when built last. Leave such tags out, or choose which count."
+        )
+    );
+    assert_eq!(
+        said("semver", "^3").await,
+        format!("{unknown} None of its 4 tags counts.")
+    );
+    shop.registry.answer("shop/new", "tags/list", 503, &[], "");
+    assert_eq!(said("semver", "^1.4").await, unknown);
 }
