@@ -50,8 +50,11 @@ fn check(template: &str, fields: &[&str]) -> Result<(), String> {
     if template.chars().count() > LONGEST {
         return Err(format!("Use at most {LONGEST} characters."));
     }
-    if template.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
-        return Err("Use one line, without control characters.".into());
+    if template.contains(unseen) {
+        return Err("Use one line, without control characters or others that can't be seen.".into());
+    }
+    if !template.trim().is_empty() && template.trim() != template {
+        return Err("Leave out the blanks at its beginning and end.".into());
     }
     let known = || {
         fields
@@ -72,6 +75,12 @@ fn check(template: &str, fields: &[&str]) -> Result<(), String> {
         rest = after;
     }
     Ok(())
+}
+
+/// Characters that nobody sees, or that turn the order of what is shown around.
+fn unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// What a commit is about.
@@ -179,6 +188,8 @@ mod tests {
             ("verb}", "stands alone"),
             ("{{verb}}", "stands alone"),
             (" ", "Enter a text"),
+            ("JIRA-1: \u{202E}{verb}", "can't be seen"),
+            (" JIRA-1: {verb}", "Leave out the blanks"),
         ] {
             let why = check_subject(wrong).unwrap_err();
             assert!(why.contains(words), "{wrong}: {why}");

@@ -347,6 +347,16 @@ pub enum Happened {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
+    /// Git switches a service off (`enabled: false`), or on again, which holds nothing.
+    SwitchedInGit {
+        /// Whether it is off now.
+        off: bool,
+        /// The commit that says so.
+        commit: String,
+        /// Its author, when it wasn't Waybill.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
     /// Argo CD reports other digests or another health than before.
     LiveChanged {
         /// Short digests that run now.

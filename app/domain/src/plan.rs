@@ -27,7 +27,7 @@ mod tests;
 pub mod workload;
 
 pub use decision::{GRACE_MILLIS, Intent, Next, STABLE_MILLIS, candidate_revisions, next};
-pub use illness::{Illness, Patient, PodEvent};
+pub use illness::{Illness, LogLine, Patient, PodEvent};
 pub use images::live_digests;
 pub use source::{AppSource, Committed};
 pub use workload::{Pod, Workload};
@@ -76,6 +76,9 @@ pub struct AppSnapshot {
     pub conditions: Vec<(String, String)>,
     /// Image references of all its pods, verbatim: also of pods that have ended.
     pub images: Vec<String>,
+    /// What differs from Git by the newest comparison: `ConfigMap settings`. The first [`MOST_UNSYNCED`].
+    #[serde(default)]
+    pub unsynced: Vec<String>,
     /// What it deploys, each of several sources; of a hydrator what people write. Positions are those of the revisions.
     #[serde(default)]
     pub sources: Vec<AppSource>,
@@ -89,6 +92,9 @@ pub struct AppSnapshot {
     #[serde(default)]
     pub workloads_withheld: Option<String>,
 }
+
+/// So many unsynced resources of an Application are remembered.
+pub const MOST_UNSYNCED: usize = 20;
 
 /// The newest operation of an Application.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

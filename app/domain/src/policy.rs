@@ -58,6 +58,27 @@ pub struct Policy {
     /// What becomes of a promotion that fails after its commit.
     #[serde(skip_serializing_if = "OnFailure::is_stop")]
     pub on_failure: OnFailure,
+    /// How much of an Application is synced that does not sync by itself.
+    #[serde(skip_serializing_if = "SyncScope::is_application")]
+    pub sync: SyncScope,
+}
+
+/// How much of an Application is synced that does not sync by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SyncScope {
+    /// The whole of it, whatever else lies unsynced in Git.
+    #[default]
+    Application,
+    /// The service's own workloads alone, where Argo CD says which they are.
+    Service,
+}
+
+impl SyncScope {
+    /// Whether it is what holds without a word.
+    fn is_application(&self) -> bool {
+        *self == Self::Application
+    }
 }
 
 /// What becomes of a promotion that fails after its commit.
@@ -324,10 +345,11 @@ impl Policy {
             signatures,
             provenance,
             freezes,
-            // Who may open a gate, which of them a rollback passes, and what comes of a failure: no gates themselves.
+            // Who may open a gate, which of them a rollback passes, what comes of a failure and what is synced: no gates themselves.
             overrides: _,
             on_rollback: _,
             on_failure: _,
+            sync: _,
         } = self;
         approvals.is_none()
             && checks.is_empty()
@@ -357,6 +379,7 @@ impl Policy {
             overrides: _,
             on_rollback: _,
             on_failure,
+            sync,
         } = self;
         let mut words = Vec::new();
         if let Some(approvals) = approvals {
@@ -399,6 +422,9 @@ impl Policy {
         if *on_failure == OnFailure::TakeBack {
             words.push("Taken back once when the rollout fails.".into());
         }
+        if *sync == SyncScope::Service {
+            words.push("Only the service is synced where the application waits to be asked.".into());
+        }
         words
     }
 
@@ -416,6 +442,7 @@ impl Policy {
             // Kinds of gates, whatever they are, and none at all: nothing to be wrong. Nor with one of two words.
             on_rollback: _,
             on_failure: _,
+            sync: _,
         } = self;
         if let Some(approvals) = approvals {
             if !(1..=MOST_APPROVALS).contains(&approvals.count) {

@@ -63,6 +63,8 @@ pub enum Right {
         /// Whether that environment is protected.
         protected: bool,
     },
+    /// Read what a pod writes into its log.
+    ReadLogs,
     /// Create API tokens, apply configuration.
     Administer,
     /// Take the ledger out as a whole.
@@ -78,6 +80,7 @@ pub fn check(role: Role, right: Right) -> Result<(), Denied> {
         Right::View => (Role::Viewer, "see this"),
         Right::Change { protected: false } => (Role::Developer, "change what runs"),
         Right::Change { protected: true } => (Role::Approver, "change what runs in a protected environment"),
+        Right::ReadLogs => (Role::Developer, "read the logs of pods"),
         Right::Administer => (Role::Admin, "change connections, members and tokens"),
         Right::Export => (Role::Admin, "export the ledger"),
     };

@@ -126,6 +126,8 @@ kinds! {
     ArtifactSeen "artifact_seen" "New artifact",
     /// [`Happened::DesiredChanged`]
     DesiredChanged "desired_changed" "Git changed",
+    /// [`Happened::SwitchedInGit`]
+    SwitchedInGit "switched_in_git" "Switched in Git",
     /// [`Happened::LiveChanged`]
     LiveChanged "live_changed" "Live state changed",
     /// [`Happened::LiveForgotten`]
@@ -229,6 +231,7 @@ impl Happened {
             Self::PromotionWaits { .. } => EventKind::PromotionWaits,
             Self::Committed { .. } => EventKind::Committed,
             Self::DesiredChanged { .. } => EventKind::DesiredChanged,
+            Self::SwitchedInGit { .. } => EventKind::SwitchedInGit,
             Self::LiveChanged { .. } => EventKind::LiveChanged,
             Self::LiveForgotten => EventKind::LiveForgotten,
             Self::SyncEnded { .. } => EventKind::SyncEnded,
@@ -399,6 +402,12 @@ impl Happened {
                     ),
                     None => format!("saw that Git declares no exact image any more, with commit {commit}{by}"),
                 }
+            }
+            Self::SwitchedInGit { off, commit, by } => {
+                let commit = commit.get(..7).unwrap_or(commit);
+                let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+                let word = if *off { "off" } else { "on again" };
+                format!("saw that Git switches it {word}, with commit {commit}{by}")
             }
             Self::LiveChanged { digests, health } => match digests.as_slice() {
                 [] => format!("saw nothing live, {}", health.as_str().to_lowercase()),

@@ -29,6 +29,9 @@ pub struct Preview {
     pub revisions: Option<(String, String)>,
     /// The Application that Argo CD syncs; `None` without an Argo CD.
     pub application: Option<String>,
+    /// What else the sync brings into the cluster, a sentence; `None` when nothing.
+    #[serde(default)]
+    pub besides: Option<String>,
     /// What becomes of those who follow the resource, a sentence each.
     #[serde(default)]
     pub followers: Vec<String>,

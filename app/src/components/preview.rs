@@ -106,7 +106,7 @@ pub fn shown(foreseen: Foreseen, now: Signal<Timestamp>, otherwise: AnyView) -> 
 /// What a rule for tags would pick; nothing while that isn't known.
 #[must_use]
 pub fn picked(foreseen: Foreseen<Vec<String>>) -> Option<AnyView> {
-    around(foreseen, |sentences| followers(&sentences).into_any())
+    around(foreseen, |sentences| listed(&sentences, "").into_any())
 }
 
 /// What was foreseen, or why it can't be, marked while the form says something else meanwhile.
@@ -146,14 +146,19 @@ pub fn folded(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
-/// What becomes of those who follow, or what a rule for tags picks.
+/// What becomes of those who follow.
 #[must_use]
 pub fn followers(sentences: &[String]) -> Option<AnyView> {
-    let sentences: Vec<_> = sentences
+    listed(sentences, "muted small")
+}
+
+/// Sentences, if there are any.
+fn listed(sentences: &[String], class: &'static str) -> Option<AnyView> {
+    let items: Vec<_> = sentences
         .iter()
         .map(|sentence| view! { <li>{sentence.clone()}</li> })
         .collect();
-    (!sentences.is_empty()).then(|| view! { <ul class="muted small">{sentences}</ul> }.into_any())
+    (!items.is_empty()).then(|| view! { <ul class=class>{items}</ul> }.into_any())
 }
 
 /// The question whether the values file may be made, where what was foreseen would make it.
@@ -192,11 +197,12 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         diff,
         revisions,
         application,
+        besides,
         followers: sentences,
         tags,
         ..
     } = preview;
-    let picked = followers(&tags);
+    let picked = listed(&tags, "muted small");
     let followers = followers(&sentences);
     let revisions = revisions.map(|(from, to)| {
         view! {
@@ -218,6 +224,7 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         <div class="stack tight">
             {picked} {change} {images} {revisions}
             <p class="muted">{rollout}</p>
+            {besides.map(|besides| view! { <p>{besides}</p> })}
             {followers}
         </div>
     }

@@ -1,5 +1,5 @@
-//! What Applications deploy, as streams told it, and whether that is the branch that is committed to. Asking it costs nothing, so whoever sets
-//! something up is told before the first promotion fails.
+//! What Applications deploy, as streams told it, whether that is the branch that is committed to, and what a sync would bring besides. Asking it
+//! costs nothing, so whoever sets something up is told before the first promotion fails.
 
 use super::{Services, connection};
 use crate::store::ClusterRecord;
@@ -10,21 +10,32 @@ use domain::{
         AppSnapshot, AppSource, Committed,
         source::{other_branch, other_branch_remedy, other_branch_words},
     },
+    policy::SyncScope,
 };
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+/// So many of what a sync brings besides are named.
+const MOST_NAMED: usize = 5;
+
 /// Applications that are remembered. More than one server follows.
 const MOST: usize = 50_000;
 
-/// The sources of each Application that a stream showed, by cluster and name.
+/// What each Application deploys that a stream showed, by cluster and name.
 #[derive(Debug, Default)]
-pub struct DeployedSources(Mutex<HashMap<(ClusterId, String), Vec<AppSource>>>);
+pub struct DeployedSources(Mutex<HashMap<(ClusterId, String), Deployed>>);
+
+#[derive(Clone, Debug)]
+struct Deployed {
+    sources: Vec<AppSource>,
+    auto_sync: bool,
+    unsynced: Vec<String>,
+}
 
 impl DeployedSources {
-    fn all(&self) -> MutexGuard<'_, HashMap<(ClusterId, String), Vec<AppSource>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<(ClusterId, String), Deployed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -35,7 +46,12 @@ impl DeployedSources {
         if app.sources.is_empty() {
             all.remove(&key);
         } else if all.len() < MOST || all.contains_key(&key) {
-            all.insert(key, app.sources.clone());
+            let deployed = Deployed {
+                sources: app.sources.clone(),
+                auto_sync: app.auto_sync,
+                unsynced: app.unsynced.clone(),
+            };
+            all.insert(key, deployed);
         }
     }
 
@@ -46,6 +62,36 @@ impl DeployedSources {
 }
 
 impl Services {
+    fn deployed(&self, cluster: &ClusterRecord, app: &str) -> Option<Deployed> {
+        let key = (cluster.cluster.id, app.to_owned());
+        self.deployed_sources.all().get(&key).cloned()
+    }
+
+    /// What else a sync would bring where the Application waits to be asked for one, a sentence; `None` where it brings nothing else, or nobody
+    /// knows of it.
+    pub(crate) fn brought_besides(
+        &self,
+        cluster: &ClusterRecord,
+        project: &Project,
+        environment: &Environment,
+    ) -> Option<String> {
+        let app = connection::application(cluster, &project.name, &environment.name)?;
+        let deployed = self.deployed(cluster, &app.name)?;
+        if deployed.auto_sync || deployed.unsynced.is_empty() || environment.policy.sync == SyncScope::Service {
+            return None;
+        }
+        let named: Vec<&str> = deployed.unsynced.iter().map(String::as_str).take(MOST_NAMED).collect();
+        let more = match deployed.unsynced.len() - named.len() {
+            0 => "",
+            _ => " and more",
+        };
+        Some(format!(
+            "{} waits to be asked for a sync, which brings whatever else differs from Git, too: {}{more}.",
+            app.name,
+            named.join(", ")
+        ))
+    }
+
     /// That an environment's Application follows another branch than Waybill commits to, and what to do; `None` while nobody knows of that.
     pub(crate) fn other_branch(
         &self,
@@ -54,11 +100,7 @@ impl Services {
         environment: &Environment,
     ) -> Option<String> {
         let app = connection::application(cluster, &project.name, &environment.name)?;
-        let sources = self
-            .deployed_sources
-            .all()
-            .get(&(cluster.cluster.id, app.name.clone()))?
-            .clone();
+        let sources = self.deployed(cluster, &app.name)?.sources;
         let files = [project.values_path(&environment.key)];
         let committed = Committed {
             repository: &project.repository_url,

@@ -103,7 +103,7 @@ impl Services {
         let mut changed = Vec::new();
         let mut learned = Vec::new();
         let mut went_off = HashSet::new();
-        let mut held = false;
+        let (mut held, mut switched) = (false, false);
         for resource in tx.resources(id).await? {
             let Some(services) = declared.get(&resource.environment) else {
                 continue;
@@ -136,6 +136,21 @@ impl Services {
                     held = true;
                     continue;
                 }
+                if is_off != was_off {
+                    let outside = others.of(resource.id);
+                    let event = NewEvent {
+                        workspace: place.workspace.id,
+                        subject: Subject::resource(id, &resource),
+                        actor: Actor::Waybill,
+                        happened: Happened::SwitchedInGit {
+                            off: is_off,
+                            commit: outside.map_or_else(|| tip.clone(), |outside| outside.commit.clone()),
+                            by: outside.map(|outside| outside.author.clone()),
+                        },
+                    };
+                    tx.append_event(&event, self.now()).await?;
+                    switched = true;
+                }
                 if let Some(image) = image.filter(|_| offered.learned.contains(&resource.id)) {
                     learned.push((resource, Some(image)));
                 }
@@ -166,12 +181,7 @@ impl Services {
             }
             let event = NewEvent {
                 workspace: place.workspace.id,
-                subject: Subject {
-                    project: Some(id),
-                    environment: Some(resource.environment),
-                    resource: Some(resource.id),
-                    promotion: None,
-                },
+                subject: Subject::resource(id, &resource),
                 actor: Actor::Waybill,
                 happened: Happened::DesiredChanged {
                     image: image.clone(),
@@ -224,7 +234,7 @@ impl Services {
             tx.set_tip(id, Some(&tip), None).await?;
         }
         tx.commit().await?;
-        if !changed.is_empty() || !learned.is_empty() || held {
+        if !changed.is_empty() || !learned.is_empty() || held || switched {
             self.wrote();
         }
         Ok(())

@@ -53,6 +53,7 @@ impl Services {
             overrides: _,
             on_rollback: _,
             on_failure: _,
+            sync: _,
         } = policy;
         if policy.is_empty() && stops.is_empty() {
             return Ok(Decision::default());

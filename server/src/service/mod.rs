@@ -53,6 +53,7 @@ mod others;
 pub mod password;
 pub mod pin;
 pub mod place;
+pub mod pod_logs;
 pub mod policy;
 pub mod preview;
 pub mod project;

@@ -122,11 +122,17 @@ fn parse(text: &str) -> Result<Policy, String> {
     if text.trim().is_empty() {
         return Ok(Policy::default());
     }
-    nesting::check_yaml(text)
-        .map_err(|error| format!("This is not a policy: {}.", error.to_string().trim_end_matches('.')))?;
+    let not_read = |why: String| format!("This is not a policy: {}.", why.trim_end_matches('.'));
+    nesting::check_yaml(text).map_err(|error| not_read(error.to_string()))?;
     let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| format!("This is not a policy: {}.", error.to_string().trim_end_matches('.')))
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        // The reader names types of this program, which nobody outside of it knows.
+        not_read(
+            error
+                .to_string()
+                .replace("invalid u32", "this must be a whole number, and not below 0"),
+        )
+    })
 }
 
 /// Reads a policy as people write it.

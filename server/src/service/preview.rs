@@ -253,6 +253,9 @@ impl Services {
                 .cluster(environment)
                 .and_then(|cluster| connection::application(cluster, &project.record.project.name, &environment.name))
                 .map(|application| application.name),
+            besides: project
+                .cluster(environment)
+                .and_then(|cluster| self.brought_besides(cluster, &project.record.project, environment)),
             followers: Vec::new(),
             tags: Vec::new(),
         })

@@ -7,7 +7,7 @@ use super::Services;
 use crate::adapters::argocd::{AppRef, ArgoCdAccess, ArgoCdError, Workloads};
 use domain::plan::AppSnapshot;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,10 +20,9 @@ use tokio::{
 const AT_ONCE: usize = 4;
 /// Of these, for boards: a promotion never stands behind a whole board.
 const FOR_BOARDS: usize = 3;
-/// From one read for a board to the next, of one Argo CD: ten a second.
-const APART: Duration = Duration::from_millis(100);
-/// So many more may follow one another at once, after a while without any: one change makes a few versions.
-const AT_A_STRETCH: u32 = 5;
+/// So many reads for boards begin within any [`WINDOW`], of one Argo CD. One change makes a few versions, which need not wait for one another.
+const MOST: usize = 10;
+const WINDOW: Duration = Duration::from_secs(1);
 /// For so long what was read of an Application holds, while its version stays: Argo CD changes nothing in it when one of two old pods ends.
 const HOLDS: Duration = Duration::from_secs(5);
 /// What was read longer ago than this is forgotten.
@@ -57,8 +56,8 @@ struct Read {
 struct Turns {
     all: Semaphore,
     boards: Semaphore,
-    /// When the next one for a board may begin.
-    next: Mutex<Instant>,
+    /// When the last ones for boards began, or may begin.
+    begun: Mutex<VecDeque<Instant>>,
 }
 
 impl Turns {
@@ -66,16 +65,25 @@ impl Turns {
         Self {
             all: Semaphore::new(AT_ONCE),
             boards: Semaphore::new(FOR_BOARDS),
-            next: Mutex::new(Instant::now()),
+            begun: Mutex::default(),
         }
     }
 
     /// When the next read for a board may begin; it is taken then.
     fn begins(&self, now: Instant) -> Instant {
-        let mut next = locked(&self.next);
-        let due = (*next).max(now.checked_sub(APART * AT_A_STRETCH).unwrap_or(now));
-        *next = due + APART;
-        due.max(now)
+        let mut begun = locked(&self.begun);
+        let earliest = match begun.len() {
+            MOST.. => begun.pop_front().map(|first| first + WINDOW),
+            _ => None,
+        };
+        let begins = earliest.map_or(now, |earliest| earliest.max(now));
+        begun.push_back(begins);
+        begins
+    }
+
+    /// Whether one began within the last [`WINDOW`], or is to begin.
+    fn is_recent(&self, now: Instant) -> bool {
+        locked(&self.begun).back().is_some_and(|last| *last + WINDOW > now)
     }
 
     /// Waits for a turn, which ends when what this returns is dropped.
@@ -97,9 +105,7 @@ impl WorkloadReads {
     fn turns(&self, url: &str) -> Arc<Turns> {
         let mut all = locked(&self.turns);
         // As many as clusters; those of addresses that are used no more go.
-        all.retain(|known, turns| {
-            known == url || Arc::strong_count(turns) > 1 || *locked(&turns.next) > Instant::now()
-        });
+        all.retain(|known, turns| known == url || Arc::strong_count(turns) > 1 || turns.is_recent(Instant::now()));
         Arc::clone(all.entry(url.to_owned()).or_insert_with(|| Arc::new(Turns::new())))
     }
 
@@ -184,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn boards_read_ten_times_a_second() {
+    fn boards_begin_ten_reads_in_any_second() {
         let turns = Turns::new();
-        let now = Instant::now() + Duration::from_secs(60);
-        let begins: Vec<Instant> = (0..16).map(|_| turns.begins(now)).collect();
-        let at_once = begins.iter().filter(|begin| **begin == now).count();
-        assert_eq!(at_once, 6, "a few at a stretch");
-        assert_eq!(begins[15] - begins[5], Duration::from_secs(1));
+        let now = Instant::now();
+        let begins: Vec<Instant> = (0..25).map(|_| turns.begins(now)).collect();
+        assert_eq!(begins[9], now, "ten at once");
+        assert_eq!(begins[10] - now, Duration::from_secs(1));
+        assert_eq!(begins[24] - now, Duration::from_secs(2));
         let later = now + Duration::from_secs(60);
         assert_eq!(turns.begins(later), later, "who comes late doesn't wait");
     }

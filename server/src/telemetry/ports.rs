@@ -10,7 +10,7 @@ use crate::adapters::{
 use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, Digest, Repository, Tag},
-    plan::{AppSnapshot, Patient, PodEvent},
+    plan::{AppSnapshot, LogLine, Patient, PodEvent},
     time::Timestamp,
 };
 use futures::stream::BoxStream;
@@ -72,6 +72,22 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
 
     async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
         measure(ARGOCD_SECONDS, "argocd", "events", self.0.events(access, app, pod)).await
+    }
+
+    async fn logs(
+        &self,
+        access: &ArgoCdAccess,
+        app: &AppRef,
+        pod: &str,
+        container: Option<&str>,
+    ) -> Result<Vec<LogLine>, ArgoCdError> {
+        measure(
+            ARGOCD_SECONDS,
+            "argocd",
+            "logs",
+            self.0.logs(access, app, pod, container),
+        )
+        .await
     }
 
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {

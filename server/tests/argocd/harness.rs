@@ -166,6 +166,7 @@ impl Bench {
     pub(crate) async fn sync(&self, revision: Option<&str>) -> Result<(), ArgoCdError> {
         let request = SyncRequest {
             revision: revision.map(str::to_owned),
+            only: Vec::new(),
             promotion: "p-other".into(),
         };
         self.client.sync(&self.access, &self.app, &request).await
@@ -233,6 +234,7 @@ impl Promotion<'_> {
             now: now(),
             beside: &[],
             expects_pods: true,
+            only_own: false,
             stable_millis: 0,
             grace_millis: self.grace_millis,
         };
@@ -269,6 +271,7 @@ impl Promotion<'_> {
                 Next::Sync { revision, .. } => {
                     let request = SyncRequest {
                         revision: revision.clone(),
+                        only: Vec::new(),
                         promotion: self.id.clone(),
                     };
                     match client.sync(access, app, &request).await {

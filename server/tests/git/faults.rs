@@ -248,10 +248,7 @@ async fn unreachable_servers_are_tried_again_later() {
     pushed(setting.commit(&promotion(2, "api")).await);
     setting.server.fail_next_pushes(1, 503);
     let error = setting.commit(&promotion(3, "api")).await.unwrap_err();
-    assert!(
-        matches!(&error, GitError::Unreachable { .. }) && error.is_passing(),
-        "{error}"
-    );
+    assert!(matches!(&error, GitError::Busy { .. }) && error.is_passing(), "{error}");
     pushed(setting.commit(&promotion(3, "api")).await);
     assert_eq!(setting.commits_of(&promotion(3, "api")).await, 1);
 

@@ -92,6 +92,10 @@ fn what_cannot_be_read_is_no_example() {
     for text in ["approvers: 2", "ranIn: [{ environment: ghost }]", "workspace: demo"] {
         assert!(read(text).is_err(), "{text:?}");
     }
+    for text in ["approvals: { count: many }", "approvals: { count: -1 }"] {
+        let refused = read(text).unwrap_err();
+        assert!(refused.contains("must be a whole number"), "{refused}");
+    }
 }
 
 /// The sections of a page, and its examples.

@@ -5,10 +5,10 @@ use crate::{
     authorisation::document,
     support::{
         Bench, digest,
-        world::{Setup, World, until, values_path},
+        world::{ARGOCD_SUBJECT, Setup, World, until, values_path},
     },
 };
-use argocd_standin::{AppSpec, ClusterChange, Fault, JobOutcome, RolloutOutcome};
+use argocd_standin::{AppSpec, ClusterChange, Fault, JobOutcome, Policy, RolloutOutcome, TokenGrant};
 use domain::{
     event::Happened,
     plan::{AppSnapshot, Health, Pod, Workload},
@@ -382,6 +382,115 @@ async fn why_a_rollout_is_unhealthy_is_kept_and_told() {
         .unwrap();
     world.ends(&promotion, State::Succeeded).await;
     assert!(graphql(&world, &query).await["promotion"]["unhealthy"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_else_a_sync_brings_is_said_and_left_where_a_policy_says_so() {
+    let world = World::start().await;
+    staging(&world, |app| app.automated = false);
+    let second = world.push("1.1.0").await;
+    world.wait_for_live("staging", "api", &second).await;
+    world.idle().await;
+    // Somebody adds a service in Git, and nobody has asked Argo CD for it yet.
+    let nightly = world.resource("development", "nightly").await.unwrap().desired.unwrap();
+    let extra = format!(
+        "\n  extra:\n    image:\n      repository: {}\n      tag: 1.0.0\n      digest: {}\n    replicas: 1\n",
+        nightly.repository, nightly.digest
+    );
+    let with_it = world.values("staging").await + &extra;
+    world.outsider_writes("staging", &with_it).await;
+    let mut browser = world.admin().await;
+    let pin = [("intent", "preview-pin"), ("digest", world.first.as_str())];
+    let said = until("what lies unsynced to be said", async || {
+        let page = browser.post("/w/demo/myapp/staging/api", &pin).await.words();
+        let said = page.split("myapp-staging waits to be asked for a sync").nth(1)?;
+        Some(said.split_once('.')?.0.to_owned())
+    })
+    .await;
+    assert_eq!(
+        said,
+        ", which brings whatever else differs from Git, too: Deployment extra"
+    );
+
+    let mut document = world.document();
+    document["projects"][0]["environments"][1]["policy"] = json!({ "sync": "service" });
+    world.apply(&document).await;
+    let runs_extra = || {
+        let (workload, lines) = ("extra".to_owned(), Vec::new());
+        let log = ClusterChange::Log { workload, lines };
+        world.standin.in_cluster(STAGING, log).is_ok()
+    };
+    let third = world.push("1.2.0").await;
+    let promotion = promoted(&world, "staging", "api", &third).await;
+    world.ends(&promotion, State::Succeeded).await;
+    world.wait_for_live("staging", "api", &third).await;
+    assert!(!runs_extra(), "it was not asked for");
+    let page = browser.post("/w/demo/myapp/staging/api", &pin).await.words();
+    assert!(!page.contains("which brings whatever else"), "{page}");
+
+    document["projects"][0]["environments"][1]["policy"] = json!({});
+    world.apply(&document).await;
+    let fourth = world.push("1.3.0").await;
+    world.wait_for_live("staging", "api", &fourth).await;
+    assert!(runs_extra());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_the_failing_pod_is_read_for_developers_and_kept_nowhere() {
+    let world = World::with(Setup::default()).await;
+    let never = RolloutOutcome::Never;
+    world
+        .standin
+        .inject(Some(STAGING), Fault::Rollout { outcome: never })
+        .unwrap();
+    let digest = world.push("1.1.0").await;
+    let promotion = promoted(&world, "staging", "api", &digest).await;
+    world.reaches(&promotion, State::Verifying).await;
+    let query = format!("{{ podLogs(promotion: \"{promotion}\") {{ pod lines {{ at text }} }} }}");
+    let ask = async |token: &str| {
+        let body = json!({ "query": &query });
+        world.post_json("/api/graphql", Some(token), &body).await.1
+    };
+    let refused = ask(&world.token).await["errors"][0]["message"].take();
+    assert!(refused.as_str().unwrap().contains("No pod"), "{refused}");
+
+    let waits = ClusterChange::Waits {
+        workload: "api".into(),
+        container: None,
+        reason: "CrashLoopBackOff".into(),
+        message: None,
+    };
+    change(&world, STAGING, waits);
+    let pod = until("the pod to be known", async || {
+        let query = format!("{{ promotion(id: \"{promotion}\") {{ unhealthy {{ pod }} }} }}");
+        let pod = graphql(&world, &query).await["promotion"]["unhealthy"]["pod"].take();
+        pod.as_str().map(str::to_owned)
+    })
+    .await;
+    let mut lines: Vec<String> = (1..=60).map(|n| format!("line {n}")).collect();
+    lines.push("panic: no such table: orders".into());
+    let workload = "api".into();
+    change(&world, STAGING, ClusterChange::Log { workload, lines });
+    // The right is one of its own.
+    let refused = ask(&world.token).await["errors"][0]["message"].take();
+    let words = refused.as_str().unwrap();
+    assert!(words.contains("p, ROLE, logs, get, myapp/*, allow"), "{words}");
+    let mut rights = Policy::promoter("myapp");
+    rights.push(Policy::allow("logs", "get", "myapp/*"));
+    world.standin.grant(TokenGrant::new(ARGOCD_SUBJECT, rights));
+    let read = ask(&world.token).await["data"]["podLogs"].take();
+    assert_eq!(read["pod"], json!(pod), "{read}");
+    let read = read["lines"].as_array().unwrap();
+    assert_eq!(read.len(), 50, "{read:?}");
+    assert_eq!(read[49]["text"], "panic: no such table: orders");
+
+    let viewer = world.token("demo", "viewer", Role::Viewer).await;
+    let refused = ask(&viewer).await["errors"][0]["message"].take();
+    let words = refused.as_str().unwrap();
+    assert!(words.contains("read the logs of pods"), "{words}");
+    let mut tx = world.store.read().await.unwrap();
+    let told = format!("{:?}", tx.events_after(0, 10_000).await.unwrap());
+    assert!(!told.contains("no such table"), "the ledger says nothing of it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,7 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         overrides: _,
         on_rollback: _,
         on_failure: _,
+        sync: _,
     } = policy;
     let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.holds_rollbacks(kind);
     let mut decision = Decision::default();

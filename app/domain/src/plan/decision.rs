@@ -50,6 +50,8 @@ pub struct Intent<'a> {
     /// Whether pods with the image are expected: not for zero replicas, or for what runs only now and then. Only asked where workloads can't be
     /// read.
     pub expects_pods: bool,
+    /// Whether a sync of the service's own workloads is enough, where the Application waits to be asked for one.
+    pub only_own: bool,
     /// For how long health must have been Healthy, in milliseconds; zero or less doesn't wait.
     pub stable_millis: i64,
     /// How long troubles may last that often pass by themselves, in milliseconds from `pushed_at`: an unreadable source,
@@ -136,6 +138,10 @@ pub fn next(app: &AppSnapshot, intent: &Intent<'_>, covering: &[String]) -> Next
     let look = Look { app, intent, covering };
     match look.proof() {
         Ok(evidence) => Next::Live { evidence },
+        // Which workloads are to be synced must be known.
+        Err(Next::Sync { .. }) if look.syncs_own() && app.workloads.is_none() && app.workloads_withheld.is_none() => {
+            Next::Inspect
+        }
         Err(next) => next,
     }
 }
@@ -197,6 +203,11 @@ impl<'a> Look<'a> {
             evidence.push_str(&self.ill_neighbours(own));
         }
         Ok(evidence)
+    }
+
+    /// Whether only the service's own workloads are to be synced.
+    fn syncs_own(&self) -> bool {
+        self.intent.only_own && !self.app.auto_sync
     }
 
     fn is_kept(&self) -> Result<(), Next> {
@@ -754,8 +765,11 @@ impl<'a> Look<'a> {
     }
 
     /// The newest operation if it was to apply everything: others prove nothing about our commit.
+    /// The newest operation, where it applied all that it was to apply: the whole Application, or what this promotion asked for.
     fn full_operation(&self) -> Option<&'a OperationSnapshot> {
-        self.app.operation.as_ref().filter(|operation| !operation.partial)
+        let counts =
+            |operation: &&OperationSnapshot| !operation.partial || (self.intent.only_own && self.is_ours(operation));
+        self.app.operation.as_ref().filter(counts)
     }
 
     fn is_ours(&self, operation: &OperationSnapshot) -> bool {

@@ -46,6 +46,15 @@ pub struct PodEvent {
     pub at: Option<Timestamp>,
 }
 
+/// A line that a container wrote. Shown to who asks, and kept nowhere.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogLine {
+    /// When, as the cluster writes it; empty where it doesn't say.
+    pub at: String,
+    /// What.
+    pub text: String,
+}
+
 /// A pod whose events may be asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Patient {

@@ -36,12 +36,14 @@ struct Asked {
     now: i64,
     expects_pods: bool,
     stable_millis: i64,
+    only_own: bool,
 }
 
 const ASKED: Asked = Asked {
     now: 20,
     expects_pods: true,
     stable_millis: 0,
+    only_own: false,
 };
 
 fn ask(app: &AppSnapshot, asked: &Asked) -> Next {
@@ -58,6 +60,7 @@ fn ask(app: &AppSnapshot, asked: &Asked) -> Next {
         now: at(asked.now),
         beside: &[],
         expects_pods: asked.expects_pods,
+        only_own: asked.only_own,
         stable_millis: asked.stable_millis,
         grace_millis: 60 * SECOND,
     };
@@ -423,6 +426,26 @@ fn partial_operations_prove_nothing_and_fail_nothing() {
 }
 
 #[test]
+fn where_the_service_alone_is_synced_a_sync_of_it_is_enough() {
+    let alone = Asked {
+        only_own: true,
+        ..ASKED
+    };
+    let mut app = manual();
+    app.sync_status = "OutOfSync".into();
+    app.operation.as_mut().unwrap().partial = true;
+    expect(ask(&app, &alone), "live", "the sync of this promotion succeeded");
+    // Somebody else's still proves nothing.
+    app.operation.as_mut().unwrap().promotion = None;
+    expect(ask(&app, &alone), "sync", "None");
+    // What to sync must be known first; where that is withheld, the whole of it is synced.
+    (app.workloads, app.workloads_withheld) = (None, None);
+    assert_eq!(ask(&app, &alone), Next::Inspect);
+    app.workloads_withheld = Some("no right".into());
+    expect(ask(&app, &alone), "sync", "None");
+}
+
+#[test]
 fn a_commit_without_changes_for_the_application_needs_no_operation() {
     for base in [auto(), manual()] {
         let mut app = before(base);
@@ -566,6 +589,7 @@ fn a_branch_in_place_of_a_commit_is_never_asked_about_nor_believed() {
         now: at(9),
         beside: &[],
         expects_pods: true,
+        only_own: false,
         stable_millis: 0,
         grace_millis: 0,
     };

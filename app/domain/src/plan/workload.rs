@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// An object of an Application that has a pod template, or one without that is ill.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Workload {
+    /// The API group of its kind: `apps`.
+    #[serde(default)]
+    pub group: String,
     /// Kubernetes' word for its kind: `Deployment`, `CronJob`.
     pub kind: String,
     /// Its namespace; empty where it has none.

@@ -197,13 +197,11 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
                     <div class="body stack">
                         <h2 id="hold">{held_words(&hold, now)}</h2>
                         <p>{what_holds}</p>
+                        <ErrorSummary error=error_of(sent, "take-new-key") />
+                        {take}
                         {preview.map(|preview| preview::folded(preview, now))}
                         <ErrorSummary error=error_of(sent, "resume") />
-                        <ErrorSummary error=error_of(sent, "take-new-key") />
-                        <div class="row">
-                            {take}
-                            {button_form(sent, "resume".into(), word.into(), "button", asked)} {forget}
-                        </div>
+                        <div class="row">{button_form(sent, "resume".into(), word.into(), "button", asked)} {forget}</div>
                     </div>
                 </section>
             }

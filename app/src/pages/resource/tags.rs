@@ -58,7 +58,7 @@ pub(super) fn tags_form(
         },
     );
     let form = view! {
-        <details open=is_open>
+        <details class="panel padded" open=is_open>
             <summary>"Change which tags count"</summary>
             <form class="stack" method="post" on:submit=sent.on_submit() on:input=on_input on:change=on_input>
                 <button type="submit" class="visually-hidden" name="intent" value="tags" tabindex="-1" aria-hidden="true">

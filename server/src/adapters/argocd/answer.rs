@@ -33,6 +33,13 @@ impl Asked<'_> {
         }
     }
 
+    pub(super) fn refused(&self, reason: impl AsRef<str>) -> ArgoCdError {
+        ArgoCdError::Refused {
+            app: self.app.to_owned(),
+            reason: self.clean(reason.as_ref()),
+        }
+    }
+
     pub(super) fn unauthorized(&self, reason: impl AsRef<str>) -> ArgoCdError {
         ArgoCdError::Unauthorized {
             url: self.url.to_owned(),

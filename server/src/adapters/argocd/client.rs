@@ -7,7 +7,7 @@ use super::{
     AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Workloads,
     answer::{Asked, display_url},
     events::Events,
-    watch,
+    logs, watch,
     window::{self, ProjectWindows, Window, Windows},
     wire::{Application, CanI, PROMOTION_INFO, UserInfo, Version},
     workloads::{self, Managed, Tree},
@@ -15,7 +15,7 @@ use super::{
 use crate::{adapters::guard::Guard, nesting};
 use async_trait::async_trait;
 use domain::{
-    plan::{AppSnapshot, Patient, PodEvent},
+    plan::{AppSnapshot, LogLine, Patient, PodEvent},
     time::Timestamp,
 };
 use futures::stream::BoxStream;
@@ -215,6 +215,34 @@ impl ArgoCd for ArgoCdClient {
         Ok(connection.read::<Events>(request, &asked).await?.newest())
     }
 
+    async fn logs(
+        &self,
+        access: &ArgoCdAccess,
+        app: &AppRef,
+        pod: &str,
+        container: Option<&str>,
+    ) -> Result<Vec<LogLine>, ArgoCdError> {
+        let connection = self.connect(access)?;
+        let asked = connection.asked(app);
+        let tail = logs::MOST_LINES.to_string();
+        let mut query = vec![("podName", pod), ("tailLines", &tail), ("follow", "false")];
+        query.extend(container.map(|container| ("container", container)));
+        let request = connection
+            .get(connection.app_url(app, &["logs"])?)
+            .query(&query)
+            .timeout(self.timeouts.answer);
+        let mut response = connection.send(request, &asked, &["application/json"]).await?;
+        let mut body = Vec::new();
+        while body.len() < logs::MOST_ANSWER {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => return Err(asked.unreachable(describe(error))),
+            }
+        }
+        logs::lines(&body, &asked)
+    }
+
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {
         let connection = self.connect(access)?;
         let asked = connection.asked(app);
@@ -228,6 +256,9 @@ impl ArgoCd for ArgoCdClient {
             if let Some(value) = value {
                 body[key] = value.as_str().into();
             }
+        }
+        if !request.only.is_empty() {
+            body["resources"] = serde_json::json!(request.only);
         }
         // `.json` sends exactly `application/json`; with a charset Argo CD refuses it.
         let mut url = connection.app_url(app, &["sync"])?;

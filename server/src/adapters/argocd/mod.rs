@@ -3,12 +3,13 @@
 //! [`ArgoCd`] is what steps use; [`ArgoCdClient`] implements it over Argo CD's REST interface. What it reports is
 //! [`domain::plan::AppSnapshot`]; what to do about it is decided there, without I/O.
 //!
-//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON, `workloads` and `events` what it
-//! says of pods.
+//! `client` speaks HTTP, `answer` tells what an odd answer means, `watch` reads the stream, `wire` knows Argo CD's JSON, `workloads`, `events` and `logs` what
+//! it says of pods.
 
 mod answer;
 mod client;
 mod events;
+mod logs;
 mod watch;
 mod window;
 mod wire;
@@ -19,11 +20,12 @@ pub use window::Window;
 
 use async_trait::async_trait;
 use domain::{
-    plan::{AppSnapshot, Patient, PodEvent, Workload},
+    plan::{AppSnapshot, LogLine, Patient, PodEvent, Workload},
     time::Timestamp,
 };
 use futures::stream::BoxStream;
 use secrecy::SecretString;
+use serde::Serialize;
 
 /// An Argo CD and how to reach it.
 #[derive(Clone, Debug)]
@@ -52,8 +54,23 @@ pub struct AppRef {
 pub struct SyncRequest {
     /// The commit to sync to; `None` for the target revision's head.
     pub revision: Option<String>,
+    /// What alone is to be synced; empty for the whole Application.
+    pub only: Vec<SyncedObject>,
     /// Identity of the operation: becomes the operation's info `waybill.dev/promotion`.
     pub promotion: String,
+}
+
+/// An object that is synced alone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SyncedObject {
+    /// The API group of its kind; empty for the core's.
+    pub group: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace; empty where it has none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// What may go wrong with Argo CD. Every text is safe to show and says what to do.
@@ -194,6 +211,16 @@ pub trait ArgoCd: Send + Sync {
 
     /// What the cluster said of a pod of it last, newest first; a few.
     async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError>;
+
+    /// The newest lines of a pod's log, oldest first: 50 lines and 16 KiB at most. `container` where it has several. It needs the right
+    /// `logs, get`.
+    async fn logs(
+        &self,
+        access: &ArgoCdAccess,
+        app: &AppRef,
+        pod: &str,
+        container: Option<&str>,
+    ) -> Result<Vec<LogLine>, ArgoCdError>;
 
     /// Starts a sync.
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError>;

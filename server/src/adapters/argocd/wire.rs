@@ -4,7 +4,7 @@
 //! empty or unknown. So nothing is required here, and words stay words.
 
 use domain::{
-    plan::{AppSnapshot, AppSource, Health, OperationSnapshot, ResourceOutcome},
+    plan::{AppSnapshot, AppSource, Health, MOST_UNSYNCED, OperationSnapshot, ResourceOutcome},
     time::Timestamp,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -82,6 +82,8 @@ struct Status {
     #[serde(deserialize_with = "or_default")]
     summary: Summary,
     #[serde(deserialize_with = "list")]
+    resources: Vec<ResourceStatus>,
+    #[serde(deserialize_with = "list")]
     conditions: Vec<Condition>,
     #[serde(deserialize_with = "time")]
     reconciled_at: Option<Timestamp>,
@@ -127,6 +129,17 @@ struct HealthStatus {
 struct Summary {
     #[serde(deserialize_with = "list")]
     images: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ResourceStatus {
+    #[serde(deserialize_with = "or_default")]
+    kind: String,
+    #[serde(deserialize_with = "or_default")]
+    name: String,
+    #[serde(deserialize_with = "or_default")]
+    status: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -408,6 +421,14 @@ impl Application {
                 .map(|condition| (condition.kind, condition.message))
                 .collect(),
             images: self.status.summary.images,
+            unsynced: self
+                .status
+                .resources
+                .into_iter()
+                .filter(|resource| resource.status == "OutOfSync")
+                .map(|resource| super::workloads::clip(&format!("{} {}", resource.kind, resource.name)))
+                .take(MOST_UNSYNCED)
+                .collect(),
             sources,
             hydrated,
             workloads: None,

@@ -69,6 +69,7 @@ fn a_finished_sync_is_read_whole() {
                 resources: Vec::new(),
             }),
             conditions: vec![("OrphanedResourceWarning".into(), "2 orphans".into())],
+            unsynced: Vec::new(),
             images: vec!["r.example/web:v1".into()],
             sources: vec![AppSource {
                 repository: "https://git.example/deploy.git".into(),

@@ -118,6 +118,7 @@ pub(super) fn read(managed: Managed, tree: Tree) -> Vec<Workload> {
         let images = |manifest: &Option<Value>| manifest.as_ref().map(images).unwrap_or_default();
         let now = live.as_ref().or(target.as_ref());
         let workload = Workload {
+            group: clip(&item.object.group),
             kind: clip(&item.object.kind),
             namespace: clip(&item.object.namespace),
             name: clip(&item.object.name),

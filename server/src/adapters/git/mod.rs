@@ -292,6 +292,14 @@ pub enum GitError {
         /// What the transport said.
         reason: String,
     },
+    /// The server has too much to do, or is being worked on: try again later.
+    #[error("Git at {url} {reason}. Waybill tries again; if it stays so, ask whoever runs that server.")]
+    Busy {
+        /// The repository's address without credentials.
+        url: String,
+        /// What it answered.
+        reason: String,
+    },
     /// The server refused the credentials, or there are none.
     #[error("Git refused the sign-in at {url}: {reason}. Enter user and token, or a key, in the settings under Git.")]
     Unauthorized {
@@ -415,7 +423,11 @@ impl GitError {
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::Contended { .. } | Self::Machine { .. } | Self::Mirror { .. }
+            Self::Unreachable { .. }
+                | Self::Busy { .. }
+                | Self::Contended { .. }
+                | Self::Machine { .. }
+                | Self::Mirror { .. }
         )
     }
 }

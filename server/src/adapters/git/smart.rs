@@ -318,7 +318,7 @@ async fn answer(request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
     };
     let status = response.status();
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Answer::Down(format!("the server answered with status {}", status.as_u16()));
+        return Answer::Down(format!("answered with status {}", status.as_u16()));
     }
     let is_kind = response
         .headers()

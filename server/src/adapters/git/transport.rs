@@ -309,7 +309,7 @@ impl<'a> Transport<'a> {
         let Some(server) = self.server() else { return Ok(None) };
         match server.fetch(&self.access.branch, known).await {
             Answer::Done(fetched) => Ok(Some(fetched)),
-            Answer::Down(reason) => Err(self.unreachable(reason)),
+            Answer::Down(reason) => Err(self.busy(reason)),
             _ => Ok(None),
         }
     }
@@ -323,7 +323,7 @@ impl<'a> Transport<'a> {
     pub(super) async fn fetch_begun(&self, begun: &mut Begun, known: Oid) -> Result<Option<Fetched>, GitError> {
         match begun.fetch(&self.access.branch, known).await {
             Answer::Done(fetched) => Ok(Some(fetched)),
-            Answer::Down(reason) => Err(self.unreachable(reason)),
+            Answer::Down(reason) => Err(self.busy(reason)),
             _ => Ok(None),
         }
     }
@@ -351,13 +351,20 @@ impl<'a> Transport<'a> {
                 tracing::debug!(url = %self.address.url, reason, said = self.presentable(&said), "a push was rejected");
                 Ok(None)
             }
-            Answer::Down(reason) => Err(self.unreachable(reason)),
+            Answer::Down(reason) => Err(self.busy(reason)),
             Answer::Unclear => Ok(None),
         }
     }
 
     fn unreachable(&self, reason: String) -> GitError {
         GitError::Unreachable {
+            url: self.address.url.clone(),
+            reason,
+        }
+    }
+
+    fn busy(&self, reason: String) -> GitError {
+        GitError::Busy {
             url: self.address.url.clone(),
             reason,
         }
@@ -676,9 +683,15 @@ impl<'a> Transport<'a> {
         if has(&["mismatched algorithms", "repository's hash algorithm"]) {
             return self.sha256();
         }
-        for (status, what) in [("429", "too many requests"), ("503", "temporarily unavailable")] {
+        for (status, what) in [
+            ("429", "too many requests"),
+            ("500", "an error of its own"),
+            ("502", "no answer from behind its proxy"),
+            ("503", "temporarily unavailable"),
+            ("504", "no answer in time from behind its proxy"),
+        ] {
             if has(&[&format!("returned error: {status}")]) {
-                return self.unreachable(format!("it answered with status {status} ({what})"));
+                return self.busy(format!("answered with status {status} ({what})"));
             }
         }
         if is_redirect(&said) {
@@ -964,7 +977,7 @@ mod tests {
         ));
         assert!(matches!(
             failure("The requested URL returned error: 503"),
-            GitError::Unreachable { .. }
+            GitError::Busy { .. }
         ));
         assert!(matches!(
             failure("error: object file objects/ab is empty"),

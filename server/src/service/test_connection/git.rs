@@ -49,6 +49,10 @@ fn not_read(why: &Unprobed, access: &RepositoryAccess, project: &Project, steps:
             let words = format!("{url} could not be reached: {reason}. Check the address and the network.");
             failed(steps, REACH, words);
         }
+        GitError::Busy { url, reason } => {
+            let words = format!("{url} {reason}. Try again in a moment; if it stays so, ask whoever runs that server.");
+            failed(steps, REACH, words);
+        }
         GitError::Moved { to, .. } => {
             let words = format!("The repository moved to {to}. Change the project's repository to this address.");
             failed(steps, REPOSITORY, words);

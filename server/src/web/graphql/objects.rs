@@ -4,13 +4,16 @@ use super::{
     error,
     schema::{at, limit},
 };
-use crate::service::inventory::{Contents, NamedPromotion};
+use crate::service::{
+    inventory::{Contents, NamedPromotion},
+    pod_logs,
+};
 use app::api::removal::Removed;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::{
     environment,
     id::EnvironmentId,
-    plan::{Illness, PodEvent},
+    plan::{Illness, LogLine, PodEvent},
     resource::{self, Source},
     tag_rule::{TagOrder, TagRule},
     time::Timestamp,
@@ -372,6 +375,37 @@ impl Unhealthy {
     /// When this was seen.
     async fn at(&self) -> String {
         self.0.at.rfc3339()
+    }
+}
+
+/// The newest lines of a pod's log.
+#[derive(SimpleObject)]
+pub struct PodLogs {
+    /// The pod.
+    pod: String,
+    /// Its newest lines, oldest first: 50 lines and 16 KiB at most.
+    lines: Vec<PodLogLine>,
+}
+
+/// A line of a pod's log.
+#[derive(SimpleObject)]
+pub struct PodLogLine {
+    /// When, as the cluster writes it.
+    at: String,
+    /// What.
+    text: String,
+}
+
+impl From<pod_logs::PodLogs> for PodLogs {
+    fn from(logs: pod_logs::PodLogs) -> Self {
+        let line = |line: LogLine| PodLogLine {
+            at: line.at,
+            text: line.text,
+        };
+        Self {
+            pod: logs.pod,
+            lines: logs.lines.into_iter().map(line).collect(),
+        }
     }
 }
 

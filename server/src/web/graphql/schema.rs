@@ -2,7 +2,7 @@
 
 use super::{
     error,
-    objects::{Check, Environment, Project, Promotion, Removal, Resource},
+    objects::{Check, Environment, PodLogs, Project, Promotion, Removal, Resource},
 };
 use crate::{
     service::{Caller, Services, check::ReportedCheck, inventory::PromotionsOf},
@@ -200,6 +200,20 @@ impl Query {
             },
             edges,
         })
+    }
+
+    /// What the failing pod of a promotion (`unhealthy.pod`) writes into its log, read from Argo CD now and kept nowhere. For developers;
+    /// Waybill's account in Argo CD needs the right `logs, get`.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn pod_logs(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The promotion's id")] promotion: ID,
+        #[graphql(desc = "The container, where the pod has several")] container: Option<String>,
+    ) -> Result<PodLogs> {
+        let (services, caller) = at(context)?;
+        let read = services.pod_logs(caller, &promotion, container.as_deref()).await;
+        read.map(PodLogs::from).map_err(error)
     }
 
     /// The promotion with this id.

@@ -6,7 +6,7 @@
 use super::{Outcome, Work, way_free};
 use crate::{
     adapters::{
-        argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, Window},
+        argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, SyncedObject, Window},
         git::GitError,
     },
     back_off::Ask,
@@ -15,7 +15,8 @@ use crate::{
 use app::error::AppError;
 use domain::{
     artifact::Digest,
-    plan::{self, AppSnapshot, Committed, Health, Intent, Next, illness::illness, said},
+    plan::{self, AppSnapshot, Committed, Health, Intent, Next, Workload, illness::illness, said},
+    policy::SyncScope,
     promotion::{Failed, State},
     time::Timestamp,
 };
@@ -239,6 +240,7 @@ impl Rollout<'_> {
             now: work.services.now(),
             beside: &beside,
             expects_pods: work.resource.expects_pods(),
+            only_own: work.environment.policy.sync == SyncScope::Service,
             stable_millis: i64::try_from(work.settings.stable.as_millis()).unwrap_or(i64::MAX),
             grace_millis: plan::GRACE_MILLIS,
         };
@@ -293,9 +295,17 @@ impl Rollout<'_> {
         let covering = self.covering(app).await?;
         let covers = |revisions: &[String]| revisions.iter().any(|r| *r == self.commit || covering.contains(r));
         let applied = app.operation.as_ref().is_some_and(|operation| {
-            !operation.partial && operation.phase == "Succeeded" && covers(&operation.revisions)
+            let is_whole = !operation.partial
+                || (self.syncs_own(app)
+                    && operation.promotion.as_deref() == Some(&self.work.promotion.operation_identity()));
+            is_whole && operation.phase == "Succeeded" && covers(&operation.revisions)
         });
         Ok(!app.operation_pending && (applied || (app.sync_status == "Synced" && covers(&app.sync_revisions))))
+    }
+
+    /// Whether only the service's own workloads are to be synced.
+    fn syncs_own(&self, app: &AppSnapshot) -> bool {
+        self.work.environment.policy.sync == SyncScope::Service && !app.auto_sync
     }
 
     async fn sync(&self, app: &AppSnapshot, revision: Option<String>, why: String) -> Result<Outcome, Trouble> {
@@ -312,14 +322,29 @@ impl Rollout<'_> {
                 why,
             });
         }
+        let own = match self.syncs_own(app) {
+            true => app
+                .workloads
+                .iter()
+                .flatten()
+                .filter(|own| own.is_to_run(&work.promotion.image.digest))
+                .collect(),
+            false => Vec::new(),
+        };
+        let only: Vec<SyncedObject> = own.into_iter().map(synced_object).collect();
+        let what = match only.is_empty() {
+            true => "to sync",
+            false => "to sync the service alone",
+        };
         let request = SyncRequest {
             revision,
+            only,
             promotion: work.promotion.operation_identity(),
         };
         match work.services.argocd.sync(&self.access, &self.app, &request).await {
             Ok(()) => Ok(Outcome::Wait {
                 millis: LOOK_MILLIS,
-                why: format!("Argo CD was asked to sync. {why}"),
+                why: format!("Argo CD was asked {what}. {why}"),
             }),
             Err(ArgoCdError::SyncWindow { .. }) => self.at_window(app).await,
             Err(error) => Err(error.into()),
@@ -393,6 +418,15 @@ impl Rollout<'_> {
             .services
             .report_live(&self.work.place.record.project, &self.work.environment, app)
             .await
+    }
+}
+
+fn synced_object(workload: &Workload) -> SyncedObject {
+    SyncedObject {
+        group: workload.group.clone(),
+        kind: workload.kind.clone(),
+        namespace: workload.namespace.clone(),
+        name: workload.name.clone(),
     }
 }
 

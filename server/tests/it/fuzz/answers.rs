@@ -108,6 +108,7 @@ async fn throw(until: Until) {
     };
     let sync = SyncRequest {
         revision: None,
+        only: Vec::new(),
         promotion: "p".into(),
     };
     let mut round = 0;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, DeclaredImage, Digest, Repository, Tag},
     id::PromotionId,
-    plan::{AppSnapshot, Patient, PodEvent},
+    plan::{AppSnapshot, LogLine, Patient, PodEvent},
     time::Timestamp,
 };
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -319,6 +319,10 @@ impl ArgoCd for FakeArgoCd {
     }
 
     async fn events(&self, _: &ArgoCdAccess, _: &AppRef, _: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
+        Ok(Vec::new())
+    }
+
+    async fn logs(&self, _: &ArgoCdAccess, _: &AppRef, _: &str, _: Option<&str>) -> Result<Vec<LogLine>, ArgoCdError> {
         Ok(Vec::new())
     }
 

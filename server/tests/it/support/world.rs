@@ -44,7 +44,8 @@ pub(crate) const ADMIN: &str = "ada@example.com";
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 pub(crate) const GIT_TOKEN: &str = "git-token-of-the-bench";
 pub(crate) const HOOK_SECRET: &str = "hook-secret-of-the-bench";
-const ARGOCD_SUBJECT: &str = "proj:myapp:waybill";
+/// Whom Waybill is to the stand-in.
+pub(crate) const ARGOCD_SUBJECT: &str = "proj:myapp:waybill";
 
 /// What is different from the usual in a [`World`].
 pub(crate) struct Setup {
