@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 const EXAMPLE: &str = "\
 approvals: { count: 2, by: [{ role: approver }], requiredGroup: release }
 checks: [{ name: integration, maxAgeHours: 24 }]
-ranIn: [{ environment: staging, soakMinutes: 30 }]
+ranIn: [{ environment: staging, soakMinutes: 30, continuesWhenReplaced: true }]
 freezes:
   - name: weekend
     timeZone: Europe/Berlin
@@ -41,6 +41,8 @@ provenance:
       -----END PUBLIC KEY-----
 overrides: [{ gates: [freeze, stop], by: [{ role: admin }] }]
 onRollback: [check]
+onFailure: takeBack
+sync: service
 ";
 
 /// A policy that asks for nothing.

@@ -193,8 +193,11 @@ impl Services {
             changed.push((resource, image));
         }
         // What a person does in Git counts like what they do here, unless it is where automation would go.
+        let mut is_first = false;
         for (resource, image) in &mut changed {
             let was = std::mem::replace(&mut resource.desired, image.clone());
+            // What Git declares of it is known for the first time: what its Application runs can be told by it now.
+            is_first |= was.is_none() && image.is_some();
             soak::went_on(&mut *tx, (place.workspace.id, id), resource, self.now()).await?;
             let by_others = was.is_some() && record.tip.is_some() && !self.is_ours(&mut *tx, resource).await?;
             let is_off = went_off.contains(&resource.id);
@@ -234,6 +237,9 @@ impl Services {
             tx.set_tip(id, Some(&tip), None).await?;
         }
         tx.commit().await?;
+        if is_first {
+            self.connections_changed();
+        }
         if !changed.is_empty() || !learned.is_empty() || held || switched {
             self.wrote();
         }

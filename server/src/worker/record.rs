@@ -202,8 +202,9 @@ impl Change {
             Outcome::Closed { millis, why } => {
                 wait_for(&mut p, why, &mut events);
                 p.attempts = 0;
-                p.counts_from = Some(now);
                 next_at = now.plus_millis(*millis);
+                // It may open at any moment until then.
+                p.counts_from = Some(next_at);
             }
             Outcome::Failed(failed) => {
                 p = p.fail(failed.clone(), now).map_err(|e| internal(&e))?;

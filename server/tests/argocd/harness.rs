@@ -266,7 +266,7 @@ impl Promotion<'_> {
             }
             match &next {
                 Next::Live { .. } | Next::NotRendered { .. } | Next::Failed { .. } => return next,
-                Next::Wait { .. } | Next::Paused { .. } | Next::Inspect => {}
+                Next::Wait { .. } | Next::SyncsItself { .. } | Next::Paused { .. } | Next::Inspect => {}
                 Next::Refresh { .. } => refresh = Refresh::Normal,
                 Next::Sync { revision, .. } => {
                     let request = SyncRequest {

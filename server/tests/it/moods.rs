@@ -184,6 +184,46 @@ async fn what_is_new_in_a_quiet_application_is_read_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
+/// Of what follows another resource nobody knows the repository until Git was read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_adopted_in_a_quiet_application_is_read_once_git_was() {
+    let world = World::start().await;
+    let block = world
+        .values("staging")
+        .await
+        .split_once("services:\n")
+        .unwrap()
+        .1
+        .to_owned();
+    let with_it = world.values("production").await + "\n" + &block;
+    world.outsider_writes("production", &with_it).await;
+    let url = world.repository.path().display().to_string();
+    let mut app = AppSpec::new("myapp-production", "myapp", &url, &values_path("production"));
+    app.automated = true;
+    world.standin.upsert_app(app);
+    until("it to run", async || {
+        let app = world.standin.app("myapp-production")?;
+        let images = app["status"]["summary"]["images"].to_string();
+        (app["status"]["health"]["status"] == "Healthy" && images.contains("/myapp/api:")).then_some(())
+    })
+    .await;
+    world.standin.set_timing(Timing {
+        poll: Duration::from_secs(3_600),
+        ..Timing::fast()
+    });
+    let mut document = world.document();
+    let source = json!({ "promote": { "environment": "staging", "resource": "api" } });
+    document["projects"][0]["environments"][2]["resources"] = json!([{ "name": "api", "source": source }]);
+    world.apply(&document).await;
+    let begun = Instant::now();
+    until("it to be read", async || {
+        let live = world.resource("production", "api").await?.live?;
+        (!live.checking && !live.digests.is_empty()).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_of_the_same_name_in_another_namespace_is_somebody_elses() {
     let world = World::start().await;
@@ -312,6 +352,36 @@ async fn a_closed_window_is_waited_for_without_limit_and_not_knocked_at() {
     world.standin.inject(None, Fault::Clear).unwrap();
     world.ends(&id, State::Succeeded).await;
     world.wait_for_live("production", "api", &second).await;
+}
+
+/// Argo CD says nothing of a window where it should have begun to sync by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_window_is_seen_where_argo_cd_syncs_by_itself() {
+    let world = World::with(sync_timeout("8s")).await;
+    world
+        .standin
+        .inject(Some("myapp-staging"), Fault::SyncWindow { deny: true })
+        .unwrap();
+    let second = world.push("1.1.0").await;
+    let promotion = until("it to wait for the window", async || {
+        let promotions = world.promotions("staging", "api").await;
+        let promotion = promotions.into_iter().find(|p| p.image.digest.as_str() == second)?;
+        assert!(!promotion.state.is_ended(), "{promotion:?}");
+        let waits = promotion.waits_for.as_deref()?;
+        let is_told = waits.contains("Argo CD lets nothing through");
+        is_told.then_some(promotion)
+    })
+    .await;
+    // Waiting takes nothing of the time that a sync may take.
+    world.clock.forward(20_000);
+    let looks = asked(&world, "/syncwindows");
+    until("another look at the window", async || {
+        (asked(&world, "/syncwindows") > looks).then_some(())
+    })
+    .await;
+    world.standin.inject(None, Fault::Clear).unwrap();
+    world.ends(&promotion.id.to_string(), State::Succeeded).await;
+    world.wait_for_live("staging", "api", &second).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -81,6 +81,11 @@ pub enum Next {
         /// What for; a sentence to show.
         why: String,
     },
+    /// Look again later: Argo CD syncs by itself, unless a sync window is closed.
+    SyncsItself {
+        /// What for; a sentence to show.
+        why: String,
+    },
     /// Look again later, for as long as it takes: a person paused the rollout.
     Paused {
         /// What for; a sentence to show.
@@ -411,7 +416,7 @@ impl<'a> Look<'a> {
             Some(_) if app.sync_status != "OutOfSync" => Err(Next::Refresh {
                 why: "Argo CD has seen the commit and has not compared it with the cluster yet.".into(),
             }),
-            Some(_) if app.auto_sync && !self.grace_is_over() => Err(Next::Wait {
+            Some(_) if app.auto_sync && !self.grace_is_over() => Err(Next::SyncsItself {
                 why: "Argo CD has seen the commit and is about to sync by itself.".into(),
             }),
             Some(_) if app.auto_sync => Err(Next::Sync {

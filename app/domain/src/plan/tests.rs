@@ -152,6 +152,7 @@ fn text(next: Next, kind: &str) -> String {
         Next::Refresh { why } => ("refresh", why),
         Next::Sync { revision, why } => ("sync", format!("{revision:?} {why}")),
         Next::Wait { why } => ("wait", why),
+        Next::SyncsItself { why } => ("syncs itself", why),
         Next::Paused { why } => ("paused", why),
         Next::Inspect => ("inspect", String::new()),
         Next::Live { evidence } => ("live", evidence),
@@ -415,7 +416,7 @@ fn partial_operations_prove_nothing_and_fail_nothing() {
         app.sync_status = "OutOfSync".into();
         let operation = app.operation.as_mut().unwrap();
         (operation.partial, operation.phase) = (true, phase.into());
-        expect(decide(&app), "wait", "about to sync");
+        expect(decide(&app), "syncs itself", "about to sync");
         app.sync_status = "Synced".into();
         expect(decide(&app), "live", "Synced at 3f1c0d9");
     }
@@ -461,7 +462,7 @@ fn a_commit_without_changes_for_the_application_needs_no_operation() {
 fn auto_waits_for_argo_cds_own_sync_and_asks_after_the_grace() {
     let mut app = before(auto());
     (app.sync_status, app.sync_revisions) = ("OutOfSync".into(), vec![OURS.into()]);
-    expect(decide(&app), "wait", "sync by itself");
+    expect(decide(&app), "syncs itself", "sync by itself");
     expect(later(&app), "sync", "None");
     // Ours ended well and it is still OutOfSync: only pruning is left, which nobody asked for.
     app = AppSnapshot {
@@ -478,7 +479,7 @@ fn auto_with_an_automatic_success_still_requires_synced() {
         sync_status: "OutOfSync".into(),
         ..auto()
     };
-    expect(decide(&app), "wait", "sync by itself");
+    expect(decide(&app), "syncs itself", "sync by itself");
 }
 
 #[test]
@@ -496,7 +497,7 @@ fn auto_fails_when_the_automatic_sync_of_a_covering_revision_failed() {
         operation.revisions = revisions.iter().map(ToString::to_string).collect();
         operation.requested = requested.iter().map(ToString::to_string).collect();
         if revisions == [OLDER] {
-            expect(decide(&app), "wait", "sync by itself");
+            expect(decide(&app), "syncs itself", "sync by itself");
         } else {
             expect(decide(&app), "failed", "namespace auto creation failed");
         }
@@ -531,7 +532,7 @@ fn sync_error_fails_when_it_names_a_covering_revision() {
         if fails {
             expect(decide(&app), "failed", "objects failed to apply");
         } else {
-            expect(decide(&app), "wait", "sync by itself");
+            expect(decide(&app), "syncs itself", "sync by itself");
         }
     }
 }

@@ -23,6 +23,8 @@ use domain::{
 
 /// How often Argo CD is asked when its stream says nothing.
 const LOOK_MILLIS: i64 = 1_000;
+/// So soon after it has seen a commit Argo CD begins to sync by itself, where nothing keeps it.
+const SYNCS_WITHIN_MILLIS: i64 = 3_000;
 /// A closed sync window is looked at again at the latest after this time: somebody may change it.
 const WINDOW_MILLIS: i64 = 60_000;
 
@@ -78,7 +80,7 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
     }
 }
 
-/// What proves that what the promotion promised is live, if it is; nothing is asked for.
+/// What proves that what the promotion promised is live, if it is. Argo CD may be asked to look again, and never to sync.
 pub(super) async fn is_live(work: &Work<'_>) -> Result<Option<String>, AppError> {
     let (Some(cluster), Some(commit)) = (work.cluster(), work.promotion.commit.clone()) else {
         return Ok(None);
@@ -99,6 +101,14 @@ pub(super) async fn is_live(work: &Work<'_>) -> Result<Option<String>, AppError>
             .argocd
             .app(&rollout.access, &rollout.app, Refresh::No)
             .await?;
+        let next = rollout.next(&mut snapshot).await?;
+        // By itself it compares again in minutes.
+        let Next::Refresh { why } = &next else { return Ok(next) };
+        if !rollout.may(Ask::Refresh, subject_of(why)) {
+            return Ok(next);
+        }
+        let argocd = &work.services.argocd;
+        snapshot = argocd.app(&rollout.access, &rollout.app, Refresh::Normal).await?;
         rollout.next(&mut snapshot).await
     };
     match look.await {
@@ -181,6 +191,7 @@ impl Rollout<'_> {
                 millis: LOOK_MILLIS,
                 why: "Argo CD is asked for the workloads.".to_owned(),
             }),
+            Next::SyncsItself { why } => self.syncs_itself(&app, why).await,
             Next::Refresh { why } | Next::Wait { why } => {
                 if app
                     .operation
@@ -362,6 +373,28 @@ impl Rollout<'_> {
         let services = self.work.services;
         let now = services.now();
         services.argocd.window(&self.access, &self.app, &app.project, now).await
+    }
+
+    /// Argo CD should begin to sync by itself. That a sync window keeps it is not in the Application, and once it has opened Argo CD takes its
+    /// time: then it is asked.
+    async fn syncs_itself(&self, app: &AppSnapshot, why: String) -> Result<Outcome, Trouble> {
+        let promotion = self.work.promotion;
+        let was_closed = promotion.counts_from.is_some();
+        let since = promotion.committed_at.unwrap_or(promotion.state_since);
+        let is_late = self.work.services.now().millis_since(since) > SYNCS_WITHIN_MILLIS;
+        if was_closed {
+            return self.sync(app, None, "The sync window has opened.".to_owned()).await;
+        }
+        if is_late
+            && self.may(Ask::Window, "")
+            && let Window::Closed { opens_at } = self.window(app).await?
+        {
+            return Ok(self.closed(opens_at));
+        }
+        Ok(Outcome::Wait {
+            millis: LOOK_MILLIS,
+            why,
+        })
     }
 
     /// A sync window keeps the sync from beginning, or from going on.

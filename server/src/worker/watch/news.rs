@@ -7,7 +7,10 @@ use crate::{
     service::{Services, connection},
     store::{ClusterRecord, StoreError},
 };
-use domain::id::{ClusterId, EnvironmentId, ResourceId};
+use domain::{
+    id::{ClusterId, EnvironmentId, ResourceId},
+    resource::Source,
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -105,6 +108,11 @@ async fn find(services: &Services) -> Result<HashMap<EnvironmentId, Found>, Stor
                 }
             }
             for resource in tx.resources(project.project.id).await? {
+                // Of which repository it is to run something isn't known before Git was read: nothing could be told of it until then.
+                let is_known = resource.desired.is_some() || matches!(resource.source, Source::Image { .. });
+                if !is_known {
+                    continue;
+                }
                 if let Some(app) = found.get_mut(&resource.environment) {
                     app.places.push((app.cluster, resource.id));
                 }
