@@ -29,6 +29,9 @@ pub struct Preview {
     pub revisions: Option<(String, String)>,
     /// The Application that Argo CD syncs; `None` without an Argo CD.
     pub application: Option<String>,
+    /// That Git declares it already, and what becomes of that, a sentence; `None` where it doesn't.
+    #[serde(default)]
+    pub adopts: Option<String>,
     /// What else the sync brings into the cluster, a sentence; `None` when nothing.
     #[serde(default)]
     pub besides: Option<String>,

@@ -197,6 +197,7 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         diff,
         revisions,
         application,
+        adopts,
         besides,
         followers: sentences,
         tags,
@@ -222,7 +223,7 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     };
     view! {
         <div class="stack tight">
-            {picked} {change} {images} {revisions}
+            {adopts.map(|adopts| view! { <p>{adopts}</p> })} {picked} {change} {images} {revisions}
             <p class="muted">{rollout}</p>
             {besides.map(|besides| view! { <p>{besides}</p> })}
             {followers}

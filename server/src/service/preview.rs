@@ -8,6 +8,7 @@ use super::{
     artifact::{newest_that_counts, none_counts},
     connection,
     create_resource::{checked, sees_all},
+    desired::exact,
     follow::course,
     place::{EnvironmentPlace, ProjectPlace},
     tag_order::{TagCounts, WhatCounts},
@@ -59,10 +60,21 @@ impl Services {
             _ => (self.first_image(&place, &new).await?.1, Vec::new()),
         };
         let diff = self.check_values(&place, &new, &image).await?;
+        let mut declared = self
+            .declared_services(&place.project, &place.environment, false)
+            .await
+            .unwrap_or_default();
+        let stands = declared.remove(new.key.as_str());
+        let runs = stands.as_ref().and_then(exact);
+        let adopts = stands.map(|_| adopted(&place.environment, &new.key, runs.as_ref(), &image));
         let preview = self
-            .preview_with(&place, &TagRule::default(), None, &image, diff)
+            .preview_with(&place, &TagRule::default(), runs.as_ref(), &image, diff)
             .await?;
-        Ok(Preview { tags, ..preview })
+        Ok(Preview {
+            tags,
+            adopts,
+            ..preview
+        })
     }
 
     /// The newest image of a repository that Waybill has seen. Who may not see all projects is told only of what they are offered: what
@@ -253,6 +265,7 @@ impl Services {
                 .cluster(environment)
                 .and_then(|cluster| connection::application(cluster, &project.record.project.name, &environment.name))
                 .map(|application| application.name),
+            adopts: None,
             besides: project
                 .cluster(environment)
                 .and_then(|cluster| self.brought_besides(cluster, &project.record.project, environment)),
@@ -260,6 +273,23 @@ impl Services {
             tags: Vec::new(),
         })
     }
+}
+
+/// What becomes of a block that Git has already, where a resource is created for it.
+fn adopted(environment: &Environment, key: &Key, runs: Option<&ExactImage>, image: &ExactImage) -> String {
+    let said = |image: &ExactImage| format!("{} ({})", image.short_label(), image.digest.short());
+    let with = match runs {
+        Some(runs) => format!("with {}", said(runs)),
+        None => "without an exact image".to_owned(),
+    };
+    let then = match runs {
+        Some(runs) if runs.digest == image.digest => "leaves its image as it is".to_owned(),
+        _ => format!("starts a promotion to {}", said(image)),
+    };
+    format!(
+        "Git declares {key} in {} already, {with}. Creating it here takes it over and {then}.",
+        environment.name
+    )
 }
 
 /// What a rule for tags picks now, a sentence each: the newest and how many count, and those among them that look like branches.

@@ -1,6 +1,9 @@
 //! What a decision would do is shown before anybody takes it, and is what then happens.
 
-use crate::support::{browser::Page, world::World};
+use crate::support::{
+    browser::Page,
+    world::{World, until},
+};
 use domain::{promotion::State, rights::Role};
 
 const NEW: &str = "/w/demo/myapp/production/-/new";
@@ -74,6 +77,43 @@ async fn creating_does_what_its_preview_said() {
     let page = browser.get(&promotion).await;
     assert_eq!(changed(&page), foreseen);
     assert!(!page.words().contains("differs from what was expected"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_git_declares_already_is_said_to_be_taken_over() {
+    let world = World::start().await;
+    let mut browser = world.admin().await;
+    let short = |digest: &str| digest["sha256:".len()..][..7].to_owned();
+    let production = world.values("production").await;
+    let web = production.split("digest: ").nth(1).unwrap().lines().next().unwrap();
+    let mut fields = form("preview", "track", "");
+    for (name, value) in &mut fields {
+        if *name == "name" {
+            *value = "web";
+        }
+    }
+    let shown = browser.post(NEW, &fields).await.words();
+    let said = format!(
+        "Git declares web in production already, with 1.0.0 ({}). Creating it here takes it over and starts a promotion to 1.0.0 ({}).",
+        short(web),
+        short(&world.first)
+    );
+    assert!(shown.contains(&said), "{shown}");
+    // By hand it says the image already.
+    let block = world
+        .values("staging")
+        .await
+        .split_once("services:\n")
+        .unwrap()
+        .1
+        .to_owned();
+    world.outsider_writes("production", &(production + "\n" + &block)).await;
+    let said = "takes it over and leaves its image as it is.";
+    until("the block to be seen", async || {
+        let shown = browser.post(NEW, &form("preview", "track", "")).await.words();
+        shown.contains(said).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

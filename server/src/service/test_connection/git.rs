@@ -127,6 +127,7 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
         );
     }
     let mut refusals = probe.refusals.into_iter();
+    let mut is_declared = false;
     for (path, file) in paths.iter().zip(probe.files) {
         let refused = refusals.next().unwrap_or_default();
         match file {
@@ -148,6 +149,7 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
                 unsure(steps, path, format!("It is there, and declares nothing below {key}."));
             }
             Ok(Some(services)) => {
+                is_declared = true;
                 let names: Vec<String> = services.iter().map(|service| with_name(&service.name)).collect();
                 fine(steps, path, format!("It declares {}.", names.join(", ")));
             }
@@ -159,6 +161,11 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
             Err(GitError::Values { reason, .. }) => failed(steps, path, sentence(&reason)),
             Err(other) => failed(steps, path, other.to_string()),
         }
+    }
+    if is_declared {
+        let words = "Nothing. What these files declare is adopted as it stands when a resource is set up for it, and stays until a newer image \
+                     that counts is published, or somebody promotes.";
+        fine(steps, "What would start", words);
     }
     let tried = "Whether rules of the branch let a commit in is only known when it is tried.";
     match probe.push {
