@@ -171,7 +171,7 @@ const CURSOR: &str = "SELECT sequence FROM notification_cursor";
 const MOVE_CURSOR: &str = "UPDATE notification_cursor SET sequence = $2 WHERE sequence = $1";
 const EVENTS_TO_TELL: &str = "SELECT * FROM events WHERE sequence > $1 AND sequence <= $2 \
      AND kind IN ('promotion_requested', 'promotion_waits', 'promotion_moved', 'approved', 'desired_changed', 'live_changed', 'held', \
-     'promotion_live_after_all') \
+     'taken_back', 'promotion_live_after_all') \
      AND project_id IN (SELECT project_id FROM channels WHERE active) ORDER BY sequence LIMIT $3";
 const WAS_TOLD: &str = "SELECT COUNT(*) FROM deliveries WHERE promotion_id = $2 AND channel_id = $1 AND occasion = $3";
 

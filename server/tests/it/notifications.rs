@@ -192,6 +192,36 @@ async fn that_approval_is_needed_is_told_once_while_it_waits() {
 }
 
 #[tokio::test]
+async fn what_is_taken_back_and_what_is_live_after_all_is_told_once() {
+    let receiver = Receiver::start().await;
+    let mut house = House::new().await;
+    house.add("hook", "webhook", &receiver.url("/hook")).await;
+    let (promotion, _) = house.promote().await;
+    house.tell().await;
+    let about = Subject::promotion(&promotion);
+    let back = Happened::TakenBack {
+        by: promotion.id,
+        to: image("b"),
+    };
+    let live = Happened::PromotionLiveAfterAll {
+        failure: None,
+        evidence: "Argo CD: Synced.".into(),
+    };
+    for happened in [moved(State::Failed), back, live] {
+        house.happens(about, happened).await;
+    }
+    house.tell().await;
+    house.tell().await;
+    let told = receiver.received();
+    assert_eq!(types(&told), ["needs_approval", "failed", "hold", "succeeded"]);
+    let text = |n: usize, key: &str| told[n].json()["data"][key].as_str().unwrap().to_owned();
+    assert!(text(2, "title").contains("was taken back to"), "{}", text(2, "title"));
+    let other = format!("http://waybill.example/promotions/{}", promotion.id);
+    assert!(text(2, "text").contains(&other), "{}", text(2, "text"));
+    assert!(text(3, "title").contains("is live after all"), "{}", text(3, "title"));
+}
+
+#[tokio::test]
 async fn only_what_was_chosen_is_told_and_only_from_then_on() {
     let receiver = Receiver::start().await;
     let mut house = House::new().await;
