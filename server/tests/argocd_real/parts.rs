@@ -112,6 +112,13 @@ async fn the_board_keeps_what_it_knew_while_the_server_restarts() {
         (began.elapsed().as_secs() >= 16).then_some(())
     })
     .await;
+    // Tries grow apart, and the log says it once.
+    let (pause, said) = world.back_off().await;
+    eprintln!(
+        "after {:.0?} without Argo CD the next try waits {pause:.1} s; the log said so {said} times",
+        began.elapsed()
+    );
+    assert!(pause >= 6.0 && said == 1, "{pause} s, said {said} times");
     world.stack.start("server").await;
     world.live("staging", &world.first).await;
     world.end().await;

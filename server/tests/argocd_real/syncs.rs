@@ -137,6 +137,7 @@ async fn a_rollback_does_not_wait_behind_retries() {
     .await;
     let commit = world.promotion("staging", &second).await.unwrap()["commit"].take();
     assert!(commit.is_string(), "{commit}");
+    let began = Instant::now();
     world.roll_back("staging", &world.first).await;
     // Committed and syncing in five seconds is the promise; the rest is the sync itself with its hook.
     within(
@@ -152,9 +153,47 @@ async fn a_rollback_does_not_wait_behind_retries() {
         },
     )
     .await;
+    eprintln!("the rollback had its way after {:.1?}", began.elapsed());
     let promotion = world.promotion("staging", &world.first).await.unwrap();
     assert_eq!(promotion["purpose"], "rollback", "{promotion}");
     world.succeeds("staging", &world.first).await;
+    world.end().await;
+}
+
+/// Production is synced by nobody but Waybill, and something else lies in Git that nobody asked for yet.
+#[tokio::test]
+#[ignore = "needs a real Argo CD: make test-argocd"]
+async fn the_service_alone_is_synced_where_a_policy_says_so() {
+    let world = World::with(
+        "alone",
+        Setup {
+            changes: vec![(
+                "waybill.yaml",
+                "      - name: production\n        cluster: main\n",
+                "      - name: production\n        cluster: main\n        policy: { sync: service }\n",
+            )],
+            ..Setup::default()
+        },
+    )
+    .await;
+    let extra = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\n";
+    let outsider = world.outsider().await;
+    outsider
+        .commit(&[("chart/templates/extra.yaml", extra)], "Add a map")
+        .await
+        .unwrap();
+    let second = world.push("1.1.0").await;
+    world.succeeds("production", &second).await;
+    world.runs("production", &second).await;
+    let name = world.application("production");
+    let map = async |namespace: &str| world.stack.object("v1", "ConfigMap", namespace, "extra").await;
+    assert!(map(&name).await.is_none(), "nobody asked for it");
+    assert!(
+        map(&world.application("staging")).await.is_some(),
+        "Argo CD syncs it whole by itself"
+    );
+    let found = world.stack.application(ARGOCD, &name).await.unwrap();
+    assert_eq!(found["status"]["sync"]["status"], "OutOfSync", "{found}");
     world.end().await;
 }
 

@@ -438,6 +438,18 @@ impl World {
         .await;
     }
 
+    /// How long the server waits until it asks for the stream again, by its own measure, and how often its log said that it can't be followed.
+    pub(crate) async fn back_off(&self) -> (f64, usize) {
+        let url = format!("{}/metrics", self.waybill.base_url());
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let measured = text
+            .lines()
+            .filter(|line| line.starts_with("waybill_argocd_back_off_seconds{"));
+        let seconds = measured.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        let said = self.waybill.log().matches("Argo CD can't be followed").count();
+        (seconds.fold(0.0, f64::max), said)
+    }
+
     /// Takes the Applications away, so that Argo CD doesn't go on looking for a Git server that is gone.
     pub(crate) async fn end(self) {
         for environment in ["staging", "production"] {
