@@ -1,7 +1,7 @@
 //! How Waybill lives with an Argo CD's moods: it is restarted, refuses the token, has Applications of one name twice, says nothing for long.
 
-use crate::support::world::{Setup, World, until, values_path};
-use argocd_standin::{AppSpec, Fault, Timing};
+use crate::support::world::{ARGOCD_SUBJECT, Setup, World, until, values_path};
+use argocd_standin::{AppSpec, Fault, Policy, Timing, TokenGrant};
 use domain::{
     event::Happened,
     promotion::{Promotion, Purpose, State},
@@ -408,6 +408,28 @@ async fn what_waits_for_a_window_can_be_cancelled() {
             .is_some_and(|why| why.contains("stays in Git")),
         "{ended:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_may_not_sync_is_told_and_a_retry_goes_on_once_it_may() {
+    let (world, second) = with_production(Setup::default()).await;
+    let may_get = vec![Policy::allow("applications", "get", "myapp/*")];
+    world.standin.grant(TokenGrant::new(ARGOCD_SUBJECT, may_get));
+    let id = promote(&world).await;
+    let failed = world.ends(&id, State::Failed).await;
+    let failure = failed.failure.clone().unwrap().words();
+    assert!(
+        failure.contains("permission denied") && failure.contains("may get and sync it"),
+        "{failure}"
+    );
+    world
+        .standin
+        .grant(TokenGrant::new(ARGOCD_SUBJECT, Policy::promoter("myapp")));
+    let mut admin = world.admin().await;
+    let answer = admin.post(&format!("/promotions/{id}"), &[("intent", "retry")]).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("production", "api", &second).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
