@@ -26,11 +26,11 @@ pub mod source;
 mod tests;
 pub mod workload;
 
-pub use decision::{GRACE_MILLIS, Intent, Next, STABLE_MILLIS, candidate_revisions, next};
+pub use decision::{GRACE_MILLIS, Intent, Next, STABLE_MILLIS, candidate_revisions, is_applied, next};
 pub use illness::{Illness, LogLine, Patient, PodEvent};
 pub use images::live_digests;
 pub use source::{AppSource, Committed};
-pub use workload::{Pod, Workload};
+pub use workload::{Pod, Workload, WorkloadName};
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,9 @@ pub struct AppSnapshot {
     pub conditions: Vec<(String, String)>,
     /// Image references of all its pods, verbatim: also of pods that have ended.
     pub images: Vec<String>,
+    /// Whether nothing differs from Git but what Git has no more, which a sync leaves unless it is told to prune.
+    #[serde(default)]
+    pub awaits_pruning: bool,
     /// What differs from Git by the newest comparison: `ConfigMap settings`. The first [`MOST_UNSYNCED`].
     #[serde(default)]
     pub unsynced: Vec<String>,

@@ -423,7 +423,7 @@ impl Policy {
             words.push("Taken back once when the rollout fails.".into());
         }
         if *sync == SyncScope::Service {
-            words.push("Only the service is synced where the application waits to be asked.".into());
+            words.push("Syncs only the service's own workloads, where Argo CD doesn't sync by itself.".into());
         }
         words
     }

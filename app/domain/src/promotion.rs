@@ -427,13 +427,13 @@ pub struct Promotion {
     pub state_since: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// When it was last seen to wait for a sync window, in this state.
+    /// From when on its time counts, as it waits for a sync window, in this state: when the window is looked at again.
     #[serde(default)]
     pub counts_from: Option<Timestamp>,
 }
 
-/// A closed sync window is looked at again at least that often.
-pub const WINDOW_LOOK_MILLIS: i64 = 90_000;
+/// A closed sync window is looked at again this long after it was due, at the latest.
+pub const WINDOW_LATE_MILLIS: i64 = 30_000;
 
 /// A transition that isn't allowed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -518,7 +518,7 @@ impl Promotion {
         self.state == State::Syncing
             && self
                 .counts_from
-                .is_some_and(|from| now.millis_since(from) <= WINDOW_LOOK_MILLIS)
+                .is_some_and(|from| now.millis_since(from) <= WINDOW_LATE_MILLIS)
     }
 
     /// Ends because a newer promotion of the same resource took its place.
@@ -702,7 +702,7 @@ mod tests {
         assert_eq!(waits.counts_since(), waits.state_since);
         waits.counts_from = Some(Timestamp(600_000));
         assert_eq!(waits.counts_since(), Timestamp(600_000));
-        assert!(waits.is_at_window(Timestamp(660_000)) && !waits.is_at_window(Timestamp(700_000)));
+        assert!(waits.is_at_window(Timestamp(625_000)) && !waits.is_at_window(Timestamp(640_000)));
         let on = waits.become_(State::Verifying, Timestamp(700_000)).unwrap();
         assert_eq!(
             (on.counts_since(), on.is_at_window(Timestamp(700_001))),

@@ -155,6 +155,7 @@ impl Standin {
     /// Adds an Application, or gives an existing one this spec and keeps its status. Its project is created if need be.
     pub fn upsert_app(&self, spec: AppSpec) {
         let key = AppKey::new(&spec.namespace, &spec.name);
+        let prune = spec.prune;
         let wanted = application(spec);
         self.add_project(wanted.project());
         let exists = self.shared.write(&key, |record| {
@@ -165,6 +166,7 @@ impl Standin {
             };
             let automated = wanted.spec.automated().is_some();
             faults::set_automated(&mut record.app.spec.sync_policy, automated);
+            set_prune(&mut record.app.spec.sync_policy, prune);
             let annotations = &mut record.app.metadata.annotations;
             annotations.remove(VALUES_PREFIX);
             annotations.extend(wanted.metadata.annotations.clone());
@@ -279,6 +281,13 @@ impl Drop for Standin {
     }
 }
 
+/// Whether an automatic sync removes what Git has no more.
+fn set_prune(policy: &mut Option<app::SyncPolicy>, prune: bool) {
+    if let Some(automated) = policy.as_mut().and_then(|policy| policy.automated.as_mut()) {
+        automated.prune = prune;
+    }
+}
+
 fn application(spec: AppSpec) -> Application {
     let mut rest = serde_json::Map::new();
     if !spec.values_file.is_empty() {
@@ -290,6 +299,7 @@ fn application(spec: AppSpec) -> Application {
     let mut policy = None;
     if spec.automated {
         faults::set_automated(&mut policy, true);
+        set_prune(&mut policy, spec.prune);
     }
     Application {
         metadata: Metadata {

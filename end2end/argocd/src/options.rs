@@ -253,6 +253,8 @@ pub struct AppSpec {
     pub values_prefix: Option<String>,
     /// Whether Argo CD syncs by itself.
     pub automated: bool,
+    /// Whether it removes then what Git has no more.
+    pub prune: bool,
     /// The cluster, by its address. Another one is empty: what ran in the old one is no longer seen.
     pub destination_server: String,
     /// The Kubernetes namespace that the Deployments run in.
@@ -274,6 +276,7 @@ impl AppSpec {
             values_file: values_file.to_owned(),
             values_prefix: None,
             automated: false,
+            prune: true,
             destination_server: "https://kubernetes.default.svc".to_owned(),
             destination_namespace: name.to_owned(),
             annotations: BTreeMap::new(),

@@ -13,6 +13,7 @@ use super::{
 use crate::store::NewEvent;
 use app::{backend::At, error::AppError};
 use domain::{
+    artifact::Repository,
     draft::ResourceDraft,
     event::{Happened, Subject},
     field::FieldErrors,
@@ -35,23 +36,22 @@ impl Services {
     ) -> Result<Vec<String>, AppError> {
         let (place, mut resource) = self.resource_to_change(caller, at, resource).await?;
         let rule = rule_of(draft)?;
-        *rule_to_change(&place, &mut resource)? = rule;
-        let Source::Image { repository, tags } = &resource.source else {
-            return Ok(Vec::new());
-        };
+        let (repository, _) = rule_to_change(&place, &mut resource)?;
+        let repository = repository.clone();
         let mut tx = self.store.read().await?;
         let workspace = place.project.workspace.id;
-        let what = WhatCounts::new(tags, place.project.platforms(place.environment.id));
-        let newest = newest_that_counts(&mut *tx, workspace, repository, &what).await?;
-        let mut said = picked(&mut *tx, workspace, repository, &what, newest.as_ref()).await?;
+        let what = WhatCounts::new(&rule, place.project.platforms(place.environment.id));
+        let newest = newest_that_counts(&mut *tx, workspace, &repository, &what).await?;
+        let mut said = picked(&mut *tx, workspace, &repository, &what, newest.as_ref()).await?;
         if let Some(runs) = &resource.desired {
             let runs_newest = newest.is_some_and(|newest| newest.digest == runs.digest);
-            said.push(match runs_newest {
-                true => "That one runs already.".to_owned(),
-                false => format!(
-                    "{} stays until a newer image that counts arrives, or somebody promotes one.",
-                    runs.short_label()
-                ),
+            let runs = runs.short_label();
+            said.push(match (runs_newest, &resource.hold) {
+                (true, _) => "That one runs already.".to_owned(),
+                (false, Some(_)) => format!("{runs} stays until somebody resumes it."),
+                (false, None) => {
+                    format!("{runs} stays until a newer image that counts arrives, or somebody promotes one.")
+                }
             });
         }
         Ok(said)
@@ -72,7 +72,7 @@ impl Services {
         let rule = rule_of(draft)?;
         let (mut tx, caller, place) = self.write_change(caller, &place).await?;
         let mut resource = self.again(&mut *tx, &resource).await?;
-        let tags = rule_to_change(&place, &mut resource)?;
+        let (_, tags) = rule_to_change(&place, &mut resource)?;
         if *tags == rule {
             return Ok(());
         }
@@ -116,10 +116,13 @@ fn rule_of(draft: &ResourceDraft) -> Result<TagRule, FieldErrors> {
     Ok(rule)
 }
 
-/// The rule of a resource whose source is an image.
-fn rule_to_change<'a>(place: &EnvironmentPlace, resource: &'a mut Resource) -> Result<&'a mut TagRule, AppError> {
+/// The repository of a resource whose source is an image, and its rule.
+fn rule_to_change<'a>(
+    place: &EnvironmentPlace,
+    resource: &'a mut Resource,
+) -> Result<(&'a Repository, &'a mut TagRule), AppError> {
     match &mut resource.source {
-        Source::Image { repository: _, tags } => Ok(tags),
+        Source::Image { repository, tags } => Ok((repository, tags)),
         _ => Err(AppError::Conflict(format!(
             "{}/{} takes its image from another resource. Say which tags count where that one's source is an image.",
             place.environment.name, resource.name

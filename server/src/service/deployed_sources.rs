@@ -74,10 +74,12 @@ impl Services {
         cluster: &ClusterRecord,
         project: &Project,
         environment: &Environment,
+        creates: bool,
     ) -> Option<String> {
         let app = connection::application(cluster, &project.name, &environment.name)?;
         let deployed = self.deployed(cluster, &app.name)?;
-        if deployed.auto_sync || deployed.unsynced.is_empty() || environment.policy.sync == SyncScope::Service {
+        let is_alone = environment.policy.sync == SyncScope::Service && !creates;
+        if deployed.auto_sync || deployed.unsynced.is_empty() || is_alone {
             return None;
         }
         let named: Vec<&str> = deployed.unsynced.iter().map(String::as_str).take(MOST_NAMED).collect();
@@ -86,7 +88,7 @@ impl Services {
             _ => " and more",
         };
         Some(format!(
-            "{} waits to be asked for a sync, which brings whatever else differs from Git, too: {}{more}.",
+            "{} doesn't sync by itself. A sync applies everything that differs from Git now: {}{more}.",
             app.name,
             named.join(", ")
         ))

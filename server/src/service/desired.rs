@@ -13,7 +13,7 @@ use domain::{
     event::{Happened, Subject},
     id::{EnvironmentId, ProjectId, ResourceId},
     promotion::Actor,
-    resource::{Binding, HoldCause, Resource, Source},
+    resource::{Binding, HoldCause, Outside, Resource, Source},
     rights::Role,
 };
 use std::collections::{HashMap, HashSet};
@@ -121,9 +121,13 @@ impl Services {
             let unclear = unclear.as_deref();
             let is_off = off.contains(&(resource.environment, resource.key.to_string()));
             let was_off = switched_off.contains(&resource.id);
+            // What its commit says is recorded soon. What somebody did since is read then, a switch too: until then a commit that is being made
+            // must not take it for known.
+            if committing.contains(&resource.id) {
+                complete = false;
+                continue;
+            }
             if image == resource.desired && unclear == resource.unclear.as_deref() {
-                // What its commit says is recorded soon; somebody may have taken it back since, which is read then.
-                complete &= !committing.contains(&resource.id);
                 if is_off != was_off {
                     tx.set_switched_off(resource.id, is_off).await?;
                 }
@@ -137,17 +141,7 @@ impl Services {
                     continue;
                 }
                 if is_off != was_off {
-                    let outside = others.of(resource.id);
-                    let event = NewEvent {
-                        workspace: place.workspace.id,
-                        subject: Subject::resource(id, &resource),
-                        actor: Actor::Waybill,
-                        happened: Happened::SwitchedInGit {
-                            off: is_off,
-                            commit: outside.map_or_else(|| tip.clone(), |outside| outside.commit.clone()),
-                            by: outside.map(|outside| outside.author.clone()),
-                        },
-                    };
+                    let event = switched_in_git(&place, &resource, is_off, &tip, others.of(resource.id));
                     tx.append_event(&event, self.now()).await?;
                     switched = true;
                 }
@@ -156,14 +150,16 @@ impl Services {
                 }
                 continue;
             }
-            // A promotion that is committing, or recorded its commit after this read began, knows better.
-            if recorded.contains(&resource.id) || committing.contains(&resource.id) {
+            // A promotion that recorded its commit after this read began knows better.
+            if recorded.contains(&resource.id) {
                 complete = false;
                 continue;
             }
             let now = self.now();
             if is_off != was_off {
                 tx.set_switched_off(resource.id, is_off).await?;
+                let event = switched_in_git(&place, &resource, is_off, &tip, others.of(resource.id));
+                tx.append_event(&event, now).await?;
             }
             if is_off && !was_off && others.is_some_of(resource.id) {
                 went_off.insert(resource.id);
@@ -238,7 +234,7 @@ impl Services {
         }
         tx.commit().await?;
         if is_first {
-            self.connections_changed();
+            self.wake.adopted.notify_one();
         }
         if !changed.is_empty() || !learned.is_empty() || held || switched {
             self.wrote();
@@ -530,6 +526,26 @@ fn is_by_tag(image: &DeclaredImage) -> bool {
 fn unresolved(by: &DeclaredImage) -> String {
     let tag = by.tag.as_ref().map(ToString::to_string).unwrap_or_default();
     format!("Its registry doesn't say which image the tag {tag} names; correct it in Git, or add the digest")
+}
+
+/// That Git switches a service off, or on again, for the ledger.
+fn switched_in_git(
+    place: &ProjectPlace,
+    resource: &Resource,
+    off: bool,
+    tip: &str,
+    outside: Option<&Outside>,
+) -> NewEvent {
+    NewEvent {
+        workspace: place.workspace.id,
+        subject: Subject::resource(place.record.project.id, resource),
+        actor: Actor::Waybill,
+        happened: Happened::SwitchedInGit {
+            off,
+            commit: outside.map_or_else(|| tip.to_owned(), |outside| outside.commit.clone()),
+            by: outside.map(|outside| outside.author.clone()),
+        },
+    }
 }
 
 /// The image, where all of it is declared.

@@ -143,6 +143,8 @@ pub struct Wake {
     pub removals: Notify,
     /// Clusters, projects or repositories changed: those who follow them look again.
     pub connections: watch::Sender<u64>,
+    /// What Git declares of a resource is known for the first time: what its Application runs can be told by it.
+    pub adopted: Notify,
     /// Somebody has reason to think that what could not be reached can be now: those who wait for their next try, try.
     pub again: watch::Sender<u64>,
     /// What promotions asked Argo CDs in vain.

@@ -46,7 +46,7 @@ impl Others {
 }
 
 impl Services {
-    /// Who changed services in Git since it was read last, asked for each that says something else now, or is switched off.
+    /// Who changed services in Git since it was read last, asked for each that says something else now, or is switched off or on.
     pub(super) async fn of_others(
         &self,
         record: &ProjectRecord,
@@ -76,10 +76,8 @@ impl Services {
             };
             let image = services.get(resource.key.as_str()).and_then(exact);
             let image = image.as_ref().or_else(|| by_tag.get(&resource.id));
-            let goes_off = off.contains(&(resource.environment, resource.key.to_string()))
-                && !switched_off.contains(&resource.id)
-                && resource.follows_by_itself();
-            if image == resource.desired.as_ref() && !goes_off {
+            let is_off = off.contains(&(resource.environment, resource.key.to_string()));
+            if image == resource.desired.as_ref() && is_off == switched_off.contains(&resource.id) {
                 continue;
             }
             asked += 1;

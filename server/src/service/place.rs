@@ -146,7 +146,11 @@ impl ProjectPlace {
             .try_for_each(|e| self.is_in_groups_of(e))
     }
 
-    fn is_in_groups_of(&self, environment: &Environment) -> Result<(), Denied> {
+    /// Whether the caller is of those for whom an environment is.
+    ///
+    /// # Errors
+    /// Which group it takes.
+    pub(crate) fn is_in_groups_of(&self, environment: &Environment) -> Result<(), Denied> {
         let allowed: Vec<Name> = self
             .restricted
             .iter()

@@ -21,12 +21,14 @@ impl Services {
     /// The log of the pod that a promotion's workload fails by, of `container` where it has several.
     ///
     /// # Errors
-    /// When no pod of it is known to fail, the caller is no developer, or Argo CD doesn't let it be read.
+    /// When no pod of it is known to fail, the caller is no developer or not of those for whom the environment is, or Argo CD doesn't let it
+    /// be read.
     pub async fn pod_logs(&self, caller: &Caller, id: &str, container: Option<&str>) -> Result<PodLogs, AppError> {
         let mut tx = self.store.read().await?;
         let (promotion, place) = self.promotion_place(&mut *tx, caller, id).await?;
         drop(tx);
         rights::check(place.project.role, Right::ReadLogs)?;
+        place.project.is_in_groups_of(&place.environment)?;
         let ill = self.illness_of(&promotion).await?;
         let pod = ill.and_then(|ill| ill.pod).ok_or_else(|| {
             AppError::Conflict("No pod of this promotion is known to fail, so there is no log to read.".into())
@@ -47,7 +49,8 @@ impl Services {
                 "Argo CD doesn't let its logs be read: {reason}. Give the token's account the line `p, ROLE, logs, get, {}/*, allow`.",
                 app.project.as_deref().unwrap_or("PROJECT")
             ))),
-            Err(error) => Err(AppError::Conflict(error.to_string())),
+            Err(ArgoCdError::Refused { reason, .. }) => Err(AppError::Conflict(format!("Argo CD says: {reason}."))),
+            Err(error) => Err(AppError::Upstream(error.to_string())),
         }
     }
 }

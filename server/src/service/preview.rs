@@ -62,17 +62,20 @@ impl Services {
         let diff = self.check_values(&place, &new, &image).await?;
         let mut declared = self
             .declared_services(&place.project, &place.environment, false)
-            .await
-            .unwrap_or_default();
+            .await?;
         let stands = declared.remove(new.key.as_str());
         let runs = stands.as_ref().and_then(exact);
         let adopts = stands.map(|_| adopted(&place.environment, &new.key, runs.as_ref(), &image));
         let preview = self
             .preview_with(&place, &TagRule::default(), runs.as_ref(), &image, diff)
             .await?;
+        let cluster = place.project.cluster(&place.environment);
+        let project = &place.project.record.project;
+        let besides = cluster.and_then(|cluster| self.brought_besides(cluster, project, &place.environment, true));
         Ok(Preview {
             tags,
             adopts,
+            besides,
             ..preview
         })
     }
@@ -268,7 +271,7 @@ impl Services {
             adopts: None,
             besides: project
                 .cluster(environment)
-                .and_then(|cluster| self.brought_besides(cluster, &project.record.project, environment)),
+                .and_then(|cluster| self.brought_besides(cluster, &project.record.project, environment, false)),
             followers: Vec::new(),
             tags: Vec::new(),
         })
@@ -283,7 +286,7 @@ fn adopted(environment: &Environment, key: &Key, runs: Option<&ExactImage>, imag
         None => "without an exact image".to_owned(),
     };
     let then = match runs {
-        Some(runs) if runs.digest == image.digest => "leaves its image as it is".to_owned(),
+        Some(runs) if runs == image => "leaves its image as it is".to_owned(),
         _ => format!("starts a promotion to {}", said(image)),
     };
     format!(
@@ -317,8 +320,7 @@ fn counting(newest: &str, all: &[&Tag], what: &WhatCounts, environments: &[Strin
         .collect();
     let mut sentences = vec![match (counting.len(), all.len()) {
         (_, 0) => "It has no tags yet.".to_owned(),
-        (0, 1) => "Its one tag doesn't count.".to_owned(),
-        (0, all) => format!("None of its {all} tags counts."),
+        (0, all) => format!("0 of {all} tags count."),
         (some, all) => format!("{newest}; {some} of {all} tags count."),
     }];
     // Who follows one tag by its name means that one.

@@ -90,6 +90,7 @@ pub async fn all(services: Services, stop: CancellationToken) {
         something_changed = tokio::select! {
             () = stop.cancelled() => break,
             changed = connections.changed() => if changed.is_err() { break } else { true },
+            () = services.wake.adopted.notified() => true,
             () = tokio::time::sleep(LOOK) => false,
         };
     }

@@ -386,7 +386,7 @@ async fn repositories_are_tested_and_changed_at_once() {
         "Works Branch main It is at",
         "Works environments/development/values.yaml It declares api, nightly.",
         "Works environments/production/values.yaml It declares web.",
-        "Works What would start Nothing. What these files declare is adopted as it stands",
+        "Works What would start Connecting starts nothing. `waybill apply` adopts what these files declare as it stands",
         "Works Push The server lets these credentials push.",
         "Repository of myapp: everything works. Nothing was saved.",
     ] {

@@ -403,13 +403,13 @@ async fn what_else_a_sync_brings_is_said_and_left_where_a_policy_says_so() {
     let pin = [("intent", "preview-pin"), ("digest", world.first.as_str())];
     let said = until("what lies unsynced to be said", async || {
         let page = browser.post("/w/demo/myapp/staging/api", &pin).await.words();
-        let said = page.split("myapp-staging waits to be asked for a sync").nth(1)?;
+        let said = page.split("myapp-staging doesn't sync by itself.").nth(1)?;
         Some(said.split_once('.')?.0.to_owned())
     })
     .await;
     assert_eq!(
         said,
-        ", which brings whatever else differs from Git, too: Deployment extra"
+        " A sync applies everything that differs from Git now: Deployment extra"
     );
 
     let mut document = world.document();
@@ -426,13 +426,71 @@ async fn what_else_a_sync_brings_is_said_and_left_where_a_policy_says_so() {
     world.wait_for_live("staging", "api", &third).await;
     assert!(!runs_extra(), "it was not asked for");
     let page = browser.post("/w/demo/myapp/staging/api", &pin).await.words();
-    assert!(!page.contains("which brings whatever else"), "{page}");
+    assert!(!page.contains("A sync applies everything"), "{page}");
+
+    // Two services at once: neither undoes nor awaits the other's sync.
+    document["projects"][0]["environments"][1]["resources"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "extra", "source": { "image": nightly.repository.to_string() }, "binding": { "pin": nightly.digest } }));
+    world.apply(&document).await;
+    world.idle().await;
+    let another = world.push("1.2.1").await;
+    let one = promoted(&world, "staging", "api", &another).await;
+    let newer = world
+        .registry
+        .as_ref()
+        .unwrap()
+        .push_image("myapp/nightly", "1.2.1", &ImageSpec::new("nightly 1.2.1"))
+        .await
+        .unwrap();
+    let pin = [("intent", "pin"), ("digest", newer.as_str())];
+    let answer = browser.post("/w/demo/myapp/staging/extra", &pin).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    let other = promoted(&world, "staging", "extra", &newer).await;
+    for id in [one, other] {
+        world.ends(&id, State::Succeeded).await;
+    }
 
     document["projects"][0]["environments"][1]["policy"] = json!({});
     world.apply(&document).await;
     let fourth = world.push("1.3.0").await;
     world.wait_for_live("staging", "api", &fourth).await;
     assert!(runs_extra());
+}
+
+/// Argo CD leaves what Git has no more, unless it is asked to prune: that holds nobody up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_waits_to_be_pruned_holds_no_promotion_up() {
+    let world = World::start().await;
+    staging(&world, |app| app.prune = false);
+    let before = world.values("staging").await;
+    let nightly = world.resource("development", "nightly").await.unwrap().desired.unwrap();
+    let extra = format!(
+        "\n  extra:\n    image:\n      repository: {}\n      tag: 1.0.0\n      digest: {}\n    replicas: 1\n",
+        nightly.repository, nightly.digest
+    );
+    let status = || {
+        world
+            .standin
+            .app(STAGING)
+            .map(|app| app["status"]["sync"]["status"].clone())
+    };
+    world.outsider_writes("staging", &(before.clone() + &extra)).await;
+    until("it to run", async || {
+        let (workload, lines) = ("extra".to_owned(), Vec::new());
+        world
+            .standin
+            .in_cluster(STAGING, ClusterChange::Log { workload, lines })
+            .ok()
+    })
+    .await;
+    world.outsider_writes("staging", &before).await;
+    until("it to be left over", async || (status()? == "OutOfSync").then_some(())).await;
+    let second = world.push("1.1.0").await;
+    let promotion = promoted(&world, "staging", "api", &second).await;
+    world.ends(&promotion, State::Succeeded).await;
+    assert_eq!(status().unwrap(), "OutOfSync");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,9 +6,10 @@
 mod runs;
 
 use super::{
-    AppSnapshot, OperationSnapshot,
+    AppSnapshot, OperationSnapshot, Workload,
     said::{self, clip},
     source::{self, Committed, Follows, Readers},
+    workload::WorkloadName,
 };
 use crate::{
     artifact::{Digest, Repository},
@@ -71,6 +72,8 @@ pub enum Next {
     Sync {
         /// The commit to sync to; `None` for the head of what the Application follows.
         revision: Option<String>,
+        /// What alone is to be synced; empty for the whole Application.
+        only: Vec<WorkloadName>,
         /// Why; a sentence to show.
         why: String,
     },
@@ -141,12 +144,20 @@ pub fn next(app: &AppSnapshot, intent: &Intent<'_>, covering: &[String]) -> Next
     let look = Look { app, intent, covering };
     match look.proof() {
         Ok(evidence) => Next::Live { evidence },
-        // Which workloads are to be synced must be known.
-        Err(Next::Sync { .. }) if look.syncs_own() && app.workloads.is_none() && app.workloads_withheld.is_none() => {
-            Next::Inspect
-        }
+        Err(Next::Sync { revision, why, .. }) if look.syncs_own() => look.sync_own(revision, why),
         Err(next) => next,
     }
+}
+
+/// Whether a finished operation, or the comparison itself, says that the commit is applied; what runs is another matter.
+#[must_use]
+pub fn is_applied(app: &AppSnapshot, intent: &Intent<'_>, covering: &[String]) -> bool {
+    let look = Look { app, intent, covering };
+    let by_operation = look
+        .full_operation()
+        .is_some_and(|operation| operation.phase == "Succeeded" && look.covering_of(&operation.revisions).is_some());
+    let by_comparison = app.sync_status == "Synced" && look.covering_of(&app.sync_revisions).is_some();
+    !app.operation_pending && (by_operation || by_comparison)
 }
 
 /// One look at an Application for a promotion.
@@ -211,6 +222,45 @@ impl<'a> Look<'a> {
     /// Whether only the service's own workloads are to be synced.
     fn syncs_own(&self) -> bool {
         self.intent.only_own && !self.app.auto_sync
+    }
+
+    /// A sync of the service's own workloads. Never of anything else, unless nobody may read which they are.
+    fn sync_own(&self, revision: Option<String>, why: String) -> Next {
+        let app = self.app;
+        let Some(workloads) = &app.workloads else {
+            return match app.workloads_withheld {
+                // Which they are must be known.
+                None => Next::Inspect,
+                Some(_) => Next::Sync {
+                    revision,
+                    only: Vec::new(),
+                    why,
+                },
+            };
+        };
+        let own = workloads.iter().filter(|w| w.is_to_run(self.intent.digest));
+        let only: Vec<WorkloadName> = own.map(Workload::full_name).collect();
+        if only.is_empty() {
+            // Before it has seen the commit, it is what was rendered before.
+            return match self.covering_of(&app.sync_revisions) {
+                Some(_) => self.not_rendered(workloads, app.reconciled_at),
+                None => Next::Refresh { why: self.not_seen() },
+            };
+        }
+        Next::Sync { revision, only, why }
+    }
+
+    /// Whether the cluster was told to run the digest in all of the service's own workloads: another service's sync, or a person's, may
+    /// have taken the place of this promotion's.
+    fn own_are_told(&self) -> bool {
+        let mut own = self
+            .app
+            .workloads
+            .iter()
+            .flatten()
+            .filter(|w| w.is_to_run(self.intent.digest))
+            .peekable();
+        own.peek().is_some() && own.all(|w| w.is_told_to_run(self.intent.digest))
     }
 
     fn is_kept(&self) -> Result<(), Next> {
@@ -334,6 +384,7 @@ impl<'a> Look<'a> {
             if concerns_us && is_ended && !self.is_ours(operation) {
                 return Err(Next::Sync {
                     revision: None,
+                    only: Vec::new(),
                     why: "The last sync was ended before it was done.".into(),
                 });
             }
@@ -342,6 +393,7 @@ impl<'a> Look<'a> {
             {
                 return Err(Next::Sync {
                     revision: None,
+                    only: Vec::new(),
                     why: format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
                 });
             }
@@ -354,6 +406,7 @@ impl<'a> Look<'a> {
             if concerns_us {
                 return Err(Next::Sync {
                     revision: None,
+                    only: Vec::new(),
                     why: "An earlier sync failed, and Argo CD doesn't repeat it by itself.".into(),
                 });
             }
@@ -367,6 +420,7 @@ impl<'a> Look<'a> {
             if let Some(part) = said::part_down(message) {
                 return Err(Next::Sync {
                     revision: None,
+                    only: Vec::new(),
                     why: format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
                 });
             }
@@ -403,7 +457,7 @@ impl<'a> Look<'a> {
         let synced = app.sync_status == "Synced";
         if let Some(operation) = self.full_operation().filter(|operation| operation.phase == "Succeeded")
             // OutOfSync doesn't disprove what was asked for: the status compares with the head, which may be further.
-            && (synced || !app.auto_sync || self.is_ours(operation))
+            && (synced || !app.auto_sync || self.is_ours(operation) || app.awaits_pruning)
             && let Some(revision) = self.covering_of(&operation.revisions)
         {
             return Ok(Applied::By { operation, revision });
@@ -411,6 +465,7 @@ impl<'a> Look<'a> {
         // The sync revision is meaningful only with Synced: otherwise it may be what Argo CD failed to resolve.
         match head {
             Some(revision) if synced => Ok(Applied::Already { revision }),
+            Some(revision) if self.syncs_own() && self.own_are_told() => Ok(Applied::Already { revision }),
             Some(_) if app.sync_status != "OutOfSync" => Err(Next::Refresh {
                 why: "Argo CD has seen the commit and has not compared it with the cluster yet.".into(),
             }),
@@ -419,14 +474,17 @@ impl<'a> Look<'a> {
             }),
             Some(_) if app.auto_sync => Err(Next::Sync {
                 revision: None,
+                only: Vec::new(),
                 why: "Argo CD has seen the commit but has not synced by itself.".into(),
             }),
             Some(_) => Err(Next::Sync {
                 revision: None,
+                only: Vec::new(),
                 why: "Argo CD has seen the commit and waits to be asked for a sync.".into(),
             }),
             None if !app.auto_sync && self.grace_is_over() && self.may_be_asked_by_name() => Err(Next::Sync {
                 revision: Some(self.intent.commit.to_owned()),
+                only: Vec::new(),
                 why: "Argo CD does not see the commit on its branch and is asked for it by name.".into(),
             }),
             None => Err(Next::Refresh { why: self.not_seen() }),
@@ -480,11 +538,11 @@ impl<'a> Look<'a> {
         Err(Next::Refresh { why: why.into() })
     }
 
-    /// The newest operation if it was to apply everything: others prove nothing about our commit.
-    /// The newest operation, where it applied all that it was to apply: the whole Application, or what this promotion asked for.
+    /// The newest operation, if it was to apply all that matters: the whole Application, or the service alone where that is enough. Others prove
+    /// nothing about our commit.
     fn full_operation(&self) -> Option<&'a OperationSnapshot> {
         let counts =
-            |operation: &&OperationSnapshot| !operation.partial || (self.intent.only_own && self.is_ours(operation));
+            |operation: &&OperationSnapshot| !operation.partial || (self.syncs_own() && self.is_ours(operation));
         self.app.operation.as_ref().filter(counts)
     }
 

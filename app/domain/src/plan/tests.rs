@@ -150,7 +150,10 @@ fn before(mut app: AppSnapshot) -> AppSnapshot {
 fn text(next: Next, kind: &str) -> String {
     let (is, text) = match next {
         Next::Refresh { why } => ("refresh", why),
-        Next::Sync { revision, why } => ("sync", format!("{revision:?} {why}")),
+        Next::Sync { revision, only, why } => {
+            let only: String = only.iter().map(|one| format!(" {}/{}", one.kind, one.name)).collect();
+            ("sync", format!("{revision:?} {why}{only}"))
+        }
         Next::Wait { why } => ("wait", why),
         Next::SyncsItself { why } => ("syncs itself", why),
         Next::Paused { why } => ("paused", why),
@@ -427,6 +430,15 @@ fn partial_operations_prove_nothing_and_fail_nothing() {
 }
 
 #[test]
+fn what_only_waits_to_be_pruned_is_no_difference() {
+    let mut app = auto();
+    app.sync_status = "OutOfSync".into();
+    expect(decide(&app), "syncs itself", "sync by itself");
+    app.awaits_pruning = true;
+    expect(decide(&app), "live", "by Argo CD itself succeeded");
+}
+
+#[test]
 fn where_the_service_alone_is_synced_a_sync_of_it_is_enough() {
     let alone = Asked {
         only_own: true,
@@ -436,14 +448,34 @@ fn where_the_service_alone_is_synced_a_sync_of_it_is_enough() {
     app.sync_status = "OutOfSync".into();
     app.operation.as_mut().unwrap().partial = true;
     expect(ask(&app, &alone), "live", "the sync of this promotion succeeded");
-    // Somebody else's still proves nothing.
-    app.operation.as_mut().unwrap().promotion = None;
-    expect(ask(&app, &alone), "sync", "None");
     // What to sync must be known first; where that is withheld, the whole of it is synced.
+    app.operation.as_mut().unwrap().promotion = None;
     (app.workloads, app.workloads_withheld) = (None, None);
     assert_eq!(ask(&app, &alone), Next::Inspect);
     app.workloads_withheld = Some("no right".into());
     expect(ask(&app, &alone), "sync", "None");
+
+    let workload = |target: &str, live: &str| Workload {
+        group: "apps".into(),
+        kind: "Deployment".into(),
+        name: "api".into(),
+        target: vec![format!("r.example/api@{target}")],
+        live: vec![format!("r.example/api@{live}")],
+        ..Workload::default()
+    };
+    app.workloads_withheld = None;
+    app.workloads = Some(vec![workload(PROMISED, OLD)]);
+    expect(ask(&app, &alone), "sync", "Deployment/api");
+    // Another service's sync may have taken the place of this one's: what the cluster was told counts.
+    app.workloads = Some(vec![workload(PROMISED, PROMISED)]);
+    expect(ask(&app, &alone), "live", "Synced at 3f1c0d9");
+    // Nothing else is ever synced: not what was rendered before, and not where the chart leaves the digest out.
+    app.workloads = Some(vec![workload(OLD, OLD)]);
+    expect(ask(&app, &alone), "failed", "still names the old image");
+    app.sync_revisions = vec![OLDER.into()];
+    expect(ask(&app, &alone), "refresh", "has not seen the commit");
+    let late = Asked { now: 100, ..alone };
+    expect(ask(&app, &late), "refresh", "has not seen the commit");
 }
 
 #[test]

@@ -37,6 +37,19 @@ pub struct Workload {
     pub pods: Vec<Pod>,
 }
 
+/// A workload by all that tells it from others.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct WorkloadName {
+    /// The API group of its kind: `apps`.
+    pub group: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace; empty where it has none.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// A pod of a workload.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Pod {
@@ -126,6 +139,17 @@ impl Workload {
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.kind, self.name)
+    }
+
+    /// By what an Argo CD is asked for it alone.
+    #[must_use]
+    pub fn full_name(&self) -> WorkloadName {
+        WorkloadName {
+            group: self.group.clone(),
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
     }
 
     /// Whether what Git renders for it has the digest in any container. The registry's name doesn't matter: a mirror may rewrite it.

@@ -61,9 +61,6 @@ pub(super) fn tags_form(
         <details class="panel padded" open=is_open>
             <summary>"Change which tags count"</summary>
             <form class="stack" method="post" on:submit=sent.on_submit() on:input=on_input on:change=on_input>
-                <button type="submit" class="visually-hidden" name="intent" value="tags" tabindex="-1" aria-hidden="true">
-                    "Save"
-                </button>
                 <p class="muted">"Images that are there already are not deployed by this. Promote them by hand."</p>
                 <ErrorSummary error />
                 {tag_rule_fields(&tags, value, leave_out, of_field)}

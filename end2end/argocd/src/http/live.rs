@@ -152,13 +152,12 @@ fn tracked(app: &Application, mut object: Value) -> Value {
 /// Events of one resource, which must be named with its uid as the tree has it, or of the Application itself. Unlike
 /// the tree they are no cache's: the server asks the cluster for them.
 pub(super) async fn events(State(shared): World, caller: Caller, params: Params, Path(name): Path<String>) -> Answer {
+    let (key, _) = readable(&shared, &caller, &params, &name)?;
     let [resource, uid, namespace] =
         ["resourceName", "resourceUID", "resourceNamespace"].map(|key| params.text(key).to_owned());
     if resource.is_empty() && uid.is_empty() {
-        readable(&shared, &caller, &params, &name)?;
         return ok(&json!({"metadata": {}, "items": []}));
     }
-    let (key, _) = readable(&shared, &caller, &params, &name)?;
     let (_, cluster, _) = cached(&shared, &caller, &params, &name).await?;
     let known = cluster.tree().iter().any(|node| {
         node["uid"] == uid && node["name"] == resource && (node["namespace"].as_str().unwrap_or_default() == namespace)

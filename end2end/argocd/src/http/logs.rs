@@ -24,13 +24,8 @@ pub(super) async fn of_app(
         let cluster = record.seen.as_ref().unwrap_or(&record.cluster);
         lines(cluster, &params, tail.filter(|tail| *tail > 0))
     });
-    let Some(lines) = found.flatten() else {
-        // The texts are those of the tree: what is not in it is not of this Application.
-        let what = params.text("podName");
-        return Err(ApiError::invalid(format!(
-            "pod {what} not found as part of application {name}"
-        )));
-    };
+    // Of a pod that is not there, or not of this Application, there are no lines, and that is no error.
+    let lines = found.flatten().unwrap_or_default();
     let mut body = String::new();
     let now = shared.clock.now();
     for (pod, line) in lines {

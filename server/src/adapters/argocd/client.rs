@@ -232,15 +232,17 @@ impl ArgoCd for ArgoCdClient {
             .query(&query)
             .timeout(self.timeouts.answer);
         let mut response = connection.send(request, &asked, &["application/json"]).await?;
-        let mut body = Vec::new();
-        while body.len() < logs::MOST_ANSWER {
+        let mut tail = logs::Tail::default();
+        while !tail.has_ended() {
             match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(Some(chunk)) => tail.take(&chunk),
                 Ok(None) => break,
+                // What was read until then is better than nothing.
+                Err(_) if !tail.is_empty() => break,
                 Err(error) => return Err(asked.unreachable(describe(error))),
             }
         }
-        logs::lines(&body, &asked)
+        tail.lines(&asked)
     }
 
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {

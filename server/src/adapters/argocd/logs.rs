@@ -4,13 +4,14 @@ use super::{answer::Asked, wire::or_default, workloads::clip};
 use crate::nesting;
 use domain::plan::LogLine;
 use serde::Deserialize;
+use std::collections::VecDeque;
 
 /// Lines that are asked for.
 pub(super) const MOST_LINES: usize = 50;
 /// Bytes of text that are kept.
-pub(super) const MOST_TEXT: usize = 16 * 1024;
-/// The largest answer that is read: lines come escaped, each with its time and the name of its pod. What comes after it is left.
-pub(super) const MOST_ANSWER: usize = 1024 * 1024;
+const MOST_TEXT: usize = 16 * 1024;
+/// A longer line is left out.
+const LONGEST_LINE: usize = 1024 * 1024;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -39,46 +40,100 @@ struct Trouble {
     message: String,
 }
 
-/// The newest lines of an answer, oldest first; its last line may be cut off.
-///
-/// # Errors
-/// What the answer says went wrong (the container waits, or there are several of them), when it holds no line.
-pub(super) fn lines(body: &[u8], asked: &Asked<'_>) -> Result<Vec<LogLine>, super::ArgoCdError> {
-    let mut lines = Vec::new();
-    for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let Ok(said) = nesting::json::<Said>(line) else { break };
-        if !said.error.message.is_empty() {
-            if lines.is_empty() {
-                return Err(asked.refused(clip(&said.error.message)));
+/// What Argo CD says itself stands in a line at no time: that a container waits, that there are several of them.
+const NO_TIME: &str = "0001-01-01T";
+
+/// The newest lines of an answer, as it comes in.
+#[derive(Default)]
+pub(super) struct Tail {
+    /// What is not a whole line yet.
+    rest: Vec<u8>,
+    /// Whether the beginning of that line was dropped: it is too long to be one.
+    is_cut: bool,
+    lines: VecDeque<LogLine>,
+    refused: Option<String>,
+    has_ended: bool,
+}
+
+impl Tail {
+    /// Whether nothing more is to be read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Whether there is anything to show.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Takes in a piece of the answer.
+    pub(super) fn take(&mut self, piece: &[u8]) {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            if self.rest.len() + part.len() > LONGEST_LINE {
+                (self.rest, self.is_cut) = (Vec::new(), true);
             }
-            break;
-        }
-        if said.result.last {
-            break;
-        }
-        lines.push(LogLine {
-            at: said.result.time_stamp_str,
-            text: without_controls(&said.result.content),
-        });
-    }
-    let mut room = MOST_TEXT;
-    let mut kept: Vec<LogLine> = Vec::new();
-    for mut line in lines.into_iter().rev().take(MOST_LINES) {
-        if line.text.len() > room {
-            let end = (0..=room)
-                .rev()
-                .find(|end| line.text.is_char_boundary(*end))
-                .unwrap_or_default();
-            line.text.truncate(end);
-        }
-        room -= line.text.len();
-        kept.push(line);
-        if room == 0 {
-            break;
+            if !self.is_cut {
+                self.rest.extend_from_slice(part);
+            }
+            if part.ends_with(b"\n") {
+                let (line, is_cut) = (std::mem::take(&mut self.rest), std::mem::take(&mut self.is_cut));
+                if !is_cut && !self.has_ended {
+                    self.line(&line);
+                }
+            }
         }
     }
-    kept.reverse();
-    Ok(kept)
+
+    fn line(&mut self, line: &[u8]) {
+        let Ok(said) = nesting::json::<Said>(line) else { return };
+        if !said.error.message.is_empty() {
+            (self.refused, self.has_ended) = (Some(said.error.message), true);
+        } else if said.result.last {
+            self.has_ended = true;
+        } else if said.result.time_stamp_str.starts_with(NO_TIME) {
+            self.refused = Some(said.result.content);
+        } else {
+            if self.lines.len() >= MOST_LINES {
+                self.lines.pop_front();
+            }
+            let mut text = without_controls(&said.result.content);
+            cut(&mut text, MOST_TEXT);
+            self.lines.push_back(LogLine {
+                at: said.result.time_stamp_str,
+                text,
+            });
+        }
+    }
+
+    /// The lines, oldest first.
+    ///
+    /// # Errors
+    /// What Argo CD says went wrong, when there is no line.
+    pub(super) fn lines(self, asked: &Asked<'_>) -> Result<Vec<LogLine>, super::ArgoCdError> {
+        if let Some(why) = self.refused.filter(|_| self.lines.is_empty()) {
+            return Err(asked.refused(clip(&why)));
+        }
+        let mut room = MOST_TEXT;
+        let mut kept: Vec<LogLine> = Vec::new();
+        for mut line in self.lines.into_iter().rev() {
+            cut(&mut line.text, room);
+            room -= line.text.len();
+            kept.push(line);
+            if room == 0 {
+                break;
+            }
+        }
+        kept.reverse();
+        Ok(kept)
+    }
+}
+
+/// Its first bytes, at most `most`, and no half character.
+fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
+    }
 }
 
 /// Without what would steer a terminal.
@@ -106,7 +161,12 @@ mod tests {
             with_project: true,
             token: &token,
         };
-        lines(body, &asked)
+        let mut tail = Tail::default();
+        // However it is cut into pieces.
+        for piece in body.chunks(7) {
+            tail.take(piece);
+        }
+        tail.lines(&asked)
     }
 
     fn texts(body: &[u8]) -> Vec<String> {
@@ -129,12 +189,26 @@ mod tests {
 
     #[test]
     fn what_went_wrong_is_told_where_there_is_no_line() {
-        let wrong = br#"{"error":{"grpc_code":2,"message":"container \"web\" in pod is waiting to start"}}"#;
-        let why = read(wrong).unwrap_err().to_string();
+        let error = b"{\"error\":{\"grpc_code\":2,\"message\":\"no such container\"}}\n";
+        assert!(read(error).unwrap_err().to_string().contains("no such container"));
+        // argo-cd 3.5.1, server/application/application.go: its own word comes as a line.
+        let own = b"{\"result\":{\"content\":\"container \\\"web\\\" in pod is waiting to start\",\"timeStampStr\":\"0001-01-01T00:00:00Z\"}}\n";
+        let why = read(own).unwrap_err().to_string();
         assert!(why.contains("waiting to start"), "{why}");
         let mut after = answer(&["one"]);
         after.truncate(after.len() - 70);
         assert_eq!(texts(&after), ["one"], "what is cut off is left");
         assert_eq!(texts(b""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_newest_line_is_kept_however_much_comes_before_it() {
+        let long = "x".repeat(40_000);
+        let mut lines = vec![long.as_str(); 49];
+        lines.push("panic: no such table");
+        let kept = texts(&answer(&lines));
+        assert_eq!(kept.last().map(String::as_str), Some("panic: no such table"));
+        let too_long = "y".repeat(2 * LONGEST_LINE);
+        assert_eq!(texts(&answer(&["before", &too_long, "after"])), ["before", "after"]);
     }
 }

@@ -20,12 +20,11 @@ pub use window::Window;
 
 use async_trait::async_trait;
 use domain::{
-    plan::{AppSnapshot, LogLine, Patient, PodEvent, Workload},
+    plan::{AppSnapshot, LogLine, Patient, PodEvent, Workload, WorkloadName},
     time::Timestamp,
 };
 use futures::stream::BoxStream;
 use secrecy::SecretString;
-use serde::Serialize;
 
 /// An Argo CD and how to reach it.
 #[derive(Clone, Debug)]
@@ -55,22 +54,9 @@ pub struct SyncRequest {
     /// The commit to sync to; `None` for the target revision's head.
     pub revision: Option<String>,
     /// What alone is to be synced; empty for the whole Application.
-    pub only: Vec<SyncedObject>,
+    pub only: Vec<WorkloadName>,
     /// Identity of the operation: becomes the operation's info `waybill.dev/promotion`.
     pub promotion: String,
-}
-
-/// An object that is synced alone.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct SyncedObject {
-    /// The API group of its kind; empty for the core's.
-    pub group: String,
-    /// Its kind.
-    pub kind: String,
-    /// Its namespace; empty where it has none.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
 }
 
 /// What may go wrong with Argo CD. Every text is safe to show and says what to do.

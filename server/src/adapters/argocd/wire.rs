@@ -132,7 +132,7 @@ struct Summary {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct ResourceStatus {
     #[serde(deserialize_with = "or_default")]
     kind: String,
@@ -140,6 +140,7 @@ struct ResourceStatus {
     name: String,
     #[serde(deserialize_with = "or_default")]
     status: String,
+    requires_pruning: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -398,6 +399,8 @@ impl Application {
             ..state.operation.into_snapshot()
         });
         let pending = self.operation.is_some();
+        let all = self.status.resources.into_iter();
+        let left: Vec<ResourceStatus> = all.filter(|resource| resource.status == "OutOfSync").collect();
         AppSnapshot {
             deleting: self.metadata.deletion_timestamp.is_some_and(|time| !time.is_empty()),
             auto_sync: self
@@ -421,11 +424,11 @@ impl Application {
                 .map(|condition| (condition.kind, condition.message))
                 .collect(),
             images: self.status.summary.images,
-            unsynced: self
-                .status
-                .resources
-                .into_iter()
-                .filter(|resource| resource.status == "OutOfSync")
+            awaits_pruning: !left.is_empty() && left.iter().all(|resource| resource.requires_pruning),
+            // What Git has no more is not removed by a sync that doesn't say so.
+            unsynced: left
+                .iter()
+                .filter(|resource| !resource.requires_pruning)
                 .map(|resource| super::workloads::clip(&format!("{} {}", resource.kind, resource.name)))
                 .take(MOST_UNSYNCED)
                 .collect(),

@@ -69,6 +69,7 @@ fn a_finished_sync_is_read_whole() {
                 resources: Vec::new(),
             }),
             conditions: vec![("OrphanedResourceWarning".into(), "2 orphans".into())],
+            awaits_pruning: false,
             unsynced: Vec::new(),
             images: vec!["r.example/web:v1".into()],
             sources: vec![AppSource {
@@ -104,6 +105,25 @@ fn what_was_asked_for_is_known_before_it_begins() {
         (operation.requested, operation.revisions),
         (vec![SHA.to_owned()], vec![])
     );
+}
+
+#[test]
+fn what_differs_from_git_is_known_and_what_waits_to_be_pruned_is_no_part_of_it() {
+    let resource = |name: &str, status: &str, prune: bool| json!({ "kind": "ConfigMap", "name": name, "status": status, "requiresPruning": prune });
+    let left = |resources: Value| {
+        let mut value = finished();
+        value["status"]["resources"] = resources;
+        let app = snapshot(value);
+        (app.unsynced, app.awaits_pruning)
+    };
+    let (same, gone, other) = (
+        resource("a", "Synced", false),
+        resource("b", "OutOfSync", true),
+        resource("c", "OutOfSync", false),
+    );
+    assert_eq!(left(json!([same])), (vec![], false));
+    assert_eq!(left(json!([same, gone])), (vec![], true));
+    assert_eq!(left(json!([gone, other])), (vec!["ConfigMap c".to_owned()], false));
 }
 
 #[test]

@@ -293,7 +293,7 @@ pub enum GitError {
         reason: String,
     },
     /// The server has too much to do, or is being worked on: try again later.
-    #[error("Git at {url} {reason}. Waybill tries again; if it stays so, ask whoever runs that server.")]
+    #[error("Git at {url} {reason}. If it stays so, ask whoever runs that server.")]
     Busy {
         /// The repository's address without credentials.
         url: String,

@@ -163,8 +163,8 @@ fn read(probe: Probe, access: &RepositoryAccess, project: &Project, paths: &[Str
         }
     }
     if is_declared {
-        let words = "Nothing. What these files declare is adopted as it stands when a resource is set up for it, and stays until a newer image \
-                     that counts is published, or somebody promotes.";
+        let words = "Connecting starts nothing. `waybill apply` adopts what these files declare as it stands; the form of a new resource shows \
+                     what it would change before it does.";
         fine(steps, "What would start", words);
     }
     let tried = "Whether rules of the branch let a commit in is only known when it is tried.";

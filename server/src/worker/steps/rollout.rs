@@ -6,7 +6,7 @@
 use super::{Outcome, Work, way_free};
 use crate::{
     adapters::{
-        argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, SyncedObject, Window},
+        argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, Window},
         git::GitError,
     },
     back_off::Ask,
@@ -15,7 +15,7 @@ use crate::{
 use app::error::AppError;
 use domain::{
     artifact::Digest,
-    plan::{self, AppSnapshot, Committed, Health, Intent, Next, Workload, illness::illness, said},
+    plan::{self, AppSnapshot, Committed, Health, Intent, Next, WorkloadName, illness::illness, said},
     policy::SyncScope,
     promotion::{Failed, State},
     time::Timestamp,
@@ -182,7 +182,7 @@ impl Rollout<'_> {
                 remedy: Some(remedy),
                 said: said::whole(&app),
             })),
-            Next::Sync { revision, why } => self.sync(&app, revision, why).await,
+            Next::Sync { revision, only, why } => self.sync(&app, revision, only, why).await,
             Next::Paused { why } => Ok(Outcome::Paused {
                 millis: LOOK_MILLIS,
                 why,
@@ -231,6 +231,18 @@ impl Rollout<'_> {
     }
 
     async fn decide(&self, app: &AppSnapshot, covering: &[String]) -> Result<Next, Trouble> {
+        self.with_intent(|intent| plan::next(app, intent, covering)).await
+    }
+
+    /// Whether a finished operation, or the comparison itself, says that the commit is applied.
+    async fn is_synced(&self, app: &AppSnapshot) -> Result<bool, Trouble> {
+        let covering = self.covering(app).await?;
+        self.with_intent(|intent| plan::is_applied(app, intent, &covering))
+            .await
+    }
+
+    /// Asks the planner, with what the promotion wants.
+    async fn with_intent<R>(&self, ask: impl FnOnce(&Intent<'_>) -> R) -> Result<R, Trouble> {
         let work = self.work;
         let beside = self.beside().await.map_err(Trouble::Own)?;
         let promotion = work.promotion;
@@ -251,11 +263,12 @@ impl Rollout<'_> {
             now: work.services.now(),
             beside: &beside,
             expects_pods: work.resource.expects_pods(),
-            only_own: work.environment.policy.sync == SyncScope::Service,
+            // What is new has more than workloads: a Service, settings.
+            only_own: work.environment.policy.sync == SyncScope::Service && !promotion.creates,
             stable_millis: i64::try_from(work.settings.stable.as_millis()).unwrap_or(i64::MAX),
             grace_millis: plan::GRACE_MILLIS,
         };
-        Ok(plan::next(app, &intent, covering))
+        Ok(ask(&intent))
     }
 
     /// What other resources of the environment run from the same repository.
@@ -301,25 +314,13 @@ impl Rollout<'_> {
         Ok(covering)
     }
 
-    /// Whether a finished operation, or the comparison itself, says that the commit is applied.
-    async fn is_synced(&self, app: &AppSnapshot) -> Result<bool, Trouble> {
-        let covering = self.covering(app).await?;
-        let covers = |revisions: &[String]| revisions.iter().any(|r| *r == self.commit || covering.contains(r));
-        let applied = app.operation.as_ref().is_some_and(|operation| {
-            let is_whole = !operation.partial
-                || (self.syncs_own(app)
-                    && operation.promotion.as_deref() == Some(&self.work.promotion.operation_identity()));
-            is_whole && operation.phase == "Succeeded" && covers(&operation.revisions)
-        });
-        Ok(!app.operation_pending && (applied || (app.sync_status == "Synced" && covers(&app.sync_revisions))))
-    }
-
-    /// Whether only the service's own workloads are to be synced.
-    fn syncs_own(&self, app: &AppSnapshot) -> bool {
-        self.work.environment.policy.sync == SyncScope::Service && !app.auto_sync
-    }
-
-    async fn sync(&self, app: &AppSnapshot, revision: Option<String>, why: String) -> Result<Outcome, Trouble> {
+    async fn sync(
+        &self,
+        app: &AppSnapshot,
+        revision: Option<String>,
+        only: Vec<WorkloadName>,
+        why: String,
+    ) -> Result<Outcome, Trouble> {
         let work = self.work;
         // Once it was seen closed, the window is looked at instead of being knocked at.
         if work.promotion.counts_from.is_some()
@@ -333,16 +334,6 @@ impl Rollout<'_> {
                 why,
             });
         }
-        let own = match self.syncs_own(app) {
-            true => app
-                .workloads
-                .iter()
-                .flatten()
-                .filter(|own| own.is_to_run(&work.promotion.image.digest))
-                .collect(),
-            false => Vec::new(),
-        };
-        let only: Vec<SyncedObject> = own.into_iter().map(synced_object).collect();
         let what = match only.is_empty() {
             true => "to sync",
             false => "to sync the service alone",
@@ -379,15 +370,20 @@ impl Rollout<'_> {
     /// time: then it is asked.
     async fn syncs_itself(&self, app: &AppSnapshot, why: String) -> Result<Outcome, Trouble> {
         let promotion = self.work.promotion;
-        let was_closed = promotion.counts_from.is_some();
+        // It may have synced already, and leave out what it was not asked to prune.
+        if promotion.state == State::Syncing && self.is_synced(app).await? {
+            return Ok(Outcome::done(State::Verifying, "Argo CD has synced the commit."));
+        }
+        if promotion.counts_from.is_some() {
+            let why = "The sync window has opened.".to_owned();
+            return self.sync(app, None, Vec::new(), why).await;
+        }
         let since = promotion.committed_at.unwrap_or(promotion.state_since);
         let is_late = self.work.services.now().millis_since(since) > SYNCS_WITHIN_MILLIS;
-        if was_closed {
-            return self.sync(app, None, "The sync window has opened.".to_owned()).await;
-        }
+        // Who may not be asked for the windows is told of them when a sync is refused.
         if is_late
             && self.may(Ask::Window, "")
-            && let Window::Closed { opens_at } = self.window(app).await?
+            && let Ok(Window::Closed { opens_at }) = self.window(app).await
         {
             return Ok(self.closed(opens_at));
         }
@@ -451,15 +447,6 @@ impl Rollout<'_> {
             .services
             .report_live(&self.work.place.record.project, &self.work.environment, app)
             .await
-    }
-}
-
-fn synced_object(workload: &Workload) -> SyncedObject {
-    SyncedObject {
-        group: workload.group.clone(),
-        kind: workload.kind.clone(),
-        namespace: workload.namespace.clone(),
-        name: workload.name.clone(),
     }
 }
 

@@ -91,6 +91,7 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("sh++++hh h+++++ ++h", "promotion", Graphql("{ promotion(id: \"{promotion}\") { id } }")),
     ("sh++++hh h+++++ ++h", "promotion", Ui("promotion", "id={only release}")),
     ("shr---hh hr---- r-h", "pod_logs", Graphql("{ podLogs(promotion: \"{promotion}\") { pod } }")),
+    ("shrrrrhh hrrrr- rrh", "pod_logs", Graphql("{ podLogs(promotion: \"{only release}\") { pod } }")),
     ("shr---hh hr---- r-h", "retry", Ui("retry", "id={promotion}")),
     ("shr---hh hr---- r-h", "retry", Graphql("mutation { retry(id: \"{promotion}\") { id } }")),
     ("shrrrrhh hrrrr- rrh", "retry", Ui("retry", "id={only release}")),

@@ -29,6 +29,16 @@ impl<'a> Look<'a> {
         if !own.is_empty() {
             return Ok(Some(own));
         }
+        let ended = match applied {
+            Applied::By { operation, .. } => operation.finished_at,
+            Applied::Already { .. } => None,
+        };
+        Err(self.not_rendered(workloads, ended))
+    }
+
+    /// None of the manifests that Argo CD rendered has the promised digest. They come from a cache beside the status: what is a moment old, counted
+    /// from `since`, may be of the look before.
+    pub(super) fn not_rendered(&self, workloads: &[Workload], since: Option<Timestamp>) -> Next {
         let renders = workloads
             .iter()
             .find_map(|w| Some((w, of_repository(&w.target, self.intent.repository).next()?)));
@@ -46,22 +56,17 @@ impl<'a> Look<'a> {
             None => format!("nothing that it rendered names {}", self.intent.repository),
         };
         let reason = format!("Argo CD is at the commit, but {names}.");
-        // The manifests come from a cache beside the status: what is a moment old may be of the look before.
         let settles = self.intent.stable_millis.max(0).saturating_add(TRUNCATED_MILLIS);
-        let ended = match applied {
-            Applied::By { operation, .. } => operation.finished_at,
-            Applied::Already { .. } => None,
-        };
-        let since = ended.map_or(self.intent.pushed_at, |ended| ended.max(self.intent.pushed_at));
+        let since = since.map_or(self.intent.pushed_at, |since| since.max(self.intent.pushed_at));
         if !self.grace_is_over() && self.intent.now.millis_since(since) <= settles {
-            return Err(Next::Wait { why: reason });
+            return Next::Wait { why: reason };
         }
-        Err(Next::NotRendered {
+        Next::NotRendered {
             reason,
             remedy: "Look for two causes: the annotation argocd.argoproj.io/manifest-generate-paths leaves out the file that Waybill changes, so that \
                      Argo CD renders nothing anew; or the chart does not use the value, or not its digest. Correct it, then retry."
                 .into(),
-        })
+        }
     }
 
     /// The service's own workloads are healthy; or the Application, where they can't be read.
