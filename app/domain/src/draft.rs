@@ -297,7 +297,14 @@ impl ResourceDraft {
     pub fn check_tags(&self, errors: &mut FieldErrors) -> Option<TagRule> {
         let value = self.tags_value.trim();
         let order = match (self.tags.as_str(), value) {
-            ("" | "newest", _) => TagOrder::BuildTime,
+            ("" | "newest", "") => TagOrder::BuildTime,
+            ("" | "newest", _) => {
+                errors.add(
+                    "tags_value",
+                    "All tags count, so leave this empty; or choose versions, a pattern or one tag above.",
+                );
+                return None;
+            }
             ("semver", "") => TagOrder::SemVer { range: None },
             ("semver", range) => TagOrder::SemVer {
                 range: Some(range.to_owned()),
@@ -312,6 +319,10 @@ impl ResourceDraft {
             ("pattern", pattern) => TagOrder::Pattern {
                 pattern: pattern.to_owned(),
             },
+            ("only", "") => {
+                errors.add("tags_value", "Enter the tag.");
+                return None;
+            }
             ("only", tag) => match tag.parse() {
                 Ok(tag) => TagOrder::Only { tag },
                 Err(TagError) => {

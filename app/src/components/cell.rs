@@ -85,7 +85,7 @@ pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView 
     view! {
         <div class="cell" class:dimmed=cell.out_of_sight.is_some()>
             <div class="what">{what(cell, place)} {age}</div>
-            <div class="how">{said} {out_of_sight(cell, now)} {changed_outside(cell)} {how_it_follows} {kind(&cell.kind)} {button(cell, place)}</div>
+            <div class="how">{said} {seen(cell, now)} {changed_outside(cell)} {how_it_follows} {kind(&cell.kind)} {button(cell, place)}</div>
         </div>
     }
     .into_any()
@@ -162,6 +162,20 @@ pub fn starved_words(moving: &Moving, now: Signal<Timestamp>) -> Option<AnyView>
     };
     let waits = move || format!(" waits for {}; {many}", span(now.get().millis_since(since)));
     Some(view! { <span>{waits}</span> }.into_any())
+}
+
+/// How old what is live is, or since when nobody knows, beside whatever else a cell says first.
+#[must_use]
+pub fn seen(cell: &Cell, now: Signal<Timestamp>) -> Option<AnyView> {
+    let says_else =
+        cell.moving.is_some() || cell.failed.is_some() || cell.follows.hold.is_some() || cell.behind.is_some();
+    match &cell.truth {
+        Truth::NotKnownSince(_) if says_else => {
+            let (meaning, icon_name, words) = truth::words(&cell.truth);
+            Some(says(meaning, icon_name, words))
+        }
+        _ => out_of_sight(cell, now),
+    }
 }
 
 /// How old what is live is, where Argo CD can't be reached: `As of 40 s ago`.

@@ -6,7 +6,7 @@ use crate::{
         environment::{EnvironmentView, environment, resume_line, stop_line},
     },
     components::{
-        cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, out_of_sight, what},
+        cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, seen, what},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
@@ -192,7 +192,7 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
                 {kind(&cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
             </th>
             <td class="cell">{what(cell, &place)}</td>
-            <td class="row">{how(cell, now)} {out_of_sight(cell, now)} {changed_outside(cell)}</td>
+            <td class="row">{how(cell, now)} {seen(cell, now)} {changed_outside(cell)}</td>
             <td class="muted">{follows(&cell.follows, &place)}</td>
             <td class="muted">{age}</td>
             <td class="number">{button(cell, &place)}</td>

@@ -244,7 +244,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
     let off = cell.switched_off.then(|| {
         view! {
             <dt>"Switched off"</dt>
-            <dd>"Git has it switched off (enabled: false): nothing of it runs, whatever is promoted."</dd>
+            <dd>"Git has it switched off (enabled: false). Where the chart heeds that, nothing of it runs."</dd>
         }
     });
     let since = cell.since.map(|at| {

@@ -3,6 +3,7 @@
 use super::{
     Caller, Services,
     artifact::{RECENT, newest_that_counts, none_counts},
+    desired::exact,
     place::EnvironmentPlace,
     preview::image_edit,
     request::Request,
@@ -232,9 +233,13 @@ impl Services {
         let new = checked(&draft, &options)?;
         let (source, image, origin) = self.first_image(&place, &new).await.map_err(unrecorded)?;
         let diff = self.check_values(&place, &new, &image).await.map_err(unrecorded)?;
+        // What Git declares already ran before: it can be gone back to.
+        let declared = self.declared_services(&place.project, &place.environment, false).await;
+        let mut declared = declared.map_err(unrecorded)?;
+        let stands = declared.remove(new.key.as_str()).as_ref().and_then(exact);
 
         let now = self.now();
-        let resource = Resource {
+        let mut resource = Resource {
             id: ResourceId(self.ids.next()),
             environment: place.environment.id,
             name: new.name.clone(),
@@ -273,6 +278,10 @@ impl Services {
                 return Err(FieldErrors::one("name", why).into());
             }
             other => other?,
+        }
+        if stands.is_some() {
+            tx.set_desired(resource.id, stands.as_ref(), now).await?;
+            resource.desired = stands;
         }
         let event = NewEvent {
             workspace: place.project.workspace.id,

@@ -78,8 +78,13 @@ impl Services {
     ) -> Option<String> {
         let app = connection::application(cluster, &project.name, &environment.name)?;
         let deployed = self.deployed(cluster, &app.name)?;
-        let is_alone = environment.policy.sync == SyncScope::Service && !creates;
-        if deployed.auto_sync || deployed.unsynced.is_empty() || is_alone {
+        if deployed.auto_sync {
+            return None;
+        }
+        if environment.policy.sync == SyncScope::Service && !creates {
+            return Some("Only the service's own workloads are synced, as the policy says.".to_owned());
+        }
+        if deployed.unsynced.is_empty() {
             return None;
         }
         let named: Vec<&str> = deployed.unsynced.iter().map(String::as_str).take(MOST_NAMED).collect();

@@ -7,6 +7,7 @@ use super::{
 use crate::store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting};
 use app::error::AppError;
 use domain::{
+    artifact::Digest,
     environment::{Environment, Project},
     event::{Happened, Subject},
     id::{ClusterId, EnvironmentId},
@@ -115,7 +116,10 @@ impl Services {
                     // Git says nothing of it any more.
                     let whose = (project.workspace, project.id);
                     soak::note(&mut *tx, whose, resource, app.health, &[], now).await?;
-                    continue;
+                    // What it ran runs on until it is pruned; nothing new is its own.
+                    let Some(live) = &resource.live else { continue };
+                    let shows = |digest: &&Digest| app.images.iter().any(|image| image.ends_with(digest.as_str()));
+                    (live.digests.iter().filter(shows).cloned().collect(), live.health)
                 }
                 Runs::InDoubt => {
                     reported = Reported::InDoubt;

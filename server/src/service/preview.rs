@@ -65,7 +65,15 @@ impl Services {
             .await?;
         let stands = declared.remove(new.key.as_str());
         let runs = stands.as_ref().and_then(exact);
-        let adopts = stands.map(|_| adopted(&place.environment, &new.key, runs.as_ref(), &image));
+        let leads = course(
+            &mut *self.store.read().await?,
+            place.project.workspace.id,
+            &TagCounts::of(&TagRule::default()),
+            runs.as_ref(),
+            &image,
+        )
+        .await?;
+        let adopts = stands.map(|_| adopted(&place.environment, &new.key, runs.as_ref(), &image, leads));
         let preview = self
             .preview_with(&place, &TagRule::default(), runs.as_ref(), &image, diff)
             .await?;
@@ -180,7 +188,7 @@ impl Services {
         image: &ExactImage,
     ) -> Result<Preview, AppError> {
         let access = self.repository_access(&place.project.record)?;
-        let edit = image_edit(&place.project, &place.environment, &resource.key, image);
+        let edit = edit_of(place, resource, image);
         let diff = self.git.preview(&access, &edit).await?;
         let order = self.store.read().await?.order_of(resource.id).await?;
         let preview = self
@@ -218,7 +226,7 @@ impl Services {
         };
         let edit = ValuesEdit {
             may_create,
-            ..image_edit(&place.project, &place.environment, &resource.key, image)
+            ..edit_of(place, resource, image)
         };
         let mut said = self.git.preview(&access, &edit).await;
         // The mirror may be older than what somebody corrected meanwhile.
@@ -279,7 +287,13 @@ impl Services {
 }
 
 /// What becomes of a block that Git has already, where a resource is created for it.
-fn adopted(environment: &Environment, key: &Key, runs: Option<&ExactImage>, image: &ExactImage) -> String {
+fn adopted(
+    environment: &Environment,
+    key: &Key,
+    runs: Option<&ExactImage>,
+    image: &ExactImage,
+    leads: Course,
+) -> String {
     let said = |image: &ExactImage| format!("{} ({})", image.short_label(), image.digest.short());
     let with = match runs {
         Some(runs) => format!("with {}", said(runs)),
@@ -287,6 +301,14 @@ fn adopted(environment: &Environment, key: &Key, runs: Option<&ExactImage>, imag
     };
     let then = match runs {
         Some(runs) if runs == image => "leaves its image as it is".to_owned(),
+        Some(runs) if runs.repository != image.repository => {
+            format!(
+                "starts a promotion to another image, {} of {}",
+                said(image),
+                image.repository
+            )
+        }
+        Some(_) if leads == Course::Older => format!("starts a promotion back to {}, which is older", said(image)),
         _ => format!("starts a promotion to {}", said(image)),
     };
     format!(
@@ -323,9 +345,9 @@ fn counting(newest: &str, all: &[&Tag], what: &WhatCounts, environments: &[Strin
         (0, all) => format!("0 of {all} tags count."),
         (some, all) => format!("{newest}; {some} of {all} tags count."),
     }];
-    // Who follows one tag by its name means that one.
+    // Who names one tag, a pattern or versions means those.
     let branches: Vec<&str> = (counting.iter())
-        .filter(|tag| !what.tags.is_only(tag) && looks_like_a_branch(tag, environments))
+        .filter(|tag| what.tags.is_by_age() && looks_like_a_branch(tag, environments))
         .map(|tag| tag.as_str())
         .collect();
     if let Some(first) = branches.first() {
@@ -351,6 +373,14 @@ fn range(now: &Artifact, then: &Artifact) -> Option<(String, String)> {
     let revision = |artifact: &Artifact| Some(artifact.details.as_ref()?.revision()?.chars().take(REVISION).collect());
     let (from, to): (String, String) = (revision(now)?, revision(then)?);
     (from != to).then_some((from, to))
+}
+
+/// The change of the values file that a promotion asked for now would make; of what Git doesn't declare, with its configuration.
+fn edit_of(place: &EnvironmentPlace, resource: &Resource, image: &ExactImage) -> ValuesEdit {
+    ValuesEdit {
+        runtime: resource.desired.is_none().then(|| resource.runtime.clone()),
+        ..image_edit(&place.project, &place.environment, &resource.key, image)
+    }
 }
 
 /// The change of the values file that a promotion makes.

@@ -2,11 +2,11 @@
 
 use super::{
     Caller, Services,
-    artifact::none_counts,
+    artifact::{newest_that_counts, none_counts},
     follow::course,
     place::{EnvironmentPlace, not_found},
     request::Request,
-    tag_order::TagCounts,
+    tag_order::{TagCounts, WhatCounts},
     unrecorded,
 };
 use app::{backend::At, error::AppError};
@@ -208,11 +208,16 @@ impl Services {
             self.move_pin(&mut *tx, &caller, &place.project, &mut resource, &image.digest)
                 .await?;
         }
-        // Its registry would take it on again at once; a source that is a resource went back itself.
-        if resource.pin().is_none() && matches!(resource.source, Source::Image { .. }) {
+        // Its registry would take it on again at once, unless this is the newest that counts; a source that is a resource went back itself.
+        if let (None, Source::Image { repository, tags }) = (resource.pin(), &resource.source) {
             let order = TagCounts::of(&tx.order_of(resource.id).await?);
             let workspace = place.project.workspace.id;
-            if course(&mut *tx, workspace, &order, resource.desired.as_ref(), &image).await? == Course::Older {
+            let what = WhatCounts::new(tags, place.project.platforms(place.environment.id));
+            let newest = newest_that_counts(&mut *tx, workspace, repository, &what).await?;
+            let is_newest = newest.is_some_and(|newest| newest.digest == image.digest);
+            if !is_newest
+                && course(&mut *tx, workspace, &order, resource.desired.as_ref(), &image).await? == Course::Older
+            {
                 self.hold(&mut *tx, &caller, &place.project, &mut resource, HoldCause::RolledBack)
                     .await?;
             }

@@ -211,11 +211,6 @@ impl TagCounts {
         matches!(self.by, By::BuildTime)
     }
 
-    /// Whether this is the one tag that is followed.
-    pub(crate) fn is_only(&self, tag: &Tag) -> bool {
-        matches!(&self.by, By::Only(only) if only == tag)
-    }
-
     /// Whether tags have a key to order by.
     pub(crate) fn has_keys(&self) -> bool {
         matches!(self.by, By::SemVer(_) | By::Pattern(_))

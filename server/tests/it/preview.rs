@@ -94,11 +94,31 @@ async fn what_git_declares_already_is_said_to_be_taken_over() {
     }
     let shown = browser.post(NEW, &fields).await.words();
     let said = format!(
-        "Git declares web in production already, with 1.0.0 ({}). Creating it here takes it over and starts a promotion to 1.0.0 ({}).",
+        "Git declares web in production already, with 1.0.0 ({}). Creating it here takes it over and starts a promotion to another image, 1.0.0 ({}) of {}/myapp/api.",
         short(web),
-        short(&world.first)
+        short(&world.first),
+        world.host
     );
     assert!(shown.contains(&said), "{shown}");
+    // What ran before it is known, so that it can be gone back to.
+    for (name, value) in &mut fields {
+        if *name == "intent" {
+            *value = "create";
+        }
+    }
+    let answer = browser.post(NEW, &fields).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    let promotion = answer
+        .location()
+        .unwrap()
+        .strip_prefix("/promotions/")
+        .unwrap()
+        .to_owned();
+    let ended = world.ends(&promotion, State::Succeeded).await;
+    assert_eq!(ended.previous.unwrap().digest.as_str(), web);
+    let page = browser.get("/w/demo/myapp/production/web").await.words();
+    assert!(page.contains("Roll back"), "{page}");
+    let production = world.values("production").await;
     // By hand it says the image already.
     let block = world
         .values("staging")

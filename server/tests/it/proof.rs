@@ -459,6 +459,35 @@ async fn what_else_a_sync_brings_is_said_and_left_where_a_policy_says_so() {
     assert!(runs_extra());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_removed_from_git_runs_until_it_is_pruned() {
+    let world = World::start().await;
+    world.wait_for_live("staging", "api", &world.first).await;
+    world.idle().await;
+    let runs = async || {
+        world
+            .resource("staging", "api")
+            .await
+            .unwrap()
+            .live
+            .unwrap()
+            .digests
+            .len()
+    };
+    staging(&world, |app| app.prune = false);
+    world.outsider_writes("staging", "services: {}\n").await;
+    until("it to be held", async || world.resource("staging", "api").await?.hold).await;
+    until("Argo CD to have compared", async || {
+        let app = world.standin.app(STAGING)?;
+        (app["status"]["sync"]["status"] == "OutOfSync").then_some(())
+    })
+    .await;
+    world.idle().await;
+    assert_eq!(runs().await, 1, "nobody pruned it");
+    staging(&world, |app| app.prune = true);
+    until("nothing to run", async || (runs().await == 0).then_some(())).await;
+}
+
 /// Argo CD leaves what Git has no more, unless it is asked to prune: that holds nobody up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_waits_to_be_pruned_holds_no_promotion_up() {

@@ -4,6 +4,7 @@ use super::actions::{Done, ResourcePost, is_pinned, names};
 use crate::{
     api::{preview::preview_tags, resource::ResourceView},
     components::{notice::ErrorSummary, preview, tag_rule::tag_rule_fields},
+    error::AppError,
     form::{self, Form},
 };
 use leptos::{ev, prelude::*};
@@ -25,13 +26,6 @@ pub(super) fn tags_form(
             rule.value().to_owned(),
             rule.leave_out.join(", "),
         ),
-    };
-    let error = Signal::derive(move || {
-        let is_it = sent.latest().is_some_and(|post| post.draft.is_tags());
-        sent.error().filter(|_| is_it)
-    });
-    let of_field = move |field: &'static str| {
-        Signal::derive(move || error.with(|error| error.as_ref()?.fields()?.get(field).map(str::to_owned)))
     };
     // Nothing is asked before somebody touches it: what counts now stands above.
     let typed = RwSignal::new(posted.cloned());
@@ -57,6 +51,27 @@ pub(super) fn tags_form(
             preview_tags(w, p, e, r, post.tags, post.tags_value, post.leave_out)
         },
     );
+    let error = Signal::derive(move || {
+        let is_it = sent.latest().is_some_and(|post| post.draft.is_tags());
+        sent.error().filter(|_| is_it)
+    });
+    // What is typed now counts before what was sent.
+    let of_field = move |field: &'static str| {
+        Signal::derive(move || {
+            let foreseen = picked.with(|picked| picked.outcome.clone());
+            let error = match foreseen {
+                Some(outcome) => outcome.err(),
+                None => error.get(),
+            };
+            error?.fields()?.get(field).map(str::to_owned)
+        })
+    };
+    // A mistake stands beside its field.
+    let shown = move || {
+        let picked = picked.get();
+        let is_mistake = matches!(&picked.outcome, Some(Err(AppError::Invalid(_))));
+        (!is_mistake).then(|| preview::picked(picked))
+    };
     let form = view! {
         <details class="panel padded" open=is_open>
             <summary>"Change which tags count"</summary>
@@ -64,7 +79,7 @@ pub(super) fn tags_form(
                 <p class="muted">"Images that are there already are not deployed by this. Promote them by hand."</p>
                 <ErrorSummary error />
                 {tag_rule_fields(&tags, value, leave_out, of_field)}
-                {move || preview::picked(picked.get())}
+                {shown}
                 <div class="row">
                     <button
                         type="submit"

@@ -258,6 +258,15 @@ async fn a_rule_that_changes_starts_nothing_that_was_there() {
     shop.look().await;
     shop.push("1.9.2", 5, "linux/amd64").await;
     shop.all_went(&["1.9.0", "2.1.0"]).await;
+    // Back to what counts now, by hand: nothing would undo that, so nothing is held, and what comes next arrives.
+    services.promote(&shop.admin, &at("development"), "api").await.unwrap();
+    assert_eq!(shop.went("development", "api").await, ["1.9.0", "2.1.0", "1.9.2"]);
+    assert_eq!(shop.resource("development", "api").await.hold, None);
+    shop.push("1.9.3", 6, "linux/amd64").await;
+    assert_eq!(
+        shop.went("development", "api").await,
+        ["1.9.0", "2.1.0", "1.9.2", "1.9.3"]
+    );
 }
 
 #[tokio::test]
@@ -513,8 +522,10 @@ async fn the_form_says_what_a_rule_picks_before_it_is_saved() {
         AppError::Invalid(FieldErrors(mut errors)) => errors.remove(0),
         other => panic!("{other}"),
     };
-    let error = field(foreseen(draft("semver", "newest", "")).await.unwrap_err());
-    assert_eq!(error.field, "tags_value");
+    for (tags, value) in [("semver", "newest"), ("newest", "1.4.2"), ("only", "")] {
+        let error = field(foreseen(draft(tags, value, "")).await.unwrap_err());
+        assert_eq!(error.field, "tags_value", "{tags} {value}");
+    }
     let error = field(foreseen(draft("semver", "^3", "")).await.unwrap_err());
     assert_eq!((&*error.field, error.message.contains("SemVer ^3")), ("tags", true));
     let created = services
