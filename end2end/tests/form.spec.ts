@@ -211,7 +211,8 @@ test('pickers narrow as one chooses @hydrated @narrow', async ({ page, open, way
   await expect(summary).toContainText(`production/${name}`);
   await expect(summary).toContainText(build.digest);
   await expect(summary).toContainText('environments/production/values.yaml');
-  await expect(summary).toContainText(`services.${name}.image.digest`);
+  // The keys that it will write, until the change itself is there.
+  await expect(summary).toContainText(new RegExp(`services\\.${name}\\.image\\.digest|added: \\+\\s+${name}:`));
 });
 
 test('what the form foresees is what is committed', async ({ page, open, waybill, expectAccessible, javaScriptEnabled }) => {

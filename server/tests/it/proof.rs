@@ -459,6 +459,25 @@ async fn what_else_a_sync_brings_is_said_and_left_where_a_policy_says_so() {
     assert!(runs_extra());
 }
 
+/// Argo CD may be told to leave pods out (`resource.exclusions`): then the manifests and the workload's health are the proof.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_argo_cd_shows_no_pods_the_manifests_are_the_proof() {
+    let world = World::start().await;
+    let kinds = vec!["Pod".to_owned()];
+    change(&world, STAGING, ClusterChange::Exclude { kinds });
+    let second = world.push("1.1.0").await;
+    let promotion = promoted(&world, "staging", "api", &second).await;
+    until("no pod to be seen", async || {
+        let waits = world.promotion(&promotion).await.waits_for?;
+        waits.contains("no pod of it lives yet").then_some(())
+    })
+    .await;
+    world.forward(70_000).await;
+    let ended = world.ends(&promotion, State::Succeeded).await;
+    assert!(evidence(&world, &ended).await.contains("Argo CD shows no pods"));
+    world.wait_for_live("staging", "api", &second).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_removed_from_git_runs_until_it_is_pruned() {
     let world = World::start().await;

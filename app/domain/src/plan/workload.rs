@@ -35,6 +35,9 @@ pub struct Workload {
     pub expects_pods: bool,
     /// Its pods, whatever became of them.
     pub pods: Vec<Pod>,
+    /// Whether it is healthy with pods that Argo CD doesn't show: its settings may exclude them (`resource.exclusions`).
+    #[serde(default)]
+    pub pods_hidden: bool,
 }
 
 /// A workload by all that tells it from others.
@@ -204,6 +207,7 @@ impl Workload {
         };
         match self.kind.as_str() {
             "CronJob" | "Job" => add(&self.live),
+            _ if self.pods_hidden => add(&self.live),
             _ => self.living().for_each(|pod| add(&pod.images)),
         }
         digests

@@ -195,6 +195,10 @@ pub(super) fn read(managed: Managed, tree: Tree) -> Vec<Workload> {
             created_at: node.created_at,
         });
     }
+    let shows_pods = tree.nodes.iter().any(|node| node.object.kind == "Pod");
+    for workload in workloads.iter_mut().filter(|_| !shows_pods) {
+        workload.pods_hidden = workload.expects_pods && workload.health == Some(Health::Healthy);
+    }
     workloads.extend(ill);
     workloads
 }

@@ -378,9 +378,16 @@ impl World {
             // The moves make a way from the beginning to the end.
             let mut at = State::Queued;
             for event in &events {
-                if let Happened::PromotionMoved { from, to, .. } = &event.happened {
-                    assert_eq!(*from, at, "{id}: {events:#?}");
-                    at = *to;
+                match &event.happened {
+                    Happened::PromotionMoved { from, to, .. } => {
+                        assert_eq!(*from, at, "{id}: {events:#?}");
+                        at = *to;
+                    }
+                    Happened::PromotionLiveAfterAll { .. } => {
+                        assert_eq!(at, State::Failed, "{id}: {events:#?}");
+                        at = State::Succeeded;
+                    }
+                    _ => {}
                 }
             }
             assert_eq!(at, promotion.state, "{id}");

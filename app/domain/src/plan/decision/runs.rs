@@ -169,6 +169,12 @@ impl<'a> Look<'a> {
             }
             let (new, old): (Vec<_>, Vec<_>) = workload.living().partition(|pod| holds(&pod.images, digest));
             match (new.len(), old.first()) {
+                // They may only not be there yet.
+                (0, None) if workload.pods_hidden && self.grace_is_over() => {
+                    proofs.push(format!(
+                        "{title} names it in Git and in the cluster, and is Healthy; Argo CD shows no pods (its settings may exclude them)"
+                    ));
+                }
                 (0, None) => {
                     return Err(Next::Wait {
                         why: format!("{title} is Healthy, but no pod of it lives yet."),

@@ -81,7 +81,11 @@ fn a_living_pod_of_the_own_workload_with_another_image_is_waited_for() {
     own.pods.remove(0);
     expect(decide(&with(vec![own.clone()])), "wait", "none does yet");
     own.pods.clear();
-    expect(decide(&with(vec![own])), "wait", "no pod of it lives yet");
+    expect(decide(&with(vec![own.clone()])), "wait", "no pod of it lives yet");
+    own.pods_hidden = true;
+    expect(decide(&with(vec![own.clone()])), "wait", "no pod of it lives yet");
+    let late = Asked { now: 100, ..ASKED };
+    expect(ask(&with(vec![own]), &late), "live", "Argo CD shows no pods");
 }
 
 #[test]
