@@ -312,7 +312,7 @@ fn adopted(
         _ => format!("starts a promotion to {}", said(image)),
     };
     format!(
-        "Git declares {key} in {} already, {with}. Creating it here takes it over and {then}.",
+        "Git declares {key} in {} already, {with}. Creating it here takes it over and {then}. Configuration that Git has for it already stays as it is.",
         environment.name
     )
 }
