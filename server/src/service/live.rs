@@ -110,16 +110,16 @@ impl Services {
         resources.retain(|resource| resource.environment == environment.id);
         let mut reported = Reported::Known;
         for resource in &resources {
-            let (digests, health) = match what_runs(resource, &resources, app) {
-                Runs::These(digests, health) => (digests, health),
+            let (digests, health, soaks) = match what_runs(resource, &resources, app) {
+                Runs::These(digests, health) => (digests, health, true),
                 Runs::NoRepository => {
                     // Git says nothing of it any more.
                     let whose = (project.workspace, project.id);
                     soak::note(&mut *tx, whose, resource, app.health, &[], now).await?;
-                    // What it ran runs on until it is pruned; nothing new is its own.
+                    // What it ran runs on until it is pruned; nothing new is its own, and nothing of it soaks.
                     let Some(live) = &resource.live else { continue };
                     let shows = |digest: &&Digest| app.images.iter().any(|image| image.ends_with(digest.as_str()));
-                    (live.digests.iter().filter(shows).cloned().collect(), live.health)
+                    (live.digests.iter().filter(shows).cloned().collect(), live.health, false)
                 }
                 Runs::InDoubt => {
                     reported = Reported::InDoubt;
@@ -138,7 +138,7 @@ impl Services {
                 continue;
             }
             let healthy = match health {
-                Health::Healthy => digests.clone(),
+                Health::Healthy if soaks => digests.clone(),
                 _ => Vec::new(),
             };
             let short = digests.iter().map(|d| d.short().to_owned()).collect();

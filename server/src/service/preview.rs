@@ -65,18 +65,16 @@ impl Services {
             .await?;
         let stands = declared.remove(new.key.as_str());
         let runs = stands.as_ref().and_then(exact);
-        let leads = course(
-            &mut *self.store.read().await?,
-            place.project.workspace.id,
-            &TagCounts::of(&TagRule::default()),
-            runs.as_ref(),
-            &image,
-        )
-        .await?;
+        let order = match &new.source {
+            NewSource::Image { tags, .. } => tags.clone(),
+            NewSource::Promote { .. } => TagRule::default(),
+        };
+        let mut tx = self.store.read().await?;
+        let workspace = place.project.workspace.id;
+        let leads = course(&mut *tx, workspace, &TagCounts::of(&order), runs.as_ref(), &image).await?;
+        drop(tx);
         let adopts = stands.map(|_| adopted(&place.environment, &new.key, runs.as_ref(), &image, leads));
-        let preview = self
-            .preview_with(&place, &TagRule::default(), runs.as_ref(), &image, diff)
-            .await?;
+        let preview = self.preview_with(&place, &order, runs.as_ref(), &image, diff).await?;
         let cluster = place.project.cluster(&place.environment);
         let project = &place.project.record.project;
         let besides = cluster.and_then(|cluster| self.brought_besides(cluster, project, &place.environment, true));
