@@ -366,6 +366,11 @@ pub enum Happened {
     },
     /// Argo CD can't be reached, and what it reported is no longer believed.
     LiveForgotten,
+    /// Argo CD has no such Application, or doesn't let Waybill see it: what runs is not known.
+    ApplicationNotFound {
+        /// Its name.
+        application: String,
+    },
     /// Waybill ended a sync that ran in Argo CD: it applied what a promotion leaves.
     SyncEnded {
         /// Whose sync it was, a few words.

@@ -379,20 +379,30 @@ pub struct Live {
     pub health: Health,
     /// When this was reported.
     pub at: Timestamp,
-    /// Whether it is being found out only now: then nothing else of this counts.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub checking: bool,
+    /// Why it isn't known what runs: then nothing else of this counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+}
+
+/// Why it isn't known what a resource runs, though its Argo CD answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unknown {
+    /// It is being found out.
+    Checking,
+    /// Argo CD has no such Application, or doesn't let Waybill see it. Its pods may run all the same: an Application can be deleted without them.
+    NoApplication,
 }
 
 impl Live {
-    /// What is being found out, since `at`.
+    /// What isn't known, since `at`.
     #[must_use]
-    pub fn checking(at: Timestamp) -> Self {
+    pub fn unknown(why: Unknown, at: Timestamp) -> Self {
         Self {
             digests: Vec::new(),
             health: Health::Unknown,
             at,
-            checking: true,
+            unknown: Some(why),
         }
     }
 }

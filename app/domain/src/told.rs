@@ -132,6 +132,8 @@ kinds! {
     LiveChanged "live_changed" "Live state changed",
     /// [`Happened::LiveForgotten`]
     LiveForgotten "live_forgotten" "Live state lost",
+    /// [`Happened::ApplicationNotFound`]
+    ApplicationNotFound "application_not_found" "Application not found",
     /// [`Happened::SyncEnded`]
     SyncEnded "sync_ended" "Running sync ended",
     /// [`Happened::PromotionLiveAfterAll`]
@@ -158,6 +160,7 @@ impl EventKind {
                 | Self::DesiredChanged
                 | Self::LiveChanged
                 | Self::LiveForgotten
+                | Self::ApplicationNotFound
         )
     }
 }
@@ -234,6 +237,7 @@ impl Happened {
             Self::SwitchedInGit { .. } => EventKind::SwitchedInGit,
             Self::LiveChanged { .. } => EventKind::LiveChanged,
             Self::LiveForgotten => EventKind::LiveForgotten,
+            Self::ApplicationNotFound { .. } => EventKind::ApplicationNotFound,
             Self::SyncEnded { .. } => EventKind::SyncEnded,
             Self::PromotionLiveAfterAll { .. } => EventKind::PromotionLiveAfterAll,
             Self::ArgoCdLost { .. } => EventKind::ArgoCdLost,
@@ -414,6 +418,9 @@ impl Happened {
                 digests => format!("saw {} live, {}", digests.join(" and "), health.as_str().to_lowercase()),
             },
             Self::LiveForgotten => "lost sight of what is live: Argo CD can't be reached".into(),
+            Self::ApplicationNotFound { application } => {
+                format!("lost sight of what is live: Argo CD has no application {application}, or doesn't show it")
+            }
             Self::SyncEnded { sync, revision } => {
                 format!("ended {sync}, which applied {}", revision.get(..7).unwrap_or(revision))
             }

@@ -125,6 +125,8 @@ pub enum Truth {
     Idle,
     /// What Argo CD reports in short can't tell what is live; its workloads are being read.
     Checking,
+    /// Argo CD has no such Application, or doesn't let Waybill see it.
+    NoApplication,
     /// Argo CD hasn't reported yet.
     NotReported,
     /// Argo CD can't be reached, and what it reported is too old to be believed: nothing is known since then.

@@ -140,7 +140,7 @@ fn differs(cells: &[Option<Cell>]) -> bool {
 pub fn is_unhealthy(truth: &Truth) -> bool {
     matches!(
         truth,
-        Truth::Live(Health::Degraded | Health::Missing | Health::Unknown) | Truth::NothingRuns
+        Truth::Live(Health::Degraded | Health::Missing | Health::Unknown) | Truth::NothingRuns | Truth::NoApplication
     )
 }
 

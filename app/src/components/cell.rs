@@ -170,7 +170,7 @@ pub fn seen(cell: &Cell, now: Signal<Timestamp>) -> Option<AnyView> {
     let says_else =
         cell.moving.is_some() || cell.failed.is_some() || cell.follows.hold.is_some() || cell.behind.is_some();
     match &cell.truth {
-        Truth::NotKnownSince(_) if says_else => {
+        Truth::NotKnownSince(_) | Truth::NoApplication if says_else => {
             let (meaning, icon_name, words) = truth::words(&cell.truth);
             Some(says(meaning, icon_name, words))
         }

@@ -20,6 +20,7 @@ pub fn words(truth: &Truth) -> (Meaning, &'static str, String) {
         Truth::Idle => (Meaning::Quiet, "ended", "Idle".into()),
         Truth::NothingRuns => (Meaning::Bad, "bad", "Nothing runs".into()),
         Truth::Checking => (Meaning::Quiet, "unknown", "Checking".into()),
+        Truth::NoApplication => (Meaning::Bad, "bad", "Application not found".into()),
         Truth::NotReported => (Meaning::Quiet, "unknown", "Argo CD hasn't reported it yet".into()),
         Truth::NotKnownSince(since) => (Meaning::Quiet, "unknown", format!("Not known since {}", since.clock())),
         Truth::GitOnly => (Meaning::Quiet, "git", "Git only".into()),

@@ -5,7 +5,7 @@ mod tags;
 
 use crate::{
     api::{
-        board::{Behind, Cell, Follows},
+        board::{Behind, Cell, Follows, Truth},
         connection::PassedOver,
         preview::{preview_pin, preview_tags},
         resource::{
@@ -317,6 +317,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             <dd>
                 <TruthLine truth=cell.truth.clone() />
                 {out_of_sight(cell, now)}
+                {no_application(view, cell)}
             </dd>
             {moving}
             {failed}
@@ -334,6 +335,20 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
         </dl>
     }
     .into_any()
+}
+
+/// What to do where Argo CD has no Application.
+fn no_application(view: &ResourceView, cell: &Cell) -> Option<AnyView> {
+    let href = format!("/w/{}/{}/{}", view.workspace, view.project, view.head.name);
+    (cell.truth == Truth::NoApplication).then(|| {
+        view! {
+            <p class="muted">
+                "Argo CD has no Application for " <a href=href>{view.head.name.to_string()}</a>
+                ", or Waybill's token may not see it. What runs there is not known until it can be read."
+            </p>
+        }
+        .into_any()
+    })
 }
 
 fn follows(view: &ResourceView, follows: &Follows) -> AnyView {

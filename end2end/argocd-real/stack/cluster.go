@@ -85,8 +85,9 @@ func (c *cluster) resource(kind schema.GroupVersionKind, namespace string) (dyna
 }
 
 // apply applies every object of a text on the server's side, as `kubectl apply --server-side --force-conflicts` would, and makes
-// the namespaces that are missing. What an earlier text of the same owner had and this one leaves out is taken away.
-func (c *cluster) apply(ctx context.Context, owner string, text []byte) error {
+// the namespaces that are missing. What an earlier text of the same owner had and this one leaves out is taken away. With a subresource
+// only that is applied.
+func (c *cluster) apply(ctx context.Context, owner string, text []byte, subresource ...string) error {
 	objects, err := documents(text)
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (c *cluster) apply(ctx context.Context, owner string, text []byte) error {
 			return err
 		}
 		options := metav1.ApplyOptions{FieldManager: owner, Force: true}
-		if _, err := resource.Apply(ctx, object.GetName(), object, options); err != nil {
+		if _, err := resource.Apply(ctx, object.GetName(), object, options, subresource...); err != nil {
 			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}

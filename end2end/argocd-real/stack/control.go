@@ -19,6 +19,7 @@ import (
 //	GET  /                                     the Facts
 //	POST /apply?owner=NAME                     applies the objects of a YAML text; what the owner's earlier text had and this
 //	                                           one leaves out is taken away
+//	POST /status?owner=NAME                    the same for the status of objects that are there, as their controller would
 //	POST /delete                               deletes the objects that a YAML text names
 //	GET  /object?version=&kind=&namespace=&name=  one object; null where there is none
 //	GET  /pods?namespace=                      name, phase, reason, images and owner of each pod
@@ -56,6 +57,11 @@ func control(facts Facts, c *cluster, k *kubelet, p *parts) http.Handler {
 	handle("POST /apply", func(request *http.Request) (any, error) {
 		return text(request, func(ctx context.Context, body []byte) error {
 			return c.apply(ctx, asked(request, "owner"), body)
+		})
+	})
+	handle("POST /status", func(request *http.Request) (any, error) {
+		return text(request, func(ctx context.Context, body []byte) error {
+			return c.apply(ctx, asked(request, "owner"), body, "status")
 		})
 	})
 	handle("POST /delete", func(request *http.Request) (any, error) { return text(request, c.delete) })

@@ -141,8 +141,8 @@ pub enum Fault {
         /// Whether they have.
         on: bool,
     },
-    /// Requests fail before Argo CD sees them: 500 as its own JSON with code 2, 503 as JSON with code 14, 502 as the HTML
-    /// page of a proxy; any other status as plain text.
+    /// Requests fail before Argo CD sees them: 500 as its own JSON with code 2, 403 with code 7, 503 with code 14, 502 as the
+    /// HTML page of a proxy; any other status as plain text. One for each path may hold at a time.
     FailRequests {
         /// The status.
         status: u16,
@@ -242,7 +242,7 @@ pub(crate) struct ServerFaults {
     pub(crate) unauthorized: bool,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) repo_server_down: bool,
-    pub(crate) fail_requests: Option<FailRequests>,
+    pub(crate) fail_requests: Vec<FailRequests>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -293,7 +293,11 @@ pub(crate) fn inject(shared: &Arc<Shared>, request: FaultRequest) -> Result<(), 
             }
         }
         Fault::FailRequests { status, path, times } => {
-            shared.world().faults.fail_requests = Some(FailRequests {
+            let mut world = shared.world();
+            let all = &mut world.faults.fail_requests;
+            // The newest for a path is the one that holds.
+            all.retain(|fail| fail.path != *path);
+            all.push(FailRequests {
                 status: *status,
                 path: path.clone(),
                 times: *times,

@@ -18,7 +18,7 @@ use domain::{
     id::{EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,
     promotion::{Promotion, State},
-    resource::{Resource, Source},
+    resource::{Resource, Source, Unknown},
     succession::starved,
     tag_rule::{TagOrder, TagRule},
     time::Timestamp,
@@ -367,8 +367,10 @@ fn truth(resource: &Resource, newest: Option<&Promotion>, git_only: bool, lost: 
     let Some(live) = &resource.live else {
         return lost.map_or(Truth::NotReported, Truth::NotKnownSince);
     };
-    if live.checking {
-        return Truth::Checking;
+    match live.unknown {
+        Some(Unknown::Checking) => return Truth::Checking,
+        Some(Unknown::NoApplication) => return Truth::NoApplication,
+        None => {}
     }
     if live.digests.is_empty() {
         return if resource.expects_pods() {

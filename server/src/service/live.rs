@@ -13,7 +13,7 @@ use domain::{
     id::{ClusterId, EnvironmentId},
     plan::{AppSnapshot, Health},
     promotion::Actor,
-    resource::{Live, Resource},
+    resource::{Live, Resource, Unknown},
     time::Timestamp,
 };
 use std::{
@@ -57,6 +57,10 @@ impl KeptVersions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn newest(&self, environment: EnvironmentId) -> Option<u64> {
+        self.all().get(&environment).map(|kept| kept.version)
+    }
+
     /// Whether an older one was stored, or none, or it can't be said; this one is the newest then.
     fn advance(&self, environment: &Environment, version: Option<u64>, now: Timestamp) -> bool {
         let mut all = self.all();
@@ -75,6 +79,18 @@ impl KeptVersions {
         all.insert(environment.id, Kept { cluster, version, at });
         true
     }
+}
+
+/// How it was found that there is no Application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absence {
+    /// Argo CD's stream told of its end, with this version.
+    Deleted(Option<u64>),
+    /// It was asked for and not found, when this was the newest version known. If another is by now, it has been made since.
+    NotFound {
+        /// As [`Services::newest_version`] gave it before Argo CD was asked.
+        newest: Option<u64>,
+    },
 }
 
 /// What came of a report.
@@ -125,7 +141,8 @@ impl Services {
                     reported = Reported::InDoubt;
                     // What is known stays until the workloads are read; where nothing is, that is said.
                     if resource.live.is_none() {
-                        tx.set_live(resource.id, Some(&Live::checking(now))).await?;
+                        tx.set_live(resource.id, Some(&Live::unknown(Unknown::Checking, now)))
+                            .await?;
                     }
                     continue;
                 }
@@ -133,7 +150,7 @@ impl Services {
             let same = resource
                 .live
                 .as_ref()
-                .is_some_and(|l| !l.checking && l.digests == digests && l.health == health);
+                .is_some_and(|l| l.unknown.is_none() && l.digests == digests && l.health == health);
             if same {
                 continue;
             }
@@ -148,7 +165,7 @@ impl Services {
                     digests,
                     health,
                     at: now,
-                    checking: false,
+                    unknown: None,
                 }),
             )
             .await?;
@@ -168,6 +185,61 @@ impl Services {
             self.wrote();
         }
         Ok(reported)
+    }
+
+    /// Notes that an environment's Argo CD has no Application for it, or doesn't show it: what runs is not known. An Application can be deleted
+    /// without its pods, so that nothing is said of those.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn report_absent(
+        &self,
+        project: &Project,
+        environment: &Environment,
+        application: &str,
+        seen: Absence,
+    ) -> Result<(), AppError> {
+        let now = self.now();
+        let mut changed = false;
+        let mut tx = self.store.write().await?;
+        let is_late = match seen {
+            Absence::Deleted(version) => !self.kept_versions.advance(environment, version, now),
+            Absence::NotFound { newest } => self.kept_versions.newest(environment.id) != newest,
+        };
+        if is_late {
+            return Ok(());
+        }
+        for resource in tx.resources(project.id).await? {
+            let is_known = |live: &Live| live.unknown == Some(Unknown::NoApplication);
+            if resource.environment != environment.id || resource.live.as_ref().is_some_and(is_known) {
+                continue;
+            }
+            let unknown = Live::unknown(Unknown::NoApplication, now);
+            tx.set_live(resource.id, Some(&unknown)).await?;
+            let whose = (project.workspace, project.id);
+            soak::note(&mut *tx, whose, &resource, unknown.health, &[], now).await?;
+            let event = NewEvent {
+                workspace: project.workspace,
+                subject: Subject::resource(project.id, &resource),
+                actor: Actor::Waybill,
+                happened: Happened::ApplicationNotFound {
+                    application: application.to_owned(),
+                },
+            };
+            tx.append_event(&event, now).await?;
+            changed = true;
+        }
+        tx.commit().await?;
+        if changed {
+            self.wrote();
+        }
+        Ok(())
+    }
+
+    /// The newest version of an environment's Application that is known, for [`Absence::NotFound`].
+    #[must_use]
+    pub fn newest_version(&self, environment: &Environment) -> Option<u64> {
+        self.kept_versions.newest(environment.id)
     }
 
     /// What a cluster's Argo CD says next is how things are, whatever the versions: it may count anew since it was restored.

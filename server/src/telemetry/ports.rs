@@ -119,7 +119,7 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
         self.0.watch(access)
     }
 
-    async fn check(&self, access: &ArgoCdAccess) -> Result<String, ArgoCdError> {
+    async fn check(&self, access: &ArgoCdAccess) -> Result<Option<String>, ArgoCdError> {
         measure(ARGOCD_SECONDS, "argocd", "check", self.0.check(access)).await
     }
 

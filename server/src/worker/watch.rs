@@ -4,20 +4,29 @@
 //! before stays, with its age beside it, for as long as [`crate::service::live::KEPT_MILLIS`] says; then it is forgotten: old news is not shown as
 //! live. An Argo CD that can't be reached is tried again later each time ([`crate::back_off`]), and said to be lost once.
 //!
-//! A stream says nothing of what doesn't change. What Waybill hears of for the first time is read by [`news`].
+//! A stream says nothing of what doesn't change, nor of what is not there. What Waybill hears of for the first time is read by [`news`], what
+//! the stream doesn't name when it begins by [`unnamed`].
 
 mod news;
+mod unnamed;
 
 use super::closer::{self, Closer};
 use crate::{
-    adapters::argocd::{AppRef, ArgoCdError, WatchEvent},
+    adapters::argocd::{AppRef, ArgoCdError, Refresh, WatchEvent},
     back_off,
-    service::{Services, connection, live::Reported},
-    store::ClusterRecord,
+    service::{
+        Services, connection,
+        live::{Absence, Reported},
+    },
+    store::{ClusterRecord, StoreError},
     telemetry::streams::{self, Followed},
 };
 use app::error::AppError;
-use domain::{id::ClusterId, plan::AppSnapshot};
+use domain::{
+    environment::{Environment, Project},
+    id::ClusterId,
+    plan::AppSnapshot,
+};
 use futures::StreamExt;
 use news::News;
 use std::{
@@ -31,6 +40,7 @@ use tokio::{
     time::{Instant, Interval, interval_at},
 };
 use tokio_util::sync::CancellationToken;
+use unnamed::Unnamed;
 
 /// How often the list of clusters is looked at without being told of a change.
 const LOOK: Duration = Duration::from_secs(30);
@@ -99,7 +109,7 @@ pub async fn all(services: Services, stop: CancellationToken) {
     }
 }
 
-async fn clusters(services: &Services) -> Result<Vec<ClusterRecord>, crate::store::StoreError> {
+async fn clusters(services: &Services) -> Result<Vec<ClusterRecord>, StoreError> {
     let mut tx = services.store.read().await?;
     let mut clusters = Vec::new();
     for workspace in tx.workspaces().await? {
@@ -198,9 +208,14 @@ async fn listen(
     // What the stream says first is how things are now: that it is followed is noted before.
     let mut beat: Option<Interval> = None;
     let mut own_namespace = None;
+    let mut unnamed = Unnamed::begin();
     let ended = loop {
         let event = tokio::select! {
             event = stream.next() => event,
+            () = unnamed.is_due() => {
+                unnamed.look(services, record, own_namespace.as_deref());
+                continue;
+            }
             () = next(&mut beat) => {
                 note(services, record).await;
                 continue;
@@ -220,12 +235,10 @@ async fn listen(
                 tracing::info!(cluster = %record.cluster.name, "Argo CD is followed again");
             }
         }
-        let app = match event {
-            WatchEvent::Changed(app) => *app,
-            WatchEvent::Deleted(app) => gone(*app),
-        };
+        let (WatchEvent::Changed(app) | WatchEvent::Deleted(app)) = &event;
         own_namespace = app.controller_namespace.clone().or(own_namespace);
-        if !report(services, record, &app, own_namespace.as_deref(), closer).await {
+        unnamed.names(app);
+        if !report(services, record, &event, own_namespace.as_deref(), closer).await {
             break Ok(Listened::Ended);
         }
     };
@@ -234,18 +247,6 @@ async fn listen(
         note(services, record).await;
     }
     ended
-}
-
-/// Nothing runs of an Application that was deleted.
-fn gone(app: AppSnapshot) -> AppSnapshot {
-    AppSnapshot {
-        name: app.name,
-        namespace: app.namespace,
-        controller_namespace: app.controller_namespace,
-        version: app.version,
-        workloads: Some(Vec::new()),
-        ..AppSnapshot::default()
-    }
 }
 
 /// Waits until the next try, or until somebody has reason to think that it will not fail. What was reported is forgotten meanwhile, when
@@ -308,16 +309,27 @@ async fn note(services: &Services, record: &ClusterRecord) {
     }
 }
 
-/// Stores what an Application runs, for every environment that it belongs to. `false` when the database could not be written, once it can
-/// be again: what the stream said is lost then, and it must say anew how things are.
+/// Stores what the stream said of an Application, for every environment that it belongs to. `false` when the database could not be written,
+/// once it can be again: what the stream said is lost then, and it must say anew how things are.
 async fn report(
     services: &Services,
     record: &ClusterRecord,
-    app: &AppSnapshot,
+    event: &WatchEvent,
     own_namespace: Option<&str>,
     closer: &mut Closer,
 ) -> bool {
-    match try_report(services, record, app, own_namespace, Some(closer)).await {
+    let (reported, name) = match event {
+        WatchEvent::Changed(app) => (
+            try_report(services, record, app, own_namespace, Some(closer)).await,
+            &app.name,
+        ),
+        WatchEvent::Deleted(app) => {
+            let is_it = |wanted: &AppRef| is_it(wanted, &app.name, app.namespace.as_deref(), own_namespace);
+            let seen = Absence::Deleted(app.version);
+            (absent(services, record, is_it, |_| seen).await, &app.name)
+        }
+    };
+    match reported {
         Ok(()) => true,
         Err(AppError::Unavailable(_)) => {
             while services.store.check_writable().await.is_err() {
@@ -326,7 +338,7 @@ async fn report(
             false
         }
         Err(error) => {
-            tracing::error!(application = %app.name, %error, "what is live could not be stored");
+            tracing::error!(application = %name, %error, "what is live could not be stored");
             true
         }
     }
@@ -340,19 +352,8 @@ async fn try_report(
     mut closer: Option<&mut Closer>,
 ) -> Result<(), AppError> {
     services.deployed_sources.note(record.cluster.id, app);
-    let mut tx = services.store.read().await?;
-    let mut places = Vec::new();
-    for project in tx.projects(record.cluster.workspace).await? {
-        for environment in tx.environments(project.project.id).await? {
-            let wanted = connection::application(record, &project.project.name, &environment.name);
-            let same = wanted.is_some_and(|wanted| is_it(&wanted, app, own_namespace));
-            if same && environment.cluster == record.cluster.id {
-                places.push((project.project.clone(), environment));
-            }
-        }
-    }
-    drop(tx);
-    for (project, environment) in places {
+    let is_it = |wanted: &AppRef| is_it(wanted, &app.name, app.namespace.as_deref(), own_namespace);
+    for (project, environment, _) in places(services, record, is_it).await? {
         if services.report_live(&project, &environment, app).await? == Reported::InDoubt {
             match &mut closer {
                 Some(closer) => closer.look(services, record, &project, &environment, app),
@@ -364,10 +365,89 @@ async fn try_report(
     Ok(())
 }
 
+/// Notes for every environment of some Applications that there are none.
+async fn absent(
+    services: &Services,
+    record: &ClusterRecord,
+    is_it: impl Fn(&AppRef) -> bool,
+    seen: impl Fn(&Environment) -> Absence,
+) -> Result<(), AppError> {
+    for (project, environment, app) in places(services, record, is_it).await? {
+        let seen = seen(&environment);
+        (services.report_absent(&project, &environment, &app.name, seen)).await?;
+        services.nudge(&environment).await?;
+    }
+    Ok(())
+}
+
+/// The environments of a cluster whose Application is meant, with what it is called there.
+async fn places(
+    services: &Services,
+    record: &ClusterRecord,
+    is_it: impl Fn(&AppRef) -> bool,
+) -> Result<Vec<(Project, Environment, AppRef)>, StoreError> {
+    let mut tx = services.store.read().await?;
+    let mut places = Vec::new();
+    for project in tx.projects(record.cluster.workspace).await? {
+        for environment in tx.environments(project.project.id).await? {
+            if environment.cluster != record.cluster.id {
+                continue;
+            }
+            let wanted = connection::application(record, &project.project.name, &environment.name);
+            if let Some(wanted) = wanted.filter(|wanted| is_it(wanted)) {
+                places.push((project.project.clone(), environment, wanted));
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// What came of reading an Application once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Look {
+    /// What there is to know is stored.
+    Done,
+    /// It is to be tried again.
+    Again,
+}
+
+/// Reads an Application beside the stream, and stores what it runs, or that there is none.
+async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> Look {
+    let Ok(Some(access)) = services.argocd_access(record) else {
+        return Look::Done;
+    };
+    let is_it = |wanted: &AppRef| wanted == app;
+    let Ok(places) = places(services, record, is_it).await else {
+        return Look::Again;
+    };
+    let newest: HashMap<_, _> = (places.iter())
+        .map(|(_, environment, _)| (environment.id, services.newest_version(environment)))
+        .collect();
+    let stored = match services.argocd.app(&access, app, Refresh::No).await {
+        Ok(snapshot) => {
+            let own_namespace = snapshot.controller_namespace.clone();
+            try_report(services, record, &snapshot, own_namespace.as_deref(), None).await
+        }
+        Err(error) if error.is_absence() => {
+            let seen = |environment: &Environment| Absence::NotFound {
+                newest: newest.get(&environment.id).copied().flatten(),
+            };
+            absent(services, record, is_it, seen).await
+        }
+        Err(error) if error.is_passing() => return Look::Again,
+        // Whoever refuses the token refuses its stream, too, where that is told.
+        Err(_) => Ok(()),
+    };
+    match stored {
+        Ok(()) => Look::Done,
+        Err(_) => Look::Again,
+    }
+}
+
 /// Whether this is the Application that is meant: names are unique in a namespace only, and where none is named Argo CD's own is meant.
-fn is_it(wanted: &AppRef, app: &AppSnapshot, own_namespace: Option<&str>) -> bool {
+fn is_it(wanted: &AppRef, name: &str, namespace: Option<&str>, own_namespace: Option<&str>) -> bool {
     let meant = wanted.namespace.as_deref().or(own_namespace);
-    wanted.name == app.name && (meant.is_none() || app.namespace.is_none() || meant == app.namespace.as_deref())
+    wanted.name == name && (meant.is_none() || namespace.is_none() || meant == namespace)
 }
 
 #[cfg(test)]
@@ -376,11 +456,6 @@ mod tests {
 
     #[test]
     fn where_no_namespace_is_named_argo_cds_own_is_meant() {
-        let app = |namespace: Option<&str>| AppSnapshot {
-            name: "shop".into(),
-            namespace: namespace.map(Into::into),
-            ..AppSnapshot::default()
-        };
         let wanted = |namespace: Option<&str>| AppRef {
             name: "shop".into(),
             project: None,
@@ -395,13 +470,13 @@ mod tests {
             (None, Some("team-a"), None, true),
             (None, None, Some("argocd"), true),
         ] {
-            let is = is_it(&wanted(named), &app(reported), own);
+            let is = is_it(&wanted(named), "shop", reported, own);
             assert_eq!(is, same, "{named:?} {reported:?} {own:?}");
         }
         let other = AppRef {
             name: "shop-2".into(),
             ..wanted(None)
         };
-        assert!(!is_it(&other, &app(None), None));
+        assert!(!is_it(&other, "shop", None, None));
     }
 }

@@ -14,12 +14,14 @@
     reason = "tests say what they expect"
 )]
 
+mod applications;
 mod client;
 mod examples;
 mod kinds;
 mod namespaces;
 mod parts;
 mod pods;
+mod rollouts;
 mod stack;
 mod syncs;
 mod world;

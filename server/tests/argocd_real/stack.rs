@@ -82,6 +82,11 @@ impl Stack {
         self.ask("/apply", &[("owner", owner)], Some(text.to_owned())).await;
     }
 
+    /// Gives objects that are there a status, as their controller would.
+    pub(crate) async fn status(&self, owner: &str, text: &str) {
+        self.ask("/status", &[("owner", owner)], Some(text.to_owned())).await;
+    }
+
     /// Deletes the objects that a text names.
     pub(crate) async fn delete(&self, text: &str) {
         self.ask("/delete", &[], Some(text.to_owned())).await;

@@ -57,6 +57,7 @@ pub(crate) struct World {
     /// Digest of the build that runs at first.
     pub(crate) first: String,
     setup: Setup,
+    options: WaybillOptions,
     directory: TempDir,
 }
 
@@ -129,11 +130,12 @@ impl World {
             token,
             first,
             setup,
+            options,
             directory,
         };
         world.fill().await;
         world.deploy().await;
-        world.introduce(&options).await;
+        world.introduce().await;
         world
     }
 
@@ -295,10 +297,22 @@ impl World {
     }
 
     /// `waybill apply`, and what it reads in Git.
-    async fn introduce(&self, options: &WaybillOptions) {
+    async fn introduce(&self) {
+        self.tell(&self.file("waybill.yaml")).await;
+        for environment in ["staging", "production"] {
+            until(&format!("what Git declares in {environment}"), async || {
+                let found = self.resource(environment, "digest").await;
+                (found == json!(self.first)).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// `waybill apply` with a text.
+    pub(crate) async fn tell(&self, text: &str) {
         let file = self.directory.path().join("waybill.yaml");
-        fs::write(&file, self.file("waybill.yaml")).unwrap();
-        let said = waybill(options, ["apply".as_ref(), "--file".as_ref(), file.as_os_str()])
+        fs::write(&file, text).unwrap();
+        let said = waybill(&self.options, ["apply".as_ref(), "--file".as_ref(), file.as_os_str()])
             .env("WAYBILL_SERVER", self.waybill.base_url())
             .env("WAYBILL_TOKEN", &self.token)
             .env("ARGOCD_TOKEN", &self.stack.token)
@@ -313,13 +327,6 @@ impl World {
             String::from_utf8_lossy(&said.stdout),
             String::from_utf8_lossy(&said.stderr)
         );
-        for environment in ["staging", "production"] {
-            until(&format!("what Git declares in {environment}"), async || {
-                let found = self.resource(environment, "digest").await;
-                (found == json!(self.first)).then_some(())
-            })
-            .await;
-        }
     }
 
     /// Waits until Waybill says that this digest, and no other, is live.
@@ -337,7 +344,7 @@ impl World {
     }
 
     /// A field of `api`.
-    async fn resource(&self, environment: &str, field: &str) -> Value {
+    pub(crate) async fn resource(&self, environment: &str, field: &str) -> Value {
         let query = format!(
             "{{ resources(project: {}, environment: {}) {{ name {field} }} }}",
             json!(self.name),

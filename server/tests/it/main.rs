@@ -9,6 +9,7 @@
 )]
 
 mod activity;
+mod applications;
 mod apply;
 mod authorisation;
 mod bad_input;

@@ -126,7 +126,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         digests: vec![digest("c").parse().unwrap()],
         health: Health::Healthy,
         at: now,
-        checking: false,
+        unknown: None,
     };
     tx.set_live(api.id, Some(&live)).await.unwrap();
     let queued = promotion.clone().become_(State::Queued, now).unwrap();

@@ -13,6 +13,7 @@ use domain::{
     event::Happened,
     plan::{AppSnapshot, Health, Pod, Workload},
     promotion::{Promotion, State},
+    resource::Unknown,
     rights::Role,
 };
 use serde_json::{Value, json};
@@ -662,7 +663,7 @@ async fn what_the_summary_cannot_tell_is_being_checked_until_the_workloads_are_r
     assert_eq!(report(&two).await, Reported::InDoubt);
     let (checking, newest) = live().await;
     assert!(
-        checking.checking && checking.digests.is_empty() && newest == begun,
+        checking.unknown == Some(Unknown::Checking) && checking.digests.is_empty() && newest == begun,
         "nothing is claimed"
     );
     let pod = |letter: &str, status: &str| Pod {
@@ -689,7 +690,7 @@ async fn what_the_summary_cannot_tell_is_being_checked_until_the_workloads_are_r
         (known.digests[0].to_string(), known.health),
         (digest("a"), Health::Healthy)
     );
-    assert!(!known.checking && newest > begun);
+    assert!(known.unknown.is_none() && newest > begun);
     // What is known stays while the next look is read.
     assert_eq!(
         report(&AppSnapshot {

@@ -284,7 +284,7 @@ async fn resources(store: &dyn Store, demo: &Workspace, places: &Places) -> (Res
         digests: vec![digest("a").parse().unwrap()],
         health: Health::Degraded,
         at: at(6),
-        checking: false,
+        unknown: None,
     });
     tx.set_live(api.id, api.live.as_ref()).await.unwrap();
     let mut tx = committed(tx, store).await;

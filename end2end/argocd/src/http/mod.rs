@@ -32,7 +32,10 @@ use self::{
     auth::{Caller, authenticate},
     error::{ApiError, Code, json_bytes, plain},
 };
-use crate::{faults::use_once, world::Shared};
+use crate::{
+    faults::{FailRequests, use_once},
+    world::Shared,
+};
 
 /// What every handler gets.
 pub(crate) type World = State<Arc<Shared>>;
@@ -146,13 +149,13 @@ fn injected_failure(shared: &Shared, path: &str) -> Option<Response> {
         }
         return Some(response);
     }
-    let fail = world.faults.fail_requests.as_mut()?;
-    if fail.path.as_ref().is_some_and(|part| !path.contains(part)) || !use_once(&mut fail.times) {
-        return None;
-    }
+    let is_meant = |fail: &FailRequests| fail.path.as_ref().is_none_or(|part| path.contains(part));
+    let mut meant = world.faults.fail_requests.iter_mut().filter(|fail| is_meant(fail));
+    let fail = meant.find_map(|fail| use_once(&mut fail.times).then_some(fail))?;
     let status = StatusCode::from_u16(fail.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Some(match fail.status {
         500 => ApiError::unknown("error getting application: etcdserver: request timed out").into_response(),
+        403 => ApiError::new(Code::PermissionDenied, "permission denied").into_response(),
         503 => {
             let message = "connection error: desc = \"transport: Error while dialing: connect: connection refused\"";
             ApiError::new(Code::Unavailable, message).into_response()

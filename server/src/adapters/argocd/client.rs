@@ -320,21 +320,24 @@ impl ArgoCd for ArgoCdClient {
         watch::events(self.connect(access), self.timeouts.idle)
     }
 
-    async fn check(&self, access: &ArgoCdAccess) -> Result<String, ArgoCdError> {
+    async fn check(&self, access: &ArgoCdAccess) -> Result<Option<String>, ArgoCdError> {
         let connection = self.connect(access)?;
         let asked = connection.asked_of("all");
         let get = |path: &[&str]| -> Result<RequestBuilder, ArgoCdError> {
             Ok(connection.get(connection.url(path)?).timeout(self.timeouts.answer))
         };
-        let version: Version = connection.read(get(&["api", "version"])?, &asked).await?;
-        // The version is told to anybody; this is told to anybody too, but says whether the token is good.
-        let user: UserInfo = connection
-            .read(get(&["api", "v1", "session", "userinfo"])?, &asked)
-            .await?;
-        if !user.logged_in {
+        let version: Option<Version> = told(connection.read(get(&["api", "version"])?, &asked).await)?;
+        // The version is told to anybody; this is told to anybody too, but says whether the token is good. Whom a managed Argo CD refuses it, it
+        // knows.
+        let user: Option<UserInfo> = told(
+            connection
+                .read(get(&["api", "v1", "session", "userinfo"])?, &asked)
+                .await,
+        )?;
+        if user.is_some_and(|user| !user.logged_in) {
             return Err(asked.unauthorized("it is not valid there, or no longer"));
         }
-        Ok(version.version)
+        Ok(version.map(|version| version.version))
     }
 
     async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError> {
@@ -367,6 +370,14 @@ impl ArgoCd for ArgoCdClient {
             app: snapshot,
             may_sync,
         })
+    }
+}
+
+/// What was told; `None` where Argo CD keeps it to itself: a managed one answers only what its policy grants.
+fn told<T>(read: Result<T, ArgoCdError>) -> Result<Option<T>, ArgoCdError> {
+    match read {
+        Err(ArgoCdError::Forbidden { .. }) => Ok(None),
+        read => read.map(Some),
     }
 }
 

@@ -147,6 +147,12 @@ impl ArgoCdError {
                 | Self::Protocol { .. }
         )
     }
+
+    /// Whether an Application that was read isn't there, as far as Waybill may see.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::Forbidden { .. })
+    }
 }
 
 /// A change that Argo CD's stream reported.
@@ -228,8 +234,8 @@ pub trait ArgoCd: Send + Sync {
     /// connection does, also when it has been silent for longer than a living server would be; the caller connects anew.
     fn watch(&self, access: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>>;
 
-    /// Checks address and token; returns Argo CD's version.
-    async fn check(&self, access: &ArgoCdAccess) -> Result<String, ArgoCdError>;
+    /// Checks address and token; returns Argo CD's version, where it tells it.
+    async fn check(&self, access: &ArgoCdAccess) -> Result<Option<String>, ArgoCdError>;
 
     /// How the Application is set up, and what the token may do with it.
     async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError>;

@@ -30,7 +30,11 @@ pub(super) async fn look(
 ) {
     match argocd.check(access).await {
         Ok(version) => {
-            fine(steps, REACH, format!("It is {version} at {}.", access.url));
+            let words = match version {
+                Some(version) => format!("It is {version} at {}.", access.url),
+                None => format!("It answers at {}, and does not tell its version.", access.url),
+            };
+            fine(steps, REACH, words);
             fine(steps, TOKEN, "It is valid.");
         }
         Err(error) => {

@@ -201,9 +201,9 @@ impl Resource {
         self.resource.desired_at.map(Timestamp::rfc3339)
     }
 
-    /// The digests that Argo CD reports running; null until it has reported, and while that is being found out.
+    /// The digests that Argo CD reports running; null until it has reported, while that is being found out, and where Argo CD has no such Application.
     async fn live_digests(&self) -> Option<Vec<&str>> {
-        let live = self.resource.live.as_ref().filter(|live| !live.checking)?;
+        let live = self.resource.live.as_ref().filter(|live| live.unknown.is_none())?;
         Some(live.digests.iter().map(domain::artifact::Digest::as_str).collect())
     }
 
@@ -213,7 +213,7 @@ impl Resource {
         self.resource
             .live
             .as_ref()
-            .filter(|live| !live.checking)
+            .filter(|live| live.unknown.is_none())
             .map(|live| format!("{:?}", live.health))
     }
 

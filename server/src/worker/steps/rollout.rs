@@ -67,6 +67,10 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
             millis: patience.wait(id, Ask::Look, "an answer", work.services.now()),
             why: error.to_string(),
         }),
+        Err(Trouble::NoApplication(error)) => Ok(Outcome::Wait {
+            millis: patience.wait(id, Ask::Look, "the Application", work.services.now()),
+            why: error.to_string(),
+        }),
         Err(Trouble::ArgoCd(error)) => Ok(Outcome::Fail {
             reason: error.to_string(),
         }),
@@ -115,12 +119,14 @@ pub(super) async fn is_live(work: &Work<'_>) -> Result<Option<String>, AppError>
         Ok(Next::Live { evidence }) => Ok(Some(evidence)),
         Err(Trouble::Own(error)) => Err(error),
         // Whoever can't be asked now is asked another time.
-        Ok(_) | Err(Trouble::ArgoCd(_) | Trouble::Git(_)) => Ok(None),
+        Ok(_) | Err(Trouble::ArgoCd(_) | Trouble::NoApplication(_) | Trouble::Git(_)) => Ok(None),
     }
 }
 
 pub(super) enum Trouble {
     ArgoCd(ArgoCdError),
+    /// The commit may be what makes it, or somebody makes it anew: an ApplicationSet, an application of applications, a person.
+    NoApplication(ArgoCdError),
     Git(GitError),
     Own(AppError),
 }
@@ -144,7 +150,10 @@ impl Rollout<'_> {
         // The first look is at a refreshed Application: Argo CD may not know of the commit yet.
         let first = work.promotion.state == State::Syncing && work.promotion.waits_for.is_none();
         let refresh = if first { Refresh::Normal } else { Refresh::No };
-        let mut app = work.services.argocd.app(&self.access, &self.app, refresh).await?;
+        let mut app = match work.services.argocd.app(&self.access, &self.app, refresh).await {
+            Err(error) if error.is_absence() => return Err(Trouble::NoApplication(error)),
+            read => read?,
+        };
         let mut next = self.next(&mut app).await?;
         if let Next::Refresh { why } = &next
             && !first

@@ -1,9 +1,9 @@
 //! What Waybill hears of for the first time while an Argo CD is being followed: an environment, a resource that is adopted. Its
 //! Application may be quiet for long, and then the stream says nothing about it; so it is read once.
 
-use super::try_report;
+use super::{Look, read};
 use crate::{
-    adapters::argocd::{AppRef, Refresh},
+    adapters::argocd::AppRef,
     service::{Services, connection},
     store::{ClusterRecord, StoreError},
 };
@@ -78,8 +78,8 @@ impl News {
             self.reads.spawn(async move {
                 let _turn = turns.acquire().await;
                 match read(&services, &record, &app.app).await {
-                    true => Vec::new(),
-                    false => app.places,
+                    Look::Done => Vec::new(),
+                    Look::Again => app.places,
                 }
             });
         }
@@ -120,20 +120,4 @@ async fn find(services: &Services) -> Result<HashMap<EnvironmentId, Found>, Stor
         }
     }
     Ok(found)
-}
-
-/// Reads an Application and stores what it runs; `false` when it is to be tried again.
-async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> bool {
-    let Ok(Some(access)) = services.argocd_access(record) else {
-        return true;
-    };
-    match services.argocd.app(&access, app, Refresh::No).await {
-        Ok(snapshot) => {
-            let own_namespace = snapshot.controller_namespace.clone();
-            let stored = try_report(services, record, &snapshot, own_namespace.as_deref(), None).await;
-            stored.is_ok()
-        }
-        // What isn't there yet is told by the stream when it comes.
-        Err(error) => !error.is_passing(),
-    }
 }

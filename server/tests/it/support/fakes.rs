@@ -342,8 +342,8 @@ impl ArgoCd for FakeArgoCd {
         stream::pending().boxed()
     }
 
-    async fn check(&self, _: &ArgoCdAccess) -> Result<String, ArgoCdError> {
-        Ok("v3.0.0".into())
+    async fn check(&self, _: &ArgoCdAccess) -> Result<Option<String>, ArgoCdError> {
+        Ok(Some("v3.0.0".into()))
     }
 
     async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError> {

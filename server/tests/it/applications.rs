@@ -1,0 +1,202 @@
+//! What becomes of Applications while Waybill is about: one is deleted and made anew, renamed, moved to another cluster, or is of an Argo CD that
+//! lets little be seen.
+
+use crate::support::world::{World, until, values_path};
+use argocd_standin::{AppSpec, Fault};
+use domain::{promotion::State, resource::Unknown};
+use serde_json::{Value, json};
+
+const BOARD: &str = "/w/demo/myapp";
+const STAGING: &str = "myapp-staging";
+
+/// The Application of staging under any name.
+fn staging(world: &World, name: &str) -> AppSpec {
+    let url = world.repository.path().display().to_string();
+    let mut app = AppSpec::new(name, "myapp", &url, &values_path("staging"));
+    app.automated = true;
+    app
+}
+
+async fn is_not_found(world: &World) {
+    until("it to be said that there is no Application", async || {
+        let live = world.resource("staging", "api").await?.live?;
+        (live.unknown == Some(Unknown::NoApplication)).then_some(())
+    })
+    .await;
+}
+
+/// How often a request was made whose line has this in it.
+fn asked(world: &World, what: &str) -> usize {
+    (world.standin.requests().iter())
+        .filter(|line| line.contains(what))
+        .count()
+}
+
+/// Ends all streams and lets none begin until it is cleared.
+fn cut(world: &World) {
+    let refused = Fault::FailRequests {
+        status: 502,
+        path: Some("/stream/applications".into()),
+        times: None,
+    };
+    world.standin.inject(None, refused).unwrap();
+    world.standin.inject(None, Fault::CutStreams { abrupt: false }).unwrap();
+}
+
+async fn promotion_of(world: &World, digest: &str) -> String {
+    until("a promotion of staging", async || {
+        let all = world.promotions("staging", "api").await;
+        let found = all.into_iter().find(|p| p.image.digest.as_str() == digest)?;
+        Some(found.id.to_string())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_deleted_is_said_to_be_gone_and_waited_for() {
+    let world = World::start().await;
+    assert!(world.standin.remove_app(STAGING));
+    is_not_found(&world).await;
+    let mut browser = world.admin().await;
+    let board = browser.get(BOARD).await;
+    assert!(board.words().contains("Application not found"), "{}", board.words());
+    let page = browser.get(&format!("{BOARD}/staging/api")).await.words();
+    assert!(
+        page.contains("Argo CD has no Application for staging, or Waybill's token may not see it."),
+        "{page}"
+    );
+    let query = "{ resources(project: \"myapp\", environment: \"staging\") { name liveDigests health } }";
+    let (_, answer) = world
+        .post_json("/api/graphql", Some(&world.token), &json!({ "query": query }))
+        .await;
+    let api = &answer["data"]["resources"][0];
+    assert_eq!((&api["liveDigests"], &api["health"]), (&Value::Null, &Value::Null));
+    let activity = browser.get("/w/demo/-/activity").await.words();
+    assert!(
+        activity.contains("Argo CD has no application myapp-staging, or doesn't show it"),
+        "{activity}"
+    );
+
+    // What is promised meanwhile is committed, and waits.
+    let second = world.push("1.1.0").await;
+    let id = promotion_of(&world, &second).await;
+    until("it to say what it waits for", async || {
+        let all = world.promotions("staging", "api").await;
+        let promotion = all.into_iter().find(|p| p.id.to_string() == id)?;
+        assert!(!promotion.state.is_ended(), "{promotion:?}");
+        let why = promotion.waits_for.unwrap_or_default();
+        why.contains("Argo CD has no application myapp-staging").then_some(())
+    })
+    .await;
+    world.standin.upsert_app(staging(&world, STAGING));
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("staging", "api", &second).await;
+}
+
+/// A stream begins with the Applications that are, and says nothing of those that were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_deleted_while_nobody_listens_is_said_to_be_gone() {
+    let world = World::start().await;
+    cut(&world);
+    assert!(world.standin.remove_app(STAGING));
+    world.standin.inject(None, Fault::Clear).unwrap();
+    is_not_found(&world).await;
+    let development = world.resource("development", "api").await.unwrap().live.unwrap();
+    assert_eq!(development.digests[0].as_str(), world.first);
+    // It is asked for once, and those that the stream has named never.
+    assert!(asked(&world, "/applications/myapp-staging") > 0);
+    // Made anew while nobody listens, it is found as well.
+    cut(&world);
+    world.standin.upsert_app(staging(&world, STAGING));
+    world.standin.inject(None, Fault::Clear).unwrap();
+    world.wait_for_live("staging", "api", &world.first).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_renamed_is_followed_under_its_new_name() {
+    let world = World::start().await;
+    for environment in ["development", "staging", "production"] {
+        let url = world.repository.path().display().to_string();
+        let mut app = AppSpec::new(&format!("shop-{environment}"), "myapp", &url, &values_path(environment));
+        app.automated = true;
+        world.standin.upsert_app(app);
+        assert!(world.standin.remove_app(&format!("myapp-{environment}")));
+    }
+    is_not_found(&world).await;
+    let mut document = world.document();
+    document["clusters"][0]["argocd"]["application"] = json!("shop-{environment}");
+    world.apply(&document).await;
+    world.wait_for_live("staging", "api", &world.first).await;
+    let second = world.push("1.1.0").await;
+    world.wait_for_live("staging", "api", &second).await;
+
+    // A name that none has.
+    document["clusters"][0]["argocd"]["application"] = json!("nobody-{environment}");
+    world.apply(&document).await;
+    is_not_found(&world).await;
+}
+
+/// Argo CD deploys it anew; what ran in the old cluster is nothing to it any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_moves_to_another_cluster_is_proven_there() {
+    let world = World::start().await;
+    let mut app = staging(&world, STAGING);
+    // As AWS' managed Argo CD names clusters.
+    app.destination_server = "arn:aws:eks:eu-central-1:111122223333:cluster/shop".into();
+    world.standin.upsert_app(app);
+    world.wait_for_live("staging", "api", &world.first).await;
+    let second = world.push("1.1.0").await;
+    let id = promotion_of(&world, &second).await;
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("staging", "api", &second).await;
+}
+
+/// An environment is moved to another cluster in Waybill, where its Application is still missing: what ran in the old one is not shown as live.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_that_moves_before_its_application_says_so() {
+    let world = World::start().await;
+    let mut document = world.document();
+    let mut other = document["clusters"][0].clone();
+    other["name"] = json!("other");
+    other["argocd"]["application"] = json!("moved-{environment}");
+    document["clusters"].as_array_mut().unwrap().push(other);
+    document["projects"][0]["environments"][1]["cluster"] = json!("other");
+    world.apply(&document).await;
+    is_not_found(&world).await;
+    world.standin.upsert_app(staging(&world, "moved-staging"));
+    world.wait_for_live("staging", "api", &world.first).await;
+}
+
+/// A managed Argo CD may refuse everything but what its policy grants: settings, accounts, clusters, the session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_an_argo_cd_that_lets_little_be_seen_is_promoted() {
+    let world = World::start().await;
+    for path in [
+        "/settings",
+        "/session",
+        "/account",
+        "/clusters",
+        "/projects",
+        "/version",
+    ] {
+        let refused = Fault::FailRequests {
+            status: 403,
+            path: Some(path.into()),
+            times: None,
+        };
+        world.standin.inject(None, refused).unwrap();
+    }
+    let second = world.push("1.1.0").await;
+    let id = promotion_of(&world, &second).await;
+    world.ends(&id, State::Succeeded).await;
+    world.wait_for_live("staging", "api", &second).await;
+    let mut browser = world.admin().await;
+    let test = [
+        ("intent", "test-cluster"),
+        ("cluster[was]", "local"),
+        ("cluster[stored]", "true"),
+    ];
+    let tested = browser.post("/w/demo/-/settings/clusters", &test).await.words();
+    println!("{tested}");
+    assert!(tested.contains("Application myapp-staging"), "{tested}");
+}
