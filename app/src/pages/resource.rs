@@ -337,7 +337,7 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
-/// What to do where Argo CD has no Application.
+/// Why nothing is known where Argo CD has no Application; the environment's page names it.
 fn no_application(view: &ResourceView, cell: &Cell) -> Option<AnyView> {
     let href = format!("/w/{}/{}/{}", view.workspace, view.project, view.head.name);
     (cell.truth == Truth::NoApplication).then(|| {

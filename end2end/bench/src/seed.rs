@@ -51,6 +51,11 @@ impl Database {
                 .map_err(|error| format!("{error} in {statement}"))?;
         }
         tx.commit().await?;
+        // A server that wrote as much would have moved it into the file long since. As one transaction it lies in the log, where finding each
+        // page takes longer the longer the log is.
+        sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 

@@ -55,6 +55,11 @@ impl DeployedSources {
         }
     }
 
+    /// Forgets an Application that there is no longer.
+    pub fn forget_one(&self, cluster: ClusterId, app: &str) {
+        self.all().remove(&(cluster, app.to_owned()));
+    }
+
     /// Forgets a cluster's: its stream begins anew, or nobody follows it.
     pub fn forget(&self, cluster: ClusterId) {
         self.all().retain(|(of, _), _| *of != cluster);

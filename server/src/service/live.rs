@@ -13,7 +13,7 @@ use domain::{
     id::{ClusterId, EnvironmentId},
     plan::{AppSnapshot, Health},
     promotion::Actor,
-    resource::{Live, Resource, Unknown},
+    resource::{Live, Resource, Source, Unknown},
     time::Timestamp,
 };
 use std::{
@@ -134,15 +134,19 @@ impl Services {
                     soak::note(&mut *tx, whose, resource, app.health, &[], now).await?;
                     // What it ran runs on until it is pruned; nothing new is its own, and nothing of it soaks.
                     let Some(live) = &resource.live else { continue };
+                    if live.unknown.is_some() {
+                        tx.set_live(resource.id, None).await?;
+                        continue;
+                    }
                     let shows = |digest: &&Digest| app.images.iter().any(|image| image.ends_with(digest.as_str()));
                     (live.digests.iter().filter(shows).cloned().collect(), live.health, false)
                 }
                 Runs::InDoubt => {
                     reported = Reported::InDoubt;
                     // What is known stays until the workloads are read; where nothing is, that is said.
-                    if resource.live.is_none() {
-                        tx.set_live(resource.id, Some(&Live::unknown(Unknown::Checking, now)))
-                            .await?;
+                    if (resource.live.as_ref()).is_none_or(|live| live.unknown == Some(Unknown::NoApplication)) {
+                        let checking = Live::unknown(Unknown::Checking, now);
+                        tx.set_live(resource.id, Some(&checking)).await?;
                     }
                     continue;
                 }
@@ -209,15 +213,24 @@ impl Services {
         if is_late {
             return Ok(());
         }
+        // Where the stream has named it before, it would have told of its end.
+        let is_doubtful = matches!(seen, Absence::NotFound { newest: Some(_) });
         for resource in tx.resources(project.id).await? {
-            let is_known = |live: &Live| live.unknown == Some(Unknown::NoApplication);
-            if resource.environment != environment.id || resource.live.as_ref().is_some_and(is_known) {
+            let stays = |live: &Live| match live.unknown {
+                Some(Unknown::NoApplication) => true,
+                Some(Unknown::Checking) => false,
+                None => is_doubtful,
+            };
+            // Nobody knows yet what it is to run, with or without an Application.
+            let is_new = resource.desired.is_none() && matches!(resource.source, Source::Promote { .. });
+            if resource.environment != environment.id || is_new || resource.live.as_ref().is_some_and(stays) {
                 continue;
             }
             let unknown = Live::unknown(Unknown::NoApplication, now);
             tx.set_live(resource.id, Some(&unknown)).await?;
             let whose = (project.workspace, project.id);
             soak::note(&mut *tx, whose, &resource, unknown.health, &[], now).await?;
+            soak::ends(&mut *tx, project.id, &resource, now).await?;
             let event = NewEvent {
                 workspace: project.workspace,
                 subject: Subject::resource(project.id, &resource),

@@ -3,7 +3,8 @@
 use super::{ARGOCD_SECONDS, REGISTRY_SECONDS, traces};
 use crate::adapters::{
     argocd::{
-        AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window, Workloads,
+        AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Checked, Inspected, Refresh, SyncRequest, WatchEvent, Window,
+        Workloads,
     },
     registry::{Hanging, Registry, RegistryAccess, RegistryError},
 };
@@ -119,7 +120,7 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
         self.0.watch(access)
     }
 
-    async fn check(&self, access: &ArgoCdAccess) -> Result<Option<String>, ArgoCdError> {
+    async fn check(&self, access: &ArgoCdAccess) -> Result<Checked, ArgoCdError> {
         measure(ARGOCD_SECONDS, "argocd", "check", self.0.check(access)).await
     }
 

@@ -2,6 +2,7 @@
 //! stored.
 
 use crate::{
+    adapters::argocd::ArgoCdError,
     service::{Services, connection, workloads::For},
     store::ClusterRecord,
 };
@@ -96,6 +97,10 @@ pub(super) async fn read(
             break;
         };
         tracing::debug!(application = %app.name, %error, "the workloads could not be read");
+        // It was deleted meanwhile, which its stream tells.
+        if matches!(error, ArgoCdError::NotFound { .. }) {
+            return Ok(());
+        }
         // What passes is waited for, and what is known stays meanwhile; then the summary is better than nothing.
         if again && error.is_passing() {
             tokio::time::sleep(AGAIN).await;

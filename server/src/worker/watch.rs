@@ -208,16 +208,18 @@ async fn listen(
     // What the stream says first is how things are now: that it is followed is noted before.
     let mut beat: Option<Interval> = None;
     let mut own_namespace = None;
-    let mut unnamed = Unnamed::begin();
+    let mut unnamed = Unnamed::default();
     let ended = loop {
         let event = tokio::select! {
-            event = stream.next() => event,
-            () = unnamed.is_due() => {
-                unnamed.look(services, record, own_namespace.as_deref());
-                continue;
-            }
+            biased;
             () = next(&mut beat) => {
                 note(services, record).await;
+                continue;
+            }
+            event = stream.next() => event,
+            // Last: what the stream has said is heard before.
+            () = unnamed.is_due() => {
+                unnamed.look(services, record, own_namespace.as_deref(), mood.dice);
                 continue;
             }
         };
@@ -225,6 +227,14 @@ async fn listen(
             Some(Ok(event)) => event,
             Some(Err(error)) => break Err(error),
             None => break Ok(Listened::Ended),
+        };
+        let (app, is_there) = match event {
+            WatchEvent::Begun => {
+                unnamed.begin();
+                continue;
+            }
+            WatchEvent::Changed(app) => (app, true),
+            WatchEvent::Deleted(app) => (app, false),
         };
         if beat.is_none() {
             note(services, record).await;
@@ -235,10 +245,9 @@ async fn listen(
                 tracing::info!(cluster = %record.cluster.name, "Argo CD is followed again");
             }
         }
-        let (WatchEvent::Changed(app) | WatchEvent::Deleted(app)) = &event;
         own_namespace = app.controller_namespace.clone().or(own_namespace);
-        unnamed.names(app);
-        if !report(services, record, &event, own_namespace.as_deref(), closer).await {
+        unnamed.note_named(&app);
+        if !report(services, record, &app, is_there, own_namespace.as_deref(), closer).await {
             break Ok(Listened::Ended);
         }
     };
@@ -309,25 +318,21 @@ async fn note(services: &Services, record: &ClusterRecord) {
     }
 }
 
-/// Stores what the stream said of an Application, for every environment that it belongs to. `false` when the database could not be written,
-/// once it can be again: what the stream said is lost then, and it must say anew how things are.
+/// Stores what the stream said of an Application, or that it `is_there` no longer, for every environment that it belongs to. `false` when
+/// the database could not be written, once it can be again: what the stream said is lost then, and it must say anew how things are.
 async fn report(
     services: &Services,
     record: &ClusterRecord,
-    event: &WatchEvent,
+    app: &AppSnapshot,
+    is_there: bool,
     own_namespace: Option<&str>,
     closer: &mut Closer,
 ) -> bool {
-    let (reported, name) = match event {
-        WatchEvent::Changed(app) => (
-            try_report(services, record, app, own_namespace, Some(closer)).await,
-            &app.name,
-        ),
-        WatchEvent::Deleted(app) => {
-            let is_it = |wanted: &AppRef| is_it(wanted, &app.name, app.namespace.as_deref(), own_namespace);
-            let seen = Absence::Deleted(app.version);
-            (absent(services, record, is_it, |_| seen).await, &app.name)
-        }
+    let reported = if is_there {
+        try_report(services, record, app, own_namespace, Some(closer)).await
+    } else {
+        let is_it = |wanted: &AppRef| is_it(wanted, &app.name, app.namespace.as_deref(), own_namespace);
+        absent(services, record, is_it, |_| Absence::Deleted(app.version)).await
     };
     match reported {
         Ok(()) => true,
@@ -338,7 +343,7 @@ async fn report(
             false
         }
         Err(error) => {
-            tracing::error!(application = %name, %error, "what is live could not be stored");
+            tracing::error!(application = %app.name, %error, "what is live could not be stored");
             true
         }
     }
@@ -374,6 +379,7 @@ async fn absent(
 ) -> Result<(), AppError> {
     for (project, environment, app) in places(services, record, is_it).await? {
         let seen = seen(&environment);
+        services.deployed_sources.forget_one(record.cluster.id, &app.name);
         (services.report_absent(&project, &environment, &app.name, seen)).await?;
         services.nudge(&environment).await?;
     }
@@ -402,9 +408,9 @@ async fn places(
     Ok(places)
 }
 
-/// What came of reading an Application once.
+/// What came of reading an Application beside the stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Look {
+enum ReadOnce {
     /// What there is to know is stored.
     Done,
     /// It is to be tried again.
@@ -412,13 +418,13 @@ enum Look {
 }
 
 /// Reads an Application beside the stream, and stores what it runs, or that there is none.
-async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> Look {
+async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> ReadOnce {
     let Ok(Some(access)) = services.argocd_access(record) else {
-        return Look::Done;
+        return ReadOnce::Done;
     };
     let is_it = |wanted: &AppRef| wanted == app;
     let Ok(places) = places(services, record, is_it).await else {
-        return Look::Again;
+        return ReadOnce::Again;
     };
     let newest: HashMap<_, _> = (places.iter())
         .map(|(_, environment, _)| (environment.id, services.newest_version(environment)))
@@ -434,13 +440,19 @@ async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> Look
             };
             absent(services, record, is_it, seen).await
         }
-        Err(error) if error.is_passing() => return Look::Again,
+        // The stream doesn't understand it either, and says so.
+        Err(ArgoCdError::Protocol { .. }) => Ok(()),
+        Err(error) if error.is_passing() => return ReadOnce::Again,
         // Whoever refuses the token refuses its stream, too, where that is told.
         Err(_) => Ok(()),
     };
     match stored {
-        Ok(()) => Look::Done,
-        Err(_) => Look::Again,
+        Ok(()) => ReadOnce::Done,
+        Err(AppError::Unavailable(_)) => ReadOnce::Again,
+        Err(error) => {
+            tracing::error!(application = %app.name, %error, "what is live could not be stored");
+            ReadOnce::Done
+        }
     }
 }
 

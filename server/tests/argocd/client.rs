@@ -92,7 +92,7 @@ async fn workloads_are_read_with_their_manifests_and_pods() {
 #[tokio::test]
 async fn check_tells_the_version_and_whether_the_token_is_good() {
     let bench = Bench::start(Setup::default()).await;
-    let version = bench.client.check(&bench.access).await.unwrap().unwrap();
+    let version = bench.client.check(&bench.access).await.unwrap().version.unwrap();
     assert!(version.starts_with('v'), "{version}");
     let mut stranger = bench.access.clone();
     for token in ["no-token-at-all", "a.b.c"] {

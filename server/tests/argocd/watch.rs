@@ -39,6 +39,7 @@ async fn it_replays_what_is_and_follows_what_changes() {
         .standin
         .upsert_app(AppSpec::new("secret", "elsewhere", "/nowhere", "values.yaml"));
     let mut events = bench.client.watch(&bench.access);
+    assert_eq!(item(&mut events).await.unwrap().unwrap(), WatchEvent::Begun);
     let mut names = Vec::new();
     while names.len() < 2 {
         let WatchEvent::Changed(app) = item(&mut events).await.unwrap().unwrap() else {

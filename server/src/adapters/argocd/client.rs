@@ -4,7 +4,7 @@
 //! or given away; everything but the stream has a deadline. What odd answers mean is told by `answer`.
 
 use super::{
-    AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Workloads,
+    AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Checked, Inspected, Refresh, SyncRequest, WatchEvent, Workloads,
     answer::{Asked, display_url},
     events::Events,
     logs, watch,
@@ -320,24 +320,24 @@ impl ArgoCd for ArgoCdClient {
         watch::events(self.connect(access), self.timeouts.idle)
     }
 
-    async fn check(&self, access: &ArgoCdAccess) -> Result<Option<String>, ArgoCdError> {
+    async fn check(&self, access: &ArgoCdAccess) -> Result<Checked, ArgoCdError> {
         let connection = self.connect(access)?;
         let asked = connection.asked_of("all");
         let get = |path: &[&str]| -> Result<RequestBuilder, ArgoCdError> {
             Ok(connection.get(connection.url(path)?).timeout(self.timeouts.answer))
         };
         let version: Option<Version> = told(connection.read(get(&["api", "version"])?, &asked).await)?;
-        // The version is told to anybody; this is told to anybody too, but says whether the token is good. Whom a managed Argo CD refuses it, it
-        // knows.
-        let user: Option<UserInfo> = told(
-            connection
-                .read(get(&["api", "v1", "session", "userinfo"])?, &asked)
-                .await,
-        )?;
-        if user.is_some_and(|user| !user.logged_in) {
+        // The version is told to anybody; this is told to anybody too, but says whether the token is good.
+        let user = get(&["api", "v1", "session", "userinfo"])?;
+        let user: Option<UserInfo> = told(connection.read(user, &asked).await)?;
+        let says_valid = user.map(|user| user.logged_in);
+        if says_valid == Some(false) {
             return Err(asked.unauthorized("it is not valid there, or no longer"));
         }
-        Ok(version.map(|version| version.version))
+        Ok(Checked {
+            version: version.map(|version| version.version),
+            says_valid: says_valid.is_some(),
+        })
     }
 
     async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError> {

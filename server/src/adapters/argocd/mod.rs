@@ -155,13 +155,24 @@ impl ArgoCdError {
     }
 }
 
-/// A change that Argo CD's stream reported.
+/// What Argo CD's stream reported.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchEvent {
+    /// It was accepted, and is about to name the Applications that there are. It may be refused all the same.
+    Begun,
     /// The Application as it is now (first seen, or changed).
     Changed(Box<AppSnapshot>),
     /// The Application is gone; as it was last, with the version of its end.
     Deleted(Box<AppSnapshot>),
+}
+
+/// What an Argo CD tells of itself. A managed one may keep either to itself.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Checked {
+    /// Its version.
+    pub version: Option<String>,
+    /// Whether it said that the token is valid; where it said that it isn't, that is an error.
+    pub says_valid: bool,
 }
 
 /// An Application as it is set up, for who wants to know whether promotions can go through it.
@@ -234,8 +245,8 @@ pub trait ArgoCd: Send + Sync {
     /// connection does, also when it has been silent for longer than a living server would be; the caller connects anew.
     fn watch(&self, access: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>>;
 
-    /// Checks address and token; returns Argo CD's version, where it tells it.
-    async fn check(&self, access: &ArgoCdAccess) -> Result<Option<String>, ArgoCdError>;
+    /// Checks address and token.
+    async fn check(&self, access: &ArgoCdAccess) -> Result<Checked, ArgoCdError>;
 
     /// How the Application is set up, and what the token may do with it.
     async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError>;

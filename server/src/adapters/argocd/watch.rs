@@ -72,7 +72,8 @@ impl Watch {
                 // Headers come with the first message or sign of life.
                 None => {
                     let response = tokio::time::timeout(self.idle, self.connection.stream()).await;
-                    self.response.insert(response.map_err(|_| silent())??)
+                    self.response = Some(response.map_err(|_| silent())??);
+                    return Ok(Some(WatchEvent::Begun));
                 }
             };
             let chunk = tokio::time::timeout(self.idle, response.chunk())
@@ -189,6 +190,7 @@ mod tests {
         let mut events = Vec::new();
         for line in ready {
             match read_line(&line, &asked) {
+                Ok(Some(WatchEvent::Begun)) => events.push("begun".to_owned()),
                 Ok(Some(WatchEvent::Changed(app))) => events.push(format!("{} {}", app.name, app.sync_status)),
                 Ok(Some(WatchEvent::Deleted(app))) => events.push(format!("{} gone", app.name)),
                 Ok(None) => {}

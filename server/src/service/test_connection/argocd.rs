@@ -29,13 +29,20 @@ pub(super) async fn look(
     steps: &mut Steps,
 ) {
     match argocd.check(access).await {
-        Ok(version) => {
-            let words = match version {
+        Ok(checked) => {
+            let words = match checked.version {
                 Some(version) => format!("It is {version} at {}.", access.url),
                 None => format!("It answers at {}, and does not tell its version.", access.url),
             };
             fine(steps, REACH, words);
-            fine(steps, TOKEN, "It is valid.");
+            match checked.says_valid {
+                true => fine(steps, TOKEN, "It is valid."),
+                false => unsure(
+                    steps,
+                    TOKEN,
+                    "Argo CD doesn't say whether it is valid. An application that can be read proves it.",
+                ),
+            }
         }
         Err(error) => {
             not_reached(&error, steps);
@@ -86,11 +93,6 @@ fn not_reached(error: &ArgoCdError, steps: &mut Steps) {
         ArgoCdError::Unauthorized { reason, .. } => {
             fine(steps, REACH, "It answers.");
             let words = format!("It was refused: {reason}. Make a new token in Argo CD and give it here.");
-            failed(steps, TOKEN, words);
-        }
-        ArgoCdError::Forbidden { reason, .. } => {
-            fine(steps, REACH, "It answers.");
-            let words = format!("It is valid, but may not do this: {reason}. Give its account or role the right.");
             failed(steps, TOKEN, words);
         }
         other => failed(steps, REACH, other.to_string()),

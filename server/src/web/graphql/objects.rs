@@ -208,7 +208,7 @@ impl Resource {
     }
 
     /// Health of its workloads as Argo CD reports it; of the environment's whole Application where it doesn't let them be read. Null until it has
-    /// reported, and while that is being found out.
+    /// reported, while that is being found out, and where Argo CD has no such Application.
     async fn health(&self) -> Option<String> {
         self.resource
             .live

@@ -133,7 +133,10 @@ pub(super) enum Trouble {
 
 impl From<ArgoCdError> for Trouble {
     fn from(error: ArgoCdError) -> Self {
-        Self::ArgoCd(error)
+        match error {
+            ArgoCdError::NotFound { .. } => Self::NoApplication(error),
+            error => Self::ArgoCd(error),
+        }
     }
 }
 
@@ -151,6 +154,7 @@ impl Rollout<'_> {
         let first = work.promotion.state == State::Syncing && work.promotion.waits_for.is_none();
         let refresh = if first { Refresh::Normal } else { Refresh::No };
         let mut app = match work.services.argocd.app(&self.access, &self.app, refresh).await {
+            // Reading it, a missing right can't be told from a missing Application.
             Err(error) if error.is_absence() => return Err(Trouble::NoApplication(error)),
             read => read?,
         };

@@ -1,7 +1,7 @@
 //! What Waybill hears of for the first time while an Argo CD is being followed: an environment, a resource that is adopted. Its
 //! Application may be quiet for long, and then the stream says nothing about it; so it is read once.
 
-use super::{Look, read};
+use super::{ReadOnce, read};
 use crate::{
     adapters::argocd::AppRef,
     service::{Services, connection},
@@ -78,8 +78,8 @@ impl News {
             self.reads.spawn(async move {
                 let _turn = turns.acquire().await;
                 match read(&services, &record, &app.app).await {
-                    Look::Done => Vec::new(),
-                    Look::Again => app.places,
+                    ReadOnce::Done => Vec::new(),
+                    ReadOnce::Again => app.places,
                 }
             });
         }

@@ -1,25 +1,25 @@
-//! Applications that a stream doesn't name when it begins with all that are: deleted while nobody listened, named otherwise by now, or never
-//! made. The stream will not say so; each is asked for once.
+//! Applications that a stream doesn't name when it begins with all that there are: deleted while nobody listened, renamed since, or never
+//! made. The stream will not say so; each is read once.
 
-use super::{Look, is_it, read};
+use super::{ReadOnce, is_it, read};
 use crate::{
     adapters::argocd::AppRef,
+    back_off,
     service::{Services, connection},
     store::{ClusterRecord, StoreError},
 };
 use domain::plan::AppSnapshot;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
-/// So soon a stream has named all that are; naming a thousand takes less than a second.
+/// By then a stream has named every Application there is: a thousand take less than a second.
 const NAMED_WITHIN: Duration = Duration::from_secs(3);
-/// Pause before what could not be read is read again.
-const AGAIN: Duration = Duration::from_secs(5);
 
-/// What a stream has named since it began. Looking for the others ends when this is dropped.
+/// What a stream has named since it began. Reading the others ends when this is dropped.
+#[derive(Default)]
 pub(super) struct Unnamed {
     looks_at: Option<Instant>,
     named: Vec<(String, Option<String>)>,
@@ -27,23 +27,19 @@ pub(super) struct Unnamed {
 }
 
 impl Unnamed {
-    /// Of a stream that begins now.
-    pub(super) fn begin() -> Self {
-        Self {
-            looks_at: Some(Instant::now() + NAMED_WITHIN),
-            named: Vec::new(),
-            task: JoinSet::new(),
-        }
+    /// The stream begins now.
+    pub(super) fn begin(&mut self) {
+        self.looks_at = Some(Instant::now() + NAMED_WITHIN);
     }
 
     /// Notes that the stream has named it.
-    pub(super) fn names(&mut self, app: &AppSnapshot) {
+    pub(super) fn note_named(&mut self, app: &AppSnapshot) {
         if self.looks_at.is_some() {
             self.named.push((app.name.clone(), app.namespace.clone()));
         }
     }
 
-    /// When it is time to look for the others; never, once they were looked for.
+    /// When it is time to read the others; never before the stream has begun, nor a second time.
     pub(super) async fn is_due(&self) {
         match self.looks_at {
             Some(at) => sleep_until(at).await,
@@ -51,26 +47,40 @@ impl Unnamed {
         }
     }
 
-    /// Asks for the others, beside the stream.
-    pub(super) fn look(&mut self, services: &Services, record: &ClusterRecord, own_namespace: Option<&str>) {
+    /// Reads the others, beside the stream. `dice` spreads the tries of several servers.
+    pub(super) fn look(
+        &mut self,
+        services: &Services,
+        record: &ClusterRecord,
+        own_namespace: Option<&str>,
+        dice: u128,
+    ) {
         self.looks_at = None;
         let named = std::mem::take(&mut self.named);
         let (services, record, own) = (services.clone(), record.clone(), own_namespace.map(str::to_owned));
         self.task.spawn(async move {
-            let mut wanted = loop {
+            let mut failures = 0;
+            let wanted = loop {
                 match wanted(&services, &record).await {
                     Ok(wanted) => break wanted,
-                    Err(_) => sleep(AGAIN).await,
+                    Err(_) => failures += 1,
                 }
+                sleep(back_off::pause(failures, dice)).await;
             };
             let is_named = |wanted: &AppRef| {
                 (named.iter()).any(|(name, namespace)| is_it(wanted, name, namespace.as_deref(), own.as_deref()))
             };
-            wanted.retain(|app| !is_named(app));
-            for app in wanted {
-                while read(&services, &record, &app).await == Look::Again {
-                    sleep(AGAIN).await;
+            let mut left: VecDeque<AppRef> = wanted.into_iter().filter(|app| !is_named(app)).collect();
+            failures = 0;
+            // One that can't be read keeps no other from being read.
+            while let Some(app) = left.pop_front() {
+                if read(&services, &record, &app).await == ReadOnce::Done {
+                    failures = 0;
+                    continue;
                 }
+                left.push_back(app);
+                failures += 1;
+                sleep(back_off::pause(failures, dice)).await;
             }
         });
     }

@@ -12,7 +12,8 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use server::{
     adapters::{
         argocd::{
-            AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Inspected, Refresh, SyncRequest, WatchEvent, Window, Workloads,
+            AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Checked, Inspected, Refresh, SyncRequest, WatchEvent, Window,
+            Workloads,
         },
         git::{
             BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
@@ -342,8 +343,11 @@ impl ArgoCd for FakeArgoCd {
         stream::pending().boxed()
     }
 
-    async fn check(&self, _: &ArgoCdAccess) -> Result<Option<String>, ArgoCdError> {
-        Ok(Some("v3.0.0".into()))
+    async fn check(&self, _: &ArgoCdAccess) -> Result<Checked, ArgoCdError> {
+        Ok(Checked {
+            version: Some("v3.0.0".into()),
+            says_valid: true,
+        })
     }
 
     async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError> {
