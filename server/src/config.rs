@@ -4,19 +4,21 @@
 //! key never starts a server: each error is one sentence with the file, the line and the key, or the variable.
 //! For people: `docs/configuration.md`, which a test holds to the table.
 
+mod creators;
 mod given;
 mod keys;
+mod limits;
 mod network;
 mod sso;
 
 use crate::{
     adapters::mail::{self, Encryption, MailSettings},
     secrets::EncryptionKey,
-    service::workspace::Creators,
-    web::serving::Limits,
 };
+pub use creators::Creators;
 use given::{Given, Place, Value};
 use keys::{DefaultValue, KEYS};
+pub use limits::Limits;
 pub use network::Network;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};

@@ -1,19 +1,15 @@
 //! What Waybill says about itself: numbers for Prometheus, and traces for OpenTelemetry when somebody asked for them.
 //!
 //! [`METRICS`] names and describes every metric once; the functions beside it record them, so that nobody else needs to know a
-//! name. `connections` counts who is connected, `ports` measures registries and Argo CDs at their ports, `streams` knows how long Argo CD's streams have been silent,
+//! name. `connections` counts who is connected, `streams` knows how long Argo CD's streams have been silent,
 //! `traces` sends a trace per promotion. For people: `docs/operations.md`, which a test holds to the table.
 
 mod connections;
-mod ports;
 pub(crate) mod streams;
 pub mod traces;
 
 pub(crate) use connections::{Closed, Refused, connection_closed, connection_refused, connections_open};
-pub(crate) use ports::Measured;
 
-use crate::worker::Outcome;
-use app::error::AppError;
 use domain::{
     notification::{ChannelKind, DeliveryState},
     promotion::{Actor, Promotion},
@@ -245,20 +241,27 @@ fn who(actor: &Actor) -> &'static str {
     }
 }
 
-/// Runs a step: timed, traced, and with the promotion's id on every line that is logged meanwhile.
-pub(crate) async fn step(
+/// Runs a step: timed, traced, and with the promotion's id on every line that is logged meanwhile. `word` says what came of it.
+pub(crate) async fn step<T>(
     promotion: &Promotion,
-    work: impl Future<Output = Result<Outcome, AppError>>,
-) -> Result<Outcome, AppError> {
+    work: impl Future<Output = T>,
+    word: impl Fn(&T) -> &'static str,
+) -> T {
     let span = tracing::info_span!("step", promotion = %promotion.id, step = step_word(promotion));
-    let word = |outcome: &Result<Outcome, AppError>, _| outcome.as_ref().map_or("error", outcome_word);
-    together(std::slice::from_ref(promotion), work.instrument(span), word).await
+    together(std::slice::from_ref(promotion), work.instrument(span), |result, _| {
+        word(result)
+    })
+    .await
 }
 
 /// The same for the commits of a batch, which are one piece of work; `work` says what came of each.
-pub(crate) async fn batch(promotions: &[Promotion], work: impl Future<Output = Vec<Outcome>>) -> Vec<Outcome> {
+pub(crate) async fn batch<T>(
+    promotions: &[Promotion],
+    work: impl Future<Output = Vec<T>>,
+    word: impl Fn(&T) -> &'static str,
+) -> Vec<T> {
     let span = tracing::info_span!("commit", promotions = promotions.len());
-    let word = |outcomes: &Vec<Outcome>, place| outcomes.get(place).map_or("error", outcome_word);
+    let word = |results: &Vec<T>, place| results.get(place).map_or("error", &word);
     together(promotions, work.instrument(span), word).await
 }
 
@@ -280,15 +283,21 @@ fn step_word(promotion: &Promotion) -> &'static str {
     promotion.state.step().map_or("none", domain::promotion::Step::as_str)
 }
 
-fn outcome_word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done { .. } => "done",
-        Outcome::Wait { .. } | Outcome::Paused { .. } | Outcome::Closed { .. } => "wait",
-        Outcome::Retry { .. } => "retry",
-        Outcome::Fail { .. } | Outcome::Failed(_) | Outcome::NoFile { .. } => "fail",
-        Outcome::Withdrawn { .. } => "withdrawn",
-        Outcome::Overtaken { .. } => "overtaken",
-    }
+/// What is asked over HTTP, outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    ArgoCd,
+    Registry,
+}
+
+/// A call of a system that began at `began` has ended.
+pub(crate) fn called(system: System, call: &'static str, began: Instant, outcome: &'static str) {
+    let (metric, name) = match system {
+        System::ArgoCd => (ARGOCD_SECONDS, "argocd"),
+        System::Registry => (REGISTRY_SECONDS, "registry"),
+    };
+    histogram!(metric, "call" => call, "outcome" => outcome).record(began.elapsed());
+    traces::child(format!("{name} {call}"), began, outcome);
 }
 
 /// What came of a push.

@@ -7,6 +7,7 @@ use crate::back_off::Patience;
 use crate::{
     adapters::{argocd::ArgoCd, git::Git, notifier::Notifier, registry::Registry},
     clock::{Clock, Ids},
+    config::Creators,
     secrets::Sealer,
     store::{Change, Store, StoreError, Tx, open},
 };
@@ -125,7 +126,7 @@ pub struct Services {
     /// What waits for approvals, until something changes.
     pub kept_inbox: Arc<inbox::KeptInbox>,
     /// Who may create workspaces.
-    pub creators: workspace::Creators,
+    pub creators: Creators,
     /// Address people use, without a slash at the end: links in commits begin with it.
     pub public_url: Arc<str>,
 }

@@ -110,7 +110,7 @@ impl Worker {
 
     async fn commit_batch(&self, batch: Vec<(Promotion, Hold)>) {
         let (promotions, holds): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let outcomes = telemetry::batch(&promotions, steps::commit(&self.services, &promotions)).await;
+        let outcomes = telemetry::batch(&promotions, steps::commit(&self.services, &promotions), Outcome::word).await;
         let now = self.services.now();
         let outcomes: Vec<_> = promotions
             .into_iter()

@@ -261,7 +261,8 @@ impl Worker {
                 .unwrap_or_else(|_| Ok(hung()))
         };
         // A fault of our own (the database) is the same as an outside one that may pass.
-        let outcome = telemetry::step(promotion, step)
+        let word = |outcome: &Result<Outcome, AppError>| outcome.as_ref().map_or("error", Outcome::word);
+        let outcome = telemetry::step(promotion, step, word)
             .await
             .unwrap_or_else(|error| Outcome::Retry { why: error.to_string() });
         if let (State::Queued, Outcome::Done { .. }) = (promotion.state, &outcome) {

@@ -69,6 +69,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What it is called in metrics and traces.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Wait { .. } | Self::Paused { .. } | Self::Closed { .. } => "wait",
+            Self::Retry { .. } => "retry",
+            Self::Fail { .. } | Self::Failed(_) | Self::NoFile { .. } => "fail",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Overtaken { .. } => "overtaken",
+        }
+    }
+
     /// Done, with evidence.
     pub(crate) fn done(next: State, detail: impl Into<String>) -> Self {
         Self::Done {

@@ -7,7 +7,7 @@ use crate::support::{
 use app::error::AppError;
 use domain::rights::Role;
 use serde_json::{Value, json};
-use server::service::workspace::Creators;
+use server::config::Creators;
 
 #[tokio::test]
 async fn who_administers_another_workspace_does_not_learn_which_there_are() {

@@ -1,7 +1,10 @@
 //! Bodies on their way: of requests, which must go on arriving, and of answers, which must go on being taken.
 
-use super::{Limits, life::Answering};
-use crate::telemetry::{self, Closed};
+use super::life::Answering;
+use crate::{
+    config::Limits,
+    telemetry::{self, Closed},
+};
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::Request,

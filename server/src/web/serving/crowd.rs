@@ -1,8 +1,8 @@
 //! Who is connected: how many there may be, of each address and in all, and who leaves for others.
 
-use super::{Limits, life::Life};
+use super::life::Life;
 use crate::{
-    config::Network,
+    config::{Limits, Network},
     telemetry::{self, Refused},
 };
 use std::{

@@ -1,7 +1,6 @@
 //! What a connection is doing, and whether it has kept the server waiting for too long.
 
-use super::Limits;
-use crate::telemetry::Closed;
+use crate::{config::Limits, telemetry::Closed};
 use http::Version;
 use std::{
     collections::BTreeMap,

@@ -8,15 +8,16 @@ mod body;
 mod crowd;
 pub mod descriptors;
 mod life;
-mod limits;
 mod socket;
 
 pub use crowd::Crowd;
-pub use limits::Limits;
 
 pub(super) use body::say_stalled;
 
-use crate::telemetry::{self, Refused};
+use crate::{
+    config::Limits,
+    telemetry::{self, Refused},
+};
 use axum::{
     Router,
     body::Body,
@@ -61,7 +62,7 @@ const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/
 /// It never ends by itself: a connection that can't be accepted is a passing fault, whatever the system says.
 pub async fn serve(listener: TcpListener, router: Router, crowd: Arc<Crowd>, stop: CancellationToken) {
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
-    let mut ticks = interval(crowd.limits().tick());
+    let mut ticks = interval(tick(crowd.limits()));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pause = None;
     loop {
@@ -180,4 +181,10 @@ async fn connection(socket: TcpStream, peer: SocketAddr, router: Router, seat: S
             }
         }
     }
+}
+
+/// How often connections are looked at: often enough that no limit is missed by much.
+fn tick(limits: &Limits) -> Duration {
+    let shortest = limits.head.min(limits.idle).min(limits.answer);
+    (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }

@@ -26,6 +26,7 @@ use secrecy::SecretString;
 use server::{
     adapters::notifier::Notifier,
     clock::{Ids as _, System},
+    config::Creators,
     secrets::{EncryptionKey, Sealer},
     service::{
         Caller, Services, Wake,
@@ -36,7 +37,6 @@ use server::{
         password::Passwords,
         sign_in_limit::SignInLimit,
         token::{NewToken, create_token_here},
-        workspace::Creators,
     },
     store::{Store, User},
     web::auth::Identity,

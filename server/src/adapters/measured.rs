@@ -1,13 +1,13 @@
 //! Registries and Argo CDs, measured at their ports: how long each call takes, and what comes of it.
 
-use super::{ARGOCD_SECONDS, REGISTRY_SECONDS, traces};
-use crate::adapters::{
+use super::{
     argocd::{
         AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Checked, Inspected, Refresh, SyncRequest, WatchEvent, Window,
         Workloads,
     },
     registry::{Hanging, Registry, RegistryAccess, RegistryError},
 };
+use crate::telemetry::{self, System};
 use async_trait::async_trait;
 use domain::{
     artifact::{ArtifactDetails, Digest, Repository, Tag},
@@ -15,7 +15,6 @@ use domain::{
     time::Timestamp,
 };
 use futures::stream::BoxStream;
-use metrics::histogram;
 use std::{future::Future, time::Instant};
 
 /// The same port, measured.
@@ -39,8 +38,7 @@ impl Passing for RegistryError {
 }
 
 async fn measure<T, E: Passing>(
-    metric: &'static str,
-    system: &'static str,
+    system: System,
     call: &'static str,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
@@ -51,8 +49,7 @@ async fn measure<T, E: Passing>(
         Err(error) if error.passes() => "passing",
         Err(_) => "failed",
     };
-    histogram!(metric, "call" => call, "outcome" => word).record(began.elapsed());
-    traces::child(format!("{system} {call}"), began, word);
+    telemetry::called(system, call, began, word);
     outcome
 }
 
@@ -64,15 +61,15 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
             Refresh::No => "app",
             Refresh::Normal => "refresh",
         };
-        measure(ARGOCD_SECONDS, "argocd", call, self.0.app(access, app, refresh)).await
+        measure(System::ArgoCd, call, self.0.app(access, app, refresh)).await
     }
 
     async fn workloads(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Workloads, ArgoCdError> {
-        measure(ARGOCD_SECONDS, "argocd", "workloads", self.0.workloads(access, app)).await
+        measure(System::ArgoCd, "workloads", self.0.workloads(access, app)).await
     }
 
     async fn events(&self, access: &ArgoCdAccess, app: &AppRef, pod: &Patient) -> Result<Vec<PodEvent>, ArgoCdError> {
-        measure(ARGOCD_SECONDS, "argocd", "events", self.0.events(access, app, pod)).await
+        measure(System::ArgoCd, "events", self.0.events(access, app, pod)).await
     }
 
     async fn logs(
@@ -82,27 +79,15 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
         pod: &str,
         container: Option<&str>,
     ) -> Result<Vec<LogLine>, ArgoCdError> {
-        measure(
-            ARGOCD_SECONDS,
-            "argocd",
-            "logs",
-            self.0.logs(access, app, pod, container),
-        )
-        .await
+        measure(System::ArgoCd, "logs", self.0.logs(access, app, pod, container)).await
     }
 
     async fn sync(&self, access: &ArgoCdAccess, app: &AppRef, request: &SyncRequest) -> Result<(), ArgoCdError> {
-        measure(ARGOCD_SECONDS, "argocd", "sync", self.0.sync(access, app, request)).await
+        measure(System::ArgoCd, "sync", self.0.sync(access, app, request)).await
     }
 
     async fn end_operation(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<(), ArgoCdError> {
-        measure(
-            ARGOCD_SECONDS,
-            "argocd",
-            "end_operation",
-            self.0.end_operation(access, app),
-        )
-        .await
+        measure(System::ArgoCd, "end_operation", self.0.end_operation(access, app)).await
     }
 
     async fn window(
@@ -113,7 +98,7 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
         now: Timestamp,
     ) -> Result<Window, ArgoCdError> {
         let work = self.0.window(access, app, project, now);
-        measure(ARGOCD_SECONDS, "argocd", "window", work).await
+        measure(System::ArgoCd, "window", work).await
     }
 
     fn watch(&self, access: &ArgoCdAccess) -> BoxStream<'static, Result<WatchEvent, ArgoCdError>> {
@@ -121,11 +106,11 @@ impl<T: ArgoCd> ArgoCd for Measured<T> {
     }
 
     async fn check(&self, access: &ArgoCdAccess) -> Result<Checked, ArgoCdError> {
-        measure(ARGOCD_SECONDS, "argocd", "check", self.0.check(access)).await
+        measure(System::ArgoCd, "check", self.0.check(access)).await
     }
 
     async fn inspect(&self, access: &ArgoCdAccess, app: &AppRef) -> Result<Inspected, ArgoCdError> {
-        measure(ARGOCD_SECONDS, "argocd", "inspect", self.0.inspect(access, app)).await
+        measure(System::ArgoCd, "inspect", self.0.inspect(access, app)).await
     }
 }
 
@@ -138,7 +123,7 @@ impl<T: Registry> Registry for Measured<T> {
         tag: &Tag,
     ) -> Result<Option<Digest>, RegistryError> {
         let work = self.0.resolve(access, repository, tag);
-        measure(REGISTRY_SECONDS, "registry", "resolve", work).await
+        measure(System::Registry, "resolve", work).await
     }
 
     async fn look(
@@ -149,7 +134,7 @@ impl<T: Registry> Registry for Measured<T> {
         wanted: &Digest,
     ) -> Result<Option<(Digest, Option<ArtifactDetails>)>, RegistryError> {
         let work = self.0.look(access, repository, tag, wanted);
-        measure(REGISTRY_SECONDS, "registry", "look", work).await
+        measure(System::Registry, "look", work).await
     }
 
     async fn exists(
@@ -159,7 +144,7 @@ impl<T: Registry> Registry for Measured<T> {
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
         let work = self.0.exists(access, repository, digest);
-        measure(REGISTRY_SECONDS, "registry", "exists", work).await
+        measure(System::Registry, "exists", work).await
     }
 
     async fn describe(
@@ -169,7 +154,7 @@ impl<T: Registry> Registry for Measured<T> {
         digest: &Digest,
     ) -> Result<Option<ArtifactDetails>, RegistryError> {
         let work = self.0.describe(access, repository, digest);
-        measure(REGISTRY_SECONDS, "registry", "describe", work).await
+        measure(System::Registry, "describe", work).await
     }
 
     async fn attached(
@@ -180,14 +165,14 @@ impl<T: Registry> Registry for Measured<T> {
         says: &[&str],
     ) -> Result<Hanging, RegistryError> {
         let work = self.0.attached(access, repository, digest, says);
-        measure(REGISTRY_SECONDS, "registry", "attached", work).await
+        measure(System::Registry, "attached", work).await
     }
 
     async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
-        measure(REGISTRY_SECONDS, "registry", "tags", self.0.tags(access, repository)).await
+        measure(System::Registry, "tags", self.0.tags(access, repository)).await
     }
 
     async fn check(&self, access: &RegistryAccess, registry: &str) -> Result<(), RegistryError> {
-        measure(REGISTRY_SECONDS, "registry", "check", self.0.check(access, registry)).await
+        measure(System::Registry, "check", self.0.check(access, registry)).await
     }
 }

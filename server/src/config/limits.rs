@@ -1,4 +1,4 @@
-//! How long and how many: all the numbers of serving.
+//! Limits of connections: how long, and how many.
 
 use std::time::Duration;
 
@@ -60,12 +60,6 @@ impl Limits {
         self.total = OPERATIONS;
         self.per_address = OPERATIONS;
         self
-    }
-
-    /// How often connections are looked at: often enough that no limit is missed by much.
-    pub(super) fn tick(&self) -> Duration {
-        let shortest = self.head.min(self.idle).min(self.answer);
-        (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
     }
 }
 
