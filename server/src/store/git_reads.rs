@@ -61,3 +61,30 @@ where
 fn ids(rows: Vec<String>) -> Result<HashSet<ResourceId>, StoreError> {
     rows.iter().map(|id| parse("resource id", id)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::SqliteStore;
+
+    /// A read of Git goes through no promotion but those that are being committed.
+    #[tokio::test]
+    async fn what_is_being_committed_is_found_along_its_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("waybill.db");
+        drop(SqliteStore::open(&file).await.unwrap());
+        let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display()))
+            .await
+            .unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {COMMITTING}");
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(explain))
+            .bind("a project")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        let is_search = |(_, _, _, step): &(i64, i64, i64, String)| {
+            step == "SEARCH promotions USING INDEX promotions_committing (project_id=?)"
+        };
+        assert!(plan.iter().any(is_search), "{plan:?}");
+    }
+}
