@@ -44,7 +44,7 @@ test('a cluster is added, tested and removed', async ({ page, open, demo, tolera
   await cluster.getByRole('link', { name: `Edit ${name}` }).click();
   await expect(page.getByRole('heading', { name: `Cluster ${name}` })).toBeVisible();
   await expect(token).toHaveValue('');
-  await expect(page.getByText('One is stored. Empty keeps it.')).toBeVisible();
+  await expect(page.getByText('A secret is stored. Leave this empty to keep it.')).toBeVisible();
   await page.getByRole('link', { name: 'Cancel' }).click();
   await cluster.getByRole('link', { name: `Delete ${name}` }).click();
   await expect(page.getByRole('heading', { name: `Delete ${name}` })).toBeVisible();

@@ -260,7 +260,7 @@ fn stops(view: &EnvironmentView, now: Signal<Timestamp>) -> AnyView {
             <details class="stop">
                 <summary>"Stop the line"</summary>
                 <form class="decide" method="post">
-                    <p class="muted">"Nothing new runs here until somebody lets it go on. What is committed already is let finish."</p>
+                    <p class="muted">{format!("No new promotion to {name} starts until somebody lets it go on. Commits that are pushed already will finish.")}</p>
                     <label for="reason">"Why?"</label>
                     <input class="control" type="text" id="reason" name="reason" maxlength="1000" autocomplete="off" />
                     <div class="row">

@@ -113,7 +113,7 @@ async fn overtaken(tx: &mut dyn Tx, workspace: WorkspaceId, environment: &Enviro
         false => format!("It asks for: {}.", words.join("; ")),
     };
     Ok(AppError::Conflict(format!(
-        "{who}, after you began to edit. {what} Yours is not saved, and still here: put in what shall stay of theirs, then save again."
+        "{who} after you began to edit. {what} Yours is not saved, and still here. Copy over what you want to keep from their version, then save again."
     )))
 }
 
@@ -135,6 +135,20 @@ fn parse(text: &str) -> Result<Policy, String> {
     })
 }
 
+/// What is wrong with a policy, by field below `at`, for the environment `own` of a project with these environments: by itself, by the
+/// calendar, and by the keys in it.
+pub(super) fn check(policy: &Policy, at: &str, own: &Name, environments: &[Name], errors: &mut FieldErrors) {
+    policy.check(at, own, environments, errors);
+    for (i, freeze) in policy.freezes.iter().enumerate() {
+        if let Err((field, why)) = calendar::check(freeze) {
+            errors.add(format!("{at}.freezes[{i}].{field}"), why);
+        }
+    }
+    for (field, why) in signature::check(policy) {
+        errors.add(format!("{at}.{field}"), why);
+    }
+}
+
 /// Reads a policy as people write it.
 ///
 /// # Errors
@@ -146,15 +160,7 @@ pub fn read(text: &str, own: &Name, environments: &[Name]) -> Result<Policy, Fie
     }
     let policy = parse(text).map_err(wrong)?;
     let mut errors = FieldErrors::default();
-    policy.check("policy", own, environments, &mut errors);
-    for (i, freeze) in policy.freezes.iter().enumerate() {
-        if let Err((field, why)) = calendar::check(freeze) {
-            errors.add(format!("policy.freezes[{i}].{field}"), why);
-        }
-    }
-    for (field, why) in signature::check(&policy) {
-        errors.add(format!("policy.{field}"), why);
-    }
+    check(&policy, "policy", own, environments, &mut errors);
     if errors.is_empty() {
         return Ok(policy);
     }

@@ -115,7 +115,7 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
     let edit = format!("{CLUSTERS}?edit=second");
     let page = admin.get(&edit).await;
     assert_eq!(page.value("cluster[argocd_url]").as_deref(), Some(world.standin.url()));
-    says(&page, "One is stored. Empty keeps it.");
+    says(&page, "A secret is stored. Leave this empty to keep it.");
     let renamed = [
         ("intent", "save-cluster"),
         ("cluster[was]", "second"),

@@ -431,7 +431,7 @@ async fn it_must_have_been_healthy_elsewhere() {
     // While the rollout ends, Argo CD may say once more that it is progressing: the soak begins anew then.
     until("the page to say when it opens", async || {
         let words = admin.get(&format!("/promotions/{id}")).await.words();
-        words.contains("It opens by itself at").then_some(())
+        words.contains("Opens automatically at").then_some(())
     })
     .await;
     // The policy changes, and it is looked at again.

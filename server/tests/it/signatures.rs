@@ -36,7 +36,7 @@ async fn it_waits_until_somebody_signs_and_goes_on_by_itself() {
     until("the page to say that there is none", async || {
         let words = admin.get(&page).await.words();
         let says = words.contains("held no signature of it at")
-            && words.contains("It opens by itself soon after somebody signs this digest with the key release.");
+            && words.contains("Opens once this digest is signed with the key release.");
         says.then_some(())
     })
     .await;

@@ -267,7 +267,7 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
                     required.soak_minutes
                 ),
             };
-            let who = format!("It opens by itself at {}.", again.exact());
+            let who = format!("Opens automatically at {}.", again.exact());
             (
                 gate(GateState::Waiting, format!("soak in {name}"), why, who),
                 Some(again),
@@ -293,8 +293,8 @@ fn proven(kind: GateKind, name: &str, evidence: &Evidence<'_>) -> (Gate, Option<
     let missing = format!("{what} {name}");
     let differs = format!("not {deed} by {name}");
     let signs = || match kind {
-        GateKind::Provenance => format!("It opens by itself soon after {name} attests that it built this digest."),
-        _ => format!("It opens by itself soon after somebody signs this digest with the key {name}."),
+        GateKind::Provenance => format!("Opens once {name} attests that it built this digest."),
+        _ => format!("Opens once this digest is signed with the key {name}."),
     };
     let (state, short, why, who) = match proof.map(|proof| (proof, &proof.found)) {
         None => {
@@ -345,7 +345,7 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
     match (evidence.frozen)(freeze) {
         Ok(Frozen::Until(end)) => {
             let why = format!("Nothing new may run until {}.", end.exact());
-            let who = "It opens by itself then.".to_owned();
+            let who = "Opens automatically then.".to_owned();
             let shut = Gate {
                 until: Some(end),
                 ..gate(GateState::Waiting, format!("freeze {}", freeze.name), why, who)
@@ -383,7 +383,13 @@ fn stopped(stop: &Stop) -> Gate {
     let id = GateId::of(GateKind::Stop, name);
     Gate {
         since: Some(stop.at),
-        ..Gate::new(id, GateState::Waiting, short, why, "Who may stop it can let it go on.")
+        ..Gate::new(
+            id,
+            GateState::Waiting,
+            short,
+            why,
+            "Anyone who may stop the line can let it go on.",
+        )
     }
 }
 

@@ -166,7 +166,7 @@ async fn outcome(post: SettingsPost, workspace: String) -> Result<Done, AppError
         }
         "resume-channel" => {
             pause_channel(w, post.id, false).await?;
-            "The channel tells again, from now on."
+            "The channel sends messages again."
         }
         "remove-channel" => {
             remove_channel(w, post.id).await?;

@@ -11,10 +11,11 @@ use super::{
     people::{PlannedPeople, StoredPeople},
 };
 use crate::{
-    calendar,
     clock::Ids,
-    service::connection::{SealedCredentials, argocd_token_context, credentials_context, registry_password_context},
-    signature,
+    service::{
+        connection::{SealedCredentials, argocd_token_context, credentials_context, registry_password_context},
+        policy,
+    },
     store::{ClusterRecord, ProjectRecord},
 };
 use app::error::AppError;
@@ -471,7 +472,8 @@ impl Plan {
                 Some(policy) => policy.clone(),
                 None => before.map(|old| old.policy.clone()).unwrap_or_default(),
             };
-            check_policy(&policy, environment, &names, errors);
+            let at = format!("{}.policy", environment.at);
+            policy::check(&policy, &at, &environment.name, &names, errors);
             let key = keys.take(&environment.name, environment.key.as_ref());
             let key = match key {
                 Ok(key) => key,
@@ -701,20 +703,6 @@ fn runtime_differences(from: &Runtime, to: &Runtime) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
     .collect()
-}
-
-/// Whether a policy fits the project's environments and the calendar.
-fn check_policy(policy: &Policy, environment: &CheckedEnvironment, names: &[Name], errors: &mut FieldErrors) {
-    let at = format!("{}.policy", environment.at);
-    policy.check(&at, &environment.name, names, errors);
-    for (i, freeze) in policy.freezes.iter().enumerate() {
-        if let Err((field, why)) = calendar::check(freeze) {
-            errors.add(format!("{at}.freezes[{i}].{field}"), why);
-        }
-    }
-    for (field, why) in signature::check(policy) {
-        errors.add(format!("{at}.{field}"), why);
-    }
 }
 
 /// The place of every environment: in the document's order, with those it doesn't name kept behind the one they followed.

@@ -279,7 +279,7 @@ async fn an_administrator_sets_a_channel_up_and_a_promotion_is_told_of_and_waits
 
     for (intent, words) in [
         ("pause-channel", "The channel is paused."),
-        ("resume-channel", "The channel tells again, from now on."),
+        ("resume-channel", "The channel sends messages again."),
         ("remove-channel", "The channel is removed."),
     ] {
         let page = admin.post(SETTINGS, &[("intent", intent), ("id", &channel)]).await;

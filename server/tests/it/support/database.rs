@@ -1,5 +1,5 @@
 //! The database that a test stands on: SQLite in a file, or with `TEST_DATABASE=postgres` in the environment one of its own
-//! on a real PostgreSQL. `scripts/test` runs all tests here on both.
+//! on a real PostgreSQL. `scripts/test` runs all tests here on SQLite, and on PostgreSQL those that between them execute every statement.
 
 use secrecy::SecretString;
 use server::{config, startup, store::Store};
