@@ -28,10 +28,15 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, report: &mut Report)
         };
         estates.push(Estate::start(ground, name, size).await?);
     }
+    // Found out before anything is timed: looking for them in the longer database leaves nothing of the server's in the processor's caches.
+    let mut asked = Vec::new();
+    for estate in &estates {
+        asked.push(questions(&estate.server).await?);
+    }
     let mut times: Vec<[Vec<f64>; 2]> = Vec::new();
     for time in 0..TIMES {
-        for (which, estate) in estates.iter().enumerate() {
-            for (q, question) in questions(&estate.server).await?.into_iter().enumerate() {
+        for (which, (estate, questions)) in estates.iter().zip(&asked).enumerate() {
+            for (q, question) in questions.iter().enumerate() {
                 let arguments: Vec<_> = question.2.iter().map(|(key, value)| (*key, value.as_str())).collect();
                 let began = now();
                 estate.server.ask(question.1, &arguments).await?;
@@ -48,9 +53,8 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, report: &mut Report)
             }
         }
     }
-    let names = questions(&estates[0].server).await?;
     let mut worst: f64 = 0.0;
-    for ((name, _, _), [short, long]) in names.iter().zip(&times) {
+    for ((name, _, _), [short, long]) in asked[0].iter().zip(&times) {
         let (short, long) = (median(short), median(long));
         worst = worst.max(long / short);
         report.note(format!(
