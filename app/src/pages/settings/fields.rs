@@ -40,7 +40,7 @@ pub(super) fn secret(here: Here, name: &'static str, label: &'static str, is_sto
 fn secret_help(here: Here, is_stored: bool) -> &'static str {
     match (is_stored, here.comes_back()) {
         (true, false) => "A secret is stored. Leave this empty to keep it.",
-        (true, true) => "A secret is stored. Leave this empty to keep it. What you typed must be typed again.",
+        (true, true) => "A secret is stored. Leave this empty to keep it. What was typed here must be typed again.",
         (false, false) => "It is stored sealed, and never shown again.",
         (false, true) => "What was typed here must be typed again: it is not sent back.",
     }

@@ -101,23 +101,25 @@ async fn the_end_of_a_soak_opens_the_gate_at_that_moment() {
     let opens = time_opens(&world, &id).await;
     world.ends(&id, State::Succeeded).await;
     at_that_moment(&world, &id, opens).await;
-    // Thirty minutes since it was healthy there, by the ledger.
+    // Thirty minutes since it was healthy there. With the clock put forward, what Argo CD said before may be taken for news, and a further run
+    // begin: that one is not meant.
     let healthy = healthy_since(&world, &third).await;
-    assert_eq!(opens, healthy.plus_millis(30 * 60_000));
+    let opened: Vec<_> = healthy.iter().map(|since| since.plus_millis(30 * 60_000)).collect();
+    assert!(opened.contains(&opens), "{opens:?} {opened:?}");
     world.wait_for_live("production", "api", &third).await;
 }
 
-/// Since when a digest is healthy in staging.
-async fn healthy_since(world: &World, digest: &str) -> Timestamp {
+/// When a digest began to be healthy in staging, each time.
+async fn healthy_since(world: &World, digest: &str) -> Vec<Timestamp> {
     let staging = world.resource("staging", "api").await.unwrap();
     let mut tx = world.store.read().await.unwrap();
     let workspace = tx.workspaces().await.unwrap().remove(0);
     let project = tx.projects(workspace.id).await.unwrap().remove(0).project.id;
     let runs = tx.runs(project, &digest.parse().unwrap()).await.unwrap();
-    let run = runs
-        .iter()
-        .find(|run| run.environment == staging.environment && run.until.is_none());
-    run.unwrap().since
+    (runs.iter())
+        .filter(|run| run.environment == staging.environment)
+        .map(|run| run.since)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
