@@ -164,13 +164,19 @@ pub fn starved_words(moving: &Moving, now: Signal<Timestamp>) -> Option<AnyView>
     Some(view! { <span>{waits}</span> }.into_any())
 }
 
+/// Whether a cell says something else before what is live, in the order of [`how`].
+fn says_else_first(cell: &Cell) -> bool {
+    let (meaning, ..) = truth::words(&cell.truth);
+    let calm = matches!(meaning, Meaning::Good | Meaning::Quiet);
+    let is_held = (cell.follows.hold.as_ref()).is_some_and(|hold| calm || hold.cause.is_in_git());
+    cell.moving.is_some() || cell.failed.is_some() || is_held || (calm && cell.behind.is_some())
+}
+
 /// How old what is live is, or since when nobody knows, beside whatever else a cell says first.
 #[must_use]
 pub fn seen(cell: &Cell, now: Signal<Timestamp>) -> Option<AnyView> {
-    let says_else =
-        cell.moving.is_some() || cell.failed.is_some() || cell.follows.hold.is_some() || cell.behind.is_some();
     match &cell.truth {
-        Truth::NotKnownSince(_) | Truth::NoApplication if says_else => {
+        Truth::NotKnownSince(_) | Truth::NoApplication if says_else_first(cell) => {
             let (meaning, icon_name, words) = truth::words(&cell.truth);
             Some(says(meaning, icon_name, words))
         }
@@ -312,4 +318,56 @@ pub fn head_labels(head: &EnvironmentHead) -> AnyView {
         </span>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::board::{Behind, Follows};
+    use domain::{
+        artifact::ExactImage,
+        resource::{Binding, Kind},
+    };
+
+    /// Behind its source, with this truth.
+    fn behind(truth: Truth) -> Cell {
+        let latest = ExactImage {
+            repository: "r.example/api".parse().unwrap(),
+            tag: None,
+            digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+        };
+        Cell {
+            kind: Kind::Deployment,
+            image: None,
+            since: None,
+            outside: None,
+            unclear: None,
+            switched_off: false,
+            truth,
+            out_of_sight: None,
+            follows: Follows {
+                source: None,
+                binding: Binding::TrackLatest,
+                hold: None,
+            },
+            behind: Some(Behind {
+                course: Course::Newer,
+                count: Some(1),
+                of: None,
+                latest,
+            }),
+            moving: None,
+            failed: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_once() {
+        // Calm, it comes after how far the resource is behind, and is said beside it; a missing Application comes before.
+        assert!(says_else_first(&behind(Truth::NotKnownSince(Timestamp(0)))));
+        assert!(!says_else_first(&behind(Truth::NoApplication)));
+        let mut failed = behind(Truth::NoApplication);
+        failed.failed = "00000000-0000-0000-0000-000000000000".parse().ok();
+        assert!(says_else_first(&failed));
+    }
 }

@@ -82,6 +82,11 @@ async fn one_that_is_deleted_is_said_to_be_gone_and_waited_for() {
         "{activity}"
     );
 
+    // Nothing soaks where nobody knows what runs.
+    let api = world.resource("staging", "api").await.unwrap();
+    let runs = world.store.read().await.unwrap().open_runs(api.id).await.unwrap();
+    assert!(runs.is_empty(), "{runs:?}");
+
     // What is promised meanwhile is committed, and waits.
     let second = world.push("1.1.0").await;
     let id = promotion_of(&world, &second).await;
