@@ -1,7 +1,7 @@
 # Every command is a script in scripts/; this file names them. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-argocd soak fuzz bench bench-quick build lint fmt dev deny setup clean-demo
+.PHONY: help run test test-argocd soak fuzz bench bench-quick build lint fmt rooms dev deny setup clean-demo
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: ## check format, clippy and what the browser downloads
 
 fmt: ## format the Rust code
 	@bash -c '. scripts/env && cargo fmt --all'
+
+rooms: ## draw the rooms of the server in docs/architecture.md
+	@bash -c '. scripts/env && DRAW_ROOMS=1 cargo test --quiet --workspace --exclude frontend --test house the_picture'
 
 dev: setup ## run the demo, and build and start it again on every change
 	@scripts/dev

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Events that a slow reader may lag behind before it must read everything again.
 const BACKLOG: usize = 1024;
+
 /// How often the ledger is looked at without being woken: another process may have written.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,5 @@
 //! The composition root: the only place that names concrete adapters and starts what runs in the background.
 
-pub mod key;
-
 use crate::{
     adapters::{
         argocd::ArgoCdClient,
@@ -14,7 +12,10 @@ use crate::{
     config::{Config, Database, Limits},
     data_dir::{self, DataDirError, DataLock},
     events::Events,
-    service::{Services, Wake, password::Passwords, sign_in_limit::SignInLimit, sso::Sso},
+    service::{
+        Services, Wake, access,
+        context::{Passwords, SignInLimit, Sso},
+    },
     store::{OpenError, Store, StoreError, postgres::PostgresStore, sqlite::SqliteStore},
     telemetry,
     web::{
@@ -32,6 +33,8 @@ use secrecy::ExposeSecret;
 use std::{future::Future, io, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+
+pub mod key;
 
 /// Why the server didn't start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -292,8 +295,7 @@ async fn lease_owner(config: &Config, services: &Services) -> Result<String, Run
 }
 
 async fn first_administrator(config: &Config, services: &Services) -> Result<(), RunError> {
-    let made = services
-        .first_administrator(config.admin_email.as_deref(), config.admin_password.as_ref())
+    let made = access::first_administrator(services, config.admin_email.as_deref(), config.admin_password.as_ref())
         .await
         .map_err(RunError::Administrator)?;
     if let Some((email, password)) = made {

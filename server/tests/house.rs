@@ -9,13 +9,13 @@
 )]
 
 use std::{
-    collections::BTreeSet,
-    fs,
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
     path::{Path, PathBuf},
 };
 
 /// The rooms from the ground up: each may use those before it, and none of those after it.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 31] = [
     // Of no noun: what any room may need.
     "nesting",
     "clock",
@@ -30,7 +30,20 @@ const ROOMS: [&str; 19] = [
     "config",
     "data_dir",
     "store",
-    // The use cases, who calls them, and what puts all of it together.
+    // The use cases, from what all of them work with to what puts them together.
+    "service::context",
+    "service::reach",
+    "service::access",
+    "service::sources",
+    "service::gates",
+    "service::queue",
+    "service::removal",
+    "service::observe",
+    "service::promotion",
+    "service::views",
+    "service::configure",
+    "service::notification",
+    // Their door, who calls them, and what starts it all.
     "service",
     "events",
     "worker",
@@ -44,23 +57,13 @@ const ROOMS: [&str; 19] = [
 const MOST_LINES: usize = 600;
 
 /// Files that have more, why, and how many they may have: none grows on.
-const LONG: [(&str, usize, &str); 16] = [
-    (
-        "app/domain/src/draft.rs",
-        870,
-        "to be split: the form's draft and its checks",
-    ),
+const LONG: &[(&str, usize, &str)] = &[
     (
         "app/domain/src/plan/decision.rs",
         640,
         "one decision, read from top to bottom",
     ),
     ("app/domain/src/plan/tests.rs", 760, "the stories of one decision"),
-    (
-        "app/domain/src/promotion.rs",
-        760,
-        "to be split: the promotion and its states",
-    ),
     (
         "server/src/adapters/argocd/client.rs",
         690,
@@ -77,24 +80,19 @@ const LONG: [(&str, usize, &str); 16] = [
         "to be split: the program, its answers, its checks",
     ),
     (
-        "server/src/service/apply/check.rs",
+        "server/src/service/configure/apply/check.rs",
         850,
         "to be split by section of the document",
     ),
     (
-        "server/src/service/apply/document.rs",
+        "server/src/service/configure/apply/document.rs",
         640,
         "one document, as people write it",
     ),
     (
-        "server/src/service/apply/plan.rs",
+        "server/src/service/configure/apply/plan.rs",
         960,
         "to be split by section of the document",
-    ),
-    (
-        "server/src/service/artifact.rs",
-        690,
-        "to be split: what is seen and what counts",
     ),
     (
         "server/src/store/people.rs",
@@ -135,82 +133,154 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The rooms that a source names: what follows `crate::`, alone or as each part of a list in braces.
-fn named(text: &str) -> BTreeSet<String> {
+/// The parts of a list in braces, from after the first brace to the one that ends it.
+fn parts(list: &str) -> Vec<&str> {
+    let (mut found, mut depth, mut begins) = (Vec::new(), 1, 0);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || (depth == 1 && c == ',') {
+            // The last comma of a list has nothing behind it.
+            found.extend(Some(list[begins..at].trim()).filter(|part| !part.is_empty()));
+            begins = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// The first words of what a path leads to, `most` at the most: `a::{b::c, d}` gives `a::b` and `a::d`.
+fn leads_to(path: &str, most: usize) -> Vec<String> {
+    let path = path.trim_start();
+    if let Some(list) = path.strip_prefix('{') {
+        return parts(list).into_iter().flat_map(|part| leads_to(part, most)).collect();
+    }
+    let end = path
+        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .unwrap_or(path.len());
+    let (word, rest) = path.split_at(end);
+    let further = match rest.strip_prefix("::") {
+        Some(rest) if most > 1 => leads_to(rest, most - 1),
+        _ => Vec::new(),
+    };
+    if further.is_empty() {
+        return Vec::from([word.to_owned()]);
+    }
+    further.iter().map(|next| format!("{word}::{next}")).collect()
+}
+
+/// The rooms that a source names after `crate::`.
+fn named(text: &str) -> BTreeSet<&'static str> {
     let plain: Vec<&str> = (text.lines())
         .map(|line| line.split("//").next().unwrap_or_default())
         .collect();
     let plain = plain.join("\n");
-    let word = |text: &str| {
-        let text = text.trim_start();
-        let end = text
-            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .unwrap_or(text.len());
-        text[..end].to_owned()
-    };
-    let mut rooms = BTreeSet::new();
-    for (at, path) in plain.match_indices("crate::") {
-        let rest = &plain[at + path.len()..];
-        let Some(list) = rest.strip_prefix('{') else {
-            rooms.insert(word(rest));
-            continue;
-        };
-        let (mut depth, mut begins) = (1, true);
-        for (at, c) in list.char_indices() {
-            if begins && !c.is_whitespace() {
-                rooms.insert(word(&list[at..]));
-                begins = false;
-            }
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                ',' if depth == 1 => begins = true,
-                _ => {}
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-    rooms.remove("");
-    rooms
+    let paths = plain
+        .match_indices("crate::")
+        .flat_map(|(at, path)| leads_to(&plain[at + path.len()..], 2));
+    paths.filter_map(|path| room_of(&path)).collect()
 }
 
-/// The room of a source: the first part of its path below `src`.
-fn room(path: &str) -> &str {
+/// The room that something with this path stands in: the one with the longest name that it begins with.
+fn room_of(path: &str) -> Option<&'static str> {
+    let stands_in = |room: &&&str| path == **room || path.starts_with(&format!("{room}::"));
+    ROOMS.iter().filter(stands_in).max_by_key(|room| room.len()).copied()
+}
+
+/// The room of a source.
+fn room(path: &str) -> Option<&'static str> {
     let below = path.strip_prefix("server/src/").unwrap();
-    below.split('/').next().unwrap().trim_end_matches(".rs")
+    let below = below.trim_end_matches(".rs").trim_end_matches("/mod");
+    room_of(&below.replace('/', "::"))
+}
+
+/// Which room uses which, itself left out.
+fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let mut arrows: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (path, text) in sources("server/src") {
+        // The program itself only starts the rest.
+        if path == "server/src/main.rs" {
+            continue;
+        }
+        let Some(own) = room(&path) else {
+            panic!("{path} is in no room that ROOMS names: say where it stands");
+        };
+        let others = named(&text).into_iter().filter(|other| *other != own);
+        arrows.entry(own).or_default().extend(others);
+    }
+    arrows
+}
+
+fn place(room: &str) -> usize {
+    ROOMS.iter().position(|one| *one == room).unwrap()
 }
 
 #[test]
 fn rooms_are_found_in_imports_and_in_paths() {
-    let text = "use crate::{\n    config::{Limits, Network},\n    telemetry::{self, Closed},\n};\nfn f(x: crate::store::Tx) {} // crate::web\n";
-    let found: Vec<String> = named(text).into_iter().collect();
-    assert_eq!(found, ["config", "store", "telemetry"]);
-    assert_eq!(room("server/src/web/mod.rs"), "web");
-    assert_eq!(room("server/src/config.rs"), "config");
+    let text = "use crate::{\n    config::{Limits, Network},\n    service::{Caller, gates::{self, Gate}},\n};\nfn f(x: crate::store::Tx) {} // crate::web\n";
+    let found: Vec<&str> = named(text).into_iter().collect();
+    assert_eq!(found, ["config", "service", "service::gates", "store"]);
+    assert_eq!(room("server/src/web/mod.rs"), Some("web"));
+    assert_eq!(room("server/src/config.rs"), Some("config"));
+    assert_eq!(room("server/src/service/gates/mod.rs"), Some("service::gates"));
+    assert_eq!(room("server/src/service/mod.rs"), Some("service"));
 }
 
 #[test]
 fn no_room_looks_up() {
     let mut wrong = Vec::new();
-    for (path, text) in sources("server/src") {
-        let own = room(&path);
-        // The program itself only starts the rest.
-        if own == "main" {
-            continue;
-        }
-        let place = |room: &str| ROOMS.iter().position(|one| *one == room);
-        let Some(here) = place(own) else {
-            panic!("{path} is in no room that ROOMS names: say where {own} stands");
-        };
-        for other in named(&text) {
-            if place(&other).is_some_and(|there| there > here) {
-                wrong.push(format!("{path} uses {other}, which stands above {own}"));
-            }
-        }
+    for (room, others) in arrows() {
+        let above = others.into_iter().filter(|other| place(other) > place(room));
+        wrong.extend(above.map(|other| format!("{room} uses {other}, which stands above it")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The picture of the rooms, as `docs/architecture.md` shows it: an arrow where one room uses another and doesn't reach it through a third.
+fn picture() -> String {
+    let arrows = arrows();
+    let mut reached: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for room in ROOMS {
+        let own = arrows.get(room).cloned().unwrap_or_default();
+        let further: Vec<&str> = own.iter().flat_map(|other| reached[other].clone()).collect();
+        reached.insert(room, own.into_iter().chain(further).collect());
+    }
+    let id = |room: &str| room.replace("::", "_");
+    let mut lines = Vec::from(["flowchart TD".to_owned()]);
+    for room in ROOMS.iter().rev() {
+        lines.push(format!("    {}[{room}]", id(room)));
+    }
+    for room in ROOMS.iter().rev() {
+        let own = arrows.get(room).cloned().unwrap_or_default();
+        let through_another = |other: &&str| {
+            own.iter()
+                .any(|third| third != other && reached[third].contains(*other))
+        };
+        for other in own.iter().filter(|other| !through_another(other)) {
+            lines.push(format!("    {} --> {}", id(room), id(other)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// `make rooms` draws it anew.
+#[test]
+fn the_picture_of_the_rooms_is_true() {
+    let file = root().join("docs/architecture.md");
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once("```mermaid\n").unwrap();
+    let (drawn, after) = rest.split_once("\n```").unwrap();
+    let now = picture();
+    if env::var_os("DRAW_ROOMS").is_some() {
+        fs::write(&file, format!("{before}```mermaid\n{now}\n```{after}")).unwrap();
+        return;
+    }
+    assert_eq!(drawn, now, "`make rooms` draws the rooms as they are");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 //! Formats follow the OCI distribution specification: names and tags as in its section "Pulling manifests", digests as
 //! registered for SHA-256 in the OCI image specification.
 
-use crate::time::Timestamp;
+use crate::{text::text, time::Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{cmp::Ordering, collections::BTreeMap, fmt, str::FromStr};
+use std::{cmp::Ordering, collections::BTreeMap, str::FromStr};
 
 /// The digest of a manifest: `sha256:` and 64 lower-case hexadecimal characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -33,12 +33,6 @@ pub enum DigestError {
 }
 
 impl Digest {
-    /// The whole text, `sha256:` included.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The 64 hexadecimal characters.
     #[must_use]
     pub fn hex(&self) -> &str {
@@ -84,12 +78,6 @@ pub struct Tag(String);
 pub struct TagError;
 
 impl Tag {
-    /// The tag's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The order in which people count: numbers in the text by their value, `1.9` before `1.10`; all else as text.
     #[must_use]
     pub fn natural_cmp(&self, other: &Self) -> Ordering {
@@ -173,12 +161,6 @@ pub enum RepositoryError {
 }
 
 impl Repository {
-    /// The whole text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The registry's host, with the port if there is one: `127.0.0.1:5000`.
     #[must_use]
     pub fn registry(&self) -> &str {
@@ -231,30 +213,6 @@ impl FromStr for Repository {
         }
         Ok(Self(s.to_owned()))
     }
-}
-
-macro_rules! text {
-    ($($name:ident: $error:ident),*) => {$(
-        impl TryFrom<String> for $name {
-            type Error = $error;
-
-            fn try_from(s: String) -> Result<Self, $error> {
-                s.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )*};
 }
 
 text!(Digest: DigestError, Tag: TagError, Repository: RepositoryError);

@@ -1,11 +1,14 @@
 //! How a change came in: through which door, from which address. The ledger keeps it with each entry.
 
+use crate::text::unknown;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// A door of the product.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", parse_err_ty = UnknownDoor, parse_err_fn = unknown)]
 pub enum Door {
     /// A page.
     Browser,
@@ -24,26 +27,12 @@ pub enum Door {
 
 impl Door {
     /// All doors.
-    pub const ALL: [Self; 6] = [
-        Self::Browser,
-        Self::Graphql,
-        Self::Rest,
-        Self::CommandLine,
-        Self::Webhook,
-        Self::Waybill,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The word for it, as it is stored.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Browser => "browser",
-            Self::Graphql => "graphql",
-            Self::Rest => "rest",
-            Self::CommandLine => "command_line",
-            Self::Webhook => "webhook",
-            Self::Waybill => "waybill",
-        }
+        self.into()
     }
 
     /// The word for people.
@@ -60,22 +49,8 @@ impl Door {
     }
 }
 
-impl fmt::Display for Door {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Door {
-    type Err = UnknownDoor;
-
-    fn from_str(s: &str) -> Result<Self, UnknownDoor> {
-        Self::ALL.into_iter().find(|door| door.as_str() == s).ok_or(UnknownDoor)
-    }
-}
-
 /// A text that is no [`Door`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, thiserror::Error)]
 #[error("There is no such door.")]
 pub struct UnknownDoor;
 

@@ -122,7 +122,7 @@ fn fill(template: &str, project: &Name, environment: &Name) -> String {
         .replace("{environment}", environment.as_str())
 }
 
-/// A place where resources run.
+/// A stage of a project, `staging`, on one cluster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Environment {
     /// Its id.

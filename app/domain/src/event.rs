@@ -50,7 +50,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A promotion, with its place.
+    /// A promotion, with its project, environment and resource.
     #[must_use]
     pub fn promotion(promotion: &Promotion) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Subject {
         }
     }
 
-    /// A resource of a project.
+    /// A resource, with its environment.
     #[must_use]
     pub fn resource(project: ProjectId, resource: &Resource) -> Self {
         Self {
@@ -104,7 +104,7 @@ pub enum Happened {
     MemberInvited {
         /// Their address.
         email: String,
-        /// The role they are to have.
+        /// The role they are to have, a word of [`Role`](crate::rights::Role).
         role: String,
     },
     /// An invitation was taken back.
@@ -116,14 +116,14 @@ pub enum Happened {
     MemberJoined {
         /// Their address.
         email: String,
-        /// Their role.
+        /// A word of [`Role`](crate::rights::Role).
         role: String,
     },
     /// A member's role changed.
     RoleChanged {
         /// Their address.
         email: String,
-        /// The role now.
+        /// The role now, a word of [`Role`](crate::rights::Role).
         role: String,
     },
     /// A member left the workspace, and their tokens with them.
@@ -164,7 +164,7 @@ pub enum Happened {
     ChannelAdded {
         /// Its name.
         name: String,
-        /// Its kind, a word.
+        /// A word of [`ChannelKind`](crate::notification::ChannelKind).
         channel: String,
     },
     /// Notifications through a channel were paused, or go on.
@@ -214,7 +214,7 @@ pub enum Happened {
     },
     /// The blocks of removed resources were removed from a values file.
     RemovedFromGit {
-        /// The file.
+        /// The file, from the root of the repository.
         path: String,
         /// Keys of the blocks.
         services: Vec<String>,
@@ -224,7 +224,7 @@ pub enum Happened {
     },
     /// The blocks of removed resources stay in a values file.
     NotRemovedFromGit {
-        /// The file.
+        /// The file, from the root of the repository.
         path: String,
         /// Keys of the blocks.
         services: Vec<String>,
@@ -238,7 +238,7 @@ pub enum Happened {
     },
     /// A resource no longer follows its source by itself.
     Held {
-        /// What was done to it.
+        /// What was done that holds it.
         cause: HoldCause,
         /// The commit, where it was done in Git.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,7 +272,7 @@ pub enum Happened {
     Approved {
         /// The digest that they saw.
         digest: crate::artifact::Digest,
-        /// What they said.
+        /// `None` when they said nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         comment: Option<String>,
     },
@@ -332,7 +332,7 @@ pub enum Happened {
     },
     /// A commit of a promotion is on the remote.
     Committed {
-        /// The commit.
+        /// The commit, in full.
         commit: String,
         /// Pushes it took; 0 when the commit was found again or nothing had to change.
         pushes: u32,
@@ -341,7 +341,7 @@ pub enum Happened {
     DesiredChanged {
         /// The image now; `None` when Git no longer declares an exact one.
         image: Option<ExactImage>,
-        /// The commit that says so.
+        /// The commit that says so, in full.
         commit: String,
         /// Its author, when it wasn't Waybill.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -351,7 +351,7 @@ pub enum Happened {
     SwitchedInGit {
         /// Whether it is off now.
         off: bool,
-        /// The commit that says so.
+        /// The commit that says so, in full.
         commit: String,
         /// Its author, when it wasn't Waybill.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -359,7 +359,7 @@ pub enum Happened {
     },
     /// Argo CD reports other digests or another health than before.
     LiveChanged {
-        /// Short digests that run now.
+        /// The first 7 hexadecimal characters of each digest that runs now; none when nothing runs.
         digests: Vec<String>,
         /// Health now.
         health: Health,
@@ -368,14 +368,14 @@ pub enum Happened {
     LiveForgotten,
     /// Argo CD has no such Application, or doesn't let Waybill see it: what runs is not known.
     ApplicationNotFound {
-        /// Its name.
+        /// The name of the Application in Argo CD.
         application: String,
     },
     /// Waybill ended a sync that ran in Argo CD: it applied what a promotion leaves.
     SyncEnded {
         /// Whose sync it was, a few words.
         sync: String,
-        /// The commit that it applied.
+        /// The commit that it applied, in full.
         revision: String,
     },
     /// What a failed promotion promised is live after all.
@@ -403,19 +403,102 @@ impl Happened {
     /// Whether somebody may be shut out by it, so that whoever is connected should be asked again who they are.
     #[must_use]
     pub fn shuts_out(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::TokenRevoked { .. }
-                | Self::RoleChanged { .. }
-                | Self::MemberRemoved { .. }
-                | Self::AccountDeactivated { .. }
-                | Self::PasswordChanged
-                | Self::PasswordRemoved
-                | Self::SignedOutEverywhere
-                | Self::Removed {
-                    what: Removable::Workspace | Removable::Project | Removable::Environment,
-                    ..
-                }
-        )
+            | Self::RoleChanged { .. }
+            | Self::MemberRemoved { .. }
+            | Self::AccountDeactivated { .. }
+            | Self::PasswordChanged
+            | Self::PasswordRemoved
+            | Self::SignedOutEverywhere => true,
+            Self::Removed { what, .. } => match what {
+                Removable::Workspace | Removable::Project | Removable::Environment => true,
+                Removable::Resource | Removable::Cluster => false,
+            },
+            Self::SignedIn { .. }
+            | Self::SignInFailed { .. }
+            | Self::TokenCreated { .. }
+            | Self::MemberInvited { .. }
+            | Self::InvitationWithdrawn { .. }
+            | Self::MemberJoined { .. }
+            | Self::AccountActivated { .. }
+            | Self::GroupCreated { .. }
+            | Self::GroupJoined { .. }
+            | Self::GroupLeft { .. }
+            | Self::ChannelAdded { .. }
+            | Self::ChannelPaused { .. }
+            | Self::ChannelRemoved { .. }
+            | Self::NotificationRedelivered { .. }
+            | Self::Applied { .. }
+            | Self::ResourceCreated
+            | Self::RemovedFromGit { .. }
+            | Self::NotRemovedFromGit { .. }
+            | Self::PinChanged { .. }
+            | Self::Held { .. }
+            | Self::Resumed
+            | Self::KeyTaken { .. }
+            | Self::ArtifactSeen { .. }
+            | Self::PromotionRequested { .. }
+            | Self::Approved { .. }
+            | Self::Rejected { .. }
+            | Self::GateOverridden { .. }
+            | Self::LineStopped { .. }
+            | Self::LineResumed
+            | Self::PolicyChanged { .. }
+            | Self::CheckReported { .. }
+            | Self::PromotionMoved { .. }
+            | Self::TakenBack { .. }
+            | Self::PromotionWaits { .. }
+            | Self::Committed { .. }
+            | Self::DesiredChanged { .. }
+            | Self::SwitchedInGit { .. }
+            | Self::LiveChanged { .. }
+            | Self::LiveForgotten
+            | Self::ApplicationNotFound { .. }
+            | Self::SyncEnded { .. }
+            | Self::PromotionLiveAfterAll { .. }
+            | Self::ArgoCdLost { .. }
+            | Self::ArgoCdFound { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shuts_out_who_loses_a_right() {
+        let removed = |what| Happened::Removed {
+            what,
+            name: "x".into(),
+            with: Vec::new(),
+            from_git: false,
+        };
+        let email = || "ada@example.com".to_owned();
+        for (happened, shuts_out) in [
+            (Happened::TokenRevoked { name: "ci".into() }, true),
+            (
+                Happened::RoleChanged {
+                    email: email(),
+                    role: "viewer".into(),
+                },
+                true,
+            ),
+            (Happened::MemberRemoved { email: email() }, true),
+            (Happened::AccountDeactivated { email: email() }, true),
+            (Happened::PasswordChanged, true),
+            (Happened::PasswordRemoved, true),
+            (Happened::SignedOutEverywhere, true),
+            (removed(Removable::Workspace), true),
+            (removed(Removable::Project), true),
+            (removed(Removable::Environment), true),
+            (removed(Removable::Resource), false),
+            (removed(Removable::Cluster), false),
+            (Happened::AccountActivated { email: email() }, false),
+            (Happened::LineResumed, false),
+        ] {
+            assert_eq!(happened.shuts_out(), shuts_out, "{happened:?}");
+        }
     }
 }

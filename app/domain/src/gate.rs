@@ -16,10 +16,13 @@ pub use evidence::{
 use crate::{promotion::UnknownWord, succession::Opens, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// What a gate asks for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[derive(EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "camelCase", parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::of)]
 pub enum GateKind {
     /// Approvals of people.
     Approvals,
@@ -39,27 +42,21 @@ pub enum GateKind {
 
 impl GateKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
-        Self::Approvals,
-        Self::Check,
-        Self::RanIn,
-        Self::Signature,
-        Self::Provenance,
-        Self::Freeze,
-        Self::Stop,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The word for it, as in a policy.
     #[must_use]
     pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether a rollback must pass gates of this kind, unless a policy says otherwise: the way back doesn't wait for people or hours, and
+    /// leads to nothing that isn't signed, or is of unknown origin.
+    #[must_use]
+    pub fn holds_rollbacks(self) -> bool {
         match self {
-            Self::Approvals => "approvals",
-            Self::Check => "check",
-            Self::RanIn => "ranIn",
-            Self::Signature => "signature",
-            Self::Provenance => "provenance",
-            Self::Freeze => "freeze",
-            Self::Stop => "stop",
+            Self::Signature | Self::Provenance => true,
+            Self::Approvals | Self::Check | Self::RanIn | Self::Freeze | Self::Stop => false,
         }
     }
 }
@@ -117,9 +114,8 @@ impl FromStr for GateId {
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         let (kind, name) = text.split_once(':').unwrap_or((text, ""));
-        let kind = GateKind::ALL.into_iter().find(|known| known.as_str() == kind);
-        kind.map(|kind| Self::of(kind, name))
-            .ok_or_else(|| UnknownWord(text.to_owned()))
+        let kind = kind.parse::<GateKind>().map_err(|_| UnknownWord::of(text))?;
+        Ok(Self::of(kind, name))
     }
 }
 
@@ -141,7 +137,10 @@ impl GateState {
     /// Whether it lets the promotion through.
     #[must_use]
     pub fn opens(self) -> bool {
-        matches!(self, Self::Met | Self::Overridden)
+        match self {
+            Self::Met | Self::Overridden => true,
+            Self::Waiting | Self::Failed => false,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Keys: what things are called in Git.
 
-use crate::{name::Name, repository_path::is_invisible};
+use crate::{name::Name, repository_path::is_invisible, text::text};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, str::FromStr};
 
 /// What a resource or an environment is called in Git: the resource's key below `services` in a values file, and what stands for
 /// `{environment}` in the path of that file. 1 to 253 characters, none of them a control character or one that can't be seen.
@@ -44,12 +44,6 @@ pub fn part(key: &str) -> Cow<'_, str> {
 }
 
 impl Key {
-    /// The key's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Whether the thing is called the same in Git as by people.
     #[must_use]
     pub fn is(&self, name: &Name) -> bool {
@@ -107,30 +101,12 @@ impl FromStr for Key {
     }
 }
 
-impl TryFrom<String> for Key {
-    type Error = KeyError;
-
-    fn try_from(s: String) -> Result<Self, KeyError> {
-        s.parse()
-    }
-}
-
-impl From<Key> for String {
-    fn from(key: Key) -> Self {
-        key.0
-    }
-}
+text!(Key: KeyError);
 
 impl From<&Name> for Key {
     /// Every name is a key, and the key of what has no other.
     fn from(name: &Name) -> Self {
         Self(name.as_str().to_owned())
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Names that people give: workspaces, projects, environments, clusters, resources, tokens.
 
+use crate::text::text;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 /// A name: 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit.
 ///
@@ -24,13 +25,7 @@ pub enum NameError {
     Characters,
 }
 
-impl Name {
-    /// The name's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+text!(Name: NameError);
 
 impl FromStr for Name {
     type Err = NameError;
@@ -45,26 +40,6 @@ impl FromStr for Name {
             _ if bytes == b"-" || bytes.iter().any(|b| !fits(*b) && *b != b'-') => Err(NameError::Characters),
             _ => Ok(Self(s.to_owned())),
         }
-    }
-}
-
-impl TryFrom<String> for Name {
-    type Error = NameError;
-
-    fn try_from(s: String) -> Result<Self, NameError> {
-        s.parse()
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

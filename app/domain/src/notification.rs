@@ -1,21 +1,19 @@
 //! Notifications out: which occasions a project tells of, through which kind of channel, and how each delivery stands.
 
-use crate::{event::Happened, promotion::State};
+use crate::{event::Happened, promotion::State, text::unknown};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 macro_rules! words {
-    ($type:ident: $($variant:ident $word:literal $label:literal),* $(,)?) => {
+    ($type:ident: $($variant:ident $label:literal),* $(,)?) => {
         impl $type {
             /// All of them, as people choose from them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            pub const ALL: &'static [Self] = Self::VARIANTS;
 
             /// The word for it, in the database and in what is sent.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
+                self.into()
             }
 
             /// The words for people.
@@ -26,32 +24,19 @@ macro_rules! words {
                 }
             }
         }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = UnknownWord;
-
-            fn from_str(s: &str) -> Result<Self, UnknownWord> {
-                let mut all = Self::ALL.iter().copied();
-                all.find(|one| one.as_str() == s).ok_or(UnknownWord)
-            }
-        }
     };
 }
 
 /// A word that stands for nothing here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, thiserror::Error)]
 #[error("This word isn't known here. Choose one of those offered.")]
 pub struct UnknownWord;
 
 /// What people are told of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", parse_err_ty = UnknownWord, parse_err_fn = unknown)]
 pub enum Occasion {
     /// A promotion waits for somebody's approval.
     NeedsApproval,
@@ -68,12 +53,12 @@ pub enum Occasion {
 }
 
 words! { Occasion:
-    NeedsApproval "needs_approval" "Needs approval",
-    Approved "approved" "Approved",
-    Failed "failed" "Failed",
-    Succeeded "succeeded" "Succeeded",
-    Drift "drift" "Drift",
-    Hold "hold" "Hold",
+    NeedsApproval "Needs approval",
+    Approved "Approved",
+    Failed "Failed",
+    Succeeded "Succeeded",
+    Drift "Drift",
+    Hold "Hold",
 }
 
 impl Occasion {
@@ -82,18 +67,69 @@ impl Occasion {
     #[must_use]
     pub fn of(happened: &Happened) -> Option<Self> {
         match happened {
-            Happened::PromotionRequested { .. }
-            | Happened::PromotionWaits { .. }
-            | Happened::PromotionMoved { to: State::Waiting, .. } => Some(Self::NeedsApproval),
+            Happened::PromotionRequested { .. } | Happened::PromotionWaits { .. } => Some(Self::NeedsApproval),
+            Happened::PromotionMoved { to, .. } => match to {
+                State::Waiting => Some(Self::NeedsApproval),
+                State::Failed => Some(Self::Failed),
+                State::Succeeded => Some(Self::Succeeded),
+                State::Queued
+                | State::Mirroring
+                | State::Committing
+                | State::Syncing
+                | State::Verifying
+                | State::Rejected
+                | State::Cancelled
+                | State::Superseded => None,
+            },
             Happened::Approved { .. } => Some(Self::Approved),
-            Happened::PromotionMoved { to: State::Failed, .. } => Some(Self::Failed),
-            Happened::PromotionMoved {
-                to: State::Succeeded, ..
-            }
-            | Happened::PromotionLiveAfterAll { .. } => Some(Self::Succeeded),
+            Happened::PromotionLiveAfterAll { .. } => Some(Self::Succeeded),
             Happened::DesiredChanged { by: Some(_), .. } | Happened::LiveChanged { .. } => Some(Self::Drift),
             Happened::Held { .. } | Happened::TakenBack { .. } => Some(Self::Hold),
-            _ => None,
+            // Waybill's own commits, and everything that no channel is notified of.
+            Happened::DesiredChanged { by: None, .. }
+            | Happened::SignedIn { .. }
+            | Happened::SignInFailed { .. }
+            | Happened::TokenCreated { .. }
+            | Happened::TokenRevoked { .. }
+            | Happened::MemberInvited { .. }
+            | Happened::InvitationWithdrawn { .. }
+            | Happened::MemberJoined { .. }
+            | Happened::RoleChanged { .. }
+            | Happened::MemberRemoved { .. }
+            | Happened::AccountDeactivated { .. }
+            | Happened::AccountActivated { .. }
+            | Happened::GroupCreated { .. }
+            | Happened::GroupJoined { .. }
+            | Happened::GroupLeft { .. }
+            | Happened::ChannelAdded { .. }
+            | Happened::ChannelPaused { .. }
+            | Happened::ChannelRemoved { .. }
+            | Happened::NotificationRedelivered { .. }
+            | Happened::PasswordChanged
+            | Happened::PasswordRemoved
+            | Happened::SignedOutEverywhere
+            | Happened::Applied { .. }
+            | Happened::ResourceCreated
+            | Happened::Removed { .. }
+            | Happened::RemovedFromGit { .. }
+            | Happened::NotRemovedFromGit { .. }
+            | Happened::PinChanged { .. }
+            | Happened::Resumed
+            | Happened::KeyTaken { .. }
+            | Happened::ArtifactSeen { .. }
+            | Happened::Rejected { .. }
+            | Happened::GateOverridden { .. }
+            | Happened::LineStopped { .. }
+            | Happened::LineResumed
+            | Happened::PolicyChanged { .. }
+            | Happened::CheckReported { .. }
+            | Happened::Committed { .. }
+            | Happened::SwitchedInGit { .. }
+            | Happened::LiveForgotten
+            | Happened::ApplicationNotFound { .. }
+            | Happened::SyncEnded { .. }
+            | Happened::ArgoCdLost { .. }
+            | Happened::ArgoCdFound { .. } => None,
         }
     }
 }
@@ -101,6 +137,8 @@ impl Occasion {
 /// How people are told.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", parse_err_ty = UnknownWord, parse_err_fn = unknown)]
 pub enum ChannelKind {
     /// JSON to an address, signed.
     Webhook,
@@ -111,14 +149,16 @@ pub enum ChannelKind {
 }
 
 words! { ChannelKind:
-    Webhook "webhook" "Webhook",
-    Slack "slack" "Slack",
-    Email "email" "E-mail",
+    Webhook "Webhook",
+    Slack "Slack",
+    Email "E-mail",
 }
 
 /// How a delivery stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", parse_err_ty = UnknownWord, parse_err_fn = unknown)]
 pub enum DeliveryState {
     /// It is sent, or sent again, when its time comes.
     Waiting,
@@ -129,9 +169,9 @@ pub enum DeliveryState {
 }
 
 words! { DeliveryState:
-    Waiting "waiting" "Waiting",
-    Delivered "delivered" "Delivered",
-    GivenUp "given_up" "Given up",
+    Waiting "Waiting",
+    Delivered "Delivered",
+    GivenUp "Given up",
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub use workload::{Pod, Workload, WorkloadName};
 
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// An Application as Argo CD reports it, reduced to what decisions need.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -172,7 +173,7 @@ impl ResourceOutcome {
 }
 
 /// Health of an Application, or of one object of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, IntoStaticStr)]
 pub enum Health {
     /// All is as it should be.
     Healthy,
@@ -193,13 +194,6 @@ impl Health {
     /// Argo CD's word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "Healthy",
-            Self::Progressing => "Progressing",
-            Self::Degraded => "Degraded",
-            Self::Suspended => "Suspended",
-            Self::Missing => "Missing",
-            Self::Unknown => "Unknown",
-        }
+        self.into()
     }
 }

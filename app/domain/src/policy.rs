@@ -2,15 +2,15 @@
 //!
 //! Whether it is met for one promotion is said by [`crate::gate`].
 
-use crate::{
-    field::FieldErrors,
-    gate::GateKind,
-    name::Name,
-    rights::Role,
-    text::{from_text, wrong},
-};
+#[cfg(test)]
+mod tests;
+mod times;
+
+pub use times::{DateTime, WeekTime};
+
+use crate::{field::FieldErrors, gate::GateKind, name::Name, rights::Role};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 /// Approvals that may be asked for, at most.
 const MOST_APPROVALS: u32 = 20;
@@ -20,12 +20,6 @@ const MOST_KEYS: usize = 10;
 const LONGEST_NAME: usize = 100;
 /// Bytes of an address, at most.
 const LONGEST_ADDRESS: usize = 500;
-/// Minutes of a week.
-const WEEK_MINUTES: u32 = 7 * 24 * 60;
-
-/// What a rollback passes unless a policy says otherwise: the way back doesn't wait for people or hours, and leads to nothing that
-/// isn't signed, or of unknown origin.
-pub const ON_ROLLBACK: &[GateKind] = &[GateKind::Signature, GateKind::Provenance];
 
 /// The gates of an environment; the empty policy asks for nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -52,7 +46,7 @@ pub struct Policy {
     /// Who may override what.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<OverrideRight>,
-    /// The gates that a rollback passes, too; left out: [`ON_ROLLBACK`]. None at all is an empty list.
+    /// The gates that a rollback passes, too; left out: [`GateKind::holds_rollbacks`]. None at all is an empty list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_rollback: Option<Vec<GateKind>>,
     /// What becomes of a promotion that fails after its commit.
@@ -103,7 +97,7 @@ impl OnFailure {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Approvals {
-    /// How many.
+    /// How many, from 1 to 20.
     pub count: u32,
     /// Whose count; left out: those of approvers and administrators.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -143,7 +137,7 @@ impl fmt::Display for Who {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RequiredCheck {
-    /// Its name, as it is reported.
+    /// Its name, as it is reported. 1 to 100 characters.
     pub name: String,
     /// How old its result may be; left out: any age.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,7 +163,7 @@ pub struct RanIn {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RequiredSignature {
-    /// What the key is called: `release`.
+    /// What the key is called: `release`. 1 to 100 characters, once among the signatures.
     pub name: String,
     /// The public key, PEM.
     pub key: String,
@@ -179,7 +173,7 @@ pub struct RequiredSignature {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RequiredProvenance {
-    /// What the build is called: `ci`.
+    /// What the build is called: `ci`. 1 to 100 characters, once among the builds.
     pub name: String,
     /// The public key of who attests, PEM.
     pub key: String,
@@ -193,11 +187,11 @@ pub struct RequiredProvenance {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Freeze {
-    /// What it is called: `weekend`.
+    /// What it is called: `weekend`. 1 to 100 characters, once among the freezes.
     pub name: String,
     /// The IANA time zone of its times: `Europe/Berlin`.
     pub time_zone: String,
-    /// When.
+    /// By the clock on the wall of that time zone.
     pub when: When,
 }
 
@@ -225,113 +219,11 @@ pub enum When {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct OverrideRight {
-    /// Which gates.
+    /// The kinds of gates; at least one.
     pub gates: Vec<GateKind>,
-    /// Who.
+    /// Whoever is one of these; at least one.
     pub by: Vec<Who>,
 }
-
-const DAYS: [&str; 7] = [
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-];
-
-/// A time of every week, by the clock on the wall: `friday 17:00`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct WeekTime {
-    /// Minutes since Monday 00:00, below 10,080.
-    pub minute: u32,
-}
-
-impl fmt::Display for WeekTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (day, minute) = (self.minute / 1440, self.minute % 1440);
-        let day = usize::try_from(day).ok().and_then(|day| DAYS.get(day)).unwrap_or(&"");
-        write!(f, "{day} {:02}:{:02}", minute / 60, minute % 60)
-    }
-}
-
-impl FromStr for WeekTime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let why = || wrong(text, "a day and a time of it", "friday 17:00");
-        let (day, time) = text.trim().split_once(' ').ok_or_else(why)?;
-        let day = DAYS
-            .iter()
-            .position(|name| *name == day.to_ascii_lowercase())
-            .and_then(|day| u32::try_from(day).ok())
-            .ok_or_else(why)?;
-        let minute = minute_of_day(time.trim()).ok_or_else(why)?;
-        Ok(Self {
-            minute: day * 1440 + minute,
-        })
-    }
-}
-
-/// A date and time, by the clock on the wall: `2026-12-24 18:00`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct DateTime {
-    /// The year.
-    pub year: i16,
-    /// The month, from 1.
-    pub month: i8,
-    /// The day, from 1; at most 31. Whether the month has it is checked with the time zone.
-    pub day: i8,
-    /// Minutes since 00:00.
-    pub minute: u32,
-}
-
-impl fmt::Display for DateTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            year,
-            month,
-            day,
-            minute,
-        } = self;
-        write!(f, "{year:04}-{month:02}-{day:02} {:02}:{:02}", minute / 60, minute % 60)
-    }
-}
-
-impl FromStr for DateTime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let why = || wrong(text, "a date and a time", "2026-12-24 18:00");
-        let (date, time) = text.trim().split_once([' ', 'T']).ok_or_else(why)?;
-        let mut parts = date.split('-');
-        let mut next = |digits: usize| parts.next().filter(|part| part.len() == digits && part.is_ascii());
-        let year = next(4).and_then(|part| part.parse().ok()).ok_or_else(why)?;
-        let month = next(2).and_then(|part| part.parse().ok()).ok_or_else(why)?;
-        let day = next(2).and_then(|part| part.parse().ok()).ok_or_else(why)?;
-        let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && year >= 1970;
-        let minute = minute_of_day(time.trim()).filter(|_| in_range && parts.next().is_none());
-        Ok(Self {
-            year,
-            month,
-            day,
-            minute: minute.ok_or_else(why)?,
-        })
-    }
-}
-
-fn minute_of_day(time: &str) -> Option<u32> {
-    let (hour, minute) = time.split_once(':')?;
-    let part = |part: &str, below: u32| -> Option<u32> {
-        let is_it = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
-        part.parse().ok().filter(|n| is_it && *n < below)
-    };
-    Some(part(hour, 24)? * 60 + part(minute, 60)?)
-}
-
-from_text!(WeekTime);
-from_text!(DateTime);
 
 impl Policy {
     /// Whether it asks for nothing.
@@ -362,7 +254,10 @@ impl Policy {
     /// Whether a rollback passes gates of this kind.
     #[must_use]
     pub fn holds_rollbacks(&self, kind: GateKind) -> bool {
-        self.on_rollback.as_deref().unwrap_or(ON_ROLLBACK).contains(&kind)
+        match &self.on_rollback {
+            Some(kinds) => kinds.contains(&kind),
+            None => kind.holds_rollbacks(),
+        }
     }
 
     /// What it asks for, a sentence each.
@@ -383,47 +278,70 @@ impl Policy {
         } = self;
         let mut words = Vec::new();
         if let Some(approvals) = approvals {
-            let count = match approvals.count {
+            let Approvals {
+                count,
+                required_group,
+                // Part of `Approvals::words`, and shown with the gate.
+                by: _,
+                self_approval: _,
+            } = approvals;
+            let count = match count {
                 1 => "1 approval".to_owned(),
                 n => format!("{n} approvals"),
             };
-            let group = match &approvals.required_group {
+            let group = match required_group {
                 Some(group) => format!(", one of them of group {group}"),
                 None => String::new(),
             };
             words.push(format!("{count} by {}{group}.", approvals.words()));
         }
-        words.extend(checks.iter().map(|check| match check.max_age_hours {
-            Some(hours) => format!("Check {} passed, at most {hours} h ago.", check.name),
-            None => format!("Check {} passed.", check.name),
+        let check = |RequiredCheck { name, max_age_hours }: &RequiredCheck| match max_age_hours {
+            Some(hours) => format!("Check {name} passed, at most {hours} h ago."),
+            None => format!("Check {name} passed."),
+        };
+        words.extend(checks.iter().map(check));
+        words.extend(ran_in.iter().map(|ran| {
+            let RanIn {
+                environment,
+                soak_minutes,
+                continues_when_replaced,
+            } = ran;
+            match (soak_minutes, continues_when_replaced) {
+                (0, _) => format!("Healthy in {environment} before."),
+                (minutes, true) => {
+                    format!("Healthy in {environment} for {minutes} min; a newer image doesn't stop the clock.")
+                }
+                (minutes, false) => format!("Healthy in {environment} for {minutes} min."),
+            }
         }));
-        words.extend(ran_in.iter().map(|ran| match ran.soak_minutes {
-            0 => format!("Healthy in {} before.", ran.environment),
-            minutes if ran.continues_when_replaced => format!(
-                "Healthy in {} for {minutes} min; a newer image doesn't stop the clock.",
-                ran.environment
-            ),
-            minutes => format!("Healthy in {} for {minutes} min.", ran.environment),
-        }));
-        words.extend(signatures.iter().map(|one| format!("Signed by {}.", one.name)));
+        let signed = |RequiredSignature { name, key: _ }: &RequiredSignature| format!("Signed by {name}.");
+        words.extend(signatures.iter().map(signed));
         words.extend(provenance.iter().map(|one| {
-            format!(
-                "Built by {} from {}, as {} attests.",
-                one.builder, one.repository, one.name
-            )
+            let RequiredProvenance {
+                name,
+                key: _,
+                builder,
+                repository,
+            } = one;
+            format!("Built by {builder} from {repository}, as {name} attests.")
         }));
         words.extend(freezes.iter().map(|freeze| {
-            let (from, to) = match freeze.when {
+            let Freeze { name, time_zone, when } = freeze;
+            let (from, to) = match when {
                 When::Weekly { from, to } => (from.to_string(), to.to_string()),
                 When::Dates { from, to } => (from.to_string(), to.to_string()),
             };
-            format!("Not from {from} to {to}, {} ({}).", freeze.time_zone, freeze.name)
+            format!("Not from {from} to {to}, {time_zone} ({name}).")
         }));
-        if *on_failure == OnFailure::TakeBack {
-            words.push("Taken back once when the rollout fails.".into());
+        match on_failure {
+            OnFailure::TakeBack => words.push("Taken back once when the rollout fails.".into()),
+            OnFailure::Stop => {}
         }
-        if *sync == SyncScope::Service {
-            words.push("Syncs only the service's own workloads, where Argo CD doesn't sync by itself.".into());
+        match sync {
+            SyncScope::Service => {
+                words.push("Syncs only the service's own workloads, where Argo CD doesn't sync by itself.".into());
+            }
+            SyncScope::Application => {}
         }
         words
     }
@@ -445,18 +363,25 @@ impl Policy {
             sync: _,
         } = self;
         if let Some(approvals) = approvals {
-            if !(1..=MOST_APPROVALS).contains(&approvals.count) {
+            let Approvals {
+                count,
+                by,
+                // Every group and both answers are valid.
+                required_group: _,
+                self_approval: _,
+            } = approvals;
+            if !(1..=MOST_APPROVALS).contains(count) {
                 errors.add(
                     format!("{at}.approvals.count"),
                     format!("Ask for 1 to {MOST_APPROVALS} approvals; leave approvals out for none."),
                 );
             }
-            who(&approvals.by, &format!("{at}.approvals.by"), errors);
+            who(by, &format!("{at}.approvals.by"), errors);
         }
         let names = checks.iter().map(|check| check.name.as_str());
         named(&format!("{at}.checks"), "check", names, errors);
-        for (i, check) in checks.iter().enumerate() {
-            if check.max_age_hours == Some(0) {
+        for (i, RequiredCheck { name: _, max_age_hours }) in checks.iter().enumerate() {
+            if *max_age_hours == Some(0) {
                 errors.add(
                     format!("{at}.checks[{i}].maxAgeHours"),
                     "Give at least 1 hour, or leave it out for any age.",
@@ -464,16 +389,23 @@ impl Policy {
             }
         }
         for (i, ran) in ran_in.iter().enumerate() {
+            let RanIn {
+                environment,
+                // Every duration and both answers are valid.
+                soak_minutes: _,
+                continues_when_replaced: _,
+            } = ran;
             let field = format!("{at}.ranIn[{i}].environment");
-            if ran.environment == *own {
+            if environment == own {
                 errors.add(field, format!("{own} can't wait for itself. Name another environment."));
-            } else if !environments.contains(&ran.environment) {
-                errors.add(field, format!("The project has no environment {}.", ran.environment));
-            } else if ran_in[..i].iter().any(|other| other.environment == ran.environment) {
-                errors.add(field, format!("{} is named twice. Name it once.", ran.environment));
+            } else if !environments.contains(environment) {
+                errors.add(field, format!("The project has no environment {environment}."));
+            } else if ran_in[..i].iter().any(|other| other.environment == *environment) {
+                errors.add(field, format!("{environment} is named twice. Name it once."));
             }
         }
-        let names = signatures.iter().map(|one| one.name.as_str());
+        let names = signatures.iter();
+        let names = names.map(|RequiredSignature { name, key: _ }| name.as_str());
         named(&format!("{at}.signatures"), "key", names, errors);
         let names = provenance.iter().map(|one| one.name.as_str());
         named(&format!("{at}.provenance"), "build", names, errors);
@@ -483,7 +415,13 @@ impl Policy {
             }
         }
         for (i, one) in provenance.iter().enumerate() {
-            for (field, text) in [("builder", &one.builder), ("repository", &one.repository)] {
+            let RequiredProvenance {
+                name: _,
+                key: _,
+                builder,
+                repository,
+            } = one;
+            for (field, text) in [("builder", builder), ("repository", repository)] {
                 let fits = text.contains("://") && text.len() <= LONGEST_ADDRESS && !text.contains(char::is_whitespace);
                 if !fits {
                     let why = "Give the address that the provenance names, from https:// on.";
@@ -494,7 +432,12 @@ impl Policy {
         let names = freezes.iter().map(|freeze| freeze.name.as_str());
         named(&format!("{at}.freezes"), "freeze", names, errors);
         for (i, freeze) in freezes.iter().enumerate() {
-            let is_empty = match freeze.when {
+            let Freeze {
+                name: _,
+                time_zone: _,
+                when,
+            } = freeze;
+            let is_empty = match when {
                 When::Weekly { from, to } => from == to,
                 When::Dates { from, to } => from >= to,
             };
@@ -502,15 +445,15 @@ impl Policy {
                 errors.add(format!("{at}.freezes[{i}].when"), "It must end after it begins.");
             }
         }
-        for (i, right) in overrides.iter().enumerate() {
+        for (i, OverrideRight { gates, by }) in overrides.iter().enumerate() {
             let at = format!("{at}.overrides[{i}]");
-            if right.gates.is_empty() {
+            if gates.is_empty() {
                 errors.add(format!("{at}.gates"), "Name at least one gate.");
             }
-            if right.by.is_empty() {
+            if by.is_empty() {
                 errors.add(format!("{at}.by"), "Name at least one person, group or role.");
             }
-            who(&right.by, &format!("{at}.by"), errors);
+            who(by, &format!("{at}.by"), errors);
         }
     }
 }
@@ -552,14 +495,3 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     }
     Ok(())
 }
-
-impl WeekTime {
-    /// Minutes from this time of the week to `later`, once around when that is earlier in the week.
-    #[must_use]
-    pub fn minutes_to(self, later: Self) -> u32 {
-        (later.minute + WEEK_MINUTES - self.minute) % WEEK_MINUTES
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,14 @@
 //! Removing things: what can be removed, and what a person chooses with it. History is kept, always.
 
+use crate::text::unknown;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// What can be removed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownRemovable, parse_err_fn = unknown)]
 pub enum Removable {
     /// A resource of an environment.
     Resource,
@@ -20,53 +23,27 @@ pub enum Removable {
 }
 
 impl Removable {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Resource,
-        Self::Environment,
-        Self::Project,
-        Self::Cluster,
-        Self::Workspace,
-    ];
+    /// All of them: what is in another one before that.
+    pub const ALL: [Self; 5] = *Self::VARIANTS.as_array().unwrap();
 
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resource => "resource",
-            Self::Environment => "environment",
-            Self::Project => "project",
-            Self::Cluster => "cluster",
-            Self::Workspace => "workspace",
-        }
+        self.into()
     }
 
     /// Whether its blocks in the values file can be removed with it.
     #[must_use]
     pub fn is_in_git(self) -> bool {
-        matches!(self, Self::Resource | Self::Environment)
-    }
-}
-
-impl fmt::Display for Removable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Removable {
-    type Err = UnknownRemovable;
-
-    fn from_str(s: &str) -> Result<Self, UnknownRemovable> {
-        Self::ALL
-            .into_iter()
-            .find(|what| what.as_str() == s)
-            .ok_or(UnknownRemovable)
+        match self {
+            Self::Resource | Self::Environment => true,
+            Self::Project | Self::Cluster | Self::Workspace => false,
+        }
     }
 }
 
 /// A text that is no [`Removable`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, thiserror::Error)]
 #[error("Choose one of resource, environment, project, cluster and workspace.")]
 pub struct UnknownRemovable;
 

@@ -12,6 +12,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// What kind of thing a resource is.
 ///
@@ -53,23 +54,22 @@ impl Kind {
     /// Whether its image can be promoted to another environment.
     #[must_use]
     pub fn is_promotable(&self) -> bool {
-        self.why_not_promotable().is_none()
-    }
-
-    /// Why its image can't be promoted, the end of a sentence; `None` when it can.
-    #[must_use]
-    pub fn why_not_promotable(&self) -> Option<&'static str> {
         match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => None,
-            Self::Job => Some("it runs once, and Kubernetes lets nobody change the pod template of a job"),
-            Self::Other(_) => Some("this version of Waybill does not know the kind"),
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => true,
+            Self::Job | Self::Other(_) => false,
         }
     }
 
     /// The sentence that says why `who`, which is of this kind, can't be promoted.
     #[must_use]
     pub fn refusal(&self, who: &str) -> String {
-        let why = self.why_not_promotable().unwrap_or("its kind can't be");
+        let why = match self {
+            Self::Job => "it runs once, and Kubernetes lets nobody change the pod template of a job",
+            Self::Other(_) => "this version of Waybill does not know the kind",
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => {
+                "its kind can't be"
+            }
+        };
         format!("{who} is a {self} and can't be promoted: {why}.")
     }
 
@@ -192,7 +192,7 @@ pub struct Runtime {
     /// Ports it listens on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<u16>,
-    /// Environment variables, in order.
+    /// Environment variables, name and value, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<(String, String)>,
     /// Host under which it is reached from outside.
@@ -209,6 +209,8 @@ pub struct Runtime {
 /// How much a resource may use; what that means is the chart's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Size {
     /// A little.
     Small,
@@ -220,16 +222,12 @@ pub enum Size {
 
 impl Size {
     /// All sizes.
-    pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The word for it in interfaces and files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-            Self::Medium => "medium",
-            Self::Large => "large",
-        }
+        self.into()
     }
 }
 
@@ -273,9 +271,9 @@ pub struct Resource {
 pub struct Hold {
     /// What the person did.
     pub cause: HoldCause,
-    /// Who.
+    /// Who did it; Waybill where it was done in Git.
     pub by: Actor,
-    /// When.
+    /// Since when it holds.
     pub at: Timestamp,
     /// The commit, where a person did it in Git, past Waybill; `by` is Waybill then, which saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -319,7 +317,7 @@ impl Hold {
 pub struct Outside {
     /// The commit's author.
     pub author: String,
-    /// The commit.
+    /// The commit, in full.
     pub commit: String,
     /// First line of its message.
     pub subject: String,
@@ -433,7 +431,10 @@ impl Resource {
     /// nobody knows then what it runs, and what is not known is not written over.
     #[must_use]
     pub fn follows_by_itself(&self) -> bool {
-        self.binding == Binding::TrackLatest && self.hold.is_none() && self.unclear.is_none()
+        match self.binding {
+            Binding::TrackLatest => self.hold.is_none() && self.unclear.is_none(),
+            Binding::Pin(_) => false,
+        }
     }
 
     /// The digest it is pinned to.
@@ -472,6 +473,10 @@ mod tests {
         assert_eq!((kind.to_string(), kind.is_promotable()), ("replicaset".into(), false));
         assert_eq!(serde_json::to_string(&kind).unwrap(), "\"replicaset\"");
         assert_eq!("replicaset".parse::<Kind>(), Err(UnknownKind), "people can't write it");
+        assert_eq!(
+            kind.refusal("web"),
+            "web is a replicaset and can't be promoted: this version of Waybill does not know the kind."
+        );
         for (kind, word) in Kind::ALL.into_iter().zip(Kind::WORDS) {
             assert_eq!((kind.as_str(), word.parse()), (word, Ok(kind.clone())));
             assert!(UnknownKind.to_string().contains(word), "{word}");

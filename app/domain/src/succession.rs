@@ -81,7 +81,16 @@ pub fn starved(history: &[Promotion]) -> Option<Starved> {
         match promotion.state {
             State::Waiting => {}
             State::Superseded if promotion.commit.is_none() => starved.superseded += 1,
-            _ => break,
+            State::Superseded
+            | State::Queued
+            | State::Mirroring
+            | State::Committing
+            | State::Syncing
+            | State::Verifying
+            | State::Succeeded
+            | State::Rejected
+            | State::Cancelled
+            | State::Failed => break,
         }
         starved.since = promotion.created_at;
     }

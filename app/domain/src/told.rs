@@ -1,29 +1,31 @@
 //! What happened, in words: the kinds of events, and the sentence of each. Every list of what happened says it like this.
 //!
-//! A new kind of event is a variant of [`Happened`], a line in the table below, and an arm in each of the two `match`es: the compiler asks
-//! for all of them.
+//! A new kind of event is a variant of [`Happened`], a line in the table below, and an arm in [`Happened::told`], [`Happened::shuts_out`]
+//! and [`Occasion::of`](crate::notification::Occasion::of): the compiler asks for all of them.
 
-use crate::{event::Happened, promotion::Purpose, resource::HoldCause};
-use std::{fmt, str::FromStr};
+use crate::{event::Happened, promotion::Purpose, resource::HoldCause, text::unknown};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident $word:literal $label:literal),* $(,)?) => {
+    ($($name:ident $rate:ident $label:literal),* $(,)?) => {
         /// The kinds of events: what the ledger can be searched for.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Display, EnumString, IntoStaticStr, VariantArray)]
+        #[strum(serialize_all = "snake_case", parse_err_ty = UnknownKind, parse_err_fn = unknown)]
         pub enum EventKind {
-            $($(#[$doc])* $name,)*
+            $(
+                #[doc = concat!("[`Happened::", stringify!($name), "`]")]
+                $name,
+            )*
         }
 
         impl EventKind {
             /// All of them, as people choose from them.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            pub const ALL: &'static [Self] = Self::VARIANTS;
 
             /// The word for it, as it is stored: the `kind` of [`Happened`].
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)*
-                }
+                self.into()
             }
 
             /// The words for people.
@@ -33,218 +35,100 @@ macro_rules! kinds {
                     $(Self::$name => $label,)*
                 }
             }
+
+            /// Whether machines write it by the thousand: looking for it alone finds a lot, so that who did it or where leads the search
+            /// instead. Checks are: each build of each pipeline reports some.
+            #[must_use]
+            pub fn is_frequent(self) -> bool {
+                let rate = match self {
+                    $(Self::$name => Rate::$rate,)*
+                };
+                rate == Rate::Often
+            }
+        }
+
+        impl Happened {
+            /// Its kind.
+            #[must_use]
+            pub fn kind(&self) -> EventKind {
+                match self {
+                    $(Self::$name { .. } => EventKind::$name,)*
+                }
+            }
         }
     };
 }
 
+/// How often a kind of event is written.
+#[derive(PartialEq, Eq)]
+enum Rate {
+    /// People cause it, or it happens rarely.
+    Seldom,
+    /// Machines cause it by the thousand.
+    Often,
+}
+
 kinds! {
-    /// [`Happened::PromotionRequested`]
-    PromotionRequested "promotion_requested" "Promotion asked for",
-    /// [`Happened::PromotionMoved`]
-    PromotionMoved "promotion_moved" "Promotion moved on",
-    /// [`Happened::TakenBack`]
-    TakenBack "taken_back" "Taken back",
-    /// [`Happened::PromotionWaits`]
-    PromotionWaits "promotion_waits" "Promotion waits",
-    /// [`Happened::Committed`]
-    Committed "committed" "Commit",
-    /// [`Happened::Approved`]
-    Approved "approved" "Approved",
-    /// [`Happened::Rejected`]
-    Rejected "rejected" "Rejected",
-    /// [`Happened::GateOverridden`]
-    GateOverridden "gate_overridden" "Gate overridden",
-    /// [`Happened::LineStopped`]
-    LineStopped "line_stopped" "Line stopped",
-    /// [`Happened::LineResumed`]
-    LineResumed "line_resumed" "Line goes on",
-    /// [`Happened::PolicyChanged`]
-    PolicyChanged "policy_changed" "Policy changed",
-    /// [`Happened::CheckReported`]
-    CheckReported "check_reported" "Check reported",
-    /// [`Happened::PinChanged`]
-    PinChanged "pin_changed" "Pin changed",
-    /// [`Happened::Held`]
-    Held "held" "Held",
-    /// [`Happened::Resumed`]
-    Resumed "resumed" "Resumed",
-    /// [`Happened::KeyTaken`]
-    KeyTaken "key_taken" "Key changed",
-    /// [`Happened::ResourceCreated`]
-    ResourceCreated "resource_created" "Resource created",
-    /// [`Happened::Removed`]
-    Removed "removed" "Deleted",
-    /// [`Happened::RemovedFromGit`]
-    RemovedFromGit "removed_from_git" "Removed from Git",
-    /// [`Happened::NotRemovedFromGit`]
-    NotRemovedFromGit "not_removed_from_git" "Not removed from Git",
-    /// [`Happened::Applied`]
-    Applied "applied" "Configuration applied",
-    /// [`Happened::SignedIn`]
-    SignedIn "signed_in" "Sign-in",
-    /// [`Happened::SignInFailed`]
-    SignInFailed "sign_in_failed" "Sign-in refused",
-    /// [`Happened::TokenCreated`]
-    TokenCreated "token_created" "Token created",
-    /// [`Happened::TokenRevoked`]
-    TokenRevoked "token_revoked" "Token revoked",
-    /// [`Happened::MemberInvited`]
-    MemberInvited "member_invited" "Member invited",
-    /// [`Happened::InvitationWithdrawn`]
-    InvitationWithdrawn "invitation_withdrawn" "Invitation taken back",
-    /// [`Happened::MemberJoined`]
-    MemberJoined "member_joined" "Member joined",
-    /// [`Happened::RoleChanged`]
-    RoleChanged "role_changed" "Role changed",
-    /// [`Happened::MemberRemoved`]
-    MemberRemoved "member_removed" "Member removed",
-    /// [`Happened::AccountDeactivated`]
-    AccountDeactivated "account_deactivated" "Account deactivated",
-    /// [`Happened::AccountActivated`]
-    AccountActivated "account_activated" "Account activated",
-    /// [`Happened::GroupCreated`]
-    GroupCreated "group_created" "Group created",
-    /// [`Happened::GroupJoined`]
-    GroupJoined "group_joined" "Group joined",
-    /// [`Happened::GroupLeft`]
-    GroupLeft "group_left" "Group left",
-    /// [`Happened::ChannelAdded`]
-    ChannelAdded "channel_added" "Channel added",
-    /// [`Happened::ChannelPaused`]
-    ChannelPaused "channel_paused" "Channel paused",
-    /// [`Happened::ChannelRemoved`]
-    ChannelRemoved "channel_removed" "Channel removed",
-    /// [`Happened::NotificationRedelivered`]
-    NotificationRedelivered "notification_redelivered" "Notification sent again",
-    /// [`Happened::PasswordRemoved`]
-    PasswordRemoved "password_removed" "Password removed",
-    /// [`Happened::PasswordChanged`]
-    PasswordChanged "password_changed" "Password changed",
-    /// [`Happened::SignedOutEverywhere`]
-    SignedOutEverywhere "signed_out_everywhere" "Signed out everywhere",
-    /// [`Happened::ArtifactSeen`]
-    ArtifactSeen "artifact_seen" "New artifact",
-    /// [`Happened::DesiredChanged`]
-    DesiredChanged "desired_changed" "Git changed",
-    /// [`Happened::SwitchedInGit`]
-    SwitchedInGit "switched_in_git" "Switched in Git",
-    /// [`Happened::LiveChanged`]
-    LiveChanged "live_changed" "Live state changed",
-    /// [`Happened::LiveForgotten`]
-    LiveForgotten "live_forgotten" "Live state lost",
-    /// [`Happened::ApplicationNotFound`]
-    ApplicationNotFound "application_not_found" "Application not found",
-    /// [`Happened::SyncEnded`]
-    SyncEnded "sync_ended" "Running sync ended",
-    /// [`Happened::PromotionLiveAfterAll`]
-    PromotionLiveAfterAll "promotion_live_after_all" "Live after all",
-    /// [`Happened::ArgoCdLost`]
-    ArgoCdLost "argo_cd_lost" "Lost connection to Argo CD",
-    /// [`Happened::ArgoCdFound`]
-    ArgoCdFound "argo_cd_found" "Argo CD reached again",
-}
-
-impl EventKind {
-    /// Whether machines write it by the thousand: looking for it alone finds a lot, so that who did it or where leads the search instead.
-    /// Checks are: each build of each pipeline reports some.
-    #[must_use]
-    pub fn is_frequent(self) -> bool {
-        matches!(
-            self,
-            Self::PromotionRequested
-                | Self::PromotionMoved
-                | Self::PromotionWaits
-                | Self::Committed
-                | Self::CheckReported
-                | Self::ArtifactSeen
-                | Self::DesiredChanged
-                | Self::LiveChanged
-                | Self::LiveForgotten
-                | Self::ApplicationNotFound
-        )
-    }
-}
-
-impl fmt::Display for EventKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for EventKind {
-    type Err = UnknownKind;
-
-    fn from_str(s: &str) -> Result<Self, UnknownKind> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|kind| kind.as_str() == s).ok_or(UnknownKind)
-    }
+    PromotionRequested Often "Promotion asked for",
+    PromotionMoved Often "Promotion moved on",
+    TakenBack Seldom "Taken back",
+    PromotionWaits Often "Promotion waits",
+    Committed Often "Commit",
+    Approved Seldom "Approved",
+    Rejected Seldom "Rejected",
+    GateOverridden Seldom "Gate overridden",
+    LineStopped Seldom "Line stopped",
+    LineResumed Seldom "Line goes on",
+    PolicyChanged Seldom "Policy changed",
+    CheckReported Often "Check reported",
+    PinChanged Seldom "Pin changed",
+    Held Seldom "Held",
+    Resumed Seldom "Resumed",
+    KeyTaken Seldom "Key changed",
+    ResourceCreated Seldom "Resource created",
+    Removed Seldom "Deleted",
+    RemovedFromGit Seldom "Removed from Git",
+    NotRemovedFromGit Seldom "Not removed from Git",
+    Applied Seldom "Configuration applied",
+    SignedIn Seldom "Sign-in",
+    SignInFailed Seldom "Sign-in refused",
+    TokenCreated Seldom "Token created",
+    TokenRevoked Seldom "Token revoked",
+    MemberInvited Seldom "Member invited",
+    InvitationWithdrawn Seldom "Invitation taken back",
+    MemberJoined Seldom "Member joined",
+    RoleChanged Seldom "Role changed",
+    MemberRemoved Seldom "Member removed",
+    AccountDeactivated Seldom "Account deactivated",
+    AccountActivated Seldom "Account activated",
+    GroupCreated Seldom "Group created",
+    GroupJoined Seldom "Group joined",
+    GroupLeft Seldom "Group left",
+    ChannelAdded Seldom "Channel added",
+    ChannelPaused Seldom "Channel paused",
+    ChannelRemoved Seldom "Channel removed",
+    NotificationRedelivered Seldom "Notification sent again",
+    PasswordRemoved Seldom "Password removed",
+    PasswordChanged Seldom "Password changed",
+    SignedOutEverywhere Seldom "Signed out everywhere",
+    ArtifactSeen Often "New artifact",
+    DesiredChanged Often "Git changed",
+    SwitchedInGit Seldom "Switched in Git",
+    LiveChanged Often "Live state changed",
+    LiveForgotten Often "Live state lost",
+    ApplicationNotFound Often "Application not found",
+    SyncEnded Seldom "Running sync ended",
+    PromotionLiveAfterAll Seldom "Live after all",
+    ArgoCdLost Seldom "Lost connection to Argo CD",
+    ArgoCdFound Seldom "Argo CD reached again",
 }
 
 /// A text that is no [`EventKind`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, thiserror::Error)]
 #[error("There is no such kind of event.")]
 pub struct UnknownKind;
 
 impl Happened {
-    /// Its kind.
-    #[must_use]
-    pub fn kind(&self) -> EventKind {
-        match self {
-            Self::SignedIn { .. } => EventKind::SignedIn,
-            Self::SignInFailed { .. } => EventKind::SignInFailed,
-            Self::TokenCreated { .. } => EventKind::TokenCreated,
-            Self::TokenRevoked { .. } => EventKind::TokenRevoked,
-            Self::MemberInvited { .. } => EventKind::MemberInvited,
-            Self::InvitationWithdrawn { .. } => EventKind::InvitationWithdrawn,
-            Self::MemberJoined { .. } => EventKind::MemberJoined,
-            Self::RoleChanged { .. } => EventKind::RoleChanged,
-            Self::MemberRemoved { .. } => EventKind::MemberRemoved,
-            Self::AccountDeactivated { .. } => EventKind::AccountDeactivated,
-            Self::AccountActivated { .. } => EventKind::AccountActivated,
-            Self::GroupCreated { .. } => EventKind::GroupCreated,
-            Self::GroupJoined { .. } => EventKind::GroupJoined,
-            Self::GroupLeft { .. } => EventKind::GroupLeft,
-            Self::ChannelAdded { .. } => EventKind::ChannelAdded,
-            Self::ChannelPaused { .. } => EventKind::ChannelPaused,
-            Self::ChannelRemoved { .. } => EventKind::ChannelRemoved,
-            Self::NotificationRedelivered { .. } => EventKind::NotificationRedelivered,
-            Self::PasswordChanged => EventKind::PasswordChanged,
-            Self::PasswordRemoved => EventKind::PasswordRemoved,
-            Self::SignedOutEverywhere => EventKind::SignedOutEverywhere,
-            Self::Applied { .. } => EventKind::Applied,
-            Self::ResourceCreated => EventKind::ResourceCreated,
-            Self::Removed { .. } => EventKind::Removed,
-            Self::RemovedFromGit { .. } => EventKind::RemovedFromGit,
-            Self::NotRemovedFromGit { .. } => EventKind::NotRemovedFromGit,
-            Self::Approved { .. } => EventKind::Approved,
-            Self::Rejected { .. } => EventKind::Rejected,
-            Self::GateOverridden { .. } => EventKind::GateOverridden,
-            Self::LineStopped { .. } => EventKind::LineStopped,
-            Self::LineResumed => EventKind::LineResumed,
-            Self::PolicyChanged { .. } => EventKind::PolicyChanged,
-            Self::CheckReported { .. } => EventKind::CheckReported,
-            Self::PinChanged { .. } => EventKind::PinChanged,
-            Self::Held { .. } => EventKind::Held,
-            Self::Resumed => EventKind::Resumed,
-            Self::KeyTaken { .. } => EventKind::KeyTaken,
-            Self::ArtifactSeen { .. } => EventKind::ArtifactSeen,
-            Self::PromotionRequested { .. } => EventKind::PromotionRequested,
-            Self::PromotionMoved { .. } => EventKind::PromotionMoved,
-            Self::TakenBack { .. } => EventKind::TakenBack,
-            Self::PromotionWaits { .. } => EventKind::PromotionWaits,
-            Self::Committed { .. } => EventKind::Committed,
-            Self::DesiredChanged { .. } => EventKind::DesiredChanged,
-            Self::SwitchedInGit { .. } => EventKind::SwitchedInGit,
-            Self::LiveChanged { .. } => EventKind::LiveChanged,
-            Self::LiveForgotten => EventKind::LiveForgotten,
-            Self::ApplicationNotFound { .. } => EventKind::ApplicationNotFound,
-            Self::SyncEnded { .. } => EventKind::SyncEnded,
-            Self::PromotionLiveAfterAll { .. } => EventKind::PromotionLiveAfterAll,
-            Self::ArgoCdLost { .. } => EventKind::ArgoCdLost,
-            Self::ArgoCdFound { .. } => EventKind::ArgoCdFound,
-        }
-    }
-
     /// What the actor did, to stand behind their name, without a full stop: `asked for a promotion to v1.4`. And more about it, whole
     /// sentences or lines, where there is more.
     #[must_use]

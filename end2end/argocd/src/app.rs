@@ -3,17 +3,19 @@
 //! The shapes follow Go's `encoding/json`: empty strings and lists vanish, but nested structs stay as `{}` or
 //! `{"repoURL":""}`. Responses carry no `apiVersion` and no `kind`, as typed Kubernetes clients drop them.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// The annotation that asks the refresh loop to look again.
 pub(crate) const REFRESH: &str = "argocd.argoproj.io/refresh";
+
 /// Set together with [`REFRESH`] by the API server, removed together by the controller.
 pub(crate) const HYDRATE: &str = "argocd.argoproj.io/hydrate";
+
 /// Where the stand-in keeps the key of the values file under which `services` is found.
 pub(crate) const VALUES_PREFIX: &str = "standin.argocd/values-prefix";
+
 /// The finalizer that makes a deletion wait for the resources.
 pub(crate) const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 

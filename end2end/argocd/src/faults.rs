@@ -9,16 +9,14 @@
 //! Faults about an Application hit the named one, or all that exist when none is named. What is sticky stays until it is
 //! set again or `{"fault": "clear"}`.
 
-use std::{sync::Arc, time::Duration};
-
-use serde::{Deserialize, Serialize};
-
 use crate::{
     app::{Automated, InitiatedBy, Operation, OperationSync, ResourceRef, Source, Status, SyncPolicy},
     cluster::{RolloutState, change::ClusterChange},
     engine,
     world::{AppKey, Level, Record, Shared},
 };
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
 
 /// One thing that goes wrong (or right again).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -27,27 +27,6 @@
 //! Not here: hydrators, ApplicationSets, Helm or Kustomize themselves (a values file stands for the chart), TLS, gzip, and
 //! the stream of resource trees.
 
-mod app;
-mod clock;
-mod cluster;
-mod duration;
-mod engine;
-mod faults;
-mod git;
-mod http;
-mod manifest;
-mod options;
-mod patch;
-mod select;
-mod state;
-mod windows;
-mod world;
-
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
-
-use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
-
 use crate::{
     app::{Application, Destination, Metadata, Source, Spec, VALUES_PREFIX},
     faults::FaultRequest,
@@ -59,6 +38,39 @@ pub use crate::{
     options::{Account, AppSpec, Options, Policy, Timing, TokenGrant, token_for},
     windows::{SyncWindow, WindowKind},
 };
+use serde_json::{Value, json};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+mod app;
+
+mod clock;
+
+mod cluster;
+
+mod duration;
+
+mod engine;
+
+mod faults;
+
+mod git;
+
+mod http;
+
+mod manifest;
+
+mod options;
+
+mod patch;
+
+mod select;
+
+mod state;
+
+mod windows;
+
+mod world;
 
 /// How long a shutdown waits for requests that are still being answered.
 const PATIENCE: Duration = Duration::from_secs(2);

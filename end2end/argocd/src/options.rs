@@ -1,9 +1,8 @@
 //! What a test or the demo chooses when it starts the stand-in: port, people, pace, and the Applications to serve.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// How to start a stand-in. `Options::default()` is a free port, no tokens, the fast pace and no memory.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,7 @@
 //! What is promised: each figure's name, unit, meaning and target.
 
+use Target::{AtLeast, AtMost};
+
 /// Which way is better.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Target {
@@ -33,8 +35,6 @@ const fn figure(name: &'static str, unit: &'static str, target: Target, what: &'
         what,
     }
 }
-
-use Target::{AtLeast, AtMost};
 
 /// All of them, in the order of the table.
 pub(crate) const FIGURES: [Figure; 18] = [

@@ -15,11 +15,16 @@ use testbed::{
 };
 
 pub(crate) const GIT_USER: &str = "waybill";
+
 pub(crate) const GIT_TOKEN: &str = "git-token-of-the-bench";
+
 /// The administrator.
 pub(crate) const EMAIL: &str = "bench@example.com";
+
 pub(crate) const PASSWORD: &str = "password-of-the-bench";
+
 const HOOK_SECRET: &str = "hook-secret-of-the-bench";
+
 /// How long a server may take to stop, or a request to be answered.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 

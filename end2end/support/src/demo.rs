@@ -19,14 +19,17 @@ use std::{
 
 /// What the demo's services are called, with the build of each that Git declares at first.
 const SERVICES: [&str; 3] = ["api", "web", "nightly"];
+
 /// Builds of each: tag, commit and day.
 const BUILDS: [(&str, &str); 3] = [
     ("1.4.0", "2026-11-02T09:12:00Z"),
     ("1.4.1", "2026-11-09T14:40:00Z"),
     ("1.5.0", "2026-11-18T08:05:00Z"),
 ];
+
 /// Who the stand-in's token belongs to.
 const ARGOCD_SUBJECT: &str = "proj:myapp:waybill";
+
 /// User of the GitOps repository.
 const GIT_USER: &str = "waybill";
 

@@ -3,6 +3,16 @@
 //! The server speaks CGI with the program (git-http-backend(1)) and adds what tests need: a push can be held before
 //! the repository sees it or after it has landed, refused with a status, or preceded by somebody else's push.
 
+use crate::{TestbedError, git_repo::git_command};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use futures::TryStreamExt as _;
 use std::{
     future::Future,
     net::{Ipv4Addr, SocketAddr},
@@ -14,16 +24,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    response::{IntoResponse, Response},
-};
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use futures::TryStreamExt as _;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
@@ -34,8 +34,6 @@ use tokio_util::{
     io::{ReaderStream, StreamReader},
     sync::CancellationToken,
 };
-
-use crate::{TestbedError, git_repo::git_command};
 
 /// A running Git server. It ends with this value; pushes held at that moment are answered with 503.
 #[derive(Debug)]

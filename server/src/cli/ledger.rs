@@ -3,7 +3,7 @@
 use super::{Failure, chain, load_config, token};
 use crate::{
     config::Database,
-    service::ledger::{self, Checked},
+    service::views::{self, Checked},
     store::{Store, StoreError},
 };
 use domain::environment::Workspace;
@@ -15,7 +15,9 @@ pub(super) async fn verify(workspace: Option<&str>, config: Option<&Path>) -> Re
     let (store, workspaces) = open(workspace, config).await?;
     let mut broken = Vec::new();
     for workspace in workspaces {
-        let found = ledger::check(&*store, workspace.id).await.map_err(|e| unread(&e))?;
+        let found = views::check_ledger(&*store, workspace.id)
+            .await
+            .map_err(|e| unread(&e))?;
         match &found.broken {
             None => print(&format!("{}: {}", workspace.name, whole(&found)))?,
             Some(place) => broken.push(format!("{}: {place}.", workspace.name)),
@@ -32,7 +34,7 @@ pub(super) async fn verify(workspace: Option<&str>, config: Option<&Path>) -> Re
 pub(super) async fn export(workspace: Option<&str>, config: Option<&Path>) -> Result<(), Failure> {
     let (store, workspaces) = open(workspace, config).await?;
     for workspace in workspaces {
-        let lines = ledger::lines(store.clone(), workspace.id);
+        let lines = views::ledger_lines(store.clone(), workspace.id);
         pin_mut!(lines);
         while let Some(some) = lines.next().await {
             write(&some.map_err(|e| unread(&e))?)?;
@@ -64,7 +66,7 @@ async fn open(workspace: Option<&str>, config: Option<&Path>) -> Result<(Arc<dyn
         return Err(Failure::Usage(why));
     }
     let store = token::open(&config).await?;
-    let workspaces = ledger::workspaces(&*store, workspace)
+    let workspaces = views::ledger_workspaces(&*store, workspace)
         .await
         .map_err(|e| Failure::Failed(e.to_string()))?;
     Ok((store, workspaces))

@@ -4,7 +4,7 @@ use super::{Failure, chain, load_config, role};
 use crate::{
     clock::System,
     config::{Config, Database},
-    service::token::{NewToken, create_token_here, parse_span},
+    service::access::{NewToken, create_token_here, parse_span},
     startup,
     store::Store,
 };

@@ -6,13 +6,14 @@
 use crate::{
     config::Config,
     secrets::{EncryptionKey, KeyError, Sealer},
-    service::connection::sealed_context,
+    service::reach::sealed_context,
     store::{SealedValue, Store, StoreError, Tx},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// What the text is sealed for.
 const CONTEXT: &str = "installation/encryption-key";
+
 const TEXT: &str = "the key of this installation";
 
 /// Why there is no key to go on with.

@@ -1,7 +1,10 @@
 //! Who calls: a session's person, or a token's program.
 
 use super::WebState;
-use crate::{service::Caller, store::Trouble};
+use crate::{
+    service::{Caller, access, context},
+    store::Trouble,
+};
 use app::error::AppError;
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -50,7 +53,7 @@ pub(super) async fn identify(
     next: Next,
 ) -> Response {
     let caller = match bearer(&request) {
-        Some(token) => state.services.caller_of_token(token).await,
+        Some(token) => access::caller_of_token(&state.services, token).await,
         None => caller_of_session(&state, &session).await,
     };
     match caller {
@@ -102,7 +105,7 @@ async fn caller_of_session(state: &WebState, session: &Session) -> Result<Option
         return Ok(None);
     }
     stay(state, session).await.map_err(|e| fault(&e))?;
-    state.services.caller_of_user(user).await
+    access::caller_of_user(&state.services, user).await
 }
 
 /// What a fault of the sessions' table means for a request.
@@ -112,7 +115,7 @@ fn fault(error: &tower_sessions::session::Error) -> AppError {
         session::Error::Store(session_store::Error::Backend(why)) if Trouble::told_as(why).is_some() => {
             AppError::Unavailable(why.clone())
         }
-        _ => crate::service::internal(error),
+        _ => context::internal(error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The cookie of browsers from which somebody signed in before; what it means is said in [`crate::service::known_browser`].
 
-use crate::service::known_browser::{COOKIE, DAYS};
+use crate::service::access::{COOKIE, DAYS};
 use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,

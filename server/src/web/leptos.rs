@@ -9,7 +9,7 @@ use super::{
     routes::Routes,
     session_store,
 };
-use crate::service::{Caller, Services, session};
+use crate::service::{Caller, Services, access, configure, gates, notification, promotion, removal, views};
 use app::{
     App,
     api::{
@@ -353,7 +353,7 @@ impl RequestBackend {
     async fn begin(&self, user: UserId) -> Result<(), AppError> {
         auth::begin(&self.session, user, &self.agent, &self.address).await?;
         // They are in, with or without it.
-        if let Ok(known) = self.services.remember_browser(&self.browser, user).await {
+        if let Ok(known) = access::remember_browser(&self.services, &self.browser, user).await {
             self.cookie.set(&known, self.secure);
         }
         Ok(())
@@ -373,7 +373,7 @@ fn is_person(caller: &Caller, address: &str) -> bool {
 #[async_trait]
 impl Backend for RequestBackend {
     async fn me(&self) -> Result<Option<Me>, AppError> {
-        Ok(self.caller.as_ref().map(session::me))
+        Ok(self.caller.as_ref().map(access::me))
     }
 
     async fn sso(&self) -> Result<Option<String>, AppError> {
@@ -381,10 +381,14 @@ impl Backend for RequestBackend {
     }
 
     async fn sign_in(&self, email: &str, password: &str) -> Result<(), AppError> {
-        let user = self
-            .services
-            .sign_in(email, password.to_owned().into(), &self.address, &self.browser)
-            .await?;
+        let user = access::sign_in(
+            &self.services,
+            email,
+            password.to_owned().into(),
+            &self.address,
+            &self.browser,
+        )
+        .await?;
         self.begin(user).await
     }
 
@@ -393,43 +397,43 @@ impl Backend for RequestBackend {
     }
 
     async fn projects(&self) -> Result<Vec<ProjectView>, AppError> {
-        self.services.projects(self.caller()?).await
+        views::projects(&self.services, self.caller()?).await
     }
 
     async fn activity(&self, workspace: &str, filter: &ActivityFilter) -> Result<ActivityView, AppError> {
-        self.services.activity(self.caller()?, workspace, filter).await
+        views::activity(&self.services, self.caller()?, workspace, filter).await
     }
 
     async fn board(&self, workspace: &str, project: &str, filter: &BoardFilter) -> Result<BoardView, AppError> {
-        self.services.board(self.caller()?, workspace, project, filter).await
+        views::board(&self.services, self.caller()?, workspace, project, filter).await
     }
 
     async fn environment(&self, at: &At) -> Result<EnvironmentView, AppError> {
-        self.services.environment(self.caller()?, at).await
+        views::environment(&self.services, self.caller()?, at).await
     }
 
     async fn form_options(&self, at: &At) -> Result<FormOptions, AppError> {
-        self.services.form_options(self.caller()?, at).await
+        views::form_options(&self.services, self.caller()?, at).await
     }
 
     async fn preview_create(&self, at: &At, draft: ResourceDraft) -> Result<Preview, AppError> {
-        self.services.preview_create(self.caller()?, at, draft).await
+        views::preview_create(&self.services, self.caller()?, at, draft).await
     }
 
     async fn create_resource(&self, at: &At, draft: ResourceDraft) -> Result<PromotionId, AppError> {
-        self.services.create_resource(self.caller()?, at, draft).await
+        configure::create_resource(&self.services, self.caller()?, at, draft).await
     }
 
     async fn resource(&self, at: &At, resource: &str) -> Result<ResourceView, AppError> {
-        self.services.resource(self.caller()?, at, resource).await
+        views::resource(&self.services, self.caller()?, at, resource).await
     }
 
     async fn preview_promote(&self, at: &At, resource: &str) -> Result<Preview, AppError> {
-        self.services.preview_promote(self.caller()?, at, resource).await
+        views::preview_promote(&self.services, self.caller()?, at, resource).await
     }
 
     async fn preview_pin(&self, at: &At, resource: &str, digest: &str) -> Result<Preview, AppError> {
-        self.services.preview_pin(self.caller()?, at, resource, digest).await
+        views::preview_pin(&self.services, self.caller()?, at, resource, digest).await
     }
 
     async fn edit_pin(
@@ -439,23 +443,19 @@ impl Backend for RequestBackend {
         digest: &str,
         create_file: bool,
     ) -> Result<PromotionId, AppError> {
-        self.services
-            .edit_pin_making_file(self.caller()?, at, resource, digest, create_file)
-            .await
+        promotion::edit_pin(&self.services, self.caller()?, at, resource, digest, create_file).await
     }
 
     async fn preview_tags(&self, at: &At, resource: &str, draft: &ResourceDraft) -> Result<Vec<String>, AppError> {
-        self.services.preview_tags(self.caller()?, at, resource, draft).await
+        configure::preview_tags(&self.services, self.caller()?, at, resource, draft).await
     }
 
     async fn change_tags(&self, at: &At, resource: &str, draft: &ResourceDraft) -> Result<(), AppError> {
-        self.services.change_tags(self.caller()?, at, resource, draft).await
+        configure::change_tags(&self.services, self.caller()?, at, resource, draft).await
     }
 
     async fn promote(&self, at: &At, resource: &str, create_file: bool) -> Result<PromotionId, AppError> {
-        self.services
-            .promote_making_file(self.caller()?, at, resource, create_file)
-            .await
+        promotion::promote(&self.services, self.caller()?, at, resource, create_file).await
     }
 
     async fn rollback(
@@ -465,112 +465,104 @@ impl Backend for RequestBackend {
         digest: &str,
         create_file: bool,
     ) -> Result<PromotionId, AppError> {
-        self.services
-            .rollback_making_file(self.caller()?, at, resource, digest, create_file)
-            .await
+        promotion::rollback(&self.services, self.caller()?, at, resource, digest, create_file).await
     }
 
     async fn take_new_key(&self, at: &At, resource: &str) -> Result<(), AppError> {
-        self.services.take_new_key(self.caller()?, at, resource).await.map(drop)
+        configure::take_new_key(&self.services, self.caller()?, at, resource)
+            .await
+            .map(drop)
     }
 
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError> {
-        self.services
-            .resume_making_file(self.caller()?, at, resource, create_file)
-            .await
+        promotion::resume(&self.services, self.caller()?, at, resource, create_file).await
     }
 
     async fn promotion(&self, id: &str) -> Result<PromotionView, AppError> {
-        self.services.promotion(self.caller()?, id).await
+        views::promotion(&self.services, self.caller()?, id).await
     }
 
     async fn inbox(&self, before: &str) -> Result<InboxView, AppError> {
-        self.services.inbox(self.caller()?, before).await
+        views::inbox(&self.services, self.caller()?, before).await
     }
 
     async fn inbox_count(&self) -> Result<usize, AppError> {
         match self.caller() {
-            Ok(caller) => self.services.inbox_count(caller).await,
+            Ok(caller) => views::inbox_count(&self.services, caller).await,
             Err(_) => Ok(0),
         }
     }
 
     async fn approve(&self, id: &str, comment: &str) -> Result<(), AppError> {
-        self.services.approve(self.caller()?, id, comment).await
+        promotion::approve(&self.services, self.caller()?, id, comment).await
     }
 
     async fn reject(&self, id: &str, comment: &str) -> Result<(), AppError> {
-        self.services.reject(self.caller()?, id, comment).await
+        promotion::reject(&self.services, self.caller()?, id, comment).await
     }
 
     async fn override_gate(&self, id: &str, gate: &str, reason: &str) -> Result<(), AppError> {
-        self.services.override_gate(self.caller()?, id, gate, reason).await
+        promotion::override_gate(&self.services, self.caller()?, id, gate, reason).await
     }
 
     async fn stop_line(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError> {
         let environment = (!of_project).then_some(at.environment.as_str());
         let caller = self.caller()?;
-        self.services
-            .stop_line(caller, &at.workspace, &at.project, environment, reason)
-            .await
+        promotion::stop_line(&self.services, caller, &at.workspace, &at.project, environment, reason).await
     }
 
     async fn policy(&self, at: &At) -> Result<PolicyView, AppError> {
-        self.services.policy(self.caller()?, at).await
+        gates::policy(&self.services, self.caller()?, at).await
     }
 
     async fn set_policy(&self, at: &At, text: &str, before: Option<&str>) -> Result<(), AppError> {
-        self.services.set_policy(self.caller()?, at, text, before).await
+        gates::set_policy(&self.services, self.caller()?, at, text, before).await
     }
 
     async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError> {
         let environment = (!of_project).then_some(at.environment.as_str());
         let caller = self.caller()?;
-        self.services
-            .resume_line(caller, &at.workspace, &at.project, environment)
-            .await
+        promotion::resume_line(&self.services, caller, &at.workspace, &at.project, environment).await
     }
 
     async fn retry(&self, id: &str) -> Result<(), AppError> {
-        self.services.retry(self.caller()?, id).await
+        promotion::retry(&self.services, self.caller()?, id).await
     }
 
     async fn cancel(&self, id: &str) -> Result<(), AppError> {
-        self.services.cancel(self.caller()?, id).await
+        promotion::cancel(&self.services, self.caller()?, id).await
     }
 
     async fn members(&self, workspace: &str) -> Result<MembersView, AppError> {
-        self.services.members(self.caller()?, workspace).await
+        access::members(&self.services, self.caller()?, workspace).await
     }
 
     async fn set_role(&self, workspace: &str, user: &str, role: &str) -> Result<(), AppError> {
-        self.services.set_role(self.caller()?, workspace, user, role).await
+        access::set_role(&self.services, self.caller()?, workspace, user, role).await
     }
 
     async fn remove_member(&self, workspace: &str, user: &str) -> Result<(), AppError> {
-        self.services.remove_member(self.caller()?, workspace, user).await
+        access::remove_member(&self.services, self.caller()?, workspace, user).await
     }
 
     async fn deactivate(&self, workspace: &str, user: &str) -> Result<(), AppError> {
-        self.services.deactivate(self.caller()?, workspace, user).await
+        access::deactivate(&self.services, self.caller()?, workspace, user).await
     }
 
     async fn activate(&self, workspace: &str, user: &str) -> Result<(), AppError> {
-        self.services.activate(self.caller()?, workspace, user).await
+        access::activate(&self.services, self.caller()?, workspace, user).await
     }
 
     async fn invite(&self, workspace: &str, email: &str, role: &str) -> Result<InvitationLink, AppError> {
-        self.services.invite(self.caller()?, workspace, email, role).await
+        access::invite(&self.services, self.caller()?, workspace, email, role).await
     }
 
     async fn withdraw_invitation(&self, workspace: &str, invitation: &str) -> Result<(), AppError> {
-        self.services
-            .withdraw_invitation(self.caller()?, workspace, invitation)
-            .await
+        access::withdraw_invitation(&self.services, self.caller()?, workspace, invitation).await
     }
 
     async fn invitation(&self, key: &str) -> Result<InvitationView, AppError> {
-        let mut view = self.services.invitation(key).await?;
+        let mut view = access::invitation(&self.services, key).await?;
         view.yours = self
             .caller
             .as_ref()
@@ -580,66 +572,61 @@ impl Backend for RequestBackend {
 
     async fn accept_invitation(&self, key: &str, name: &str, password: &str) -> Result<(), AppError> {
         if let Some(caller) = &self.caller
-            && is_person(caller, &self.services.invitation(key).await?.email)
+            && is_person(caller, &access::invitation(&self.services, key).await?.email)
         {
             // The session goes on.
-            return self.services.accept_invitation_as(caller, key).await.map(|_| ());
+            return access::accept_invitation_as(&self.services, caller, key)
+                .await
+                .map(|_| ());
         }
         let password = password.to_owned().into();
-        let user = self
-            .services
-            .accept_invitation(key, name, password, &self.address, &self.browser)
-            .await?;
+        let user = access::accept_invitation(&self.services, key, name, password, &self.address, &self.browser).await?;
         self.begin(user).await
     }
 
     async fn groups(&self, workspace: &str) -> Result<GroupsView, AppError> {
-        self.services.groups(self.caller()?, workspace).await
+        access::groups(&self.services, self.caller()?, workspace).await
     }
 
     async fn create_group(&self, workspace: &str, name: &str) -> Result<(), AppError> {
-        self.services.create_group(self.caller()?, workspace, name).await
+        access::create_group(&self.services, self.caller()?, workspace, name).await
     }
 
     async fn join_group(&self, workspace: &str, group: &str, user: &str) -> Result<(), AppError> {
-        self.services.join_group(self.caller()?, workspace, group, user).await
+        access::join_group(&self.services, self.caller()?, workspace, group, user).await
     }
 
     async fn leave_group(&self, workspace: &str, group: &str, user: &str) -> Result<(), AppError> {
-        self.services.leave_group(self.caller()?, workspace, group, user).await
+        access::leave_group(&self.services, self.caller()?, workspace, group, user).await
     }
 
     async fn tokens(&self, workspace: &str) -> Result<TokensView, AppError> {
-        self.services.tokens(self.caller()?, workspace).await
+        access::tokens(&self.services, self.caller()?, workspace).await
     }
 
     async fn create_token(&self, workspace: &str, draft: TokenDraft) -> Result<TokenMade, AppError> {
-        self.services
-            .create_token_drafted(self.caller()?, workspace, draft)
-            .await
+        access::create_token_drafted(&self.services, self.caller()?, workspace, draft).await
     }
 
     async fn revoke_token(&self, workspace: &str, token: &str) -> Result<(), AppError> {
-        self.services.revoke_token(self.caller()?, workspace, token).await
+        access::revoke_token(&self.services, self.caller()?, workspace, token).await
     }
 
     async fn clusters(&self, workspace: &str) -> Result<ClustersView, AppError> {
-        self.services.clusters(self.caller()?, workspace).await
+        configure::clusters(&self.services, self.caller()?, workspace).await
     }
 
     async fn save_cluster(&self, workspace: &str, draft: ClusterDraft, secrets: Secrets) -> Result<String, AppError> {
         let secrets = secrets.into();
-        self.services
-            .save_cluster(self.caller()?, workspace, &draft, &secrets)
-            .await
+        configure::save_cluster(&self.services, self.caller()?, workspace, &draft, &secrets).await
     }
 
     async fn removal(&self, target: &Removing) -> Result<RemovalView, AppError> {
-        self.services.removal(self.caller()?, target).await
+        removal::removal(&self.services, self.caller()?, target).await
     }
 
     async fn remove(&self, target: &Removing, choices: RemovalChoices, typed: &str) -> Result<Removed, AppError> {
-        self.services.remove(self.caller()?, target, choices, typed).await
+        removal::remove(&self.services, self.caller()?, target, choices, typed).await
     }
 
     async fn test_cluster(
@@ -649,13 +636,11 @@ impl Backend for RequestBackend {
         secrets: Secrets,
     ) -> Result<ConnectionTest, AppError> {
         let secrets = secrets.into();
-        self.services
-            .test_cluster(self.caller()?, workspace, &draft, &secrets)
-            .await
+        configure::test_cluster(&self.services, self.caller()?, workspace, &draft, &secrets).await
     }
 
     async fn repositories(&self, workspace: &str) -> Result<RepositoriesView, AppError> {
-        self.services.repositories(self.caller()?, workspace).await
+        configure::repositories(&self.services, self.caller()?, workspace).await
     }
 
     async fn save_repository(
@@ -665,13 +650,11 @@ impl Backend for RequestBackend {
         secrets: Secrets,
     ) -> Result<String, AppError> {
         let secrets = secrets.into();
-        self.services
-            .save_repository(self.caller()?, workspace, &draft, &secrets)
-            .await
+        configure::save_repository(&self.services, self.caller()?, workspace, &draft, &secrets).await
     }
 
     async fn add_environment(&self, workspace: &str, draft: EnvironmentDraft) -> Result<String, AppError> {
-        self.services.add_environment(self.caller()?, workspace, &draft).await
+        configure::add_environment(&self.services, self.caller()?, workspace, &draft).await
     }
 
     async fn test_repository(
@@ -681,53 +664,45 @@ impl Backend for RequestBackend {
         secrets: Secrets,
     ) -> Result<ConnectionTest, AppError> {
         let secrets = secrets.into();
-        self.services
-            .test_repository(self.caller()?, workspace, &draft, &secrets)
-            .await
+        configure::test_repository(&self.services, self.caller()?, workspace, &draft, &secrets).await
     }
 
     async fn notifications(&self, workspace: &str) -> Result<NotificationsView, AppError> {
-        self.services.notifications(self.caller()?, workspace).await
+        notification::notifications(&self.services, self.caller()?, workspace).await
     }
 
     async fn add_channel(&self, workspace: &str, draft: ChannelDraft) -> Result<ChannelMade, AppError> {
-        self.services.add_channel(self.caller()?, workspace, draft).await
+        notification::add_channel(&self.services, self.caller()?, workspace, draft).await
     }
 
     async fn pause_channel(&self, workspace: &str, channel: &str, paused: bool) -> Result<(), AppError> {
-        self.services
-            .pause_channel(self.caller()?, workspace, channel, paused)
-            .await
+        notification::pause_channel(&self.services, self.caller()?, workspace, channel, paused).await
     }
 
     async fn remove_channel(&self, workspace: &str, channel: &str) -> Result<(), AppError> {
-        self.services.remove_channel(self.caller()?, workspace, channel).await
+        notification::remove_channel(&self.services, self.caller()?, workspace, channel).await
     }
 
     async fn test_channel(&self, workspace: &str, channel: &str) -> Result<Tried, AppError> {
-        self.services.test_channel(self.caller()?, workspace, channel).await
+        notification::test_channel(&self.services, self.caller()?, workspace, channel).await
     }
 
     async fn redeliver(&self, workspace: &str, delivery: &str) -> Result<Tried, AppError> {
-        self.services.redeliver(self.caller()?, workspace, delivery).await
+        notification::redeliver(&self.services, self.caller()?, workspace, delivery).await
     }
 
     async fn account(&self) -> Result<AccountView, AppError> {
-        self.services
-            .account(self.caller()?, self.session_key().as_deref())
-            .await
+        access::account(&self.services, self.caller()?, self.session_key().as_deref()).await
     }
 
     async fn change_password(&self, current: &str, new: &str) -> Result<(), AppError> {
         let (current, new) = (current.to_owned().into(), new.to_owned().into());
         let session = self.session_key();
-        self.services
-            .change_password(self.caller()?, current, new, session.as_deref())
-            .await
+        access::change_password(&self.services, self.caller()?, current, new, session.as_deref()).await
     }
 
     async fn sign_out_everywhere(&self) -> Result<(), AppError> {
-        self.services.sign_out_everywhere(self.caller()?).await?;
+        access::sign_out_everywhere(&self.services, self.caller()?).await?;
         auth::end(&self.session).await
     }
 }

@@ -1,7 +1,7 @@
 //! Live events to open pages, as server-sent events: only what the reader may see, and only that something changed.
 
 use super::{WebState, auth::Identity};
-use crate::service::Caller;
+use crate::service::{Caller, reach};
 use app::{error::AppError, live::Changed};
 use axum::{
     Extension,
@@ -111,7 +111,7 @@ impl Reader {
         let Ok(mut tx) = services.store.read().await else {
             return true;
         };
-        let now = services.as_of(&mut *tx, &self.caller).await;
+        let now = reach::as_of(services, &mut *tx, &self.caller).await;
         now.map_or(true, |now| now != self.caller)
     }
 

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     adapters::oidc::Errand,
     service::{
-        internal,
-        sso::{Arrival, PATIENCE_MILLIS},
+        access::{self, Arrival, PATIENCE_MILLIS},
+        context::internal,
     },
 };
 use app::{api::sso::SsoFault, pages::sign_in::safe_next};
@@ -26,6 +26,7 @@ use tower_sessions::{Expiry, Session};
 
 /// Key of those who are at the provider.
 const AWAY: &str = "sso";
+
 /// How many sign-ins may be under way in one browser, in tabs beside each other; the oldest is forgotten.
 const MOST_AWAY: usize = 4;
 
@@ -54,7 +55,7 @@ pub(super) async fn begin(State(state): State<WebState>, session: Session, RawQu
 }
 
 async fn leave(state: &WebState, session: &Session, next: &str, connects: bool) -> Result<String, SsoFault> {
-    let (address, errand) = state.services.begin_sso().await?;
+    let (address, errand) = access::begin_sso(&state.services).await?;
     let now = state.services.now();
     let mut away = under_way(session, now).await?;
     away.truncate(MOST_AWAY - 1);
@@ -99,7 +100,7 @@ pub(super) async fn finish(
             let mut response = to(&next);
             // They are in, with or without it.
             let known = known_browser::read(&headers, state.secure);
-            if let Ok(known) = state.services.remember_browser(&known, user).await {
+            if let Ok(known) = access::remember_browser(&state.services, &known, user).await {
                 let cookie = NewCookie::default();
                 cookie.set(&known, state.secure);
                 cookie.give(&mut response);
@@ -164,7 +165,7 @@ async fn arrive(
         connects: away.connects,
         from,
     };
-    let user = state.services.finish_sso(&arrival).await?;
+    let user = access::finish_sso(&state.services, &arrival).await?;
     auth::begin(session, user, agent, from)
         .await
         .map_err(|_| SsoFault::Internal)?;

@@ -4,7 +4,7 @@
 //! batch. So one alone is fast, and a thousand are a few pushes.
 
 use super::{Outcome, Worker, claim::Hold, steps};
-use crate::telemetry;
+use crate::{service::observe, telemetry};
 use domain::{
     id::{ProjectId, ResourceId},
     promotion::Promotion,
@@ -128,7 +128,7 @@ impl Worker {
         let recorded = self.record_all(outcomes).await;
         // What they did is a hold, from now on.
         if let Some(project) = moved
-            && let Err(error) = self.services.read_desired(project).await
+            && let Err(error) = observe::read_desired(&self.services, project).await
         {
             tracing::warn!(%project, %error, "a repository that somebody changed could not be read");
         }

@@ -7,7 +7,7 @@ use super::Worker;
 use crate::store::{Lane, StoreError};
 use domain::{
     id::PromotionId,
-    promotion::{Promotion, State},
+    promotion::{Phase, Promotion, State},
 };
 use std::{
     collections::HashMap,
@@ -83,9 +83,9 @@ impl Drop for Hold {
 }
 
 fn lane_of(state: State) -> Lane {
-    match state {
-        State::Syncing | State::Verifying => Lane::Rollout,
-        _ => Lane::Commit,
+    match state.phase() {
+        Phase::AfterCommit => Lane::Rollout,
+        Phase::BeforeCommit | Phase::Committing | Phase::Ended => Lane::Commit,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{
     adapters::argocd::ArgoCdError,
-    service::{Services, connection, workloads::For},
+    service::{Services, context::For, observe, reach},
     store::ClusterRecord,
 };
 use app::error::AppError;
@@ -87,13 +87,13 @@ pub(super) async fn read(
     mut app: AppSnapshot,
 ) -> Result<(), AppError> {
     let (Some(access), Some(at)) = (
-        services.argocd_access(record)?,
-        connection::application(record, &project.name, &environment.name),
+        reach::argocd_access(services, record)?,
+        reach::application(record, &project.name, &environment.name),
     ) else {
         return Ok(());
     };
     for again in [true, true, false] {
-        let Err(error) = services.read_workloads(&access, &at, &mut app, For::Board).await else {
+        let Err(error) = observe::read_workloads(services, &access, &at, &mut app, For::Board).await else {
             break;
         };
         tracing::debug!(application = %app.name, %error, "the workloads could not be read");
@@ -109,6 +109,6 @@ pub(super) async fn read(
             break;
         }
     }
-    services.report_live(project, environment, &app).await?;
+    observe::report_live(services, project, environment, &app).await?;
     Ok(())
 }

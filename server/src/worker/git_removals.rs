@@ -6,8 +6,8 @@
 use crate::{
     adapters::git::{BlockRemoval, Committed, GitError},
     service::{
-        Services,
-        git_removal::{same_block, told},
+        Services, reach,
+        removal::{find_same_block, git_removal_event},
     },
     store::GitRemoval,
     telemetry,
@@ -24,14 +24,19 @@ use tokio_util::sync::CancellationToken;
 
 /// How often it is looked without being told.
 const LOOK: Duration = Duration::from_secs(5);
+
 /// A try that takes longer hangs, and is made again.
 const LONGEST: Duration = Duration::from_secs(50);
+
 /// How long a lease lasts: longer than a try.
 const LEASE_MILLIS: i64 = 60_000;
+
 /// Nothing is put off or leased for longer: what is was so by a clock that ran ahead.
 const FARTHEST_MILLIS: i64 = 120_000;
+
 /// Passing failures before it is given up: with the pauses below about ten minutes.
 const MOST_ATTEMPTS: u32 = 24;
+
 /// Longest pause between tries.
 const LONGEST_PAUSE_MILLIS: i64 = 30_000;
 
@@ -139,7 +144,7 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
         let why = "The project's repository settings were changed since. Remove the block in Git.";
         return Ok(Outcome::Failed(why.into()));
     }
-    if let Some(shared) = same_block(&mut *tx, removal).await? {
+    if let Some(shared) = find_same_block(&mut *tx, removal).await? {
         // Who reads this need not see the other project.
         let who = match shared.project.id == removal.project {
             true => shared.path.as_str(),
@@ -148,7 +153,7 @@ async fn carry_out(services: &Services, removal: &GitRemoval) -> Result<Outcome,
         return Ok(Outcome::Failed(format!("{who} is written to the same block by now.")));
     }
     drop(tx);
-    let access = services.repository_access(&record)?;
+    let access = reach::repository_access(services, &record)?;
     let blocks = BlockRemoval {
         id: removal.id,
         path: removal.path.clone(),
@@ -190,7 +195,7 @@ async fn record(services: &Services, owner: &str, mut removal: GitRemoval, outco
         }
         Outcome::Done(commit) => {
             telemetry::removed_from_git("done");
-            told(&removal, |path, services| Happened::RemovedFromGit {
+            git_removal_event(&removal, |path, services| Happened::RemovedFromGit {
                 path,
                 services,
                 commit,
@@ -199,7 +204,7 @@ async fn record(services: &Services, owner: &str, mut removal: GitRemoval, outco
         Outcome::Failed(reason) => {
             telemetry::removed_from_git("fail");
             tracing::warn!(removal = %removal.id, %reason, "blocks stay in Git");
-            told(&removal, |path, services| Happened::NotRemovedFromGit {
+            git_removal_event(&removal, |path, services| Happened::NotRemovedFromGit {
                 path,
                 services,
                 reason,

@@ -6,29 +6,18 @@
 //! lease ends and the step is taken again. What a promotion waits for is asked for beside that ([`signatures`]). [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date,
 //! [`late`] puts right what failed and is live after all, [`notify`] tells people elsewhere, [`git_removals`] removes from Git what was deleted here.
 
-mod batch;
-mod claim;
-mod closer;
-pub mod git_removals;
-mod late;
-pub mod notify;
-pub mod outcome;
-pub mod poll;
-mod record;
-mod signatures;
-pub mod steps;
-pub mod watch;
-
-pub use outcome::Outcome;
-
-use crate::{service::Services, telemetry};
+use crate::{
+    service::{Services, gates, observe, queue},
+    telemetry,
+};
 use app::error::AppError;
 use batch::Commits;
 use claim::{Held, Hold};
 use domain::{
     id::ProjectId,
-    promotion::{Promotion, State},
+    promotion::{Phase, Promotion, State},
 };
+pub use outcome::Outcome;
 use record::{MOST_ATTEMPTS, Recorder};
 use signatures::Asking;
 use std::{
@@ -40,22 +29,54 @@ use steps::Known;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+mod batch;
+
+mod claim;
+
+mod closer;
+
+pub mod git_removals;
+
+mod late;
+
+pub mod notify;
+
+pub mod outcome;
+
+pub mod poll;
+
+mod record;
+
+mod signatures;
+
+pub mod steps;
+
+pub mod watch;
+
 /// Steps up to the commit that run at once; commits are not among them.
 const RESOLVING: usize = 32;
+
 /// Looks at Argo CD that run at once. They have their own places: an Argo CD that hangs holds no commit up.
 const ROLLING_OUT: usize = 32;
+
 /// A step that takes longer hangs: the time-outs of what it calls are shorter. Commits have longer, for a first fetch.
 const LONGEST_STEP: Duration = Duration::from_secs(150);
+
 /// How long a promotion waits for what its image was built from.
 const LONGEST_LEARNING: Duration = Duration::from_secs(10);
+
 /// How long a stop waits for steps that are under way.
 const GRACE: Duration = Duration::from_secs(20);
+
 /// Longest sleep without looking.
 const LOOK: Duration = Duration::from_secs(5);
+
 /// Pause after the database failed.
 const AGAIN: Duration = Duration::from_secs(1);
+
 /// Shortest sleep after a look that found something due which isn't to be had: another replica's, or of a full lane.
 const LEAST: Duration = Duration::from_millis(25);
+
 /// How often it is looked whether something is stuck.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
@@ -208,7 +229,7 @@ impl Worker {
             }
             if promotion.state == State::Waiting && !is_bound_over {
                 // It is read and written in one transaction: what people say meanwhile is not missed.
-                match self.services.pass_gates(promotion.id).await {
+                match gates::pass_gates(&self.services, promotion.id).await {
                     Ok(false) => {}
                     Ok(true) => {
                         // The answer may come at once, and then it must be free to be taken up.
@@ -242,9 +263,9 @@ impl Worker {
 
     /// What came of the step of the promotion's state.
     async fn step(&self, promotion: &Promotion, since: Instant) -> Outcome {
-        let places = match promotion.state {
-            State::Syncing | State::Verifying => &self.rolling_out,
-            _ => &self.resolving,
+        let places = match promotion.state.phase() {
+            Phase::AfterCommit => &self.rolling_out,
+            Phase::BeforeCommit | Phase::Committing | Phase::Ended => &self.resolving,
         };
         let Ok(_place) = places.acquire().await else {
             return Outcome::Retry {
@@ -296,7 +317,7 @@ impl Worker {
     async fn watch_over(&self, stop: CancellationToken) {
         let (mut known, mut leases) = (Vec::new(), Vec::new());
         loop {
-            match self.services.bring_forward(&leases).await {
+            match queue::bring_forward(&self.services, &leases).await {
                 Ok(held) => leases = held,
                 Err(error) if error.trouble().is_some() => {}
                 Err(error) => tracing::error!(%error, "it could not be looked for what a clock put off"),
@@ -305,7 +326,7 @@ impl Worker {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(WATCHDOG) => {}
             }
-            match self.services.stuck().await {
+            match observe::stuck(&self.services).await {
                 Ok(stuck) => {
                     for one in &stuck {
                         let promotion = &one.promotion;

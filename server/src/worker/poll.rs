@@ -1,6 +1,6 @@
 //! Looks at Git and registries now and then, for what nobody told.
 
-use crate::service::Services;
+use crate::service::{Services, observe};
 use app::error::AppError;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ pub async fn registries(services: Services, interval: Duration, stop: Cancellati
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = services.poll_registries() => {}
+            () = observe::poll_registries(&services) => {}
         }
         if rest(&mut connections, interval, &stop).await {
             return;
@@ -39,7 +39,7 @@ async fn look_at_git(services: &Services) {
     match projects(services).await {
         Ok(projects) => {
             for project in projects {
-                if let Err(error) = services.read_desired(project).await
+                if let Err(error) = observe::read_desired(services, project).await
                     && !matches!(error, AppError::Unavailable(_))
                 {
                     tracing::warn!(%project, %error, "a repository could not be read");

@@ -6,14 +6,19 @@
 use super::{Outcome, Worker, claim::LEASE_MILLIS};
 use crate::{
     gather::{Gather, Waiting},
-    service::{Services, internal, place::ProjectPlace, soak},
+    service::{
+        Services,
+        context::internal,
+        gates, promotion, queue,
+        reach::{self, ProjectPlace},
+    },
     store::{NewEvent, Tx},
 };
 use app::error::AppError;
 use domain::{
     event::{Happened, Subject},
     id::{ProjectId, PromotionId},
-    promotion::{Actor, Failure, Promotion, State},
+    promotion::{Actor, Failure, Phase, Promotion, State},
     resource::{Hold, HoldCause, Resource},
     time::Timestamp,
 };
@@ -21,15 +26,19 @@ use std::collections::{HashMap, hash_map::Entry};
 
 /// Passing failures of one step before it ends in failure: with the back-off below about five minutes.
 pub(super) const MOST_ATTEMPTS: u32 = 14;
+
 /// First back-off; it doubles each time.
 const BACK_OFF_MILLIS: i64 = 500;
+
 /// Longest back-off.
 const LONGEST_BACK_OFF_MILLIS: i64 = 30_000;
+
 /// Promotions written in one transaction: others who write wait meanwhile.
 const MOST_AT_ONCE: usize = 256;
 
 /// Outcomes that wait to be written; the promotion as it is then, when the next step follows at once.
 pub(super) type Recorder = Gather<(Promotion, Outcome), Option<Promotion>>;
+
 type Recorded = Waiting<(Promotion, Outcome), Option<Promotion>>;
 
 impl Worker {
@@ -132,12 +141,12 @@ impl Worker {
             if let Some(stands) = change.published {
                 publish(services, &mut *tx, &mut places, &change.promotion, stands).await?;
             }
-            let was_committed = matches!(promotion.state, State::Syncing | State::Verifying);
+            let was_committed = promotion.state.phase() == Phase::AfterCommit;
             if was_committed
                 && change.promotion.state == State::Failed
                 && let Some(place) = places.of(services, &mut *tx, promotion.project).await?
             {
-                services.take_back(&mut *tx, place, &change.promotion).await?;
+                promotion::take_back(services, &mut *tx, place, &change.promotion).await?;
             }
             written.push(change.goes_on.then_some(change.promotion));
         }
@@ -294,14 +303,14 @@ struct Places(HashMap<ProjectId, Option<ProjectPlace>>);
 impl Places {
     async fn of(
         &mut self,
-        services: &Services,
+        _services: &Services,
         tx: &mut dyn Tx,
         project: ProjectId,
     ) -> Result<Option<&ProjectPlace>, AppError> {
         let place = match self.0.entry(project) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => vacant.insert(match tx.project(project).await? {
-                Some(record) => Some(services.place_for_waybill(tx, record).await?),
+                Some(record) => Some(reach::place_for_waybill(tx, record).await?),
                 None => None,
             }),
         };
@@ -326,10 +335,10 @@ async fn publish(
     if resource.desired.as_ref() != Some(&promotion.image) {
         tx.set_desired(resource.id, Some(&promotion.image), now).await?;
         resource.desired = Some(promotion.image.clone());
-        soak::went_on(tx, (promotion.workspace, promotion.project), &resource, now).await?;
+        gates::soak_went_on(tx, (promotion.workspace, promotion.project), &resource, now).await?;
     }
     match places.of(services, tx, promotion.project).await? {
-        Some(place) if stands => services.follow(tx, place, &resource, &promotion.image).await,
+        Some(place) if stands => queue::follow(services, tx, place, &resource, &promotion.image).await,
         _ => Ok(()),
     }
 }

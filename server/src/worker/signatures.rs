@@ -1,6 +1,7 @@
 //! Asking registries for the signatures that promotions wait for, beside all else: gates are looked at meanwhile, and nothing waits.
 
 use super::Worker;
+use crate::service::gates;
 use app::error::AppError;
 use domain::{
     artifact::{Digest, Repository},
@@ -74,7 +75,7 @@ impl Worker {
                 let Ok(_place) = worker.asking.places.acquire().await else {
                     return;
                 };
-                if let Err(error) = worker.services.ask_for_signatures(&promotion).await
+                if let Err(error) = gates::ask_for_signatures(&worker.services, &promotion).await
                     && !matches!(error, AppError::Unavailable(_))
                 {
                     tracing::error!(promotion = %promotion.id, %error, "it could not be asked for signatures");

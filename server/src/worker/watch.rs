@@ -7,16 +7,14 @@
 //! A stream says nothing of what doesn't change, nor of what is not there. What Waybill hears of for the first time is read by [`news`], what
 //! the stream doesn't name when it begins by [`unnamed`].
 
-mod news;
-mod unnamed;
-
 use super::closer::{self, Closer};
 use crate::{
     adapters::argocd::{AppRef, ArgoCdError, Refresh, WatchEvent},
     back_off,
     service::{
-        Services, connection,
-        live::{Absence, Reported},
+        Services,
+        observe::{self, Absence, Reported},
+        reach,
     },
     store::{ClusterRecord, StoreError},
     telemetry::streams::{self, Followed},
@@ -42,14 +40,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use unnamed::Unnamed;
 
+mod news;
+
+mod unnamed;
+
 /// How often the list of clusters is looked at without being told of a change.
 const LOOK: Duration = Duration::from_secs(30);
+
 /// Pause before the database is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+
 /// How often it is noted that an Argo CD is being followed.
 const BEAT: Duration = Duration::from_secs(10);
+
 /// A stream that lasted so long was a good one: the next failure is a first one.
 const STEADY: Duration = Duration::from_secs(30);
+
 /// Failures in a row after which an Argo CD is called lost: one is the end of a stream, as proxies end them.
 const LOST_AFTER: u32 = 2;
 
@@ -154,7 +160,7 @@ async fn follow(services: Services, record: ClusterRecord) {
                     tracing::warn!(cluster = %name, %error, "Argo CD can't be followed");
                 }
                 if mood.failures >= LOST_AFTER
-                    && let Err(fault) = services.loses(&record, &error.to_string()).await
+                    && let Err(fault) = observe::record_stream_lost(&services, &record, &error.to_string()).await
                     && !matches!(fault, AppError::Unavailable(_))
                 {
                     tracing::error!(cluster = %name, error = %fault, "that it is out of sight could not be noted");
@@ -192,7 +198,7 @@ async fn listen(
     mood: &mut Mood,
     closer: &mut Closer,
 ) -> Result<Listened, ArgoCdError> {
-    let access = match services.argocd_access(record) {
+    let access = match reach::argocd_access(services, record) {
         Ok(Some(access)) => access,
         Ok(None) => return Ok(Listened::Nothing),
         Err(error) => {
@@ -203,7 +209,7 @@ async fn listen(
             return Ok(Listened::Ended);
         }
     };
-    services.begins_to_follow(record);
+    observe::begins_to_follow(services, record);
     let mut stream = services.argocd.watch(&access);
     // What the stream says first is how things are now: that it is followed is noted before.
     let mut beat: Option<Interval> = None;
@@ -267,7 +273,9 @@ async fn rest(services: &Services, record: &ClusterRecord, mood: &mut Mood, paus
     while Instant::now() < until {
         let left = match mood.is_forgotten {
             true => Duration::MAX,
-            false => services.kept_for(record).await.unwrap_or(AGAIN),
+            false => observe::kept_while_out_of_sight(services, record)
+                .await
+                .unwrap_or(AGAIN),
         };
         if left.is_zero() {
             mood.is_forgotten = forget(services, record).await;
@@ -300,7 +308,7 @@ async fn next(beat: &mut Option<Interval>) {
 
 /// Forgets what was live on a cluster; whether that worked.
 async fn forget(services: &Services, record: &ClusterRecord) -> bool {
-    let forgot = services.forget_live(record).await;
+    let forgot = observe::forget_live(services, record).await;
     if let Err(error) = &forgot
         && !matches!(error, AppError::Unavailable(_))
     {
@@ -311,7 +319,7 @@ async fn forget(services: &Services, record: &ClusterRecord) -> bool {
 
 /// Notes that the cluster's Argo CD is being followed.
 async fn note(services: &Services, record: &ClusterRecord) {
-    if let Err(error) = services.follows(record).await
+    if let Err(error) = observe::record_stream_begun(services, record).await
         && !matches!(error, AppError::Unavailable(_))
     {
         tracing::error!(cluster = %record.cluster.name, %error, "that it is followed could not be noted");
@@ -359,13 +367,13 @@ async fn try_report(
     services.deployed_sources.note(record.cluster.id, app);
     let is_it = |wanted: &AppRef| is_it(wanted, &app.name, app.namespace.as_deref(), own_namespace);
     for (project, environment, _) in places(services, record, is_it).await? {
-        if services.report_live(&project, &environment, app).await? == Reported::InDoubt {
+        if observe::report_live(services, &project, &environment, app).await? == Reported::InDoubt {
             match &mut closer {
                 Some(closer) => closer.look(services, record, &project, &environment, app),
                 None => closer::read(services, record, &project, &environment, app.clone()).await?,
             }
         }
-        services.nudge(&environment).await?;
+        observe::expect_news(services, &environment).await?;
     }
     Ok(())
 }
@@ -380,8 +388,8 @@ async fn absent(
     for (project, environment, app) in places(services, record, is_it).await? {
         let seen = seen(&environment);
         services.deployed_sources.forget_one(record.cluster.id, &app.name);
-        (services.report_absent(&project, &environment, &app.name, seen)).await?;
-        services.nudge(&environment).await?;
+        (observe::report_absent(services, &project, &environment, &app.name, seen)).await?;
+        observe::expect_news(services, &environment).await?;
     }
     Ok(())
 }
@@ -399,7 +407,7 @@ async fn places(
             if environment.cluster != record.cluster.id {
                 continue;
             }
-            let wanted = connection::application(record, &project.project.name, &environment.name);
+            let wanted = reach::application(record, &project.project.name, &environment.name);
             if let Some(wanted) = wanted.filter(|wanted| is_it(wanted)) {
                 places.push((project.project.clone(), environment, wanted));
             }
@@ -419,7 +427,7 @@ enum ReadOnce {
 
 /// Reads an Application beside the stream, and stores what it runs, or that there is none.
 async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> ReadOnce {
-    let Ok(Some(access)) = services.argocd_access(record) else {
+    let Ok(Some(access)) = reach::argocd_access(services, record) else {
         return ReadOnce::Done;
     };
     let is_it = |wanted: &AppRef| wanted == app;
@@ -427,7 +435,7 @@ async fn read(services: &Services, record: &ClusterRecord, app: &AppRef) -> Read
         return ReadOnce::Again;
     };
     let newest: HashMap<_, _> = (places.iter())
-        .map(|(_, environment, _)| (environment.id, services.newest_version(environment)))
+        .map(|(_, environment, _)| (environment.id, observe::newest_version(services, environment)))
         .collect();
     let stored = match services.argocd.app(&access, app, Refresh::No).await {
         Ok(snapshot) => {

@@ -16,7 +16,9 @@ use tokio::process::Command;
 
 /// Where Argo CD is.
 pub(crate) const ARGOCD: &str = "argocd";
+
 const GIT_USER: &str = "waybill";
+
 const GIT_TOKEN: &str = "git-token-of-the-story";
 
 /// What a story has otherwise than the examples.

@@ -1,5 +1,6 @@
 //! Many commits with one push: all land, one each, and what fails fails alone.
 
+use super::*;
 use std::{
     fmt::Write as _,
     sync::{
@@ -8,8 +9,6 @@ use std::{
     },
     time::Instant,
 };
-
-use super::*;
 
 fn values_path(environment: usize) -> String {
     format!("environments/env{environment}/values.yaml")

@@ -1,11 +1,10 @@
 //! Commits that go well, alone and among others.
 
+use super::*;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-
-use super::*;
 
 #[tokio::test]
 async fn one_small_commit_with_its_people_and_trailers() {

@@ -13,7 +13,9 @@ use std::{
 };
 
 const MIB: usize = 1 << 20;
+
 const KIND_BLOB: u8 = 3;
+
 const KIND_DIFFERENCE: u8 = 7;
 
 /// The most memory that this process ever took, in MiB; `None` where the system doesn't tell.

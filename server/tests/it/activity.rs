@@ -15,7 +15,10 @@ use domain::{
     time::Timestamp,
 };
 use serde_json::json;
-use server::{service::Caller, store::NewEvent};
+use server::{
+    service::{Caller, views},
+    store::NewEvent,
+};
 use uuid::Uuid;
 
 /// A workspace with `api` in two environments, and who administers it.
@@ -88,7 +91,7 @@ async fn busy(bench: &Bench, caller: &Caller, begin: Timestamp, count: i64) {
 }
 
 async fn look(bench: &Bench, caller: &Caller, filter: &ActivityFilter) -> ActivityView {
-    bench.services.activity(caller, "demo", filter).await.unwrap()
+    views::activity(&bench.services, caller, "demo", filter).await.unwrap()
 }
 
 /// All pages of a search, from the newest on: what was done and when.
@@ -289,10 +292,7 @@ async fn members_see_it_and_only_administrators_see_addresses() {
     let viewer = stranger(&caller.access[0].0, Role::Viewer);
     let page = look(&bench, &viewer, &ActivityFilter::default()).await;
     assert!(page.entries.iter().all(|entry| entry.address.is_none()) && !page.may_export);
-    let refused = bench
-        .services
-        .activity(&viewer, "other", &ActivityFilter::default())
-        .await;
+    let refused = views::activity(&bench.services, &viewer, "other", &ActivityFilter::default()).await;
     assert!(matches!(refused, Err(AppError::NotFound(_))));
 }
 

@@ -11,7 +11,11 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     adapters::git::Credentials,
-    service::{Caller, apply::plan::Sign, token::NewToken},
+    service::{
+        Caller,
+        access::{self, NewToken},
+        configure::{self, Sign},
+    },
 };
 
 const IMAGE: &str = "127.0.0.1:5000/myapp/api";
@@ -47,7 +51,9 @@ async fn admin(bench: &Bench) -> Caller {
 
 /// What is wrong with a document, field and message.
 async fn refused(bench: &Bench, caller: &Caller, document: &Value) -> (String, String) {
-    let error = bench.services.apply(caller, &read(document), false).await.unwrap_err();
+    let error = configure::apply(&bench.services, caller, &read(document), false)
+        .await
+        .unwrap_err();
     let fields = error.fields().unwrap().0.clone();
     assert_eq!(fields.len(), 1, "{fields:?}");
     (fields[0].field.clone(), fields[0].message.clone())
@@ -112,7 +118,9 @@ async fn a_dry_run_says_the_same_and_writes_nothing() {
     let bench = Bench::new().await;
     let caller = admin(&bench).await;
     let before = bench.store.read().await.unwrap().newest_event().await.unwrap();
-    let dry = bench.services.apply(&caller, &read(&whole()), true).await.unwrap();
+    let dry = configure::apply(&bench.services, &caller, &read(&whole()), true)
+        .await
+        .unwrap();
     assert!(dry.dry_run);
     let mut tx = bench.store.read().await.unwrap();
     assert_eq!(tx.newest_event().await.unwrap(), before);
@@ -152,7 +160,9 @@ async fn a_dry_run_says_what_would_be_adopted_and_what_would_start() {
         .as_array_mut()
         .unwrap()
         .push(json!({ "name": "worker", "source": { "image": image } }));
-    let dry = bench.services.apply(&caller, &read(&document), true).await.unwrap();
+    let dry = configure::apply(&bench.services, &caller, &read(&document), true)
+        .await
+        .unwrap();
     assert_eq!(
         dry.outlook,
         [
@@ -164,7 +174,9 @@ async fn a_dry_run_says_what_would_be_adopted_and_what_would_start() {
         ]
     );
     bench.git.go_down(Some("connection refused"));
-    let dry = bench.services.apply(&caller, &read(&document), true).await.unwrap();
+    let dry = configure::apply(&bench.services, &caller, &read(&document), true)
+        .await
+        .unwrap();
     assert!(
         dry.outlook.len() == 1 && dry.outlook[0].contains("can't be said"),
         "{:?}",
@@ -174,7 +186,9 @@ async fn a_dry_run_says_what_would_be_adopted_and_what_would_start() {
     let applied = bench.apply(&caller, &document).await;
     assert_eq!(applied.outlook, [""; 0]);
     // Nothing differs now.
-    let again = bench.services.apply(&caller, &read(&document), true).await.unwrap();
+    let again = configure::apply(&bench.services, &caller, &read(&document), true)
+        .await
+        .unwrap();
     assert_eq!(again.outlook, [""; 0]);
 }
 
@@ -360,7 +374,9 @@ async fn circles_and_wrong_sources_are_refused_with_their_place() {
         |environment: &str, resource: &str| json!({ "promote": { "environment": environment, "resource": resource } });
     let mut circle = whole();
     circle["projects"][0]["environments"][0]["resources"][0]["source"] = source("staging", "api");
-    let error = bench.services.apply(&caller, &read(&circle), false).await.unwrap_err();
+    let error = configure::apply(&bench.services, &caller, &read(&circle), false)
+        .await
+        .unwrap_err();
     let message = error
         .fields()
         .unwrap()
@@ -397,9 +413,7 @@ async fn circles_and_wrong_sources_are_refused_with_their_place() {
     }
     let mut followed = whole();
     followed["projects"][0]["environments"][0]["resources"][0]["kind"] = json!("job");
-    let error = bench
-        .services
-        .apply(&caller, &read(&followed), false)
+    let error = configure::apply(&bench.services, &caller, &read(&followed), false)
         .await
         .unwrap_err();
     let message = error
@@ -563,9 +577,7 @@ async fn every_rule_of_the_document_names_its_place() {
         if field.ends_with("environments[1].name") {
             document["projects"][0]["environments"][1]["resources"] = json!([]);
         }
-        let error = bench
-            .services
-            .apply(&caller, &read(&document), false)
+        let error = configure::apply(&bench.services, &caller, &read(&document), false)
             .await
             .unwrap_err();
         let message = error
@@ -600,7 +612,9 @@ async fn addresses_of_every_kind_are_taken() {
         let mut document = whole();
         document["projects"][0]["repository"]["url"] = json!(url);
         assert!(
-            bench.services.apply(&caller, &read(&document), true).await.is_ok(),
+            configure::apply(&bench.services, &caller, &read(&document), true)
+                .await
+                .is_ok(),
             "{url}"
         );
     }
@@ -614,7 +628,11 @@ async fn only_administrators_of_the_workspace_apply() {
     let workspace = &caller.access[0].0;
     let apply = |caller: Caller| {
         let bench = &bench;
-        async move { bench.services.apply(&caller, &read(&whole()), true).await.unwrap_err() }
+        async move {
+            configure::apply(&bench.services, &caller, &read(&whole()), true)
+                .await
+                .unwrap_err()
+        }
     };
     let approver = apply(stranger(workspace, Role::Approver)).await;
     assert!(
@@ -633,7 +651,11 @@ async fn who_administers_nothing_does_not_learn_which_workspaces_there_are() {
     let mut absent = whole();
     absent["workspace"] = json!("emod");
     for dry_run in [true, false] {
-        let ask = async |document: &Value| bench.services.apply(&eve, &read(document), dry_run).await.unwrap_err();
+        let ask = async |document: &Value| {
+            configure::apply(&bench.services, &eve, &read(document), dry_run)
+                .await
+                .unwrap_err()
+        };
         let (there, nowhere) = (ask(&whole()).await, ask(&absent).await);
         assert!(matches!(there, AppError::Forbidden(_)), "{there}");
         assert_eq!(there.to_string().replace("demo", "emod"), nowhere.to_string());
@@ -654,10 +676,10 @@ async fn a_new_workspace_is_of_who_applies_and_never_of_who_was_sent_away() {
         role: Role::Admin,
         expires_in_millis: None,
     };
-    let token = bench.services.create_token(&bob, "other", &new).await.unwrap();
-    let of_bob = bench
-        .services
-        .caller_of_token(token.expose_secret())
+    let token = access::create_token(&bench.services, &bob, "other", &new)
+        .await
+        .unwrap();
+    let of_bob = access::caller_of_token(&bench.services, token.expose_secret())
         .await
         .unwrap()
         .unwrap();
@@ -675,8 +697,7 @@ async fn a_new_workspace_is_of_who_applies_and_never_of_who_was_sent_away() {
     assert_eq!(apply(&of_bob, "by-a-token").await, [bob_id]);
     assert_eq!(apply(&program, "by-nobody").await, [old_id], "the oldest");
     let services = &bench.services;
-    services
-        .remove_member(&ada, "other", &old_id.to_string())
+    access::remove_member(services, &ada, "other", &old_id.to_string())
         .await
         .unwrap();
     let mut tx = bench.store.write().await.unwrap();
@@ -705,12 +726,12 @@ async fn an_administrator_of_any_workspace_may_create_one_and_people_see_it() {
     let (program, _) = bench.program("other", "boss", Role::Admin).await;
     let developer = stranger(&program.access[0].0, Role::Developer);
     assert!(matches!(
-        bench.services.apply(&developer, &read(&whole()), false).await,
+        configure::apply(&bench.services, &developer, &read(&whole()), false).await,
         Err(AppError::Forbidden(_))
     ));
     let applied = bench.apply(&program, &whole()).await;
     assert_eq!(words(&applied)[0], "create workspace demo");
-    let ada = bench.services.caller_of_user(first).await.unwrap().unwrap();
+    let ada = access::caller_of_user(&bench.services, first).await.unwrap().unwrap();
     assert!(
         ada.access
             .iter()

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use testbed::{REGISTRY_PASSWORD, REGISTRY_USER};
 
 const NEW: &str = "/w/demo/myapp/production/-/new";
+
 const VALUE: &str = "a \"quoted\" <value> & more";
 
 /// A form that is right, with `changes` made to it.

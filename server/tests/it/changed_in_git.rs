@@ -11,6 +11,7 @@ use domain::{
 };
 
 const BOARD: &str = "/w/demo/myapp";
+
 const STAGING: &str = "/w/demo/myapp/staging/api";
 
 /// Staging once a person's act in Git holds it.

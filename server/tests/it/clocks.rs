@@ -13,10 +13,12 @@ use domain::{
     rights::Role,
 };
 use serde_json::json;
+use server::service::{observe, queue};
 use server::store::Lane;
 use std::sync::Arc;
 
 const SECOND: i64 = 1_000;
+
 const TWO_DAYS: i64 = 2 * 86_400_000;
 
 /// Pins `api` in development through a server, and waits until that is so.
@@ -102,7 +104,9 @@ async fn what_a_clock_that_ran_ahead_put_off_is_taken_up() {
     bench.registry.push(API, "two", &digest("b"));
     let repository = API.parse().unwrap();
     let workspace = admin.access[0].0.id;
-    services.look_at_repository(workspace, &repository).await.unwrap();
+    observe::look_at_repository(services, workspace, &repository)
+        .await
+        .unwrap();
     let mut tx = bench.store.write().await.unwrap();
     let now = services.now();
     let claimed = tx
@@ -115,10 +119,10 @@ async fn what_a_clock_that_ran_ahead_put_off_is_taken_up() {
     // Whoever held it is gone, and the clock is right again.
     bench.clock.forward(-TWO_DAYS);
     let due = async || bench.store.read().await.unwrap().next_due().await.unwrap().unwrap();
-    let held = services.bring_forward(&[]).await.unwrap();
+    let held = queue::bring_forward(services, &[]).await.unwrap();
     assert_eq!(held.len(), 1, "it may be renewed still");
     assert!(due().await > services.now().plus_millis(TWO_DAYS - SECOND));
-    assert_eq!(services.bring_forward(&held).await.unwrap(), []);
+    assert_eq!(queue::bring_forward(services, &held).await.unwrap(), []);
     assert!(due().await <= services.now());
 }
 
@@ -158,7 +162,9 @@ async fn a_look_at_a_registry_ranks_what_arrives_by_its_arrival() {
     for (letter, tag, millis) in [("a", "one", 0), ("b", "two", -TWO_DAYS), ("c", "three", SECOND)] {
         bench.clock.forward(millis);
         bench.registry.push(API, tag, &digest(letter));
-        bench.services.look_at_repository(workspace, &repository).await.unwrap();
+        observe::look_at_repository(&bench.services, workspace, &repository)
+            .await
+            .unwrap();
         let mut tx = bench.store.read().await.unwrap();
         let newest = tx.recent_artifacts(workspace, &repository, 1).await.unwrap();
         assert_eq!(newest[0].image.digest.to_string(), digest(letter));

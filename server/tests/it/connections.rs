@@ -12,6 +12,7 @@ use serde_json::json;
 use testbed::{REGISTRY_PASSWORD, REGISTRY_USER, free_port};
 
 const CLUSTERS: &str = "/w/demo/-/settings/clusters";
+
 const GIT: &str = "/w/demo/-/settings/git";
 
 /// Posts a form, and holds the page against what no page may show.

@@ -4,6 +4,7 @@ use crate::support::{
     database::Database,
     program::{Ended, run, waybill},
 };
+use server::service::access::{self, NewToken};
 use std::path::Path;
 use testbed::free_port;
 
@@ -75,13 +76,13 @@ async fn damage_that_is_met_later_is_named_too() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::sqlite(directory.path());
     let store = database.open().await;
-    let new = server::service::token::NewToken {
+    let new = NewToken {
         name: "ci",
         role: domain::rights::Role::Viewer,
         expires_in_millis: None,
     };
     let system = server::clock::System;
-    server::service::token::create_token_here(&*store, &system, &system, Some("demo"), true, &new)
+    access::create_token_here(&*store, &system, &system, Some("demo"), true, &new)
         .await
         .unwrap();
     drop(store);

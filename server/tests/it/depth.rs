@@ -4,7 +4,7 @@
 use crate::support::world::{GIT_TOKEN, HOOK_SECRET, Setup, World, until, values_path};
 use domain::{name::Name, promotion::State};
 use serde_json::{Value, json};
-use server::{nesting::MOST, service::policy};
+use server::{nesting::MOST, service::gates};
 use std::{
     fs,
     io::Write as _,
@@ -13,6 +13,7 @@ use std::{
 };
 
 const MANY: usize = 100_000;
+
 /// The secret of the Git host.
 const PUSH_SECRET: &str = "push-secret-of-the-bench";
 
@@ -271,7 +272,7 @@ fn a_policy_nested_too_deeply_is_refused_with_its_line() {
         "{a: ".repeat(5_000),
         "? ".repeat(10_000),
     ] {
-        let errors = policy::read(&format!("# one\napprovals:\n  {nested}"), &own, &[]).unwrap_err();
+        let errors = gates::read_policy(&format!("# one\napprovals:\n  {nested}"), &own, &[]).unwrap_err();
         let said = &errors.0[0].message;
         assert!(
             said.contains("line 3 is nested too deeply (Waybill reads 64 levels)"),
@@ -283,7 +284,7 @@ fn a_policy_nested_too_deeply_is_refused_with_its_line() {
         let alias = vec![format!("*a{}", level - 1); 10].join(", ");
         laughs.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
     }
-    assert!(policy::read(&laughs, &own, &[]).is_err());
+    assert!(gates::read_policy(&laughs, &own, &[]).is_err());
 }
 
 /// Another way to read JSON would have no limit that says what is wrong.

@@ -15,6 +15,7 @@ use sha2::Sha256;
 use std::fmt::Write as _;
 
 const STAGING: &str = "/w/demo/myapp/staging/api";
+
 const BOARD: &str = "/w/demo/myapp";
 
 fn id_in(location: Option<&str>) -> String {

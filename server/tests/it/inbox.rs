@@ -11,8 +11,10 @@ use domain::rights::Role;
 use serde_json::{Value, json};
 
 const PRODUCTION: usize = 2;
+
 /// More than a page by this many.
 const SECOND_PAGE: usize = 2;
+
 const WAITING: usize = 50 + SECOND_PAGE;
 
 async fn approver(world: &World, name: &str) -> Browser {

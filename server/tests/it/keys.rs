@@ -11,7 +11,10 @@ use domain::{
 };
 use serde_json::{Value, json};
 use server::{
-    service::{Caller, apply::document::Document, apply::document::SecretText},
+    service::{
+        Caller,
+        configure::{self, Document, SecretText},
+    },
     worker::git_removals,
 };
 use testbed::ImageSpec;
@@ -248,7 +251,9 @@ fn resource(name: &str, key: Option<&str>) -> Value {
 
 async fn refused(bench: &Bench, caller: &Caller, environments: Value) -> (String, String) {
     let document = document(environments);
-    let error = bench.services.apply(caller, &read(&document), true).await.unwrap_err();
+    let error = configure::apply(&bench.services, caller, &read(&document), true)
+        .await
+        .unwrap_err();
     let fields = error.fields().unwrap().0.clone();
     assert_eq!(fields.len(), 1, "{fields:?}");
     (fields[0].field.clone(), fields[0].message.clone())
@@ -381,7 +386,9 @@ async fn a_key_twice_or_one_that_leads_elsewhere_is_refused_in_its_field() {
     };
     bench.apply(&admin, &document(two("k", "l"))).await;
     let swapped = read(&document(two("l", "k")));
-    let error = bench.services.apply(&admin, &swapped, true).await.unwrap_err();
+    let error = configure::apply(&bench.services, &admin, &swapped, true)
+        .await
+        .unwrap_err();
     let fields = &error.fields().unwrap().0;
     assert_eq!(fields.len(), 2, "{fields:?}");
     assert_eq!(
@@ -406,7 +413,9 @@ async fn a_key_is_free_again_when_its_resource_is_removed() {
     bench.apply(&admin, &with(gone)).await;
 
     let other = with(json!([resource("invoices", Some("billing.v2"))]));
-    let why = bench.services.apply(&admin, &read(&other), false).await.unwrap_err();
+    let why = configure::apply(&bench.services, &admin, &read(&other), false)
+        .await
+        .unwrap_err();
     assert!(
         why.to_string()
             .contains("The resource with the key billing.v2 in shop was deleted, and is still being removed from Git"),

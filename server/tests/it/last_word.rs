@@ -7,6 +7,7 @@ use domain::{
     promotion::State::{self, Committing, Succeeded},
     rights::Role,
 };
+use server::service::promotion;
 
 const API: &str = "127.0.0.1:5000/myapp/api";
 
@@ -38,7 +39,7 @@ async fn what_is_asked_for_again_after_something_else_was_done_is_asked_for_anew
         environment: "development".into(),
     };
     let pin = async |letter| {
-        let asked = bench.services.edit_pin(&admin, &at, "api", &digest(letter)).await;
+        let asked = promotion::edit_pin(&bench.services, &admin, &at, "api", &digest(letter), false).await;
         asked.unwrap()
     };
 

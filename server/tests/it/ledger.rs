@@ -17,7 +17,10 @@ use domain::{
 use futures::TryStreamExt as _;
 use serde_json::{Value, json};
 use server::{
-    service::ledger::{Checked, Fault, check, lines},
+    service::{
+        access,
+        views::{Checked, Fault, check_ledger, ledger_lines},
+    },
     store::{NewEvent, Store},
 };
 use std::{path::Path, process::Command};
@@ -93,7 +96,7 @@ async fn tamper(database: &Database, statement: &'static str) {
 }
 
 async fn checked(store: &dyn Store) -> Checked {
-    check(store, demo().id).await.unwrap()
+    check_ledger(store, demo().id).await.unwrap()
 }
 
 #[tokio::test]
@@ -191,7 +194,7 @@ async fn a_ledger_of_many_pages_is_read_whole_each_entry_once() {
             length += more;
             let whole = checked(&*store).await;
             assert_eq!((whole.chained, whole.unchained, whole.broken), (length, 0, None));
-            let some: Vec<String> = lines(store.clone(), demo().id).try_collect().await.unwrap();
+            let some: Vec<String> = ledger_lines(store.clone(), demo().id).try_collect().await.unwrap();
             let text = some.concat();
             let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
             let told = |field: &str| {
@@ -336,8 +339,7 @@ async fn who_administers_a_workspace_from_its_beginning_is_told() {
     let (program, _) = bench.program("demo", "boss", Role::Admin).await;
     let password = PASSWORD.to_owned().into();
     let services = &bench.services;
-    services
-        .first_administrator(Some("ada@example.com"), Some(&password))
+    access::first_administrator(services, Some("ada@example.com"), Some(&password))
         .await
         .unwrap();
     let (bob, _) = bench.member("bob@example.com", "demo", Role::Admin).await;
@@ -411,7 +413,7 @@ async fn entries_tell_the_door_and_the_address_and_administrators_export_them() 
     assert!(matches!(seen.await.door, Some(Door::Webhook | Door::Waybill)));
     world.idle().await;
     assert_eq!(
-        check(&*world.store, world_workspace(&world).await)
+        check_ledger(&*world.store, world_workspace(&world).await)
             .await
             .unwrap()
             .broken,

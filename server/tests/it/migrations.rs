@@ -4,7 +4,7 @@ use crate::support::database::Database;
 use domain::rights::Role;
 use server::{
     clock::System,
-    service::token::{NewToken, create_token_here},
+    service::access::{NewToken, create_token_here},
     store::sqlite::SqliteStore,
 };
 use sqlx::migrate::Migrator;
@@ -102,6 +102,7 @@ async fn both_databases_have_the_same_tables_and_compare_texts_alike() {
 /// A project as the release before 0012 wrote it: two resources, and promotions whose ids are not in the order of the rows.
 const BEFORE_NUMBERS: &str = "
     INSERT INTO workspaces (id, name, created_at) VALUES ('w', 'demo', 0);
+
     INSERT INTO clusters (id, workspace_id, name, registry, registry_plain_http) VALUES ('c', 'w', 'local', 'r.example', FALSE);
     INSERT INTO projects (id, workspace_id, name, repository_url, branch, path_template, values_prefix)
         VALUES ('p', 'w', 'myapp', 'https://git.example.com/deploy.git', 'main', 'values.yaml', '');
@@ -188,6 +189,7 @@ async fn what_was_there_is_numbered_by_its_id() {
 /// A project as the release before 0019 wrote it: with a resource, and one that was removed.
 const BEFORE_KEYS: &str = "
     INSERT INTO workspaces (id, name, created_at) VALUES ('w', 'demo', 0);
+
     INSERT INTO clusters (id, workspace_id, name, registry, registry_plain_http) VALUES ('c', 'w', 'local', 'r.example', FALSE);
     INSERT INTO projects (id, workspace_id, name, repository_url, branch, path_template, values_prefix)
         VALUES ('p', 'w', 'myapp', 'https://git.example.com/deploy.git', 'main', '{environment}.yaml', '');

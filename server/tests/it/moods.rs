@@ -260,6 +260,7 @@ async fn an_application_of_the_same_name_in_another_namespace_is_somebody_elses(
 }
 
 const PRODUCTION_APP: &str = "myapp-production";
+
 const REPO_SERVER_DOWN: &str = "connection error: desc = \"transport: Error while dialing: dial tcp 10.96.11.3:8081: connect: connection refused\"";
 
 /// `api` in production, pinned to the first build, and a second one in staging; the application there is synced by nobody but Waybill.

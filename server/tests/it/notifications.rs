@@ -1,10 +1,6 @@
 //! People are told elsewhere: by webhook, Slack and e-mail, of what they chose, once. [`house`] is where it happens; [`sending`] is about what may
 //! go wrong on the way, [`channels`] about setting it up.
 
-mod channels;
-mod house;
-mod sending;
-
 use crate::support::{
     digest,
     receivers::{MailServer, Receiver},
@@ -18,7 +14,18 @@ use domain::{
     resource::{HoldCause, Live},
 };
 use house::{House, draft, image, is_signed, moved, smtp, types};
-use server::{adapters::notifier::Notifier, service::ledger, store::NewEvent, worker::notify::dispatch::Dispatcher};
+use server::{
+    adapters::notifier::Notifier,
+    service::{notification, views},
+    store::NewEvent,
+    worker::notify::dispatch::Dispatcher,
+};
+
+mod channels;
+
+mod house;
+
+mod sending;
 
 #[tokio::test]
 async fn each_kind_of_channel_tells_of_each_occasion() {
@@ -251,12 +258,16 @@ async fn only_what_was_chosen_is_told_and_only_from_then_on() {
 
     let services = house.bench.services.clone();
     let id = house.channel("failures").await;
-    services.pause_channel(&house.admin, "demo", &id, true).await.unwrap();
+    notification::pause_channel(&services, &house.admin, "demo", &id, true)
+        .await
+        .unwrap();
     house.happens(about, moved(State::Failed)).await;
     house.tell().await;
-    let refused = services.test_channel(&house.admin, "demo", &id).await;
+    let refused = notification::test_channel(&services, &house.admin, "demo", &id).await;
     assert!(matches!(refused, Err(AppError::Conflict(_))), "{refused:?}");
-    services.pause_channel(&house.admin, "demo", &id, false).await.unwrap();
+    notification::pause_channel(&services, &house.admin, "demo", &id, false)
+        .await
+        .unwrap();
     house.tell().await;
     assert_eq!(
         receiver.on("/failures").len(),
@@ -266,15 +277,18 @@ async fn only_what_was_chosen_is_told_and_only_from_then_on() {
     house.happens(about, moved(State::Failed)).await;
     house.tell().await;
     assert_eq!(receiver.on("/failures").len(), 2);
-    services.remove_channel(&house.admin, "demo", &id).await.unwrap();
+    notification::remove_channel(&services, &house.admin, "demo", &id)
+        .await
+        .unwrap();
     house.happens(about, moved(State::Failed)).await;
     house.tell().await;
     assert_eq!(receiver.on("/failures").len(), 2);
     assert!(house.log().await.iter().all(|one| one.channel != "failures"));
     let workspace = house.admin.access[0].0.id;
-    let checked = ledger::check(&*house.bench.store, workspace).await.unwrap();
+    let checked = views::check_ledger(&*house.bench.store, workspace).await.unwrap();
     assert_eq!(checked.broken, None);
 }
+
 #[tokio::test]
 async fn what_is_told_of_a_burst_is_read_in_pages_and_costs_nothing_without_channels() {
     let receiver = Receiver::start().await;

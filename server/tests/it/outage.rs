@@ -17,7 +17,7 @@ use domain::{
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
-    service::ledger,
+    service::{access, observe, views},
     store::{Store, StoreError, Trouble, sqlite::SqliteStore},
     web::router::router,
     worker::{Settings, Worker},
@@ -31,6 +31,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 const API: &str = "127.0.0.1:5000/myapp/api";
+
 const VALUES: &str = "environments/development/values.yaml";
 
 fn digest(n: i64) -> String {
@@ -67,9 +68,13 @@ impl Limited {
         bench.apply(&admin, &api_alone(API)).await;
         let workspace = admin.access[0].0.id;
         let projects = bench.store.read().await.unwrap().projects(workspace).await.unwrap();
-        bench.services.read_desired(projects[0].project.id).await.unwrap();
+        observe::read_desired(&bench.services, projects[0].project.id)
+            .await
+            .unwrap();
         let repository = API.parse().unwrap();
-        bench.services.look_at_repository(workspace, &repository).await.unwrap();
+        observe::look_at_repository(&bench.services, workspace, &repository)
+            .await
+            .unwrap();
         let outside = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(
@@ -184,7 +189,7 @@ async fn a_promotion_that_meets_a_full_disk_at_any_page_goes_through_once_there_
         let wanted = digest(1 + pages);
         limited.bench.registry.push(API, &format!("{}", 1 + pages), &wanted);
         limited.fill(pages).await;
-        let seen = services.look_at_repository(limited.workspace, &repository).await;
+        let seen = observe::look_at_repository(&services, limited.workspace, &repository).await;
         let failed = until("the disk to be full, or the promotion to end", async || {
             let ended = limited.look(&wanted).await.is_some_and(|p| p.state.is_ended());
             (services.store.trouble().is_some() || ended).then_some(!ended)
@@ -197,7 +202,9 @@ async fn a_promotion_that_meets_a_full_disk_at_any_page_goes_through_once_there_
         }
         limited.make_room().await;
         until("the repository to be looked at", async || {
-            services.look_at_repository(limited.workspace, &repository).await.ok()
+            observe::look_at_repository(&services, limited.workspace, &repository)
+                .await
+                .ok()
         })
         .await;
         let ended = until("the promotion to end", async || {
@@ -237,7 +244,9 @@ async fn a_promotion_that_meets_a_full_disk_at_any_page_goes_through_once_there_
         }
     }
     drop(tx);
-    let checked = ledger::check(&*limited.bench.store, limited.workspace).await.unwrap();
+    let checked = views::check_ledger(&*limited.bench.store, limited.workspace)
+        .await
+        .unwrap();
     assert_eq!(checked.broken, None);
 }
 
@@ -269,7 +278,12 @@ async fn who_meets_a_full_disk_is_told_and_so_is_whoever_asks_whether_it_is_read
     // Who only reads is served, although that they were here can't be noted.
     limited.bench.clock.forward(120_000);
     let token = &limited.token;
-    assert!(limited.bench.services.caller_of_token(token).await.unwrap().is_some());
+    assert!(
+        access::caller_of_token(&limited.bench.services, token)
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(limited.store().trouble(), Some(Trouble::Full));
 
     limited.make_room().await;
@@ -354,6 +368,7 @@ async fn a_connection_that_postgresql_ends_is_replaced() {
 /// The statement that changes the n-th row fails, and all that follow, until it is switched off.
 const COUNTDOWN: &str = "
     CREATE TABLE countdown (n BIGINT, code TEXT);
+
     INSERT INTO countdown VALUES (NULL, NULL);
     CREATE SEQUENCE hits;
     CREATE FUNCTION count_down() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use server::{
     service::{
         Caller,
-        token::{NewToken, PREFIX},
+        access::{self, NewToken, TOKEN_PREFIX},
+        configure, promotion, views,
     },
     store::people::SessionRecord,
 };
@@ -48,7 +49,7 @@ async fn member(bench: &Bench, email: &str, role: Role) -> (Caller, UserId) {
 
 /// A person as they are now; `None` when they may not act any more.
 async fn again(bench: &Bench, id: UserId) -> Option<Caller> {
-    bench.services.caller_of_user(id).await.unwrap()
+    access::caller_of_user(&bench.services, id).await.unwrap()
 }
 
 /// What happened last.
@@ -85,11 +86,10 @@ async fn groups_are_made_and_filled_and_their_members_carry_them() {
     let (bench, ada, _) = set_up().await;
     let (_, bob) = member(&bench, "bob@example.com", Role::Developer).await;
     let services = &bench.services;
-    services.create_group(&ada, "demo", "release").await.unwrap();
+    access::create_group(services, &ada, "demo", "release").await.unwrap();
     let created = Happened::GroupCreated { name: "release".into() };
     assert_eq!(last(&bench).await, (ada.actor.clone(), created));
-    services
-        .join_group(&ada, "demo", "release", &bob.to_string())
+    access::join_group(services, &ada, "demo", "release", &bob.to_string())
         .await
         .unwrap();
     let joined = Happened::GroupJoined {
@@ -101,18 +101,19 @@ async fn groups_are_made_and_filled_and_their_members_carry_them() {
     let workspace = caller.access[0].0.id;
     assert_eq!(caller.groups_in(workspace), ["release".parse().unwrap()]);
     assert_eq!(ada.groups_in(workspace), []);
-    let view = services.groups(&ada, "demo").await.unwrap();
+    let view = access::groups(services, &ada, "demo").await.unwrap();
     assert_eq!(view.groups[0].members[0].email, "bob@example.com");
     assert_eq!(view.people.len(), 2);
 
-    let taken = services.create_group(&ada, "demo", "release").await.unwrap_err();
+    let taken = access::create_group(services, &ada, "demo", "release")
+        .await
+        .unwrap_err();
     assert!(
         taken.fields().unwrap().get("name").unwrap().contains("already"),
         "{taken}"
     );
     assert_eq!(
-        services
-            .create_group(&ada, "demo", "Re lease")
+        access::create_group(services, &ada, "demo", "Re lease")
             .await
             .unwrap_err()
             .status(),
@@ -120,11 +121,10 @@ async fn groups_are_made_and_filled_and_their_members_carry_them() {
     );
     let stranger = UserId(domain::id::WorkspaceId(workspace.0).0).to_string();
     for (group, user) in [("none", bob.to_string()), ("release", stranger)] {
-        let refused = services.join_group(&ada, "demo", group, &user).await;
+        let refused = access::join_group(services, &ada, "demo", group, &user).await;
         assert!(matches!(refused, Err(AppError::NotFound(_))), "{group} {user}");
     }
-    services
-        .leave_group(&ada, "demo", "release", &bob.to_string())
+    access::leave_group(services, &ada, "demo", "release", &bob.to_string())
         .await
         .unwrap();
     assert_eq!(again(&bench, bob).await.unwrap().groups_in(workspace), []);
@@ -142,31 +142,33 @@ async fn a_token_acts_only_inside_its_scope() {
             environment: environment.into(),
             expires: "30d".into(),
         };
-        services.create_token_drafted(&ada, "demo", draft).await
+        access::create_token_drafted(services, &ada, "demo", draft).await
     };
-    let caller = async |token: &str| services.caller_of_token(token).await.unwrap();
+    let caller = async |token: &str| access::caller_of_token(services, token).await.unwrap();
     let filter = BoardFilter::default();
     let of_project = caller(&make("myapp", "", "admin").await.unwrap().secret).await.unwrap();
     let of_environment = make("myapp", "production", "developer").await.unwrap();
-    assert!(of_environment.secret.starts_with(PREFIX) && !format!("{of_environment:?}").contains(PREFIX));
+    assert!(of_environment.secret.starts_with(TOKEN_PREFIX) && !format!("{of_environment:?}").contains(TOKEN_PREFIX));
     let of_environment = caller(&of_environment.secret).await.unwrap();
 
     // The project beside is not there, in the words for what isn't there.
-    let hidden = services.board(&of_project, "demo", "blog", &filter).await.unwrap_err();
-    let nothing = services.board(&of_project, "demo", "glob", &filter).await.unwrap_err();
+    let hidden = views::board(services, &of_project, "demo", "blog", &filter)
+        .await
+        .unwrap_err();
+    let nothing = views::board(services, &of_project, "demo", "glob", &filter)
+        .await
+        .unwrap_err();
     assert_eq!(hidden.to_string().replace("blog", "glob"), nothing.to_string());
-    let names: Vec<String> = services
-        .projects(&of_project)
+    let names: Vec<String> = views::projects(services, &of_project)
         .await
         .unwrap()
         .into_iter()
         .map(|p| p.name.to_string())
         .collect();
     assert_eq!(names, ["myapp"]);
-    assert_eq!(services.project_list(&of_project).await.unwrap().len(), 1);
+    assert_eq!(views::project_list(services, &of_project).await.unwrap().len(), 1);
     assert_eq!(
-        services
-            .board(&of_project, "demo", "myapp", &filter)
+        views::board(services, &of_project, "demo", "myapp", &filter)
             .await
             .unwrap()
             .environments
@@ -174,28 +176,33 @@ async fn a_token_acts_only_inside_its_scope() {
         2
     );
     // What is about the whole workspace is refused, whatever the role.
-    let whole = services.members(&of_project, "demo").await.unwrap_err();
+    let whole = access::members(services, &of_project, "demo").await.unwrap_err();
     assert!(whole.to_string().contains("one project"), "{whole}");
-    let refused = services
-        .apply(&of_project, &crate::support::read(&document()), false)
-        .await;
+    let refused = configure::apply(services, &of_project, &crate::support::read(&document()), false).await;
     assert!(matches!(refused, Err(AppError::Forbidden(_))));
 
-    let board = services.board(&of_environment, "demo", "myapp", &filter).await.unwrap();
+    let board = views::board(services, &of_environment, "demo", "myapp", &filter)
+        .await
+        .unwrap();
     assert_eq!(board.environments.len(), 1);
     assert!(board.rows.iter().all(|row| row.cells.len() == 1));
     assert!(
-        services
-            .environment(&of_environment, &at("myapp", "production"))
+        views::environment(services, &of_environment, &at("myapp", "production"))
             .await
             .is_ok()
     );
     let pin = async |environment: &str| {
-        services
-            .edit_pin(&of_environment, &at("myapp", environment), "api", &digest("a"))
-            .await
-            .unwrap_err()
-            .status()
+        promotion::edit_pin(
+            services,
+            &of_environment,
+            &at("myapp", environment),
+            "api",
+            &digest("a"),
+            false,
+        )
+        .await
+        .unwrap_err()
+        .status()
     };
     assert_eq!(pin("development").await, 404);
     assert_eq!(
@@ -203,9 +210,13 @@ async fn a_token_acts_only_inside_its_scope() {
         422,
         "this one it may change; the registry lacks the digest"
     );
-    let to = services
-        .promote_between(&of_environment, "myapp", "api", "production", "development")
-        .await;
+    let to = promotion::promote_between(
+        services,
+        &of_environment,
+        ["myapp", "api", "production", "development"],
+        false,
+    )
+    .await;
     assert!(matches!(to, Err(AppError::NotFound(_))), "{to:?}");
 
     for (project, environment, field) in [
@@ -227,16 +238,21 @@ async fn a_tokens_use_is_remembered_and_it_ends_when_it_is_withdrawn_or_expires(
         role: Role::Viewer,
         expires_in_millis: Some(3_600_000),
     };
-    let token = services.create_token(&ada, "demo", &new).await.unwrap();
+    let token = access::create_token(services, &ada, "demo", &new).await.unwrap();
     let row = async || {
-        let view = services.tokens(&ada, "demo").await.unwrap();
+        let view = access::tokens(services, &ada, "demo").await.unwrap();
         view.tokens.into_iter().find(|token| token.name == "ci")
     };
     assert_eq!(row().await.unwrap().last_used_at, None);
     let mut used = Vec::new();
     for millis in [0, 30_000, 30_000] {
         bench.clock.forward(millis);
-        assert!(services.caller_of_token(token.expose_secret()).await.unwrap().is_some());
+        assert!(
+            access::caller_of_token(services, token.expose_secret())
+                .await
+                .unwrap()
+                .is_some()
+        );
         used.push(row().await.unwrap().last_used_at.unwrap());
     }
     assert_eq!(used[0], used[1], "at most once a minute");
@@ -244,17 +260,23 @@ async fn a_tokens_use_is_remembered_and_it_ends_when_it_is_withdrawn_or_expires(
     assert_eq!(row().await.unwrap().made_by.as_deref(), Some("ada@example.com"));
 
     let id = row().await.unwrap().id.to_string();
-    services.revoke_token(&ada, "demo", &id).await.unwrap();
+    access::revoke_token(services, &ada, "demo", &id).await.unwrap();
     assert_eq!(last(&bench).await.1, Happened::TokenRevoked { name: "ci".into() });
-    assert_eq!(services.caller_of_token(token.expose_secret()).await.unwrap(), None);
+    assert_eq!(
+        access::caller_of_token(services, token.expose_secret()).await.unwrap(),
+        None
+    );
     assert!(row().await.is_none());
-    let twice = services.revoke_token(&ada, "demo", &id).await;
+    let twice = access::revoke_token(services, &ada, "demo", &id).await;
     assert!(matches!(twice, Err(AppError::NotFound(_))));
 
     let short = NewToken { name: "short", ..new };
-    let short = services.create_token(&ada, "demo", &short).await.unwrap();
+    let short = access::create_token(services, &ada, "demo", &short).await.unwrap();
     bench.clock.forward(3_600_000);
-    assert_eq!(services.caller_of_token(short.expose_secret()).await.unwrap(), None);
+    assert_eq!(
+        access::caller_of_token(services, short.expose_secret()).await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
@@ -267,18 +289,19 @@ async fn a_token_can_do_no_more_than_who_made_it() {
         role: Role::Admin,
         expires_in_millis: None,
     };
-    let token = services.create_token(&bob, "demo", &new).await.unwrap();
+    let token = access::create_token(services, &bob, "demo", &new).await.unwrap();
     let role = async || {
-        let caller = services.caller_of_token(token.expose_secret()).await.unwrap();
+        let caller = access::caller_of_token(services, token.expose_secret()).await.unwrap();
         caller.map(|caller| caller.access[0].1)
     };
     assert_eq!(role().await, Some(Role::Admin));
-    services
-        .set_role(&ada, "demo", &id.to_string(), "viewer")
+    access::set_role(services, &ada, "demo", &id.to_string(), "viewer")
         .await
         .unwrap();
     assert_eq!(role().await, Some(Role::Viewer));
-    services.remove_member(&ada, "demo", &id.to_string()).await.unwrap();
+    access::remove_member(services, &ada, "demo", &id.to_string())
+        .await
+        .unwrap();
     assert_eq!(role().await, None);
 }
 
@@ -290,14 +313,13 @@ async fn a_workspace_keeps_an_administrator() {
     let id = ada_id.to_string();
     let said = "ada@example.com is the last administrator of demo. Give somebody else the role admin first.";
     for refused in [
-        services.set_role(&ada, "demo", &id, "viewer").await,
-        services.remove_member(&ada, "demo", &id).await,
-        services.deactivate(&ada, "demo", &id).await,
+        access::set_role(services, &ada, "demo", &id, "viewer").await,
+        access::remove_member(services, &ada, "demo", &id).await,
+        access::deactivate(services, &ada, "demo", &id).await,
     ] {
         assert_eq!(refused, Err(AppError::Conflict(said.into())));
     }
-    services
-        .set_role(&ada, "demo", &bob.to_string(), "admin")
+    access::set_role(services, &ada, "demo", &bob.to_string(), "admin")
         .await
         .unwrap();
     let changed = Happened::RoleChanged {
@@ -305,17 +327,21 @@ async fn a_workspace_keeps_an_administrator() {
         role: "admin".into(),
     };
     assert_eq!(last(&bench).await.1, changed);
-    services.deactivate(&ada, "demo", &bob.to_string()).await.unwrap();
+    access::deactivate(services, &ada, "demo", &bob.to_string())
+        .await
+        .unwrap();
     // One who may not sign in administers nothing.
-    assert!(services.set_role(&ada, "demo", &id, "viewer").await.is_err());
-    services.activate(&ada, "demo", &bob.to_string()).await.unwrap();
-    services.set_role(&ada, "demo", &id, "viewer").await.unwrap();
+    assert!(access::set_role(services, &ada, "demo", &id, "viewer").await.is_err());
+    access::activate(services, &ada, "demo", &bob.to_string())
+        .await
+        .unwrap();
+    access::set_role(services, &ada, "demo", &id, "viewer").await.unwrap();
     let bob = again(&bench, bob).await.unwrap();
-    let view = services.members(&bob, "demo").await.unwrap();
+    let view = access::members(services, &bob, "demo").await.unwrap();
     assert_eq!(role_of(&view, "ada@example.com"), Some(Role::Viewer));
     let viewer = again(&bench, ada_id).await.unwrap();
     assert!(matches!(
-        services.members(&viewer, "demo").await,
+        access::members(services, &viewer, "demo").await,
         Err(AppError::Forbidden(_))
     ));
 }
@@ -330,7 +356,7 @@ async fn closing_an_account_ends_its_sessions_and_tokens_at_once() {
         role: Role::Viewer,
         expires_in_millis: None,
     };
-    let token = services.create_token(&bob, "demo", &new).await.unwrap();
+    let token = access::create_token(services, &bob, "demo", &new).await.unwrap();
     let session = SessionRecord {
         id: "s".into(),
         user: Some(id),
@@ -350,32 +376,36 @@ async fn closing_an_account_ends_its_sessions_and_tokens_at_once() {
     tx.insert_workspace(&other, services.now()).await.unwrap();
     tx.set_membership(other.id, id, Role::Viewer).await.unwrap();
     tx.commit().await.unwrap();
-    let refused = services.deactivate(&ada, "demo", &id.to_string()).await;
+    let refused = access::deactivate(services, &ada, "demo", &id.to_string()).await;
     assert!(matches!(refused, Err(AppError::Forbidden(_))), "{refused:?}");
     let mut tx = bench.store.write().await.unwrap();
     tx.remove_member(other.id, id).await.unwrap();
     tx.commit().await.unwrap();
 
-    services.deactivate(&ada, "demo", &id.to_string()).await.unwrap();
+    access::deactivate(services, &ada, "demo", &id.to_string())
+        .await
+        .unwrap();
     let closed = Happened::AccountDeactivated {
         email: "bob@example.com".into(),
     };
     assert_eq!(last(&bench).await, (ada.actor.clone(), closed));
     assert_eq!(again(&bench, id).await, None);
-    assert_eq!(services.caller_of_token(token.expose_secret()).await.unwrap(), None);
+    assert_eq!(
+        access::caller_of_token(services, token.expose_secret()).await.unwrap(),
+        None
+    );
     let mut tx = bench.store.read().await.unwrap();
     assert_eq!(tx.session("s", services.now()).await.unwrap(), None);
     drop(tx);
-    let refused = services
-        .sign_in("bob@example.com", PASSWORD.into(), "1", "")
+    let refused = access::sign_in(services, "bob@example.com", PASSWORD.into(), "1", "")
         .await
         .unwrap_err();
     assert!(refused.to_string().contains("password is wrong"), "{refused}");
 
-    services.activate(&ada, "demo", &id.to_string()).await.unwrap();
+    access::activate(services, &ada, "demo", &id.to_string()).await.unwrap();
     assert!(again(&bench, id).await.is_some());
     assert_eq!(
-        services.caller_of_token(token.expose_secret()).await.unwrap(),
+        access::caller_of_token(services, token.expose_secret()).await.unwrap(),
         None,
         "it stays withdrawn"
     );
@@ -386,20 +416,21 @@ async fn an_invitation_is_accepted_once_and_within_a_week() {
     let (bench, ada, _) = set_up().await;
     let services = &bench.services;
     let invite = async |email: &str| {
-        let made = services.invite(&ada, "demo", email, "approver").await.unwrap();
+        let made = access::invite(services, &ada, "demo", email, "approver").await.unwrap();
         let key = made.link.split_once("/invitation?key=").unwrap().1.to_owned();
         assert!(!format!("{made:?}").contains(&key));
         key
     };
     let accept = async |key: &str, name: &str, password: &str| {
-        services
-            .accept_invitation(key, name, password.into(), "192.0.2.1", "")
-            .await
+        access::accept_invitation(services, key, name, password.into(), "192.0.2.1", "").await
     };
     let first = invite(" Eve@Example.com ").await;
     let key = invite("eve@example.com").await;
-    assert!(services.invitation(&first).await.is_err(), "a newer one ends it");
-    let view = services.invitation(&key).await.unwrap();
+    assert!(
+        access::invitation(services, &first).await.is_err(),
+        "a newer one ends it"
+    );
+    let view = access::invitation(services, &key).await.unwrap();
     assert_eq!(
         (&*view.email, view.role, view.known),
         ("eve@example.com", Role::Approver, false)
@@ -432,8 +463,7 @@ async fn an_invitation_is_accepted_once_and_within_a_week() {
         accept(&key, "Eve", PASSWORD).await,
         Err(AppError::NotFound(_))
     ));
-    let member = services
-        .invite(&ada, "demo", "eve@example.com", "viewer")
+    let member = access::invite(services, &ada, "demo", "eve@example.com", "viewer")
         .await
         .unwrap_err();
     assert!(member.fields().unwrap().get("email").is_some());
@@ -445,16 +475,15 @@ async fn an_invitation_is_accepted_once_and_within_a_week() {
     tx.set_password(known, &hash).await.unwrap();
     tx.commit().await.unwrap();
     let key = invite("kim@example.com").await;
-    assert!(services.invitation(&key).await.unwrap().known);
+    assert!(access::invitation(services, &key).await.unwrap().known);
     assert!(accept(&key, "", "wrong-wrong-wrong").await.is_err());
     assert_eq!(accept(&key, "", PASSWORD).await, Ok(known));
 
     let late = invite("late@example.com").await;
     let withdrawn = invite("off@example.com").await;
-    let open = services.members(&ada, "demo").await.unwrap().invitations;
+    let open = access::members(services, &ada, "demo").await.unwrap().invitations;
     let id = open.iter().find(|row| row.email == "off@example.com").unwrap().id;
-    services
-        .withdraw_invitation(&ada, "demo", &id.to_string())
+    access::withdraw_invitation(services, &ada, "demo", &id.to_string())
         .await
         .unwrap();
     assert!(accept(&withdrawn, "Off", PASSWORD).await.is_err());
@@ -484,16 +513,14 @@ async fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
     }
     tx.commit().await.unwrap();
     let sessions = async || {
-        let view = services.account(&ada, Some("here")).await.unwrap();
+        let view = access::account(services, &ada, Some("here")).await.unwrap();
         let short = view.sessions.into_iter().map(|s| (s.current, s.browser));
         short.collect::<Vec<_>>()
     };
     let linux = || "Firefox on Linux".to_owned();
     assert_eq!(sessions().await, [(true, linux()), (false, linux())]);
     let change = async |current: &str, new: &str| {
-        services
-            .change_password(&ada, current.into(), new.into(), Some("here"))
-            .await
+        access::change_password(services, &ada, current.into(), new.into(), Some("here")).await
     };
     for (current, new, field) in [
         ("wrong-wrong", "another-good-one", "current"),
@@ -505,15 +532,15 @@ async fn a_password_is_changed_by_who_knows_it_and_other_sessions_end() {
     change(PASSWORD, "another-good-one").await.unwrap();
     assert_eq!(last(&bench).await.1, Happened::PasswordChanged);
     assert_eq!(sessions().await, [(true, linux())]);
-    let sign_in = async |password: &str| services.sign_in("ada@example.com", password.into(), "1", "").await;
+    let sign_in = async |password: &str| access::sign_in(services, "ada@example.com", password.into(), "1", "").await;
     assert!(sign_in(PASSWORD).await.is_err());
     assert_eq!(sign_in("another-good-one").await, Ok(id));
 
-    services.sign_out_everywhere(&ada).await.unwrap();
+    access::sign_out_everywhere(services, &ada).await.unwrap();
     assert_eq!(sessions().await, []);
     let (program, _) = bench.program("demo", "robot", Role::Admin).await;
     assert!(matches!(
-        services.account(&program, None).await,
+        access::account(services, &program, None).await,
         Err(AppError::Forbidden(_))
     ));
     for _ in 0..10 {
@@ -552,8 +579,7 @@ async fn a_document_says_who_is_in_groups_and_who_may_change_what() {
     let pin = async |id: UserId, environment: &str| {
         let caller = again(&bench, id).await.unwrap();
         let place = at("myapp", environment);
-        services
-            .edit_pin(&caller, &place, "api", &digest("a"))
+        promotion::edit_pin(services, &caller, &place, "api", &digest("a"), false)
             .await
             .unwrap_err()
     };
@@ -570,7 +596,9 @@ async fn a_document_says_who_is_in_groups_and_who_may_change_what() {
     );
     assert_eq!(refused.status(), 403, "also for administrators");
     assert_eq!(pin(ada_id, "development").await.status(), 422);
-    let environment = services.environment(&ada, &at("myapp", "production")).await.unwrap();
+    let environment = views::environment(services, &ada, &at("myapp", "production"))
+        .await
+        .unwrap();
     assert!(!environment.head.may_change);
 
     assert!(
@@ -580,9 +608,9 @@ async fn a_document_says_who_is_in_groups_and_who_may_change_what() {
             .contains("As viewer you may not")
     );
     let kims = again(&bench, kim).await.unwrap();
-    let shown = services.projects(&kims).await.unwrap();
+    let shown = views::projects(services, &kims).await.unwrap();
     assert_eq!(shown.len(), 1, "what is hidden isn't listed: {shown:?}");
-    let hidden = services.board(&kims, "demo", "blog", &BoardFilter::default()).await;
+    let hidden = views::board(services, &kims, "demo", "blog", &BoardFilter::default()).await;
     assert!(matches!(hidden, Err(AppError::NotFound(_))));
 
     // A token does what its maker may, in the same groups.
@@ -592,19 +620,20 @@ async fn a_document_says_who_is_in_groups_and_who_may_change_what() {
         role: Role::Developer,
         expires_in_millis: None,
     };
-    let token = services.create_token(&cid, "demo", &new).await.unwrap();
+    let token = access::create_token(services, &cid, "demo", &new).await.unwrap();
     let may = async || {
-        let caller = services.caller_of_token(token.expose_secret()).await.unwrap().unwrap();
+        let caller = access::caller_of_token(services, token.expose_secret())
+            .await
+            .unwrap()
+            .unwrap();
         let place = at("myapp", "production");
-        let refused = services
-            .edit_pin(&caller, &place, "api", &digest("a"))
+        let refused = promotion::edit_pin(services, &caller, &place, "api", &digest("a"), false)
             .await
             .unwrap_err();
         refused.status() != 403
     };
     assert!(!may().await);
-    services
-        .join_group(&ada, "demo", "release", &id.to_string())
+    access::join_group(services, &ada, "demo", "release", &id.to_string())
         .await
         .unwrap();
     assert!(may().await);
@@ -652,8 +681,7 @@ async fn a_document_says_who_is_in_groups_and_who_may_change_what() {
         let mut bad = document();
         let (parent, key) = path.rsplit_once('/').unwrap();
         bad.pointer_mut(parent).unwrap()[key] = value;
-        let refused = services
-            .apply(&ada, &crate::support::read(&bad), false)
+        let refused = configure::apply(services, &ada, &crate::support::read(&bad), false)
             .await
             .unwrap_err();
         let fields = refused.fields().unwrap();

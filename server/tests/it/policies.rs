@@ -19,21 +19,28 @@ use domain::{
 use server::{
     calendar,
     service::{
-        apply::document::{Document, SecretRef},
-        policy,
+        configure::{Document, SecretRef},
+        gates,
     },
 };
 use uuid::Uuid;
 
 const PAGE: &str = include_str!("../../../docs/policies.md");
+
 /// What a table of examples begins with.
 const HEAD: [&str; 2] = ["| known | it says |", "|---|---|"];
+
 const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
+
 const OWN: &str = "production";
+
 /// Who asks unless a row says otherwise.
 const ASKS: &str = "who-asked";
+
 const NOW: &str = "2026-11-18 12:00 UTC";
+
 const HOUR: i64 = 3_600_000;
+
 const MINUTE: i64 = 60_000;
 
 /// A policy of the page, with its table.
@@ -157,7 +164,7 @@ fn read(text: &str) -> Result<Policy, String> {
     });
     let text = whole.transpose()?.unwrap_or_else(|| text.to_owned());
     let environments: Vec<Name> = ENVIRONMENTS.iter().map(|name| name.parse().unwrap()).collect();
-    policy::read(&text, &OWN.parse().unwrap(), &environments).map_err(|errors| errors.to_string())
+    gates::read_policy(&text, &OWN.parse().unwrap(), &environments).map_err(|errors| errors.to_string())
 }
 
 /// What a row says is known.

@@ -7,6 +7,7 @@ use crate::support::{
 use domain::{promotion::State, rights::Role};
 
 const NEW: &str = "/w/demo/myapp/production/-/new";
+
 const STAGING: &str = "/w/demo/myapp/staging/api";
 
 /// The form Create Resource as its button posts it, without a script.

@@ -13,8 +13,10 @@ use domain::{
     rights::Role,
 };
 use serde_json::{Value, json};
+use server::service::promotion;
 
 const PRODUCTION: usize = 2;
+
 const PAGE: &str = "/w/demo/myapp/production/api";
 
 /// `api` in production, pinned to the first build.
@@ -246,9 +248,7 @@ async fn one_that_waits_is_superseded_at_once() {
         environment: "development".into(),
     };
     let pin = async |letter: &str| {
-        bench
-            .services
-            .edit_pin(&caller, &at, "api", &digest(letter))
+        promotion::edit_pin(&bench.services, &caller, &at, "api", &digest(letter), false)
             .await
             .unwrap()
     };

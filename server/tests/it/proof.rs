@@ -17,7 +17,7 @@ use domain::{
     rights::Role,
 };
 use serde_json::{Value, json};
-use server::service::live::Reported;
+use server::service::observe::{self, Reported};
 use testbed::ImageSpec;
 use tokio::process::Command;
 
@@ -659,7 +659,11 @@ async fn what_the_summary_cannot_tell_is_being_checked_until_the_workloads_are_r
         images: vec![image("a"), image("b")],
         ..AppSnapshot::default()
     };
-    let report = async |app: &AppSnapshot| bench.services.report_live(&project, &environment, app).await.unwrap();
+    let report = async |app: &AppSnapshot| {
+        observe::report_live(&bench.services, &project, &environment, app)
+            .await
+            .unwrap()
+    };
     assert_eq!(report(&two).await, Reported::InDoubt);
     let (checking, newest) = live().await;
     assert!(

@@ -7,6 +7,7 @@ use axum::{
 };
 use domain::{door::Entrance, id::WorkspaceId, rights::Role};
 use serde_json::{Value, json};
+use server::service::observe;
 use server::web::rest::registry_hook;
 use std::{collections::BTreeSet, sync::Arc};
 use tower::ServiceExt as _;
@@ -31,7 +32,7 @@ async fn set_up(repositories: usize) -> (Bench, WorkspaceId) {
     });
     bench.apply(&caller, &document).await;
     // As the poller does when a server starts.
-    bench.services.poll_registries().await;
+    observe::poll_registries(&bench.services).await;
     (bench, caller.access[0].0.id)
 }
 
@@ -179,7 +180,7 @@ async fn what_is_told_while_the_whole_repository_is_looked_at_is_newer_than_what
     bench.registry.push(&repository(0), "one", &digest(1));
     bench.registry.hold();
     let services = bench.services.clone();
-    let poll = tokio::spawn(async move { services.poll_registries().await });
+    let poll = tokio::spawn(async move { observe::poll_registries(&services).await });
     until("the poller's look", async || {
         (bench.registry.asked().len() == 1).then_some(())
     })
@@ -282,7 +283,7 @@ async fn a_git_repository_is_read_once_for_all_who_tell_of_it() {
         .id;
     let before = bench.git.fetched();
     bench.git.hold();
-    let tell = || bench.services.repositories_pushed(vec![project], &Entrance::default());
+    let tell = || observe::repositories_pushed(&bench.services, vec![project], &Entrance::default());
     tell();
     until("Git to be looked at", async || {
         (bench.git.fetched() == before + 1).then_some(())

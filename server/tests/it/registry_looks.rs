@@ -1,7 +1,5 @@
 //! What is made of what registries hold: the cases 01, 05, 06, 09 and 10 of `fixtures/cases`, against a registry over HTTP.
 
-mod tag_rules;
-
 use crate::support::{Bench, counted::Counted, scripted_registry::ScriptedRegistry, world::until};
 use app::{
     api::connection::{ClusterDraft, Finding, Secrets, TestStep},
@@ -20,13 +18,20 @@ use domain::{
 use serde_json::{Value, json};
 use server::{
     adapters::registry::{RegistryClient, notification::Pushed},
-    service::{Caller, apply::pages::TypedSecrets},
+    service::{
+        Caller,
+        configure::{self, TypedSecrets},
+        observe, views,
+    },
     worker::{Settings, Worker},
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
+mod tag_rules;
+
 const API: &str = "shop/api";
+
 const CHAIN: [&str; 3] = ["development", "staging", "production"];
 
 /// The use cases between a registry and Git, with a worker that carries out what is asked for.
@@ -110,12 +115,12 @@ impl Shop {
             digest: digest.parse().ok(),
         };
         let pushes = pushes.iter().map(pushed).collect();
-        let told = self.bench.services.pushed("demo", pushes, &Entrance::default()).await;
+        let told = observe::pushed(&self.bench.services, "demo", pushes, &Entrance::default()).await;
         assert!(told.unwrap() > 0);
     }
 
     async fn look(&self) {
-        self.bench.services.poll_registries().await;
+        observe::poll_registries(&self.bench.services).await;
     }
 
     async fn resource(&self, environment: &str, name: &str) -> Resource {
@@ -266,7 +271,7 @@ async fn an_idle_hour_writes_no_row() {
     let round = async || {
         shop.bench.clock.forward(60_000);
         shop.look().await;
-        shop.bench.services.read_desired(project).await.unwrap();
+        observe::read_desired(&shop.bench.services, project).await.unwrap();
         shop.bench.services.connections_changed();
     };
     round().await;
@@ -344,7 +349,9 @@ async fn one_odd_tag_stops_no_repository_and_is_named_once() {
         assert_eq!(shop.went("development", &format!("odd{n}")).await, ["1.1.0"], "{n}");
     }
     let named = async || {
-        let view = shop.bench.services.clusters(&shop.admin, "demo").await.unwrap();
+        let view = configure::clusters(&shop.bench.services, &shop.admin, "demo")
+            .await
+            .unwrap();
         view.clusters[0].passed_over.clone()
     };
     let passed = named().await;
@@ -413,7 +420,9 @@ async fn a_repository_whose_tags_all_fail_fails_as_a_whole() {
     let environment = json!({ "name": "development", "cluster": "local", "resources": resources });
     let warnings = shop.apply(vec![environment]).await;
     assert!(warnings[0].contains("Check the credentials"), "{warnings:?}");
-    let view = shop.bench.services.clusters(&shop.admin, "demo").await.unwrap();
+    let view = configure::clusters(&shop.bench.services, &shop.admin, "demo")
+        .await
+        .unwrap();
     assert_eq!(view.clusters[0].passed_over, []);
 }
 
@@ -586,7 +595,7 @@ async fn tried(shop: &Shop, cluster: &str, password: Option<&str>) -> Vec<TestSt
         ..Secrets::default()
     };
     let typed = TypedSecrets::from(typed);
-    let test = shop.bench.services.test_cluster(&shop.admin, "demo", &draft, &typed);
+    let test = configure::test_cluster(&shop.bench.services, &shop.admin, "demo", &draft, &typed);
     test.await.unwrap().steps
 }
 
@@ -687,7 +696,9 @@ async fn a_build_that_is_older_than_what_runs_is_named_on_the_resource() {
             project: "shop".into(),
             environment: "development".into(),
         };
-        shop.bench.services.resource(&shop.admin, &at, "api").await.unwrap()
+        views::resource(&shop.bench.services, &shop.admin, &at, "api")
+            .await
+            .unwrap()
     };
     assert_eq!(
         view().await.backdated,

@@ -4,7 +4,7 @@
 use crate::support::{browser::Browser, database::Database};
 use domain::id::PromotionId;
 use flate2::read::GzDecoder;
-use server::{service::ledger, store::Store};
+use server::{service::views, store::Store};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use std::{
     collections::BTreeMap,
@@ -76,6 +76,7 @@ async fn postgres(release: &str) -> Released {
 type Held = (BTreeMap<String, Vec<String>>, BTreeMap<String, i64>);
 
 const PROMOTIONS: &str = "SELECT resource_id, id FROM promotions ORDER BY id";
+
 const LEDGERS: &str = "SELECT workspace_id, entries FROM ledger_heads";
 
 async fn held(database: &Database) -> Held {
@@ -119,7 +120,7 @@ async fn has_kept(store: &dyn Store, (promotions, ledgers): &Held) {
                 found.insert(resource.id.to_string(), ids.iter().map(ToString::to_string).collect());
             }
         }
-        let checked = ledger::check(store, workspace.id).await.unwrap();
+        let checked = views::check_ledger(store, workspace.id).await.unwrap();
         assert_eq!(checked.broken, None, "{}", workspace.name);
         entries.insert(workspace.id.to_string(), checked.chained);
     }
@@ -183,7 +184,7 @@ async fn a_server_goes_on_with_a_database_of_an_earlier_release() {
             let store = released.database.open().await;
             let workspaces = store.read().await.unwrap().workspaces().await.unwrap();
             for workspace in workspaces {
-                let checked = ledger::check(&*store, workspace.id).await.unwrap();
+                let checked = views::check_ledger(&*store, workspace.id).await.unwrap();
                 assert_eq!(checked.broken, None, "{release}: {}", workspace.name);
             }
         }

@@ -1,9 +1,5 @@
 //! Deleting: what is gone, what stays for the history, who is in the way, and that a name which is taken again inherits nothing.
 
-mod applied;
-mod from_git;
-mod whole;
-
 use crate::support::{Bench, digest, read};
 use app::{
     api::{
@@ -21,9 +17,16 @@ use domain::{
     rights::Role,
 };
 use serde_json::{Value, json};
-use server::service::Caller;
+use server::service::{Caller, configure, promotion, removal, views};
+
+mod applied;
+
+mod from_git;
+
+mod whole;
 
 const API: &str = "127.0.0.1:5000/myapp/api";
+
 const PIN: RemovalChoices = RemovalChoices {
     from_git: false,
     pin_followers: true,
@@ -112,13 +115,13 @@ fn other(what: &str, name: &str) -> Removing {
 }
 
 async fn remove(bench: &Bench, caller: &Caller, target: &Removing, choices: RemovalChoices) -> Removed {
-    (bench.services.remove(caller, target, choices, "").await)
+    (removal::remove(&bench.services, caller, target, choices, "").await)
         .unwrap_or_else(|error| panic!("{target:?} stays: {error}"))
 }
 
 /// Why something stays.
 async fn stays(bench: &Bench, caller: &Caller, target: &Removing, choices: RemovalChoices) -> String {
-    match bench.services.remove(caller, target, choices, "").await {
+    match removal::remove(&bench.services, caller, target, choices, "").await {
         Err(AppError::Conflict(why)) => why,
         done => panic!("{target:?}: {done:?}"),
     }
@@ -170,7 +173,7 @@ async fn bring(bench: &Bench, id: PromotionId, states: &[State]) {
 }
 
 async fn activity(bench: &Bench, caller: &Caller, filter: ActivityFilter) -> ActivityView {
-    bench.services.activity(caller, "demo", &filter).await.unwrap()
+    views::activity(&bench.services, caller, "demo", &filter).await.unwrap()
 }
 
 /// What happened, newest first, in words.
@@ -183,15 +186,16 @@ async fn told(bench: &Bench, caller: &Caller) -> Vec<String> {
 async fn a_removed_resource_is_gone_and_its_history_stays() {
     let (bench, admin) = set_up().await;
     let services = &bench.services;
-    let id = services
-        .edit_pin(&admin, &at("production"), "api", &digest("b"))
+    let id = promotion::edit_pin(services, &admin, &at("production"), "api", &digest("b"), false)
         .await
         .unwrap();
     bring(&bench, id, &[State::Failed]).await;
     let before = stored(&bench, "production", "api").await.unwrap();
     assert!(before.hold.is_some() && before.pin().is_some());
 
-    let view = services.removal(&admin, &resource("production", "api")).await.unwrap();
+    let view = removal::removal(services, &admin, &resource("production", "api"))
+        .await
+        .unwrap();
     assert_eq!((view.refusals.len(), view.followers.len(), view.cancels), (0, 0, 0));
     assert_eq!(view.path.as_deref(), Some("environments/production/values.yaml"));
     let removed = remove(
@@ -205,28 +209,28 @@ async fn a_removed_resource_is_gone_and_its_history_stays() {
 
     // It is nowhere.
     assert_eq!(stored(&bench, "production", "api").await, None);
-    let gone = services.resource(&admin, &at("production"), "api").await;
+    let gone = views::resource(services, &admin, &at("production"), "api").await;
     assert!(matches!(gone, Err(AppError::NotFound(_))), "{gone:?}");
-    let here = services.environment(&admin, &at("production")).await.unwrap();
+    let here = views::environment(services, &admin, &at("production")).await.unwrap();
     assert_eq!(here.resources, []);
-    let counts = services.projects(&admin).await.unwrap();
+    let counts = views::projects(services, &admin).await.unwrap();
     let myapp = counts.iter().find(|p| p.name.as_str() == "myapp").unwrap();
     assert_eq!(
         (myapp.resources, myapp.failed),
         (3, 0),
         "its failed promotion counts no more"
     );
-    let again = services.removal(&admin, &resource("production", "api")).await;
+    let again = removal::removal(services, &admin, &resource("production", "api")).await;
     assert!(matches!(again, Err(AppError::NotFound(_))), "{again:?}");
 
     // What was, is told under its name.
-    let page = services.promotion(&admin, &id.to_string()).await.unwrap();
+    let page = views::promotion(services, &admin, &id.to_string()).await.unwrap();
     assert!(page.is_removed && !page.may_retry && !page.may_cancel);
     assert_eq!(
         (page.environment.as_str(), page.resource.as_str()),
         ("production", "api")
     );
-    let named = services.promotion_named(&admin, &id.to_string()).await.unwrap();
+    let named = views::promotion_named(services, &admin, &id.to_string()).await.unwrap();
     assert_eq!(named.resource.as_str(), "api");
     let filter = ActivityFilter {
         env: "myapp/production".into(),
@@ -244,8 +248,8 @@ async fn a_removed_resource_is_gone_and_its_history_stays() {
             .all(|entry| entry.resource.as_ref().is_some_and(|n| n.as_str() == "api"))
     );
     for refused in [
-        services.retry(&admin, &id.to_string()).await,
-        services.cancel(&admin, &id.to_string()).await,
+        promotion::retry(services, &admin, &id.to_string()).await,
+        promotion::cancel(services, &admin, &id.to_string()).await,
     ] {
         let why = refused.unwrap_err().to_string();
         assert!(why.contains("production/api was deleted"), "{why}");
@@ -299,9 +303,7 @@ async fn a_follower_is_in_the_way_or_becomes_pinned() {
     let (bench, admin) = set_up().await;
     let why = stays(&bench, &admin, &resource("staging", "api"), RemovalChoices::default()).await;
     assert!(why.starts_with("production/api follows myapp/staging/api."), "{why}");
-    let view = bench
-        .services
-        .removal(&admin, &resource("staging", "api"))
+    let view = removal::removal(&bench.services, &admin, &resource("staging", "api"))
         .await
         .unwrap();
     let followers: Vec<_> = view
@@ -324,9 +326,10 @@ async fn a_follower_is_in_the_way_or_becomes_pinned() {
     );
     // It can be moved like any other pin, and its page is whole.
     let services = &bench.services;
-    services.resource(&admin, &at("production"), "api").await.unwrap();
-    services
-        .edit_pin(&admin, &at("production"), "api", &digest("b"))
+    views::resource(services, &admin, &at("production"), "api")
+        .await
+        .unwrap();
+    promotion::edit_pin(services, &admin, &at("production"), "api", &digest("b"), false)
         .await
         .unwrap();
     let entries = told(&bench, &admin).await;
@@ -349,8 +352,7 @@ async fn a_follower_is_in_the_way_or_becomes_pinned() {
 async fn what_waits_is_cancelled_and_what_is_committed_is_in_the_way() {
     let (bench, admin) = set_up().await;
     let services = &bench.services;
-    let id = services
-        .edit_pin(&admin, &at("production"), "api", &digest("b"))
+    let id = promotion::edit_pin(services, &admin, &at("production"), "api", &digest("b"), false)
         .await
         .unwrap();
     bring(&bench, id, &[State::Mirroring, State::Committing, State::Syncing]).await;
@@ -369,11 +371,12 @@ async fn what_waits_is_cancelled_and_what_is_committed_is_in_the_way() {
     assert_eq!(told(&bench, &admin).await, before, "nothing is written");
     bring(&bench, id, &[State::Verifying, State::Succeeded]).await;
 
-    let waits = services
-        .edit_pin(&admin, &at("production"), "api", &digest("a"))
+    let waits = promotion::edit_pin(services, &admin, &at("production"), "api", &digest("a"), false)
         .await
         .unwrap();
-    let view = services.removal(&admin, &resource("production", "api")).await.unwrap();
+    let view = removal::removal(services, &admin, &resource("production", "api"))
+        .await
+        .unwrap();
     assert_eq!((view.cancels, view.refusals.as_slice()), (1, &[][..]));
     let removed = remove(
         &bench,
@@ -396,8 +399,7 @@ async fn what_waits_is_cancelled_and_what_is_committed_is_in_the_way() {
 #[tokio::test]
 async fn a_promotion_that_commits_is_in_the_way_whoever_is_at_it() {
     let (bench, admin) = set_up().await;
-    let id = (bench.services)
-        .edit_pin(&admin, &at("production"), "api", &digest("b"))
+    let id = promotion::edit_pin(&bench.services, &admin, &at("production"), "api", &digest("b"), false)
         .await
         .unwrap();
     bring(&bench, id, &[State::Mirroring, State::Committing]).await;
@@ -436,12 +438,14 @@ async fn a_promotion_that_commits_is_in_the_way_whoever_is_at_it() {
 async fn an_unknown_word_is_refused() {
     let (bench, admin) = set_up().await;
     let target = other("galaxy", "milky-way");
-    let error = bench.services.removal(&admin, &target).await.unwrap_err();
+    let error = removal::removal(&bench.services, &admin, &target).await.unwrap_err();
     assert!(matches!(error, AppError::BadRequest(_)), "{error:?}");
 }
 
 /// What applying says, words only; panics when it is refused.
 async fn applied(bench: &Bench, caller: &Caller, document: &Value, dry_run: bool) -> Vec<String> {
-    let applied = bench.services.apply(caller, &read(document), dry_run).await.unwrap();
+    let applied = configure::apply(&bench.services, caller, &read(document), dry_run)
+        .await
+        .unwrap();
     crate::support::words(&applied)
 }

@@ -20,7 +20,13 @@ use domain::{
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use server::service::{Caller, check::ReportedCheck, token::NewToken};
+use server::service::{
+    Caller,
+    access::{self, NewToken},
+    configure,
+    gates::{self, ReportedCheck},
+    notification, observe, promotion, removal, views,
+};
 
 const API: &str = "127.0.0.1:5000/myapp/api";
 
@@ -56,7 +62,7 @@ async fn without(bench: &Bench, email: &str, role: Role, hidden: &str) -> Caller
     let mut tx = bench.store.write().await.unwrap();
     tx.set_project_role(project, id, None).await.unwrap();
     tx.commit().await.unwrap();
-    bench.services.caller_of_user(id).await.unwrap().unwrap()
+    access::caller_of_user(&bench.services, id).await.unwrap().unwrap()
 }
 
 /// A token for a part.
@@ -66,8 +72,12 @@ async fn token(bench: &Bench, by: &Caller, name: &str, role: Role, part: (&str, 
         role,
         expires_in_millis: None,
     };
-    let text = bench.services.create_token_for(by, "demo", &new, part).await.unwrap();
-    let caller = bench.services.caller_of_token(text.expose_secret()).await.unwrap();
+    let text = access::create_token_for(&bench.services, by, "demo", &new, part)
+        .await
+        .unwrap();
+    let caller = access::caller_of_token(&bench.services, text.expose_secret())
+        .await
+        .unwrap();
     caller.unwrap()
 }
 
@@ -92,10 +102,11 @@ async fn who_was_demoted_meanwhile_cannot_undo_it() {
             .1
             .to_string(),
     );
-    services.create_group(&ada, "demo", "release").await.unwrap();
-    let before = services.invite(&bob, "demo", "eve@example.com", "admin").await.unwrap();
-    let open = services
-        .members(&ada, "demo")
+    access::create_group(services, &ada, "demo", "release").await.unwrap();
+    let before = access::invite(services, &bob, "demo", "eve@example.com", "admin")
+        .await
+        .unwrap();
+    let open = access::members(services, &ada, "demo")
         .await
         .unwrap()
         .invitations
@@ -103,61 +114,87 @@ async fn who_was_demoted_meanwhile_cannot_undo_it() {
         .id
         .to_string();
     // The requests of `bob` and `bobs` began before this, and write after it.
-    services.set_role(&ada, "demo", &me, "viewer").await.unwrap();
-    is_refused(services.set_role(&bob, "demo", &me, "admin").await, "set_role");
-    is_refused(services.remove_member(&bob, "demo", &cid).await, "remove_member");
-    is_refused(services.deactivate(&bob, "demo", &cid).await, "deactivate");
-    is_refused(services.activate(&bob, "demo", &cid).await, "activate");
-    is_refused(services.invite(&bob, "demo", "x@example.com", "admin").await, "invite");
-    is_refused(services.withdraw_invitation(&bob, "demo", &open).await, "withdraw");
+    access::set_role(services, &ada, "demo", &me, "viewer").await.unwrap();
+    is_refused(access::set_role(services, &bob, "demo", &me, "admin").await, "set_role");
+    is_refused(
+        access::remove_member(services, &bob, "demo", &cid).await,
+        "remove_member",
+    );
+    is_refused(access::deactivate(services, &bob, "demo", &cid).await, "deactivate");
+    is_refused(access::activate(services, &bob, "demo", &cid).await, "activate");
+    is_refused(
+        access::invite(services, &bob, "demo", "x@example.com", "admin").await,
+        "invite",
+    );
+    is_refused(
+        access::withdraw_invitation(services, &bob, "demo", &open).await,
+        "withdraw",
+    );
     let new = NewToken {
         name: "late",
         role: Role::Admin,
         expires_in_millis: None,
     };
-    is_refused(services.create_token(&bob, "demo", &new).await, "create_token");
+    is_refused(access::create_token(services, &bob, "demo", &new).await, "create_token");
     for caller in [&bob, &bobs] {
-        is_refused(services.create_group(caller, "demo", "late").await, "create_group");
-        is_refused(services.join_group(caller, "demo", "release", &me).await, "join_group");
         is_refused(
-            services.leave_group(caller, "demo", "release", &me).await,
+            access::create_group(services, caller, "demo", "late").await,
+            "create_group",
+        );
+        is_refused(
+            access::join_group(services, caller, "demo", "release", &me).await,
+            "join_group",
+        );
+        is_refused(
+            access::leave_group(services, caller, "demo", "release", &me).await,
             "leave_group",
         );
-        let first = services
-            .tokens(&ada, "demo")
+        let first = access::tokens(services, &ada, "demo")
             .await
             .unwrap()
             .tokens
             .remove(0)
             .id
             .to_string();
-        is_refused(services.revoke_token(caller, "demo", &first).await, "revoke_token");
+        is_refused(
+            access::revoke_token(services, caller, "demo", &first).await,
+            "revoke_token",
+        );
         let place = at("myapp", "production");
-        let policy = services.set_policy(caller, &place, "checks: [{ name: x }]", None);
+        let policy = gates::set_policy(services, caller, &place, "checks: [{ name: x }]", None);
         is_refused(policy.await, "set_policy");
-        is_refused(services.apply(caller, &read(&document()), false).await, "apply");
-        let stop = services.stop_line(caller, "demo", "myapp", None, "late");
+        is_refused(
+            configure::apply(services, caller, &read(&document()), false).await,
+            "apply",
+        );
+        let stop = promotion::stop_line(services, caller, "demo", "myapp", None, "late");
         is_refused(stop.await, "stop_line");
     }
     // What they wrote before is worth nothing either, and says why.
     let key = before.link.split_once("key=").unwrap().1;
     for refused in [
-        services.invitation(key).await.map(drop),
-        services
-            .accept_invitation(key, "Eve", "correct-horse-battery".to_owned().into(), "192.0.2.1", "")
-            .await
-            .map(drop),
+        access::invitation(services, key).await.map(drop),
+        access::accept_invitation(
+            services,
+            key,
+            "Eve",
+            "correct-horse-battery".to_owned().into(),
+            "192.0.2.1",
+            "",
+        )
+        .await
+        .map(drop),
     ] {
         let why = refused.unwrap_err();
         assert!(matches!(why, AppError::NotFound(_)), "{why}");
         assert!(why.to_string().contains("doesn't administer demo any more"), "{why}");
     }
-    let role = services.members(&ada, "demo").await.unwrap();
+    let role = access::members(services, &ada, "demo").await.unwrap();
     let bob = role.members.iter().find(|member| member.id == id).unwrap();
     assert_eq!(bob.role, Role::Viewer);
     // Who is an administrator again is believed again.
-    services.set_role(&ada, "demo", &me, "admin").await.unwrap();
-    assert!(services.invitation(key).await.is_ok());
+    access::set_role(services, &ada, "demo", &me, "admin").await.unwrap();
+    assert!(access::invitation(services, key).await.is_ok());
 }
 
 #[tokio::test]
@@ -166,22 +203,32 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
     let services = &bench.services;
     let (bob, id) = bench.member("bob@example.com", "demo", Role::Admin).await;
     let (development, production) = (at("myapp", "development"), at("myapp", "production"));
-    let id_of = services.promote(&ada, &development, "api").await.unwrap().to_string();
+    let id_of = promotion::promote(services, &ada, &development, "api", false)
+        .await
+        .unwrap()
+        .to_string();
     bench.registry.push(API, "two", &digest("b"));
-    services.edit_pin(&ada, &production, "api", &digest("b")).await.unwrap();
-    // What `bob` asks for began before this: the network was asked in between, and he writes after it.
-    services
-        .set_role(&ada, "demo", &id.to_string(), "viewer")
+    promotion::edit_pin(services, &ada, &production, "api", &digest("b"), false)
         .await
         .unwrap();
-    is_refused(services.promote(&bob, &development, "api").await, "promote");
+    // What `bob` asks for began before this: the network was asked in between, and he writes after it.
+    access::set_role(services, &ada, "demo", &id.to_string(), "viewer")
+        .await
+        .unwrap();
     is_refused(
-        services.edit_pin(&bob, &production, "api", &digest("a")).await,
+        promotion::promote(services, &bob, &development, "api", false).await,
+        "promote",
+    );
+    is_refused(
+        promotion::edit_pin(services, &bob, &production, "api", &digest("a"), false).await,
         "edit_pin",
     );
-    is_refused(services.resume(&bob, &production, "api").await, "resume");
-    is_refused(services.cancel(&bob, &id_of).await, "cancel");
-    is_refused(services.retry(&bob, &id_of).await, "retry");
+    is_refused(
+        promotion::resume(services, &bob, &production, "api", false).await,
+        "resume",
+    );
+    is_refused(promotion::cancel(services, &bob, &id_of).await, "cancel");
+    is_refused(promotion::retry(services, &bob, &id_of).await, "retry");
     let draft = ResourceDraft {
         name: "late".into(),
         kind: "deployment".into(),
@@ -191,7 +238,7 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
         ..ResourceDraft::default()
     };
     is_refused(
-        services.create_resource(&bob, &development, draft).await,
+        configure::create_resource(services, &bob, &development, draft).await,
         "create_resource",
     );
     let reported = ReportedCheck {
@@ -200,7 +247,7 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
         status: "passed".into(),
         ..ReportedCheck::default()
     };
-    is_refused(services.report_check(&bob, &reported).await, "report_check");
+    is_refused(gates::report_check(services, &bob, &reported).await, "report_check");
     let draft = ChannelDraft {
         name: "late".into(),
         project: "myapp".into(),
@@ -209,7 +256,10 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
         occasions: "failed".into(),
         environments: String::new(),
     };
-    is_refused(services.add_channel(&bob, "demo", draft).await, "add_channel");
+    is_refused(
+        notification::add_channel(services, &bob, "demo", draft).await,
+        "add_channel",
+    );
     let draft = EnvironmentDraft {
         project: "myapp".into(),
         name: "late".into(),
@@ -217,7 +267,10 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
         cluster: "local".into(),
         protected: false,
     };
-    is_refused(services.add_environment(&bob, "demo", &draft).await, "add_environment");
+    is_refused(
+        configure::add_environment(services, &bob, "demo", &draft).await,
+        "add_environment",
+    );
     let local = Removing {
         what: "cluster".into(),
         workspace: "demo".into(),
@@ -225,14 +278,14 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
         ..Removing::default()
     };
     is_refused(
-        services.remove(&bob, &local, RemovalChoices::default(), "").await,
+        removal::remove(services, &bob, &local, RemovalChoices::default(), "").await,
         "remove",
     );
     let his = ActivityFilter {
         actor: "bob".into(),
         ..ActivityFilter::default()
     };
-    let told = services.activity(&ada, "demo", &his).await.unwrap().entries;
+    let told = views::activity(services, &ada, "demo", &his).await.unwrap().entries;
     assert!(told.is_empty(), "{told:?}");
 }
 
@@ -247,14 +300,20 @@ async fn who_may_change_less_in_one_project_reports_no_checks() {
         ..ReportedCheck::default()
     };
     let (dev, id) = bench.member("dev@example.com", "demo", Role::Developer).await;
-    services.report_check(&dev, &reported).await.unwrap();
+    gates::report_check(services, &dev, &reported).await.unwrap();
     let hidden = without(&bench, "eve@example.com", Role::Developer, "blog").await;
-    is_refused(services.report_check(&hidden, &reported).await, "a project is hidden");
+    is_refused(
+        gates::report_check(services, &hidden, &reported).await,
+        "a project is hidden",
+    );
     let blog = project(&bench, &dev, "blog").await;
     let mut tx = bench.store.write().await.unwrap();
     tx.set_project_role(blog, id, Some(Role::Viewer)).await.unwrap();
     tx.commit().await.unwrap();
-    is_refused(services.report_check(&dev, &reported).await, "a viewer of one project");
+    is_refused(
+        gates::report_check(services, &dev, &reported).await,
+        "a viewer of one project",
+    );
 }
 
 #[tokio::test]
@@ -263,16 +322,21 @@ async fn who_was_sent_away_meanwhile_writes_nothing() {
     let (bob, id) = bench.member("bob@example.com", "demo", Role::Admin).await;
     let services = &bench.services;
     let program = token(&bench, &ada, "ci", Role::Admin, ("", "")).await;
-    let listed = services.tokens(&ada, "demo").await.unwrap().tokens;
+    let listed = access::tokens(services, &ada, "demo").await.unwrap().tokens;
     let ci = listed.iter().find(|token| token.name == "ci").unwrap().id.to_string();
-    services.revoke_token(&ada, "demo", &ci).await.unwrap();
+    access::revoke_token(services, &ada, "demo", &ci).await.unwrap();
     is_refused(
-        services.create_group(&program, "demo", "late").await,
+        access::create_group(services, &program, "demo", "late").await,
         "a withdrawn token",
     );
-    services.deactivate(&ada, "demo", &id.to_string()).await.unwrap();
-    is_refused(services.create_group(&bob, "demo", "late").await, "a closed account");
-    assert_eq!(services.groups(&ada, "demo").await.unwrap().groups.len(), 0);
+    access::deactivate(services, &ada, "demo", &id.to_string())
+        .await
+        .unwrap();
+    is_refused(
+        access::create_group(services, &bob, "demo", "late").await,
+        "a closed account",
+    );
+    assert_eq!(access::groups(services, &ada, "demo").await.unwrap().groups.len(), 0);
 }
 
 #[tokio::test]
@@ -291,22 +355,23 @@ async fn a_token_lets_nobody_in() {
             ..app::api::token::TokenDraft::default()
         };
         for refused in [
-            services
-                .invite(&program, "demo", "eve@example.com", "admin")
+            access::invite(services, &program, "demo", "eve@example.com", "admin")
                 .await
                 .map(drop),
-            services.set_role(&program, "demo", &cid, "admin").await,
-            services.remove_member(&program, "demo", &cid).await,
-            services.deactivate(&program, "demo", &cid).await,
-            services.activate(&program, "demo", &cid).await,
-            services.create_token_drafted(&program, "demo", draft).await.map(drop),
+            access::set_role(services, &program, "demo", &cid, "admin").await,
+            access::remove_member(services, &program, "demo", &cid).await,
+            access::deactivate(services, &program, "demo", &cid).await,
+            access::activate(services, &program, "demo", &cid).await,
+            access::create_token_drafted(services, &program, "demo", draft)
+                .await
+                .map(drop),
         ] {
             let why = refused.unwrap_err();
             assert!(matches!(why, AppError::Forbidden(_)), "{why}");
             assert!(why.to_string().contains("Sign in as a person"), "{why}");
         }
         // What configuration says of groups a program may say.
-        services.groups(&program, "demo").await.unwrap();
+        access::groups(services, &program, "demo").await.unwrap();
     }
 }
 
@@ -343,12 +408,12 @@ async fn applying_starts_nothing_where_only_a_group_may_change_what_runs() {
     assert_eq!(of_web().await, 0);
     // Nor does it start by itself later, because somebody configured it.
     bench.registry.push(API, "two", &digest("b"));
-    bench.services.poll_registries().await;
+    observe::poll_registries(&bench.services).await;
     assert_eq!(of_web().await, 0);
     // As a member of the group she may; that the group has her is for the document to say, too.
     restricted["groups"][0]["members"] = json!(["ada@example.com"]);
     bench.apply(&ada, &restricted).await;
-    let ada = bench.services.caller_of_user(id).await.unwrap().unwrap();
+    let ada = access::caller_of_user(&bench.services, id).await.unwrap().unwrap();
     assert_eq!(bench.apply(&ada, &restricted).await.warnings, [""; 0]);
     assert_eq!(of_web().await, 1);
 }
@@ -361,34 +426,33 @@ async fn only_its_group_lets_a_stopped_environment_go_on() {
     restricted["groups"] = json!([{ "name": "release", "members": ["bob@example.com"] }]);
     restricted["projects"][0]["environments"][1]["restrictedTo"] = json!(["release"]);
     bench.apply(&ada, &restricted).await;
-    let bob = bench
-        .services
-        .caller_of_user(bob_id)
+    let bob = access::caller_of_user(&bench.services, bob_id)
         .await
         .unwrap()
         .map_or(bob, |bob| bob);
     let services = &bench.services;
     for environment in [Some("production"), None] {
         // In an emergency everybody who approves may stop it.
-        services
-            .stop_line(&ada, "demo", "myapp", environment, "It burns.")
+        promotion::stop_line(services, &ada, "demo", "myapp", environment, "It burns.")
             .await
             .unwrap();
-        let view = services.environment(&ada, &at("myapp", "production")).await.unwrap();
+        let view = views::environment(services, &ada, &at("myapp", "production"))
+            .await
+            .unwrap();
         assert!(view.may_stop && !view.stops[0].may_lift);
-        let refused = services.resume_line(&ada, "demo", "myapp", environment).await;
+        let refused = promotion::resume_line(services, &ada, "demo", "myapp", environment).await;
         assert!(
             matches!(&refused, Err(AppError::Forbidden(why)) if why.contains("group release")),
             "{environment:?} {refused:?}"
         );
-        services.resume_line(&bob, "demo", "myapp", environment).await.unwrap();
+        promotion::resume_line(services, &bob, "demo", "myapp", environment)
+            .await
+            .unwrap();
     }
-    services
-        .stop_line(&ada, "demo", "myapp", Some("development"), "A test.")
+    promotion::stop_line(services, &ada, "demo", "myapp", Some("development"), "A test.")
         .await
         .unwrap();
-    services
-        .resume_line(&ada, "demo", "myapp", Some("development"))
+    promotion::resume_line(services, &ada, "demo", "myapp", Some("development"))
         .await
         .unwrap();
 }
@@ -405,8 +469,7 @@ async fn a_hidden_project_does_not_show_through() {
     let services = &bench.services;
     let eve = without(&bench, "eve@example.com", Role::Admin, "blog").await;
     let offers = async |caller: &Caller| {
-        let options = services
-            .form_options(caller, &at("myapp", "development"))
+        let options = views::form_options(services, caller, &at("myapp", "development"))
             .await
             .unwrap();
         let mut known: Vec<_> = options.repositories.iter().map(ToString::to_string).collect();
@@ -424,9 +487,7 @@ async fn a_hidden_project_does_not_show_through() {
             binding: "track".into(),
             ..ResourceDraft::default()
         };
-        services
-            .preview_create(caller, &at("myapp", "development"), draft)
-            .await
+        views::preview_create(services, caller, &at("myapp", "development"), draft).await
     };
     assert!(preview(&ada, secret).await.is_ok());
     assert!(preview(&eve, API).await.is_ok());
@@ -440,7 +501,7 @@ async fn a_hidden_project_does_not_show_through() {
     );
     // Activity leaves out what happened there, also to who looks for it.
     let told = async |caller: &Caller, filter: ActivityFilter| {
-        let view = services.activity(caller, "demo", &filter).await.unwrap();
+        let view = views::activity(services, caller, "demo", &filter).await.unwrap();
         let places = view
             .entries
             .iter()
@@ -512,8 +573,7 @@ async fn a_hidden_project_does_not_show_through() {
     }
     // Nor do the connections.
     let on = async |caller: &Caller| {
-        services
-            .clusters(caller, "demo")
+        configure::clusters(services, caller, "demo")
             .await
             .unwrap()
             .clusters
@@ -526,7 +586,7 @@ async fn a_hidden_project_does_not_show_through() {
     );
     assert_eq!(on(&eve).await, ["myapp/development", "myapp/production"]);
     let repositories = async |caller: &Caller| {
-        let view = services.repositories(caller, "demo").await.unwrap();
+        let view = configure::repositories(services, caller, "demo").await.unwrap();
         view.projects
             .into_iter()
             .map(|project| project.draft.name)
@@ -540,8 +600,7 @@ async fn a_hidden_project_does_not_show_through() {
         name: "local".into(),
         ..Removing::default()
     };
-    let used = services
-        .remove(&eve, &local, RemovalChoices::default(), "")
+    let used = removal::remove(services, &eve, &local, RemovalChoices::default(), "")
         .await
         .unwrap_err()
         .to_string();
@@ -553,10 +612,10 @@ async fn a_hidden_project_does_not_show_through() {
     let mut other = document();
     other["projects"][1]["repository"]["url"] = json!("/srv/git/eve.git");
     let document = read(&other);
-    is_refused(services.apply(&eve, &document, false).await, "apply");
+    is_refused(configure::apply(services, &eve, &document, false).await, "apply");
     // The ledger tells of all projects.
-    assert!(services.export_ledger(&ada, "demo").await.is_ok());
-    let refused = services.export_ledger(&eve, "demo").await;
+    assert!(views::export_ledger(services, &ada, "demo").await.is_ok());
+    let refused = views::export_ledger(services, &eve, "demo").await;
     assert!(matches!(refused.map(drop), Err(AppError::Forbidden(_))));
 }
 
@@ -566,36 +625,37 @@ async fn a_token_of_one_environment_is_not_told_the_names_of_others() {
     let services = &bench.services;
     let values = "environments/development/values.yaml";
     bench.git.declare(values, "api", API, "one", &digest("a"));
-    services.promote(&ada, &at("myapp", "production"), "api").await.unwrap();
+    promotion::promote(services, &ada, &at("myapp", "production"), "api", false)
+        .await
+        .unwrap();
     let only = token(&bench, &ada, "only", Role::Approver, ("myapp", "production")).await;
     let mut told = Vec::new();
-    let board = services
-        .board(&only, "demo", "myapp", &BoardFilter::default())
+    let board = views::board(services, &only, "demo", "myapp", &BoardFilter::default())
         .await
         .unwrap();
     assert!(board.rows[0].cells[0].is_some());
     told.push(serde_json::to_string(&board).unwrap());
     let place = at("myapp", "production");
-    told.push(serde_json::to_string(&services.environment(&only, &place).await.unwrap()).unwrap());
-    let resource = services.resource(&only, &place, "api").await.unwrap();
+    told.push(serde_json::to_string(&views::environment(services, &only, &place).await.unwrap()).unwrap());
+    let resource = views::resource(services, &only, &place, "api").await.unwrap();
     told.push(serde_json::to_string(&resource).unwrap());
-    told.push(serde_json::to_string(&services.form_options(&only, &place).await.unwrap()).unwrap());
+    told.push(serde_json::to_string(&views::form_options(services, &only, &place).await.unwrap()).unwrap());
     assert_eq!(resource.history.len(), 1);
     for row in &resource.history {
-        let promotion = services.promotion(&only, &row.id.to_string()).await.unwrap();
+        let promotion = views::promotion(services, &only, &row.id.to_string()).await.unwrap();
         assert_eq!(promotion.origin, None);
-        let named = services.promotion_named(&only, &row.id.to_string()).await.unwrap();
+        let named = views::promotion_named(services, &only, &row.id.to_string())
+            .await
+            .unwrap();
         assert_eq!(named.promotion.origin, None);
     }
-    let wrong = services
-        .promote_between(&only, "myapp", "api", "nowhere", "production")
-        .await;
+    let wrong = promotion::promote_between(services, &only, ["myapp", "api", "nowhere", "production"], false).await;
     told.push(wrong.unwrap_err().to_string());
     for text in told {
         assert!(!text.contains("development"), "{text}");
     }
     // Whoever sees all of the project is told.
-    let resource = services.resource(&ada, &place, "api").await.unwrap();
+    let resource = views::resource(services, &ada, &place, "api").await.unwrap();
     assert!(serde_json::to_string(&resource).unwrap().contains("development"));
 }
 
@@ -605,11 +665,15 @@ async fn who_saves_a_policy_later_does_not_write_over_it_unseen() {
     let (bob, _) = bench.member("bob@example.com", "demo", Role::Admin).await;
     let services = &bench.services;
     let place = at("myapp", "production");
-    let read = services.policy(&ada, &place).await.unwrap().text;
+    let read = gates::policy(services, &ada, &place).await.unwrap().text;
     assert_eq!(read, "");
     let (of_bob, of_ada) = ("checks: [{ name: scan }]", "approvals: { count: 2 }");
-    services.set_policy(&bob, &place, of_bob, Some("{}")).await.unwrap();
-    let conflict = services.set_policy(&ada, &place, of_ada, Some("{}")).await.unwrap_err();
+    gates::set_policy(services, &bob, &place, of_bob, Some("{}"))
+        .await
+        .unwrap();
+    let conflict = gates::set_policy(services, &ada, &place, of_ada, Some("{}"))
+        .await
+        .unwrap_err();
     let AppError::Conflict(why) = &conflict else {
         panic!("{conflict}");
     };
@@ -617,16 +681,24 @@ async fn who_saves_a_policy_later_does_not_write_over_it_unseen() {
         why.contains("bob") && why.contains("scan") && why.contains("save again"),
         "{why}"
     );
-    assert!(services.policy(&ada, &place).await.unwrap().text.contains("scan"));
+    assert!(
+        gates::policy(services, &ada, &place)
+            .await
+            .unwrap()
+            .text
+            .contains("scan")
+    );
     // Who read it again, or wrote the same otherwise, saves.
-    let read = services.policy(&ada, &place).await.unwrap().text;
-    services.set_policy(&ada, &place, of_ada, Some(&read)).await.unwrap();
+    let read = gates::policy(services, &ada, &place).await.unwrap().text;
+    gates::set_policy(services, &ada, &place, of_ada, Some(&read))
+        .await
+        .unwrap();
     let same = "approvals:\r\n  count: 2 # two\r\n";
-    services.set_policy(&ada, &place, "", Some(same)).await.unwrap();
+    gates::set_policy(services, &ada, &place, "", Some(same)).await.unwrap();
     // Programs say what shall be, whatever was.
-    services.set_policy(&bob, &place, of_bob, None).await.unwrap();
+    gates::set_policy(services, &bob, &place, of_bob, None).await.unwrap();
     assert_eq!(
-        json!(services.policy(&ada, &place).await.unwrap().words.len()),
+        json!(gates::policy(services, &ada, &place).await.unwrap().words.len()),
         Value::from(1)
     );
 }

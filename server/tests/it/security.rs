@@ -2,12 +2,6 @@
 //! large or too deep, replayed and forged webhooks, addresses that lead where they shouldn't, scripts in texts. What is tried with every
 //! use case takes them from the table in `authorisation/table.rs`: a new one is tried by itself.
 
-mod bodies;
-mod clients;
-mod connected;
-mod elsewhere;
-mod texts;
-
 use crate::{
     authorisation::{Answer, Said, TABLE, Who, ask, document, session},
     rest::everything,
@@ -30,10 +24,29 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use server::{service::Caller, web::graphql};
+use server::{
+    service::{
+        Caller,
+        access::{self, NewToken},
+        configure,
+        gates::{self, ReportedCheck},
+        promotion, views,
+    },
+    web::graphql,
+};
 use sha2::Sha256;
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use tower::ServiceExt as _;
+
+mod bodies;
+
+mod clients;
+
+mod connected;
+
+mod elsewhere;
+
+mod texts;
 
 const API: &str = "127.0.0.1:5000/myapp/api";
 
@@ -78,12 +91,16 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
     let services = &bench.services;
     let (_, member) = bench.member("bob@example.com", "demo", Role::Viewer).await;
     bench.program("demo", "spare", Role::Viewer).await;
-    let tokens = services.tokens(&ada, "demo").await.unwrap().tokens;
-    services
-        .invite(&ada, "demo", "off@example.com", "viewer")
+    let tokens = access::tokens(services, &ada, "demo").await.unwrap().tokens;
+    access::invite(services, &ada, "demo", "off@example.com", "viewer")
         .await
         .unwrap();
-    let invitation = services.members(&ada, "demo").await.unwrap().invitations.remove(0).id;
+    let invitation = access::members(services, &ada, "demo")
+        .await
+        .unwrap()
+        .invitations
+        .remove(0)
+        .id;
     let mut tx = bench.store.read().await.unwrap();
     let projects = tx.projects(ada.access[0].0.id).await.unwrap();
     let myapp = projects
@@ -95,7 +112,9 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
     let promotion = tx.newest_promotions(myapp).await.unwrap().remove(0).id;
     drop(tx);
     let (channel, delivery) = channel_with_a_delivery(&bench, &ada).await;
-    services.create_group(&ada, "demo", "only-theirs").await.unwrap();
+    access::create_group(services, &ada, "demo", "only-theirs")
+        .await
+        .unwrap();
     let real = [
         ("{myapp}", myapp.to_string()),
         ("{promotion}", promotion.to_string()),
@@ -187,9 +206,12 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
     let mut tx = bench.store.read().await.unwrap();
     let written = tx.events_after(before, 1000).await.unwrap();
     assert!(written.iter().all(|event| event.workspace != demo), "{written:#?}");
-    let view = services.members(&ada, "demo").await.unwrap();
+    let view = access::members(services, &ada, "demo").await.unwrap();
     assert_eq!((view.members.len(), view.invitations.len()), (2, 1));
-    assert_eq!(services.tokens(&ada, "demo").await.unwrap().tokens.len(), tokens.len());
+    assert_eq!(
+        access::tokens(services, &ada, "demo").await.unwrap().tokens.len(),
+        tokens.len()
+    );
     // The other workspace's channel is neither paused nor gone, and nothing is sent through it again.
     assert_eq!(tx.channel(channel.id).await.unwrap(), Some(channel));
     let all = tx.deliveries(demo, 100).await.unwrap();
@@ -269,18 +291,15 @@ async fn what_the_page_hides_graphql_refuses() {
     let (approver, _) = bench.member("approver@example.com", "demo", Role::Approver).await;
     let (_, rita) = bench.member("rita@example.com", "demo", Role::Approver).await;
     let (_, hidden) = bench.member("hidden@example.com", "demo", Role::Admin).await;
-    services.create_group(&ada, "demo", "release").await.unwrap();
-    services
-        .join_group(&ada, "demo", "release", &rita.to_string())
+    access::create_group(services, &ada, "demo", "release").await.unwrap();
+    access::join_group(services, &ada, "demo", "release", &rita.to_string())
         .await
         .unwrap();
     let policy = "approvals: { count: 1, by: [{ group: release }] }";
-    services
-        .set_policy(&ada, &at("myapp", "production"), policy, None)
+    gates::set_policy(services, &ada, &at("myapp", "production"), policy, None)
         .await
         .unwrap();
-    let id = services
-        .promote(&dev, &at("myapp", "production"), "api")
+    let id = promotion::promote(services, &dev, &at("myapp", "production"), "api", false)
         .await
         .unwrap()
         .to_string();
@@ -289,15 +308,18 @@ async fn what_the_page_hides_graphql_refuses() {
     let myapp = projects.iter().find(|p| p.project.name.as_str() == "myapp").unwrap();
     tx.set_project_role(myapp.project.id, hidden, None).await.unwrap();
     tx.commit().await.unwrap();
-    let now = async |id| services.caller_of_user(id).await.unwrap().unwrap();
+    let now = async |id| access::caller_of_user(services, id).await.unwrap().unwrap();
     let (rita, hidden) = (now(rita).await, now(hidden).await);
-    let new = server::service::token::NewToken {
+    let new = NewToken {
         name: "adas",
         role: Role::Admin,
         expires_in_millis: None,
     };
-    let token = services.create_token(&ada, "demo", &new).await.unwrap();
-    let program = services.caller_of_token(token.expose_secret()).await.unwrap().unwrap();
+    let token = access::create_token(services, &ada, "demo", &new).await.unwrap();
+    let program = access::caller_of_token(services, token.expose_secret())
+        .await
+        .unwrap()
+        .unwrap();
     let say = async |caller: &Caller, query: &str| {
         let query = json!({ "query": query.replace("ID", &id) }).to_string();
         let door = graphql::router(services.clone());
@@ -317,7 +339,9 @@ async fn what_the_page_hides_graphql_refuses() {
             (&program, "forbidden"),
             (&hidden, "not_found"),
         ] {
-            let shown = services.promotion(who, &id).await.map(|view| view.may_say.is_some());
+            let shown = views::promotion(services, who, &id)
+                .await
+                .map(|view| view.may_say.is_some());
             assert!(!shown.unwrap_or_default(), "{who:?}");
             let answer = say(who, query).await;
             assert_eq!(
@@ -328,7 +352,7 @@ async fn what_the_page_hides_graphql_refuses() {
     }
     for gate in ["approvals", "stop", "freeze"] {
         for who in [&dev, &approver, &ada, &rita] {
-            let refused = services.override_gate(who, &id, gate, "because").await;
+            let refused = promotion::override_gate(services, who, &id, gate, "because").await;
             assert_eq!(refused.unwrap_err().status(), 403, "{gate} {who:?}");
         }
     }
@@ -449,7 +473,7 @@ async fn addresses_of_a_configuration_lead_to_no_machines_own_secrets() {
     let refused = async |change: &dyn Fn(&mut Value), field: &str| {
         let mut changed = document();
         change(&mut changed);
-        let error = bench.services.apply(&ada, &crate::support::read(&changed), false).await;
+        let error = configure::apply(&bench.services, &ada, &crate::support::read(&changed), false).await;
         let error = error.unwrap_err();
         let why = error.fields().and_then(|fields| fields.get(field)).map(str::to_owned);
         assert!(why.is_some(), "{field}: {error} {changed}");
@@ -536,10 +560,7 @@ async fn addresses_of_a_configuration_lead_to_no_machines_own_secrets() {
         binding: "track".into(),
         ..domain::draft::ResourceDraft::default()
     };
-    let refused = bench
-        .services
-        .create_resource(&ada, &at("myapp", "development"), draft)
-        .await;
+    let refused = configure::create_resource(&bench.services, &ada, &at("myapp", "development"), draft).await;
     assert!(
         refused
             .unwrap_err()
@@ -555,7 +576,7 @@ async fn addresses_of_a_configuration_lead_to_no_machines_own_secrets() {
         "https://",
         "https://a b",
     ] {
-        let reported = server::service::check::ReportedCheck {
+        let reported = ReportedCheck {
             workspace: None,
             digest: digest("a"),
             name: "scan".into(),
@@ -564,7 +585,7 @@ async fn addresses_of_a_configuration_lead_to_no_machines_own_secrets() {
             url: Some(url.into()),
             at: None,
         };
-        let error = bench.services.report_check(&ada, &reported).await.unwrap_err();
+        let error = gates::report_check(&bench.services, &ada, &reported).await.unwrap_err();
         assert!(
             error.fields().is_some_and(|fields| fields.get("url").is_some()),
             "{url}: {error}"
@@ -572,6 +593,7 @@ async fn addresses_of_a_configuration_lead_to_no_machines_own_secrets() {
     }
     assert_eq!(newest(&bench).await, before, "nothing was written");
 }
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_this_site_is_gone_to_after_signing_in() {
     let world = World::start().await;

@@ -2,10 +2,6 @@
 //!
 //! The limits of these servers are short; what a test waits for is what comes through the socket, or its end.
 
-mod descriptors;
-mod headers;
-mod http2;
-
 use crate::support::{
     database::Database,
     world::{ADMIN, PASSWORD, PATIENCE, SITE, until},
@@ -15,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use server::{
     clock::System,
     config::Config,
-    service::token::{NewToken, create_token_here},
+    service::access::{NewToken, create_token_here},
 };
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tempfile::TempDir;
@@ -28,10 +24,18 @@ use tokio::{
     time::timeout,
 };
 
+mod descriptors;
+
+mod headers;
+
+mod http2;
+
 /// A limit that is waited for.
 const SHORT: Duration = Duration::from_millis(300);
+
 /// What a slow client waits between its bytes.
 const A_MOMENT: Duration = Duration::from_millis(20);
+
 /// Larger than all buffers on the way.
 const LARGE: usize = 24 * 1024 * 1024;
 

@@ -12,8 +12,10 @@ use app::error::AppError;
 use domain::rights::Role;
 use futures::{StreamExt as _, stream};
 use reqwest::Method;
+use server::service::access;
 
 const KNOWN: &str = "waybill_browser";
+
 /// The proxy that the tests come through.
 const PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 
@@ -214,7 +216,7 @@ async fn a_busy_server_says_so_and_counts_nothing() {
     // Far more at once than may wait: the rest is sent away, and nothing of that counts as a failure.
     let many = stream::iter(0..400).map(|n| {
         let from = format!("192.0.2.{}", n % 250);
-        async move { services.sign_in("ada@example.com", PASSWORD.into(), &from, "").await }
+        async move { access::sign_in(services, "ada@example.com", PASSWORD.into(), &from, "").await }
     });
     let answers: Vec<_> = many.buffer_unordered(400).collect().await;
     let busy = answers
@@ -234,9 +236,7 @@ async fn a_busy_server_says_so_and_counts_nothing() {
     let refused = AppError::Busy { seconds: 5 };
     assert_eq!((refused.status(), refused.retry_after()), (503, Some(5)));
     assert_eq!(
-        services
-            .sign_in("ada@example.com", PASSWORD.into(), "192.0.2.1", "")
-            .await,
+        access::sign_in(services, "ada@example.com", PASSWORD.into(), "192.0.2.1", "").await,
         Ok(ada)
     );
 }

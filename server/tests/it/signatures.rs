@@ -19,7 +19,7 @@ use domain::{
 use serde_json::json;
 use server::{
     clock::{Ids as _, System},
-    service::policy,
+    service::gates,
     store::Asked,
 };
 use std::time::{Duration, Instant};
@@ -222,7 +222,7 @@ fn a_policy_with_keys_reads_as_it_is_shown() {
     let written: Policy = serde_json::from_value(written).unwrap();
     let text = serde_saphyr::to_string(&written).unwrap();
     let own = "production".parse().unwrap();
-    assert_eq!(policy::read(&text, &own, &[]), Ok(written), "{text}");
+    assert_eq!(gates::read_policy(&text, &own, &[]), Ok(written), "{text}");
 }
 
 #[tokio::test]

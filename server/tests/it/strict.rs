@@ -11,6 +11,7 @@ use domain::{
 use serde_json::{Value, json};
 
 const NEW: &str = "/w/demo/myapp/production/-/new";
+
 const BOARD: &str = "/w/demo/myapp";
 
 /// The form Create Resource for `api` of staging.

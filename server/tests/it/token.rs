@@ -6,7 +6,7 @@ use domain::{promotion::Actor, rights::Role};
 use secrecy::ExposeSecret;
 use server::{
     clock::System,
-    service::token::{NewToken, create_token_here, hash},
+    service::access::{self, NewToken, create_token_here, hash_token},
 };
 
 fn new(name: &str) -> NewToken<'_> {
@@ -27,13 +27,21 @@ async fn a_token_is_its_callers_proof_and_only_its_hash_is_kept() {
         ("demo", Role::Developer)
     );
     let mut tx = bench.store.read().await.unwrap();
-    let (stored, _) = tx.token_by_hash(&hash(token.expose_secret())).await.unwrap().unwrap();
+    let (stored, _) = tx
+        .token_by_hash(&hash_token(token.expose_secret()))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(!format!("{stored:?}").contains(token.expose_secret()));
     let mut wrong = token.expose_secret().to_owned();
     wrong.pop();
     wrong.push(if token.expose_secret().ends_with('A') { 'E' } else { 'A' });
-    for nobody in ["", "wb_", "hunter2", wrong.as_str(), &hash(token.expose_secret())] {
-        assert_eq!(bench.services.caller_of_token(nobody).await.unwrap(), None, "{nobody}");
+    for nobody in ["", "wb_", "hunter2", wrong.as_str(), &hash_token(token.expose_secret())] {
+        assert_eq!(
+            access::caller_of_token(&bench.services, nobody).await.unwrap(),
+            None,
+            "{nobody}"
+        );
     }
 }
 
@@ -48,7 +56,7 @@ async fn a_token_ends_when_it_said_it_would() {
     let (_, token) = create_token_here(&*bench.store, &*bench.clock, &System, None, false, &expiring)
         .await
         .unwrap();
-    let who = || bench.services.caller_of_token(token.expose_secret());
+    let who = || access::caller_of_token(&bench.services, token.expose_secret());
     bench.clock.forward(999);
     assert!(who().await.unwrap().is_some());
     bench.clock.forward(1);
@@ -61,34 +69,32 @@ async fn names_are_unique_in_a_workspace_and_only_administrators_make_tokens() {
     let (program, _) = bench.program("demo", "boss", Role::Admin).await;
     let (admin, _) = bench.member("ada@example.com", "demo", Role::Admin).await;
     // One that a token made could outlive it, and whoever withdraws it.
-    let refused = bench.services.create_token(&program, "demo", &new("ci")).await;
+    let refused = access::create_token(&bench.services, &program, "demo", &new("ci")).await;
     assert!(
         matches!(&refused, Err(AppError::Forbidden(why)) if why.contains("Sign in as a person")),
         "{refused:?}"
     );
-    bench.services.create_token(&admin, "demo", &new("ci")).await.unwrap();
-    let taken = bench
-        .services
-        .create_token(&admin, "demo", &new("ci"))
+    access::create_token(&bench.services, &admin, "demo", &new("ci"))
+        .await
+        .unwrap();
+    let taken = access::create_token(&bench.services, &admin, "demo", &new("ci"))
         .await
         .unwrap_err();
     assert!(
         taken.fields().unwrap().get("name").unwrap().contains("already"),
         "{taken}"
     );
-    let malformed = bench
-        .services
-        .create_token(&admin, "demo", &new("C I"))
+    let malformed = access::create_token(&bench.services, &admin, "demo", &new("C I"))
         .await
         .unwrap_err();
     assert_eq!(malformed.status(), 422);
     let developer = stranger(&admin.access[0].0, Role::Developer);
     assert!(matches!(
-        bench.services.create_token(&developer, "demo", &new("x")).await,
+        access::create_token(&bench.services, &developer, "demo", &new("x")).await,
         Err(AppError::Forbidden(_))
     ));
     assert!(matches!(
-        bench.services.create_token(&admin, "other", &new("x")).await,
+        access::create_token(&bench.services, &admin, "other", &new("x")).await,
         Err(AppError::NotFound(_))
     ));
 }

@@ -18,6 +18,7 @@ use domain::{
     rights::Role,
 };
 use server::clock::{Clock as _, Ids as _, System};
+use server::service::observe;
 use std::time::Duration;
 
 const APP: &str = "myapp-staging";
@@ -304,7 +305,9 @@ async fn what_comes_late_is_not_taken_for_live() {
             workloads_withheld: Some("permission denied".into()),
             ..AppSnapshot::default()
         };
-        bench.services.report_live(&project, environment, &app).await.unwrap();
+        observe::report_live(&bench.services, &project, environment, &app)
+            .await
+            .unwrap();
         let mut tx = bench.store.read().await.unwrap();
         let resource = tx.resource_by_name(environment.id, "api").await.unwrap().unwrap();
         resource.live.unwrap().digests[0].to_string()
@@ -319,7 +322,7 @@ async fn what_comes_late_is_not_taken_for_live() {
     );
     assert_eq!(live(&environment, Some(8), "a").await, digest("a"));
     // A cluster that was restored from a backup counts on from there: known at once when the stream begins anew, else after a minute.
-    bench.services.begins_to_follow(&cluster);
+    observe::begins_to_follow(&bench.services, &cluster);
     assert_eq!(live(&environment, Some(3), "b").await, digest("b"));
     bench.clock.forward(59_999);
     assert_eq!(live(&environment, Some(1), "a").await, digest("b"));

@@ -8,6 +8,7 @@ use app::error::AppError;
 use domain::rights::Role;
 use serde_json::{Value, json};
 use server::config::Creators;
+use server::service::{access, configure};
 
 #[tokio::test]
 async fn who_administers_another_workspace_does_not_learn_which_there_are() {
@@ -20,7 +21,9 @@ async fn who_administers_another_workspace_does_not_learn_which_there_are() {
         for dry_run in [true, false] {
             let ask = async |name: &str| {
                 let document = read(&json!({ "workspace": name }));
-                bench.services.apply(caller, &document, dry_run).await.unwrap_err()
+                configure::apply(&bench.services, caller, &document, dry_run)
+                    .await
+                    .unwrap_err()
             };
             let (there, nowhere) = (ask("demo").await, ask("emod").await);
             assert!(matches!(there, AppError::Forbidden(_)), "{there}");
@@ -41,7 +44,7 @@ async fn the_configuration_says_who_creates_workspaces() {
     let (ada, _) = bench.member("ada@example.com", "other", Role::Admin).await;
     let (vic, _) = bench.member("vic@example.com", "other", Role::Viewer).await;
     let new = bench.person("new@example.com").await;
-    let new = bench.services.caller_of_user(new).await.unwrap().unwrap();
+    let new = access::caller_of_user(&bench.services, new).await.unwrap().unwrap();
     for (creators, may) in [
         (Creators::CommandLine, [false, false, false, false]),
         (Creators::Administrators, [true, true, false, false]),
@@ -50,10 +53,7 @@ async fn the_configuration_says_who_creates_workspaces() {
         bench.services.creators = creators;
         for (n, (caller, may)) in [&boss, &ada, &vic, &new].into_iter().zip(may).enumerate() {
             let name = format!("{creators:?}-{n}").to_lowercase();
-            let created = bench
-                .services
-                .apply(caller, &read(&json!({ "workspace": name })), false)
-                .await;
+            let created = configure::apply(&bench.services, caller, &read(&json!({ "workspace": name })), false).await;
             assert_eq!(created.is_ok(), may, "{name}: {created:?}");
         }
     }

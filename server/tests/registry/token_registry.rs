@@ -25,7 +25,9 @@ use std::{
 };
 
 pub(crate) const USER: &str = "robot$ci";
+
 pub(crate) const PASSWORD: &str = "token-registry-password";
+
 const SERVICE: &str = "registry, for tests";
 
 struct Signer {

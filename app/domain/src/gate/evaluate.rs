@@ -3,12 +3,12 @@
 //! Pure: the same evidence at the same moment gives the same decision. It fails closed: what can't be evaluated blocks, and says so.
 
 use super::{
-    Approval, CheckStatus, Decision, Evidence, Found, Frozen, Gate, GateId, GateKind, GateState, HealthyRun, Override,
-    Stop, evidence::listed,
+    Approval, Check, CheckStatus, Decision, Evidence, Found, Frozen, Gate, GateId, GateKind, GateState, HealthyRun,
+    Override, Proof, Stop, evidence::listed,
 };
 use crate::{
     plan::STABLE_MILLIS,
-    policy::{Approvals, Freeze, Policy, RanIn, RequiredCheck},
+    policy::{Approvals, Freeze, OverrideRight, Policy, RanIn, RequiredCheck},
     promotion::Purpose,
     succession::Opens,
     time::Timestamp,
@@ -20,7 +20,8 @@ const ASKED_WITHIN_MILLIS: i64 = 5_000;
 /// Evaluates all gates.
 #[must_use]
 pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
-    // Each part by name: a new one doesn't compile until it has a gate here, or has said why it needs none.
+    // Here, in the functions below and in `evidence`, structs are taken apart without `..`: a new field doesn't compile until every place
+    // that decides by it uses it, or names it as not used.
     let Policy {
         approvals,
         checks,
@@ -34,17 +35,42 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         on_failure: _,
         sync: _,
     } = policy;
-    let applies = |kind: GateKind| evidence.purpose != Purpose::Rollback || policy.holds_rollbacks(kind);
+    let Evidence {
+        now,
+        purpose,
+        stops,
+        overrides,
+        // Read by the gates that they decide, below.
+        digest: _,
+        requester: _,
+        approvals: _,
+        checks: _,
+        runs: _,
+        proofs: _,
+        frozen: _,
+    } = evidence;
+    let applies = |kind: GateKind| match purpose {
+        Purpose::Rollback => policy.holds_rollbacks(kind),
+        Purpose::Deploy | Purpose::Promote | Purpose::Pin => true,
+    };
     let mut decision = Decision::default();
     let mut when = Opens::Now;
     let mut add = |mut gate: Gate, again: Option<Timestamp>| {
         let holds = |one: &&Override| {
-            one.gate == gate.id
+            let Override {
+                gate: of,
+                at,
+                until,
+                // Shown by `overridden_by`.
+                by: _,
+                reason: _,
+            } = one;
+            *of == gate.id
                 && !gate.state.opens()
-                && gate.since.is_none_or(|since| one.at >= since)
-                && one.until.is_none_or(|until| evidence.now < until)
+                && gate.since.is_none_or(|since| *at >= since)
+                && until.is_none_or(|until| *now < until)
         };
-        let overridden = evidence.overrides.iter().rev().find(holds);
+        let overridden = overrides.iter().rev().find(holds);
         match overridden {
             Some(by) => decision.gates.push(overridden_by(gate, by)),
             None => {
@@ -82,7 +108,7 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         let (gate, again) = not_frozen(freeze, evidence);
         add(gate, again);
     }
-    for stop in evidence.stops.iter().filter(|_| applies(GateKind::Stop)) {
+    for stop in stops.iter().filter(|_| applies(GateKind::Stop)) {
         add(stopped(stop), None);
     }
     decision.by_time = match when {
@@ -94,46 +120,67 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
 
 /// When time alone opens a gate that is shut: the end of a soak or of a freeze. Others are only looked at again.
 fn by_time(gate: &Gate, again: Option<Timestamp>) -> Opens {
-    match (gate.id.kind, gate.state, again) {
-        (GateKind::RanIn | GateKind::Freeze, GateState::Waiting, Some(at)) => Opens::At(at),
-        _ => Opens::Unknown,
+    let opens_by_time = match gate.id.kind {
+        GateKind::RanIn | GateKind::Freeze => gate.state == GateState::Waiting,
+        GateKind::Approvals | GateKind::Check | GateKind::Signature | GateKind::Provenance | GateKind::Stop => false,
+    };
+    match again {
+        Some(at) if opens_by_time => Opens::At(at),
+        Some(_) | None => Opens::Unknown,
     }
 }
 
 /// Who may let a promotion through a gate of this kind, a sentence; `None` when nobody may.
 #[must_use]
 pub fn who_overrides(policy: &Policy, kind: GateKind) -> Option<String> {
-    let named = policy.overrides.iter().filter(|right| right.gates.contains(&kind));
+    let named = policy.overrides.iter();
+    let named = named.filter(|OverrideRight { gates, by: _ }| gates.contains(&kind));
     let mut named: Vec<String> = named.flat_map(|right| &right.by).map(ToString::to_string).collect();
     named.sort();
     named.dedup();
     (!named.is_empty()).then(|| format!("{} can override it.", capital(&listed(&named, "and"))))
 }
 
-fn overridden_by(gate: Gate, by: &Override) -> Gate {
+fn overridden_by(gate: Gate, one: &Override) -> Gate {
+    let Override {
+        by,
+        reason,
+        // The override was found by these.
+        gate: _,
+        at: _,
+        until: _,
+    } = one;
     Gate {
         state: GateState::Overridden,
         short: "overridden".into(),
-        why: format!(
-            "Overridden by {}: {} Before: {}",
-            by.by.name(),
-            sentence(&by.reason),
-            gate.why
-        ),
+        why: format!("Overridden by {}: {} Before: {}", by.name(), sentence(reason), gate.why),
         who: String::new(),
         ..gate
     }
 }
 
 fn approved(approvals: &Approvals, evidence: &Evidence<'_>) -> Gate {
+    let Approvals {
+        count,
+        required_group,
+        self_approval,
+        // Read by `accepts` and `words`.
+        by: _,
+    } = approvals;
     let counts = |approval: &&Approval| {
-        approval.approves && approval.digest == *evidence.digest && approvals.accepts(&approval.by, evidence.requester)
+        let Approval {
+            by,
+            digest,
+            approves,
+            comment: _,
+            at: _,
+        } = approval;
+        *approves && digest == evidence.digest && approvals.accepts(by, evidence.requester)
     };
     let yes: Vec<&Approval> = evidence.approvals.iter().filter(counts).collect();
     let names: Vec<String> = yes.iter().map(|approval| approval.by.name.clone()).collect();
     let has = u32::try_from(yes.len()).unwrap_or(u32::MAX);
-    let missing_group = approvals
-        .required_group
+    let missing_group = required_group
         .as_ref()
         .filter(|group| !yes.iter().any(|approval| approval.by.groups.contains(group)));
     let by = if names.is_empty() {
@@ -142,26 +189,18 @@ fn approved(approvals: &Approvals, evidence: &Evidence<'_>) -> Gate {
         format!(" Approved by {}.", listed(&names, "and"))
     };
     let id = GateId::of(GateKind::Approvals, "");
-    if has >= approvals.count && missing_group.is_none() {
+    if has >= *count && missing_group.is_none() {
         return Gate::new(id, GateState::Met, "approved", by.trim_start(), "");
     }
-    let of = format!(
-        "{} of {}",
-        has.min(approvals.count),
-        plural(approvals.count, "approval")
-    );
+    let of = format!("{} of {}", has.min(*count), plural(*count, "approval"));
     let (short, why, who) = match missing_group {
-        Some(group) if has >= approvals.count => (
+        Some(group) if has >= *count => (
             format!("approval of group {group}"),
             format!("None of them is in group {group}.{by}"),
             format!("Members of group {group} can approve."),
         ),
-        _ => {
-            let others = if approvals.self_approval {
-                ""
-            } else {
-                " Who asked can't."
-            };
+        Some(_) | None => {
+            let others = if *self_approval { "" } else { " Who asked can't." };
             let words = approvals.words();
             (
                 of.clone(),
@@ -174,7 +213,7 @@ fn approved(approvals: &Approvals, evidence: &Evidence<'_>) -> Gate {
 }
 
 fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
-    let name = &required.name;
+    let RequiredCheck { name, max_age_hours } = required;
     let newest = (evidence.checks.iter())
         .filter(|check| check.name == *name && check.digest == *evidence.digest)
         .max_by_key(|check| check.at);
@@ -184,16 +223,25 @@ fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<T
         ..Gate::new(GateId::of(GateKind::Check, name), state, short, why, who)
     };
     let reports = "Whoever runs this check reports it.";
-    let Some(check) = newest else {
+    let Some(Check {
+        status,
+        summary,
+        at,
+        // These don't decide: the check was found by them, or they are shown.
+        digest: _,
+        name: _,
+        url: _,
+        reported_by: _,
+    }) = newest
+    else {
         let why = format!("No result of {name} is known for this digest.");
         return (gate(GateState::Waiting, format!("check {name}"), why, reports), None);
     };
-    let summary = check
-        .summary
+    let summary = summary
         .as_deref()
         .map(|text| format!(" {}", sentence(text)))
         .unwrap_or_default();
-    match check.status {
+    match status {
         CheckStatus::Pending => {
             let why = format!("It runs.{summary}");
             (gate(GateState::Waiting, format!("check {name}"), why, reports), None)
@@ -204,12 +252,9 @@ fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<T
             (gate(GateState::Failed, format!("check {name} failed"), why, who), None)
         }
         CheckStatus::Passed => {
-            let ends = required
-                .max_age_hours
-                .map(|hours| check.at.plus_millis(i64::from(hours) * 3_600_000));
+            let ends = max_age_hours.map(|hours| (hours, at.plus_millis(i64::from(hours) * 3_600_000)));
             match ends {
-                Some(ends) if ends <= evidence.now => {
-                    let hours = required.max_age_hours.unwrap_or_default();
+                Some((hours, ends)) if ends <= evidence.now => {
                     let why = format!("It passed, but more than {hours} h ago.");
                     (
                         gate(GateState::Waiting, format!("check {name} again"), why, reports),
@@ -218,7 +263,8 @@ fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<T
                 }
                 ends => {
                     let why = format!("It passed.{summary}");
-                    (gate(GateState::Met, format!("check {name} passed"), why, ""), ends)
+                    let again = ends.map(|(_, ends)| ends);
+                    (gate(GateState::Met, format!("check {name} passed"), why, ""), again)
                 }
             }
         }
@@ -226,21 +272,33 @@ fn checked(required: &RequiredCheck, evidence: &Evidence<'_>) -> (Gate, Option<T
 }
 
 fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
-    let (name, soak) = (&required.environment, i64::from(required.soak_minutes) * 60_000);
+    let RanIn {
+        environment: name,
+        soak_minutes,
+        continues_when_replaced,
+    } = required;
+    let soak = i64::from(*soak_minutes) * 60_000;
     // Argo CD calls an Application healthy for a moment before a rollout begins; that proves nothing of the new image.
     let soak = soak.max(STABLE_MILLIS);
     let here = evidence.runs.iter().filter(|run| run.environment == *name);
-    let goes_on = |run: &HealthyRun, until: Timestamp| {
-        required.continues_when_replaced && run.replaced && until.millis_since(run.since) >= STABLE_MILLIS
+    // When a run stopped counting; `None` while it counts.
+    let until = |run: &HealthyRun| {
+        let HealthyRun {
+            environment: _,
+            since,
+            until,
+            replaced,
+        } = run;
+        let was_stable = |until: &Timestamp| until.millis_since(*since) >= STABLE_MILLIS;
+        until.filter(|until| !(*continues_when_replaced && *replaced && was_stable(until)))
     };
-    let until = |run: &HealthyRun| run.until.filter(|until| !goes_on(run, *until));
     let span = |run: &HealthyRun| until(run).unwrap_or(evidence.now).millis_since(run.since);
     let longest = here.clone().map(span).max();
     let gate = |state, short: String, why: String, who: String| {
         Gate::new(GateId::of(GateKind::RanIn, name.as_str()), state, short, why, who)
     };
     if longest.is_some_and(|longest| longest >= soak) {
-        let why = match required.soak_minutes {
+        let why = match soak_minutes {
             0 => "This digest was healthy there.".to_owned(),
             minutes => format!("This digest was healthy there for {minutes} min and more."),
         };
@@ -249,22 +307,20 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
             None,
         );
     }
-    let soaks = if required.soak_minutes > 0 {
-        format!(" for {} min", required.soak_minutes)
-    } else {
-        String::new()
+    let soaks = match soak_minutes {
+        0 => String::new(),
+        minutes => format!(" for {minutes} min"),
     };
     match here.filter(|run| until(run).is_none()).min_by_key(|run| run.since) {
         Some(run) => {
             let (since, again) = (run.since, run.since.plus_millis(soak));
-            let why = match (required.soak_minutes, run.until) {
+            let why = match (soak_minutes, run.until) {
                 (0, None) => format!("Healthy there since {}; it must be so for some seconds.", since.exact()),
                 (_, None) => format!("Healthy there since {}; it must be so{soaks}.", since.exact()),
-                (_, Some(replaced)) => format!(
-                    "Healthy there from {} until a newer image took its place at {}; it still counts towards the {} min.",
+                (minutes, Some(replaced)) => format!(
+                    "Healthy there from {} until a newer image took its place at {}; it still counts towards the {minutes} min.",
                     since.exact(),
                     replaced.exact(),
-                    required.soak_minutes
                 ),
             };
             let who = format!("Opens automatically at {}.", again.exact());
@@ -286,61 +342,79 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
 fn proven(kind: GateKind, name: &str, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
     let id = GateId::of(kind, name);
     let proof = evidence.proofs.iter().find(|proof| proof.gate == id);
-    let (what, one, valid, many, deed) = match kind {
-        GateKind::Provenance => ("provenance", "provenance", "valid provenance", "attestation", "built"),
-        _ => ("signature", "a signature", "a valid signature", "signature", "signed"),
+    let is_provenance = match kind {
+        GateKind::Provenance => true,
+        // Registries prove no others.
+        GateKind::Signature
+        | GateKind::Approvals
+        | GateKind::Check
+        | GateKind::RanIn
+        | GateKind::Freeze
+        | GateKind::Stop => false,
+    };
+    let (what, one, valid, many, deed) = match is_provenance {
+        true => ("provenance", "provenance", "valid provenance", "attestation", "built"),
+        false => ("signature", "a signature", "a valid signature", "signature", "signed"),
     };
     let missing = format!("{what} {name}");
     let differs = format!("not {deed} by {name}");
-    let signs = || match kind {
-        GateKind::Provenance => format!("Opens once {name} attests that it built this digest."),
-        _ => format!("Opens once this digest is signed with the key {name}."),
+    let signs = || match is_provenance {
+        true => format!("Opens once {name} attests that it built this digest."),
+        false => format!("Opens once this digest is signed with the key {name}."),
     };
-    let (state, short, why, who) = match proof.map(|proof| (proof, &proof.found)) {
-        None => {
-            let why = "The registry has not been asked yet.".to_owned();
-            (GateState::Waiting, missing, why, "It is asked now.".to_owned())
-        }
-        Some((proof, Found::Valid)) => {
-            let why = format!("{} held {valid} at {}.", proof.repository, proof.at.exact());
+    let Some(Proof {
+        gate: _,
+        found,
+        repository,
+        at,
+        again,
+    }) = proof
+    else {
+        let why = "The registry has not been asked yet.";
+        let gate = Gate::new(id, GateState::Waiting, missing, why, "It is asked now.");
+        return (gate, Some(evidence.now.plus_millis(ASKED_WITHIN_MILLIS)));
+    };
+    let (state, short, why, who) = match found {
+        Found::Valid => {
+            let why = format!("{repository} held {valid} at {}.", at.exact());
             (GateState::Met, format!("{deed} by {name}"), why, String::new())
         }
-        Some((proof, Found::Nothing)) => {
-            let why = format!("{} held no {what} of it at {}.", proof.repository, proof.at.exact());
+        Found::Nothing => {
+            let why = format!("{repository} held no {what} of it at {}.", at.exact());
             (GateState::Waiting, missing, why, signs())
         }
-        Some((_, Found::OfOthers(count))) => {
+        Found::OfOthers(count) => {
             let found = plural(*count, &format!("other {many}"));
             let why = format!("There is {one}, but not with this key: {found}.");
             (GateState::Failed, differs, why, signs())
         }
-        Some((_, Found::OfAnotherDigest)) => {
+        Found::OfAnotherDigest => {
             let why = format!("There is {one} with this key, but of another image.");
             (GateState::Failed, differs, why, signs())
         }
-        Some((_, Found::Otherwise(says))) => (
-            GateState::Failed,
-            differs,
-            format!("It says that {}", sentence(says)),
-            signs(),
-        ),
-        Some((_, Found::Unknown { why, passes })) => {
+        Found::Otherwise(says) => {
+            let why = format!("It says that {}", sentence(says));
+            (GateState::Failed, differs, why, signs())
+        }
+        Found::Unknown { why, passes } => {
             let state = if *passes { GateState::Waiting } else { GateState::Failed };
             let why = format!("It can't be said whether there is {one}: {}", sentence(why));
             let who = "The registry is asked again by itself.".to_owned();
             (state, format!("{missing} unknown"), why, who)
         }
     };
-    let again = match proof {
-        Some(proof) => proof.again,
-        None => Some(evidence.now.plus_millis(ASKED_WITHIN_MILLIS)),
-    };
-    (Gate::new(id, state, short, why, who), again)
+    (Gate::new(id, state, short, why, who), *again)
 }
 
 fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
+    let Freeze {
+        name,
+        // Read by the calendar.
+        time_zone: _,
+        when: _,
+    } = freeze;
     let gate = |state, short: String, why: String, who: String| {
-        Gate::new(GateId::of(GateKind::Freeze, &freeze.name), state, short, why, who)
+        Gate::new(GateId::of(GateKind::Freeze, name), state, short, why, who)
     };
     match (evidence.frozen)(freeze) {
         Ok(Frozen::Until(end)) => {
@@ -348,7 +422,7 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
             let who = "Opens automatically then.".to_owned();
             let shut = Gate {
                 until: Some(end),
-                ..gate(GateState::Waiting, format!("freeze {}", freeze.name), why, who)
+                ..gate(GateState::Waiting, format!("freeze {name}"), why, who)
             };
             (shut, Some(end))
         }
@@ -358,7 +432,7 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
                 None => "It is over.".to_owned(),
             };
             (
-                gate(GateState::Met, format!("no freeze {}", freeze.name), why, String::new()),
+                gate(GateState::Met, format!("no freeze {name}"), why, String::new()),
                 begins,
             )
         }
@@ -366,7 +440,7 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
             let why = format!("It can't be said whether it is on: {why}");
             let who = "Somebody who may edit the policy must mend it.".to_owned();
             (
-                gate(GateState::Failed, format!("freeze {} unknown", freeze.name), why, who),
+                gate(GateState::Failed, format!("freeze {name} unknown"), why, who),
                 None,
             )
         }
@@ -374,15 +448,20 @@ fn not_frozen(freeze: &Freeze, evidence: &Evidence<'_>) -> (Gate, Option<Timesta
 }
 
 fn stopped(stop: &Stop) -> Gate {
-    let (name, short) = match stop.of_project {
+    let Stop {
+        of_project,
+        by,
+        reason,
+        at,
+    } = stop;
+    let (name, short) = match of_project {
         true => ("project", "the project is stopped"),
         false => ("", "the line is stopped"),
     };
-    let (by, at, reason) = (stop.by.name(), stop.at.exact(), sentence(&stop.reason));
-    let why = format!("{by} stopped it at {at}: {reason}");
+    let why = format!("{} stopped it at {}: {}", by.name(), at.exact(), sentence(reason));
     let id = GateId::of(GateKind::Stop, name);
     Gate {
-        since: Some(stop.at),
+        since: Some(*at),
         ..Gate::new(
             id,
             GateState::Waiting,

@@ -6,18 +6,18 @@ use crate::{
     artifact::{Digest, Repository},
     id::UserId,
     name::Name,
-    policy::{Approvals, Freeze, Policy, Who},
+    policy::{Approvals, Freeze, OverrideRight, Policy, Who},
     promotion::{Actor, Purpose, UnknownWord},
     rights::Role,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::str::FromStr;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// Who approved or rejected, with the rights as they were then.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Approver {
-    /// Who.
+    /// Their account.
     pub id: UserId,
     /// Name to show.
     pub name: String,
@@ -25,7 +25,7 @@ pub struct Approver {
     pub email: String,
     /// Role in the project.
     pub role: Role,
-    /// Groups of the workspace.
+    /// The groups of the workspace that they are in.
     pub groups: Vec<Name>,
 }
 
@@ -45,8 +45,8 @@ impl Policy {
     /// Whether this person may override gates of this kind.
     #[must_use]
     pub fn may_override(&self, gate: GateKind, who: &Approver) -> bool {
-        let mut rights = self.overrides.iter().filter(|right| right.gates.contains(&gate));
-        rights.any(|right| who.is_one_of(&right.by))
+        let mut rights = self.overrides.iter();
+        rights.any(|OverrideRight { gates, by }| gates.contains(&gate) && who.is_one_of(by))
     }
 }
 
@@ -54,29 +54,37 @@ impl Approvals {
     /// Whether this person's approval would count; `requester` is who asked, if a person did.
     #[must_use]
     pub fn accepts(&self, approver: &Approver, requester: Option<UserId>) -> bool {
+        let Self {
+            by,
+            required_group,
+            self_approval,
+            // About all approvals together.
+            count: _,
+        } = self;
         let is_self = requester == Some(approver.id);
-        let is_named = match self.by.is_empty() {
+        let is_named = match by.is_empty() {
             true => approver.role >= Role::Approver,
-            false => approver.is_one_of(&self.by),
+            false => approver.is_one_of(by),
         };
-        let is_required = self
-            .required_group
-            .as_ref()
-            .is_some_and(|group| approver.groups.contains(group));
-        (is_named || is_required) && (self.self_approval || !is_self)
+        let is_required = (required_group.as_ref()).is_some_and(|group| approver.groups.contains(group));
+        (is_named || is_required) && (*self_approval || !is_self)
     }
 
     /// Who may approve, to follow "Waits for": `members of group release or ada@example.com`.
     #[must_use]
     pub fn words(&self) -> String {
-        let mut names: Vec<String> = match self.by.is_empty() {
+        let Self {
+            by,
+            required_group,
+            // Shown with the gate.
+            count: _,
+            self_approval: _,
+        } = self;
+        let mut names: Vec<String> = match by.is_empty() {
             true => vec![Who::Role(Role::Approver).to_string()],
-            false => self.by.iter().map(ToString::to_string).collect(),
+            false => by.iter().map(ToString::to_string).collect(),
         };
-        let group = self
-            .required_group
-            .as_ref()
-            .map(|group| format!("members of group {group}"));
+        let group = (required_group.as_ref()).map(|group| format!("members of group {group}"));
         names.extend(group.filter(|words| !names.contains(words)));
         listed(&names, "or")
     }
@@ -89,17 +97,19 @@ pub struct Approval {
     pub by: Approver,
     /// The digest that they saw.
     pub digest: Digest,
-    /// Yes or no.
+    /// `false`: rejects.
     pub approves: bool,
-    /// What they said.
+    /// `None` when they said nothing.
     pub comment: Option<String>,
-    /// When.
+    /// When they decided.
     pub at: Timestamp,
 }
 
 /// How a check stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[derive(EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::of)]
 pub enum CheckStatus {
     /// It runs.
     Pending,
@@ -111,25 +121,12 @@ pub enum CheckStatus {
 
 impl CheckStatus {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Passed, Self::Failed];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Passed => "passed",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl FromStr for CheckStatus {
-    type Err = UnknownWord;
-
-    fn from_str(s: &str) -> Result<Self, UnknownWord> {
-        let known = Self::ALL.into_iter().find(|status| status.as_str() == s);
-        known.ok_or_else(|| UnknownWord(s.to_owned()))
+        self.into()
     }
 }
 
@@ -142,11 +139,11 @@ pub struct Check {
     pub name: String,
     /// How it stands.
     pub status: CheckStatus,
-    /// What it found, a sentence.
+    /// What it found, a sentence with or without its full stop.
     pub summary: Option<String>,
-    /// Where more is said.
+    /// Address of the report.
     pub url: Option<String>,
-    /// When it was so.
+    /// When it had this result, as its reporter says; never in the future.
     pub at: Timestamp,
     /// Who reported it.
     pub reported_by: Actor,
@@ -244,9 +241,9 @@ pub enum Frozen {
 
 /// All that is known about one promotion.
 pub struct Evidence<'a> {
-    /// Now.
+    /// The same moment for all gates.
     pub now: Timestamp,
-    /// What is to run.
+    /// The image that is to run.
     pub digest: &'a Digest,
     /// What the promotion is for.
     pub purpose: Purpose,

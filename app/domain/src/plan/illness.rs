@@ -18,7 +18,7 @@ pub struct Illness {
     pub reason: String,
     /// The newest events of the pod, newest first; at most [`MOST_EVENTS`].
     pub events: Vec<PodEvent>,
-    /// When this was seen.
+    /// When this was seen, by our clock.
     pub at: Timestamp,
     /// In which try of the promotion.
     pub tries: u32,
@@ -40,9 +40,9 @@ pub struct PodEvent {
     pub reason: String,
     /// What happened.
     pub message: String,
-    /// How often.
+    /// How often the cluster has seen it, at least 1.
     pub count: u32,
-    /// When, the last time.
+    /// When it was seen last.
     pub at: Option<Timestamp>,
 }
 
@@ -51,7 +51,7 @@ pub struct PodEvent {
 pub struct LogLine {
     /// When, as the cluster writes it; empty where it doesn't say.
     pub at: String,
-    /// What.
+    /// The line, without control characters, and cut where it is long.
     pub text: String,
 }
 
@@ -62,7 +62,7 @@ pub struct Patient {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its identity in the cluster.
+    /// Its `metadata.uid`: a pod of the same name that came later has another.
     pub uid: String,
 }
 
@@ -94,10 +94,15 @@ fn of(workload: &Workload, digest: &Digest, at: Timestamp, tries: u32) -> Option
         };
         return Some((ill(Some(&pod.name), reason), Some(patient)));
     }
-    match (workload.health_now(), workload.message.as_str()) {
-        (Health::Degraded, "") => Some((ill(None, "Degraded".to_owned()), None)),
-        (Health::Degraded, message) => Some((ill(None, message.to_owned()), None)),
-        _ => None,
+    match workload.health_now() {
+        Health::Degraded => {
+            let why = match workload.message.as_str() {
+                "" => "Degraded",
+                message => message,
+            };
+            Some((ill(None, why.to_owned()), None))
+        }
+        Health::Healthy | Health::Progressing | Health::Suspended | Health::Missing | Health::Unknown => None,
     }
 }
 

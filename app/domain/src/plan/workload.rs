@@ -58,19 +58,19 @@ pub struct WorkloadName {
 pub struct Pod {
     /// Its name.
     pub name: String,
-    /// Its identity in the cluster.
+    /// Its `metadata.uid`; a pod of the same name that came later has another.
     #[serde(default)]
     pub uid: String,
     /// Images of its containers, verbatim.
     pub images: Vec<String>,
     /// What `kubectl get pods` shows as its status: `Running`, `ContainerCreating`, `CrashLoopBackOff`, `Completed`, `Evicted`.
     pub status: String,
-    /// Its health.
+    /// `None` where Argo CD judges none.
     pub health: Option<Health>,
     /// Why, in the words of the cluster; mostly empty.
     #[serde(default)]
     pub message: String,
-    /// When it was made.
+    /// When it was created, by the cluster's clock, in whole seconds.
     #[serde(default)]
     pub created_at: Option<Timestamp>,
 }

@@ -133,7 +133,7 @@ fn variables(state: FormState) -> AnyView {
 
 fn size(state: FormState) -> AnyView {
     let size = state.initial(|draft| &draft.size);
-    let offered = Size::ALL.into_iter().map(|size| (size.as_str(), size.as_str()));
+    let offered = Size::ALL.iter().map(|size| (size.as_str(), size.as_str()));
     let options: Vec<_> = std::iter::once(("", "The chart's default"))
         .chain(offered)
         .map(|(value, text)| {

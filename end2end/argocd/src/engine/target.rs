@@ -3,8 +3,6 @@
 //! A source with Helm values, or with a `values.yaml` in its path, is a chart: `manifest::values` makes its services, and
 //! what lies under `templates` beside them is rendered as far as it is plain. Any other source is a directory of YAML files.
 
-use serde_json::{Value, json};
-
 use super::cache;
 use crate::{
     app::{Application, Source},
@@ -12,6 +10,7 @@ use crate::{
     manifest::{Manifest, plain, values},
     world::Shared,
 };
+use serde_json::{Value, json};
 
 /// What gRPC says while nobody listens at the repo-server.
 pub(crate) const REPO_SERVER_DOWN: &str = "connection error: desc = \"transport: Error while dialing: dial tcp 10.96.72.11:8081: connect: connection refused\"";

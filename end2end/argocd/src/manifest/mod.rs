@@ -3,14 +3,16 @@
 //! Two ways lead to a [`Manifest`]: `values` makes a workload of each service of a values file, as a chart would, and
 //! `plain` takes YAML files of the repository as they stand.
 
-pub(crate) mod plain;
-pub(crate) mod values;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) mod plain;
+
+pub(crate) mod values;
+
 /// The annotation that makes a resource a hook of the sync, with the phase as its value.
 const HOOK: &str = "argocd.argoproj.io/hook";
+
 /// Helm's own, which Argo CD understands too.
 const HELM_HOOK: &str = "helm.sh/hook";
 

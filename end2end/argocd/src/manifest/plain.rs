@@ -3,9 +3,8 @@
 //! A template may name values (`{{ .Values.services.web.image.tag }}`) and the namespace of the release, and nothing
 //! else: a file with any other expression is left out, because what it would make is what the values file stands for.
 
-use serde_json::{Value, json};
-
 use super::Manifest;
+use serde_json::{Value, json};
 
 /// Reads the objects of the files, in their order. A file that holds no objects is no fault; the error is the text that
 /// the repo-server would fail with.

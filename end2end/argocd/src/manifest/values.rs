@@ -5,9 +5,8 @@
 //! `kind: StatefulSet | DaemonSet | Rollout | CronJob | Job`; one that names its kind may also have `sidecars` and
 //! `initContainers` (as Kubernetes writes containers), and a CronJob `schedule` and `suspend`.
 
-use serde_json::{Map, Value, json};
-
 use super::Manifest;
+use serde_json::{Map, Value, json};
 
 /// The keys of a service that make a workload of another kind than a Deployment, or more than its main container.
 const SHAPE: [&str; 5] = ["kind", "schedule", "suspend", "sidecars", "initContainers"];

@@ -1,10 +1,9 @@
 //! Lists, writes, webhooks, remote repositories, and memory.
 
+use crate::support::{APP, Shop, answer, image, options, state_file, still, until};
 use argocd_standin::{AppSpec, Standin, token_for};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{APP, Shop, answer, image, options, state_file, still, until};
 
 const LIST: &str = "/api/v1/applications";
 

@@ -1,12 +1,10 @@
 //! Applications that sync by themselves.
 
-use std::time::Duration;
-
+use crate::support::{APP, Shop, image, still, until};
 use argocd_standin::{Fault, Timing};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{APP, Shop, image, still, until};
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_push_is_found_and_synced_without_anybody() {

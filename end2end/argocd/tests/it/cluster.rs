@@ -1,10 +1,9 @@
 //! What stands in the cluster, read as a client reads it: resource tree, managed resources, events.
 
+use crate::support::{APP, Shop, answer, image, still, until, values};
 use argocd_standin::{AppSpec, ClusterChange, Fault, JobOutcome, RolloutOutcome};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{APP, Shop, answer, image, still, until, values};
 
 /// The nodes of a kind.
 async fn nodes(shop: &Shop, kind: &str) -> Vec<Value> {

@@ -1,12 +1,10 @@
 //! Every knob, seen from outside.
 
-use std::time::{Duration, Instant};
-
+use crate::support::{APP, Shop, image, still, until};
 use argocd_standin::{Fault, RolloutOutcome};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{APP, Shop, image, still, until};
+use std::time::{Duration, Instant};
 
 fn state(app: &Value) -> &Value {
     &app["status"]["operationState"]

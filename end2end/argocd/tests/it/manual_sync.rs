@@ -1,12 +1,10 @@
 //! The story of a manual sync, write by write.
 
-use std::time::Duration;
-
+use crate::support::{APP, Shop, image, still, until};
 use argocd_standin::{Fault, RolloutOutcome, Timing};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{APP, Shop, image, still, until};
+use std::time::Duration;
 
 fn images(app: &Value) -> Vec<&str> {
     app["status"]["summary"]["images"]

@@ -1,10 +1,9 @@
 //! What a client is not shown, and what it needs a right for.
 
+use crate::support::{APP, Shop, image, still, until};
 use argocd_standin::{AppSpec, ClusterChange, Policy, RolloutOutcome, TokenGrant, token_for};
 use reqwest::Method;
 use serde_json::{Value, json};
-
-use crate::support::{APP, Shop, image, still, until};
 
 fn change(shop: &Shop, change: ClusterChange) {
     shop.standin.in_cluster("web", change).unwrap();

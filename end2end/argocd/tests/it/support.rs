@@ -1,13 +1,13 @@
 //! A shop with one Application, a repository to push to, and a client that reads answers as they are.
 
-use std::{path::PathBuf, time::Duration};
-
 use argocd_standin::{Account, AppSpec, Fault, Options, Policy, Standin, Timing, TokenGrant, token_for};
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::{path::PathBuf, time::Duration};
 
 pub(crate) const APP: &str = "/api/v1/applications/web";
+
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A pace at which nothing happens by itself except what was asked for.

@@ -16,19 +16,28 @@ use serde_json::{Value, json};
 use std::{path::PathBuf, time::Duration};
 
 pub(crate) const PROJECT: &str = "shop";
+
 const ENVIRONMENTS: usize = 20;
+
 const SERVICES: usize = 200;
+
 /// Services that a burst promotes, in every environment but the first.
 const BURST: std::ops::Range<usize> = 10..70;
+
 /// Services that follow the one that many follow.
 const FOLLOWERS: std::ops::Range<usize> = 70..130;
+
 /// Services that are promoted while somebody else pushes.
 const CONTENDED: std::ops::Range<usize> = 130..145;
+
 /// Image of most services.
 const APP: &str = "bench/app";
+
 /// Images of what is followed.
 const FAN: &str = "bench/fan";
+
 const FOLLOW: &str = "bench/follow";
+
 /// How long anything may take before it is given up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 

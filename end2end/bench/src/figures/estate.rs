@@ -15,11 +15,15 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 pub(crate) const ENVIRONMENTS: usize = 5;
+
 const IMAGE: &str = "bench/estate";
+
 /// Image of the first service, of its own: it is promoted while Waybill doesn't know yet that others share an image.
 const FIRST: &str = "bench/first";
+
 /// Builds of the image; most resources run the last.
 const BUILDS: usize = 8;
+
 /// Who the stand-in's token belongs to.
 const SUBJECT: &str = "proj:p00:waybill";
 

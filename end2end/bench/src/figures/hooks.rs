@@ -19,6 +19,7 @@ use std::time::Duration;
 use testbed::{OciRegistry, RegistryOptions};
 
 const ENVIRONMENT: &str = "development";
+
 /// Notifications that are sent at once: registries send few.
 const AT_ONCE: usize = 16;
 

@@ -22,10 +22,13 @@ use crate::{
 
 /// What each environment asks for, but the first.
 const POLICY: &str = "approvals: { count: 1 }";
+
 /// Resources of an environment for which something waits.
 const SERVICES: usize = 250;
+
 /// Promotions of a project that wait.
 const PER_PROJECT: usize = SERVICES * (ENVIRONMENTS - 1);
+
 /// After how many seconds the worker looks again at what waits for people.
 const LOOK: f64 = 600.0;
 

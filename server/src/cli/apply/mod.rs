@@ -1,15 +1,11 @@
 //! `waybill apply`: reads a file and the secrets it refers to, checks it, sends it to a server, and says what changed.
 
-pub mod secrets;
-pub mod yaml;
-
 use super::{Failure, Remote};
-use crate::service::apply::{
-    Applied, check,
-    document::{Document, SecretText},
-    plan::{Change, Sign},
+use crate::{
+    nesting,
+    service::configure::{self, Applied, Change, Document, SecretText, Sign},
+    web::auth::COMMAND_LINE,
 };
-use crate::{nesting, web::auth::COMMAND_LINE};
 use domain::field::FieldErrors;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -19,6 +15,10 @@ use std::{
     time::Duration,
 };
 use yaml::{Complaint, Lines};
+
+pub mod secrets;
+
+pub mod yaml;
 
 /// Reads, checks and sends; prints what changed.
 pub(super) async fn run(file: &Path, dry_run: bool, remote: &Remote) -> Result<(), Failure> {
@@ -34,7 +34,7 @@ pub(super) async fn run(file: &Path, dry_run: bool, remote: &Remote) -> Result<(
     };
     let written = yaml::read(&text).map_err(|complaint| complain(&[complaint]))?;
     let lines = written.lines.clone();
-    if let Err(errors) = check::check(&written.document) {
+    if let Err(errors) = configure::check_document(&written.document) {
         return Err(complain(&with_lines(&errors, &lines)));
     }
     let document =

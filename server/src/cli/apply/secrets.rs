@@ -1,7 +1,7 @@
 //! Reads the secrets that a document refers to, where the command runs.
 
 use super::yaml::{Complaint, Written};
-use crate::service::apply::document::{Document, SecretRef, SecretText, SecretUse};
+use crate::service::configure::{Document, SecretRef, SecretText, SecretUse};
 use std::{ffi::OsString, io::Read as _, path::Path};
 
 /// The largest file that may hold a secret: keys and certificate bundles are far smaller.

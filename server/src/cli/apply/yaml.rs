@@ -5,7 +5,7 @@
 
 use crate::{
     nesting,
-    service::apply::document::{Document, SecretRef},
+    service::configure::{Document, SecretRef},
 };
 use granit_parser::{Event, Parser};
 use serde_saphyr::{DefaultMessageFormatter, Error, Localizer, Location};

@@ -2,7 +2,7 @@
 
 use crate::{
     adapters::{mail, notifier::Notifier},
-    service::internal,
+    service::context::internal,
     store::ProjectRecord,
 };
 use app::{api::notification::ChannelDraft, error::AppError};
@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 
 /// Addresses of people in one channel, at most.
 const MOST_RECIPIENTS: usize = 20;
+
 /// Stands before a webhook's key, so that people and scanners know what they found.
-pub const KEY_PREFIX: &str = "whsec_";
+pub(super) const KEY_PREFIX: &str = "whsec_";
+
 /// Characters of an address, at most.
 const LONGEST: usize = 2_000;
 
@@ -111,7 +113,7 @@ pub(crate) fn check(
     if kind.is_err() {
         errors.add("kind", "Choose how to be told.");
     }
-    let target = kind.map(|kind| target(kind, draft.address.trim(), notifier));
+    let target = kind.map(|kind| parse_target(kind, draft.address.trim(), notifier));
     if let Ok(Err(why)) = &target {
         errors.add("address", why.clone());
     }
@@ -172,7 +174,7 @@ fn environments(text: &str, all: &[Environment]) -> Result<Vec<EnvironmentId>, S
 }
 
 /// What is shown of an address, and where it leads.
-fn target(kind: ChannelKind, address: &str, notifier: &Notifier) -> Result<(String, Target), String> {
+fn parse_target(kind: ChannelKind, address: &str, notifier: &Notifier) -> Result<(String, Target), String> {
     if address.is_empty() {
         return Err(match kind {
             ChannelKind::Email => "Write at least one e-mail address.",

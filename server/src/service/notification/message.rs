@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// The word for a test, where others have their occasion.
-pub const TEST: &str = "test";
+pub(super) const TEST: &str = "test";
 
 /// What is sent: the body of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 //! Finds what is to be removed: who may, what goes with it, what is in the way.
 
-use super::{Blocks, Follower, Removal, Thing};
 use crate::{
     service::{
-        Caller, Services,
-        place::{EnvironmentPlace, ProjectPlace, not_found},
+        context::Services,
+        reach::{self, Caller, EnvironmentPlace, ProjectPlace, not_found},
+        removal::remove::{Blocks, Follower, Removal, Thing},
     },
     store::{StoreError, Tx},
 };
@@ -13,327 +13,319 @@ use domain::{
     environment::{Environment, Workspace},
     event::Subject,
     id::{EnvironmentId, ResourceId, WorkspaceId},
-    promotion::{Promotion, State},
+    promotion::{Phase, Promotion},
     removal::Removable,
     resource::{Resource, Source},
     rights::{self, Right, Role},
 };
 use std::collections::HashSet;
 
-impl Services {
-    /// What is to be removed, for a caller who may.
-    pub(super) async fn find_removal(
-        &self,
-        tx: &mut dyn Tx,
-        caller: &Caller,
-        target: &Removing,
-    ) -> Result<Removal, AppError> {
-        let what: Removable = target
-            .what
-            .parse()
-            .map_err(|e: domain::removal::UnknownRemovable| AppError::BadRequest(e.to_string()))?;
-        match what {
-            Removable::Resource => self.resource_to_remove(tx, caller, target).await,
-            Removable::Environment => self.environment_to_remove(tx, caller, target).await,
-            Removable::Project => self.project_to_remove(tx, caller, target).await,
-            Removable::Cluster => self.cluster_to_remove(tx, caller, target).await,
-            Removable::Workspace => self.workspace_to_remove(tx, caller, target).await,
+/// What is to be removed, for a caller who may.
+pub(crate) async fn find_removal(
+    services: &Services,
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    target: &Removing,
+) -> Result<Removal, AppError> {
+    let what: Removable = target
+        .what
+        .parse()
+        .map_err(|e: domain::removal::UnknownRemovable| AppError::BadRequest(e.to_string()))?;
+    match what {
+        Removable::Resource => resource_to_remove(services, tx, caller, target).await,
+        Removable::Environment => environment_to_remove(services, tx, caller, target).await,
+        Removable::Project => project_to_remove(services, tx, caller, target).await,
+        Removable::Cluster => cluster_to_remove(tx, caller, target).await,
+        Removable::Workspace => workspace_to_remove(services, tx, caller, target).await,
+    }
+}
+
+async fn resource_to_remove(
+    services: &Services,
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    target: &Removing,
+) -> Result<Removal, AppError> {
+    let EnvironmentPlace { project, environment } =
+        reach::environment_place(tx, caller, &at(target, &target.environment)).await?;
+    rights::check(project.role, Right::Administer)?;
+    let resource = tx.resource_by_name(environment.id, &target.name).await?;
+    let resource = resource.ok_or_else(|| not_found("resource", &target.name))?;
+    let mut removal = Removal {
+        workspace: project.workspace.clone(),
+        subject: Subject::resource(project.record.project.id, &resource),
+        thing: Thing::Resource(resource.id),
+        name: resource.name.clone(),
+        path: format!("{}/{}/{}", project.record.project.name, environment.name, resource.name),
+        with: Vec::new(),
+        refusals: Vec::new(),
+        followers: Vec::new(),
+        cancels: Vec::new(),
+        channels: Vec::new(),
+        leaving: Vec::new(),
+        blocks: Some(blocks(&project, &environment, [&resource])),
+    };
+    for follower in tx.followers(resource.id).await? {
+        removal.followers.push(follower_of(tx, &project, follower).await?);
+    }
+    let open = tx.open_promotions(resource.id).await?;
+    end_promotions(services, tx, &mut removal, &[(&project, open)]).await?;
+    Ok(removal)
+}
+
+async fn environment_to_remove(
+    services: &Services,
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    target: &Removing,
+) -> Result<Removal, AppError> {
+    let EnvironmentPlace { project, environment } =
+        reach::environment_place(tx, caller, &at(target, &target.name)).await?;
+    rights::check(project.role, Right::Administer)?;
+    if project.only.is_some() {
+        caller.check_whole()?;
+    }
+    let id = project.record.project.id;
+    let (here, others): (Vec<Resource>, Vec<Resource>) =
+        (tx.resources(id).await?.into_iter()).partition(|resource| resource.environment == environment.id);
+    let mut removal = Removal {
+        workspace: project.workspace.clone(),
+        subject: Subject {
+            project: Some(id),
+            environment: Some(environment.id),
+            ..Subject::default()
+        },
+        thing: Thing::Environment(environment.id),
+        name: environment.name.clone(),
+        path: format!("{}/{}", project.record.project.name, environment.name),
+        with: (here.iter())
+            .map(|resource| format!("resource {}", resource.name))
+            .collect(),
+        refusals: Vec::new(),
+        followers: Vec::new(),
+        cancels: Vec::new(),
+        channels: Vec::new(),
+        leaving: Vec::new(),
+        blocks: Some(blocks(&project, &environment, &here)),
+    };
+    let ids: HashSet<ResourceId> = here.iter().map(|resource| resource.id).collect();
+    for other in others {
+        if matches!(other.source, Source::Promote { from } if ids.contains(&from)) {
+            removal.followers.push(follower_of(tx, &project, other).await?);
         }
     }
-
-    async fn resource_to_remove(
-        &self,
-        tx: &mut dyn Tx,
-        caller: &Caller,
-        target: &Removing,
-    ) -> Result<Removal, AppError> {
-        let EnvironmentPlace { project, environment } = self
-            .environment_place(tx, caller, &at(target, &target.environment))
-            .await?;
-        rights::check(project.role, Right::Administer)?;
-        let resource = tx.resource_by_name(environment.id, &target.name).await?;
-        let resource = resource.ok_or_else(|| not_found("resource", &target.name))?;
-        let mut removal = Removal {
-            workspace: project.workspace.clone(),
-            subject: Subject::resource(project.record.project.id, &resource),
-            thing: Thing::Resource(resource.id),
-            name: resource.name.clone(),
-            path: format!("{}/{}/{}", project.record.project.name, environment.name, resource.name),
-            with: Vec::new(),
-            refusals: Vec::new(),
-            followers: Vec::new(),
-            cancels: Vec::new(),
-            channels: Vec::new(),
-            leaving: Vec::new(),
-            blocks: Some(blocks(&project, &environment, [&resource])),
-        };
-        for follower in tx.followers(resource.id).await? {
-            removal.followers.push(follower_of(tx, &project, follower).await?);
-        }
-        let open = tx.open_promotions(resource.id).await?;
-        self.end_promotions(tx, &mut removal, &[(&project, open)]).await?;
-        Ok(removal)
-    }
-
-    async fn environment_to_remove(
-        &self,
-        tx: &mut dyn Tx,
-        caller: &Caller,
-        target: &Removing,
-    ) -> Result<Removal, AppError> {
-        let EnvironmentPlace { project, environment } =
-            self.environment_place(tx, caller, &at(target, &target.name)).await?;
-        rights::check(project.role, Right::Administer)?;
-        if project.only.is_some() {
-            caller.check_whole()?;
-        }
-        let id = project.record.project.id;
-        let (here, others): (Vec<Resource>, Vec<Resource>) =
-            (tx.resources(id).await?.into_iter()).partition(|resource| resource.environment == environment.id);
-        let mut removal = Removal {
-            workspace: project.workspace.clone(),
-            subject: Subject {
-                project: Some(id),
-                environment: Some(environment.id),
-                ..Subject::default()
-            },
-            thing: Thing::Environment(environment.id),
-            name: environment.name.clone(),
-            path: format!("{}/{}", project.record.project.name, environment.name),
-            with: (here.iter())
-                .map(|resource| format!("resource {}", resource.name))
-                .collect(),
-            refusals: Vec::new(),
-            followers: Vec::new(),
-            cancels: Vec::new(),
-            channels: Vec::new(),
-            leaving: Vec::new(),
-            blocks: Some(blocks(&project, &environment, &here)),
-        };
-        let ids: HashSet<ResourceId> = here.iter().map(|resource| resource.id).collect();
-        for other in others {
-            if matches!(other.source, Source::Promote { from } if ids.contains(&from)) {
-                removal.followers.push(follower_of(tx, &project, other).await?);
-            }
-        }
-        for other in project.environments.iter().filter(|other| other.id != environment.id) {
-            if other
-                .policy
-                .ran_in
-                .iter()
-                .any(|ran| ran.environment == environment.name)
-            {
-                removal.refusals.push(format!(
-                    "The policy of {} asks that an image ran in {}. Change that policy first.",
-                    other.name, environment.name
-                ));
-            }
-        }
-        for channel in tx.channels(project.workspace.id).await? {
-            let is_there = |one: &&EnvironmentId| project.environments.iter().any(|e| e.id == **one);
-            let told: Vec<_> = channel.environments.iter().filter(is_there).collect();
-            if channel.project == id && told == [&environment.id] {
-                removal.with.push(format!(
-                    "channel {}, which told of {} only",
-                    channel.name, environment.name
-                ));
-                removal.channels.push(channel.id);
-            }
-        }
-        let tokens = tx.tokens(project.workspace.id).await?.into_iter();
-        let tokens = tokens.filter(|token| token.environment == Some(environment.id));
-        removal.with.extend(tokens.map(|token| format!("token {}", token.name)));
-        let open = tx.open_promotions_in(id).await?.into_iter();
-        let open = open
-            .filter(|promotion| promotion.environment == environment.id)
-            .collect();
-        self.end_promotions(tx, &mut removal, &[(&project, open)]).await?;
-        Ok(removal)
-    }
-
-    async fn project_to_remove(
-        &self,
-        tx: &mut dyn Tx,
-        caller: &Caller,
-        target: &Removing,
-    ) -> Result<Removal, AppError> {
-        caller.administered(&target.workspace)?;
-        let project = self.project_place(tx, caller, &target.workspace, &target.name).await?;
-        rights::check(project.role, Right::Administer)?;
-        let id = project.record.project.id;
-        let mut removal = Removal {
-            workspace: project.workspace.clone(),
-            subject: Subject {
-                project: Some(id),
-                ..Subject::default()
-            },
-            thing: Thing::Project(id),
-            name: project.record.project.name.clone(),
-            path: project.record.project.name.to_string(),
-            with: contents(tx, &project).await?,
-            refusals: Vec::new(),
-            followers: Vec::new(),
-            cancels: Vec::new(),
-            channels: Vec::new(),
-            leaving: Vec::new(),
-            blocks: None,
-        };
-        removal.refusals.extend(self.still_in_git(tx, &project).await?);
-        let open = tx.open_promotions_in(id).await?;
-        self.end_promotions(tx, &mut removal, &[(&project, open)]).await?;
-        Ok(removal)
-    }
-
-    async fn cluster_to_remove(
-        &self,
-        tx: &mut dyn Tx,
-        caller: &Caller,
-        target: &Removing,
-    ) -> Result<Removal, AppError> {
-        let workspace = caller.administered(&target.workspace)?.clone();
-        let mut all = tx.clusters(workspace.id).await?.into_iter();
-        let record = all
-            .find(|record| record.cluster.name.as_str() == target.name)
-            .ok_or_else(|| not_found("cluster", &target.name))?;
-        let (mut used, mut is_used_unseen) = (Vec::new(), false);
-        for project in tx.projects(workspace.id).await? {
-            let environments = tx.environments(project.project.id).await?.into_iter();
-            let here = environments.filter(|e| e.cluster == record.cluster.id);
-            let mut here = here.map(|e| format!("{}/{}", project.project.name, e.name));
-            match caller.role_in_project(workspace.id, project.project.id) {
-                Some(_) => used.extend(here),
-                None => is_used_unseen |= here.next().is_some(),
-            }
-        }
-        if is_used_unseen {
-            used.push("something that you may not see".to_owned());
-        }
-        let mut refusals = Vec::new();
-        if !used.is_empty() {
-            refusals.push(format!(
-                "Cluster {} stays: {} run{} on it. Move them to another cluster with waybill apply, or delete them, first.",
-                target.name,
-                used.join(", "),
-                if used.len() == 1 { "s" } else { "" }
-            ));
-        }
-        Ok(Removal {
-            workspace,
-            subject: Subject::default(),
-            thing: Thing::Cluster(record.cluster.id),
-            path: record.cluster.name.to_string(),
-            name: record.cluster.name,
-            with: Vec::new(),
-            refusals,
-            followers: Vec::new(),
-            cancels: Vec::new(),
-            channels: Vec::new(),
-            leaving: Vec::new(),
-            blocks: None,
-        })
-    }
-
-    async fn workspace_to_remove(
-        &self,
-        tx: &mut dyn Tx,
-        caller: &Caller,
-        target: &Removing,
-    ) -> Result<Removal, AppError> {
-        let workspace = caller.administered(&target.name)?.clone();
-        let mut removal = Removal {
-            subject: Subject::default(),
-            thing: Thing::Workspace,
-            name: workspace.name.clone(),
-            path: workspace.name.to_string(),
-            with: Vec::new(),
-            refusals: Vec::new(),
-            followers: Vec::new(),
-            cancels: Vec::new(),
-            channels: Vec::new(),
-            leaving: Vec::new(),
-            blocks: None,
-            workspace: workspace.clone(),
-        };
-        let mut places = Vec::new();
-        for record in tx.projects(workspace.id).await? {
-            // Who deletes all of it must be who may delete each.
-            if caller.role_in_project(workspace.id, record.project.id).is_none() {
-                let why = "The workspace has a project that you may not see. Ask an administrator of it.";
-                return Err(AppError::Forbidden(why.into()));
-            }
-            caller.check_administers(&record.project)?;
-            let id = record.project.id;
-            let Some(place) = self.complete(tx, caller, &workspace, record).await? else {
-                continue;
-            };
-            removal.with.push(format!("project {}", place.record.project.name));
-            removal.refusals.extend(self.still_in_git(tx, &place).await?);
-            let open = tx.open_promotions_in(id).await?;
-            places.push((place, open));
-        }
-        let clusters = tx.clusters(workspace.id).await?.into_iter();
-        (removal.with).extend(clusters.map(|record| format!("cluster {}", record.cluster.name)));
-        let tokens = tx.tokens(workspace.id).await?.into_iter();
-        (removal.with).extend(tokens.map(|token| format!("token {}", token.name)));
-        let open: Vec<_> = places.iter().map(|(place, open)| (place, open.clone())).collect();
-        self.end_promotions(tx, &mut removal, &open).await?;
-        if !somebody_administers_another(tx, workspace.id).await? {
+    for other in project.environments.iter().filter(|other| other.id != environment.id) {
+        if other
+            .policy
+            .ran_in
+            .iter()
+            .any(|ran| ran.environment == environment.name)
+        {
             removal.refusals.push(format!(
-                "{} is the only workspace that anybody administers. Create another one first.",
-                workspace.name
+                "The policy of {} asks that an image ran in {}. Change that policy first.",
+                other.name, environment.name
             ));
         }
-        for member in tx.members(workspace.id).await? {
-            if tx.memberships(member.user.id).await?.len() == 1 {
-                removal.leaving.push(member.user.id);
-            }
+    }
+    for channel in tx.channels(project.workspace.id).await? {
+        let is_there = |one: &&EnvironmentId| project.environments.iter().any(|e| e.id == **one);
+        let told: Vec<_> = channel.environments.iter().filter(is_there).collect();
+        if channel.project == id && told == [&environment.id] {
+            removal.with.push(format!(
+                "channel {}, which told of {} only",
+                channel.name, environment.name
+            ));
+            removal.channels.push(channel.id);
         }
-        Ok(removal)
     }
+    let tokens = tx.tokens(project.workspace.id).await?.into_iter();
+    let tokens = tokens.filter(|token| token.environment == Some(environment.id));
+    removal.with.extend(tokens.map(|token| format!("token {}", token.name)));
+    let open = tx.open_promotions_in(id).await?.into_iter();
+    let open = open
+        .filter(|promotion| promotion.environment == environment.id)
+        .collect();
+    end_promotions(services, tx, &mut removal, &[(&project, open)]).await?;
+    Ok(removal)
+}
 
-    /// Why a project stays while a worker removes blocks of it from Git: its outcome could be told nowhere.
-    async fn still_in_git(&self, tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Option<String>, AppError> {
-        let project = &place.record.project;
-        let is_removing = tx.is_removing_from_git(project.id, self.now()).await?;
-        Ok(is_removing.then(|| {
-            format!(
-                "Blocks of {} are being removed from Git right now. Wait a minute, then delete it again.",
-                project.name
-            )
-        }))
-    }
+async fn project_to_remove(
+    services: &Services,
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    target: &Removing,
+) -> Result<Removal, AppError> {
+    caller.administered(&target.workspace)?;
+    let project = reach::project_place(tx, caller, &target.workspace, &target.name).await?;
+    rights::check(project.role, Right::Administer)?;
+    let id = project.record.project.id;
+    let mut removal = Removal {
+        workspace: project.workspace.clone(),
+        subject: Subject {
+            project: Some(id),
+            ..Subject::default()
+        },
+        thing: Thing::Project(id),
+        name: project.record.project.name.clone(),
+        path: project.record.project.name.to_string(),
+        with: contents(tx, &project).await?,
+        refusals: Vec::new(),
+        followers: Vec::new(),
+        cancels: Vec::new(),
+        channels: Vec::new(),
+        leaving: Vec::new(),
+        blocks: None,
+    };
+    removal.refusals.extend(still_in_git(services, tx, &project).await?);
+    let open = tx.open_promotions_in(id).await?;
+    end_promotions(services, tx, &mut removal, &[(&project, open)]).await?;
+    Ok(removal)
+}
 
-    /// Promotions of what is removed: those that wait are to be cancelled, and those that are committed are in the way.
-    async fn end_promotions(
-        &self,
-        tx: &mut dyn Tx,
-        removal: &mut Removal,
-        open: &[(&ProjectPlace, Vec<Promotion>)],
-    ) -> Result<(), AppError> {
-        for (place, promotions) in open {
-            for promotion in promotions {
-                // Whoever commits may have pushed already, also when its lease has run out.
-                if matches!(promotion.state, State::Waiting | State::Queued | State::Mirroring) {
-                    removal.cancels.push(promotion.clone());
-                    continue;
-                }
-                let environment = place.environments.iter().find(|e| e.id == promotion.environment);
-                let resource = tx.resource(promotion.resource).await?;
-                let name = match (environment, resource) {
-                    (Some(environment), Some(resource)) => format!("{}/{}", environment.name, resource.name),
-                    _ => removal.path.clone(),
-                };
-                removal.refusals.push(format!(
-                    "A promotion of {name} to {} is {}: its commit is on its way or on the branch. Wait until it has ended: {}/promotions/{}",
-                    promotion.image.short_label(),
-                    promotion.state,
-                    self.public_url,
-                    promotion.id
-                ));
-            }
+async fn cluster_to_remove(tx: &mut dyn Tx, caller: &Caller, target: &Removing) -> Result<Removal, AppError> {
+    let workspace = caller.administered(&target.workspace)?.clone();
+    let mut all = tx.clusters(workspace.id).await?.into_iter();
+    let record = all
+        .find(|record| record.cluster.name.as_str() == target.name)
+        .ok_or_else(|| not_found("cluster", &target.name))?;
+    let (mut used, mut is_used_unseen) = (Vec::new(), false);
+    for project in tx.projects(workspace.id).await? {
+        let environments = tx.environments(project.project.id).await?.into_iter();
+        let here = environments.filter(|e| e.cluster == record.cluster.id);
+        let mut here = here.map(|e| format!("{}/{}", project.project.name, e.name));
+        match caller.role_in_project(workspace.id, project.project.id) {
+            Some(_) => used.extend(here),
+            None => is_used_unseen |= here.next().is_some(),
         }
-        Ok(())
     }
+    if is_used_unseen {
+        used.push("something that you may not see".to_owned());
+    }
+    let mut refusals = Vec::new();
+    if !used.is_empty() {
+        refusals.push(format!(
+            "Cluster {} stays: {} run{} on it. Move them to another cluster with waybill apply, or delete them, first.",
+            target.name,
+            used.join(", "),
+            if used.len() == 1 { "s" } else { "" }
+        ));
+    }
+    Ok(Removal {
+        workspace,
+        subject: Subject::default(),
+        thing: Thing::Cluster(record.cluster.id),
+        path: record.cluster.name.to_string(),
+        name: record.cluster.name,
+        with: Vec::new(),
+        refusals,
+        followers: Vec::new(),
+        cancels: Vec::new(),
+        channels: Vec::new(),
+        leaving: Vec::new(),
+        blocks: None,
+    })
+}
+
+async fn workspace_to_remove(
+    services: &Services,
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    target: &Removing,
+) -> Result<Removal, AppError> {
+    let workspace = caller.administered(&target.name)?.clone();
+    let mut removal = Removal {
+        subject: Subject::default(),
+        thing: Thing::Workspace,
+        name: workspace.name.clone(),
+        path: workspace.name.to_string(),
+        with: Vec::new(),
+        refusals: Vec::new(),
+        followers: Vec::new(),
+        cancels: Vec::new(),
+        channels: Vec::new(),
+        leaving: Vec::new(),
+        blocks: None,
+        workspace: workspace.clone(),
+    };
+    let mut places = Vec::new();
+    for record in tx.projects(workspace.id).await? {
+        // Who deletes all of it must be who may delete each.
+        if caller.role_in_project(workspace.id, record.project.id).is_none() {
+            let why = "The workspace has a project that you may not see. Ask an administrator of it.";
+            return Err(AppError::Forbidden(why.into()));
+        }
+        caller.check_administers(&record.project)?;
+        let id = record.project.id;
+        let Some(place) = reach::complete_place(tx, caller, &workspace, record).await? else {
+            continue;
+        };
+        removal.with.push(format!("project {}", place.record.project.name));
+        removal.refusals.extend(still_in_git(services, tx, &place).await?);
+        let open = tx.open_promotions_in(id).await?;
+        places.push((place, open));
+    }
+    let clusters = tx.clusters(workspace.id).await?.into_iter();
+    (removal.with).extend(clusters.map(|record| format!("cluster {}", record.cluster.name)));
+    let tokens = tx.tokens(workspace.id).await?.into_iter();
+    (removal.with).extend(tokens.map(|token| format!("token {}", token.name)));
+    let open: Vec<_> = places.iter().map(|(place, open)| (place, open.clone())).collect();
+    end_promotions(services, tx, &mut removal, &open).await?;
+    if !somebody_administers_another(tx, workspace.id).await? {
+        removal.refusals.push(format!(
+            "{} is the only workspace that anybody administers. Create another one first.",
+            workspace.name
+        ));
+    }
+    for member in tx.members(workspace.id).await? {
+        if tx.memberships(member.user.id).await?.len() == 1 {
+            removal.leaving.push(member.user.id);
+        }
+    }
+    Ok(removal)
+}
+
+/// Why a project stays while a worker removes blocks of it from Git: its outcome could be told nowhere.
+async fn still_in_git(services: &Services, tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Option<String>, AppError> {
+    let project = &place.record.project;
+    let is_removing = tx.is_removing_from_git(project.id, services.now()).await?;
+    Ok(is_removing.then(|| {
+        format!(
+            "Blocks of {} are being removed from Git right now. Wait a minute, then delete it again.",
+            project.name
+        )
+    }))
+}
+
+/// Promotions of what is removed: those that wait are to be cancelled, and those that are committed are in the way.
+async fn end_promotions(
+    services: &Services,
+    tx: &mut dyn Tx,
+    removal: &mut Removal,
+    open: &[(&ProjectPlace, Vec<Promotion>)],
+) -> Result<(), AppError> {
+    for (place, promotions) in open {
+        for promotion in promotions {
+            // Whoever commits may have pushed already, also when its lease has run out.
+            if promotion.state.phase() == Phase::BeforeCommit {
+                removal.cancels.push(promotion.clone());
+                continue;
+            }
+            let environment = place.environments.iter().find(|e| e.id == promotion.environment);
+            let resource = tx.resource(promotion.resource).await?;
+            let name = match (environment, resource) {
+                (Some(environment), Some(resource)) => format!("{}/{}", environment.name, resource.name),
+                _ => removal.path.clone(),
+            };
+            removal.refusals.push(format!(
+                "A promotion of {name} to {} is {}: its commit is on its way or on the branch. Wait until it has ended: {}/promotions/{}",
+                promotion.image.short_label(),
+                promotion.state,
+                services.public_url,
+                promotion.id
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn at(target: &Removing, environment: &str) -> At {

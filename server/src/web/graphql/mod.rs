@@ -1,12 +1,8 @@
 //! GraphQL at `/api/graphql`, over the same use cases as everything else.
 //!
-//! [`schema`] has the queries and the mutation `promote`, [`objects`] what they return, [`limits`] what a query may be. Here the schema meets HTTP: POST with
+//! [`schema`] has the queries, [`mutations`] what may be changed, [`objects`] what they return, [`limits`] what a query may be. Here the schema meets HTTP: POST with
 //! JSON, for callers with an API token or a session. An error carries `extensions.code`, the same words as REST, and
 //! `extensions.fields` where fields are wrong.
-
-pub mod limits;
-pub mod objects;
-pub mod schema;
 
 use super::{auth::Identity, rest::is_json, routes::Routes};
 use crate::{
@@ -23,6 +19,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 pub use schema::{Schema, schema};
+
+pub mod limits;
+
+pub mod mutations;
+
+pub mod objects;
+
+pub mod schema;
 
 /// Most bytes of a request.
 const LARGEST: usize = 256 * 1024;

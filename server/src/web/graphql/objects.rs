@@ -4,10 +4,7 @@ use super::{
     error,
     schema::{at, limit},
 };
-use crate::service::{
-    inventory::{Contents, NamedPromotion},
-    pod_logs,
-};
+use crate::service::views::{self, Contents, NamedPromotion};
 use app::api::removal::Removed;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use domain::{
@@ -69,7 +66,7 @@ impl Project {
     #[graphql(complexity = "5 + 5 * child_complexity")]
     async fn environments(&self, context: &Context<'_>) -> Result<Vec<Environment>> {
         let (services, caller) = at(context)?;
-        let contents = services.contents(caller, self.0.id).await.map_err(error)?;
+        let contents = views::contents(services, caller, self.0.id).await.map_err(error)?;
         Ok(Environment::all(&Arc::new(contents)))
     }
 }
@@ -264,8 +261,7 @@ impl Resource {
     async fn promotions(&self, context: &Context<'_>, #[graphql(default = 20)] limit: u32) -> Result<Vec<Promotion>> {
         let limit = self::limit(limit)?;
         let (services, _) = at(context)?;
-        let promotions = services
-            .promotions_of(&self.contents, &self.resource, limit)
+        let promotions = views::promotions_of(services, &self.contents, &self.resource, limit)
             .await
             .map_err(error)?;
         Ok(promotions.into_iter().map(Promotion).collect())
@@ -396,8 +392,8 @@ pub struct PodLogLine {
     text: String,
 }
 
-impl From<pod_logs::PodLogs> for PodLogs {
-    fn from(logs: pod_logs::PodLogs) -> Self {
+impl From<views::PodLogs> for PodLogs {
+    fn from(logs: views::PodLogs) -> Self {
         let line = |line: LogLine| PodLogLine {
             at: line.at,
             text: line.text,
@@ -538,7 +534,7 @@ impl Promotion {
     /// What was wrong with its workload when it was looked at last, in this try; null when nothing was, or it succeeded.
     async fn unhealthy(&self, context: &Context<'_>) -> Result<Option<Unhealthy>> {
         let (services, _) = at(context)?;
-        let illness = services.illness_of(&self.0.promotion).await.map_err(error)?;
+        let illness = views::illness_of(services, &self.0.promotion).await.map_err(error)?;
         Ok(illness.map(Unhealthy))
     }
 

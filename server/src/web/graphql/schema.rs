@@ -2,15 +2,15 @@
 
 use super::{
     error,
-    objects::{Check, Environment, PodLogs, Project, Promotion, Removal, Resource},
+    mutations::{Mutation, named},
+    objects::{Environment, PodLogs, Project, Promotion, Resource},
 };
-use crate::{
-    service::{Caller, Services, check::ReportedCheck, inventory::PromotionsOf},
-    web::rest::checks::moment,
+use crate::service::{
+    Caller, Services,
+    views::{self, PromotionsOf},
 };
-use app::{api::removal::Removing, backend::At, error::AppError};
+use app::error::AppError;
 use async_graphql::{Context, EmptySubscription, ID, InputObject, Object, Result, SimpleObject};
-use domain::removal::RemovalChoices;
 use std::sync::Arc;
 
 /// The schema, with the services in it; a request brings its [`Caller`].
@@ -18,6 +18,7 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 /// Deepest nesting: what tools ask to learn the schema needs 15.
 const DEPTH: usize = 16;
+
 /// Most fields, those of lists counted as often as they may be repeated.
 const COMPLEXITY: usize = 5000;
 
@@ -59,7 +60,7 @@ impl Query {
     #[graphql(complexity = "10 + 10 * child_complexity")]
     async fn projects(&self, context: &Context<'_>) -> Result<Vec<Project>> {
         let (services, caller) = at(context)?;
-        let projects = services.project_list(caller).await.map_err(error)?;
+        let projects = views::project_list(services, caller).await.map_err(error)?;
         Ok(projects.into_iter().map(Project).collect())
     }
 
@@ -75,8 +76,7 @@ impl Query {
                 )));
             }
         };
-        services
-            .project_named(caller, &project)
+        views::project_named(services, caller, &project)
             .await
             .map(Project)
             .map_err(error)
@@ -86,8 +86,8 @@ impl Query {
     #[graphql(complexity = "5 + 5 * child_complexity")]
     async fn environments(&self, context: &Context<'_>, project: String) -> Result<Vec<Environment>> {
         let (services, caller) = at(context)?;
-        let project = services.project_named(caller, &project).await.map_err(error)?;
-        let contents = Arc::new(services.contents(caller, project.id).await.map_err(error)?);
+        let project = views::project_named(services, caller, &project).await.map_err(error)?;
+        let contents = Arc::new(views::contents(services, caller, project.id).await.map_err(error)?);
         Ok(Environment::all(&contents))
     }
 
@@ -100,8 +100,8 @@ impl Query {
         environment: Option<String>,
     ) -> Result<Vec<Resource>> {
         let (services, caller) = at(context)?;
-        let project = services.project_named(caller, &project).await.map_err(error)?;
-        let contents = Arc::new(services.contents(caller, project.id).await.map_err(error)?);
+        let project = views::project_named(services, caller, &project).await.map_err(error)?;
+        let contents = Arc::new(views::contents(services, caller, project.id).await.map_err(error)?);
         match environment {
             None => Ok(contents
                 .resources
@@ -128,12 +128,12 @@ impl Query {
     ) -> Result<Vec<Promotion>> {
         let limit = self::limit(limit)?;
         let (services, caller) = at(context)?;
-        let project = services.project_named(caller, &project).await.map_err(error)?;
-        let contents = services.contents(caller, project.id).await.map_err(error)?;
+        let project = views::project_named(services, caller, &project).await.map_err(error)?;
+        let contents = views::contents(services, caller, project.id).await.map_err(error)?;
         if let (Some(environment), Some(resource)) = (&environment, &resource) {
             let environment = contents.environment(environment).map_err(error)?;
             let resource = contents.resource(environment, resource).map_err(error)?;
-            let promotions = services.promotions_of(&contents, resource, limit).await;
+            let promotions = views::promotions_of(services, &contents, resource, limit).await;
             return Ok(promotions.map_err(error)?.into_iter().map(Promotion).collect());
         }
         let filter = PromotionsOf {
@@ -141,7 +141,7 @@ impl Query {
             resource: resource.as_deref(),
             state: None,
         };
-        let promotions = services.promotions_in(&contents, &filter, None, limit).await;
+        let promotions = views::promotions_in(services, &contents, &filter, None, limit).await;
         let promotions = promotions.map_err(error)?.into_iter();
         Ok(promotions.map(|(_, promotion)| Promotion(promotion)).collect())
     }
@@ -177,11 +177,10 @@ impl Query {
             state: filter.state.as_ref().map(state).transpose()?,
         };
         let (services, caller) = at(context)?;
-        let project = services.project_named(caller, &project).await.map_err(error)?;
-        let contents = services.contents(caller, project.id).await.map_err(error)?;
+        let project = views::project_named(services, caller, &project).await.map_err(error)?;
+        let contents = views::contents(services, caller, project.id).await.map_err(error)?;
         // One more says whether there are more.
-        let mut found = services
-            .promotions_in(&contents, &of, after, first + 1)
+        let mut found = views::promotions_in(services, &contents, &of, after, first + 1)
             .await
             .map_err(error)?;
         let has_next_page = found.len() > first as usize;
@@ -212,7 +211,7 @@ impl Query {
         #[graphql(desc = "The container, where the pod has several")] container: Option<String>,
     ) -> Result<PodLogs> {
         let (services, caller) = at(context)?;
-        let read = services.pod_logs(caller, &promotion, container.as_deref()).await;
+        let read = views::pod_logs(services, caller, &promotion, container.as_deref()).await;
         read.map(PodLogs::from).map_err(error)
     }
 
@@ -259,329 +258,4 @@ pub struct PageInfo {
     has_next_page: bool,
     /// The cursor of the last one, for `after`.
     end_cursor: Option<String>,
-}
-
-/// What to promote, and where to.
-#[derive(InputObject)]
-pub struct PromoteInput {
-    /// The project's name or id.
-    pub project_id: String,
-    /// The resource's name, the same in both environments.
-    pub service: String,
-    /// The environment whose image is taken.
-    pub from_environment: String,
-    /// The environment in which it is to run.
-    pub to_environment: String,
-    /// Whether the values file is made, where there is none. Else that is refused.
-    #[graphql(default)]
-    pub create_file: bool,
-}
-
-/// A resource, by names.
-#[derive(InputObject)]
-pub struct ResourceInput {
-    /// The project's name or id.
-    pub project_id: String,
-    /// The environment's name.
-    pub environment: String,
-    /// The resource's name.
-    pub service: String,
-    /// Whether the values file is made, where there is none. Else that is refused.
-    #[graphql(default)]
-    pub create_file: bool,
-}
-
-/// A resource, and the digest that it is to run.
-#[derive(InputObject)]
-pub struct DigestInput {
-    /// The project's name or id.
-    pub project_id: String,
-    /// The environment's name.
-    pub environment: String,
-    /// The resource's name.
-    pub service: String,
-    /// `sha256:` and 64 lower-case hexadecimal characters.
-    pub digest: String,
-    /// Whether the values file is made, where there is none. Else that is refused.
-    #[graphql(default)]
-    pub create_file: bool,
-}
-
-/// A resource to delete.
-#[derive(InputObject)]
-pub struct RemoveResourceInput {
-    /// The project's name or id.
-    pub project_id: String,
-    /// The environment's name.
-    pub environment: String,
-    /// The resource's name.
-    pub service: String,
-    /// Whether its block is removed from the values file, too. Else Git is left alone.
-    #[graphql(default)]
-    pub remove_from_git: bool,
-    /// Whether who follows it becomes pinned to what it runs. Else a follower is in the way.
-    #[graphql(default)]
-    pub pin_followers: bool,
-}
-
-/// An environment to delete, with its resources.
-#[derive(InputObject)]
-pub struct RemoveEnvironmentInput {
-    /// The project's name or id.
-    pub project_id: String,
-    /// The environment's name.
-    pub environment: String,
-    /// Whether the blocks of its resources are removed from the values file, too. Else Git is left alone.
-    #[graphql(default)]
-    pub remove_from_git: bool,
-    /// Whether who follows its resources becomes pinned to what it runs. Else a follower is in the way.
-    #[graphql(default)]
-    pub pin_followers: bool,
-}
-
-/// The result of a check.
-#[derive(InputObject)]
-pub struct ReportCheckInput {
-    /// The workspace's name; needed by those who are in several.
-    pub workspace: Option<String>,
-    /// `sha256:` and 64 lower-case hexadecimal characters.
-    pub digest: String,
-    /// The check's name, as policies name it.
-    pub name: String,
-    /// `pending`, `passed` or `failed`.
-    pub status: String,
-    /// What it found, a sentence.
-    pub summary: Option<String>,
-    /// Where more is said.
-    pub url: Option<String>,
-    /// When it was so, RFC 3339; now unless given.
-    pub at: Option<String>,
-}
-
-/// Where an input points, as the use cases want it.
-async fn place(services: &Services, caller: &Caller, project: &str, environment: String) -> Result<At> {
-    let project = services.project_named(caller, project).await.map_err(error)?;
-    let workspace = caller.access.iter().find(|(w, _)| w.id == project.workspace);
-    Ok(At {
-        workspace: workspace.map(|(w, _)| w.name.to_string()).unwrap_or_default(),
-        project: project.name.to_string(),
-        environment,
-    })
-}
-
-/// The promotion with this id, as it is now.
-async fn named(services: &Services, caller: &Caller, id: &str) -> Result<Promotion> {
-    services.promotion_named(caller, id).await.map(Promotion).map_err(error)
-}
-
-/// What can be done.
-pub struct Mutation;
-
-#[Object]
-impl Mutation {
-    /// Promotes the exact image that a service runs in one environment to another one. Returns at once: ask `promotion(id)`
-    /// for how it goes.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn promote(&self, context: &Context<'_>, input: PromoteInput) -> Result<Promotion> {
-        let (services, caller) = at(context)?;
-        let promotion = services
-            .promote_between_making_file(
-                caller,
-                [
-                    &input.project_id,
-                    &input.service,
-                    &input.from_environment,
-                    &input.to_environment,
-                ],
-                input.create_file,
-            )
-            .await
-            .map_err(error)?;
-        named(services, caller, &promotion.id.to_string()).await
-    }
-
-    /// Pins a resource to a digest, and promotes it to that.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn pin(&self, context: &Context<'_>, input: DigestInput) -> Result<Promotion> {
-        let (services, caller) = at(context)?;
-        let place = place(services, caller, &input.project_id, input.environment).await?;
-        let id = services
-            .edit_pin_making_file(caller, &place, &input.service, &input.digest, input.create_file)
-            .await
-            .map_err(error)?;
-        named(services, caller, &id.to_string()).await
-    }
-
-    /// Brings a resource back to an image that ran there before, and holds it there until it is resumed.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn rollback(&self, context: &Context<'_>, input: DigestInput) -> Result<Promotion> {
-        let (services, caller) = at(context)?;
-        let place = place(services, caller, &input.project_id, input.environment).await?;
-        let id = services
-            .rollback_making_file(caller, &place, &input.service, &input.digest, input.create_file)
-            .await
-            .map_err(error)?;
-        named(services, caller, &id.to_string()).await
-    }
-
-    /// Lifts the hold of a resource. Returns the promotion that catches up with its source; null when there is nothing to catch up with.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn resume(&self, context: &Context<'_>, input: ResourceInput) -> Result<Option<Promotion>> {
-        let (services, caller) = at(context)?;
-        let place = place(services, caller, &input.project_id, input.environment).await?;
-        let resumed = services
-            .resume_making_file(caller, &place, &input.service, input.create_file)
-            .await;
-        match resumed.map_err(error)? {
-            Some(id) => named(services, caller, &id.to_string()).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Gives a held resource the key that it seems to have in Git now, and lifts the hold. Returns the key.
-    #[graphql(complexity = "250")]
-    async fn take_new_key(&self, context: &Context<'_>, input: ResourceInput) -> Result<String> {
-        let (services, caller) = at(context)?;
-        let place = place(services, caller, &input.project_id, input.environment).await?;
-        let taken = services.take_new_key(caller, &place, &input.service).await;
-        taken.map(|key| key.to_string()).map_err(error)
-    }
-
-    /// Reports the result of a check on a digest. The newest result of a name counts; the same again changes nothing.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn report_check(&self, context: &Context<'_>, input: ReportCheckInput) -> Result<Check> {
-        let (services, caller) = at(context)?;
-        let at = input.at.as_deref().map(moment).transpose();
-        let reported = ReportedCheck {
-            workspace: input.workspace,
-            digest: input.digest,
-            name: input.name,
-            status: input.status,
-            summary: input.summary,
-            url: input.url,
-            at: at.map_err(|e| error(e.into()))?,
-        };
-        services.report_check(caller, &reported).await.map(Check).map_err(error)
-    }
-
-    /// Approves a promotion that waits; only people do.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn approve(&self, context: &Context<'_>, id: ID, comment: Option<String>) -> Result<Promotion> {
-        let (services, caller) = at(context)?;
-        let comment = comment.unwrap_or_default();
-        services.approve(caller, &id, &comment).await.map_err(error)?;
-        named(services, caller, &id).await
-    }
-
-    /// Rejects a promotion that waits, with a reason; only people do.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn reject(&self, context: &Context<'_>, id: ID, comment: String) -> Result<Promotion> {
-        let (services, caller) = at(context)?;
-        services.reject(caller, &id, &comment).await.map_err(error)?;
-        named(services, caller, &id).await
-    }
-
-    /// Withdraws a promotion whose commit isn't on its way yet.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn cancel(&self, context: &Context<'_>, id: ID) -> Result<Promotion> {
-        let (services, caller) = at(context)?;
-        services.cancel(caller, &id).await.map_err(error)?;
-        named(services, caller, &id).await
-    }
-
-    /// Tries a failed promotion again.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn retry(&self, context: &Context<'_>, id: ID) -> Result<Promotion> {
-        let (services, caller) = at(context)?;
-        services.retry(caller, &id).await.map_err(error)?;
-        named(services, caller, &id).await
-    }
-    /// Deletes a resource. Its history stays, what runs goes on running, and its name is free again.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn remove_resource(&self, context: &Context<'_>, input: RemoveResourceInput) -> Result<Removal> {
-        let (services, caller) = at(context)?;
-        let place = place(services, caller, &input.project_id, input.environment).await?;
-        let target = Removing {
-            what: "resource".into(),
-            workspace: place.workspace,
-            project: place.project,
-            environment: place.environment,
-            name: input.service,
-        };
-        let choices = RemovalChoices {
-            from_git: input.remove_from_git,
-            pin_followers: input.pin_followers,
-        };
-        remove(services, caller, &target, choices, "").await
-    }
-
-    /// Deletes an environment with its resources. Their history stays, and what runs goes on running.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn remove_environment(&self, context: &Context<'_>, input: RemoveEnvironmentInput) -> Result<Removal> {
-        let (services, caller) = at(context)?;
-        let place = place(services, caller, &input.project_id, input.environment).await?;
-        let target = Removing {
-            what: "environment".into(),
-            workspace: place.workspace,
-            project: place.project,
-            environment: String::new(),
-            name: place.environment,
-        };
-        let choices = RemovalChoices {
-            from_git: input.remove_from_git,
-            pin_followers: input.pin_followers,
-        };
-        remove(services, caller, &target, choices, "").await
-    }
-
-    /// Deletes a project (its name or id) with its environments. Its credentials are erased, and Git is left alone.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn remove_project(&self, context: &Context<'_>, project_id: String) -> Result<Removal> {
-        let (services, caller) = at(context)?;
-        let place = place(services, caller, &project_id, String::new()).await?;
-        let target = Removing {
-            what: "project".into(),
-            workspace: place.workspace,
-            name: place.project,
-            ..Removing::default()
-        };
-        remove(services, caller, &target, RemovalChoices::default(), "").await
-    }
-
-    /// Deletes a cluster that no environment runs on. Its token and password are erased.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn remove_cluster(&self, context: &Context<'_>, workspace: String, name: String) -> Result<Removal> {
-        let (services, caller) = at(context)?;
-        let target = Removing {
-            what: "cluster".into(),
-            workspace,
-            name,
-            ..Removing::default()
-        };
-        remove(services, caller, &target, RemovalChoices::default(), "").await
-    }
-
-    /// Deletes a workspace with all that is in it. Its tokens end, also the one that asks; `confirm` is its name once more.
-    #[graphql(complexity = "250 + child_complexity")]
-    async fn remove_workspace(&self, context: &Context<'_>, name: String, confirm: String) -> Result<Removal> {
-        let (services, caller) = at(context)?;
-        let target = Removing {
-            what: "workspace".into(),
-            workspace: name.clone(),
-            name,
-            ..Removing::default()
-        };
-        remove(services, caller, &target, RemovalChoices::default(), &confirm).await
-    }
-}
-
-async fn remove(
-    services: &Services,
-    caller: &Caller,
-    target: &Removing,
-    choices: RemovalChoices,
-    typed: &str,
-) -> Result<Removal> {
-    let removed = services.remove(caller, target, choices, typed).await;
-    removed.map(Removal).map_err(error)
 }

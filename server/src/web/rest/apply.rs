@@ -5,10 +5,7 @@ use crate::{
     nesting::{self, JsonError},
     service::{
         Services,
-        apply::{
-            Applied,
-            document::{Document, SecretText},
-        },
+        configure::{self, Applied, Document, SecretText},
     },
     web::{auth::Identity, error::Problem, routes::Routes},
 };
@@ -60,7 +57,9 @@ async fn apply(
     }
     let bytes = body(bytes, LARGEST)?;
     let document: Document<SecretText> = nesting::json(&bytes).map_err(|e| bad(unreadable(&e)))?;
-    Ok(Json(services.apply(&caller, &document, options.dry_run).await?))
+    Ok(Json(
+        configure::apply(&services, &caller, &document, options.dry_run).await?,
+    ))
 }
 
 /// What is wrong with a document, never repeating a value of it: a text that is no secret's place may be a secret.

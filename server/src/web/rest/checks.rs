@@ -3,7 +3,10 @@
 use super::{body, is_json};
 use crate::{
     nesting,
-    service::{Services, check::ReportedCheck},
+    service::{
+        Services,
+        gates::{self, ReportedCheck},
+    },
     web::{auth::Identity, error::Problem, routes::Routes},
 };
 use app::error::AppError;
@@ -71,7 +74,7 @@ async fn report(
         url: report.url,
         at,
     };
-    Ok(Json(services.report_check(&caller, &reported).await?))
+    Ok(Json(gates::report_check(&services, &caller, &reported).await?))
 }
 
 /// Reads a time as RFC 3339 writes it.

@@ -8,7 +8,7 @@
 use super::{body, webhook};
 use crate::{
     nesting::{self, JsonError},
-    service::Services,
+    service::{Services, observe},
     web::{error::Problem, routes::Routes},
 };
 use app::error::AppError;
@@ -71,11 +71,9 @@ async fn pushed(
         // A ping, or another event: there is nothing to do.
         return Ok(StatusCode::ACCEPTED);
     };
-    let projects = services
-        .projects_of_push(&workspace, &push.addresses, &push.branch)
-        .await?;
+    let projects = observe::projects_of_push(&services, &workspace, &push.addresses, &push.branch).await?;
     // The host need not wait until the repository was read.
-    services.repositories_pushed(projects, &webhook(address));
+    observe::repositories_pushed(&services, projects, &webhook(address));
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -1,7 +1,7 @@
 //! `GET /api/v1/workspaces/{workspace}/ledger`: the ledger as JSON lines, for administrators. It is sent while it is read.
 
 use crate::{
-    service::Services,
+    service::{Services, views},
     web::{auth::Identity, error::Problem, routes::Routes},
 };
 use app::error::AppError;
@@ -30,7 +30,7 @@ async fn export(
         let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
     };
-    let lines = services.export_ledger(&caller, &workspace).await?;
+    let lines = views::export_ledger(&services, &caller, &workspace).await?;
     // Cut off rather than ended: who reads must not take a part for the whole.
     let body = Body::from_stream(lines.inspect_err(|error| tracing::error!(%error, "the ledger could not be read")));
     let headers = [

@@ -7,7 +7,7 @@
 use super::{body, webhook};
 use crate::{
     adapters::registry::notification,
-    service::Services,
+    service::{Services, observe},
     web::{error::Problem, routes::Routes},
 };
 use app::error::AppError;
@@ -71,7 +71,7 @@ async fn registry(
     }
     // The registry need not wait until it was asked what it told of; and it isn't kept waiting, also where it tells one after another.
     // Whether there is such a workspace is none of its business.
-    services.pushed(&workspace, pushes, &webhook(from)).await?;
+    observe::pushed(&services, &workspace, pushes, &webhook(from)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

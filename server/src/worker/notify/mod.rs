@@ -6,14 +6,15 @@
 //! between, the lease ends and it is sent once more, with the same id: at least once, and whoever gets it can tell. Any number of servers do
 //! this on one database.
 
-pub mod dispatch;
-pub mod send;
-
 use crate::service::Services;
 use dispatch::Dispatcher;
 use send::Sender;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+pub mod dispatch;
+
+pub mod send;
 
 /// Does both until told to stop. `ledger` changes when the ledger grew.
 pub async fn run(services: Services, owner: String, ledger: watch::Receiver<i64>, stop: CancellationToken) {

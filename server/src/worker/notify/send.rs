@@ -10,7 +10,7 @@ use crate::{
     },
     service::{
         Services,
-        notification::{draft::Target, message::Message},
+        notification::{self, Message, Target},
     },
     store::{Channel, Delivery, StoreError},
     telemetry,
@@ -30,18 +30,25 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Channels that are sent through at once.
 const CHANNELS: usize = 16;
+
 /// Deliveries of one channel that are taken at once.
 const BATCH: i64 = 50;
+
 /// How long a lease lasts; it isn't renewed.
 pub(super) const LEASE_MILLIS: i64 = 60_000;
+
 /// What must be left of a lease for one more to be sent: an exchange, and the time to write it down.
 const LEAST_MILLIS: i64 = 35_000;
+
 /// How long what came of deliveries may wait to be written together.
 const WRITE_MILLIS: i64 = 2_000;
+
 /// Longest sleep without looking.
 const LOOK: Duration = Duration::from_secs(5);
+
 /// Shortest sleep after a look that found something due which isn't to be had.
 const LEAST: Duration = Duration::from_millis(50);
+
 /// How long a stop waits for what is under way.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -177,7 +184,7 @@ impl Sender {
         let Some(channel) = services.store.read().await?.channel(id).await? else {
             return Ok(());
         };
-        let target = services.channel_target(&channel);
+        let target = notification::channel_target(services, &channel);
         let mut done: Vec<Delivery> = Vec::new();
         let mut unsent: Vec<DeliveryId> = Vec::new();
         let mut written = services.now();

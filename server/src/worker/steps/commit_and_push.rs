@@ -5,7 +5,11 @@
 use super::Outcome;
 use crate::{
     adapters::git::{CommitRequest, Committed, Expected, GitError, Signature},
-    service::{Services, place::ProjectPlace, preview::values_edit},
+    service::{
+        Services, gates,
+        reach::{self, ProjectPlace},
+        sources::values_edit,
+    },
 };
 use app::error::AppError;
 use domain::{
@@ -51,7 +55,7 @@ async fn try_run(
         outcomes.fill_with(|| Some(super::gone("project")));
         return Ok(());
     };
-    let access = services.repository_access(&record)?;
+    let access = reach::repository_access(services, &record)?;
     if let Ok(None) = services.git.known_tip(&access).await {
         // The first look at a repository may take minutes, in which gates may shut: they are looked at after it.
         drop(tx);
@@ -63,7 +67,7 @@ async fn try_run(
             record = newer;
         }
     }
-    let place = services.place_for_waybill(&mut *tx, record).await?;
+    let place = reach::place_for_waybill(&mut *tx, record).await?;
     let resources: HashMap<ResourceId, Resource> = match promotions {
         [one] => tx
             .resource(one.resource)
@@ -79,7 +83,7 @@ async fn try_run(
             .collect(),
     };
     let switched_off = tx.switched_off(first.project).await?;
-    let access = services.repository_access(&place.record)?;
+    let access = reach::repository_access(services, &place.record)?;
     let (mut requests, mut asked) = (
         Vec::with_capacity(promotions.len()),
         Vec::with_capacity(promotions.len()),
@@ -97,8 +101,7 @@ async fn try_run(
         let shut = match &promotion.commit {
             Some(_) => None,
             None if by.is_some() => None,
-            None => services
-                .decide(&mut *tx, environment, &place.environments, promotion)
+            None => gates::decide_gates(services, &mut *tx, environment, &place.environments, promotion)
                 .await?
                 .waits_for(),
         };

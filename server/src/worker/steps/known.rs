@@ -3,7 +3,10 @@
 //! An answer is shared only by those who began to want it before it was asked for: whatever was changed before somebody
 //! asked for a promotion (a token, a registry), that promotion's steps see it.
 
-use crate::service::{Services, place::ProjectPlace};
+use crate::service::{
+    Services, observe,
+    reach::{self, ProjectPlace},
+};
 use app::error::AppError;
 use domain::{
     artifact::{Digest, ExactImage, Repository},
@@ -19,6 +22,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 /// For how long an answer holds for others: a batch, not more.
 const HOLDS: Duration = Duration::from_millis(500);
+
 /// Images that are asked about at once.
 const LEARNING: usize = 2;
 
@@ -32,6 +36,7 @@ pub(super) enum Said {
 }
 
 type Key = (WorkspaceId, Repository, Digest);
+
 /// Answers, and when they were first asked for.
 type Shared<K, T> = Mutex<HashMap<K, (Instant, Arc<OnceCell<T>>)>>;
 
@@ -102,7 +107,7 @@ impl Known {
             let Some(record) = tx.project(project).await? else {
                 return Ok(None);
             };
-            let place = services.place_for_waybill(&mut *tx, record).await?;
+            let place = reach::place_for_waybill(&mut *tx, record).await?;
             Ok::<_, AppError>(Some(Arc::new(place)))
         };
         shared(&self.places, project, since)
@@ -119,7 +124,7 @@ impl Known {
             let Ok(_place) = self.learning.acquire().await else {
                 return;
             };
-            if let Err(error) = services.learn_details(workspace, image).await {
+            if let Err(error) = observe::learn_details(services, workspace, image).await {
                 tracing::warn!(digest = %image.digest, %error, "the registry said nothing about an image");
             }
         })

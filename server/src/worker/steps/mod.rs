@@ -1,21 +1,12 @@
 //! The steps, a file each. A step looks at the world, acts at most once, and says what came of it.
 
-mod commit_and_push;
-mod known;
-mod resolve;
-mod rollout;
-mod way_free;
-
-pub(super) use commit_and_push::{author, waybill};
-pub(super) use known::Known;
-use rollout::is_live;
-
 use super::{Outcome, Settings};
 use crate::{
-    service::{Services, place::ProjectPlace},
+    service::{Services, reach::ProjectPlace},
     store::ClusterRecord,
 };
 use app::error::AppError;
+pub(super) use commit_and_push::{author, waybill};
 use domain::{
     environment::Environment,
     id::PromotionId,
@@ -23,7 +14,19 @@ use domain::{
     resource::Resource,
     time::Timestamp,
 };
+pub(super) use known::Known;
+use rollout::is_live;
 use std::{sync::Arc, time::Instant};
+
+mod commit_and_push;
+
+mod known;
+
+mod resolve;
+
+mod rollout;
+
+mod way_free;
 
 /// How long a promotion may be about its image or its commit: far longer than all that passes by itself.
 const COMMIT_LIMIT_MILLIS: i64 = 20 * 60 * 1000;

@@ -1,7 +1,10 @@
 //! Resolve: the promotion names an exact digest since it was asked for; here the registry is asked whether it is still there.
 
 use super::{Known, Outcome, known::Said};
-use crate::service::{Services, place::ProjectPlace};
+use crate::service::{
+    Services,
+    reach::{self, ProjectPlace},
+};
 use app::error::AppError;
 use domain::promotion::{Promotion, State};
 use std::time::Instant;
@@ -14,7 +17,7 @@ pub(super) async fn run(
     since: Instant,
 ) -> Result<Outcome, AppError> {
     let image = &promotion.image;
-    let access = services.registry_access(&place.clusters, &image.repository)?;
+    let access = reach::registry_access(services, &place.clusters, &image.repository)?;
     let ask = async || match services
         .registry
         .exists(&access, &image.repository, &image.digest)

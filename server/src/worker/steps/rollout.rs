@@ -10,7 +10,11 @@ use crate::{
         git::GitError,
     },
     back_off::Ask,
-    service::{connection, live::Reported, workloads::For},
+    service::{
+        context::For,
+        observe::{self, Reported},
+        reach, sources,
+    },
 };
 use app::error::AppError;
 use domain::{
@@ -23,8 +27,10 @@ use domain::{
 
 /// How often Argo CD is asked when its stream says nothing.
 const LOOK_MILLIS: i64 = 1_000;
+
 /// So soon after it has seen a commit Argo CD begins to sync by itself, where nothing keeps it.
 const SYNCS_WITHIN_MILLIS: i64 = 3_000;
+
 /// A closed sync window is looked at again at the latest after this time: somebody may change it.
 const WINDOW_MILLIS: i64 = 60_000;
 
@@ -35,8 +41,8 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
         });
     };
     let (Some(access), Some(app)) = (
-        work.services.argocd_access(cluster)?,
-        connection::application(cluster, &work.place.record.project.name, &work.environment.name),
+        reach::argocd_access(work.services, cluster)?,
+        reach::application(cluster, &work.place.record.project.name, &work.environment.name),
     ) else {
         return Ok(Outcome::done(
             State::Succeeded,
@@ -89,8 +95,8 @@ pub(super) async fn is_live(work: &Work<'_>) -> Result<Option<String>, AppError>
     let (Some(cluster), Some(commit)) = (work.cluster(), work.promotion.commit.clone()) else {
         return Ok(None);
     };
-    let app = connection::application(cluster, &work.place.record.project.name, &work.environment.name);
-    let (Some(access), Some(app)) = (work.services.argocd_access(cluster)?, app) else {
+    let app = reach::application(cluster, &work.place.record.project.name, &work.environment.name);
+    let (Some(access), Some(app)) = (reach::argocd_access(work.services, cluster)?, app) else {
         return Ok(None);
     };
     let rollout = Rollout {
@@ -237,9 +243,7 @@ impl Rollout<'_> {
             return Ok(next);
         }
         let services = self.work.services;
-        services
-            .read_workloads(&self.access, &self.app, app, For::Promotion)
-            .await?;
+        observe::read_workloads(services, &self.access, &self.app, app, For::Promotion).await?;
         self.decide(app, &covering).await
     }
 
@@ -301,7 +305,7 @@ impl Rollout<'_> {
     /// Whether Git still declares the promised image.
     async fn is_declared(&self) -> Result<bool, AppError> {
         let work = self.work;
-        let declared = work.services.declared(&work.place, &work.resource, true).await?;
+        let declared = sources::declared(work.services, &work.place, &work.resource, true).await?;
         let image = &work.promotion.image;
         Ok(match declared.digest {
             Some(digest) => digest == image.digest,
@@ -311,10 +315,7 @@ impl Rollout<'_> {
 
     async fn covering(&self, app: &AppSnapshot) -> Result<Vec<String>, Trouble> {
         let work = self.work;
-        let repository = work
-            .services
-            .repository_access(&work.place.record)
-            .map_err(Trouble::Own)?;
+        let repository = reach::repository_access(work.services, &work.place.record).map_err(Trouble::Own)?;
         let mut covering = Vec::new();
         for revision in plan::candidate_revisions(app, &self.commit) {
             match work.services.git.contains(&repository, &revision, &self.commit).await {
@@ -456,10 +457,13 @@ impl Rollout<'_> {
     }
 
     async fn report(&self, app: &AppSnapshot) -> Result<Reported, AppError> {
-        self.work
-            .services
-            .report_live(&self.work.place.record.project, &self.work.environment, app)
-            .await
+        observe::report_live(
+            self.work.services,
+            &self.work.place.record.project,
+            &self.work.environment,
+            app,
+        )
+        .await
     }
 }
 

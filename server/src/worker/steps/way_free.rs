@@ -12,6 +12,7 @@ use super::{
 use crate::{
     adapters::{argocd::ArgoCdError, git::GitError},
     back_off::Ask,
+    service::reach,
     store::NewEvent,
 };
 use app::error::AppError;
@@ -23,6 +24,7 @@ use domain::{
 
 /// How soon it is looked whether it has ended.
 const LOOK_MILLIS: i64 = 250;
+
 /// Earlier promotions of the resource among which the one is looked for that is left.
 const MOST_LOOKED_AT: i64 = 20;
 
@@ -107,10 +109,7 @@ fn left<'a>(this: &Promotion, earlier: &'a [Promotion]) -> Option<&'a str> {
 /// The revision that an operation applies, if it contains what is left and not what is to come.
 async fn applies(rollout: &Rollout<'_>, operation: &OperationSnapshot, left: &str) -> Result<Option<String>, Trouble> {
     let work = rollout.work;
-    let repository = work
-        .services
-        .repository_access(&work.place.record)
-        .map_err(Trouble::Own)?;
+    let repository = reach::repository_access(work.services, &work.place.record).map_err(Trouble::Own)?;
     let contains =
         async |revision: &str, commit: &str| match work.services.git.contains(&repository, revision, commit).await {
             Ok(contains) => Ok(contains),

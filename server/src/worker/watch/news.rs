@@ -4,7 +4,7 @@
 use super::{ReadOnce, read};
 use crate::{
     adapters::argocd::AppRef,
-    service::{Services, connection},
+    service::{Services, reach},
     store::{ClusterRecord, StoreError},
 };
 use domain::{
@@ -101,7 +101,7 @@ async fn find(services: &Services) -> Result<HashMap<EnvironmentId, Found>, Stor
         for project in tx.projects(workspace.id).await? {
             for environment in tx.environments(project.project.id).await? {
                 let record = clusters.iter().find(|record| record.cluster.id == environment.cluster);
-                let app = record.and_then(|r| connection::application(r, &project.project.name, &environment.name));
+                let app = record.and_then(|r| reach::application(r, &project.project.name, &environment.name));
                 if let Some(app) = app {
                     let (cluster, places) = (environment.cluster, Vec::new());
                     found.insert(environment.id, Found { cluster, app, places });

@@ -5,7 +5,7 @@ use super::{ReadOnce, is_it, read};
 use crate::{
     adapters::argocd::AppRef,
     back_off,
-    service::{Services, connection},
+    service::{Services, reach},
     store::{ClusterRecord, StoreError},
 };
 use domain::plan::AppSnapshot;
@@ -94,7 +94,7 @@ async fn wanted(services: &Services, record: &ClusterRecord) -> Result<Vec<AppRe
         let resources = tx.resources(project.project.id).await?;
         for environment in tx.environments(project.project.id).await? {
             let is_used = resources.iter().any(|resource| resource.environment == environment.id);
-            let app = connection::application(record, &project.project.name, &environment.name);
+            let app = reach::application(record, &project.project.name, &environment.name);
             if let Some(app) = app
                 && is_used
                 && environment.cluster == record.cluster.id

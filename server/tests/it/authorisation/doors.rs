@@ -10,7 +10,7 @@ use axum::{
 };
 use domain::id::UserId;
 use serde_json::{Value, json};
-use server::{service::token::hash, store::people::SessionRecord};
+use server::{service::access::hash_token, store::people::SessionRecord};
 use std::net::SocketAddr;
 use tower::ServiceExt as _;
 
@@ -106,7 +106,7 @@ pub(crate) async fn session(bench: &Bench, user: UserId) -> Who {
     let id = tower_sessions::session::Id::default().to_string();
     let now = bench.services.now();
     let record = SessionRecord {
-        id: hash(&id),
+        id: hash_token(&id),
         user: Some(user),
         user_agent: None,
         address: None,

@@ -17,7 +17,11 @@ use domain::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use server::service::{Caller, token::NewToken};
+use server::service::{
+    Caller,
+    access::{self, NewToken},
+    promotion,
+};
 
 const API: &str = "127.0.0.1:5000/myapp/api";
 
@@ -139,7 +143,7 @@ impl Place {
                 role: Role::Developer,
                 expires_in_millis: None,
             };
-            let token = bench.services.create_token_for(&ada, "demo", &new, part).await;
+            let token = access::create_token_for(&bench.services, &ada, "demo", &new, part).await;
             everybody.push(Somebody::Program(token.unwrap()));
         }
         everybody.extend(people.into_iter().map(|(person, _)| Somebody::Person(person)));
@@ -218,14 +222,14 @@ async fn project(bench: &Bench, caller: &Caller, name: &str) -> ProjectId {
 /// What stands for the marks that mean the same for everybody.
 async fn marks(bench: &Bench, rita: UserId) -> Vec<(&'static str, String)> {
     bench.registry.push(API, "two", &digest("b"));
-    let rita = bench.services.caller_of_user(rita).await.unwrap().unwrap();
+    let rita = access::caller_of_user(&bench.services, rita).await.unwrap().unwrap();
     let at = |environment: &str| At {
         workspace: "demo".into(),
         project: "myapp".into(),
         environment: environment.into(),
     };
     let asked = async |environment: &str, resource: &str| {
-        let asked = bench.services.promote(&rita, &at(environment), resource).await;
+        let asked = promotion::promote(&bench.services, &rita, &at(environment), resource, false).await;
         asked.unwrap().to_string()
     };
     let place = |environment: &str| format!("workspace=demo&project=myapp&environment={environment}");
@@ -253,16 +257,17 @@ async fn made_for(bench: &Bench, ada: &Caller, n: usize) -> Vec<(&'static str, S
     let name = |what: &str| format!("{what}-{n}");
     let member = person(bench, &name("member"), "demo", Role::Viewer).await;
     bench.program("demo", &name("spare"), Role::Viewer).await;
-    let tokens = services.tokens(ada, "demo").await.unwrap().tokens;
+    let tokens = access::tokens(services, ada, "demo").await.unwrap().tokens;
     let token = tokens.iter().find(|token| token.name == name("spare")).unwrap().id;
     let email = |what: &str| format!("{}@example.com", name(what));
-    let link = services
-        .invite(ada, "demo", &email("eve"), "viewer")
+    let link = access::invite(services, ada, "demo", &email("eve"), "viewer")
         .await
         .unwrap()
         .link;
-    services.invite(ada, "demo", &email("off"), "viewer").await.unwrap();
-    let open = services.members(ada, "demo").await.unwrap().invitations;
+    access::invite(services, ada, "demo", &email("off"), "viewer")
+        .await
+        .unwrap();
+    let open = access::members(services, ada, "demo").await.unwrap().invitations;
     let invitation = open.iter().find(|row| row.email == email("off")).unwrap().id;
     let (channel, delivery) = bench.channel(ada, &name("channel")).await;
     vec![

@@ -98,6 +98,7 @@ const TOKENS: &[&str] = &[
     "file:///etc/passwd",
     "a@b",
 ];
+
 /// Nothing is made larger than this, in bytes.
 const LARGEST: usize = 200 * 1024;
 

@@ -22,8 +22,10 @@ use std::time::Duration;
 
 /// The secret of the Git host.
 const PUSH_SECRET: &str = "push-secret-of-the-bench";
+
 /// An answer that takes longer is none, on a machine that is busy with other tests.
 const LONGEST: Duration = Duration::from_secs(60);
+
 /// After so many requests it is seen whether the server is well, and everybody signs in anew: some requests take rights and sessions away.
 const ROUND: usize = 150;
 
@@ -46,6 +48,7 @@ const NAMES: &[&str] = &[
     "01a1f8c6-dbfe-7740-a45d-3092255eb0a8",
     "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
+
 const FORMS: &[&str] = &[
     "intent=create&source=promote&source_environment=staging&source_resource=api&binding=track&name=new&kind=deployment&replicas=3&ports[0]=8080&env[0][name]=A&env[0][value]=b",
     "intent=promote",
@@ -60,6 +63,7 @@ const FORMS: &[&str] = &[
     "theme=dark&next=/",
     "q=a&kind=promoted",
 ];
+
 const NOTIFICATIONS: &[&str] = &[
     r#"{"events":[{"id":"1","action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","repository":"myapp/api","tag":"1.0.0","digest":"sha256:aa"},"request":{"host":"r.example"}}]}"#,
     r#"{"ref":"refs/heads/main","repository":{"clone_url":"http://127.0.0.1/deploy.git","ssh_url":"git@h:deploy.git"},"commits":[]}"#,

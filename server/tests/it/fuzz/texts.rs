@@ -17,8 +17,8 @@ use server::{
     cli::apply::yaml,
     nesting,
     service::{
-        apply::document::{Document, SecretText},
-        policy,
+        configure::{Document, SecretText},
+        gates,
     },
     signature::{Attached, PublicKey},
     web::graphql::limits,
@@ -94,7 +94,7 @@ fn policies() -> Vec<&'static str> {
 
 fn a_policy(text: &[u8]) {
     let own: Name = "production".parse().unwrap();
-    let _ = policy::read(&lossy(text), &own, &["staging".parse().unwrap()]);
+    let _ = gates::read_policy(&lossy(text), &own, &["staging".parse().unwrap()]);
 }
 
 fn a_notification(text: &[u8]) {
@@ -116,7 +116,7 @@ fn a_signature(text: &[u8]) {
     let _ = PublicKey::read(&lossy(text));
     for policy in policies()
         .into_iter()
-        .filter_map(|policy| policy::read(policy, &own, &[]).ok())
+        .filter_map(|policy| gates::read_policy(policy, &own, &[]).ok())
     {
         for (_, sought) in server::signature::sought(&policy) {
             let _ = sought.find(&digest, &found);

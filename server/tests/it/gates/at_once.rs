@@ -11,7 +11,7 @@ use domain::{
     rights::Role,
 };
 use serde_json::json;
-use server::service::ledger;
+use server::service::views;
 
 fn name(name: &str) -> String {
     name.to_owned()
@@ -63,7 +63,7 @@ async fn ends(world: &World, id: &str, pages: [&Page; 2]) -> Promotion {
     let mut tx = world.store.read().await.unwrap();
     let workspace = tx.workspace_by_name("demo").await.unwrap().unwrap().id;
     drop(tx);
-    let checked = ledger::check(&*world.store, workspace).await.unwrap();
+    let checked = views::check_ledger(&*world.store, workspace).await.unwrap();
     assert_eq!(checked.broken, None);
     promotion
 }

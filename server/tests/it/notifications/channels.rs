@@ -12,6 +12,7 @@ use domain::{
     rights::Role,
 };
 use server::adapters::notifier::Notifier;
+use server::service::notification;
 
 const SETTINGS: &str = "/w/demo/-/settings/notifications";
 
@@ -106,10 +107,12 @@ async fn drafts_are_checked_by_field() {
     let id = house.channel("ops").await;
     let services = &house.bench.services;
     for answer in [
-        services.remove_channel(&stranger, "other", &id).await,
-        services.pause_channel(&stranger, "other", &id, true).await,
-        services.test_channel(&stranger, "other", &id).await.map(|_| ()),
-        services.remove_channel(&stranger, "demo", &id).await,
+        notification::remove_channel(services, &stranger, "other", &id).await,
+        notification::pause_channel(services, &stranger, "other", &id, true).await,
+        notification::test_channel(services, &stranger, "other", &id)
+            .await
+            .map(|_| ()),
+        notification::remove_channel(services, &stranger, "demo", &id).await,
     ] {
         assert!(matches!(answer, Err(AppError::NotFound(_))), "{answer:?}");
     }
@@ -130,7 +133,9 @@ async fn where_a_channel_leads_is_kept_sealed() {
     receiver.answers(404, "no /services/hidden-path here");
     house.promote().await;
     house.tell().await;
-    let view = house.bench.services.notifications(&house.admin, "demo").await.unwrap();
+    let view = notification::notifications(&house.bench.services, &house.admin, "demo")
+        .await
+        .unwrap();
     assert_eq!(view.channels[0].shown, receiver.host());
     let mut tx = house.bench.store.read().await.unwrap();
     let workspace = house.admin.access[0].0.id;

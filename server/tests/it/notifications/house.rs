@@ -21,7 +21,7 @@ use server::{
         mail::{Encryption, MailSettings},
         notifier::Notifier,
     },
-    service::Caller,
+    service::{Caller, notification},
     store::NewEvent,
     worker::notify::{dispatch::Dispatcher, send::Sender},
 };
@@ -29,6 +29,7 @@ use sha2::Sha256;
 use std::sync::Arc;
 
 pub(super) const API: &str = "127.0.0.1:5000/myapp/api";
+
 const ALL: &str = "needs_approval,approved,failed,succeeded,drift,hold";
 
 /// A project `myapp` with `api` in development, and in production, which asks for two approvals, once [`House::promote`] was called.
@@ -69,21 +70,22 @@ impl House {
     }
 
     pub(super) async fn try_add(&self, draft: &ChannelDraft) -> Result<ChannelMade, AppError> {
-        self.bench
-            .services
-            .add_channel(&self.admin, "demo", draft.clone())
-            .await
+        notification::add_channel(&self.bench.services, &self.admin, "demo", draft.clone()).await
     }
 
     pub(super) async fn channel(&self, name: &str) -> String {
-        let view = self.bench.services.notifications(&self.admin, "demo").await.unwrap();
+        let view = notification::notifications(&self.bench.services, &self.admin, "demo")
+            .await
+            .unwrap();
         let found = view.channels.iter().find(|channel| channel.name == name);
         found.unwrap().id.to_string()
     }
 
     /// The log, newest first.
     pub(super) async fn log(&self) -> Vec<DeliveryView> {
-        let view = self.bench.services.notifications(&self.admin, "demo").await.unwrap();
+        let view = notification::notifications(&self.bench.services, &self.admin, "demo")
+            .await
+            .unwrap();
         view.deliveries
     }
 

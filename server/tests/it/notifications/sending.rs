@@ -11,6 +11,7 @@ use domain::{
     promotion::State,
 };
 use reqwest::StatusCode;
+use server::service::notification;
 use server::{
     adapters::{
         mail::{Encryption, Mail, MailSettings, Mailer},
@@ -94,17 +95,20 @@ async fn what_fails_is_tried_again_later_each_time_and_given_up_after_a_day() {
     let running = tokio::spawn(Sender::new(house.bench.services.clone(), "running").run(stop.clone()));
     let services = house.bench.services.clone();
     let id = given_up.id.to_string();
-    let said = services.redeliver(&house.admin, "demo", &id).await.unwrap();
+    let said = notification::redeliver(&services, &house.admin, "demo", &id)
+        .await
+        .unwrap();
     assert_eq!(said.words, "It is delivered. The answer was 200: ok.");
-    let said = services.redeliver(&house.admin, "demo", &id).await.unwrap();
+    let said = notification::redeliver(&services, &house.admin, "demo", &id)
+        .await
+        .unwrap();
     assert_eq!(
         said.state,
         DeliveryState::Delivered,
         "also what was delivered: {said:?}"
     );
     receiver.answers(500, "");
-    let said = services
-        .test_channel(&house.admin, "demo", &house.channel("hook").await)
+    let said = notification::test_channel(&services, &house.admin, "demo", &house.channel("hook").await)
         .await
         .unwrap();
     assert_eq!(said.state, DeliveryState::Waiting);
@@ -188,7 +192,7 @@ async fn sent_again_while_the_first_sending_hangs_the_second_one_counts() {
     let first_answer = asked.recv().await.unwrap();
     let id = house.log().await[0].id.to_string();
     let (again, admin) = (services.clone(), house.admin.clone());
-    let again = tokio::spawn(async move { again.redeliver(&admin, "demo", &id).await.unwrap() });
+    let again = tokio::spawn(async move { notification::redeliver(&again, &admin, "demo", &id).await.unwrap() });
     until("it to be due again", async || {
         let mut tx = house.bench.store.read().await.unwrap();
         let due = tx.due_channels(services.now(), 1).await.unwrap();

@@ -11,6 +11,7 @@ use domain::{
     tag_rule::{TagOrder, TagRule},
 };
 use serde_json::{Value, json};
+use server::service::{configure, promotion, views};
 use server::web::graphql;
 
 fn at(environment: &str) -> At {
@@ -67,7 +68,9 @@ impl Shop {
 
     async fn view(&self, environment: &str) -> ResourceView {
         let services = &self.bench.services;
-        services.resource(&self.admin, &at(environment), "api").await.unwrap()
+        views::resource(services, &self.admin, &at(environment), "api")
+            .await
+            .unwrap()
     }
 }
 
@@ -223,11 +226,11 @@ async fn a_rule_that_changes_starts_nothing_that_was_there() {
     };
     let picks = async |environment, range: &str| {
         let of = at(environment);
-        services.preview_tags(&shop.admin, &of, "api", &draft(range)).await
+        configure::preview_tags(services, &shop.admin, &of, "api", &draft(range)).await
     };
     let change = async |environment, range: &str| {
         let of = at(environment);
-        services.change_tags(&shop.admin, &of, "api", &draft(range)).await
+        configure::change_tags(services, &shop.admin, &of, "api", &draft(range)).await
     };
     let Err(AppError::Invalid(errors)) = change("development", "?").await else {
         panic!("a range that can't be read is refused");
@@ -259,7 +262,9 @@ async fn a_rule_that_changes_starts_nothing_that_was_there() {
     shop.push("1.9.2", 5, "linux/amd64").await;
     shop.all_went(&["1.9.0", "2.1.0"]).await;
     // Back to what counts now, by hand: nothing would undo that, so nothing is held, and what comes next arrives.
-    services.promote(&shop.admin, &at("development"), "api").await.unwrap();
+    promotion::promote(services, &shop.admin, &at("development"), "api", false)
+        .await
+        .unwrap();
     assert_eq!(shop.went("development", "api").await, ["1.9.0", "2.1.0", "1.9.2"]);
     assert_eq!(shop.resource("development", "api").await.hold, None);
     shop.push("1.9.3", 6, "linux/amd64").await;
@@ -306,8 +311,7 @@ async fn what_waits_and_no_longer_counts_is_withdrawn() {
         ..ResourceDraft::default()
     };
     let services = &shop.bench.services;
-    services
-        .change_tags(&shop.admin, &at("development"), "api", &draft)
+    configure::change_tags(services, &shop.admin, &at("development"), "api", &draft)
         .await
         .unwrap();
     let after = newest().await.unwrap();
@@ -325,10 +329,14 @@ async fn an_older_image_that_a_person_chose_stays() {
     shop.push("1.1.0", 1, "linux/amd64").await;
     assert_eq!(shop.went("development", "api").await, ["1.0.0", "1.1.0"]);
     let services = &shop.bench.services;
-    services
-        .promote_between(&shop.admin, "shop", "api", "production", "development")
-        .await
-        .unwrap();
+    promotion::promote_between(
+        services,
+        &shop.admin,
+        ["shop", "api", "production", "development"],
+        false,
+    )
+    .await
+    .unwrap();
     shop.look().await;
     shop.push("1.2.0", 2, "linux/amd64").await;
     shop.look().await;
@@ -356,8 +364,7 @@ async fn what_comes_after_a_resource_was_created_arrives_though_nobody_tells_of_
         ..ResourceDraft::default()
     };
     let services = &shop.bench.services;
-    services
-        .create_resource(&shop.admin, &at("development"), draft)
+    configure::create_resource(services, &shop.admin, &at("development"), draft)
         .await
         .unwrap();
     shop.registry.push(API, "1.1.0", 1, "linux/amd64");
@@ -470,7 +477,7 @@ async fn a_document_says_which_tags_count_and_leaves_them_where_it_says_nothing(
         (json!({ "semver": "*", "only": "stable" }), "", "at most one"),
     ] {
         let document = read(&shop.chain_by(Some(tags.clone()), &[]));
-        let refused = shop.bench.services.apply(&shop.admin, &document, true).await;
+        let refused = configure::apply(&shop.bench.services, &shop.admin, &document, true).await;
         let Err(AppError::Invalid(errors)) = refused else {
             panic!("{tags}: {refused:?}");
         };
@@ -480,7 +487,7 @@ async fn a_document_says_which_tags_count_and_leaves_them_where_it_says_nothing(
         assert!(message.contains(says), "{message}");
     }
     let document = read(&shop.chain_by(None, &["windows/amd64"]));
-    let refused = shop.bench.services.apply(&shop.admin, &document, true).await;
+    let refused = configure::apply(&shop.bench.services, &shop.admin, &document, true).await;
     assert!(refused.unwrap_err().to_string().contains("a platform of Linux"));
 }
 
@@ -503,7 +510,7 @@ async fn the_form_says_what_a_rule_picks_before_it_is_saved() {
         ..ResourceDraft::fresh()
     };
     let services = &shop.bench.services;
-    let foreseen = async |draft| services.preview_create(&shop.admin, &at("development"), draft).await;
+    let foreseen = async |draft| views::preview_create(services, &shop.admin, &at("development"), draft).await;
     let preview = foreseen(draft("semver", "^1.4", "")).await.unwrap();
     assert_eq!(preview.tags, ["1.4.2 counts as newest; 2 of 4 tags count."]);
     assert_eq!(preview.image.label(), "1.4.2");
@@ -528,14 +535,12 @@ async fn the_form_says_what_a_rule_picks_before_it_is_saved() {
     }
     let error = field(foreseen(draft("semver", "^3", "")).await.unwrap_err());
     assert_eq!((&*error.field, error.message.contains("SemVer ^3")), ("tags", true));
-    let created = services
-        .create_resource(&shop.admin, &at("development"), draft("pattern", "1", ""))
-        .await;
+    let created =
+        configure::create_resource(services, &shop.admin, &at("development"), draft("pattern", "1", "")).await;
     assert_eq!(field(created.unwrap_err()).field, "tags_value");
 
     let draft = draft("pattern", r"(\d+\.\d+\.\d+)", "");
-    services
-        .create_resource(&shop.admin, &at("development"), draft)
+    configure::create_resource(services, &shop.admin, &at("development"), draft)
         .await
         .unwrap();
     assert_eq!(shop.went("development", "worker").await, ["1.4.2"]);
@@ -563,7 +568,7 @@ async fn the_form_says_what_a_rule_picks_of_a_repository_nobody_has_looked_at() 
             ..ResourceDraft::fresh()
         };
         let services = &shop.bench.services;
-        let foreseen = services.preview_create(&shop.admin, &at("development"), draft).await;
+        let foreseen = views::preview_create(services, &shop.admin, &at("development"), draft).await;
         foreseen.unwrap_err().to_string()
     };
     let unknown = format!(

@@ -1,6 +1,7 @@
 //! `state: absent` of `apply`: only what is said to be absent goes, a trial changes nothing, and said again it changes nothing.
 
 use super::*;
+use server::service::{access, configure, promotion};
 
 /// The document with one more thing said of an environment's resources.
 fn saying(environment: usize, resource: Value) -> Value {
@@ -10,8 +11,12 @@ fn saying(environment: usize, resource: Value) -> Value {
 }
 
 async fn refused(bench: &Bench, caller: &Caller, document: &Value) -> Vec<(String, String)> {
-    let error = bench.services.apply(caller, &read(document), true).await.unwrap_err();
-    let really = bench.services.apply(caller, &read(document), false).await.unwrap_err();
+    let error = configure::apply(&bench.services, caller, &read(document), true)
+        .await
+        .unwrap_err();
+    let really = configure::apply(&bench.services, caller, &read(document), false)
+        .await
+        .unwrap_err();
     assert_eq!(error, really, "a trial says the same");
     let fields = error.fields().unwrap_or_else(|| panic!("{error:?}")).0.clone();
     fields.into_iter().map(|error| (error.field, error.message)).collect()
@@ -43,8 +48,7 @@ async fn what_is_said_to_be_absent_goes_and_nothing_else() {
 #[tokio::test]
 async fn a_trial_says_what_comes_of_it_and_leaves_promotions_alone() {
     let (bench, admin) = set_up().await;
-    let waits = (bench.services)
-        .edit_pin(&admin, &at("staging"), "api", &digest("b"))
+    let waits = promotion::edit_pin(&bench.services, &admin, &at("staging"), "api", &digest("b"), false)
         .await
         .unwrap();
     let mut absent = saying(
@@ -211,7 +215,7 @@ async fn a_workspace_goes_by_its_name_alone() {
     );
     assert_eq!(applied(&bench, &admin, &gone, false).await, lines);
     // Who administers another may say it again: there is none, and none is made.
-    let ada = bench.services.caller_of_user(ada).await.unwrap().unwrap();
+    let ada = access::caller_of_user(&bench.services, ada).await.unwrap().unwrap();
     assert_eq!(applied(&bench, &ada, &gone, false).await, [""; 0]);
     assert!(
         bench

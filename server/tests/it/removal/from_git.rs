@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::world::{Setup, World, values_path};
+use server::service::configure;
 use server::worker::git_removals;
 use testbed::Moment;
 
@@ -21,9 +22,7 @@ async fn its_block_goes_with_one_commit_and_the_name_waits_for_it() {
     assert!(removed.from_git);
 
     // Until it is done, nobody takes the name: the commit would remove theirs.
-    let error = bench
-        .services
-        .apply(&admin, &read(&document()), false)
+    let error = configure::apply(&bench.services, &admin, &read(&document()), false)
         .await
         .unwrap_err();
     assert!(
@@ -66,9 +65,7 @@ async fn an_environments_blocks_go_together_and_its_project_ends_what_waits() {
         (open.len(), open[0].services.as_slice()),
         (1, &["api".to_owned(), "web".to_owned()][..])
     );
-    let error = bench
-        .services
-        .apply(&admin, &read(&document()), true)
+    let error = configure::apply(&bench.services, &admin, &read(&document()), true)
         .await
         .unwrap_err()
         .to_string();

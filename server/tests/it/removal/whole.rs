@@ -5,7 +5,10 @@ use crate::support::database::Database;
 use app::api::notification::ChannelDraft;
 use secrecy::ExposeSecret as _;
 use server::{
-    service::{ledger, token::NewToken},
+    service::{
+        access::{self, NewToken},
+        configure, notification, promotion, views,
+    },
     store::people::SessionRecord,
 };
 
@@ -32,7 +35,9 @@ async fn channel(bench: &Bench, ada: &Caller, name: &str, environments: &str) {
         occasions: "failed".into(),
         environments: environments.into(),
     };
-    bench.services.add_channel(ada, "demo", draft).await.unwrap();
+    notification::add_channel(&bench.services, ada, "demo", draft)
+        .await
+        .unwrap();
 }
 
 async fn token(bench: &Bench, ada: &Caller, name: &str, part: (&str, &str)) -> String {
@@ -41,7 +46,9 @@ async fn token(bench: &Bench, ada: &Caller, name: &str, part: (&str, &str)) -> S
         role: Role::Developer,
         expires_in_millis: None,
     };
-    let token = bench.services.create_token_for(ada, "demo", &new, part).await.unwrap();
+    let token = access::create_token_for(&bench.services, ada, "demo", &new, part)
+        .await
+        .unwrap();
     token.expose_secret().to_owned()
 }
 
@@ -54,8 +61,7 @@ async fn a_removed_environment_takes_its_resources_tokens_and_stops_with_it() {
     let others = token(&bench, &ada, "for-myapp", ("myapp", "")).await;
     channel(&bench, &ada, "only-staging", "staging").await;
     channel(&bench, &ada, "all", "").await;
-    services
-        .stop_line(&admin, "demo", "myapp", Some("staging"), "Broken")
+    promotion::stop_line(services, &admin, "demo", "myapp", Some("staging"), "Broken")
         .await
         .unwrap();
 
@@ -92,15 +98,15 @@ async fn a_removed_environment_takes_its_resources_tokens_and_stops_with_it() {
         [""; 0],
         "no gap is left in the order"
     );
-    let here = services.notifications(&ada, "demo").await.unwrap();
+    let here = notification::notifications(services, &ada, "demo").await.unwrap();
     assert_eq!(
         here.channels.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
         ["all"]
     );
-    assert_eq!(services.caller_of_token(&its).await.unwrap(), None);
-    assert!(services.caller_of_token(&others).await.unwrap().is_some());
+    assert_eq!(access::caller_of_token(services, &its).await.unwrap(), None);
+    assert!(access::caller_of_token(services, &others).await.unwrap().is_some());
     assert_eq!(bench.store.read().await.unwrap().stops(id).await.unwrap(), []);
-    let gone = services.environment(&admin, &at("staging")).await;
+    let gone = views::environment(services, &admin, &at("staging")).await;
     assert!(matches!(gone, Err(AppError::NotFound(_))));
 
     // Its history can still be looked for, and is no longer offered.
@@ -148,8 +154,7 @@ async fn a_removed_project_loses_its_secrets_at_once_and_stays_hidden_from_whom_
     tx.commit().await.unwrap();
     channel(&bench, &ada, "all", "").await;
     let its = token(&bench, &ada, "for-myapp", ("myapp", "")).await;
-    let asked = services
-        .edit_pin(&admin, &at("production"), "api", &digest("b"))
+    let asked = promotion::edit_pin(services, &admin, &at("production"), "api", &digest("b"), false)
         .await
         .unwrap();
 
@@ -168,8 +173,8 @@ async fn a_removed_project_loses_its_secrets_at_once_and_stays_hidden_from_whom_
     let sealed = column(&bench, "SELECT credentials FROM projects ORDER BY name").await;
     assert_eq!(sealed, [None, None], "erased");
     assert_eq!(column(&bench, "SELECT target FROM channels").await, []);
-    assert_eq!(services.caller_of_token(&its).await.unwrap(), None);
-    let names: Vec<_> = (services.projects(&admin).await.unwrap().into_iter())
+    assert_eq!(access::caller_of_token(services, &its).await.unwrap(), None);
+    let names: Vec<_> = (views::projects(services, &admin).await.unwrap().into_iter())
         .map(|p| p.name.to_string())
         .collect();
     assert_eq!(names, ["blog"]);
@@ -179,12 +184,12 @@ async fn a_removed_project_loses_its_secrets_at_once_and_stays_hidden_from_whom_
     drop(tx);
 
     // Its history is for those who could see it.
-    let page = services.promotion(&admin, &asked.to_string()).await.unwrap();
+    let page = views::promotion(services, &admin, &asked.to_string()).await.unwrap();
     assert_eq!((page.project.as_str(), page.state), ("myapp", State::Cancelled));
-    let eve = services.caller_of_user(eve).await.unwrap().unwrap();
-    let hidden = services.promotion(&eve, &asked.to_string()).await;
+    let eve = access::caller_of_user(services, eve).await.unwrap().unwrap();
+    let hidden = views::promotion(services, &eve, &asked.to_string()).await;
     assert!(matches!(hidden, Err(AppError::NotFound(_))), "{hidden:?}");
-    let ledger = services.export_ledger(&eve, "demo").await.map(drop);
+    let ledger = views::export_ledger(services, &eve, "demo").await.map(drop);
     assert!(matches!(ledger, Err(AppError::Forbidden(_))), "{ledger:?}");
     let seen = told(&bench, &eve).await;
     assert!(seen.iter().all(|did| !did.contains("myapp")), "{seen:?}");
@@ -214,9 +219,7 @@ async fn a_cluster_that_runs_something_stays_and_another_loses_its_secrets() {
         "{why}"
     );
     remove(&bench, &admin, &other("cluster", "spare"), RemovalChoices::default()).await;
-    let names: Vec<_> = (bench
-        .services
-        .clusters(&admin, "demo")
+    let names: Vec<_> = (configure::clusters(&bench.services, &admin, "demo")
         .await
         .unwrap()
         .clusters
@@ -247,8 +250,9 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
     let (_, both) = bench.member("both@example.com", "demo", Role::Viewer).await;
     let (_, only) = bench.member("only@example.com", "demo", Role::Viewer).await;
     let target = other("workspace", "demo");
-    let typed =
-        async |caller: &Caller, typed: &str| services.remove(caller, &target, RemovalChoices::default(), typed).await;
+    let typed = async |caller: &Caller, typed: &str| {
+        removal::remove(services, caller, &target, RemovalChoices::default(), typed).await
+    };
 
     let error = typed(&ada, "dem").await.unwrap_err();
     assert!(
@@ -276,8 +280,7 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
         tx.insert_session(&session, "{}").await.unwrap();
     }
     tx.commit().await.unwrap();
-    let link = services
-        .invite(&ada, "demo", "new@example.com", "viewer")
+    let link = access::invite(services, &ada, "demo", "new@example.com", "viewer")
         .await
         .unwrap()
         .link;
@@ -286,9 +289,9 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
     let removed = typed(&ada, " demo ").await.unwrap();
     assert!(removed.with.contains(&"project myapp".to_owned()), "{removed:?}");
     assert!(removed.with.contains(&"token ci".to_owned()), "{removed:?}");
-    assert_eq!(services.caller_of_token(&secret).await.unwrap(), None);
+    assert_eq!(access::caller_of_token(services, &secret).await.unwrap(), None);
     let key = link.split_once("key=").unwrap().1;
-    assert!(services.invitation(key).await.is_err());
+    assert!(access::invitation(services, key).await.is_err());
     let mut tx = bench.store.read().await.unwrap();
     let now = services.now();
     assert!(
@@ -311,23 +314,24 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
         assert!(column(&bench, sealed).await.iter().all(Option::is_none), "{sealed}");
     }
     // Who was in is out, whatever they held in their hands.
-    let late = services
-        .projects(&services.caller_of_user(ada_id).await.unwrap().unwrap())
-        .await;
+    let late = views::projects(
+        services,
+        &access::caller_of_user(services, ada_id).await.unwrap().unwrap(),
+    )
+    .await;
     assert_eq!(late.unwrap(), []);
     assert!(
-        services
-            .remove(&admin, &target, RemovalChoices::default(), "demo")
+        removal::remove(services, &admin, &target, RemovalChoices::default(), "demo")
             .await
             .is_err()
     );
 
     // Its ledger stays, whole, by its id; and a new workspace of the name has one of its own.
-    let ever = ledger::workspaces(&*bench.store, Some(&demo.id.to_string()))
+    let ever = views::ledger_workspaces(&*bench.store, Some(&demo.id.to_string()))
         .await
         .unwrap();
     assert_eq!(ever[0].name.as_str(), "demo");
-    let checked = ledger::check(&*bench.store, demo.id).await.unwrap();
+    let checked = views::check_ledger(&*bench.store, demo.id).await.unwrap();
     assert!(checked.broken.is_none() && checked.chained > 10, "{checked:?}");
     let (again, _) = bench.program("demo", "anew", Role::Admin).await;
     bench.apply(&again, &document()).await;
@@ -341,6 +345,6 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
         .unwrap()
         .unwrap();
     assert_ne!(new.id, demo.id);
-    let named = ledger::workspaces(&*bench.store, Some("demo")).await.unwrap();
+    let named = views::ledger_workspaces(&*bench.store, Some("demo")).await.unwrap();
     assert_eq!(named, [new]);
 }

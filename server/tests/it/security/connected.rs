@@ -17,7 +17,9 @@ use serde_json::json;
 use std::process::Command;
 
 const CLUSTERS: &str = "/w/demo/-/settings/clusters";
+
 const GIT: &str = "/w/demo/-/settings/git";
+
 const NOTIFICATIONS: &str = "/w/demo/-/settings/notifications";
 
 /// Posts, and holds the page against what it must not do.

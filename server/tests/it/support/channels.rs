@@ -5,7 +5,7 @@ use app::api::notification::ChannelDraft;
 use domain::{id::DeliveryId, notification::DeliveryState};
 use server::{
     clock::{Ids as _, System},
-    service::Caller,
+    service::{Caller, notification},
     store::{Channel, Delivery},
 };
 
@@ -21,8 +21,7 @@ impl Bench {
             occasions: "failed".into(),
             environments: String::new(),
         };
-        (self.services)
-            .add_channel(caller, workspace.name.as_str(), draft)
+        notification::add_channel(&self.services, caller, workspace.name.as_str(), draft)
             .await
             .unwrap();
         let mut tx = self.store.write().await.unwrap();

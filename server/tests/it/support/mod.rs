@@ -2,18 +2,6 @@
 //! them, [`channels`] and [`receivers`] for what leaves them; [`world`] has the whole server among real parts, [`browser`] looks at its pages,
 //! [`program`] runs the program to its end, [`signer`] signs images, and [`dice`] is for what is to look random.
 
-pub(crate) mod browser;
-pub(crate) mod channels;
-pub(crate) mod counted;
-pub(crate) mod database;
-pub(crate) mod dice;
-pub(crate) mod fakes;
-pub(crate) mod program;
-pub(crate) mod receivers;
-pub(crate) mod scripted_registry;
-pub(crate) mod signer;
-pub(crate) mod world;
-
 use axum::{
     Extension, Router,
     body::Body,
@@ -30,13 +18,9 @@ use server::{
     secrets::{EncryptionKey, Sealer},
     service::{
         Caller, Services, Wake,
-        apply::{
-            Applied,
-            document::{Document, SecretText},
-        },
-        password::Passwords,
-        sign_in_limit::SignInLimit,
-        token::{NewToken, create_token_here},
+        access::{self, NewToken, create_token_here},
+        configure::{self, Applied, Document, SecretText},
+        context::{Passwords, SignInLimit},
     },
     store::{Store, User},
     web::auth::Identity,
@@ -44,6 +28,28 @@ use server::{
 use std::sync::Arc;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
+
+pub(crate) mod browser;
+
+pub(crate) mod channels;
+
+pub(crate) mod counted;
+
+pub(crate) mod database;
+
+pub(crate) mod dice;
+
+pub(crate) mod fakes;
+
+pub(crate) mod program;
+
+pub(crate) mod receivers;
+
+pub(crate) mod scripted_registry;
+
+pub(crate) mod signer;
+
+pub(crate) mod world;
 
 /// The use cases, and all that they work with.
 pub(crate) struct Bench {
@@ -136,9 +142,7 @@ impl Bench {
         let (_, token) = create_token_here(&*self.store, &*self.clock, &System, Some(workspace), true, &new)
             .await
             .unwrap();
-        let caller = self
-            .services
-            .caller_of_token(secrecy::ExposeSecret::expose_secret(&token))
+        let caller = access::caller_of_token(&self.services, secrecy::ExposeSecret::expose_secret(&token))
             .await
             .unwrap()
             .unwrap();
@@ -170,12 +174,14 @@ impl Bench {
         tx.set_membership(workspace.id, id, role).await.unwrap();
         tx.set_password(id, &hash).await.unwrap();
         tx.commit().await.unwrap();
-        (self.services.caller_of_user(id).await.unwrap().unwrap(), id)
+        (access::caller_of_user(&self.services, id).await.unwrap().unwrap(), id)
     }
 
     /// Applies a document written as JSON.
     pub(crate) async fn apply(&self, caller: &Caller, document: &serde_json::Value) -> Applied {
-        self.services.apply(caller, &read(document), false).await.unwrap()
+        configure::apply(&self.services, caller, &read(document), false)
+            .await
+            .unwrap()
     }
 
     /// Posts JSON to a door as `caller`; returns status and body.

@@ -19,9 +19,9 @@ use server::{
     clock::{Clock as _, Ids as _, System},
     config::Config,
     service::{
-        ledger,
-        password::Passwords,
-        token::{NewToken, create_token_here},
+        access::{NewToken, create_token_here},
+        context::Passwords,
+        views,
     },
     store::{Store, User},
 };
@@ -40,10 +40,15 @@ use tokio::{net::TcpListener, process::Command, sync::oneshot, task::JoinHandle}
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 pub(crate) const ADMIN: &str = "ada@example.com";
+
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
+
 pub(crate) const GIT_TOKEN: &str = "git-token-of-the-bench";
+
 pub(crate) const HOOK_SECRET: &str = "hook-secret-of-the-bench";
+
 /// Whom Waybill is to the stand-in.
 pub(crate) const ARGOCD_SUBJECT: &str = "proj:myapp:waybill";
 
@@ -400,7 +405,7 @@ impl World {
         assert!(found.is_empty(), "commits of nobody: {found:?}");
         let workspaces = self.store.read().await.unwrap().workspaces().await.unwrap();
         for workspace in workspaces {
-            let checked = ledger::check(&*self.store, workspace.id).await.unwrap();
+            let checked = views::check_ledger(&*self.store, workspace.id).await.unwrap();
             assert_eq!(checked.broken, None, "{}", workspace.name);
         }
     }

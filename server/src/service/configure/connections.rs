@@ -1,0 +1,221 @@
+//! The pages *Clusters* and *Git*: what a workspace is connected to, for its administrators.
+//!
+//! Saving is applying a document of one thing ([`super::apply`]); what secrets there are is told, and none of them is.
+
+use crate::{
+    service::{
+        configure::apply::{self, Change, Page, Sign, TypedSecrets},
+        context::Services,
+        reach::{Caller, SealedCredentials, credentials_context},
+    },
+    store::{ClusterRecord, ProjectRecord},
+};
+use app::{
+    api::connection::{
+        ClusterDraft, ClusterView, ClustersView, EnvironmentDraft, PassedOver, RepositoriesView, RepositoryDraft,
+        RepositoryView,
+    },
+    error::AppError,
+};
+use domain::{id::ClusterId, name::Name};
+use secrecy::ExposeSecret as _;
+use std::collections::HashMap;
+
+/// The clusters of a workspace.
+///
+/// # Errors
+/// When the caller isn't an administrator there.
+pub async fn clusters(services: &Services, caller: &Caller, workspace: &str) -> Result<ClustersView, AppError> {
+    let workspace = caller.administered(workspace)?;
+    let mut tx = services.store.read().await?;
+    let mut on: HashMap<ClusterId, Vec<String>> = HashMap::new();
+    for project in tx.projects(workspace.id).await? {
+        if caller.role_in_project(workspace.id, project.project.id).is_none() {
+            continue;
+        }
+        for environment in tx.environments(project.project.id).await? {
+            let name = format!("{}/{}", project.project.name, environment.name);
+            on.entry(environment.cluster).or_default().push(name);
+        }
+    }
+    let mut unread: HashMap<String, Vec<PassedOver>> = HashMap::new();
+    for (repository, known) in tx.unread_tags(workspace.id).await? {
+        let passed = PassedOver {
+            image: format!("{repository}:{}", known.tag),
+            why: known.why.unwrap_or_default(),
+        };
+        unread.entry(repository.registry().to_owned()).or_default().push(passed);
+    }
+    let clusters = tx.clusters(workspace.id).await?.into_iter();
+    Ok(ClustersView {
+        workspace: workspace.name.clone(),
+        clusters: clusters
+            .map(|record| {
+                let environments = on.remove(&record.cluster.id).unwrap_or_default();
+                // Once, with the cluster whose sign-in is used.
+                let passed_over = unread.remove(&record.cluster.registry).unwrap_or_default();
+                cluster_view(record, environments, passed_over)
+            })
+            .collect(),
+    })
+}
+
+/// Adds or changes a cluster; says what is so now.
+///
+/// # Errors
+/// When the caller isn't an administrator there; all that is wrong with the draft, by field.
+pub async fn save_cluster(
+    services: &Services,
+    caller: &Caller,
+    workspace: &str,
+    draft: &ClusterDraft,
+    typed: &TypedSecrets,
+) -> Result<String, AppError> {
+    let changes = apply::carry_out_page(services, caller, workspace, &Page::Cluster(draft, typed)).await?;
+    Ok(said(&changes))
+}
+
+/// The projects of a workspace that the caller administers, with their repositories.
+///
+/// # Errors
+/// When the caller isn't an administrator there.
+pub async fn repositories(services: &Services, caller: &Caller, workspace: &str) -> Result<RepositoriesView, AppError> {
+    let workspace = caller.administered(workspace)?;
+    let mut tx = services.store.read().await?;
+    let clusters: Vec<(ClusterId, Name)> = (tx.clusters(workspace.id).await?.into_iter())
+        .map(|record| (record.cluster.id, record.cluster.name))
+        .collect();
+    let mut projects = Vec::new();
+    for record in tx.projects(workspace.id).await? {
+        if caller.check_administers(&record.project).is_err() {
+            continue;
+        }
+        let environments = tx.environments(record.project.id).await?.into_iter();
+        let environments = environments.filter_map(|environment| {
+            let cluster = clusters.iter().find(|(id, _)| *id == environment.cluster)?;
+            Some((environment.name, cluster.1.clone()))
+        });
+        projects.push(repository_view(services, record, environments.collect()));
+    }
+    Ok(RepositoriesView {
+        workspace: workspace.name.clone(),
+        projects,
+        clusters: clusters.into_iter().map(|(_, name)| name).collect(),
+    })
+}
+
+/// Adds a project, or changes the repository of one; says what is so now.
+///
+/// # Errors
+/// When the caller isn't an administrator there; all that is wrong with the draft, by field.
+pub async fn save_repository(
+    services: &Services,
+    caller: &Caller,
+    workspace: &str,
+    draft: &RepositoryDraft,
+    typed: &TypedSecrets,
+) -> Result<String, AppError> {
+    let changes = apply::carry_out_page(services, caller, workspace, &Page::Repository(draft, typed)).await?;
+    Ok(said(&changes))
+}
+
+/// Adds an environment to a project, behind the others; says what is so now.
+///
+/// # Errors
+/// When the caller isn't an administrator there; all that is wrong with the draft, by field.
+pub async fn add_environment(
+    services: &Services,
+    caller: &Caller,
+    workspace: &str,
+    draft: &EnvironmentDraft,
+) -> Result<String, AppError> {
+    let changes = apply::carry_out_page(services, caller, workspace, &Page::Environment(draft)).await?;
+    Ok(said(&changes))
+}
+
+fn repository_view(services: &Services, record: ProjectRecord, environments: Vec<(Name, Name)>) -> RepositoryView {
+    let project = record.project;
+    let mut draft = RepositoryDraft {
+        was: project.name.to_string(),
+        name: project.name.to_string(),
+        url: project.repository_url,
+        branch: project.branch,
+        path_template: project.path_template,
+        values_prefix: project.values_prefix,
+        commit_subject: project.commit_subject.unwrap_or_default(),
+        author_address: project.author_address.unwrap_or_default(),
+        sign_in: "none".into(),
+        ..RepositoryDraft::default()
+    };
+    let credentials = apply::open(services, &credentials_context(project.id), record.credentials.as_ref());
+    match credentials.and_then(|json| serde_json::from_str(json.expose_secret()).ok()) {
+        Some(SealedCredentials::UserToken { user, .. }) => {
+            draft.sign_in = "token".into();
+            draft.user = user;
+        }
+        Some(SealedCredentials::SshKey { known_hosts, .. }) => {
+            draft.sign_in = "key".into();
+            draft.known_hosts = known_hosts.unwrap_or_default();
+        }
+        None => {}
+    }
+    RepositoryView {
+        draft,
+        has_secret: record.credentials.is_some(),
+        environments,
+        problem: record.problem,
+    }
+}
+
+fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: Vec<PassedOver>) -> ClusterView {
+    let cluster = record.cluster;
+    let mut draft = ClusterDraft {
+        was: cluster.name.to_string(),
+        name: cluster.name.to_string(),
+        registry: cluster.registry,
+        plain_http: cluster.registry_plain_http,
+        platforms: cluster.platforms.join(" "),
+        registry_user: record.registry_user.unwrap_or_default(),
+        argocd_ca: record.argocd_ca.unwrap_or_default(),
+        ..ClusterDraft::default()
+    };
+    if let Some(argocd) = cluster.argocd {
+        draft.argocd_url = argocd.url;
+        draft.application = argocd.application_template;
+        draft.argocd_project = argocd.project.unwrap_or_default();
+        draft.namespace = argocd.namespace.unwrap_or_default();
+        draft.keep_syncs = !argocd.may_end_sync;
+    }
+    ClusterView {
+        draft,
+        has_token: record.argocd_token.is_some(),
+        has_password: record.registry_password.is_some(),
+        environments,
+        passed_over,
+    }
+}
+
+/// What is so now, in sentences.
+fn said(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "It was stored like this already; nothing is different.".into();
+    }
+    let sentence = |change: &Change| {
+        let what = capital(&change.what);
+        match (change.sign, what.split_once(": ")) {
+            (Sign::Create, _) => format!("{what} is added."),
+            (Sign::Remove, _) => format!("{what} is removed."),
+            (Sign::Change, Some((what, how))) => format!("{what} is changed: {how}. Waybill connects anew."),
+            (Sign::Change, None) => format!("{what} is changed."),
+        }
+    };
+    changes.iter().map(sentence).collect::<Vec<_>>().join(" ")
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
+}

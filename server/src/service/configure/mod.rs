@@ -1,0 +1,18 @@
+//! How a workspace is set up: documents that are applied, connections and their tests, new resources.
+
+mod apply;
+mod change_tags;
+mod connections;
+mod create_resource;
+mod new_key;
+mod start;
+mod test_connection;
+
+pub use apply::{
+    Applied, Change, Document, SecretRef, SecretText, SecretUse, Sign, TypedSecrets, apply, check_document,
+};
+pub use change_tags::{change_tags, preview_tags};
+pub use connections::{add_environment, clusters, repositories, save_cluster, save_repository};
+pub use create_resource::create_resource;
+pub use new_key::take_new_key;
+pub use test_connection::{test_cluster, test_repository};

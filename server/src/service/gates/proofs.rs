@@ -1,0 +1,229 @@
+//! Proofs for gates: registries are asked whether a digest is signed, and built, as its environment's policy asks for.
+//!
+//! Asking is network, so it happens beside the gates: the worker asks for a promotion that waits ([`ask_for_signatures`]),
+//! what came of it is stored, and the promotion is looked at again. What was found is so for good. What wasn't is asked again, soon at
+//! first (signing follows pushing), then once a minute; sooner when the registry tells that a signature was pushed.
+
+use crate::{
+    adapters::registry::RegistryError,
+    service::{context::Services, reach},
+    signature::{Sought, sought},
+    store::{Asked, StoreError, Tx, Waiting},
+};
+use app::error::AppError;
+use domain::{
+    artifact::{Digest, ExactImage, Repository, Tag},
+    gate::{Found, GateId, Proof},
+    id::WorkspaceId,
+    policy::Policy,
+    promotion::Promotion,
+    time::Timestamp,
+};
+use std::time::Duration;
+
+/// The first pause before asking again; it doubles each time.
+const FIRST_PAUSE_MILLIS: i64 = 1_000;
+
+/// The longest pause.
+const LONGEST_PAUSE_MILLIS: i64 = 60_000;
+
+/// How long asking may take: a signature is a handful of requests.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The tags under which something hangs on an image: this, and what follows the digest in the older places.
+const TAG: (&str, [&str; 2]) = ("sha256-", [".sig", ".att"]);
+
+/// What is known of the proofs that a policy asks for about an image.
+pub(crate) async fn proofs(
+    tx: &mut dyn Tx,
+    policy: &Policy,
+    workspace: WorkspaceId,
+    image: &ExactImage,
+) -> Result<Vec<Proof>, StoreError> {
+    if policy.signatures.is_empty() && policy.provenance.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = tx.asked(workspace, &image.digest).await?;
+    let proof = |(gate, sought): (GateId, Sought)| {
+        let asked = known_of(&known, &sought.fingerprint(), &image.repository)?;
+        Some(Proof {
+            gate,
+            found: asked.found.clone(),
+            repository: asked.repository.clone(),
+            at: asked.at,
+            again: (!asked.is_proven()).then_some(asked.next_at),
+        })
+    };
+    Ok(sought(policy).into_iter().filter_map(proof).collect())
+}
+
+/// Asks the registry for the signatures that a promotion waits for, where it is time to, and has it looked at again.
+///
+/// # Errors
+/// When the database fails. What the registry fails with is stored: the gate says it.
+pub(crate) async fn ask_for_signatures(services: &Services, promotion: &Promotion) -> Result<(), AppError> {
+    let (workspace, image) = (promotion.workspace, &promotion.image);
+    let mut tx = services.store.read().await?;
+    let environments = tx.environments(promotion.project).await?;
+    let Some(environment) = environments.iter().find(|e| e.id == promotion.environment) else {
+        return Ok(());
+    };
+    let known = tx.asked(workspace, &image.digest).await?;
+    let now = services.now();
+    let due = |(_, sought): (GateId, Sought)| match known_of(&known, &sought.fingerprint(), &image.repository) {
+        None => Some((sought, 0)),
+        Some(asked) => (!asked.is_proven() && is_due(asked, now)).then_some((sought, asked.tries)),
+    };
+    let wanted: Vec<(Sought, u32)> = sought(&environment.policy).into_iter().filter_map(due).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let clusters = tx.clusters(workspace).await?;
+    drop(tx);
+    let answer = match reach::registry_access(services, &clusters, &image.repository) {
+        Ok(access) => {
+            let says: Vec<&str> = wanted.iter().flat_map(|(sought, _)| sought.says()).copied().collect();
+            let asking = (services.registry).attached(&access, &image.repository, &image.digest, &says);
+            match tokio::time::timeout(LONGEST, asking).await {
+                Ok(answer) => answer.map_err(|error| unknown(&error)),
+                Err(_) => Err(Found::Unknown {
+                    why: format!(
+                        "{} did not answer within {} s.",
+                        image.repository.registry(),
+                        LONGEST.as_secs()
+                    ),
+                    passes: true,
+                }),
+            }
+        }
+        Err(error) => Err(Found::Unknown {
+            why: error.to_string(),
+            passes: false,
+        }),
+    };
+    let found = wanted.into_iter().map(|(sought, tries)| {
+        let found = match &answer {
+            Ok(there) => match (sought.find(&image.digest, &there.attached), &there.unseen) {
+                (found, None) | (found @ Found::Valid, _) => found,
+                // What wasn't seen may be the one.
+                (_, Some(error)) => unknown(error),
+            },
+            Err(unknown) => unknown.clone(),
+        };
+        (sought.fingerprint(), found, tries)
+    });
+    answered(services, workspace, image, found.collect()).await
+}
+
+/// Writes what the registry said about what was sought, so many times in vain before, and has the promotions of the digest looked
+/// at that wait.
+async fn answered(
+    services: &Services,
+    workspace: WorkspaceId,
+    image: &ExactImage,
+    found: Vec<(String, Found, u32)>,
+) -> Result<(), AppError> {
+    let mut tx = services.store.write().await?;
+    let now = services.now();
+    let known = tx.asked(workspace, &image.digest).await?;
+    for (sought, found, tries) in found {
+        // It was told of while it was asked: what was pushed may not have been seen.
+        let is_told = known_of(&known, &sought, &image.repository).is_some_and(|asked| asked.tries < tries);
+        let (tries, next_at) = match is_told {
+            true => (0, now),
+            false => (tries.saturating_add(1), now.plus_millis(pause(tries))),
+        };
+        let asked = Asked {
+            sought,
+            found,
+            repository: image.repository.clone(),
+            at: now,
+            tries,
+            next_at,
+        };
+        tx.set_asked(workspace, &image.digest, &asked).await?;
+    }
+    tx.wake_waiting(Waiting::Digest(workspace, &image.digest), now).await?;
+    tx.commit().await?;
+    services.wrote();
+    Ok(())
+}
+
+/// A registry told that something was hung on an image: what isn't proven about it is asked again at once.
+pub(crate) async fn signature_pushed(
+    services: &Services,
+    workspace: WorkspaceId,
+    digest: &Digest,
+) -> Result<(), AppError> {
+    // Most images have no promotion that waits for a signature: they need not take the writer's turn.
+    let known = services.store.read().await?.asked(workspace, digest).await?;
+    if known.iter().all(Asked::is_proven) {
+        return Ok(());
+    }
+    let now = services.now();
+    let mut tx = services.store.write().await?;
+    if tx.ask_again(workspace, digest, now).await? {
+        tx.wake_waiting(Waiting::Digest(workspace, digest), now).await?;
+        tx.commit().await?;
+        services.wrote();
+    }
+    Ok(())
+}
+
+/// What is known of what is sought: that it was found, wherever; else how it stands in this repository.
+fn known_of<'a>(known: &'a [Asked], sought: &str, repository: &Repository) -> Option<&'a Asked> {
+    let of = || known.iter().filter(move |asked| asked.sought == sought);
+    of().find(|asked| asked.is_proven())
+        .or_else(|| of().find(|asked| asked.repository == *repository))
+}
+
+fn unknown(error: &RegistryError) -> Found {
+    Found::Unknown {
+        why: error.to_string(),
+        passes: error.is_passing(),
+    }
+}
+
+/// Whether it is asked again now. What is put off for longer than anything is was put off by a clock that ran ahead.
+fn is_due(asked: &Asked, now: Timestamp) -> bool {
+    asked.next_at <= now || asked.next_at > now.plus_millis(LONGEST_PAUSE_MILLIS)
+}
+
+/// How long to wait after so many times in vain.
+fn pause(tries: u32) -> i64 {
+    FIRST_PAUSE_MILLIS
+        .saturating_mul(1_i64 << tries.min(16))
+        .min(LONGEST_PAUSE_MILLIS)
+}
+
+/// The image that something hangs on which has this tag.
+pub(crate) fn digest_signed_by_tag(tag: &Tag) -> Option<Digest> {
+    let hex = tag.as_str().strip_prefix(TAG.0)?;
+    let hex = TAG.1.iter().find_map(|end| hex.strip_suffix(end)).unwrap_or(hex);
+    format!("sha256:{hex}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_asked_again_soon_and_then_now_and_then() {
+        assert_eq!(
+            [0, 1, 2, 5, 6, 7, 4000].map(pause),
+            [1_000, 2_000, 4_000, 32_000, 60_000, 60_000, 60_000]
+        );
+    }
+
+    #[test]
+    fn tags_of_signatures_name_their_image() {
+        let hex = "0a".repeat(32);
+        let of = |tag: String| digest_signed_by_tag(&tag.parse().unwrap()).map(|digest| digest.hex().to_owned());
+        assert_eq!(of(format!("sha256-{hex}.sig")), Some(hex.clone()));
+        assert_eq!(of(format!("sha256-{hex}")), Some(hex.clone()));
+        assert_eq!(of(format!("sha256-{hex}.att")), Some(hex.clone()));
+        for other in [format!("sha256-{hex}.sbom"), "sha256-0a.sig".into(), "1.0.0".into()] {
+            assert_eq!(of(other), None);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! From what is stored to how something is reached: secrets are unsealed here and nowhere else.
+
+use crate::{
+    adapters::{
+        argocd::{AppRef, ArgoCdAccess},
+        git::{Credentials, RepositoryAccess},
+        registry::RegistryAccess,
+    },
+    service::context::{Services, internal},
+    store::{ClusterRecord, ProjectRecord, SealedColumn},
+};
+use app::error::AppError;
+use domain::{
+    artifact::Repository,
+    id::{ChannelId, ClusterId, ProjectId},
+    name::Name,
+    outside,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A project's credentials as they are sealed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum SealedCredentials {
+    /// User and token, over HTTPS.
+    UserToken {
+        /// The user.
+        user: String,
+        /// The token.
+        token: String,
+    },
+    /// A key, over SSH.
+    SshKey {
+        /// The private key.
+        private_key: String,
+        /// Lines for `known_hosts`.
+        known_hosts: Option<String>,
+    },
+}
+
+/// What a project's credentials are sealed with, so that they open in no other row.
+#[must_use]
+pub fn credentials_context(project: ProjectId) -> String {
+    format!("project/{project}/credentials")
+}
+
+/// What a cluster's Argo CD token is sealed with.
+#[must_use]
+pub fn argocd_token_context(cluster: ClusterId) -> String {
+    format!("cluster/{cluster}/argocd-token")
+}
+
+/// What a cluster's registry password is sealed with.
+#[must_use]
+pub fn registry_password_context(cluster: ClusterId) -> String {
+    format!("cluster/{cluster}/registry-password")
+}
+
+/// What a channel's target is sealed with.
+#[must_use]
+pub fn channel_context(channel: ChannelId) -> String {
+    format!("channel/{channel}/target")
+}
+
+/// What the values of a column are sealed with, by the row's id as it is stored.
+#[must_use]
+pub fn sealed_context(column: SealedColumn, id: &str) -> String {
+    // An id that isn't one opens nothing.
+    let id = Uuid::parse_str(id).unwrap_or_default();
+    match column {
+        SealedColumn::ProjectCredentials => credentials_context(ProjectId(id)),
+        SealedColumn::ArgoCdToken => argocd_token_context(ClusterId(id)),
+        SealedColumn::RegistryPassword => registry_password_context(ClusterId(id)),
+        SealedColumn::ChannelTarget => channel_context(ChannelId(id)),
+    }
+}
+
+pub(crate) fn unseal(services: &Services, context: &str, sealed: &str) -> Result<SecretString, AppError> {
+    services.sealer.open(context, sealed).map_err(|e| internal(&e))
+}
+
+/// How a project's repository is reached.
+pub(crate) fn repository_access(services: &Services, record: &ProjectRecord) -> Result<RepositoryAccess, AppError> {
+    let credentials = match &record.credentials {
+        None => Credentials::None,
+        Some(sealed) => {
+            let json = unseal(services, &credentials_context(record.project.id), sealed)?;
+            let credentials = serde_json::from_str(json.expose_secret()).map_err(|e| internal(&e))?;
+            match credentials {
+                SealedCredentials::UserToken { user, token } => Credentials::UserToken {
+                    user,
+                    token: token.into(),
+                },
+                SealedCredentials::SshKey {
+                    private_key,
+                    known_hosts,
+                } => Credentials::SshKey {
+                    private_key: private_key.into(),
+                    known_hosts,
+                },
+            }
+        }
+    };
+    Ok(RepositoryAccess {
+        tenant: record.project.workspace.to_string(),
+        url: record.project.repository_url.clone(),
+        branch: record.project.branch.clone(),
+        credentials,
+    })
+}
+
+/// How a repository of images is reached: with the credentials of the cluster that pulls from its registry, if one does.
+pub(crate) fn registry_access(
+    services: &Services,
+    clusters: &[ClusterRecord],
+    repository: &Repository,
+) -> Result<RegistryAccess, AppError> {
+    // Anybody who may create a resource names a registry.
+    let registry = repository.registry();
+    if outside::is_forbidden(registry) {
+        return Err(AppError::Conflict(format!("{registry}: {}", outside::WHY)));
+    }
+    let Some(record) = clusters
+        .iter()
+        .find(|record| record.cluster.registry == repository.registry())
+    else {
+        return Ok(RegistryAccess::default());
+    };
+    cluster_registry_access(services, record)
+}
+
+/// How a cluster's registry is reached.
+pub(crate) fn cluster_registry_access(services: &Services, record: &ClusterRecord) -> Result<RegistryAccess, AppError> {
+    let credentials = match (&record.registry_user, &record.registry_password) {
+        (Some(user), Some(sealed)) => Some((
+            user.clone(),
+            unseal(services, &registry_password_context(record.cluster.id), sealed)?,
+        )),
+        _ => None,
+    };
+    Ok(RegistryAccess {
+        plain_http: record.cluster.registry_plain_http,
+        credentials,
+    })
+}
+
+/// How a cluster's Argo CD is reached; `None` when it has none.
+pub(crate) fn argocd_access(services: &Services, record: &ClusterRecord) -> Result<Option<ArgoCdAccess>, AppError> {
+    let Some(settings) = &record.cluster.argocd else {
+        return Ok(None);
+    };
+    let token = match &record.argocd_token {
+        Some(sealed) => unseal(services, &argocd_token_context(record.cluster.id), sealed)?,
+        None => SecretString::default(),
+    };
+    Ok(Some(ArgoCdAccess {
+        url: settings.url.clone(),
+        token,
+        ca: record.argocd_ca.clone(),
+    }))
+}
+
+/// The Application of an environment; `None` when its cluster has no Argo CD.
+#[must_use]
+pub fn application(record: &ClusterRecord, project: &Name, environment: &Name) -> Option<AppRef> {
+    let settings = record.cluster.argocd.as_ref()?;
+    Some(AppRef {
+        name: settings.application(project, environment),
+        project: settings.application_project(project, environment),
+        namespace: settings.namespace.clone(),
+    })
+}
+
+/// Where Argo CD shows an Application to people; `None` when the cluster has no Argo CD.
+#[must_use]
+pub fn application_page(record: &ClusterRecord, app: &AppRef) -> Option<String> {
+    let settings = record.cluster.argocd.as_ref()?;
+    let base = settings.url.trim_end_matches('/');
+    Some(match &app.namespace {
+        Some(namespace) => format!("{base}/applications/{namespace}/{}", app.name),
+        None => format!("{base}/applications/{}", app.name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, path::Path};
+
+    /// All sources of the server, with their paths.
+    fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path.display().to_string(), text));
+            }
+        }
+    }
+
+    /// Whoever seals something new finds out here that it belongs into `SealedColumn`: else a lost key goes unnoticed.
+    #[test]
+    fn nothing_is_sealed_that_the_list_does_not_know() {
+        let mut all = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+        let own = include_str!("connection.rs");
+        let listed = own
+            .split("pub fn sealed_context")
+            .nth(1)
+            .unwrap()
+            .split("\n}\n")
+            .next()
+            .unwrap();
+        let mut contexts = BTreeSet::new();
+        for (path, text) in &all {
+            for line in text.lines().map(str::trim) {
+                let defined = line
+                    .split_once("fn ")
+                    .and_then(|(_, rest)| rest.split_once("_context("));
+                if let Some((name, _)) = defined.filter(|(name, _)| *name != "sealed") {
+                    contexts.insert(name.to_owned());
+                    assert!(
+                        listed.contains(&format!("{name}_context(")),
+                        "{path}: {name}_context is not in the list"
+                    );
+                }
+            }
+        }
+        assert_eq!(contexts.len(), crate::store::SealedColumn::ALL.len(), "{contexts:?}");
+        let uses = |text: &str| {
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            code.matches(".seal(").count() + code.matches("seal(services,").count()
+        };
+        let mut sealing: Vec<(&str, usize)> = all
+            .iter()
+            .map(|(path, text)| (path.rsplit("/src/").next().unwrap(), uses(text)))
+            .filter(|(_, uses)| *uses > 0)
+            .collect();
+        sealing.sort_unstable();
+        let known = [
+            // Lies in a cookie, never in the database.
+            ("service/access/known_browser.rs", 1),
+            ("service/configure/apply/mod.rs", 2),
+            ("service/configure/apply/pages.rs", 1),
+            ("service/notification/channels.rs", 1),
+            ("startup/key.rs", 1),
+        ];
+        assert_eq!(
+            sealing, known,
+            "does what is sealed here have a column in SealedColumn?"
+        );
+    }
+}
