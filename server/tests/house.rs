@@ -99,8 +99,6 @@ const LONG: &[(&str, usize, &str)] = &[
         660,
         "one noun with its statements and rows",
     ),
-    ("server/src/store/rows.rs", 660, "to be split by noun"),
-    ("server/src/store/tx.rs", 920, "to be split by noun"),
     ("server/src/web/graphql/objects.rs", 630, "one object after another"),
     (
         "server/src/web/leptos.rs",

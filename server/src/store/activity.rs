@@ -135,7 +135,7 @@ pub(crate) fn listed(actors: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{sql, sqlite::SqliteStore};
+    use crate::store::{ledger, sqlite::SqliteStore};
     use sqlx::AssertSqlSafe;
 
     /// Each search goes along its own index, in its order: nothing is sorted, and no more is read than is shown and dropped.
@@ -168,7 +168,7 @@ mod tests {
             ),
             // Checking and exporting go through all of it in its order.
             (
-                sql::LEDGER_ENTRIES,
+                ledger::LEDGER_ENTRIES,
                 "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)".into(),
             ),
         ] {

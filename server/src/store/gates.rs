@@ -3,7 +3,8 @@
 use super::{
     StoreError,
     dialect::{Dialect, Stored, taken},
-    rows::{PromotionRow, from_json, parse, to_json},
+    promotions::PromotionRow,
+    rows::{from_json, parse, to_json},
     tx::{SqlTx, run, texts},
 };
 use async_trait::async_trait;

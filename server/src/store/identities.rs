@@ -2,8 +2,9 @@
 
 use super::{
     StoreError, User,
+    accounts::UserRow,
     dialect::{Dialect, Stored, taken},
-    rows::{UserRow, parse},
+    rows::parse,
     tx::{SqlTx, one, run},
 };
 use async_trait::async_trait;

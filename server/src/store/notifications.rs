@@ -6,7 +6,8 @@
 use super::{
     StoreError,
     dialect::{Dialect, Stored, taken},
-    rows::{EventRow, from_json, parse, text, to_json},
+    ledger::EventRow,
+    rows::{from_json, parse, text, to_json},
     tx::{SqlTx, all, one, run},
 };
 use async_trait::async_trait;
@@ -166,7 +167,6 @@ const INSERT_CHANNEL: &str = "INSERT INTO channels (id, workspace_id, project_id
 const SET_CHANNEL: &str = "UPDATE channels SET active = $2, since = $3 WHERE id = $1";
 const REMOVE_DELIVERIES: &str = "DELETE FROM deliveries WHERE channel_id = $1";
 const REMOVE_CHANNEL: &str = "DELETE FROM channels WHERE id = $1";
-
 const CURSOR: &str = "SELECT sequence FROM notification_cursor";
 const MOVE_CURSOR: &str = "UPDATE notification_cursor SET sequence = $2 WHERE sequence = $1";
 const EVENTS_TO_TELL: &str = "SELECT * FROM events WHERE sequence > $1 AND sequence <= $2 \
@@ -174,7 +174,6 @@ const EVENTS_TO_TELL: &str = "SELECT * FROM events WHERE sequence > $1 AND seque
      'taken_back', 'promotion_live_after_all') \
      AND project_id IN (SELECT project_id FROM channels WHERE active) ORDER BY sequence LIMIT $3";
 const WAS_TOLD: &str = "SELECT COUNT(*) FROM deliveries WHERE promotion_id = $2 AND channel_id = $1 AND occasion = $3";
-
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, workspace_id, channel_id, event, promotion_id, occasion, \
      message, state, attempts, created_at, next_at, ordinal) \
      SELECT $1, $2, c.id, $4, $5, $6, $7, 'waiting', 0, $8, $8, \

@@ -78,6 +78,7 @@ impl From<MigrateError> for OpenError {
 /// SQLite's primary result codes (sqlite.org/rescode.html).
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_NOTADB: i32 = 26;
+
 /// PostgreSQL's `data_corrupted` and `index_corrupted`.
 const POSTGRES_CORRUPTED: [&str; 2] = ["XX001", "XX002"];
 

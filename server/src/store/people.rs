@@ -3,9 +3,10 @@
 //! Like the rest of a transaction ([`Tx`](super::Tx) includes all of it): statements that both databases accept, once.
 
 use super::{
-    ApiToken, StoreError, User,
+    StoreError, User,
+    accounts::UserRow,
     dialect::{Dialect, Stored, taken},
-    rows::{UserRow, parse, text},
+    rows::{parse, text},
     tx::{SqlTx, all, one, run},
 };
 use async_trait::async_trait;
@@ -17,6 +18,35 @@ use domain::{
     time::Timestamp,
 };
 use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, Type};
+
+/// An API token; the token itself isn't stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiToken {
+    /// Its id.
+    pub id: TokenId,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// Its name, unique in the workspace.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the token, hexadecimal.
+    pub hash: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was withdrawn.
+    pub revoked_at: Option<Timestamp>,
+    /// The one project that it is for; `None` for the whole workspace.
+    pub project: Option<ProjectId>,
+    /// The one environment of that project that it is for.
+    pub environment: Option<EnvironmentId>,
+    /// Who made it: it can do no more than they may, and ends with them. `None` when it was made on the database itself.
+    pub made_by: Option<UserId>,
+}
 
 /// A member of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +198,6 @@ const LEAVE_PROJECTS: &str = "DELETE FROM project_roles WHERE user_id = $2 \
 const REMOVE_MEMBER: &str = "DELETE FROM memberships WHERE workspace_id = $1 AND user_id = $2";
 const SET_ACTIVE: &str = "UPDATE users SET active = $2 WHERE id = $1";
 const SET_PASSWORD: &str = "UPDATE users SET password_hash = $2 WHERE id = $1";
-
 const GROUPS: &str = "SELECT id, workspace_id, name FROM groups WHERE workspace_id = $1 ORDER BY name";
 const INSERT_GROUP: &str = "INSERT INTO groups (id, workspace_id, name, created_at) VALUES ($1, $2, $3, $4)";
 const GROUP_MEMBERS: &str = "SELECT m.group_id, m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id \
@@ -178,7 +207,6 @@ const JOIN_GROUP: &str = "INSERT INTO group_members (group_id, user_id) VALUES (
 const LEAVE_GROUP: &str = "DELETE FROM group_members WHERE group_id = $1 AND user_id = $2";
 const GROUPS_OF: &str = "SELECT g.workspace_id, g.name FROM group_members m JOIN groups g ON g.id = m.group_id \
      WHERE m.user_id = $1 ORDER BY g.workspace_id, g.name";
-
 const PROJECT_ROLES_OF: &str = "SELECT project_id, role FROM project_roles WHERE user_id = $1 ORDER BY project_id";
 const PROJECT_ROLES: &str = "SELECT user_id, role FROM project_roles WHERE project_id = $1 ORDER BY user_id";
 const SET_PROJECT_ROLE: &str = "INSERT INTO project_roles (project_id, user_id, role) VALUES ($1, $2, $3) \
@@ -189,7 +217,6 @@ const RESTRICTIONS: &str = "SELECT r.environment_id, g.name FROM environment_gro
      WHERE e.project_id = $1 AND e.removed_at IS NULL ORDER BY r.environment_id, g.name";
 const LIFT_RESTRICTION: &str = "DELETE FROM environment_groups WHERE environment_id = $1";
 const RESTRICT: &str = "INSERT INTO environment_groups (environment_id, group_id) VALUES ($1, $2)";
-
 const INSERT_TOKEN: &str = "INSERT INTO api_tokens (id, workspace_id, name, role, hash, created_at, expires_at, \
      revoked_at, project_id, environment_id, made_by, last_used_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
@@ -201,7 +228,6 @@ const TOKEN_USED: &str = "UPDATE api_tokens SET last_used_at = $2 WHERE id = $1"
 const REVOKE_TOKEN: &str = "UPDATE api_tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 const REVOKE_TOKENS_OF: &str = "UPDATE api_tokens SET revoked_at = $3 WHERE made_by = $1 AND revoked_at IS NULL \
      AND workspace_id = COALESCE($2, workspace_id)";
-
 const SESSION: &str = "SELECT * FROM sessions WHERE id = $1 AND expires_at > $2";
 const INSERT_SESSION: &str = "INSERT INTO sessions (id, data, expires_at, user_id, user_agent, address, created_at, \
      seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -212,7 +238,6 @@ const SESSIONS_OF: &str = "SELECT * FROM sessions WHERE user_id = $1 AND expires
 const DELETE_SESSION: &str = "DELETE FROM sessions WHERE id = $1";
 const DELETE_SESSIONS_OF: &str = "DELETE FROM sessions WHERE user_id = $1 AND id <> $2";
 const DELETE_EXPIRED_SESSIONS: &str = "DELETE FROM sessions WHERE expires_at <= $1";
-
 const INVITATIONS: &str = "SELECT i.*, w.name AS workspace_name FROM invitations i \
      JOIN workspaces w ON w.id = i.workspace_id \
      WHERE i.workspace_id = $1 AND i.ended_at IS NULL AND i.expires_at > $2 ORDER BY i.email, i.id";

@@ -88,10 +88,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 /// Where the tables' triggers tell what was written (`migrations/postgres`).
 const CHANNEL: &str = "waybill";
+
 /// Told by a server that has brought the tables up to date.
 const MIGRATED: &str = "tables";
+
 /// What is told when the connection was lost and comes back: anything may have happened.
 const EVERYTHING: [Change; 3] = [Change::Work, Change::Ledger, Change::Connections];
+
 /// Pause before listening again after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
 

@@ -7,8 +7,11 @@
 use super::{
     ProjectRecord, StoreError,
     dialect::{Dialect, Stored},
-    rows::{EnvironmentRow, ProjectRow, ResourceRow, WorkspaceRow, from_json, parse, to_json},
+    projects::{EnvironmentRow, ProjectRow},
+    resources::ResourceRow,
+    rows::{from_json, parse, to_json},
     tx::{SqlTx, all, one, run},
+    workspaces::WorkspaceRow,
 };
 use async_trait::async_trait;
 use domain::{
@@ -186,7 +189,6 @@ const END_INVITATIONS: &str = "UPDATE invitations SET ended_at = $2 WHERE worksp
 const LEAVE_GROUPS: &str =
     "DELETE FROM group_members WHERE group_id IN (SELECT id FROM groups WHERE workspace_id = $1)";
 const LEAVE_WORKSPACE: &str = "DELETE FROM memberships WHERE workspace_id = $1";
-
 const WORKSPACES_EVER: &str = "SELECT id, COALESCE(name_was, name) AS name FROM workspaces \
      ORDER BY CASE WHEN removed_at IS NULL THEN 0 ELSE 1 END, name";
 const PROJECTS_EVER: &str = "SELECT * FROM projects WHERE workspace_id = $1 ORDER BY name";
@@ -196,10 +198,8 @@ const ENVIRONMENTS_EVER: &str = "SELECT * FROM environments WHERE project_id = $
 const RESOURCE_EVER: &str = "SELECT * FROM resources WHERE id = $1";
 const RESOURCES_EVER_NAMED: &str =
     "SELECT id FROM resources WHERE environment_id = $1 AND COALESCE(name_was, name) = $2 ORDER BY id";
-
 const OPEN_PROMOTIONS_IN: &str =
     "SELECT * FROM promotions WHERE next_at IS NOT NULL AND project_id = $1 ORDER BY created_at";
-
 const INSERT_GIT_REMOVAL: &str = "INSERT INTO git_removals (id, workspace_id, project_id, environment_id, environment, \
      repository_url, branch, path, prefix, services, requested_by, attempts, created_at, next_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $12)";
@@ -376,7 +376,12 @@ where
     }
 
     async fn open_promotions_in(&mut self, project: ProjectId) -> Result<Vec<Promotion>, StoreError> {
-        all!(self, super::rows::PromotionRow, OPEN_PROMOTIONS_IN, project.to_string())
+        all!(
+            self,
+            super::promotions::PromotionRow,
+            OPEN_PROMOTIONS_IN,
+            project.to_string()
+        )
     }
 
     async fn insert_git_removal(&mut self, removal: &GitRemoval) -> Result<(), StoreError> {

@@ -211,6 +211,7 @@ const TAGS_OF_IMAGE: &str = "SELECT tag FROM artifact_tags \
      WHERE workspace_id = $1 AND repository = $2 AND digest = $3 AND found = 'image' ORDER BY tag";
 const UNREAD_TAGS: &str = "SELECT repository, tag, digest, found, why FROM artifact_tags \
      WHERE workspace_id = $1 AND found IN ('odd', 'failing') ORDER BY repository, tag";
+
 /// A tag that names the same as before did not arrive. The place of an arrival is after all that were learned, whether or not those tags
 /// are still there.
 const PUT_TAG: &str = "INSERT INTO artifact_tags (workspace_id, repository, tag, digest, found, why, arrived) \
@@ -232,6 +233,7 @@ const RUNNING_TAGS: &str = "SELECT r.desired_tag, NULL FROM resources r \
      WHERE p.workspace_id = $1 AND r.image_repository = $2 AND r.tag_rule IS NOT NULL AND r.removed_at IS NULL";
 const ENVIRONMENT_NAMES: &str = "SELECT DISTINCT e.name FROM environments e JOIN projects p ON p.id = e.project_id \
      WHERE p.workspace_id = $1 AND e.removed_at IS NULL";
+
 /// The rank of what its registry has said nothing about is none.
 const ARTIFACT_AGE: &str = "SELECT CASE WHEN details IS NULL THEN NULL ELSE rank END, ordinal FROM artifacts \
      WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
@@ -440,7 +442,7 @@ where
         let Some(built) = than.rank else { return Ok(Vec::new()) };
         all!(
             self,
-            rows::ArtifactRow,
+            super::artifacts::ArtifactRow,
             BACKDATED,
             workspace.to_string(),
             repository.as_str(),

@@ -103,8 +103,10 @@ impl Trouble {
 
 /// Between two tries while something is wrong.
 const AGAIN: Duration = Duration::from_secs(1);
+
 /// For so long it is believed that a write which worked would work again.
 const PROVEN: Duration = Duration::from_secs(60);
+
 /// A try that takes longer says nothing about the disk: others write.
 const LONGEST: Duration = Duration::from_secs(3);
 

@@ -293,11 +293,11 @@ fn json_from_outside_is_read_through_one_door() {
     /// Those that read what Waybill itself wrote: its database, its session, its own answer.
     const OWN: &[&str] = &[
         "nesting.rs",
-        "service/apply/pages.rs",
-        "service/connection.rs",
-        "service/connections.rs",
-        "service/ledger.rs",
-        "service/notification.rs",
+        "service/configure/apply/pages.rs",
+        "service/configure/connections.rs",
+        "service/notification/channels.rs",
+        "service/reach/connection.rs",
+        "service/views/ledger.rs",
         "store/rows.rs",
         "web/leptos.rs",
         "web/session_store.rs",
