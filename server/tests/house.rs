@@ -94,11 +94,6 @@ const LONG: &[(&str, usize, &str)] = &[
         960,
         "to be split by section of the document",
     ),
-    (
-        "server/src/store/people.rs",
-        660,
-        "one noun with its statements and rows",
-    ),
     ("server/src/web/graphql/objects.rs", 630, "one object after another"),
     (
         "server/src/web/leptos.rs",

@@ -18,6 +18,7 @@ pub mod git_reads;
 pub mod held;
 pub mod identities;
 pub mod illnesses;
+pub mod invitations;
 pub mod leases;
 pub mod ledger;
 pub mod notifications;
@@ -31,8 +32,10 @@ pub mod removals;
 pub mod resources;
 pub mod rows;
 pub mod sealed;
+pub mod sessions;
 pub mod sqlite;
 pub mod tags;
+pub mod tokens;
 pub mod trouble;
 pub mod tx;
 pub mod workspaces;
@@ -44,18 +47,20 @@ use futures::stream::BoxStream;
 pub use gates::{Awaiting, Gates, Waiting, Watch};
 pub use git_reads::GitReads;
 pub use illnesses::Illnesses;
+pub use invitations::{Invitation, Invitations};
 pub use leases::{Lane, Leases};
 pub use ledger::{Ledger, NewEvent};
 pub use notifications::{Channel, Delivery, Notifications};
 pub use open::OpenError;
-pub use people::ApiToken;
 pub use projects::{ProjectRecord, Projects};
 pub use promotions::{AskedFor, Promotions};
 pub use proofs::{Asked, Proofs};
 pub use removals::{GitRemoval, Removals};
 pub use resources::Resources;
 pub use sealed::{Sealed, SealedColumn, SealedValue};
+pub use sessions::{SessionRecord, Sessions};
 pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
+pub use tokens::{ApiToken, Tokens};
 pub use trouble::Trouble;
 pub use workspaces::Workspaces;
 
@@ -129,6 +134,9 @@ pub trait Store: Send + Sync {
 #[async_trait]
 pub trait Tx:
     people::People
+    + Tokens
+    + Sessions
+    + Invitations
     + identities::Identities
     + Gates
     + Proofs

@@ -78,3 +78,10 @@ where
         Ok(())
     }
 }
+
+pub(super) fn named_workspace(id: &str, name: &str) -> Result<Workspace, StoreError> {
+    Ok(Workspace {
+        id: parse("workspace id", id)?,
+        name: parse("workspace name", name)?,
+    })
+}

@@ -4,7 +4,7 @@ use super::auth;
 use crate::{
     clock::Clock,
     service::Services,
-    store::{Store, StoreError, people::SessionRecord},
+    store::{Store, StoreError, sessions::SessionRecord},
 };
 use async_trait::async_trait;
 use domain::time::Timestamp;

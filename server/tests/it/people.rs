@@ -15,7 +15,7 @@ use server::{
         access::{self, NewToken, TOKEN_PREFIX},
         configure, promotion, views,
     },
-    store::people::SessionRecord,
+    store::sessions::SessionRecord,
 };
 
 /// `demo` with projects `myapp` (development, production) and `blog` (development).

@@ -11,10 +11,7 @@ use crate::{
         context::{Services, check_password},
         reach::{self, Caller, not_found},
     },
-    store::{
-        NewEvent, StoreError, Tx, User,
-        people::{Invitation, Member},
-    },
+    store::{Invitation, NewEvent, StoreError, Tx, User, people::Member},
 };
 use app::{
     api::member::{InvitationLink, InvitationView},

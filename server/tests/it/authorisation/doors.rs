@@ -10,7 +10,7 @@ use axum::{
 };
 use domain::id::UserId;
 use serde_json::{Value, json};
-use server::{service::access::hash_token, store::people::SessionRecord};
+use server::{service::access::hash_token, store::sessions::SessionRecord};
 use std::net::SocketAddr;
 use tower::ServiceExt as _;
 

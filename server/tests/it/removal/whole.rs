@@ -9,7 +9,7 @@ use server::{
         access::{self, NewToken},
         configure, notification, promotion, views,
     },
-    store::people::SessionRecord,
+    store::sessions::SessionRecord,
 };
 
 /// A column of a table, whatever the store says of its rows.

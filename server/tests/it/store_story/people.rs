@@ -6,10 +6,7 @@ use domain::{
     id::{GroupId, InvitationId, TokenId, UserId, WorkspaceId},
     rights::Role,
 };
-use server::store::{
-    ApiToken, Store, StoreError, Tx, User,
-    people::{Invitation, SessionRecord},
-};
+use server::store::{ApiToken, Invitation, SessionRecord, Store, StoreError, Tx, User};
 
 pub(super) async fn people(store: &dyn Store) -> (Workspace, Workspace) {
     let workspace = |n, name: &str| Workspace {
