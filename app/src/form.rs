@@ -4,11 +4,12 @@
 //! nothing typed is lost; [`form`] puts both ways together.
 
 use crate::{
-    error::AppError,
     held::{self, Held},
     request,
 };
+use contract::error::AppError;
 use leptos::{ev, prelude::*, task::spawn_local};
+use leptos_router::components::Redirect;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     collections::VecDeque,
@@ -55,6 +56,12 @@ impl<D: Clone + PartialEq> Line<D> {
         all.pop_front();
         all.len()
     }
+}
+
+/// Leads a plain post that was carried out to a page, so that reading that page again posts nothing; `None` in the browser, where the page
+/// shows in place what came of it.
+pub fn redirect(path: String) -> Option<AnyView> {
+    cfg!(feature = "ssr").then(|| view! { <Redirect path /> }.into_any())
 }
 
 /// A form of a page, both ways; made by [`form`]. Read it below a `Suspense` or `Transition` (a page's `Frame` is one).

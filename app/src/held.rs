@@ -1,14 +1,13 @@
 //! A value of any type in one type: readings and outcomes of posts travel from the server's page to the browser in it,
 //! so that the machinery around them is in the browser's download once, not once per type.
 
-use crate::error::AppError;
+use contract::error::AppError;
 use leptos::{prelude::Resource, serde_json};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
 /// Before the text of an error, which no value's text begins with.
 const ERROR: char = '!';
-
 /// What something held is read by: it is read again when the number changes.
 pub(crate) type Key = Arc<dyn Fn() -> Option<u32> + Send + Sync>;
 /// Reads something to be held, or finds that there is nothing.
@@ -145,7 +144,7 @@ impl<'de> Deserialize<'de> for Held {
 #[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::Held;
-    use crate::error::AppError;
+    use contract::error::AppError;
 
     #[test]
     fn what_is_held_is_the_same_here_and_after_its_journey() {

@@ -8,10 +8,10 @@
 #![recursion_limit = "512"]
 
 pub mod api;
+
 #[cfg(feature = "ssr")]
 pub mod backend;
 pub mod components;
-pub mod error;
 pub mod form;
 pub mod held;
 pub mod live;

@@ -6,13 +6,12 @@
 //! stays until the new reading is there. The browser reconnects a lost stream; after each connection pages read once,
 //! because whatever happened in between was not heard.
 
-use crate::{
-    error::AppError,
-    held::{self, Fetch, Held, Key},
-};
+use crate::held::{self, Fetch, Held, Key};
+use contract::changed::Changed;
+use contract::error::AppError;
 use domain::time::Timestamp;
 use leptos::{prelude::*, serde_json, task::spawn_local};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, marker::PhantomData, sync::Arc, time::Duration};
 use wasm_bindgen::{JsCast, closure::Closure};
 
@@ -24,25 +23,6 @@ const REST: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often ages on screen move on.
 const TICK: Duration = Duration::from_secs(5);
-
-/// What the event stream says: something about this changed. The stream carries only what the reader may see.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Changed {
-    /// The workspace.
-    pub workspace: String,
-    /// The project, if it is about one.
-    pub project: Option<String>,
-    /// The promotion, if it is about one.
-    pub promotion: Option<String>,
-}
-
-impl Changed {
-    /// Whether it is about this project, or about all of its workspace.
-    #[must_use]
-    pub fn concerns(&self, workspace: &str, project: &str) -> bool {
-        self.workspace == workspace && self.project.as_deref().is_none_or(|p| p == project)
-    }
-}
 
 /// The stream as pages see it.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! What a page knows of the request it answers, and what it may say of the response. On the browser: nothing.
 
-use crate::error::AppError;
+use contract::error::AppError;
 use std::sync::Arc;
 
 /// Given by the server while it renders a page or runs a server function.

@@ -26,7 +26,7 @@ use crate::{
     },
     worker::{self, Worker},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use futures::future::OptionFuture;
 use key::SealerError;
 use secrecy::ExposeSecret;

@@ -1,50 +1,13 @@
 //! A person's own account.
 
-use crate::error::AppError;
-use domain::time::Timestamp;
+#[cfg(feature = "ssr")]
+#[cfg(feature = "ssr")]
+use crate::backend::{answer, backend};
+
+pub use contract::account::*;
+
+use contract::error::AppError;
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
-
-/// The account of who looks.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct AccountView {
-    /// The name.
-    pub name: String,
-    /// The address.
-    pub email: String,
-    /// Whether the account has a password here.
-    pub has_password: bool,
-    /// Single sign-on, where there is any.
-    pub sso: Option<SsoView>,
-    /// Where they are signed in, what was used last first.
-    pub sessions: Vec<SessionView>,
-    /// When it was read.
-    pub now: Timestamp,
-}
-
-/// Whether one may sign in elsewhere.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SsoView {
-    /// What people call it.
-    pub name: String,
-    /// Whether this account is known there.
-    pub connected: bool,
-}
-
-/// A session.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SessionView {
-    /// Whether it is the one that looks.
-    pub current: bool,
-    /// The browser, as people call it: `Firefox on Linux`; empty when it didn't say.
-    pub browser: String,
-    /// The network address that it began at.
-    pub address: Option<String>,
-    /// When it began.
-    pub since: Option<Timestamp>,
-    /// When it was last used, to the minute.
-    pub seen: Option<Timestamp>,
-}
 
 /// The account of who looks.
 ///
@@ -52,7 +15,6 @@ pub struct SessionView {
 /// When nobody is signed in.
 #[server(name = ReadAccount, prefix = "/api/ui", endpoint = "account")]
 pub async fn account() -> Result<AccountView, AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.account().await)
 }
 
@@ -62,7 +24,6 @@ pub async fn account() -> Result<AccountView, AppError> {
 /// When the current password is wrong, or the new one breaks a rule.
 #[server(prefix = "/api/ui", endpoint = "change_password")]
 pub async fn change_password(current: String, new: String) -> Result<(), AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.change_password(&current, &new).await)
 }
 
@@ -72,6 +33,5 @@ pub async fn change_password(current: String, new: String) -> Result<(), AppErro
 /// When nobody is signed in.
 #[server(prefix = "/api/ui", endpoint = "sign_out_everywhere")]
 pub async fn sign_out_everywhere() -> Result<(), AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.sign_out_everywhere().await)
 }

@@ -1,4 +1,4 @@
-//! Server functions, a file per noun, and what travels through them. Each parses, calls the backend, returns.
+//! Server functions, a file per noun, with what travels through them (`contract`). Each parses, calls the backend, returns.
 
 #![allow(
     missing_docs,
@@ -8,7 +8,6 @@
 pub mod account;
 pub mod activity;
 pub mod board;
-pub mod board_filter;
 pub mod connection;
 pub mod environment;
 pub mod group;
@@ -19,7 +18,6 @@ pub mod policy;
 pub mod preview;
 pub mod project;
 pub mod promotion;
-mod query;
 pub mod removal;
 pub mod resource;
 pub mod session;

@@ -1,121 +1,13 @@
 //! Notifications out: the channels of a workspace's projects, and what went through them.
 
-use crate::error::AppError;
-use domain::{
-    id::{ChannelId, DeliveryId},
-    name::Name,
-    notification::{ChannelKind, DeliveryState, Occasion},
-    time::Timestamp,
-};
+#[cfg(feature = "ssr")]
+#[cfg(feature = "ssr")]
+use crate::backend::{answer, backend};
+use contract::error::AppError;
+
+pub use contract::notification::*;
+
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
-
-/// The channels of a workspace, and what went through them last.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct NotificationsView {
-    /// The workspace.
-    pub workspace: Name,
-    /// Its projects with their environments.
-    pub places: Vec<(Name, Vec<Name>)>,
-    /// The channels, by project and name.
-    pub channels: Vec<ChannelView>,
-    /// The last deliveries, newest first.
-    pub deliveries: Vec<DeliveryView>,
-    /// Whether the server can send e-mail.
-    pub mail: bool,
-    /// When it was read.
-    pub now: Timestamp,
-}
-
-/// A channel.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ChannelView {
-    /// Its id.
-    pub id: ChannelId,
-    /// Its name.
-    pub name: String,
-    /// Its project.
-    pub project: Name,
-    /// How it tells.
-    pub kind: ChannelKind,
-    /// Where it leads, as far as that is shown: a host, or addresses of people.
-    pub shown: String,
-    /// What it tells.
-    pub occasions: Vec<Occasion>,
-    /// Of which environments; empty for all.
-    pub environments: Vec<Name>,
-    /// Whether it tells just now.
-    pub active: bool,
-}
-
-/// A notification on its way, or there.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct DeliveryView {
-    /// Its id.
-    pub id: DeliveryId,
-    /// The channel's name.
-    pub channel: String,
-    /// The channel's project.
-    pub project: Name,
-    /// What it tells, a line.
-    pub title: String,
-    /// How it stands.
-    pub state: DeliveryState,
-    /// How often it was sent.
-    pub attempts: u32,
-    /// What the other side answered last, a number.
-    pub status: Option<u16>,
-    /// And in words.
-    pub answer: Option<String>,
-    /// When it was written.
-    pub at: Timestamp,
-    /// When it is sent next.
-    pub next_at: Option<Timestamp>,
-}
-
-/// What the form for a new channel posts.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ChannelDraft {
-    /// Its name.
-    pub name: String,
-    /// Its project.
-    pub project: String,
-    /// Its kind, a word.
-    pub kind: String,
-    /// Where it leads: an address, or addresses of people with commas between.
-    pub address: String,
-    /// What it tells, words with commas between.
-    pub occasions: String,
-    /// Of which environments, names with commas between; empty for all.
-    pub environments: String,
-}
-
-/// A new channel; a webhook's key is shown once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChannelMade {
-    /// Its name.
-    pub name: String,
-    /// The key that a webhook is signed with.
-    pub secret: Option<String>,
-}
-
-impl std::fmt::Debug for ChannelMade {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChannelMade")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What came of sending something by hand.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Tried {
-    /// How it stands.
-    pub state: DeliveryState,
-    /// The same, and what was answered, in words.
-    pub words: String,
-}
 
 /// The channels of a workspace, and what went through them last.
 ///
@@ -123,7 +15,6 @@ pub struct Tried {
 /// When the actor doesn't administer the workspace.
 #[server(name = ReadNotifications, prefix = "/api/ui", endpoint = "notifications")]
 pub async fn notifications(workspace: String) -> Result<NotificationsView, AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.notifications(&workspace).await)
 }
 
@@ -133,7 +24,6 @@ pub async fn notifications(workspace: String) -> Result<NotificationsView, AppEr
 /// When the actor doesn't administer the workspace; all that is wrong with the draft, by field.
 #[server(prefix = "/api/ui", endpoint = "add_channel")]
 pub async fn add_channel(workspace: String, draft: ChannelDraft) -> Result<ChannelMade, AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.add_channel(&workspace, draft).await)
 }
 
@@ -143,7 +33,6 @@ pub async fn add_channel(workspace: String, draft: ChannelDraft) -> Result<Chann
 /// When the actor doesn't administer the workspace, or there is no such channel.
 #[server(prefix = "/api/ui", endpoint = "pause_channel")]
 pub async fn pause_channel(workspace: String, channel: String, paused: bool) -> Result<(), AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.pause_channel(&workspace, &channel, paused).await)
 }
 
@@ -153,7 +42,6 @@ pub async fn pause_channel(workspace: String, channel: String, paused: bool) -> 
 /// When the actor doesn't administer the workspace, or there is no such channel.
 #[server(prefix = "/api/ui", endpoint = "remove_channel")]
 pub async fn remove_channel(workspace: String, channel: String) -> Result<(), AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.remove_channel(&workspace, &channel).await)
 }
 
@@ -163,7 +51,6 @@ pub async fn remove_channel(workspace: String, channel: String) -> Result<(), Ap
 /// When the actor doesn't administer the workspace, or there is no such channel, or it is paused.
 #[server(prefix = "/api/ui", endpoint = "test_channel")]
 pub async fn test_channel(workspace: String, channel: String) -> Result<Tried, AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.test_channel(&workspace, &channel).await)
 }
 
@@ -173,6 +60,5 @@ pub async fn test_channel(workspace: String, channel: String) -> Result<Tried, A
 /// When the actor doesn't administer the workspace, or there is no such delivery, or its channel is paused.
 #[server(prefix = "/api/ui", endpoint = "redeliver")]
 pub async fn redeliver(workspace: String, delivery: String) -> Result<Tried, AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.redeliver(&workspace, &delivery).await)
 }

@@ -1,19 +1,14 @@
 //! What an environment asks for, as people read and write it.
 
-use crate::error::AppError;
-use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "ssr")]
+use crate::backend::{answer, backend};
+#[cfg(feature = "ssr")]
+use contract::backend::At;
+use contract::error::AppError;
 
-/// What an environment asks for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PolicyView {
-    /// A sentence each.
-    pub words: Vec<String>,
-    /// As YAML; empty when it asks for nothing.
-    pub text: String,
-    /// Whether the actor may change it.
-    pub may_edit: bool,
-}
+pub use contract::policy::*;
+
+use leptos::prelude::*;
 
 /// What an environment asks for.
 ///
@@ -21,12 +16,7 @@ pub struct PolicyView {
 /// When there is no such environment for the actor.
 #[server(name = ReadPolicy, prefix = "/api/ui", endpoint = "policy")]
 pub async fn policy(workspace: String, project: String, environment: String) -> Result<PolicyView, AppError> {
-    use crate::backend::{At, answer, backend};
-    let at = At {
-        workspace,
-        project,
-        environment,
-    };
+    let at = At::new(workspace, project, environment);
     answer(backend()?.policy(&at).await)
 }
 
@@ -43,11 +33,6 @@ pub async fn set_policy(
     text: String,
     before: Option<String>,
 ) -> Result<(), AppError> {
-    use crate::backend::{At, answer, backend};
-    let at = At {
-        workspace,
-        project,
-        environment,
-    };
+    let at = At::new(workspace, project, environment);
     answer(backend()?.set_policy(&at, &text, before.as_deref()).await)
 }

@@ -1,30 +1,13 @@
 //! Projects.
 
-use crate::error::AppError;
-use domain::name::Name;
-use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "ssr")]
+#[cfg(feature = "ssr")]
+use crate::backend::{answer, backend};
+use contract::error::AppError;
 
-/// A project in the list of projects.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ProjectView {
-    /// Its workspace.
-    pub workspace: Name,
-    /// Its name.
-    pub name: Name,
-    /// Its environments, in order.
-    pub environments: Vec<Name>,
-    /// Resources in all of them.
-    pub resources: u32,
-    /// Promotions under way.
-    pub moving: u32,
-    /// Resources whose newest promotion failed.
-    pub failed: u32,
-    /// Address of its GitOps repository, without credentials.
-    pub repository_url: String,
-    /// The branch.
-    pub branch: String,
-}
+pub use contract::project::*;
+
+use leptos::prelude::*;
 
 /// All projects of the actor's workspaces, by workspace and name.
 ///
@@ -32,6 +15,5 @@ pub struct ProjectView {
 /// When nobody is signed in.
 #[server(prefix = "/api/ui", endpoint = "projects")]
 pub async fn projects() -> Result<Vec<ProjectView>, AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.projects().await)
 }

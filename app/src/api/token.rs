@@ -1,78 +1,12 @@
 //! API tokens of a workspace.
 
-use crate::error::AppError;
-use domain::{id::TokenId, name::Name, rights::Role, time::Timestamp};
+#[cfg(feature = "ssr")]
+use crate::backend::{answer, backend};
+use contract::error::AppError;
+
+pub use contract::token::*;
+
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
-
-/// The tokens of a workspace, and the places that a new one could be for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct TokensView {
-    /// The workspace.
-    pub workspace: Name,
-    /// Its tokens that aren't withdrawn, by name.
-    pub tokens: Vec<TokenView>,
-    /// Its projects with their environments.
-    pub places: Vec<(Name, Vec<Name>)>,
-    /// When it was read.
-    pub now: Timestamp,
-}
-
-/// A token.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct TokenView {
-    /// Its id.
-    pub id: TokenId,
-    /// Its name.
-    pub name: String,
-    /// The most it may do.
-    pub role: Role,
-    /// Project, or project and environment, that it is for; `None` for the whole workspace.
-    pub scope: Option<String>,
-    /// Address of who made it; `None` when it was made on the server, or they left.
-    pub made_by: Option<String>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it ends; `None` for never.
-    pub expires_at: Option<Timestamp>,
-    /// When it was last used, to the minute.
-    pub last_used_at: Option<Timestamp>,
-    /// Whether it has ended.
-    pub ended: bool,
-}
-
-/// What the form for a new token posts.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TokenDraft {
-    /// Its name.
-    pub name: String,
-    /// Its role.
-    pub role: String,
-    /// The project that it is for; empty for all.
-    pub project: String,
-    /// The environment that it is for; empty for all.
-    pub environment: String,
-    /// When it ends, counted from now: `90d`; `never`.
-    pub expires: String,
-}
-
-/// A new token's text; shown once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenMade {
-    /// Its name.
-    pub name: String,
-    /// The text.
-    pub secret: String,
-}
-
-impl std::fmt::Debug for TokenMade {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenMade")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
 
 /// The tokens of a workspace.
 ///
@@ -80,7 +14,6 @@ impl std::fmt::Debug for TokenMade {
 /// When the actor doesn't administer the workspace.
 #[server(name = ReadTokens, prefix = "/api/ui", endpoint = "tokens")]
 pub async fn tokens(workspace: String) -> Result<TokensView, AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.tokens(&workspace).await)
 }
 
@@ -90,7 +23,6 @@ pub async fn tokens(workspace: String) -> Result<TokensView, AppError> {
 /// When the actor doesn't administer the workspace; all that is wrong with the draft, by field.
 #[server(prefix = "/api/ui", endpoint = "create_token")]
 pub async fn create_token(workspace: String, draft: TokenDraft) -> Result<TokenMade, AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.create_token(&workspace, draft).await)
 }
 
@@ -100,6 +32,5 @@ pub async fn create_token(workspace: String, draft: TokenDraft) -> Result<TokenM
 /// When the actor doesn't administer the workspace, or there is no such token.
 #[server(prefix = "/api/ui", endpoint = "revoke_token")]
 pub async fn revoke_token(workspace: String, token: String) -> Result<(), AppError> {
-    use crate::backend::{answer, backend};
     answer(backend()?.revoke_token(&workspace, &token).await)
 }

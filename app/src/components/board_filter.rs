@@ -3,10 +3,10 @@
 //! Without a script it is a form that gets the page again; with one it acts while typing and the address follows.
 
 use crate::{
-    api::board_filter::BoardFilter,
     components::icon::icon,
     form::{read, typed_in},
 };
+use contract::board_filter::BoardFilter;
 use leptos::{ev, prelude::*};
 use leptos_router::{
     NavigateOptions,

@@ -2,9 +2,9 @@
 
 use crate::{
     components::{field::field_id, icon::icon, state_badge::Meaning},
-    error::AppError,
     form::SUMMARY,
 };
+use contract::error::AppError;
 use leptos::prelude::*;
 
 /// A box with a meaning.

@@ -3,8 +3,8 @@
 use crate::{
     api::preview::{Outlook, Preview},
     components::{diff::Diff, image_change::image_change},
-    error::AppError,
 };
+use contract::error::AppError;
 use domain::time::Timestamp;
 use leptos::{prelude::*, task::spawn_local};
 use std::{future::Future, time::Duration};

@@ -12,14 +12,13 @@ use crate::{
         state_badge::Meaning,
         time::Ago,
     },
-    error::AppError,
-    form::{Form, form},
+    form::{Form, form, redirect},
     live,
     pages::error::shown,
 };
+use contract::error::AppError;
 use domain::time::Timestamp;
 use leptos::prelude::*;
-use leptos_router::components::Redirect;
 use serde::{Deserialize, Serialize};
 
 /// What the page posts.
@@ -86,7 +85,7 @@ pub fn Account() -> AnyView {
             }
         })
     };
-    let led_on = move || (cfg!(feature = "ssr") && is_out()).then(|| view! { <Redirect path="/sign-in" /> });
+    let led_on = move || is_out().then(|| redirect("/sign-in".into()));
     let title = Signal::stored("Account".to_owned());
     let crumbs = Signal::stored(vec![Crumb::new("Projects", "/"), Crumb::new("Account", "/account")]);
     view! {

@@ -22,7 +22,7 @@ pub fn Activity() -> AnyView {
     let params = use_params_map();
     let workspace = Memo::new(move |_| params.with(|p| p.get("workspace").unwrap_or_default()));
     let query = use_query_map();
-    let filter = Memo::new(move |_| query.with(ActivityFilter::from_query));
+    let filter = Memo::new(move |_| query.with(|query| ActivityFilter::from_query(|key| query.get(key))));
     let read = live::read(
         move || (workspace.get(), filter.get()),
         |(workspace, filter)| activity(workspace, filter),

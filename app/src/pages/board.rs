@@ -4,10 +4,7 @@
 //! quick while promotions move, and keeps its place and focus.
 
 use crate::{
-    api::{
-        board::{BoardRow, BoardView, EnvironmentHead, Open, board},
-        board_filter::BoardFilter,
-    },
+    api::board::{BoardRow, BoardView, EnvironmentHead, Open, board},
     components::{
         board_filter::BoardFilters,
         cell::{CellPost, Place, cell_view, head_labels},
@@ -24,6 +21,7 @@ use crate::{
         promoted::{Promoted, carry_out},
     },
 };
+use contract::board_filter::BoardFilter;
 use domain::{name::Name, time::Timestamp};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -41,7 +39,7 @@ pub fn Board() -> AnyView {
         })
     });
     let query = use_query_map();
-    let filter = Memo::new(move |_| query.with(BoardFilter::from_query));
+    let filter = Memo::new(move |_| query.with(|query| BoardFilter::from_query(|key| query.get(key))));
     let read = live::read(
         move || (place.get(), filter.get()),
         |((workspace, project), filter)| board(workspace, project, filter),

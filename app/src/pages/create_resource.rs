@@ -4,14 +4,6 @@
 //! typed; with one, [`state`] reads the same form after every input, so that choices narrow, errors appear in place, and
 //! the summary ([`outlook`]) always says what would happen. Its parts: [`source`], [`binding`], [`runtime`].
 
-mod binding;
-mod outlook;
-mod parts;
-mod post;
-mod runtime;
-mod source;
-mod state;
-
 use crate::{
     api::{
         environment::{EnvironmentView, create_resource, environment, form_options},
@@ -23,10 +15,19 @@ use crate::{
         preview::foresee,
         summary::Summary,
     },
-    error::AppError,
     form::{Form, form},
     pages::error::error_view,
 };
+use contract::error::AppError;
+
+mod binding;
+mod outlook;
+mod parts;
+mod post;
+mod runtime;
+mod source;
+mod state;
+
 use domain::draft::FormOptions;
 use leptos::{ev, prelude::*};
 use leptos_router::{components::Redirect, hooks::use_params_map};

@@ -14,7 +14,7 @@ use crate::{
         state_badge::Meaning,
         time::Ago,
     },
-    form::form,
+    form::{form, redirect},
     live,
     pages::{
         error::shown,
@@ -23,7 +23,7 @@ use crate::{
 };
 use domain::{name::Name, time::Timestamp};
 use leptos::prelude::*;
-use leptos_router::{components::Redirect, hooks::use_params_map};
+use leptos_router::hooks::use_params_map;
 
 /// An environment with its resources.
 #[component]
@@ -78,10 +78,9 @@ pub fn Environment() -> AnyView {
             <ErrorSummary error=Signal::derive(move || promotion.error()) />
             <Promoted form=promotion read_at />
             {move || {
-                // A plain post is led to the page itself, so that reading it again posts nothing.
-                let is_changed = promotion.done() == Some(Done::Changed) && cfg!(feature = "ssr");
                 let (workspace, project, name) = place.get_untracked();
-                is_changed.then(|| view! { <Redirect path=format!("/w/{workspace}/{project}/{name}") /> })
+                let changed = promotion.done().filter(|done| *done == Done::Changed);
+                changed.and_then(|_| redirect(format!("/w/{workspace}/{project}/{name}")))
             }}
             <div class="stack environment" on:submit=promotion.on_submit()>
                 {shown(read, whole)}

@@ -1,6 +1,7 @@
 //! What went wrong, as a page: what happened, what it means, where to look.
 
-use crate::{components::icon::icon, error::AppError, live::Read, request::refuse};
+use crate::{components::icon::icon, live::Read, request::refuse};
+use contract::error::AppError;
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_location};
 use serde::de::DeserializeOwned;

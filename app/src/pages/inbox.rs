@@ -18,14 +18,14 @@ use crate::{
         state_badge::Meaning,
         time::Ago,
     },
-    error::AppError,
-    form::{Form, form_in_turn},
+    form::{Form, form_in_turn, redirect},
     live,
     pages::error::shown,
 };
+use contract::error::AppError;
 use domain::{id::PromotionId, time::Timestamp};
 use leptos::{ev, prelude::*};
-use leptos_router::{components::Redirect, hooks::use_query_map};
+use leptos_router::hooks::use_query_map;
 use wasm_bindgen::JsCast;
 
 /// The page.
@@ -53,9 +53,7 @@ pub fn Inbox() -> impl IntoView {
     view! {
         <Frame title=Signal::stored("Inbox".to_owned()) crumbs>
             {move || {
-                // A plain post is led to the page itself, so that reading it again posts nothing.
-                let is_done = sent.done().is_some() && cfg!(feature = "ssr");
-                is_done.then(|| view! { <Redirect path="/inbox" /> })
+                sent.done().and_then(|_| redirect("/inbox".into()))
             }}
             {shown(
                 read,

@@ -8,13 +8,13 @@ use crate::{
         icon::icon,
         notice::ErrorSummary,
     },
-    form::{Form, form},
+    form::{Form, form, redirect},
     live,
     pages::{error::shown, sign_in::way_elsewhere},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::{components::Redirect, hooks::use_query_map};
+use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
 
 /// What the page posts. The key is in its address.
@@ -48,7 +48,7 @@ pub fn Invitation() -> AnyView {
         }
     });
     let inside = move || {
-        let led_on = move || (cfg!(feature = "ssr") && sent.done().is_some()).then(|| view! { <Redirect path="/" /> });
+        let led_on = move || sent.done().and_then(|_| redirect("/".into()));
         view! {
             <p class="brand">{icon("waybill")} "Waybill"</p>
             {led_on}

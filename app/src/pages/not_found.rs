@@ -2,9 +2,9 @@
 
 use crate::{
     components::frame::{Crumb, Frame},
-    error::AppError,
     pages::error::error_view,
 };
+use contract::error::AppError;
 use leptos::prelude::*;
 
 /// Shown for an address that is no page.

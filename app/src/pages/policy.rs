@@ -8,11 +8,11 @@ use crate::{
         notice::{ErrorSummary, Notice},
         state_badge::Meaning,
     },
-    error::AppError,
     form::{Form, form},
     live,
     pages::error::shown,
 };
+use contract::error::AppError;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,6 @@ onRollback: [check]
 onFailure: takeBack
 sync: service
 ";
-
 /// A policy that asks for nothing.
 const NOTHING: &str = "{}";
 

@@ -6,13 +6,12 @@ use crate::{
         resource::{promote, resume},
     },
     components::{cell::CellPost, notice::Notice, preview, state_badge::Meaning},
-    error::AppError,
-    form::Form,
+    form::{Form, redirect},
     held::Held,
 };
+use contract::error::AppError;
 use domain::{id::PromotionId, time::Timestamp};
 use leptos::{html, prelude::*};
-use leptos_router::components::Redirect;
 use serde::{Deserialize, Serialize};
 
 /// What came of a button.
@@ -139,8 +138,8 @@ fn asked(post: CellPost, outlook: Held, form: Form<CellPost, Done>, now: Signal<
 /// What came of it.
 fn said(post: &CellPost, started: Option<PromotionId>) -> AnyView {
     let href = started.map(|id| format!("/promotions/{id}"));
-    if let (true, Some(href)) = (cfg!(feature = "ssr"), &href) {
-        return view! { <Redirect path=href.clone() /> }.into_any();
+    if let Some(elsewhere) = href.clone().and_then(redirect) {
+        return elsewhere;
     }
     let what = match &href {
         Some(_) => format!("{} is on its way to {}. ", post.resource, post.environment),

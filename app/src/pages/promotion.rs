@@ -3,8 +3,6 @@
 //! It moves by itself: the event stream says that something changed, and the page reads again. Without a script there
 //! is a link to read it again, and *Retry* is a plain form.
 
-mod gates;
-
 use crate::{
     api::{
         inbox::{approve, override_gate, reject},
@@ -24,17 +22,20 @@ use crate::{
         time::Ago,
         timeline::Timeline,
     },
-    form::{Form, form},
+    form::{Form, form, redirect},
     live,
     pages::error::shown,
 };
+
+mod gates;
+
 use domain::{
     id::PromotionId,
     promotion::{Purpose, State, Step},
     time::Timestamp,
 };
 use leptos::prelude::*;
-use leptos_router::{components::Redirect, hooks::use_params_map};
+use leptos_router::hooks::use_params_map;
 
 /// The page of one promotion.
 #[component]
@@ -79,10 +80,7 @@ pub fn PromotionPage() -> impl IntoView {
     view! {
         <Frame title crumbs>
             {move || {
-                // Only a plain post gets here with an outcome while the page is rendered: it is led to the page itself,
-                // so that reading it again posts nothing.
-                let is_done = retried.done().is_some() && cfg!(feature = "ssr");
-                is_done.then(|| view! { <Redirect path=format!("/promotions/{}", id.get_untracked()) /> })
+                retried.done().and_then(|_| redirect(format!("/promotions/{}", id.get_untracked())))
             }} {shown(read, move |view| content(view, retried, title, said))}
             <p class="visually-hidden" role="status" aria-live="polite">
                 {said}

@@ -1,8 +1,5 @@
 //! One resource: what it runs and follows, what may be done now, how it runs, and what ran before.
 
-mod actions;
-mod tags;
-
 use crate::{
     api::{
         board::{Behind, Cell, Follows, Truth},
@@ -23,10 +20,14 @@ use crate::{
         time::Ago,
         truth::TruthLine,
     },
-    form::{Form, form},
+    form::{Form, form, redirect},
     live,
     pages::error::shown,
 };
+
+mod actions;
+mod tags;
+
 use actions::{Done, ResourcePost};
 use domain::{
     artifact::{Artifact, ExactImage},
@@ -143,17 +144,15 @@ pub fn ResourcePage() -> impl IntoView {
                 shown(read, move |view| content(view, posted.get_value(), sent))
             }}
             {move || {
-                sent.done()
-                    .map(|started| match started {
-                        Done::Started(Some(id)) => view! { <Redirect path=format!("/promotions/{id}") /> }.into_any(),
-                        // It caught up with nothing: the page itself says that nobody holds it any more.
-                        Done::Started(None) if cfg!(feature = "ssr") => {
-                            let at = place.get_untracked();
-                            let here = format!("{}/{}/{}", at.board(), at.environment, at.resource);
-                            view! { <Redirect path=here /> }.into_any()
-                        }
-                        Done::Started(None) | Done::Previewed(_) | Done::Picked(_) => ().into_any(),
-                    })
+                match sent.done()? {
+                    Done::Started(Some(id)) => Some(view! { <Redirect path=format!("/promotions/{id}") /> }.into_any()),
+                    // It caught up with nothing: the page itself says that nobody holds it any more.
+                    Done::Started(None) => {
+                        let at = place.get_untracked();
+                        redirect(format!("{}/{}/{}", at.board(), at.environment, at.resource))
+                    }
+                    Done::Previewed(_) | Done::Picked(_) => None,
+                }
             }}
         </Frame>
     }

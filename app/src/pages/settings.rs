@@ -4,16 +4,6 @@
 //! ([`BESIDE`]), and a secret is shown there once.
 //! Clusters and repositories are a list, or the form of one (`?edit=NAME`, `?new`).
 
-mod clusters;
-mod fields;
-mod groups;
-mod members;
-mod notifications;
-mod post;
-mod repositories;
-mod tested;
-mod tokens;
-
 use crate::{
     api::{
         connection::{self, ClustersView, RepositoriesView},
@@ -28,11 +18,22 @@ use crate::{
         notice::{ErrorSummary, Notice},
         state_badge::Meaning,
     },
-    error::AppError,
     form::{self, Form, form},
     live,
     pages::error::shown,
 };
+use contract::error::AppError;
+
+mod clusters;
+mod fields;
+mod groups;
+mod members;
+mod notifications;
+mod post;
+mod repositories;
+mod tested;
+mod tokens;
+
 use domain::notification::DeliveryState;
 use leptos::prelude::*;
 use leptos_router::{
@@ -56,7 +57,6 @@ enum SettingsView {
 
 /// The form of all sections.
 type Sent = Form<SettingsPost, Done>;
-
 /// The sections: last part of the address, name.
 const SECTIONS: [(&str, &str); 6] = [
     ("members", "Members"),
@@ -66,13 +66,10 @@ const SECTIONS: [(&str, &str); 6] = [
     ("git", "Git"),
     ("notifications", "Notifications"),
 ];
-
 /// Buttons that may stand far below the top of the page: what comes of them is said beside them.
 const BESIDE: [&str; 4] = ["test-cluster", "test-repository", "add-channel", "create-token"];
-
 /// Id of what is said beside a button. A plain post leads to it, and with a script it takes the focus.
 const ANSWER: &str = "answer";
-
 /// A section of the page, and which of its forms: `None` for the list, empty for something new.
 type Place = ((String, String), Option<String>);
 

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        session::{SignInDraft, sign_in},
+        session::{SignInDraft, safe_next, sign_in},
         sso::{BEGIN, SsoFault, sso},
     },
     components::{
@@ -11,13 +11,13 @@ use crate::{
         icon::icon,
         notice::ErrorSummary,
     },
-    error::AppError,
-    form::form,
+    form::{form, redirect},
     live,
 };
+use contract::error::AppError;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::{components::Redirect, hooks::use_query_map, location::Url};
+use leptos_router::{hooks::use_query_map, location::Url};
 
 /// The sign-in page.
 #[component]
@@ -35,9 +35,7 @@ pub fn SignIn() -> AnyView {
             let _ = window().location().set_href(&next.get_untracked());
         }
     });
-    let led_on = move || {
-        (cfg!(feature = "ssr") && session.done().is_some()).then(|| view! { <Redirect path=next.get_untracked() /> })
-    };
+    let led_on = move || session.done().and_then(|()| redirect(next.get_untracked()));
     let fields = move || {
         let email = session.posted_draft().map(|draft| draft.email).unwrap_or_default();
         view! {
@@ -106,43 +104,4 @@ pub(super) fn way_elsewhere(name: &str, next: &str) -> AnyView {
         </a>
     }
     .into_any()
-}
-
-/// Where to go after signing in: only a path of this site. Browsers take `//host` and `/\host` for another site, and
-/// leave out control characters before they look.
-#[must_use]
-pub fn safe_next(wanted: Option<&str>) -> String {
-    let fine = |path: &&str| {
-        path.starts_with('/')
-            && !path.starts_with("//")
-            && !path.starts_with("/\\")
-            && path.bytes().all(|b| b.is_ascii_graphic())
-    };
-    wanted.filter(fine).unwrap_or("/").to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::safe_next;
-
-    #[test]
-    fn only_paths_of_this_site_are_gone_to() {
-        for good in ["/", "/w/acme/shop?q=a&diff=1", "/promotions/1"] {
-            assert_eq!(safe_next(Some(good)), good);
-        }
-        for bad in [
-            "",
-            "//evil.example",
-            "/\\evil.example",
-            "https://evil.example",
-            "javascript:alert(1)",
-            "/\t/evil.example",
-            "/a\r\nSet-Cookie: x",
-            "w/acme",
-            "/é",
-        ] {
-            assert_eq!(safe_next(Some(bad)), "/", "{bad:?}");
-        }
-        assert_eq!(safe_next(None), "/");
-    }
 }

@@ -8,8 +8,8 @@ use crate::{
     startup,
     store::Store,
 };
-use app::error::AppError;
 use clap::Args;
+use contract::error::AppError;
 use domain::rights::Role;
 use secrecy::ExposeSecret;
 use std::{io::Write as _, path::Path, sync::Arc};

@@ -5,13 +5,13 @@ use crate::{
     service::{Caller, access, context},
     store::Trouble,
 };
-use app::error::AppError;
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use contract::error::AppError;
 use domain::{
     door::{Door, Entrance},
     id::UserId,
@@ -22,22 +22,16 @@ use tower_sessions::Session;
 
 /// Key of the session's user id.
 pub(super) const USER: &str = "user";
-
 /// Key of what the browser said of itself when the session began.
 pub(super) const AGENT: &str = "agent";
-
 /// Key of the network address that the session began at.
 pub(super) const ADDRESS: &str = "address";
-
 /// Key of the day, counted from the epoch, on which the session was last written.
 const DAY: &str = "day";
-
 /// Key of the moment at which a session ends, however much it is used; those that began with a password have none.
 pub(super) const UNTIL: &str = "until";
-
 /// Most characters that are kept of what a browser says of itself.
 const MOST_AGENT: usize = 300;
-
 /// What the program `waybill` calls itself in requests, a version follows.
 pub(crate) const COMMAND_LINE: &str = "waybill/";
 

@@ -1,12 +1,12 @@
 //! Errors as responses: once, here.
 
-use app::error::AppError;
 use axum::{
     Json,
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
+use contract::error::AppError;
 use domain::field::FieldErrors;
 use serde::Serialize;
 use std::any::Any;

@@ -5,41 +5,24 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 pub mod assets;
-
 pub mod auth;
-
+mod backend;
 pub mod client;
-
 pub mod drain;
-
 pub mod drawing;
-
 pub mod error;
-
 pub mod graphql;
-
 pub mod headers;
-
 pub mod health;
-
 pub mod known_browser;
-
 pub mod leptos;
-
 pub mod origin;
-
 pub mod rest;
-
 pub mod router;
-
 pub mod routes;
-
 pub mod serving;
-
 pub mod session_store;
-
 pub mod sse;
-
 pub mod sso;
 
 /// What every handler may use.

@@ -3,13 +3,13 @@
 //! A site is a scheme, a host and a port (RFC 6454): what came in the clear over `http://` is another site than `https://` of the same
 //! name, and whoever sits on the line can write it.
 
-use app::error::AppError;
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, header},
     middleware::Next,
     response::Response,
 };
+use contract::error::AppError;
 use std::sync::Arc;
 
 /// Refuses what changes something and comes from another site. Programs with a bearer token carry no ambient rights and pass.

@@ -2,7 +2,6 @@
 
 use super::{WebState, auth::Identity};
 use crate::service::{Caller, reach};
-use app::{error::AppError, live::Changed};
 use axum::{
     Extension,
     extract::State,
@@ -11,6 +10,8 @@ use axum::{
         sse::{self, KeepAlive, Sse},
     },
 };
+use contract::changed::Changed;
+use contract::error::AppError;
 use domain::{
     event::{Event, Happened},
     id::{ProjectId, WorkspaceId},

@@ -12,12 +12,13 @@ use crate::{
         context::internal,
     },
 };
-use app::{api::sso::SsoFault, pages::sign_in::safe_next};
 use axum::{
     extract::{ConnectInfo, RawQuery, State},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Redirect, Response},
 };
+use contract::session::safe_next;
+use contract::sso::SsoFault;
 use domain::{id::UserId, time::Timestamp};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,6 @@ use tower_sessions::{Expiry, Session};
 
 /// Key of those who are at the provider.
 const AWAY: &str = "sso";
-
 /// How many sign-ins may be under way in one browser, in tabs beside each other; the oldest is forgotten.
 const MOST_AWAY: usize = 4;
 

@@ -6,7 +6,7 @@ use crate::{
     service::{Services, context::For, observe, reach},
     store::ClusterRecord,
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::{Environment, Project},
     id::EnvironmentId,

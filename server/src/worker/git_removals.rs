@@ -13,7 +13,7 @@ use crate::{
     telemetry,
     worker::steps::{author, waybill},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     commit_template::{self, About},
     environment::Project,
@@ -24,19 +24,14 @@ use tokio_util::sync::CancellationToken;
 
 /// How often it is looked without being told.
 const LOOK: Duration = Duration::from_secs(5);
-
 /// A try that takes longer hangs, and is made again.
 const LONGEST: Duration = Duration::from_secs(50);
-
 /// How long a lease lasts: longer than a try.
 const LEASE_MILLIS: i64 = 60_000;
-
 /// Nothing is put off or leased for longer: what is was so by a clock that ran ahead.
 const FARTHEST_MILLIS: i64 = 120_000;
-
 /// Passing failures before it is given up: with the pauses below about ten minutes.
 const MOST_ATTEMPTS: u32 = 24;
-
 /// Longest pause between tries.
 const LONGEST_PAUSE_MILLIS: i64 = 30_000;
 

@@ -7,7 +7,7 @@ use crate::{
     service::context::internal,
     store::{NewEvent, StoreError},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     event::{Happened, Subject},
     plan::Health,
@@ -18,10 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(5);
-
 /// For how long after its failure a promotion may turn out to be live.
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
-
 /// Promotions that are looked at each time, the newest.
 const MOST: i64 = 100;
 

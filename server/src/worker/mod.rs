@@ -10,14 +10,16 @@ use crate::{
     service::{Services, gates, observe, queue},
     telemetry,
 };
-use app::error::AppError;
 use batch::Commits;
 use claim::{Held, Hold};
+use contract::error::AppError;
 use domain::{
     id::ProjectId,
     promotion::{Phase, Promotion, State},
 };
+
 pub use outcome::Outcome;
+
 use record::{MOST_ATTEMPTS, Recorder};
 use signatures::Asking;
 use std::{
@@ -30,53 +32,34 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod batch;
-
 mod claim;
-
 mod closer;
-
 pub mod git_removals;
-
 mod late;
-
 pub mod notify;
-
 pub mod outcome;
-
 pub mod poll;
-
 mod record;
-
 mod signatures;
-
 pub mod steps;
-
 pub mod watch;
 
 /// Steps up to the commit that run at once; commits are not among them.
 const RESOLVING: usize = 32;
-
 /// Looks at Argo CD that run at once. They have their own places: an Argo CD that hangs holds no commit up.
 const ROLLING_OUT: usize = 32;
-
 /// A step that takes longer hangs: the time-outs of what it calls are shorter. Commits have longer, for a first fetch.
 const LONGEST_STEP: Duration = Duration::from_secs(150);
-
 /// How long a promotion waits for what its image was built from.
 const LONGEST_LEARNING: Duration = Duration::from_secs(10);
-
 /// How long a stop waits for steps that are under way.
 const GRACE: Duration = Duration::from_secs(20);
-
 /// Longest sleep without looking.
 const LOOK: Duration = Duration::from_secs(5);
-
 /// Pause after the database failed.
 const AGAIN: Duration = Duration::from_secs(1);
-
 /// Shortest sleep after a look that found something due which isn't to be had: another replica's, or of a full lane.
 const LEAST: Duration = Duration::from_millis(25);
-
 /// How often it is looked whether something is stuck.
 const WATCHDOG: Duration = Duration::from_secs(30);
 

@@ -1,7 +1,7 @@
 //! Looks at Git and registries now and then, for what nobody told.
 
 use crate::service::{Services, observe};
-use app::error::AppError;
+use contract::error::AppError;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 

@@ -14,7 +14,7 @@ use crate::{
     },
     store::{NewEvent, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     event::{Happened, Subject},
     id::{ProjectId, PromotionId},
@@ -26,19 +26,14 @@ use std::collections::{HashMap, hash_map::Entry};
 
 /// Passing failures of one step before it ends in failure: with the back-off below about five minutes.
 pub(super) const MOST_ATTEMPTS: u32 = 14;
-
 /// First back-off; it doubles each time.
 const BACK_OFF_MILLIS: i64 = 500;
-
 /// Longest back-off.
 const LONGEST_BACK_OFF_MILLIS: i64 = 30_000;
-
 /// Promotions written in one transaction: others who write wait meanwhile.
 const MOST_AT_ONCE: usize = 256;
-
 /// Outcomes that wait to be written; the promotion as it is then, when the next step follows at once.
 pub(super) type Recorder = Gather<(Promotion, Outcome), Option<Promotion>>;
-
 type Recorded = Waiting<(Promotion, Outcome), Option<Promotion>>;
 
 impl Worker {

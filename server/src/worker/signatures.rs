@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::service::gates;
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{Digest, Repository},
     id::EnvironmentId,
@@ -16,7 +16,6 @@ use tokio::sync::Semaphore;
 
 /// Images that are asked about at once.
 const ASKING: usize = 4;
-
 /// An image, and whose keys it must be signed with.
 type Key = (EnvironmentId, Repository, Digest);
 

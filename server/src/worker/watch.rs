@@ -19,7 +19,7 @@ use crate::{
     store::{ClusterRecord, StoreError},
     telemetry::streams::{self, Followed},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::{Environment, Project},
     id::ClusterId,
@@ -41,21 +41,16 @@ use tokio_util::sync::CancellationToken;
 use unnamed::Unnamed;
 
 mod news;
-
 mod unnamed;
 
 /// How often the list of clusters is looked at without being told of a change.
 const LOOK: Duration = Duration::from_secs(30);
-
 /// Pause before the database is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-
 /// How often it is noted that an Argo CD is being followed.
 const BEAT: Duration = Duration::from_secs(10);
-
 /// A stream that lasted so long was a good one: the next failure is a first one.
 const STEADY: Duration = Duration::from_secs(30);
-
 /// Failures in a row after which an Argo CD is called lost: one is the end of a stream, as proxies end them.
 const LOST_AFTER: u32 = 2;
 

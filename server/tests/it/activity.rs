@@ -1,8 +1,8 @@
 //! The page Activity: what happened is told in words, found by who, where, what and when, and read page by page.
 
 use crate::support::{BEGIN, Bench, stranger, world::World};
-use app::{
-    api::activity::{ActivityFilter, ActivityView},
+use contract::{
+    activity::{ActivityFilter, ActivityView},
     error::AppError,
 };
 use domain::{

@@ -1,7 +1,7 @@
 //! Configuration as code.
 
 use crate::support::{Bench, digest, read, stranger, words};
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     event::Happened,
     resource::{Binding, Source},

@@ -1,7 +1,7 @@
 //! Who asks last has the last word, whatever is still on its way.
 
 use crate::support::{Bench, api_alone, digest};
-use app::backend::At;
+use contract::backend::At;
 use domain::{
     id::PromotionId,
     promotion::State::{self, Committing, Succeeded},

@@ -5,7 +5,7 @@ use crate::support::{
     digest,
     receivers::{MailServer, Receiver},
 };
-use app::{api::notification::ChannelDraft, error::AppError};
+use contract::{error::AppError, notification::ChannelDraft};
 use domain::{
     event::{Happened, Subject},
     notification::DeliveryState,
@@ -22,9 +22,7 @@ use server::{
 };
 
 mod channels;
-
 mod house;
-
 mod sending;
 
 #[tokio::test]

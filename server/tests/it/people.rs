@@ -1,11 +1,7 @@
 //! Members, groups, tokens of a part, invitations, accounts: who may do what, and that it ends when it should.
 
 use crate::support::{Bench, PASSWORD, digest};
-use app::{
-    api::{board_filter::BoardFilter, member::MembersView, token::TokenDraft},
-    backend::At,
-    error::AppError,
-};
+use contract::{backend::At, board_filter::BoardFilter, error::AppError, member::MembersView, token::TokenDraft};
 use domain::{event::Happened, id::UserId, promotion::Actor, rights::Role};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@ use crate::support::{
     Bench, digest,
     world::{Setup, World, until},
 };
-use app::backend::At;
 use argocd_standin::{Fault, RolloutOutcome};
+use contract::backend::At;
 use domain::{
     event::Happened,
     promotion::{Actor, Promotion, Purpose, State},
@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use server::service::promotion;
 
 const PRODUCTION: usize = 2;
-
 const PAGE: &str = "/w/demo/myapp/production/api";
 
 /// `api` in production, pinned to the first build.

@@ -1,11 +1,11 @@
 //! What is made of what registries hold: the cases 01, 05, 06, 09 and 10 of `fixtures/cases`, against a registry over HTTP.
 
 use crate::support::{Bench, counted::Counted, scripted_registry::ScriptedRegistry, world::until};
-use app::{
-    api::connection::{ClusterDraft, Finding, Secrets, TestStep},
-    backend::At,
-};
 use axum::{http::StatusCode, response::IntoResponse as _};
+use contract::{
+    backend::At,
+    connection::{ClusterDraft, Finding, Secrets, TestStep},
+};
 use domain::{
     artifact::Repository,
     door::Entrance,
@@ -31,7 +31,6 @@ use tokio_util::sync::CancellationToken;
 mod tag_rules;
 
 const API: &str = "shop/api";
-
 const CHAIN: [&str; 3] = ["development", "staging", "production"];
 
 /// The use cases between a registry and Git, with a worker that carries out what is asked for.

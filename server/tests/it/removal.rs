@@ -1,13 +1,11 @@
 //! Deleting: what is gone, what stays for the history, who is in the way, and that a name which is taken again inherits nothing.
 
 use crate::support::{Bench, digest, read};
-use app::{
-    api::{
-        activity::{ActivityFilter, ActivityView},
-        removal::{Removed, Removing},
-    },
+use contract::{
+    activity::{ActivityFilter, ActivityView},
     backend::At,
     error::AppError,
+    removal::{Removed, Removing},
 };
 use domain::{
     id::{EnvironmentId, ProjectId, PromotionId},
@@ -20,13 +18,10 @@ use serde_json::{Value, json};
 use server::service::{Caller, configure, promotion, removal, views};
 
 mod applied;
-
 mod from_git;
-
 mod whole;
 
 const API: &str = "127.0.0.1:5000/myapp/api";
-
 const PIN: RemovalChoices = RemovalChoices {
     from_git: false,
     pin_followers: true,

@@ -4,13 +4,9 @@ use crate::{
     authorisation::document,
     support::{Bench, digest, read},
 };
-use app::{
-    api::{
-        activity::ActivityFilter, board_filter::BoardFilter, connection::EnvironmentDraft, notification::ChannelDraft,
-        removal::Removing,
-    },
-    backend::At,
-    error::AppError,
+use contract::{
+    activity::ActivityFilter, backend::At, board_filter::BoardFilter, connection::EnvironmentDraft, error::AppError,
+    notification::ChannelDraft, removal::Removing,
 };
 use domain::{
     draft::ResourceDraft,
@@ -348,11 +344,11 @@ async fn a_token_lets_nobody_in() {
     let (made_here, _) = bench.program("demo", "on-the-database", Role::Admin).await;
     let hers = token(&bench, &ada, "hers", Role::Admin, ("", "")).await;
     for program in [made_here, hers] {
-        let draft = app::api::token::TokenDraft {
+        let draft = contract::token::TokenDraft {
             name: "friend".into(),
             role: "admin".into(),
             expires: "never".into(),
-            ..app::api::token::TokenDraft::default()
+            ..contract::token::TokenDraft::default()
         };
         for refused in [
             access::invite(services, &program, "demo", "eve@example.com", "admin")

@@ -11,13 +11,13 @@ use crate::{
     },
     web::{SESSION, is_in, sign_in},
 };
-use app::backend::At;
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::connect_info::MockConnectInfo,
     http::{Request, StatusCode, header},
 };
+use contract::backend::At;
 use domain::{event::Happened, rights::Role};
 use elsewhere::{channel_with_a_delivery, placeholder};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -39,13 +39,9 @@ use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use tower::ServiceExt as _;
 
 mod bodies;
-
 mod clients;
-
 mod connected;
-
 mod elsewhere;
-
 mod texts;
 
 const API: &str = "127.0.0.1:5000/myapp/api";

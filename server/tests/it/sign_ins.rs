@@ -8,14 +8,13 @@ use crate::{
     },
     web::{SESSION, is_in, sign_in},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::rights::Role;
 use futures::{StreamExt as _, stream};
 use reqwest::Method;
 use server::service::access;
 
 const KNOWN: &str = "waybill_browser";
-
 /// The proxy that the tests come through.
 const PROXY: (&str, &str) = ("TRUSTED_PROXIES", "127.0.0.1");
 

@@ -1,7 +1,7 @@
 //! API tokens.
 
 use crate::support::{Bench, stranger};
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{promotion::Actor, rights::Role};
 use secrecy::ExposeSecret;
 use server::{

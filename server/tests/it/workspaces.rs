@@ -4,7 +4,7 @@ use crate::support::{
     Bench, read, words,
     world::{HOOK_SECRET, Setup, World},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::rights::Role;
 use serde_json::{Value, json};
 use server::config::Creators;

@@ -4,7 +4,8 @@
 //! After every input the whole form is read, the same way as the server reads a post.
 
 use super::{outlook, post};
-use crate::{error::AppError, form};
+use crate::form;
+use contract::error::AppError;
 use domain::{
     draft::{FormOptions, ResourceDraft},
     field::FieldErrors,

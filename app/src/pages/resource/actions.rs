@@ -15,9 +15,9 @@ use crate::{
         notice::ErrorSummary,
         preview,
     },
-    error::AppError,
     form::{self, Form},
 };
+use contract::error::AppError;
 use domain::{
     draft::check_digest,
     field::FieldErrors,

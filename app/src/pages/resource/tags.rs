@@ -4,9 +4,9 @@ use super::actions::{Done, ResourcePost, is_pinned, names};
 use crate::{
     api::{preview::preview_tags, resource::ResourceView},
     components::{notice::ErrorSummary, preview, tag_rule::tag_rule_fields},
-    error::AppError,
     form::{self, Form},
 };
+use contract::error::AppError;
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
 

@@ -1,20 +1,18 @@
 //! What the settings post, and carrying it out.
 
-use crate::{
-    api::{
-        connection::{
-            ClusterDraft, ConnectionTest, EnvironmentDraft, RepositoryDraft, Secrets, add_environment, save_cluster,
-            save_repository, test_cluster, test_repository,
-        },
-        group::{create_group, join_group, leave_group},
-        member::{InvitationLink, activate, deactivate, invite, remove_member, set_role, withdraw_invitation},
-        notification::{
-            ChannelDraft, ChannelMade, Tried, add_channel, pause_channel, redeliver, remove_channel, test_channel,
-        },
-        token::{TokenDraft, TokenMade, create_token, revoke_token},
+use crate::api::{
+    connection::{
+        ClusterDraft, ConnectionTest, EnvironmentDraft, RepositoryDraft, Secrets, add_environment, save_cluster,
+        save_repository, test_cluster, test_repository,
     },
-    error::AppError,
+    group::{create_group, join_group, leave_group},
+    member::{InvitationLink, activate, deactivate, invite, remove_member, set_role, withdraw_invitation},
+    notification::{
+        ChannelDraft, ChannelMade, Tried, add_channel, pause_channel, redeliver, remove_channel, test_channel,
+    },
+    token::{TokenDraft, TokenMade, create_token, revoke_token},
 };
+use contract::error::AppError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

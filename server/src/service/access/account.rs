@@ -5,8 +5,8 @@ use crate::service::{
     context::{Services, check_password},
     reach::Caller,
 };
-use app::{
-    api::account::{AccountView, SessionView, SsoView},
+use contract::{
+    account::{AccountView, SessionView, SsoView},
     error::AppError,
 };
 use domain::{event::Happened, field::FieldErrors, id::UserId, promotion::Actor};

@@ -8,9 +8,9 @@ use crate::{
     },
     store::{StoreError, Tx},
 };
-use app::{
-    api::group::{GroupView, GroupsView, Person},
+use contract::{
     error::AppError,
+    group::{GroupView, GroupsView, Person},
 };
 use domain::{
     environment::{Group, Workspace},

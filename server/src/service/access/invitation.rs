@@ -13,9 +13,9 @@ use crate::{
     },
     store::{Invitation, NewEvent, StoreError, Tx, User, people::Member},
 };
-use app::{
-    api::member::{InvitationLink, InvitationView},
+use contract::{
     error::AppError,
+    member::{InvitationLink, InvitationView},
 };
 use domain::{
     environment::Workspace,

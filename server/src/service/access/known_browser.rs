@@ -5,22 +5,18 @@
 //! e-mail address. So only the server makes entries, they name nobody, and which account one is of is seen when somebody signs in to it.
 
 use crate::service::context::{Services, internal};
-use app::error::AppError;
+use contract::error::AppError;
 use domain::id::UserId;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The cookie's name; over TLS `__Host-` stands before it.
 pub const COOKIE: &str = "waybill_browser";
-
 /// Days that a browser is known after the last sign-in.
 pub const DAYS: i64 = 365;
-
 /// Accounts that a browser is known by.
 const MOST_ACCOUNTS: usize = 4;
-
 /// Stands between entries: no letter of one.
 const BETWEEN: char = '.';
-
 const MILLIS_A_DAY: i64 = 86_400_000;
 
 /// The number of a browser from which this account was signed in before, as its cookie shows; `None` of any other. It doesn't

@@ -9,9 +9,9 @@ use crate::{
     },
     store::{NewEvent, StoreError, Tx, User, people::Member},
 };
-use app::{
-    api::member::{InvitationRow, MemberView, MembersView},
+use contract::{
     error::AppError,
+    member::{InvitationRow, MemberView, MembersView},
 };
 use domain::{
     environment::Workspace,

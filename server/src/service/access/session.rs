@@ -8,7 +8,7 @@ use crate::{
     },
     store::{NewEvent, User},
 };
-use app::{api::session::Me, error::AppError};
+use contract::{error::AppError, session::Me};
 use domain::{
     door::{Door, Entrance},
     event::{Happened, Subject},

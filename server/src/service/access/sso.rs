@@ -19,9 +19,9 @@ use crate::{
     },
     store::{NewEvent, StoreError, Tx, User},
 };
-use app::{
-    api::sso::{BEGIN, SsoFault},
+use contract::{
     error::AppError,
+    sso::{BEGIN, SsoFault},
 };
 use domain::{
     door::{Door, Entrance},

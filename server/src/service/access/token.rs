@@ -12,12 +12,12 @@ use crate::{
     },
     store::{ApiToken, NewEvent, Store, StoreError, Tx},
 };
-use app::{
-    api::token::{TokenDraft, TokenMade, TokenView, TokensView},
-    error::AppError,
-};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::Generate as _;
+use contract::{
+    error::AppError,
+    token::{TokenDraft, TokenMade, TokenView, TokensView},
+};
 use domain::{
     door::{Door, Entrance},
     environment::Workspace,
@@ -34,9 +34,7 @@ use std::{collections::HashMap, fmt::Write as _};
 
 /// What every token begins with, so that scanners of leaked secrets can know it.
 pub const TOKEN_PREFIX: &str = "wb_";
-
 const RANDOM_CHARACTERS: usize = 43;
-
 /// How exactly it is remembered when a token was last used.
 const USED_EVERY_MILLIS: i64 = 60_000;
 

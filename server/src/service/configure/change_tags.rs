@@ -12,7 +12,7 @@ use crate::{
     },
     store::NewEvent,
 };
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     artifact::Repository,
     draft::ResourceDraft,

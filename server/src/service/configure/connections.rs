@@ -10,8 +10,8 @@ use crate::{
     },
     store::{ClusterRecord, ProjectRecord},
 };
-use app::{
-    api::connection::{
+use contract::{
+    connection::{
         ClusterDraft, ClusterView, ClustersView, EnvironmentDraft, PassedOver, RepositoriesView, RepositoryDraft,
         RepositoryView,
     },

@@ -11,7 +11,7 @@ use crate::{
     },
     store::{NewEvent, StoreError},
 };
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     draft::{ResourceDraft, taken_key},
     event::{Happened, Subject},

@@ -9,7 +9,7 @@ use crate::{
     },
     store::NewEvent,
 };
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     event::{Happened, Subject},
     key::Key,

@@ -10,7 +10,7 @@ use crate::{
         sources::{self, TagCounts, course, runs_there},
     },
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     follow::Course,
     id::{EnvironmentId, ProjectId, ResourceId},

@@ -1,6 +1,6 @@
 //! The cells of a project as they were read last, and where they are kept.
 
-use app::api::board::{BoardRow, Cell, Open};
+use contract::board::{BoardRow, Cell, Open};
 use domain::{
     id::{EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,

@@ -1,7 +1,7 @@
 //! Errors of the rooms below, in words for whoever asked.
 
 use crate::store::{StoreError, open};
-use app::error::AppError;
+use contract::error::AppError;
 
 /// A fault of our own: the cause goes to the log under a number, the person gets the number. A damaged database is no secret, and nobody
 /// else can do anything about it.

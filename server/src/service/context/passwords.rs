@@ -5,7 +5,6 @@
 //! hash and fills it again for the next. Few may wait for them; whoever comes then is asked to come again in a moment.
 
 use crate::service::context::faults::internal;
-use app::error::AppError;
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version,
     password_hash::{
@@ -13,6 +12,7 @@ use argon2::{
         phc::{Output, ParamsString, PasswordHash, Salt},
     },
 };
+use contract::error::AppError;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     fmt, io,
@@ -27,22 +27,16 @@ use tokio::sync::oneshot;
 
 /// Threads, at most. A machine with fewer processors has fewer: more of them hash no faster.
 const MOST_THREADS: usize = 4;
-
 /// Passwords that may wait for a thread.
 const MOST_WAITING: usize = 64;
-
 /// When to come again, where so many wait.
 const BUSY_SECONDS: u64 = 5;
-
 /// Fewest characters of a new password.
 const SHORTEST: usize = 12;
-
 /// Most bytes of a new password.
 const LONGEST: usize = 1000;
-
 /// What passwords of nobody are compared with, made as [`Passwords::hash`] would: what it was made of is text, and no password's hash.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$d2hvbSBub2JvZHkga25vdw$bm8gcGFzc3dvcmQgaGFzIGV2ZXIgYmVjb21lIHRoaXM";
-
 /// What a thread is given to do, with its buffer.
 type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 

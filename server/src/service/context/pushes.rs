@@ -4,7 +4,7 @@ use crate::{
     gather::Gather,
     service::context::shared::{Shared, SharedBy},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
     door::Entrance,
@@ -32,7 +32,6 @@ pub(crate) struct Sighting {
 
 /// Looks at one registry that run at once.
 const SIDE_BY_SIDE: usize = 8;
-
 /// Tags of one registry that are in hand at once.
 const MOST_IN_HAND: usize = 2_048;
 
@@ -61,7 +60,6 @@ pub struct Pushes {
 }
 
 type Repositories = Vec<(WorkspaceId, Repository)>;
-
 /// Turns, first come first served, at each of many things.
 type Turns<K> = Mutex<HashMap<K, Arc<AsyncMutex<()>>>>;
 

@@ -5,7 +5,7 @@
 //! beyond that, tries are slowed down, not ended. A browser from which the account was signed in before has a count of its own
 //! ([`super::known_browser`]), which nobody else can use up. All of it is of this process.
 
-use app::error::AppError;
+use contract::error::AppError;
 use domain::time::Timestamp;
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -15,19 +15,14 @@ use std::{
 
 /// Failed sign-ins in this span count.
 const WINDOW_MILLIS: i64 = 5 * 60 * 1000;
-
 /// So many times as often as at one account one address may try at all accounts, before it is slowed down.
 const OF_AN_ADDRESS: usize = 5;
-
 /// So many times as often as from one address one account may be tried from all addresses, before they are slowed down.
 const OF_AN_ACCOUNT: usize = 10;
-
 /// Most keys that are remembered; beyond it the oldest are forgotten, so that a flood can't fill the memory.
 const MOST_KEYS: usize = 50_000;
-
 /// How often what no longer counts is forgotten.
 const PRUNE_EVERY_MILLIS: i64 = 60_000;
-
 /// Times so far ahead count: of tries made at once, one may ask for the time earlier and be counted later.
 const AHEAD_MILLIS: i64 = 10_000;
 

@@ -7,7 +7,7 @@ use crate::{
     },
     store::{NewEvent, Tx, Waiting},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::Digest,
     environment::Workspace,
@@ -21,10 +21,8 @@ use domain::{
 
 /// Characters of a summary or an address, at most.
 const LONGEST: usize = 2_000;
-
 /// How far ahead a reporter's clock may be, in milliseconds.
 const AHEAD_MILLIS: i64 = 5 * 60 * 1000;
-
 /// Within how many milliseconds the same without a time is taken for a repetition.
 const AGAIN_MILLIS: i64 = 10 * 60 * 1000;
 

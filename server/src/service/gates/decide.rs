@@ -14,7 +14,7 @@ use crate::{
     },
     store::{NewEvent, StoreError, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::Environment,
     event::{Happened, Subject},

@@ -13,7 +13,7 @@ use crate::{
         activity::{Along, Place, Search},
     },
 };
-use app::{api::policy::PolicyView, backend::At, error::AppError};
+use contract::{backend::At, error::AppError, policy::PolicyView};
 use domain::{
     environment::Environment,
     event::{Happened, Subject},

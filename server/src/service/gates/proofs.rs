@@ -10,7 +10,7 @@ use crate::{
     signature::{Sought, sought},
     store::{Asked, StoreError, Tx, Waiting},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{Digest, ExactImage, Repository, Tag},
     gate::{Found, GateId, Proof},
@@ -23,13 +23,10 @@ use std::time::Duration;
 
 /// The first pause before asking again; it doubles each time.
 const FIRST_PAUSE_MILLIS: i64 = 1_000;
-
 /// The longest pause.
 const LONGEST_PAUSE_MILLIS: i64 = 60_000;
-
 /// How long asking may take: a signature is a handful of requests.
 const LONGEST: Duration = Duration::from_secs(60);
-
 /// The tags under which something hangs on an image: this, and what follows the digest in the older places.
 const TAG: (&str, [&str; 2]) = ("sha256-", [".sig", ".att"]);
 

@@ -14,9 +14,9 @@ use crate::{
     },
     store::{Channel, Delivery, NewEvent, ProjectRecord, StoreError, Tx},
 };
-use app::{
-    api::notification::{ChannelDraft, ChannelMade, ChannelView, DeliveryView, NotificationsView, Tried},
+use contract::{
     error::AppError,
+    notification::{ChannelDraft, ChannelMade, ChannelView, DeliveryView, NotificationsView, Tried},
 };
 use domain::{
     environment::{Environment, Workspace},
@@ -31,13 +31,10 @@ use std::time::Duration;
 
 /// Deliveries that are shown.
 const SHOWN: i64 = 50;
-
 /// Channels of a project, at most: each entry of the ledger may become a delivery for each of them.
 const MOST_CHANNELS: usize = 20;
-
 /// How long somebody waits to be told what came of a delivery.
 const PATIENCE: Duration = Duration::from_secs(3);
-
 /// How often it is looked.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -5,8 +5,8 @@ use crate::{
     service::context::internal,
     store::ProjectRecord,
 };
-use app::{api::notification::ChannelDraft, error::AppError};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use contract::{error::AppError, notification::ChannelDraft};
 use domain::{
     environment::Environment,
     field::FieldErrors,
@@ -18,10 +18,8 @@ use serde::{Deserialize, Serialize};
 
 /// Addresses of people in one channel, at most.
 const MOST_RECIPIENTS: usize = 20;
-
 /// Stands before a webhook's key, so that people and scanners know what they found.
 pub(super) const KEY_PREFIX: &str = "whsec_";
-
 /// Characters of an address, at most.
 const LONGEST: usize = 2_000;
 

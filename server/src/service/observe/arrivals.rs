@@ -10,7 +10,7 @@ use crate::{
     },
     store::{StoreError, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     arrival::{Heard, counts},
     artifact::{ExactImage, Repository},

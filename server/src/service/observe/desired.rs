@@ -12,7 +12,7 @@ use crate::{
     },
     store::{NewEvent, ProjectRecord},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{DeclaredImage, ExactImage},
     door::Entrance,

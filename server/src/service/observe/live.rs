@@ -8,7 +8,7 @@ use crate::{
     },
     store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::Digest,
     environment::{Environment, Project},

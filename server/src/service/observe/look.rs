@@ -18,7 +18,7 @@ use crate::{
     },
     store::{Found, KnownTag},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     arrival::Heard,
     artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
@@ -31,19 +31,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Looks after which every tag was asked about once more.
 const ROUNDS: usize = 60;
-
 /// Looks after which a tag is asked about again for which the registry had no answer.
 const ROUNDS_OF_FAILING: usize = 3;
-
 /// Questions to one registry at the same time, of one look.
 const SIDE_BY_SIDE: usize = 4;
-
 /// Registries that are looked at at the same time; none waits for another as long as there are no more.
 const REGISTRIES: usize = 16;
-
 /// Tags in a row for which the registry has no answer, until the look is given up; the next one goes on behind them.
 const MOST_FAILURES: usize = 20;
-
 /// Tags that are asked about to find a better name for an image.
 const MOST_NAMES: usize = 16;
 

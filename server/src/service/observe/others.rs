@@ -9,7 +9,7 @@ use crate::{
     },
     store::ProjectRecord,
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{DeclaredImage, ExactImage},
     follow::Course,
@@ -21,7 +21,6 @@ use std::collections::{HashMap, HashSet};
 
 /// Services about which Git is asked who changed them, in one read.
 const MOST_ASKED: usize = 100;
-
 /// Promotions of a resource among which one may be whose push nobody heard of.
 const LAST_ASKED: i64 = 10;
 

@@ -26,7 +26,7 @@ use crate::{
         reach::{self, find_told_workspace},
     },
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     arrival::Heard,
     artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
@@ -40,7 +40,6 @@ use tokio::sync::OwnedMutexGuard;
 
 /// When to come again, where so many are.
 const BUSY_SECONDS: u64 = 5;
-
 /// Pauses before a tag is looked at again that doesn't name yet what its registry told of.
 const TAG_PAUSES: [Duration; 5] = [
     Duration::from_millis(30),
@@ -49,7 +48,6 @@ const TAG_PAUSES: [Duration; 5] = [
     Duration::from_millis(300),
     Duration::from_millis(700),
 ];
-
 /// Pauses before a repository is looked at as a whole, because a look at a tag failed or there were too many; each further one after
 /// such a look failed too.
 const PAUSES: [Duration; 6] = [

@@ -8,7 +8,7 @@ use crate::{
     },
     store::{Found, KnownTag, NewEvent, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
     event::{Happened, Subject},

@@ -2,7 +2,7 @@
 //! shows those of its project (`Cells::longest_open`).
 
 use crate::{service::context::Services, store::Lane};
-use app::error::AppError;
+use contract::error::AppError;
 use domain::promotion::{Promotion, State};
 
 /// More are not told: who has so many looks at the first.

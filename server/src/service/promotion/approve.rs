@@ -9,9 +9,9 @@ use crate::{
     },
     store::{NewEvent, Tx},
 };
-use app::{
-    api::promotion::{GateView, MaySay},
+use contract::{
     error::AppError,
+    promotion::{GateView, MaySay},
 };
 use domain::{
     event::{Happened, Subject},

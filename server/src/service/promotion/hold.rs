@@ -10,7 +10,7 @@ use crate::{
         sources::{self, TagCounts, WhatCounts, course, newest_that_counts, runs_there},
     },
 };
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     follow::Course,
     id::PromotionId,

@@ -7,7 +7,7 @@ use crate::{
     },
     store::{NewEvent, Waiting},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::Environment,
     event::{Happened, Subject},

@@ -7,7 +7,7 @@ use crate::service::{
     sources,
 };
 use crate::store::{NewEvent, Tx};
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     artifact::{Digest, ExactImage},
     draft::check_digest,

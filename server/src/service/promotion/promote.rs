@@ -8,7 +8,7 @@ use crate::service::{
     reach::{self, Caller, EnvironmentPlace, not_found},
     sources::{self, TagCounts, WhatCounts, course, newest_that_counts, none_counts},
 };
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     artifact::ExactImage,
     field::FieldErrors,

@@ -7,7 +7,7 @@ use crate::service::{
     reach::{self, Caller},
     sources,
 };
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     artifact::ExactImage,
     draft::check_digest,

@@ -11,7 +11,7 @@ use crate::{
     },
     store::{NewEvent, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::ExactImage,
     event::{Happened, Subject},

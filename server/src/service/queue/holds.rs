@@ -8,7 +8,7 @@ use crate::{
     },
     store::{NewEvent, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     event::{Happened, Subject},
     key::Key,

@@ -7,7 +7,7 @@ use crate::{
     service::{context::Services, reach::place::not_found},
     store::{ApiToken, StoreError, Tx, User},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     door::Entrance,
     environment::{Project, Workspace},

@@ -9,7 +9,7 @@ use crate::{
     service::context::{Services, internal},
     store::{ClusterRecord, ProjectRecord, SealedColumn},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::Repository,
     id::{ChannelId, ClusterId, ProjectId},

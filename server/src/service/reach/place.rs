@@ -9,7 +9,7 @@ use crate::{
     },
     store::{ClusterRecord, ProjectRecord, Tx},
 };
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     environment::{Environment, Workspace},
     gate::{GateKind, Stop},

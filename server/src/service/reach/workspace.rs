@@ -8,7 +8,7 @@ use crate::{
     service::reach::caller::Caller,
     store::{StoreError, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::Workspace,
     name::Name,

@@ -8,7 +8,7 @@ use crate::{
     },
     store::{StoreError, Tx},
 };
-use app::{api::removal::Removing, backend::At, error::AppError};
+use contract::{backend::At, error::AppError, removal::Removing};
 use domain::{
     environment::{Environment, Workspace},
     event::Subject,

@@ -7,7 +7,7 @@ use crate::{
     service::sources::whereabouts,
     store::{GitRemoval, NewEvent, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::{Environment, Project},
     event::{Happened, Subject},

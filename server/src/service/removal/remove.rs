@@ -16,9 +16,9 @@ use crate::{
     },
     store::{GitRemoval, NewEvent, Tx},
 };
-use app::{
-    api::removal::{FollowerView, RemovalView, Removed, Removing},
+use contract::{
     error::AppError,
+    removal::{FollowerView, RemovalView, Removed, Removing},
 };
 use domain::{
     artifact::ExactImage,

@@ -7,7 +7,7 @@ use crate::{
         reach::{self, ProjectPlace},
     },
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{DeclaredImage, ExactImage},
     environment::Environment,

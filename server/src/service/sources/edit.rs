@@ -7,7 +7,7 @@ use crate::{
         reach::{self, EnvironmentPlace, ProjectPlace},
     },
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{artifact::ExactImage, environment::Environment, key::Key, promotion::Promotion, resource::Resource};
 
 /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.

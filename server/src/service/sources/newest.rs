@@ -4,7 +4,7 @@ use crate::{
     service::sources::tag_order::{TagCounts, WhatCounts},
     store::{NamedTag, StoreError, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{Digest, ExactImage, Repository},
     id::WorkspaceId,

@@ -5,7 +5,7 @@ use crate::service::{
     reach::{self, ProjectPlace},
     sources::declared,
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{Digest, ExactImage, Repository},
     draft::{SourceImage, source_image},

@@ -15,8 +15,8 @@ use crate::{
         activity::{Along, Place, Search},
     },
 };
-use app::{
-    api::activity::{ActivityEntry, ActivityFilter, ActivityView},
+use contract::{
+    activity::{ActivityEntry, ActivityFilter, ActivityView},
     error::AppError,
 };
 use domain::{
@@ -34,10 +34,8 @@ use time::{Date, PrimitiveDateTime, Time, macros::format_description};
 
 /// Entries on a page.
 const PAGE: usize = 50;
-
 /// Actors that the filter offers; any text can be typed.
 const MOST_ACTORS: usize = 100;
-
 /// How the store tells of Waybill itself, who does most.
 const WAYBILL: &str = "waybill";
 

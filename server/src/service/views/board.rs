@@ -6,13 +6,11 @@ use crate::service::{
     reach::{self, Caller, EnvironmentPlace, ProjectPlace, STOP},
     views::cells,
 };
-use app::{
-    api::{
-        board::{BoardRow, BoardView, Cell, EnvironmentHead},
-        board_filter::BoardFilter,
-        environment::{EnvironmentView, StopView},
-    },
+use contract::{
     backend::At,
+    board::{BoardRow, BoardView, Cell, EnvironmentHead},
+    board_filter::BoardFilter,
+    environment::{EnvironmentView, StopView},
     error::AppError,
 };
 use domain::{

@@ -8,8 +8,8 @@ use crate::{
     },
     store::Tx,
 };
-use app::{
-    api::board::{Behind, BoardRow, Cell, Follows, Held, Moving, Truth},
+use contract::{
+    board::{Behind, BoardRow, Cell, Follows, Held, Moving, Truth},
     error::AppError,
 };
 use domain::{
@@ -26,10 +26,8 @@ use std::{collections::HashMap, sync::Arc};
 
 /// Promotions of a resource that are looked through for those that were superseded while it waits.
 const MOST_STARVED: i64 = 200;
-
 /// So many events later a project's cells are read again without looking for one that touched it.
 const MOST_UNREAD: i64 = 2_000;
-
 /// What happens in a workspace and shows in no cell.
 const UNSEEN: [EventKind; 17] = [
     EventKind::AccountActivated,

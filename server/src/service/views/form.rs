@@ -10,7 +10,7 @@ use crate::{
     },
     store::Tx,
 };
-use app::{backend::At, error::AppError};
+use contract::{backend::At, error::AppError};
 use domain::{
     artifact::{Artifact, DeclaredImage, ExactImage, Repository},
     draft::{FormOptions, NewResource, NewSource, ResourceDraft, SourceEnvironment, SourceResource},

@@ -9,9 +9,9 @@ use crate::{
     },
     store::{Awaiting, Tx},
 };
-use app::{
-    api::inbox::{InboxItem, InboxView},
+use contract::{
     error::AppError,
+    inbox::{InboxItem, InboxView},
 };
 use domain::{
     environment::{Environment, Workspace},
@@ -26,10 +26,8 @@ use std::{
 
 /// Promotions on a page.
 const LISTED: usize = 50;
-
 /// After so many events what waits is read anew.
 const FEW_EVENTS: i64 = 2_000;
-
 /// When events are about more promotions than this, what waits is read anew.
 const FEW_PROMOTIONS: i64 = 100;
 

@@ -7,7 +7,7 @@ use crate::{
     },
     store::AskedFor,
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::{Environment, Project},
     id::{ProjectId, ResourceId},

@@ -13,7 +13,7 @@ use crate::{
         chain::{BEGINNING, Entry, Head},
     },
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::Workspace,
     id::WorkspaceId,

@@ -8,7 +8,7 @@ use crate::{
         views::inventory,
     },
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     plan::LogLine,
     rights::{self, Right},

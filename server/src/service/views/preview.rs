@@ -18,7 +18,7 @@ use crate::{
     },
     store::{StoreError, Tx},
 };
-use app::{api::preview::Preview, backend::At, error::AppError};
+use contract::{backend::At, error::AppError, preview::Preview};
 use domain::{
     artifact::{Artifact, ExactImage, Repository, Tag},
     draft::{NewSource, ResourceDraft},
@@ -35,7 +35,6 @@ use std::time::Duration;
 
 /// Characters of a revision that are shown.
 const REVISION: usize = 12;
-
 /// For so long a form waits for a registry that nobody has looked at yet.
 const MOMENT: Duration = Duration::from_secs(3);
 

@@ -5,7 +5,7 @@ use crate::service::{
     reach::{self, Caller},
     views::cells,
 };
-use app::{api::project::ProjectView, error::AppError};
+use contract::{error::AppError, project::ProjectView};
 
 /// All projects that the caller may see, by workspace and name.
 ///

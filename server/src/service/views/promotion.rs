@@ -6,9 +6,9 @@ use crate::service::{
     reach::{self, Caller, EnvironmentPlace, ProjectPlace, PromotionEver},
     sources::values_edit,
 };
-use app::{
-    api::promotion::{CommitShown, PromotionView, StepStatus, StepView, TimelineEntry},
+use contract::{
     error::AppError,
+    promotion::{CommitShown, PromotionView, StepStatus, StepView, TimelineEntry},
 };
 use domain::{
     environment::Environment,

@@ -14,14 +14,12 @@ use crate::{
     },
     store::Tx,
 };
-use app::{
-    api::{
-        connection::PassedOver,
-        preview::Preview,
-        resource::{EarlierImage, PromotionRow, ResourceView},
-    },
+use contract::{
     backend::At,
+    connection::PassedOver,
     error::AppError,
+    preview::Preview,
+    resource::{EarlierImage, PromotionRow, ResourceView},
 };
 use domain::{
     artifact::{Artifact, ExactImage},
@@ -32,10 +30,8 @@ use domain::{
 
 /// Promotions that a resource's page lists.
 const HISTORY: i64 = 50;
-
 /// What was passed over that a page lists, of each sort.
 const MOST_PASSED_OVER: i64 = 10;
-
 /// Images of the history that a page offers to roll back to.
 const MOST_ROLLBACKS: usize = 10;
 

@@ -9,7 +9,6 @@ use crate::{
     nesting::{self, JsonError},
     service::Services,
 };
-use app::error::AppError;
 use async_graphql::{ErrorExtensionValues, Request, Response as Answer, ServerError, Value};
 use axum::{
     Extension, Json,
@@ -18,14 +17,13 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use contract::error::AppError;
+
 pub use schema::{Schema, schema};
 
 pub mod limits;
-
 pub mod mutations;
-
 pub mod objects;
-
 pub mod schema;
 
 /// Most bytes of a request.

@@ -14,8 +14,8 @@ use crate::{
     },
     web::rest::checks::moment,
 };
-use app::{api::removal::Removing, backend::At};
 use async_graphql::{Context, ID, InputObject, Object, Result};
+use contract::{backend::At, removal::Removing};
 use domain::removal::RemovalChoices;
 
 /// What to promote, and where to.

@@ -5,8 +5,8 @@ use super::{
     schema::{at, limit},
 };
 use crate::service::views::{self, Contents, NamedPromotion};
-use app::api::removal::Removed;
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use contract::removal::Removed;
 use domain::{
     environment,
     id::EnvironmentId,

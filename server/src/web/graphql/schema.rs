@@ -9,16 +9,14 @@ use crate::service::{
     Caller, Services,
     views::{self, PromotionsOf},
 };
-use app::error::AppError;
 use async_graphql::{Context, EmptySubscription, ID, InputObject, Object, Result, SimpleObject};
+use contract::error::AppError;
 use std::sync::Arc;
 
 /// The schema, with the services in it; a request brings its [`Caller`].
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
-
 /// Deepest nesting: what tools ask to learn the schema needs 15.
 const DEPTH: usize = 16;
-
 /// Most fields, those of lists counted as often as they may be repeated.
 const COMPLEXITY: usize = 5000;
 

@@ -9,7 +9,6 @@ use crate::{
     },
     web::{auth::Identity, error::Problem, routes::Routes},
 };
-use app::error::AppError;
 use axum::{
     Extension, Json,
     body::Bytes,
@@ -19,6 +18,7 @@ use axum::{
     },
     http::{HeaderMap, StatusCode},
 };
+use contract::error::AppError;
 use serde::Deserialize;
 
 /// Most bytes of a document.

@@ -9,13 +9,13 @@ use crate::{
     },
     web::{auth::Identity, error::Problem, routes::Routes},
 };
-use app::error::AppError;
 use axum::{
     Extension, Json,
     body::Bytes,
     extract::{DefaultBodyLimit, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
 };
+use contract::error::AppError;
 use domain::{field::FieldErrors, gate::Check, time::Timestamp};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};

@@ -11,13 +11,13 @@ use crate::{
     service::{Services, observe},
     web::{error::Problem, routes::Routes},
 };
-use app::error::AppError;
 use axum::{
     Extension,
     body::Bytes,
     extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Request, State},
     http::{HeaderMap, StatusCode},
 };
+use contract::error::AppError;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;

@@ -4,7 +4,6 @@ use crate::{
     service::{Services, views},
     web::{auth::Identity, error::Problem, routes::Routes},
 };
-use app::error::AppError;
 use axum::{
     Extension,
     body::Body,
@@ -12,6 +11,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use contract::error::AppError;
 use futures::TryStreamExt as _;
 
 /// The route.

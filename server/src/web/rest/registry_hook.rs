@@ -10,13 +10,13 @@ use crate::{
     service::{Services, observe},
     web::{error::Problem, routes::Routes},
 };
-use app::error::AppError;
 use axum::{
     Extension,
     body::Bytes,
     extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
 };
+use contract::error::AppError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};

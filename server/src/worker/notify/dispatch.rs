@@ -14,7 +14,7 @@ use crate::{
     },
     store::{Channel, Delivery, StoreError, Tx},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     environment::{Environment, Workspace},
     event::{Event, Happened},
@@ -33,28 +33,20 @@ use tokio_util::sync::CancellationToken;
 
 /// Entries that may have to be told, read at once.
 const PAGE: i64 = 200;
-
 /// How far one look goes through the ledger.
 const SPAN: i64 = 5_000;
-
 /// How far the stored cursor may lag behind while nothing is told: that much is gone through again after a restart.
 const LAG: i64 = 20_000;
-
 /// A burst is gone through in few looks, not in one per entry.
 const GATHER: Duration = Duration::from_millis(200);
-
 /// How often it is looked without being told that the ledger grew.
 const LOOK: Duration = Duration::from_secs(5);
-
 /// For how long it is remembered what was delivered or given up: 30 days.
 const REMEMBERED_MILLIS: i64 = 30 * 24 * 3_600_000;
-
 /// No delivery is put off for longer than a day: what is was put off by a clock that ran ahead.
 const LONGEST_MILLIS: i64 = 24 * 3_600_000;
-
 /// How often what is older is forgotten, and how much at once.
 const CLEAN: Duration = Duration::from_secs(600);
-
 const CLEANED: i64 = 500;
 
 /// Goes through the ledger.

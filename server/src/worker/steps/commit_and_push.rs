@@ -11,7 +11,7 @@ use crate::{
         sources::values_edit,
     },
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     commit_template,
     environment::{Environment, Project},

@@ -7,7 +7,7 @@ use crate::service::{
     Services, observe,
     reach::{self, ProjectPlace},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::{Digest, ExactImage, Repository},
     id::{ProjectId, WorkspaceId},
@@ -22,7 +22,6 @@ use tokio::sync::{OnceCell, Semaphore};
 
 /// For how long an answer holds for others: a batch, not more.
 const HOLDS: Duration = Duration::from_millis(500);
-
 /// Images that are asked about at once.
 const LEARNING: usize = 2;
 
@@ -36,7 +35,6 @@ pub(super) enum Said {
 }
 
 type Key = (WorkspaceId, Repository, Digest);
-
 /// Answers, and when they were first asked for.
 type Shared<K, T> = Mutex<HashMap<K, (Instant, Arc<OnceCell<T>>)>>;
 

@@ -5,8 +5,10 @@ use crate::{
     service::{Services, reach::ProjectPlace},
     store::ClusterRecord,
 };
-use app::error::AppError;
+
 pub(super) use commit_and_push::{author, waybill};
+
+use contract::error::AppError;
 use domain::{
     environment::Environment,
     id::PromotionId,
@@ -14,18 +16,16 @@ use domain::{
     resource::Resource,
     time::Timestamp,
 };
+
 pub(super) use known::Known;
+
 use rollout::is_live;
 use std::{sync::Arc, time::Instant};
 
 mod commit_and_push;
-
 mod known;
-
 mod resolve;
-
 mod rollout;
-
 mod way_free;
 
 /// How long a promotion may be about its image or its commit: far longer than all that passes by itself.

@@ -5,7 +5,7 @@ use crate::service::{
     Services,
     reach::{self, ProjectPlace},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::promotion::{Promotion, State};
 use std::time::Instant;
 

@@ -16,7 +16,7 @@ use crate::{
         reach, sources,
     },
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::Digest,
     plan::{self, AppSnapshot, Committed, Health, Intent, Next, WorkloadName, illness::illness, said},
@@ -27,10 +27,8 @@ use domain::{
 
 /// How often Argo CD is asked when its stream says nothing.
 const LOOK_MILLIS: i64 = 1_000;
-
 /// So soon after it has seen a commit Argo CD begins to sync by itself, where nothing keeps it.
 const SYNCS_WITHIN_MILLIS: i64 = 3_000;
-
 /// A closed sync window is looked at again at the latest after this time: somebody may change it.
 const WINDOW_MILLIS: i64 = 60_000;
 

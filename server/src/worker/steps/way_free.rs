@@ -15,7 +15,7 @@ use crate::{
     service::reach,
     store::NewEvent,
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     event::{Happened, Subject},
     plan::{AppSnapshot, OperationSnapshot},
@@ -24,7 +24,6 @@ use domain::{
 
 /// How soon it is looked whether it has ended.
 const LOOK_MILLIS: i64 = 250;
-
 /// Earlier promotions of the resource among which the one is looked for that is left.
 const MOST_LOOKED_AT: i64 = 20;
 

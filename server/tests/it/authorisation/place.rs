@@ -8,8 +8,8 @@ use crate::{
     rest::everything,
     support::{Bench, digest},
 };
-use app::backend::At;
 use axum::Router;
+use contract::backend::At;
 use domain::{
     id::{ProjectId, UserId},
     promotion::State,
@@ -24,7 +24,6 @@ use server::service::{
 };
 
 const API: &str = "127.0.0.1:5000/myapp/api";
-
 /// Promotions that wait in `guarded`, each of a resource of its own.
 const WAITING: [&str; 2] = ["waiting", "unwanted"];
 

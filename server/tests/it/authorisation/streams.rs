@@ -70,7 +70,7 @@ async fn tells(stream: &mut BodyDataStream) -> bool {
         let chunk = chunk.unwrap().unwrap();
         let text = String::from_utf8_lossy(&chunk).into_owned();
         for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
-            let changed: app::live::Changed = serde_json::from_str(data).unwrap();
+            let changed: contract::changed::Changed = serde_json::from_str(data).unwrap();
             if changed.project.is_none() {
                 return tells;
             }

@@ -6,7 +6,7 @@ use crate::support::{
     receivers::{MailServer, Receiver},
     world::{Setup, World, until},
 };
-use app::{api::notification::ChannelDraft, error::AppError};
+use contract::{error::AppError, notification::ChannelDraft};
 use domain::{
     notification::{DeliveryState, Occasion},
     rights::Role,

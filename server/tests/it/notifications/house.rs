@@ -1,11 +1,11 @@
 //! What the tests of notifications stand on: a project, what happens in it, and who carries it out of the house.
 
 use crate::support::{Bench, digest, receivers::Received};
-use app::{
-    api::notification::{ChannelDraft, ChannelMade, DeliveryView},
-    error::AppError,
-};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use contract::{
+    error::AppError,
+    notification::{ChannelDraft, ChannelMade, DeliveryView},
+};
 use domain::{
     artifact::ExactImage,
     event::{Happened, Subject},
@@ -29,7 +29,6 @@ use sha2::Sha256;
 use std::sync::Arc;
 
 pub(super) const API: &str = "127.0.0.1:5000/myapp/api";
-
 const ALL: &str = "needs_approval,approved,failed,succeeded,drift,hold";
 
 /// A project `myapp` with `api` in development, and in production, which asks for two approvals, once [`House::promote`] was called.

@@ -2,7 +2,7 @@
 
 use super::{API, CHAIN, Shop};
 use crate::support::{Bench, read, world::until};
-use app::{api::resource::ResourceView, backend::At, error::AppError};
+use contract::{backend::At, error::AppError, resource::ResourceView};
 use domain::{
     draft::ResourceDraft,
     field::FieldErrors,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::support::database::Database;
-use app::api::notification::ChannelDraft;
+use contract::notification::ChannelDraft;
 use secrecy::ExposeSecret as _;
 use server::{
     service::{

@@ -1,7 +1,7 @@
 //! Channels that nobody listens to, and deliveries through them.
 
 use super::Bench;
-use app::api::notification::ChannelDraft;
+use contract::notification::ChannelDraft;
 use domain::{id::DeliveryId, notification::DeliveryState};
 use server::{
     clock::{Ids as _, System},

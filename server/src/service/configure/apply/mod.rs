@@ -6,6 +6,11 @@
 //!
 //! [`pages`] makes documents of what people type on pages, one thing at a time.
 
+use contract::{
+    error::AppError,
+    removal::{Removed, Removing},
+};
+
 mod absent;
 mod check;
 mod document;
@@ -14,12 +19,6 @@ mod outlook;
 mod pages;
 mod people;
 mod plan;
-
-pub use check::check_document;
-pub use document::{Document, SecretRef, SecretText, SecretUse};
-pub use pages::TypedSecrets;
-pub(super) use pages::{Page, carry_out_page, plan_page};
-pub use plan::{Change, Sign};
 
 use crate::{
     service::{
@@ -43,10 +42,10 @@ use crate::{
     },
     store::{NewEvent, ProjectRecord, Tx, Waiting},
 };
-use app::{
-    api::removal::{Removed, Removing},
-    error::AppError,
-};
+
+pub use check::check_document;
+pub use document::{Document, SecretRef, SecretText, SecretUse};
+
 use domain::{
     environment::{Environment, Workspace},
     event::{Happened, Subject},
@@ -58,6 +57,11 @@ use domain::{
     resource::HoldCause,
     rights::{self, Right, Role},
 };
+
+pub use pages::TypedSecrets;
+pub(super) use pages::{Page, carry_out_page, plan_page};
+pub use plan::{Change, Sign};
+
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet, hash_map::Entry};

@@ -20,8 +20,8 @@ use crate::{
     },
     store::{ClusterRecord, ProjectRecord, Tx},
 };
-use app::{
-    api::connection::{ClusterDraft, EnvironmentDraft, RepositoryDraft, Secrets},
+use contract::{
+    connection::{ClusterDraft, EnvironmentDraft, RepositoryDraft, Secrets},
     error::AppError,
 };
 use domain::{

@@ -18,7 +18,7 @@ use crate::{
     },
     store::{ClusterRecord, ProjectRecord},
 };
-use app::error::AppError;
+use contract::error::AppError;
 use domain::{
     artifact::Digest,
     draft::taken_key,

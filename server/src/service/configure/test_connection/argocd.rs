@@ -8,7 +8,7 @@ use crate::{
     },
     store::ClusterRecord,
 };
-use app::api::connection::Finding;
+use contract::connection::Finding;
 use domain::{
     environment::Project,
     plan::source::{AppSource, Committed, Follows, Readers, address, follows, other_branch, readers},
@@ -17,12 +17,9 @@ use futures::{StreamExt as _, stream};
 
 /// Applications that are looked at at once.
 const PARALLEL: usize = 8;
-
 /// Applications that are looked at: one test is for a person to read.
 const MOST: usize = 60;
-
 const REACH: &str = "Reach Argo CD";
-
 const TOKEN: &str = "Argo CD's token";
 
 pub(crate) async fn look(

@@ -4,6 +4,11 @@
 //! refuses. What is outside is asked with no transaction open, each part for as long as a person waits. What comes of it is steps;
 //! a failure is an answer, not an error.
 
+use contract::{
+    connection::{ClusterDraft, ConnectionTest, Finding, RepositoryDraft, TestStep},
+    error::AppError,
+};
+
 mod argocd;
 mod git;
 mod registry;
@@ -17,10 +22,6 @@ use crate::{
     },
     store::{ClusterRecord, Tx},
 };
-use app::{
-    api::connection::{ClusterDraft, ConnectionTest, Finding, RepositoryDraft, TestStep},
-    error::AppError,
-};
 use domain::{
     artifact::{Digest, Repository},
     environment::{Environment, Project, Workspace},
@@ -32,7 +33,6 @@ use tokio::time::{error::Elapsed, timeout};
 
 /// What a person waits for one of the things that are tried.
 const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The steps of a test, as they are found.
 pub(crate) type Steps = Vec<TestStep>;
 

@@ -1,11 +1,11 @@
 //! What can go wrong with a use case, as people see it: safe to show, the same in the browser and on the server.
 
 use domain::{field::FieldErrors, rights::Denied};
-use leptos::{
-    prelude::{FromServerFnError, ServerFnErrorErr},
-    server_fn::codec::JsonEncoding,
-};
 use serde::{Deserialize, Serialize};
+use server_fn::{
+    codec::JsonEncoding,
+    error::{FromServerFnError, ServerFnErrorErr},
+};
 
 /// When to ask again while Waybill's database is in trouble.
 const UNAVAILABLE_SECONDS: u64 = 5;
@@ -223,7 +223,6 @@ impl FromServerFnError for AppError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leptos::serde_json;
 
     #[test]
     fn an_error_is_the_same_in_the_browser() {

@@ -3,12 +3,11 @@
 //! The server answers with the rows that match, as many as are asked for; the browser hides what no longer matches while
 //! one types, until that answer comes.
 
-use super::{
+use crate::{
     board::{Behind, BoardRow, Cell, EnvironmentHead, Truth},
     query,
 };
 use domain::{follow::Course, plan::Health};
-use leptos_router::params::ParamsMap;
 use serde::{Deserialize, Serialize};
 
 /// Rows that are shown unless more are asked for.
@@ -33,8 +32,8 @@ pub struct BoardFilter {
 impl BoardFilter {
     /// Reads the address.
     #[must_use]
-    pub fn from_query(query: &ParamsMap) -> Self {
-        let get = |key: &str| query.get(key).unwrap_or_default();
+    pub fn from_query(query: impl Fn(&str) -> Option<String>) -> Self {
+        let get = |key: &str| query(key).unwrap_or_default();
         Self {
             q: get("q"),
             state: get("state"),
@@ -147,7 +146,7 @@ pub fn is_unhealthy(truth: &Truth) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::board::{Behind, Follows};
+    use crate::board::{Behind, Follows};
     use domain::resource::{Binding, Kind};
 
     fn cell(start: &str, tag: &str) -> Cell {

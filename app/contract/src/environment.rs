@@ -1,0 +1,51 @@
+//! One environment, and the form that creates a resource in it.
+
+use crate::board::{Cell, EnvironmentHead};
+use domain::{name::Name, time::Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// An environment with its resources.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EnvironmentView {
+    /// The workspace.
+    pub workspace: Name,
+    /// The project.
+    pub project: Name,
+    /// The environment.
+    pub head: EnvironmentHead,
+    /// Why the actor may not change what runs, and who may; `None` when they may.
+    pub denied: Option<String>,
+    /// Its values file in the repository.
+    pub values_path: String,
+    /// Its Argo CD Application, if it has one.
+    pub application: Option<String>,
+    /// That the Application follows another branch than Waybill commits to, with what to do; `None` while nothing says so.
+    pub other_branch: Option<String>,
+    /// What it asks for before an image may run in it, a sentence each.
+    pub policy: Vec<String>,
+    /// Who stopped the line here.
+    pub stops: Vec<StopView>,
+    /// Whether the actor may stop the line.
+    pub may_stop: bool,
+    /// Whether the actor may delete it.
+    pub may_remove: bool,
+    /// Its resources, by name.
+    pub resources: Vec<(Name, Cell)>,
+    /// When this was read.
+    pub now: Timestamp,
+}
+
+/// Somebody stopped the line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StopView {
+    /// Of the whole project, not only of this environment.
+    pub of_project: bool,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Whether the actor may let it go on.
+    pub may_lift: bool,
+}

@@ -1,0 +1,61 @@
+//! What a workspace is connected to, testing it, and deleting things.
+
+use super::{RequestBackend, forward};
+use crate::service::{configure, removal};
+use contract::{
+    backend::Connections,
+    connection::{
+        ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RepositoriesView, RepositoryDraft, Secrets,
+    },
+    error::AppError,
+    removal::{RemovalView, Removed, Removing},
+};
+use domain::removal::RemovalChoices;
+
+forward! {
+    Connections;
+    fn clusters(workspace: &str) -> ClustersView = configure::clusters;
+    fn repositories(workspace: &str) -> RepositoriesView = configure::repositories;
+    fn removal(target: &Removing) -> RemovalView = removal::removal;
+    fn remove(target: &Removing, choices: RemovalChoices, typed: &str) -> Removed = removal::remove;
+    ;
+
+    async fn save_cluster(&self, workspace: &str, draft: ClusterDraft, secrets: Secrets) -> Result<String, AppError> {
+        let secrets = secrets.into();
+        configure::save_cluster(&self.services, self.caller()?, workspace, &draft, &secrets).await
+    }
+
+    async fn test_cluster(
+        &self,
+        workspace: &str,
+        draft: ClusterDraft,
+        secrets: Secrets,
+    ) -> Result<ConnectionTest, AppError> {
+        let secrets = secrets.into();
+        configure::test_cluster(&self.services, self.caller()?, workspace, &draft, &secrets).await
+    }
+
+    async fn save_repository(
+        &self,
+        workspace: &str,
+        draft: RepositoryDraft,
+        secrets: Secrets,
+    ) -> Result<String, AppError> {
+        let secrets = secrets.into();
+        configure::save_repository(&self.services, self.caller()?, workspace, &draft, &secrets).await
+    }
+
+    async fn test_repository(
+        &self,
+        workspace: &str,
+        draft: RepositoryDraft,
+        secrets: Secrets,
+    ) -> Result<ConnectionTest, AppError> {
+        let secrets = secrets.into();
+        configure::test_repository(&self.services, self.caller()?, workspace, &draft, &secrets).await
+    }
+
+    async fn add_environment(&self, workspace: &str, draft: EnvironmentDraft) -> Result<String, AppError> {
+        configure::add_environment(&self.services, self.caller()?, workspace, &draft).await
+    }
+}

@@ -1,0 +1,28 @@
+//! What an environment asks for, and pausing it.
+
+use super::{RequestBackend, forward};
+use crate::service::{gates, promotion};
+use contract::{
+    backend::{At, Environments},
+    error::AppError,
+    policy::PolicyView,
+};
+
+forward! {
+    Environments;
+    fn policy(at: &At) -> PolicyView = gates::policy;
+    fn set_policy(at: &At, text: &str, before: Option<&str>) -> () = gates::set_policy;
+    ;
+
+    async fn stop_line(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError> {
+        let environment = (!of_project).then_some(at.environment.as_str());
+        let caller = self.caller()?;
+        promotion::stop_line(&self.services, caller, &at.workspace, &at.project, environment, reason).await
+    }
+
+    async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError> {
+        let environment = (!of_project).then_some(at.environment.as_str());
+        let caller = self.caller()?;
+        promotion::resume_line(&self.services, caller, &at.workspace, &at.project, environment).await
+    }
+}
