@@ -5,8 +5,8 @@
 //!   keeps its folder to one server.
 //! - [`web`] is the door over HTTP; every door calls the use cases in [`service`].
 //! - [`service`] authorises, decides and writes through [`store`]: the change, the next step and the event at once.
-//! - [`worker`] carries promotions out, step by step, through [`adapters`] to the outside world.
-//! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`clock`] gives time and ids, [`calendar`] says
+//! - [`worker`] carries promotions out, step by step. What it asks of the outside world stands in [`ports`]; [`adapters`] ask.
+//! - [`events`] tells open pages what was written. [`secrets`] seals what must not be read; [`calendar`] says
 //!   when freezes are on, [`signature`] whether an image is signed;
 //!   [`telemetry`] counts and traces, [`nesting`] is the door to JSON that somebody else wrote. `gather` has what is written at about the
 //!   same time written at once, and [`back_off`] says when what failed is tried again.
@@ -15,15 +15,16 @@
 #![recursion_limit = "512"]
 
 pub mod adapters;
+
 pub mod back_off;
 pub mod calendar;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod events;
 mod gather;
 pub mod nesting;
+pub mod ports;
 pub mod secrets;
 pub mod service;
 pub mod signature;

@@ -7,11 +7,12 @@ use crate::{
         measured::Measured,
         notifier::Notifier,
         registry::RegistryClient,
+        system::System,
     },
-    clock::{Clock, Ids, System},
     config::{Config, Database, Limits},
     data_dir::{self, DataDirError, DataLock},
     events::Events,
+    ports::clock::{Clock, Ids},
     service::{
         Services, Wake, access,
         context::{Passwords, SignInLimit, Sso},

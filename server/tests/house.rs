@@ -15,15 +15,17 @@ use std::{
 };
 
 /// The rooms from the ground up: each may use those before it, and none of those after it.
-const ROOMS: [&str; 31] = [
+const ROOMS: [&str; 32] = [
     // Of no noun: what any room may need.
     "nesting",
-    "clock",
     "secrets",
     "calendar",
     "gather",
     "back_off",
     "signature",
+    // What is asked of the outside world, and the clock.
+    "ports",
+    "adapters::system",
     "telemetry",
     // The outside world, how the server is set up, what it keeps.
     "adapters",

@@ -136,7 +136,7 @@ mod tests {
         assert!(ActivityFilter::default().page("1-2").is_empty() && !filter.is_empty());
         assert_eq!(
             filter.page("1-2").to_query(),
-            "?actor=ada%40example%2Ecom&kind=held&before=1%2D2"
+            "?actor=ada%40example.com&kind=held&before=1-2"
         );
         assert_eq!(filter.page("1-2").page(""), filter);
         assert_eq!(ActivityFilter::default().to_query(), "");

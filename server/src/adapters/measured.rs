@@ -1,6 +1,6 @@
 //! Registries and Argo CDs, measured at their ports: how long each call takes, and what comes of it.
 
-use super::{
+use crate::ports::{
     argocd::{
         AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Checked, Inspected, Refresh, SyncRequest, WatchEvent, Window,
         Workloads,

@@ -1,11 +1,7 @@
 //! `waybill key replace`: goes on after the encryption key was lost.
 
 use super::{Failure, chain, load_config, token};
-use crate::{
-    clock::{Clock as _, System},
-    data_dir::DataLock,
-    startup,
-};
+use crate::{adapters::system::System, data_dir::DataLock, ports::clock::Clock as _, startup};
 use std::{io::Write as _, path::Path};
 
 pub(super) async fn replace(config: Option<&Path>) -> Result<(), Failure> {

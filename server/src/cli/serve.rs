@@ -2,9 +2,10 @@
 
 use super::{Failure, chain, load_config};
 use crate::{
-    clock::{Clock as _, System},
+    adapters::system::System,
     config::{Config, LogFormat},
     data_dir::{DataDirError, DataLock},
+    ports::clock::Clock as _,
 };
 use std::{io::IsTerminal as _, path::Path};
 use tokio::{

@@ -2,7 +2,7 @@
 
 use super::{Failure, chain, load_config, role};
 use crate::{
-    clock::System,
+    adapters::system::System,
     config::{Config, Database},
     service::access::{NewToken, create_token_here, parse_span},
     startup,

@@ -7,7 +7,7 @@
 //! Spans go through a bounded queue to one task that sends them in batches. When nobody takes them they are dropped: telling
 //! about work must not hold the work up.
 
-use crate::clock::{Clock as _, System};
+use crate::{adapters::system::System, ports::clock::Clock as _};
 use domain::{
     promotion::{Promotion, State},
     time::Timestamp,
@@ -38,7 +38,6 @@ const BATCH: usize = 256;
 const GATHER: Duration = Duration::from_secs(2);
 /// How long a collector may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-
 static QUEUE: OnceLock<mpsc::Sender<SpanData>> = OnceLock::new();
 
 tokio::task_local! {

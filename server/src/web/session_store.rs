@@ -2,7 +2,7 @@
 
 use super::auth;
 use crate::{
-    clock::Clock,
+    ports::clock::Clock,
     service::Services,
     store::{Store, StoreError, sessions::SessionRecord},
 };

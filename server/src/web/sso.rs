@@ -6,7 +6,7 @@ use super::{
     known_browser::{self, NewCookie},
 };
 use crate::{
-    adapters::oidc::Errand,
+    ports::identity_provider::Errand,
     service::{
         access::{self, Arrival, PATIENCE_MILLIS},
         context::internal,

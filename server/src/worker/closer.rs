@@ -2,7 +2,7 @@
 //! stored.
 
 use crate::{
-    adapters::argocd::ArgoCdError,
+    ports::argocd::ArgoCdError,
     service::{Services, context::For, observe, reach},
     store::ClusterRecord,
 };

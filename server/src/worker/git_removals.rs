@@ -4,7 +4,7 @@
 //! the ledger.
 
 use crate::{
-    adapters::git::{BlockRemoval, Committed, GitError},
+    ports::git::{BlockRemoval, Committed, GitError},
     service::{
         Services, reach,
         removal::{find_same_block, git_removal_event},

@@ -9,8 +9,8 @@
 
 use super::closer::{self, Closer};
 use crate::{
-    adapters::argocd::{AppRef, ArgoCdError, Refresh, WatchEvent},
     back_off,
+    ports::argocd::{AppRef, ArgoCdError, Refresh, WatchEvent},
     service::{
         Services,
         observe::{self, Absence, Reported},

@@ -4,8 +4,9 @@ use crate::harness::{APP, Bench, SUBJECT, Setup, digest};
 use argocd_standin::{Fault, token_for};
 use domain::plan::Health;
 use secrecy::{ExposeSecret, SecretString};
-use server::adapters::argocd::{
-    AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, Timeouts, Window, Workloads,
+use server::{
+    adapters::argocd::{ArgoCdClient, Timeouts},
+    ports::argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Refresh, Window, Workloads},
 };
 use std::time::{Duration, Instant};
 use tokio::{

@@ -7,8 +7,9 @@ use domain::{
     time::Timestamp,
 };
 use secrecy::SecretString;
-use server::adapters::argocd::{
-    AppRef, ArgoCd, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, SyncRequest, Timeouts, Workloads,
+use server::{
+    adapters::argocd::{ArgoCdClient, Timeouts},
+    ports::argocd::{AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, Workloads},
 };
 use std::{
     future::Future,
@@ -17,15 +18,11 @@ use std::{
 
 /// How long a condition may take to come true.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
 const POLL: Duration = Duration::from_millis(15);
-
 /// The file that the Application is made from.
 const FILE: &str = "environments/production/values.yaml";
-
 /// The account that the tests speak as.
 pub(crate) const SUBJECT: &str = "proj:shop:promoter";
-
 /// The Application.
 pub(crate) const APP: &str = "shop-production";
 

@@ -3,7 +3,10 @@
 use crate::harness::{APP, Bench, PATIENCE, Setup, digest};
 use argocd_standin::{AppSpec, Fault, Timing};
 use futures::{StreamExt, stream::BoxStream};
-use server::adapters::argocd::{ArgoCd, ArgoCdError, Timeouts, WatchEvent};
+use server::{
+    adapters::argocd::Timeouts,
+    ports::argocd::{ArgoCd, ArgoCdError, WatchEvent},
+};
 use std::time::{Duration, Instant};
 
 type Events = BoxStream<'static, Result<WatchEvent, ArgoCdError>>;

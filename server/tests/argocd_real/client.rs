@@ -6,7 +6,10 @@ use crate::{
 };
 use futures::StreamExt as _;
 use secrecy::SecretString;
-use server::adapters::argocd::{AppRef, ArgoCd as _, ArgoCdAccess, ArgoCdClient, ArgoCdError, Refresh, WatchEvent};
+use server::{
+    adapters::argocd::ArgoCdClient,
+    ports::argocd::{AppRef, ArgoCd as _, ArgoCdAccess, ArgoCdError, Refresh, WatchEvent},
+};
 
 fn access(stack: &Stack, token: &str) -> ArgoCdAccess {
     ArgoCdAccess {

@@ -21,9 +21,12 @@ use std::{path::PathBuf, time::Duration};
 
 use domain::id::PromotionId;
 use secrecy::SecretString;
-use server::adapters::git::{
-    CommitRequest, Committed, Credentials, Git as _, GitError, GitMirrors, LocalPaths, RepositoryAccess, ServicePlace,
-    Signature, ValuesEdit,
+use server::{
+    adapters::git::{GitMirrors, LocalPaths},
+    ports::git::{
+        CommitRequest, Committed, Credentials, Git as _, GitError, RepositoryAccess, ServicePlace, Signature,
+        ValuesEdit,
+    },
 };
 use tempfile::TempDir;
 use testbed::{BareRepo, GitServer};

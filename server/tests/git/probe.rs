@@ -1,7 +1,7 @@
 //! Looking at a repository without its mirror: what is found, and that nothing of it stays.
 
 use super::{PATH, Setting, TOKEN, token, within};
-use server::adapters::git::{Credentials, Git as _, GitError, RepositoryAccess};
+use server::ports::git::{Credentials, Git as _, GitError, RepositoryAccess};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 

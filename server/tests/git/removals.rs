@@ -2,7 +2,7 @@
 
 use super::*;
 use domain::id::GitRemovalId;
-use server::adapters::git::BlockRemoval;
+use server::ports::git::BlockRemoval;
 
 fn removal(services: &[&str]) -> BlockRemoval {
     BlockRemoval {

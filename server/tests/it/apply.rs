@@ -10,7 +10,7 @@ use domain::{
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
-    adapters::git::Credentials,
+    ports::git::Credentials,
     service::{
         Caller,
         access::{self, NewToken},

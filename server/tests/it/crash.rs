@@ -7,7 +7,7 @@ use domain::{
     promotion::{Promotion, State},
     resource::HoldCause,
 };
-use server::clock::Clock as _;
+use server::ports::clock::Clock as _;
 use std::time::Duration;
 use testbed::{Moment, PushHold};
 

@@ -81,7 +81,7 @@ async fn damage_that_is_met_later_is_named_too() {
         role: domain::rights::Role::Viewer,
         expires_in_millis: None,
     };
-    let system = server::clock::System;
+    let system = server::adapters::system::System;
     access::create_token_here(&*store, &system, &system, Some("demo"), true, &new)
         .await
         .unwrap();

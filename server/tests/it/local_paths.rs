@@ -3,10 +3,7 @@
 use crate::support::world::{Setup, World, until};
 use domain::id::ProjectId;
 use serde_json::json;
-use server::{
-    clock::{Ids as _, System},
-    store::ProjectRecord,
-};
+use server::{adapters::system::System, ports::clock::Ids as _, store::ProjectRecord};
 
 const GIT: &str = "/w/demo/-/settings/git";
 

@@ -3,7 +3,7 @@
 use crate::support::database::Database;
 use domain::rights::Role;
 use server::{
-    clock::System,
+    adapters::system::System,
     service::access::{NewToken, create_token_here},
     store::sqlite::SqliteStore,
 };

@@ -16,7 +16,8 @@ use domain::{
 };
 use futures::StreamExt as _;
 use server::{
-    clock::{Clock as _, System},
+    adapters::system::System,
+    ports::clock::Clock as _,
     store::{Change, ClusterRecord, Lane, NewEvent, ProjectRecord, Store},
 };
 use std::{

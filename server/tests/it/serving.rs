@@ -9,7 +9,7 @@ use crate::support::{
 use domain::rights::Role;
 use secrecy::ExposeSecret as _;
 use server::{
-    clock::System,
+    adapters::system::System,
     config::Config,
     service::access::{NewToken, create_token_here},
 };
@@ -25,17 +25,13 @@ use tokio::{
 };
 
 mod descriptors;
-
 mod headers;
-
 mod http2;
 
 /// A limit that is waited for.
 const SHORT: Duration = Duration::from_millis(300);
-
 /// What a slow client waits between its bytes.
 const A_MOMENT: Duration = Duration::from_millis(20);
-
 /// Larger than all buffers on the way.
 const LARGE: usize = 24 * 1024 * 1024;
 

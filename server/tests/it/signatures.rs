@@ -17,11 +17,7 @@ use domain::{
     time::Timestamp,
 };
 use serde_json::json;
-use server::{
-    clock::{Ids as _, System},
-    service::gates,
-    store::Asked,
-};
+use server::{adapters::system::System, ports::clock::Ids as _, service::gates, store::Asked};
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

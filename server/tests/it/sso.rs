@@ -14,10 +14,7 @@ use domain::{
 };
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
-use server::{
-    clock::{Ids as _, System},
-    store::User,
-};
+use server::{adapters::system::System, ports::clock::Ids as _, store::User};
 use tempfile::TempDir;
 use testbed::{OIDC_CLIENT, OIDC_SECRET, OidcProvider};
 

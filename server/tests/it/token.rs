@@ -5,7 +5,7 @@ use contract::error::AppError;
 use domain::{promotion::Actor, rights::Role};
 use secrecy::ExposeSecret;
 use server::{
-    clock::System,
+    adapters::system::System,
     service::access::{self, NewToken, create_token_here, hash_token},
 };
 

@@ -17,8 +17,11 @@ use domain::{
     promotion::{Promotion, State},
     rights::Role,
 };
-use server::clock::{Clock as _, Ids as _, System};
-use server::service::observe;
+use server::{
+    adapters::system::System,
+    ports::clock::{Clock as _, Ids as _},
+    service::observe,
+};
 use std::time::Duration;
 
 const APP: &str = "myapp-staging";

@@ -8,7 +8,10 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use server::adapters::registry::{RegistryAccess, RegistryClient, Timeouts};
+use server::{
+    adapters::registry::{RegistryClient, Timeouts},
+    ports::registry::RegistryAccess,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
     net::{Ipv4Addr, SocketAddr},

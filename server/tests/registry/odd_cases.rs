@@ -3,11 +3,10 @@
 use crate::odd::{Origin, Seen, client, digest, hurried_client, open, response, signed_in, status};
 use axum::http::Method;
 use domain::artifact::{Digest, Tag};
-use server::adapters::registry::{Registry, RegistryError};
+use server::ports::registry::{Registry, RegistryError};
 use std::time::Duration;
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-
 const MANIFEST: &str = r#"{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#;
 
 fn tag(name: &str) -> Tag {

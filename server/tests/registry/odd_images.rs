@@ -3,7 +3,7 @@
 use crate::odd::{Origin, Seen, client, digest, open, response, status};
 use domain::artifact::{ArtifactDetails, Digest};
 use serde_json::{Value, json};
-use server::adapters::registry::{Registry, RegistryError};
+use server::ports::registry::{Registry, RegistryError};
 use std::collections::BTreeMap;
 
 /// What a registry holds, by digest.

@@ -5,7 +5,10 @@ use crate::{
     token_registry::TokenRegistry,
 };
 use domain::artifact::{Digest, Repository, Tag};
-use server::adapters::registry::{Registry, RegistryAccess, RegistryError, notification};
+use server::{
+    adapters::registry::notification,
+    ports::registry::{Registry, RegistryAccess, RegistryError},
+};
 use std::time::Duration;
 use testbed::{ImageSpec, NotificationEndpoint, OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER, RegistryOptions};
 

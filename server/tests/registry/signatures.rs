@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::artifact::Digest;
 use serde_json::{Value, json};
 use server::{
-    adapters::registry::{Registry, RegistryError},
+    ports::registry::{Registry, RegistryError},
     signature::Attached,
 };
 use std::collections::HashMap;

@@ -4,11 +4,11 @@
 //! or given away; everything but the stream has a deadline. What odd answers mean is told by `answer`.
 
 use super::{
-    AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Checked, Inspected, Refresh, SyncRequest, WatchEvent, Workloads,
+    AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Checked, Inspected, Refresh, SyncRequest, WatchEvent, Window, Workloads,
     answer::{Asked, display_url},
     events::Events,
     logs, watch,
-    window::{self, ProjectWindows, Window, Windows},
+    window::{self, ProjectWindows, Windows},
     wire::{Application, CanI, PROMOTION_INFO, UserInfo, Version},
     workloads::{self, Managed, Tree},
 };

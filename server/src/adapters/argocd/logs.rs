@@ -153,7 +153,7 @@ mod tests {
         body.into_bytes()
     }
 
-    fn read(body: &[u8]) -> Result<Vec<LogLine>, crate::adapters::argocd::ArgoCdError> {
+    fn read(body: &[u8]) -> Result<Vec<LogLine>, crate::ports::argocd::ArgoCdError> {
         let token = secrecy::SecretString::from("t.t.t");
         let asked = Asked {
             url: "https://argo.example",

@@ -14,18 +14,6 @@ const AHEAD: i64 = 14 * 24 * 60;
 const LONGEST: i64 = 14 * 24 * 60;
 const MINUTE: i64 = 60_000;
 
-/// Whether a sync is let through.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Window {
-    /// It is.
-    Open,
-    /// It isn't.
-    Closed {
-        /// When it will be; `None` where that can't be told.
-        opens_at: Option<Timestamp>,
-    },
-}
-
 /// An answer of `/applications/{name}/syncwindows`.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]

@@ -71,7 +71,7 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::git::Credentials;
+    use crate::ports::git::Credentials;
     use std::time::Duration;
 
     #[test]

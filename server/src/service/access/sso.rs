@@ -6,8 +6,8 @@
 //! know others by it.
 
 use crate::{
-    adapters::oidc::{Errand, Identity, OidcError},
     config::Link,
+    ports::identity_provider::{Errand, Identity, OidcError},
     service::{
         access::{
             invitation::{check_email, check_name},
@@ -334,7 +334,7 @@ fn stored(error: StoreError) -> SsoFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::oidc::IdentityProvider;
+    use crate::ports::identity_provider::IdentityProvider;
     use domain::rights::Role;
     use std::{sync::Arc, time::Duration};
 

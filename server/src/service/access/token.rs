@@ -4,7 +4,7 @@
 //! and each request is checked in microseconds.
 
 use crate::{
-    clock::{Clock, Ids},
+    ports::clock::{Clock, Ids},
     service::{
         access::member::{self, parse_role},
         context::Services,

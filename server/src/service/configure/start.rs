@@ -1,7 +1,7 @@
 //! Starting what was applied: the first promotion of resources that a document names.
 
 use crate::{
-    adapters::git::GitError,
+    ports::git::GitError,
     service::{
         context::Services,
         observe,

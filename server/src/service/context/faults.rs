@@ -43,8 +43,8 @@ impl From<StoreError> for AppError {
     }
 }
 
-impl From<crate::adapters::git::GitError> for AppError {
-    fn from(error: crate::adapters::git::GitError) -> Self {
+impl From<crate::ports::git::GitError> for AppError {
+    fn from(error: crate::ports::git::GitError) -> Self {
         // Who asked is told; whoever runs this may want to know how often.
         tracing::warn!(%error, "Git kept a request from being carried out");
         Self::Upstream(error.to_string())
@@ -60,8 +60,8 @@ pub(crate) fn unrecorded(error: AppError) -> AppError {
     }
 }
 
-impl From<crate::adapters::registry::RegistryError> for AppError {
-    fn from(error: crate::adapters::registry::RegistryError) -> Self {
+impl From<crate::ports::registry::RegistryError> for AppError {
+    fn from(error: crate::ports::registry::RegistryError) -> Self {
         // Who asked is told; whoever runs this may want to know how often.
         tracing::warn!(%error, "a registry kept a request from being carried out");
         Self::Upstream(error.to_string())

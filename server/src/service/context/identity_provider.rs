@@ -1,8 +1,9 @@
 //! The identity provider people may sign in through, and how they are let in.
 
 use crate::{
-    adapters::oidc::{IdentityProvider, OidcClient, Settings},
+    adapters::oidc::{OidcClient, Settings},
     config::{Link, SsoConfig},
+    ports::identity_provider::IdentityProvider,
 };
 use domain::{name::Name, rights::Role};
 use std::{fmt, sync::Arc, time::Duration};

@@ -1,10 +1,15 @@
 //! [`Services`]: what every use case works with, and how those who wait are woken.
 
 use crate::{
-    adapters::{argocd::ArgoCd, git::Git, notifier::Notifier, registry::Registry},
+    adapters::notifier::Notifier,
     back_off::Patience,
-    clock::{Clock, Ids},
     config::Creators,
+    ports::{
+        argocd::ArgoCd,
+        clock::{Clock, Ids},
+        git::Git,
+        registry::Registry,
+    },
     secrets::Sealer,
     service::context::{
         cells::KeptCells, deployed_sources::DeployedSources, identity_provider::Sso, inbox::KeptInbox,

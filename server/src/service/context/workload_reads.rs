@@ -1,6 +1,6 @@
 //! Who reads workloads of which Argo CD, a few at a time, and what was read a moment ago.
 
-use crate::adapters::argocd::{AppRef, Workloads};
+use crate::ports::argocd::{AppRef, Workloads};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,18 +13,13 @@ use tokio::{
 
 /// Reads of one Argo CD at a time.
 const AT_ONCE: usize = 4;
-
 /// Of these, for boards: a promotion never stands behind a whole board.
 const FOR_BOARDS: usize = 3;
-
 /// So many reads for boards begin within any [`WINDOW`], of one Argo CD. One change makes a few versions, which need not wait for one another.
 const MOST: usize = 10;
-
 const WINDOW: Duration = Duration::from_secs(1);
-
 /// For so long what was read of an Application holds, while its version stays: Argo CD changes nothing in it when one of two old pods ends.
 const HOLDS: Duration = Duration::from_secs(5);
-
 /// What was read longer ago than this is forgotten.
 const KEPT: Duration = Duration::from_secs(30);
 

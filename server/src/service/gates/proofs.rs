@@ -5,7 +5,7 @@
 //! first (signing follows pushing), then once a minute; sooner when the registry tells that a signature was pushed.
 
 use crate::{
-    adapters::registry::RegistryError,
+    ports::registry::RegistryError,
     service::{context::Services, reach},
     signature::{Sought, sought},
     store::{Asked, StoreError, Tx, Waiting},

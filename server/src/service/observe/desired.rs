@@ -1,7 +1,7 @@
 //! What Git says: read from the repository, kept in the resources, and told to those who follow.
 
 use crate::{
-    adapters::git::GitError,
+    ports::git::GitError,
     service::{
         context::Services,
         gates,

@@ -7,7 +7,7 @@
 //! - What was found together is written and decided on together (`deploy_newest`). A look that finds nothing new writes nothing.
 
 use crate::{
-    adapters::registry::{RegistryAccess, RegistryError},
+    ports::registry::{RegistryAccess, RegistryError},
     service::{
         context::{Services, Sighting},
         observe::{

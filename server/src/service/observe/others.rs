@@ -1,7 +1,7 @@
 //! What others did in Git: who changed a service, and whether it was Waybill itself, or where automation would have gone.
 
 use crate::{
-    adapters::git::ServicePlace,
+    ports::git::ServicePlace,
     service::{
         context::Services,
         reach::{self, ProjectPlace},

@@ -14,7 +14,8 @@
 //! - What was found together is written together (`record_seen`), and decided on together (`deploy_newest`).
 
 use crate::{
-    adapters::registry::{RegistryAccess, notification::Pushed},
+    adapters::registry::notification::Pushed,
+    ports::registry::RegistryAccess,
     service::{
         context::{Key, Lane, Services, Sighting, Telling, Told, What, locked, turn},
         gates::{self, digest_signed_by_tag},

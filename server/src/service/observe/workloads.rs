@@ -1,7 +1,7 @@
 //! Reading the workloads of an Application: few at a time, and no oftener than an Argo CD bears.
 
 use crate::{
-    adapters::argocd::{AppRef, ArgoCdAccess, ArgoCdError, Workloads},
+    ports::argocd::{AppRef, ArgoCdAccess, ArgoCdError, Workloads},
     service::context::{For, Services},
 };
 use domain::plan::AppSnapshot;

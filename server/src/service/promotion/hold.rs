@@ -1,7 +1,7 @@
 //! *Hold* and *Resume*: what a person chose stays until a person lets the resource follow its source again; then it catches up.
 
 use crate::{
-    adapters::git::GitError,
+    ports::git::GitError,
     service::{
         context::Services,
         promotion::rollback::that_ran,

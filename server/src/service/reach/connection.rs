@@ -1,7 +1,7 @@
 //! From what is stored to how something is reached: secrets are unsealed here and nowhere else.
 
 use crate::{
-    adapters::{
+    ports::{
         argocd::{AppRef, ArgoCdAccess},
         git::{Credentials, RepositoryAccess},
         registry::RegistryAccess,

@@ -1,7 +1,7 @@
 //! What Git declares for services, as it is read from the mirror.
 
 use crate::{
-    adapters::git::GitError,
+    ports::git::GitError,
     service::{
         context::Services,
         reach::{self, ProjectPlace},

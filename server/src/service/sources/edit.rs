@@ -1,7 +1,7 @@
 //! The change in Git that running an image makes.
 
 use crate::{
-    adapters::git::{GitError, ValuesEdit},
+    ports::git::{GitError, ValuesEdit},
     service::{
         context::Services,
         reach::{self, EnvironmentPlace, ProjectPlace},

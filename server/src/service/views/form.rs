@@ -1,7 +1,7 @@
 //! What the form *Create resource* offers, and what is wrong with what it says.
 
 use crate::{
-    adapters::git::ValuesEdit,
+    ports::git::ValuesEdit,
     service::{
         context::Services,
         observe,

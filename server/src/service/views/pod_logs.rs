@@ -1,7 +1,7 @@
 //! What the failing pod of a promotion writes into its log, read from Argo CD when somebody asks, and kept nowhere.
 
 use crate::{
-    adapters::argocd::ArgoCdError,
+    ports::argocd::ArgoCdError,
     service::{
         context::Services,
         reach::{self, Caller},

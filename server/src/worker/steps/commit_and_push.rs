@@ -4,7 +4,7 @@
 
 use super::Outcome;
 use crate::{
-    adapters::git::{CommitRequest, Committed, Expected, GitError, Signature},
+    ports::git::{CommitRequest, Committed, Expected, GitError, Signature},
     service::{
         Services, gates,
         reach::{self, ProjectPlace},

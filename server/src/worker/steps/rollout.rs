@@ -5,11 +5,11 @@
 
 use super::{Outcome, Work, way_free};
 use crate::{
-    adapters::{
+    back_off::Ask,
+    ports::{
         argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, Window},
         git::GitError,
     },
-    back_off::Ask,
     service::{
         context::For,
         observe::{self, Reported},

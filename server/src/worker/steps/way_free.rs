@@ -10,8 +10,8 @@ use super::{
     rollout::{Rollout, Trouble},
 };
 use crate::{
-    adapters::{argocd::ArgoCdError, git::GitError},
     back_off::Ask,
+    ports::{argocd::ArgoCdError, git::GitError},
     service::reach,
     store::NewEvent,
 };

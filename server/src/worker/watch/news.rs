@@ -3,7 +3,7 @@
 
 use super::{ReadOnce, read};
 use crate::{
-    adapters::argocd::AppRef,
+    ports::argocd::AppRef,
     service::{Services, reach},
     store::{ClusterRecord, StoreError},
 };
@@ -19,7 +19,6 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 /// Applications of which all are read at once; more wait.
 const AT_ONCE: usize = 4;
-
 /// A resource where it runs: moved to another cluster it is new there.
 type Place = (ClusterId, ResourceId);
 

@@ -3,8 +3,8 @@
 
 use super::{ReadOnce, is_it, read};
 use crate::{
-    adapters::argocd::AppRef,
     back_off,
+    ports::argocd::AppRef,
     service::{Services, reach},
     store::{ClusterRecord, StoreError},
 };

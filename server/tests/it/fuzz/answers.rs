@@ -13,9 +13,12 @@ use domain::{
 };
 use futures::StreamExt as _;
 use secrecy::SecretString;
-use server::adapters::{
-    argocd::{AppRef, ArgoCd as _, ArgoCdAccess, ArgoCdClient, Refresh, SyncRequest},
-    registry::{Registry as _, RegistryAccess, RegistryClient},
+use server::{
+    adapters::{argocd::ArgoCdClient, registry::RegistryClient},
+    ports::{
+        argocd::{AppRef, ArgoCd as _, ArgoCdAccess, Refresh, SyncRequest},
+        registry::{Registry as _, RegistryAccess},
+    },
 };
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -26,7 +29,6 @@ use tokio::net::TcpListener;
 
 /// Nobody waits longer for a client that was answered.
 const LONGEST: Duration = Duration::from_secs(60);
-
 const MANIFESTS: &[&str] = &[
     r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:1111111111111111111111111111111111111111111111111111111111111111","size":500,"platform":{"architecture":"amd64","os":"linux"},"annotations":{"a":"b"}}]}"#,
     r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:1111111111111111111111111111111111111111111111111111111111111111","size":2},"layers":[{"mediaType":"x","digest":"sha256:11","size":99999999999999999}],"annotations":{"org.opencontainers.image.created":"2026-11-02T09:12:00Z"}}"#,
@@ -35,7 +37,6 @@ const MANIFESTS: &[&str] = &[
     r#"{"token":"t","expires_in":300}"#,
     r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"unknown"}]}"#,
 ];
-
 const APPLICATIONS: &[&str] = &[
     r#"{"metadata":{"name":"web","resourceVersion":"5","annotations":{}},"spec":{"project":"p","source":{"repoURL":"https://g.example/x","path":"a","targetRevision":"HEAD","helm":{"valuesObject":{"a":[1]}}},"syncPolicy":{"automated":{}}},"status":{"sync":{"status":"Synced","revision":"abc","comparedTo":{"source":{}}},"health":{"status":"Healthy"},"summary":{"images":["r/a:v1@sha256:11"]},"operationState":{"phase":"Succeeded","startedAt":"2026-11-02T09:12:00Z","operation":{"sync":{"revision":"abc"},"info":[{"name":"n","value":"v"}]},"syncResult":{"revision":"abc","resources":[]}},"resources":[],"conditions":[{"type":"SyncError","message":"m"}],"reconciledAt":"2026-11-02T09:12:00Z"}}"#,
     "{\"result\":{\"type\":\"MODIFIED\",\"application\":{\"metadata\":{\"name\":\"web\"},\"spec\":{},\"status\":{\"sync\":{\"status\":\"Synced\"}}}}}\n",

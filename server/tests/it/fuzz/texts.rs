@@ -10,12 +10,10 @@ use domain::{
     name::Name,
 };
 use server::{
-    adapters::{
-        git::{ValuesEdit, values},
-        registry::notification,
-    },
+    adapters::{git::values, registry::notification},
     cli::apply::yaml,
     nesting,
+    ports::git::ValuesEdit,
     service::{
         configure::{Document, SecretText},
         gates,
@@ -31,7 +29,6 @@ use std::{
 
 /// Nobody waits longer for one text, in a build without optimisation on a busy machine.
 const LONGEST: Duration = Duration::from_secs(60);
-
 type Reader = fn(&[u8]);
 
 /// Who reads, and what is right for them.
@@ -190,15 +187,12 @@ const VALUES: &[&str] = &[
     "---\n{}\n",
     "",
 ];
-
 /// The examples for people.
 const POLICIES: &str = include_str!("../../../../docs/policies.md");
-
 const DOCUMENTS: &[&str] = &[
     "workspace: demo\nclusters:\n  - name: local\n    argocd: { url: http://127.0.0.1:8080, token: { env: ARGOCD_TOKEN } }\n    registry: { host: 127.0.0.1:5000, plainHttp: true }\nprojects:\n  - name: myapp\n    repository:\n      url: https://git.example.com/gitops.git\n      credentials: { user: x, token: { file: ./token } }\n    environments:\n      - name: development\n        cluster: local\n        resources:\n          - name: api\n            source: { image: 127.0.0.1:5000/myapp/api }\n            runtime: { replicas: 2, ports: [8080], env: { B: 1, A: yes }, size: small, healthPath: /healthz }\n",
     "workspace: &w demo\n---\nworkspace: *w\n",
 ];
-
 const NOTIFICATIONS: &[&str] = &[
     r#"{"events":[{"id":"1","action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","repository":"myapp/api","tag":"1","digest":"sha256:aa"},"request":{"host":"r.example"}}]}"#,
     r#"{"type":"PUSH_ARTIFACT","event_data":{"resources":[{"digest":"sha256:aa","tag":"v1","resource_url":"h.example/p/a:v1"}],"repository":{"repo_full_name":"p/a"}}}"#,
@@ -209,7 +203,6 @@ const NOTIFICATIONS: &[&str] = &[
     r#"{"docker_url":"quay.io/a/b","updated_tags":["v1","v2"]}"#,
     r#"{"action":"push","target":{"repository":"a","tag":"v1","digest":"sha256:aa"},"request":{"host":"x.azurecr.io"}}"#,
 ];
-
 const SIGNATURES: &[&str] = &[
     r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","dsseEnvelope":{"payloadType":"application/vnd.in-toto+json","payload":"eyJfdHlwZSI6Imh0dHBzOi8vaW4tdG90by5pby9TdGF0ZW1lbnQvdjEiLCJzdWJqZWN0IjpbXX0=","signatures":[{"sig":"MEUCIQ=="}]}}"#,
     r#"{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"sig":"AAAA","keyid":""}]}"#,
@@ -217,7 +210,6 @@ const SIGNATURES: &[&str] = &[
     "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEsWNh8nZ2CDkYwwCZfKGSfGmYFGTL\nZVxhV5IGXjMSsqkOSzOP2ITSqRSZnEUxhpMHGbHHqYqpgN3hjPWkxQMSdA==\n-----END PUBLIC KEY-----\n",
     "MEUCIQD=",
 ];
-
 const WORDS: &[&str] = &[
     "sha256:1111111111111111111111111111111111111111111111111111111111111111",
     "registry.example.com:5000/myapp/api:v1.2.3",

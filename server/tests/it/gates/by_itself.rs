@@ -6,7 +6,7 @@ use crate::support::world::{World, until};
 use argocd_standin::{Fault, RolloutOutcome};
 use domain::{event::Happened, promotion::State, time::Timestamp};
 use serde_json::{Value, json};
-use server::clock::Clock as _;
+use server::ports::clock::Clock as _;
 
 /// How much later than at its moment a gate may open here: the machine may have a lot to do. A worker that isn't woken looks every five
 /// seconds, one that nothing was told after ten minutes.

@@ -4,7 +4,8 @@ use super::Bench;
 use contract::notification::ChannelDraft;
 use domain::{id::DeliveryId, notification::DeliveryState};
 use server::{
-    clock::{Ids as _, System},
+    adapters::system::System,
+    ports::clock::Ids as _,
     service::{Caller, notification},
     store::{Channel, Delivery},
 };

@@ -10,18 +10,19 @@ use domain::{
 };
 use futures::stream::{self, BoxStream, StreamExt as _};
 use server::{
-    adapters::{
+    adapters::system::System,
+    ports::{
         argocd::{
             AppRef, ArgoCd, ArgoCdAccess, ArgoCdError, Checked, Inspected, Refresh, SyncRequest, WatchEvent, Window,
             Workloads,
         },
+        clock::{Clock, Ids},
         git::{
             BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
             Probe, RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
         },
         registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
-    clock::{Clock, Ids, System},
 };
 use std::{
     collections::{BTreeMap, HashMap},

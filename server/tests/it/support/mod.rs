@@ -12,9 +12,9 @@ use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role,
 use fakes::{FakeArgoCd, FakeGit, FakeRegistry, SetClock};
 use secrecy::SecretString;
 use server::{
-    adapters::notifier::Notifier,
-    clock::{Ids as _, System},
+    adapters::{notifier::Notifier, system::System},
     config::Creators,
+    ports::clock::Ids as _,
     secrets::{EncryptionKey, Sealer},
     service::{
         Caller, Services, Wake,
@@ -30,25 +30,15 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 pub(crate) mod browser;
-
 pub(crate) mod channels;
-
 pub(crate) mod counted;
-
 pub(crate) mod database;
-
 pub(crate) mod dice;
-
 pub(crate) mod fakes;
-
 pub(crate) mod program;
-
 pub(crate) mod receivers;
-
 pub(crate) mod scripted_registry;
-
 pub(crate) mod signer;
-
 pub(crate) mod world;
 
 /// The use cases, and all that they work with.
@@ -227,6 +217,5 @@ pub(crate) fn words(applied: &Applied) -> Vec<String> {
 
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
-
 /// A moment to begin at.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_800_000_000_000);

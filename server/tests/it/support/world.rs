@@ -16,8 +16,9 @@ use domain::{
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
-    clock::{Clock as _, Ids as _, System},
+    adapters::system::System,
     config::Config,
+    ports::clock::{Clock as _, Ids as _},
     service::{
         access::{NewToken, create_token_here},
         context::Passwords,
@@ -40,15 +41,10 @@ use tokio::{net::TcpListener, process::Command, sync::oneshot, task::JoinHandle}
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
 pub(crate) const ADMIN: &str = "ada@example.com";
-
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
-
 pub(crate) const GIT_TOKEN: &str = "git-token-of-the-bench";
-
 pub(crate) const HOOK_SECRET: &str = "hook-secret-of-the-bench";
-
 /// Whom Waybill is to the stand-in.
 pub(crate) const ARGOCD_SUBJECT: &str = "proj:myapp:waybill";
 

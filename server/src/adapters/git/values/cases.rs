@@ -1,9 +1,8 @@
 //! Files that say something else than they seem to: numbers for tags, images over several keys, seals.
 
-use domain::artifact::{DeclaredImage, ExactImage};
-
 use super::{Outline, edit, edit_with, remove, services};
-use crate::adapters::git::ValuesEdit;
+use crate::ports::git::ValuesEdit;
+use domain::artifact::{DeclaredImage, ExactImage};
 
 const DIGEST: &str = "sha256:abcdef0222222222222222222222222222222222222222222222222222222222";
 

@@ -1,9 +1,8 @@
 //! What promotions into a file would be refused for, found out without one.
 
-use domain::artifact::{Digest, ExactImage, Repository};
-
 use super::{Outline, ValuesError, edit_with, services};
-use crate::adapters::git::{DeclaredService, ValuesEdit};
+use crate::ports::git::{DeclaredService, ValuesEdit};
+use domain::artifact::{Digest, ExactImage, Repository};
 
 /// Services that are tried, at most.
 const MOST_TRIED: usize = 300;

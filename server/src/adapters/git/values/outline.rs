@@ -6,10 +6,6 @@
 //! the same proof, and put back. Whatever isn't of the plain kind, or needs to see its neighbours' style, is left to the
 //! whole-file way: a property test holds both against each other.
 
-use std::ops::Range;
-
-use granit_parser::ScalarStyle;
-
 use super::{
     DIGEST, REPOSITORY, TAG, ValuesError,
     document::{Content, Document, Entry},
@@ -17,7 +13,9 @@ use super::{
     lines::line_start,
     scalar, sealed, services_path,
 };
-use crate::adapters::git::ValuesEdit;
+use crate::ports::git::ValuesEdit;
+use granit_parser::ScalarStyle;
+use std::ops::Range;
 
 /// The mapping that stands around a service's lines when they are edited alone.
 const HEAD: &str = "services:\n";

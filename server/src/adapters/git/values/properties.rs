@@ -1,10 +1,9 @@
 //! The rule "nothing else changes", over files in many styles and over some as people write them.
 
+use super::{Outline, edit, edit_with, services};
+use crate::ports::git::ValuesEdit;
 use domain::artifact::ExactImage;
 use proptest::prelude::*;
-
-use super::{Outline, edit, edit_with, services};
-use crate::adapters::git::ValuesEdit;
 
 /// How a generated file looks.
 #[derive(Clone, Debug)]
@@ -245,7 +244,7 @@ fn check(file: &str, prefix: &str, service: &str, before: [&str; 3], after: [&st
     let old_services = services(file.as_bytes(), prefix).unwrap();
     let new_services = services(new.as_bytes(), prefix).unwrap();
     let others = |all: Vec<_>| -> Vec<_> {
-        let other = |s: &crate::adapters::git::DeclaredService| s.name != service;
+        let other = |s: &crate::ports::git::DeclaredService| s.name != service;
         all.into_iter().filter(other).collect()
     };
     assert_eq!(others(old_services), others(new_services));

@@ -1,9 +1,8 @@
 //! Edits of values files, case by case: what goes in, what comes out, byte for byte.
 
-use domain::{artifact::ExactImage, resource::Runtime, resource::Size};
-
 use super::{Outline, ValuesError, edit, edit_with, services};
-use crate::adapters::git::ValuesEdit;
+use crate::ports::git::ValuesEdit;
+use domain::{artifact::ExactImage, resource::Runtime, resource::Size};
 
 const OLD: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 const NEW: &str = "sha256:abcdef0222222222222222222222222222222222222222222222222222222222";

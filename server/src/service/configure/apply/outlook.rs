@@ -4,7 +4,7 @@
 //! that and nothing is kept; what only the registry or a promotion's own look can tell is not foretold.
 
 use crate::{
-    adapters::git::DeclaredService,
+    ports::git::DeclaredService,
     service::{configure::apply::Plan, context::Services, reach},
     store::{ProjectRecord, StoreError, Tx},
 };

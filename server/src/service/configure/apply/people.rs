@@ -2,7 +2,7 @@
 //! some groups may change. Members are named by their address; nobody becomes one this way, that takes an invitation.
 
 use crate::{
-    clock::Ids,
+    ports::clock::Ids,
     service::configure::apply::{
         check::{Checked, CheckedProject},
         document::SecretText,

@@ -2,7 +2,7 @@
 //! and the real thing can't differ.
 
 use crate::{
-    clock::Ids,
+    ports::clock::Ids,
     service::{
         configure::apply::{
             absent::{Absent, in_order, words},

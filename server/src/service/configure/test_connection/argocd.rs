@@ -1,7 +1,7 @@
 //! Trying an Argo CD: reach it, sign in, and look at the Application of each environment on the cluster.
 
 use crate::{
-    adapters::argocd::{ArgoCd, ArgoCdAccess, ArgoCdError, Inspected},
+    ports::argocd::{ArgoCd, ArgoCdAccess, ArgoCdError, Inspected},
     service::{
         configure::test_connection::{OnCluster, Steps, add, failed, fine, unsure},
         reach::application,

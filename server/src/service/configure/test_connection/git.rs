@@ -1,7 +1,7 @@
 //! Trying a GitOps repository: reach it, sign in, read each environment's values file, and ask to push.
 
 use crate::{
-    adapters::git::{Credentials, Git, GitError, Probe, RepositoryAccess, Unprobed},
+    ports::git::{Credentials, Git, GitError, Probe, RepositoryAccess, Unprobed},
     service::configure::test_connection::{Steps, failed, fine, unsure},
 };
 use domain::{
@@ -24,9 +24,7 @@ pub(crate) async fn look(
 }
 
 const REACH: &str = "Reach the server";
-
 const SIGN_IN: &str = "Sign in";
-
 const REPOSITORY: &str = "Repository";
 
 /// With one full stop, whatever it ends with.

@@ -1,7 +1,7 @@
 //! Trying a registry: reach it, sign in, and look for an image that is known to be there.
 
 use crate::{
-    adapters::registry::{Registry, RegistryAccess, RegistryError},
+    ports::registry::{Registry, RegistryAccess, RegistryError},
     service::configure::test_connection::{OnCluster, Steps, failed, fine, unsure},
     store::ClusterRecord,
 };
@@ -9,9 +9,7 @@ use domain::artifact::{Digest, Repository};
 
 /// Repositories that are read.
 const MOST: usize = 5;
-
 const REACH: &str = "Reach the registry";
-
 const SIGN_IN: &str = "Sign in to the registry";
 
 pub(crate) async fn look(

@@ -1,0 +1,8 @@
+//! What Waybill asks of the outside world, in the domain's words: a trait for each system with the types that it speaks, and its errors.
+//! `adapters` implements them; tests put fixed ones in their place.
+
+pub mod argocd;
+pub mod clock;
+pub mod git;
+pub mod identity_provider;
+pub mod registry;
