@@ -1,8 +1,7 @@
 //! What users see: built natively to render pages on the server, and to WebAssembly to bring them to life.
 //!
 //! [`routes`] is the table of pages, [`pages`] fetch and compose, [`components`] show. [`api`] holds the server
-//! functions and what travels through them; on the server they call the one port to everything else,
-//! `backend::Backend`. [`form`] lets one form work as a plain post and in place; [`live`] tells pages when to read again.
+//! functions; what travels through them, and the one port to everything else that they call on the server, is the crate `contract`. [`form`] lets one form work as a plain post and in place; [`live`] tells pages when to read again.
 
 // A page's type is the type of all it shows: deep, and deeper with each component.
 #![recursion_limit = "512"]

@@ -225,18 +225,18 @@ test('a check arrives, and the gate opens by itself', async ({ page, open, demo,
   await expect(page.getByRole('region', { name: 'Gates' }).getByRole('link', { name: 'See it' })).toHaveAttribute('href', 'https://ci.example.com/7');
 });
 
-test('the line is stopped, overridden with a reason, and goes on', async ({ page, open, demo, waybill, expectAccessible, javaScriptEnabled }) => {
+test('promotions are paused, the pause is overridden with a reason, and resumed', async ({ page, open, demo, waybill, expectAccessible, javaScriptEnabled }) => {
   const policy = { approvals: { count: 1 }, overrides: [{ gates: ['stop', 'approvals'], by: [{ role: 'admin' }] }] };
   const { own, promotion } = await waiting(waybill, demo, policy);
   await open(`${own}/production`);
-  await page.getByText('Stop the line').click();
+  await page.getByText('Pause promotions').click();
   await page.getByLabel('Why?').fill('The database is being moved');
-  await page.getByRole('button', { name: 'Stop production' }).click();
-  await expect(page.getByRole('region', { name: 'production is stopped' })).toContainText('The database is being moved');
+  await page.getByRole('button', { name: 'Pause production' }).click();
+  await expect(page.getByRole('region', { name: 'production is paused' })).toContainText('The database is being moved');
   await expectAccessible();
 
   await open(promotion);
-  for (const gate of ['Approvals', 'Stop the line']) {
+  for (const gate of ['Approvals', 'Pause']) {
     const row = page.getByRole('region', { name: 'Gates' }).getByRole('listitem').filter({ hasText: gate }).first();
     await row.getByText('Override', { exact: true }).click();
     await row.getByLabel(/^Why\?/).fill(`Security fix, ${gate}`);
@@ -251,8 +251,8 @@ test('the line is stopped, overridden with a reason, and goes on', async ({ page
   await expectAccessible();
 
   await open(`${own}/production`);
-  await page.getByRole('button', { name: 'Let production go on' }).click();
-  await expect(page.getByRole('region', { name: 'production is stopped' })).toHaveCount(0);
+  await page.getByRole('button', { name: 'Resume production' }).click();
+  await expect(page.getByRole('region', { name: 'production is paused' })).toHaveCount(0);
 });
 
 test('a policy is edited as text, and a mistake in it is said in its field', async ({ page, open, demo, waybill, tolerate, expectAccessible }) => {

@@ -165,13 +165,58 @@ fn leads_to(path: &str, most: usize) -> Vec<String> {
 /// The rooms that a source names after `crate::`.
 fn named(text: &str) -> BTreeSet<&'static str> {
     let plain: Vec<&str> = (text.lines())
-        .map(|line| line.split("//").next().unwrap_or_default())
+        // An address in a text is no comment.
+        .map(|line| line.split(" //").next().unwrap_or_default())
+        .filter(|line| !line.starts_with("//"))
         .collect();
     let plain = plain.join("\n");
     let paths = plain
         .match_indices("crate::")
         .flat_map(|(at, path)| leads_to(&plain[at + path.len()..], 2));
-    paths.filter_map(|path| room_of(&path)).collect()
+    // What has no room of its own is the whole program's.
+    paths.map(|path| room_of(&path).unwrap_or("lib")).collect()
+}
+
+/// How far `super::` leads up from a source, at the most.
+fn leads_up(text: &str) -> usize {
+    let chains = text.match_indices("super::").map(|(at, _)| {
+        let rest = &text[at..];
+        (0..)
+            .take_while(|n| rest[n * "super::".len()..].starts_with("super::"))
+            .count()
+    });
+    chains.max().unwrap_or_default()
+}
+
+#[test]
+fn nobody_leaves_a_room_by_super() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("server/src") {
+        let Some(own) = room(&path) else { continue };
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let below = path
+            .strip_prefix("server/src/")
+            .unwrap()
+            .trim_end_matches(".rs")
+            .trim_end_matches("/mod");
+        let depth = below.split('/').count() - own.split("::").count();
+        if leads_up(code) > depth {
+            wrong.push(format!("{path} leads out of {own}: name the other room after crate::"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_door_of_a_room_is_its_only_one() {
+    for (path, text) in sources("server/src/service") {
+        if path.ends_with("/mod.rs") && path != "server/src/service/mod.rs" {
+            let open = text
+                .lines()
+                .find(|line| line.starts_with("pub") && line.contains(" mod "));
+            assert_eq!(open, None, "{path}");
+        }
+    }
 }
 
 /// The room that something with this path stands in: the one with the longest name that it begins with.
@@ -198,7 +243,17 @@ fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         let Some(own) = room(&path) else {
             panic!("{path} is in no room that ROOMS names: say where it stands");
         };
-        let others = named(&text).into_iter().filter(|other| *other != own);
+        // A door names what it hands on relatively.
+        let handed_on = text.lines().filter_map(|line| line.strip_prefix("pub use "));
+        let parent = own.split("::").next().filter(|_| path.ends_with("service/mod.rs"));
+        let handed_on = handed_on
+            .flat_map(|path| leads_to(path, 1))
+            .filter_map(|child| match parent {
+                Some(parent) => room_of(&format!("{parent}::{child}")),
+                None if own == "lib" => room_of(&child),
+                None => None,
+            });
+        let others = named(&text).into_iter().chain(handed_on).filter(|other| *other != own);
         arrows.entry(own).or_default().extend(others);
     }
     arrows
@@ -275,7 +330,13 @@ fn the_picture_of_the_rooms_is_true() {
 #[test]
 fn only_what_renders_it_knows_the_app() {
     let sources = sources("server/src");
-    let names_it = sources.iter().filter(|(_, text)| text.contains(" app::"));
+    let is_named = |text: &str| {
+        text.match_indices("app::").any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':')
+        })
+    };
+    let names_it = sources.iter().filter(|(_, text)| is_named(text));
     let names: Vec<&str> = names_it.map(|(path, _)| path.as_str()).collect();
     assert_eq!(names, ["server/src/web/leptos.rs"]);
 }

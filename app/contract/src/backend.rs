@@ -123,10 +123,10 @@ pub trait Promotions: Send + Sync {
 /// What an environment asks for, and pausing it.
 #[async_trait]
 pub trait Environments: Send + Sync {
-    /// Stops the line of an environment, with a reason.
-    async fn stop_line(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError>;
-    /// Lets it go on.
-    async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError>;
+    /// Pauses promotions to an environment, or to all of its project, with a reason.
+    async fn pause_promotions(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError>;
+    /// Resumes promotions.
+    async fn resume_promotions(&self, at: &At, of_project: bool) -> Result<(), AppError>;
     /// What an environment asks for, as people read and write it.
     async fn policy(&self, at: &At) -> Result<PolicyView, AppError>;
     /// Writes what an environment asks for, unless it isn't any more what it was `before`.
@@ -215,7 +215,7 @@ pub trait Notifications: Send + Sync {
     async fn notifications(&self, workspace: &str) -> Result<NotificationsView, AppError>;
     /// Adds a channel; a webhook's key can be seen only now.
     async fn add_channel(&self, workspace: &str, draft: ChannelDraft) -> Result<ChannelMade, AppError>;
-    /// Pauses a channel, or lets it go on.
+    /// Pauses or resumes a channel.
     async fn pause_channel(&self, workspace: &str, channel: &str, paused: bool) -> Result<(), AppError>;
     /// Removes a channel, with what went through it.
     async fn remove_channel(&self, workspace: &str, channel: &str) -> Result<(), AppError>;

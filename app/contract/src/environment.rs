@@ -23,9 +23,9 @@ pub struct EnvironmentView {
     pub other_branch: Option<String>,
     /// What it asks for before an image may run in it, a sentence each.
     pub policy: Vec<String>,
-    /// Who stopped the line here.
+    /// Who paused promotions here.
     pub stops: Vec<StopView>,
-    /// Whether the actor may stop the line.
+    /// Whether the actor may pause promotions.
     pub may_stop: bool,
     /// Whether the actor may delete it.
     pub may_remove: bool,
@@ -35,7 +35,7 @@ pub struct EnvironmentView {
     pub now: Timestamp,
 }
 
-/// Somebody stopped the line.
+/// Somebody paused promotions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StopView {
     /// Of the whole project, not only of this environment.
@@ -46,6 +46,6 @@ pub struct StopView {
     pub reason: String,
     /// Since when.
     pub at: Timestamp,
-    /// Whether the actor may let it go on.
+    /// Whether the actor may resume them.
     pub may_lift: bool,
 }

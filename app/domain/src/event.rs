@@ -167,7 +167,7 @@ pub enum Happened {
         /// A word of [`ChannelKind`](crate::notification::ChannelKind).
         channel: String,
     },
-    /// Notifications through a channel were paused, or go on.
+    /// Notifications through a channel were paused or resumed.
     ChannelPaused {
         /// Its name.
         name: String,
@@ -288,12 +288,12 @@ pub enum Happened {
         /// Why.
         reason: String,
     },
-    /// Somebody stopped the line: nothing new may run.
+    /// Somebody paused promotions: nothing new may run.
     LineStopped {
         /// Why.
         reason: String,
     },
-    /// Somebody let it go on.
+    /// Somebody resumed them.
     LineResumed,
     /// What an environment asks for was changed.
     PolicyChanged {

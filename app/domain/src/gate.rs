@@ -36,7 +36,7 @@ pub enum GateKind {
     Provenance,
     /// No freeze window is open.
     Freeze,
-    /// Nobody stopped the line.
+    /// Nobody paused promotions.
     Stop,
 }
 
@@ -48,6 +48,15 @@ impl GateKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// Whether somebody outside is asked for what opens it, each time a promotion waits for it.
+    #[must_use]
+    pub fn is_asked_for(self) -> bool {
+        match self {
+            Self::Signature | Self::Provenance => true,
+            Self::Approvals | Self::Check | Self::RanIn | Self::Freeze | Self::Stop => false,
+        }
     }
 
     /// Whether a rollback must pass gates of this kind, unless a policy says otherwise: the way back doesn't wait for people or hours, and
@@ -93,8 +102,8 @@ impl GateId {
             GateKind::Signature => format!("Signed by {}", self.name),
             GateKind::Provenance => format!("Provenance {}", self.name),
             GateKind::Freeze => format!("Freeze {}", self.name),
-            GateKind::Stop if self.name.is_empty() => "Stop the line".into(),
-            GateKind::Stop => format!("Stop the line of the {}", self.name),
+            GateKind::Stop if self.name.is_empty() => "Pause".into(),
+            GateKind::Stop => format!("Pause of the {}", self.name),
         }
     }
 }

@@ -54,22 +54,23 @@ impl Kind {
     /// Whether its image can be promoted to another environment.
     #[must_use]
     pub fn is_promotable(&self) -> bool {
+        self.why_not_promotable().is_none()
+    }
+
+    /// Why its image can't be promoted, the end of a sentence; `None` when it can.
+    #[must_use]
+    pub fn why_not_promotable(&self) -> Option<&'static str> {
         match self {
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => true,
-            Self::Job | Self::Other(_) => false,
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => None,
+            Self::Job => Some("it runs once, and Kubernetes lets nobody change the pod template of a job"),
+            Self::Other(_) => Some("this version of Waybill does not know the kind"),
         }
     }
 
     /// The sentence that says why `who`, which is of this kind, can't be promoted.
     #[must_use]
     pub fn refusal(&self, who: &str) -> String {
-        let why = match self {
-            Self::Job => "it runs once, and Kubernetes lets nobody change the pod template of a job",
-            Self::Other(_) => "this version of Waybill does not know the kind",
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::CronJob | Self::Rollout => {
-                "its kind can't be"
-            }
-        };
+        let why = self.why_not_promotable().unwrap_or("its kind can't be");
         format!("{who} is a {self} and can't be promoted: {why}.")
     }
 

@@ -77,8 +77,8 @@ kinds! {
     Approved Seldom "Approved",
     Rejected Seldom "Rejected",
     GateOverridden Seldom "Gate overridden",
-    LineStopped Seldom "Line stopped",
-    LineResumed Seldom "Line goes on",
+    LineStopped Seldom "Promotions paused",
+    LineResumed Seldom "Promotions resumed",
     PolicyChanged Seldom "Policy changed",
     CheckReported Often "Check reported",
     PinChanged Seldom "Pin changed",
@@ -152,7 +152,7 @@ impl Happened {
             Self::GroupLeft { group, email } => format!("took {email} out of the group {group}"),
             Self::ChannelAdded { name, channel } => format!("added the channel {name}: notifications by {channel}"),
             Self::ChannelPaused { name, paused: true } => format!("paused the channel {name}"),
-            Self::ChannelPaused { name, paused: false } => format!("let the channel {name} go on"),
+            Self::ChannelPaused { name, paused: false } => format!("resumed the channel {name}"),
             Self::ChannelRemoved { name } => format!("removed the channel {name}"),
             Self::NotificationRedelivered { name, title } => {
                 more.push(title.clone());
@@ -213,9 +213,9 @@ impl Happened {
             }
             Self::LineStopped { reason } => {
                 more.push(reason.clone());
-                "stopped the line".into()
+                "paused promotions".into()
             }
-            Self::LineResumed => "let the line go on".into(),
+            Self::LineResumed => "resumed promotions".into(),
             Self::PolicyChanged { policy } => {
                 more = policy.words();
                 match policy.is_empty() {

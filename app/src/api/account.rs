@@ -1,7 +1,6 @@
 //! A person's own account.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 
 pub use contract::account::*;

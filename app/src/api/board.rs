@@ -1,7 +1,6 @@
 //! The board: resources × environments of a project.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 
 pub use contract::board::*;

@@ -3,7 +3,6 @@
 //! Secrets go one way. What is read says whether there is one; what is written keeps the stored one where nothing is typed.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 
 pub use contract::connection::*;

@@ -1,7 +1,6 @@
 //! One environment, and the form that creates a resource in it.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 #[cfg(feature = "ssr")]
 use contract::backend::At;
@@ -15,12 +14,12 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// Stops the line of an environment, or of its whole project.
+/// Pauses promotions to an environment, or to all of its project.
 ///
 /// # Errors
-/// In the field `reason` without one; when the actor may not, or it is stopped already.
-#[server(prefix = "/api/ui", endpoint = "stop_line")]
-pub async fn stop_line(
+/// In the field `reason` without one; when the actor may not, or it is paused already.
+#[server(prefix = "/api/ui", endpoint = "pause_promotions")]
+pub async fn pause_promotions(
     workspace: String,
     project: String,
     environment: String,
@@ -28,22 +27,22 @@ pub async fn stop_line(
     reason: String,
 ) -> Result<(), AppError> {
     let at = At::new(workspace, project, environment);
-    answer(backend()?.stop_line(&at, of_project, &reason).await)
+    answer(backend()?.pause_promotions(&at, of_project, &reason).await)
 }
 
-/// Lets the line go on.
+/// Resumes promotions.
 ///
 /// # Errors
-/// When the actor may not, or nobody stopped it.
-#[server(prefix = "/api/ui", endpoint = "resume_line")]
-pub async fn resume_line(
+/// When the actor may not, or nobody paused it.
+#[server(prefix = "/api/ui", endpoint = "resume_promotions")]
+pub async fn resume_promotions(
     workspace: String,
     project: String,
     environment: String,
     of_project: bool,
 ) -> Result<(), AppError> {
     let at = At::new(workspace, project, environment);
-    answer(backend()?.resume_line(&at, of_project).await)
+    answer(backend()?.resume_promotions(&at, of_project).await)
 }
 
 /// One environment with its resources.

@@ -1,7 +1,6 @@
 //! Groups of members.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 use contract::error::AppError;
 

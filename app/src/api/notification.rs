@@ -1,7 +1,6 @@
 //! Notifications out: the channels of a workspace's projects, and what went through them.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 use contract::error::AppError;
 
@@ -27,7 +26,7 @@ pub async fn add_channel(workspace: String, draft: ChannelDraft) -> Result<Chann
     answer(backend()?.add_channel(&workspace, draft).await)
 }
 
-/// Pauses a channel, or lets it go on.
+/// Pauses or resumes a channel.
 ///
 /// # Errors
 /// When the actor doesn't administer the workspace, or there is no such channel.

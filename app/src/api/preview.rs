@@ -1,7 +1,6 @@
 //! What a decision would do, before anybody takes it.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::backend;
 #[cfg(feature = "ssr")]
 use contract::backend::At;

@@ -1,7 +1,6 @@
 //! Projects.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 use contract::error::AppError;
 

@@ -1,7 +1,6 @@
 //! One promotion: its steps, the commit it made, and all that happened.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 use contract::error::AppError;
 

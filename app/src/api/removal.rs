@@ -1,7 +1,6 @@
 //! Deleting a resource, an environment, a project, a cluster, a workspace: what it means, and doing it.
 
 #[cfg(feature = "ssr")]
-#[cfg(feature = "ssr")]
 use crate::backend::{answer, backend};
 use contract::error::AppError;
 

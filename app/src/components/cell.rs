@@ -58,7 +58,7 @@ pub struct CellPost {
     pub resource: String,
     /// Anything when the values file may be made, where there is none.
     pub create_file: String,
-    /// Why the line is stopped, on an environment's page.
+    /// Why promotions are paused, on an environment's page.
     pub reason: String,
 }
 

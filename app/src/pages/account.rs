@@ -85,7 +85,7 @@ pub fn Account() -> AnyView {
             }
         })
     };
-    let led_on = move || is_out().then(|| redirect("/sign-in".into()));
+    let led_on = move || is_out().then(|| redirect("/sign-in".into())).flatten();
     let title = Signal::stored("Account".to_owned());
     let crumbs = Signal::stored(vec![Crumb::new("Projects", "/"), Crumb::new("Account", "/account")]);
     view! {

@@ -3,7 +3,7 @@
 use crate::{
     api::{
         board::Cell,
-        environment::{EnvironmentView, environment, resume_line, stop_line},
+        environment::{EnvironmentView, environment, pause_promotions, resume_promotions},
     },
     components::{
         cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, seen, what},
@@ -45,10 +45,12 @@ pub fn Environment() -> AnyView {
         async move {
             let of_project = post.intent.ends_with("-project");
             let outcome = match post.intent.as_str() {
-                "stop-line" | "stop-project" => {
-                    stop_line(workspace, project, name, of_project, post.reason.clone()).await
+                "pause-environment" | "pause-project" => {
+                    pause_promotions(workspace, project, name, of_project, post.reason.clone()).await
                 }
-                "resume-line" | "resume-project" => resume_line(workspace, project, name, of_project).await,
+                "resume-environment" | "resume-project" => {
+                    resume_promotions(workspace, project, name, of_project).await
+                }
                 _ => return carry_out(post, workspace, project).await,
             };
             (post, Some(outcome.map(|()| Done::Changed)))
@@ -223,29 +225,29 @@ fn asks(view: &EnvironmentView) -> AnyView {
     .into_any()
 }
 
-/// Who stopped the line, with the way to let it go on; and the way to stop it.
+/// Who paused promotions, with the way to resume them; and the way to pause them.
 fn stops(view: &EnvironmentView, now: Signal<Timestamp>) -> AnyView {
     let name = view.head.name.to_string();
     let may_stop = view.may_stop;
     let stopped: Vec<_> = (view.stops.iter())
         .map(|stop| {
             let what = if stop.of_project { view.project.to_string() } else { name.clone() };
-            let intent = if stop.of_project { "resume-project" } else { "resume-line" };
+            let intent = if stop.of_project { "resume-project" } else { "resume-environment" };
             let lift = stop.may_lift.then(|| {
                 view! {
                     <form method="post">
                         <button class="button small" name="intent" value=intent>
-                            {format!("Let {what} go on")}
+                            {format!("Resume {what}")}
                         </button>
                     </form>
                 }
             });
             view! {
-                <section class="notice waiting" aria-label=format!("{what} is stopped")>
+                <section class="notice waiting" aria-label=format!("{what} is paused")>
                     {icon("waiting")}
                     <div class="body">
                         <p>
-                            {format!("{} stopped {what} ", stop.by)} <Ago at=stop.at now /> {format!(": {}", stop.reason)}
+                            {format!("{} paused {what} ", stop.by)} <Ago at=stop.at now /> {format!(": {}", stop.reason)}
                         </p>
                         {lift}
                     </div>
@@ -257,17 +259,17 @@ fn stops(view: &EnvironmentView, now: Signal<Timestamp>) -> AnyView {
     let stop = (may_stop && !is_stopped).then(|| {
         view! {
             <details class="stop">
-                <summary>"Stop the line"</summary>
+                <summary>"Pause promotions"</summary>
                 <form class="decide" method="post">
-                    <p class="muted">{format!("No new promotion to {name} starts until somebody lets it go on. Commits that are pushed already will finish.")}</p>
+                    <p class="muted">{format!("No new promotion to {name} starts until someone resumes it. Commits already pushed will finish.")}</p>
                     <label for="reason">"Why?"</label>
                     <input class="control" type="text" id="reason" name="reason" maxlength="1000" autocomplete="off" />
                     <div class="row">
-                        <button class="button small" name="intent" value="stop-line">
-                            {format!("Stop {name}")}
+                        <button class="button small" name="intent" value="pause-environment">
+                            {format!("Pause {name}")}
                         </button>
-                        <button class="button small" name="intent" value="stop-project">
-                            {format!("Stop all of {}", view.project)}
+                        <button class="button small" name="intent" value="pause-project">
+                            {format!("Pause all environments of {}", view.project)}
                         </button>
                     </div>
                 </form>

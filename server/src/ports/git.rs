@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub struct RepositoryAccess {
     /// Whose mirror it is: tenants that name the same address don't share one, since not both may be allowed to read it.
     pub tenant: String,
-    /// `https://…`, `http://…`, `ssh://…`, `user@host:path`; `file://…` or an absolute path where [`LocalPaths`] lists it.
+    /// `https://…`, `http://…`, `ssh://…`, `user@host:path`; `file://…` or an absolute path where `git.local_paths` lists it.
     pub url: String,
     /// The branch that environments are read from and commits go to.
     pub branch: String,

@@ -1,8 +1,9 @@
 //! The use cases. Every door (pages, GraphQL, REST, command line, webhooks) calls these and nothing else.
 //!
 //! A use case authorises its [`Caller`], reads, asks the outside world where it must, and then writes the change, the next step and the event
-//! in one transaction. The rooms stand one upon the other: each may call those above it in this list, and none of those below; a room's
-//! `mod.rs` is its only door. `tests/house.rs` keeps it so.
+//! in one transaction. The rooms stand one upon the other, from the ground up: `context`, `reach`, `access`, `sources`, `gates`,
+//! `queue`, `removal`, `observe`, `promotion`, `views`, `configure`, `notification`. Each may call those before it, and none after it;
+//! a room's `mod.rs` is its only door. `tests/house.rs` keeps it so.
 
 pub mod access;
 pub mod configure;

@@ -55,20 +55,37 @@ impl Entry {
     /// The hash that it has after an entry with the hash `previous`.
     #[must_use]
     pub fn hash_after(&self, previous: &str) -> String {
-        let at = self.at.to_string();
+        // By name: what isn't hashed could be changed unseen.
+        let Self {
+            // The chain itself says what comes after what.
+            sequence: _,
+            at,
+            workspace,
+            project,
+            environment,
+            resource,
+            promotion,
+            actor,
+            door,
+            address,
+            happened,
+            previous_hash: _,
+            hash: _,
+        } = self;
+        let at = at.to_string();
         let texts = [
             Some(VERSION),
             Some(previous),
             Some(&*at),
-            Some(&*self.workspace),
-            self.project.as_deref(),
-            self.environment.as_deref(),
-            self.resource.as_deref(),
-            self.promotion.as_deref(),
-            Some(&*self.actor),
-            self.door.as_deref(),
-            self.address.as_deref(),
-            Some(&*self.happened),
+            Some(&**workspace),
+            project.as_deref(),
+            environment.as_deref(),
+            resource.as_deref(),
+            promotion.as_deref(),
+            Some(&**actor),
+            door.as_deref(),
+            address.as_deref(),
+            Some(&**happened),
         ];
         let mut hash = Sha256::new();
         for text in texts {
@@ -137,7 +154,7 @@ mod tests {
     #[test]
     fn every_field_counts_and_no_two_fields_are_taken_for_each_other() {
         let base = entry().hash_after(BEGINNING);
-        let changes: [fn(&mut Entry); 9] = [
+        let changes: [fn(&mut Entry); 10] = [
             |e| e.at += 1,
             |e| e.workspace = "v".into(),
             |e| e.project = Some(String::new()),
@@ -145,6 +162,7 @@ mod tests {
             |e| e.resource = Some("1".into()),
             |e| e.promotion = Some("1".into()),
             |e| e.actor.push(' '),
+            |e| e.door = Some("token".into()),
             |e| e.address = Some("::1".into()),
             |e| e.happened.push(' '),
         ];

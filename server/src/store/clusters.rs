@@ -26,6 +26,7 @@ pub struct ClusterRecord {
 }
 
 /// Clusters with their Argo CD and registry.
+/// `put_…` inserts, or replaces what may change of the row with this id.
 #[async_trait]
 pub trait Clusters: Send {
     /// Clusters of a workspace, by name.

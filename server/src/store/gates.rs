@@ -72,9 +72,9 @@ pub enum Waiting<'a> {
 /// What can be read and written of gates in a transaction.
 #[async_trait]
 pub trait Gates: Send {
-    /// Who stopped the line: of the whole project (`None`), of which environments.
+    /// Who paused promotions: to the whole project (`None`), of which environments.
     async fn stops(&mut self, project: ProjectId) -> Result<Vec<(Option<EnvironmentId>, Stop)>, StoreError>;
-    /// Stops the line, or lets it go on (`None`).
+    /// Pauses promotions, or resumes them (`None`).
     async fn set_stop(
         &mut self,
         project: ProjectId,

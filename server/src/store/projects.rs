@@ -27,6 +27,7 @@ pub struct ProjectRecord {
 }
 
 /// Projects with their GitOps repository, and their environments in order.
+/// `put_…` inserts, or replaces what may change of the row with this id.
 #[async_trait]
 pub trait Projects: Send {
     /// Projects of a workspace, by name.
@@ -34,7 +35,7 @@ pub trait Projects: Send {
     /// The project with this id.
     async fn project(&mut self, id: ProjectId) -> Result<Option<ProjectRecord>, StoreError>;
     /// Inserts or changes a project. Forgets `tip`, so that the repository is read again, and leaves `problem` alone; see
-    /// [`Tx::set_tip`].
+    /// [`Self::set_tip`].
     async fn put_project(&mut self, project: &ProjectRecord) -> Result<(), StoreError>;
     /// Writes which commit was read last (`None` keeps what is there), and why reading fails if it does.
     async fn set_tip(&mut self, id: ProjectId, tip: Option<&str>, problem: Option<&str>) -> Result<(), StoreError>;

@@ -34,12 +34,13 @@ pub struct AskedFor<'a> {
 }
 
 /// Promotions: asked for, read, and written step by step.
+/// Of one resource the newer has the higher number; ids and clocks tell nothing about that.
 #[async_trait]
 pub trait Promotions: Send {
     /// The number of the resource's next promotion. The resource stays locked until the end of the transaction, so that nobody else
     /// gets the same one.
     async fn next_number(&mut self, resource: ResourceId) -> Result<i64, StoreError>;
-    /// A new promotion, due at once; its number is from [`Tx::next_number`], in the same transaction.
+    /// A new promotion, due at once; its number is from [`Self::next_number`], in the same transaction.
     async fn insert_promotion(&mut self, promotion: &Promotion) -> Result<(), StoreError>;
     /// Promotions of a project, those asked for last first, each with its place in the ledger where it was asked for.
     async fn promotions_asked(&mut self, which: &AskedFor<'_>) -> Result<Vec<(i64, Promotion)>, StoreError>;

@@ -45,13 +45,13 @@ pub trait Resources: Send {
     async fn set_live(&mut self, id: ResourceId, live: Option<&Live>) -> Result<(), StoreError>;
     /// Writes why the resource doesn't follow its source by itself; `None` lifts the hold.
     async fn set_hold(&mut self, id: ResourceId, hold: Option<&Hold>) -> Result<(), StoreError>;
-    /// Writes who made Git say what it says, after [`Tx::set_desired`].
+    /// Writes who made Git say what it says, after [`Self::set_desired`].
     async fn set_outside(&mut self, id: ResourceId, outside: &Outside) -> Result<(), StoreError>;
-    /// Writes why what Git says can't be read as an exact image, after [`Tx::set_desired`].
+    /// Writes why what Git says can't be read as an exact image, after [`Self::set_desired`].
     async fn set_unclear(&mut self, id: ResourceId, why: &str) -> Result<(), StoreError>;
     /// Who takes the image from this resource.
     async fn followers(&mut self, id: ResourceId) -> Result<Vec<Resource>, StoreError>;
-    /// As [`Tx::followers`], each with the rule of the resource at the end of the chain: it says which of two images is newer.
+    /// As [`Self::followers`], each with the rule of the resource at the end of the chain: it says which of two images is newer.
     async fn followers_in_order(&mut self, id: ResourceId) -> Result<Vec<(Resource, TagRule)>, StoreError>;
     /// The rule of the resource at the end of the chain that this one follows: it says which of two images is newer.
     async fn order_of(&mut self, id: ResourceId) -> Result<TagRule, StoreError>;

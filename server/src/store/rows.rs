@@ -1,4 +1,4 @@
-//! Rows as they lie in the tables, and how they become the domain's values.
+//! Reading and writing columns: what several nouns of the store share.
 
 use super::StoreError;
 

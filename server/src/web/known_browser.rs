@@ -1,4 +1,4 @@
-//! The cookie of browsers from which somebody signed in before; what it means is said in [`crate::service::known_browser`].
+//! The cookie of browsers from which somebody signed in before; what it means is said in `service/access/known_browser.rs`.
 
 use crate::service::access::{COOKIE, DAYS};
 use axum::{

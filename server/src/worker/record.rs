@@ -139,7 +139,7 @@ impl Worker {
             let was_committed = promotion.state.phase() == Phase::AfterCommit;
             if was_committed
                 && change.promotion.state == State::Failed
-                && let Some(place) = places.of(services, &mut *tx, promotion.project).await?
+                && let Some(place) = places.of(&mut *tx, promotion.project).await?
             {
                 promotion::take_back(services, &mut *tx, place, &change.promotion).await?;
             }
@@ -296,12 +296,7 @@ fn wait_for(promotion: &mut Promotion, why: &str, events: &mut Vec<Happened>) {
 struct Places(HashMap<ProjectId, Option<ProjectPlace>>);
 
 impl Places {
-    async fn of(
-        &mut self,
-        _services: &Services,
-        tx: &mut dyn Tx,
-        project: ProjectId,
-    ) -> Result<Option<&ProjectPlace>, AppError> {
+    async fn of(&mut self, tx: &mut dyn Tx, project: ProjectId) -> Result<Option<&ProjectPlace>, AppError> {
         let place = match self.0.entry(project) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(vacant) => vacant.insert(match tx.project(project).await? {
@@ -332,7 +327,7 @@ async fn publish(
         resource.desired = Some(promotion.image.clone());
         gates::soak_went_on(tx, (promotion.workspace, promotion.project), &resource, now).await?;
     }
-    match places.of(services, tx, promotion.project).await? {
+    match places.of(tx, promotion.project).await? {
         Some(place) if stands => queue::follow(services, tx, place, &resource, &promotion.image).await,
         _ => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! Follows every cluster's Argo CD, so that what is live is on screen within a second.
 //!
 //! A stream begins with every Application as it is, so connecting again is reading again. While none can be had, what was reported
-//! before stays, with its age beside it, for as long as [`crate::service::live::KEPT_MILLIS`] says; then it is forgotten: old news is not shown as
+//! before stays, with its age beside it, for as long as [`crate::service::context::KEPT_MILLIS`] says; then it is forgotten: old news is not shown as
 //! live. An Argo CD that can't be reached is tried again later each time ([`crate::back_off`]), and said to be lost once.
 //!
 //! A stream says nothing of what doesn't change, nor of what is not there. What Waybill hears of for the first time is read by [`news`], what
@@ -204,7 +204,7 @@ async fn listen(
             return Ok(Listened::Ended);
         }
     };
-    observe::begins_to_follow(services, record);
+    observe::forget_versions(services, record);
     let mut stream = services.argocd.watch(&access);
     // What the stream says first is how things are now: that it is followed is noted before.
     let mut beat: Option<Interval> = None;
@@ -314,7 +314,7 @@ async fn forget(services: &Services, record: &ClusterRecord) -> bool {
 
 /// Notes that the cluster's Argo CD is being followed.
 async fn note(services: &Services, record: &ClusterRecord) {
-    if let Err(error) = observe::record_stream_begun(services, record).await
+    if let Err(error) = observe::note_followed(services, record).await
         && !matches!(error, AppError::Unavailable(_))
     {
         tracing::error!(cluster = %record.cluster.name, %error, "that it is followed could not be noted");
@@ -368,7 +368,7 @@ async fn try_report(
                 None => closer::read(services, record, &project, &environment, app.clone()).await?,
             }
         }
-        observe::expect_news(services, &environment).await?;
+        observe::wake_waiting_in(services, &environment).await?;
     }
     Ok(())
 }
@@ -384,7 +384,7 @@ async fn absent(
         let seen = seen(&environment);
         services.deployed_sources.forget_one(record.cluster.id, &app.name);
         (observe::report_absent(services, &project, &environment, &app.name, seen)).await?;
-        observe::expect_news(services, &environment).await?;
+        observe::wake_waiting_in(services, &environment).await?;
     }
     Ok(())
 }

@@ -322,7 +322,7 @@ async fn a_stopped_line_is_overridden_with_a_reason_or_lifted() {
     assert!(dev.get(PLACE).await.words().contains("The database is being moved"));
 
     let id = promote(&mut dev).await;
-    waits_for(&world, &id, "the project is stopped").await;
+    waits_for(&world, &id, "project paused").await;
     let page = format!("/promotions/{id}");
     let fields = |reason: &'static str| [("intent", "override"), ("gate", "stop:project"), ("reason", reason)];
     let refused = dev.post(&page, &fields("I want to")).await;
@@ -334,12 +334,12 @@ async fn a_stopped_line_is_overridden_with_a_reason_or_lifted() {
     let words = dev.get(&page).await.words();
     assert!(words.contains("Overridden by carol: Security fix."), "{words}");
 
-    // The way back is open while the line is stopped.
+    // The way back is open while promotions are paused.
     let back = dev.post(API, &[("intent", &format!("rollback-{}", world.first))]).await;
     world.ends(&started(&back), State::Succeeded).await;
     // And what is asked for meanwhile goes on when it is lifted.
     let again = promote(&mut dev).await;
-    waits_for(&world, &again, "the project is stopped").await;
+    waits_for(&world, &again, "project paused").await;
     assert_eq!(carol.post(PLACE, &[("intent", "resume-project")]).await.status, 303);
     world.ends(&again, State::Succeeded).await;
 }
@@ -362,7 +362,7 @@ async fn a_gate_that_shuts_while_a_commit_is_tried_again_holds_it() {
     let stop = [("intent", "stop-project"), ("reason", "Git is down")];
     assert_eq!(carol.post(PLACE, &stop).await.status, 303);
     world.git_again(port).await;
-    waits_for(&world, &id, "the project is stopped").await;
+    waits_for(&world, &id, "project paused").await;
     assert_eq!(world.subjects().await.len(), before, "nothing was committed");
     assert_eq!(carol.post(PLACE, &[("intent", "resume-project")]).await.status, 303);
     world.ends(&id, State::Succeeded).await;

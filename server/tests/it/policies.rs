@@ -215,7 +215,7 @@ impl Known {
                 let by = person(ASKS, Role::Approver, Vec::new());
                 self.approvals.push(yes(by, 1, now));
             }
-            "the line is stopped" => self.stops.push(Stop {
+            "paused" => self.stops.push(Stop {
                 of_project: false,
                 by: Actor::Waybill,
                 reason: "The database is being moved".into(),

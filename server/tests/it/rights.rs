@@ -163,8 +163,8 @@ async fn who_was_demoted_meanwhile_cannot_undo_it() {
             configure::apply(services, caller, &read(&document()), false).await,
             "apply",
         );
-        let stop = promotion::stop_line(services, caller, "demo", "myapp", None, "late");
-        is_refused(stop.await, "stop_line");
+        let stop = promotion::pause_promotions(services, caller, "demo", "myapp", None, "late");
+        is_refused(stop.await, "pause_promotions");
     }
     // What they wrote before is worth nothing either, and says why.
     let key = before.link.split_once("key=").unwrap().1;
@@ -429,26 +429,26 @@ async fn only_its_group_lets_a_stopped_environment_go_on() {
     let services = &bench.services;
     for environment in [Some("production"), None] {
         // In an emergency everybody who approves may stop it.
-        promotion::stop_line(services, &ada, "demo", "myapp", environment, "It burns.")
+        promotion::pause_promotions(services, &ada, "demo", "myapp", environment, "It burns.")
             .await
             .unwrap();
         let view = views::environment(services, &ada, &at("myapp", "production"))
             .await
             .unwrap();
         assert!(view.may_stop && !view.stops[0].may_lift);
-        let refused = promotion::resume_line(services, &ada, "demo", "myapp", environment).await;
+        let refused = promotion::resume_promotions(services, &ada, "demo", "myapp", environment).await;
         assert!(
             matches!(&refused, Err(AppError::Forbidden(why)) if why.contains("group release")),
             "{environment:?} {refused:?}"
         );
-        promotion::resume_line(services, &bob, "demo", "myapp", environment)
+        promotion::resume_promotions(services, &bob, "demo", "myapp", environment)
             .await
             .unwrap();
     }
-    promotion::stop_line(services, &ada, "demo", "myapp", Some("development"), "A test.")
+    promotion::pause_promotions(services, &ada, "demo", "myapp", Some("development"), "A test.")
         .await
         .unwrap();
-    promotion::resume_line(services, &ada, "demo", "myapp", Some("development"))
+    promotion::resume_promotions(services, &ada, "demo", "myapp", Some("development"))
         .await
         .unwrap();
 }

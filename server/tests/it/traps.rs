@@ -325,7 +325,7 @@ async fn what_comes_late_is_not_taken_for_live() {
     );
     assert_eq!(live(&environment, Some(8), "a").await, digest("a"));
     // A cluster that was restored from a backup counts on from there: known at once when the stream begins anew, else after a minute.
-    observe::begins_to_follow(&bench.services, &cluster);
+    observe::forget_versions(&bench.services, &cluster);
     assert_eq!(live(&environment, Some(3), "b").await, digest("b"));
     bench.clock.forward(59_999);
     assert_eq!(live(&environment, Some(1), "a").await, digest("b"));

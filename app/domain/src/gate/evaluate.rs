@@ -455,10 +455,10 @@ fn stopped(stop: &Stop) -> Gate {
         at,
     } = stop;
     let (name, short) = match of_project {
-        true => ("project", "the project is stopped"),
-        false => ("", "the line is stopped"),
+        true => ("project", "project paused"),
+        false => ("", "paused"),
     };
-    let why = format!("{} stopped it at {}: {}", by.name(), at.exact(), sentence(reason));
+    let why = format!("{} paused it at {}: {}", by.name(), at.exact(), sentence(reason));
     let id = GateId::of(GateKind::Stop, name);
     Gate {
         since: Some(*at),
@@ -467,7 +467,7 @@ fn stopped(stop: &Stop) -> Gate {
             GateState::Waiting,
             short,
             why,
-            "Anyone who may stop the line can let it go on.",
+            "Anyone who can pause promotions can resume them.",
         )
     }
 }

@@ -200,7 +200,7 @@ pub enum Found {
     },
 }
 
-/// Somebody stopped the line: nothing new may run until it is lifted.
+/// Somebody paused promotions: nothing new may run until they are resumed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stop {
     /// Of the whole project, not only of one environment.
@@ -257,7 +257,7 @@ pub struct Evidence<'a> {
     pub runs: &'a [HealthyRun],
     /// What registries were asked about the digest.
     pub proofs: &'a [Proof],
-    /// Who stopped the line: of the project, of the environment.
+    /// Who paused promotions: to the project, to the environment.
     pub stops: &'a [Stop],
     /// What was overridden.
     pub overrides: &'a [Override],

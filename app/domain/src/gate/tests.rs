@@ -341,7 +341,7 @@ fn a_stopped_line_blocks_and_says_who_and_why() {
     assert!(!decision.opens());
     assert_eq!(
         decision.gates[0].why,
-        "Waybill stopped it at 1970-01-12 13:41:40 UTC: The database is being moved."
+        "Waybill paused it at 1970-01-12 13:41:40 UTC: The database is being moved."
     );
 }
 
@@ -366,7 +366,7 @@ fn an_override_opens_one_gate_and_stays_visible() {
     assert_eq!(gate.state, GateState::Overridden);
     assert!(
         gate.why
-            .starts_with("Overridden by ops: Security fix. Before: Waybill stopped it"),
+            .starts_with("Overridden by ops: Security fix. Before: Waybill paused it"),
         "{}",
         gate.why
     );
@@ -393,7 +393,7 @@ fn an_override_is_of_what_shut_the_gate_then() {
         ..stop()
     });
     let decision = known.decide(&Policy::default());
-    assert_eq!(decision.waits_for().as_deref(), Some("the project is stopped"));
+    assert_eq!(decision.waits_for().as_deref(), Some("project paused"));
     // A newer failure is another, and so is next week's freeze.
     known.stops.clear();
     known.checks = vec![check(CheckStatus::Failed, 0)];
@@ -555,7 +555,7 @@ fn a_rollback_passes_only_the_gates_that_are_named_for_it() {
         decision.gates.iter().map(|gate| gate.id.title()).collect()
     };
     assert_eq!(titles(&["check"]), ["Check a"]);
-    assert_eq!(titles(&["approvals", "stop"]), ["Approvals", "Stop the line"]);
+    assert_eq!(titles(&["approvals", "stop"]), ["Approvals", "Pause"]);
 }
 
 #[test]

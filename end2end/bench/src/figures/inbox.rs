@@ -4,8 +4,8 @@
 //! asks for approvals.
 //!
 //! What is timed is the same request again and again. Until the ledger grows the server keeps two things from one to the next:
-//! which promotions of a workspace wait and where (`service/inbox.rs`), and the cells of projects, which are counted in every page's
-//! rail (`service/cells.rs`). What of it the reader may decide about, and all that is listed, is read and written anew each time.
+//! which promotions of a workspace wait and where (`service/context/inbox.rs`), and the cells of projects, which are counted in every page's
+//! rail (`service/context/cells.rs`). What of it the reader may decide about, and all that is listed, is read and written anew each time.
 //! Where much happens the ledger grows between any two requests: the note says what the page takes then, and its server function,
 //! which has no rail.
 

@@ -232,7 +232,7 @@ pub async fn tokens(services: &Services, caller: &Caller, workspace: &str) -> Re
         let project = token.project.map(|id| projects.get(&id));
         let environment = token.environment.and_then(|id| names.get(&id));
         TokenView {
-            ended: !reach::is_valid(&token, now),
+            ended: !reach::token_is_valid(&token, now),
             scope: match project {
                 // It is listed, so that it can be withdrawn; for which part is not for everybody to know.
                 Some(None) => Some("a project that you may not see".into()),
@@ -287,7 +287,7 @@ pub async fn caller_of_token(services: &Services, bearer: &str) -> Result<Option
     let now = services.now();
     let mut tx = services.store.read().await?;
     let found = tx.token_by_hash(&hash_token(bearer)).await?;
-    let Some((token, workspace)) = found.filter(|(token, _)| reach::is_valid(token, now)) else {
+    let Some((token, workspace)) = found.filter(|(token, _)| reach::token_is_valid(token, now)) else {
         return Ok(None);
     };
     let Some(caller) = reach::caller_behind(&mut *tx, &token, workspace).await? else {

@@ -1,4 +1,4 @@
-//! Create Resource: what the form offers, and saving what it says.
+//! *Create resource*: saving what the form says, and starting the first promotion.
 
 use crate::{
     service::{

@@ -1,4 +1,4 @@
-//! How a workspace is set up: documents that are applied, connections and their tests, new resources.
+//! How a workspace is set up: documents that are applied, connections and their tests, new resources, which tags count, new keys.
 
 mod apply;
 mod change_tags;

@@ -20,7 +20,7 @@ pub(crate) use faults::unrecorded;
 pub use identity_provider::Sso;
 pub(crate) use inbox::{Alike, Asking, Kept, Place};
 pub use passwords::{Passwords, check_password};
-pub(crate) use pushes::{Key, Lane, Sighting, Telling, Told, What, locked, turn};
+pub(crate) use pushes::{PushKey, RegistryLane, Sighting, Telling, Told, What, locked, turn};
 pub use services::{Services, Wake};
 pub use sign_in_limit::SignInLimit;
 pub use versions::KEPT_MILLIS;

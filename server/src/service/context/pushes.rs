@@ -39,7 +39,7 @@ const MOST_IN_HAND: usize = 2_048;
 #[derive(Debug, Default)]
 pub struct Pushes {
     /// By registry.
-    lanes: Mutex<HashMap<String, Arc<Lane>>>,
+    lanes: Mutex<HashMap<String, Arc<RegistryLane>>>,
     /// The image repositories that resources name.
     pub(crate) repositories: Shared<Arc<Repositories>>,
     /// Reading Git for projects whose resources may run something already.
@@ -70,13 +70,13 @@ pub(crate) async fn turn<K: Eq + Hash>(turns: &Turns<K>, at: K) -> OwnedMutexGua
 
 /// What is in hand of one registry.
 #[derive(Debug)]
-pub(crate) struct Lane {
-    pub(crate) in_hand: Mutex<HashMap<Key, InHand>>,
+pub(crate) struct RegistryLane {
+    pub(crate) in_hand: Mutex<HashMap<PushKey, InHand>>,
     pub(crate) places: Semaphore,
 }
 
 /// Tags of a repository, or the whole of it.
-pub(crate) type Key = (WorkspaceId, Repository, What);
+pub(crate) type PushKey = (WorkspaceId, Repository, What);
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum What {
@@ -111,7 +111,7 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Default for Lane {
+impl Default for RegistryLane {
     fn default() -> Self {
         Self {
             in_hand: Mutex::default(),
@@ -131,8 +131,8 @@ pub(crate) enum Telling {
     Refused,
 }
 
-impl Lane {
-    pub(crate) fn tell(&self, key: &Key, told: Told) -> Telling {
+impl RegistryLane {
+    pub(crate) fn tell(&self, key: &PushKey, told: Told) -> Telling {
         let mut in_hand = locked(&self.in_hand);
         let is_full = in_hand.values().map(InHand::len).sum::<usize>() >= MOST_IN_HAND;
         let known = in_hand.get_mut(key);
@@ -163,7 +163,7 @@ impl Lane {
     }
 
     /// What was told and isn't looked at yet, in order: now it is. Without any, the key is out of hand.
-    pub(crate) fn take(&self, key: &Key) -> Option<Vec<Told>> {
+    pub(crate) fn take(&self, key: &PushKey) -> Option<Vec<Told>> {
         let mut in_hand = locked(&self.in_hand);
         let known = in_hand.get_mut(key)?;
         let told = std::mem::take(&mut known.waiting);
@@ -177,7 +177,7 @@ impl Lane {
 }
 
 impl Pushes {
-    pub(crate) fn lane(&self, repository: &Repository) -> Arc<Lane> {
+    pub(crate) fn lane(&self, repository: &Repository) -> Arc<RegistryLane> {
         let mut lanes = locked(&self.lanes);
         Arc::clone(lanes.entry(repository.registry().to_owned()).or_default())
     }
@@ -188,7 +188,7 @@ impl Pushes {
     }
 
     /// Remembers that a repository was looked at in full.
-    pub(crate) fn is_looked_at(&self, workspace: WorkspaceId, repository: &Repository) {
+    pub(crate) fn note_looked_at(&self, workspace: WorkspaceId, repository: &Repository) {
         locked(&self.looked_at).insert((workspace, repository.clone()));
     }
 

@@ -18,7 +18,7 @@ use contract::error::AppError;
 use domain::{
     environment::Environment,
     event::{Happened, Subject},
-    gate::{Decision, Evidence, Gate, GateKind, HealthyRun, Stop, evaluate},
+    gate::{Decision, Evidence, Gate, HealthyRun, Stop, evaluate},
     id::{PromotionId, UserId, WorkspaceId},
     policy::Policy,
     promotion::{Actor, Promotion, State},
@@ -225,7 +225,7 @@ pub(crate) async fn pass_gates(services: &Services, id: PromotionId) -> Result<b
     let decision = look_at_gates(services, &mut *tx, id, &Actor::Waybill).await?;
     tx.commit().await?;
     services.wrote();
-    let lacks = |gate: &Gate| matches!(gate.id.kind, GateKind::Signature | GateKind::Provenance) && !gate.state.opens();
+    let lacks = |gate: &Gate| gate.id.kind.is_asked_for() && !gate.state.opens();
     Ok(decision.is_some_and(|decision| decision.gates.iter().any(lacks)))
 }
 

@@ -194,7 +194,7 @@ fn pause(tries: u32) -> i64 {
 }
 
 /// The image that something hangs on which has this tag.
-pub(crate) fn digest_signed_by_tag(tag: &Tag) -> Option<Digest> {
+pub(crate) fn digest_it_hangs_on(tag: &Tag) -> Option<Digest> {
     let hex = tag.as_str().strip_prefix(TAG.0)?;
     let hex = TAG.1.iter().find_map(|end| hex.strip_suffix(end)).unwrap_or(hex);
     format!("sha256:{hex}").parse().ok()
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn tags_of_signatures_name_their_image() {
         let hex = "0a".repeat(32);
-        let of = |tag: String| digest_signed_by_tag(&tag.parse().unwrap()).map(|digest| digest.hex().to_owned());
+        let of = |tag: String| digest_it_hangs_on(&tag.parse().unwrap()).map(|digest| digest.hex().to_owned());
         assert_eq!(of(format!("sha256-{hex}.sig")), Some(hex.clone()));
         assert_eq!(of(format!("sha256-{hex}")), Some(hex.clone()));
         assert_eq!(of(format!("sha256-{hex}.att")), Some(hex.clone()));

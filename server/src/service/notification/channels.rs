@@ -161,7 +161,7 @@ pub async fn add_channel(
     })
 }
 
-/// Pauses a channel, or lets it go on: what happened meanwhile is not told later.
+/// Pauses or resumes a channel. Events during the pause are not sent later.
 ///
 /// # Errors
 /// When the caller isn't an administrator there, or there is no such channel.
@@ -361,7 +361,7 @@ fn check_active(channel: &Channel) -> Result<(), AppError> {
     if channel.active {
         return Ok(());
     }
-    let why = format!("The channel {} is paused. Let it go on first.", channel.name);
+    let why = format!("The channel {} is paused. Resume it first.", channel.name);
     Err(AppError::Conflict(why))
 }
 

@@ -194,7 +194,7 @@ pub fn newest_version(services: &Services, environment: &Environment) -> Option<
 }
 
 /// What a cluster's Argo CD says next is how things are, whatever the versions: it may count anew since it was restored.
-pub fn begins_to_follow(services: &Services, record: &ClusterRecord) {
+pub fn forget_versions(services: &Services, record: &ClusterRecord) {
     (services.kept_versions.all()).retain(|_, kept| kept.cluster != record.cluster.id);
     services.deployed_sources.forget(record.cluster.id);
 }
@@ -203,7 +203,7 @@ pub fn begins_to_follow(services: &Services, record: &ClusterRecord) {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn expect_news(services: &Services, environment: &Environment) -> Result<(), AppError> {
+pub async fn wake_waiting_in(services: &Services, environment: &Environment) -> Result<(), AppError> {
     let mut tx = services.store.write().await?;
     tx.nudge_environment(environment.id, services.now()).await?;
     tx.commit().await?;
@@ -216,7 +216,7 @@ pub async fn expect_news(services: &Services, environment: &Environment) -> Resu
 ///
 /// # Errors
 /// When the database fails.
-pub async fn record_stream_begun(services: &Services, record: &ClusterRecord) -> Result<(), AppError> {
+pub async fn note_followed(services: &Services, record: &ClusterRecord) -> Result<(), AppError> {
     let now = services.now();
     let mut tx = services.store.write().await?;
     let seen = tx.seen(record.cluster.id).await?;

@@ -336,7 +336,7 @@ pub(crate) async fn settle_tags(
         pass_over(services, workspace, repository, &passed_over, &gone).await?;
     }
     if is_complete {
-        services.pushes.is_looked_at(workspace, repository);
+        services.pushes.note_looked_at(workspace, repository);
         arrivals::deploy_newest(services, workspace, repository, Heard::Listed, entrance).await?;
     }
     Ok(())

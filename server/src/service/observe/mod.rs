@@ -16,8 +16,8 @@ pub(crate) use arrivals::{newest_artifact, relearn_after_rule_change};
 pub(crate) use deployed_sources::{brought_besides, other_branch_warning};
 pub use desired::{projects_of_push, read_desired};
 pub use live::{
-    Absence, Reported, begins_to_follow, expect_news, forget_live, kept_while_out_of_sight, newest_version,
-    record_stream_begun, record_stream_lost, report_absent, report_live,
+    Absence, Reported, forget_live, forget_versions, kept_while_out_of_sight, newest_version, note_followed,
+    record_stream_lost, report_absent, report_live, wake_waiting_in,
 };
 pub use look::{look_at_repository, poll_registries};
 pub use pushed::{pushed, repositories_pushed};

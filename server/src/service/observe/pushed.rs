@@ -6,8 +6,8 @@
 //!   builds don't say when they were made that is what makes it the newest.
 //! - The first look since the server started is at all other tags of a repository that aren't known: what a server that was killed had
 //!   been told of, and had not looked at yet, came before whatever is told now.
-//! - Few requests go to one registry at once ([`SIDE_BY_SIDE`]), and no registry waits for another.
-//! - What is in hand is bounded ([`MOST_IN_HAND`]): whoever tells of more is asked to come again, and the repository is looked at as a
+//! - Few requests go to one registry at once (`SIDE_BY_SIDE`), and no registry waits for another.
+//! - What is in hand is bounded (`MOST_IN_HAND`): whoever tells of more is asked to come again, and the repository is looked at as a
 //!   whole, for those who don't.
 //! - Where a look fails, the repository is looked at as a whole a moment later, again and again for a minute ([`PAUSES`]), and by the
 //!   poller after that.
@@ -17,8 +17,8 @@ use crate::{
     adapters::registry::notification::Pushed,
     ports::registry::RegistryAccess,
     service::{
-        context::{Key, Lane, Services, Sighting, Telling, Told, What, locked, turn},
-        gates::{self, digest_signed_by_tag},
+        context::{PushKey, RegistryLane, Services, Sighting, Telling, Told, What, locked, turn},
+        gates::{self, digest_it_hangs_on},
         observe::{
             arrivals, desired,
             look::{self, Extent},
@@ -162,7 +162,7 @@ pub(crate) async fn turn_at(
 }
 
 /// Begins to look at what is in hand.
-fn begin(services: &Services, lane: Arc<Lane>, key: Key) {
+fn begin(services: &Services, lane: Arc<RegistryLane>, key: PushKey) {
     let services = services.clone();
     tokio::spawn(async move {
         let looking = AssertUnwindSafe(look_while_told(&services, &lane, &key));
@@ -176,7 +176,7 @@ fn begin(services: &Services, lane: Arc<Lane>, key: Key) {
 }
 
 /// Looks at what is in hand, again and again, until nobody told of it since the last look began.
-async fn look_while_told(services: &Services, lane: &Lane, key: &Key) {
+async fn look_while_told(services: &Services, lane: &RegistryLane, key: &PushKey) {
     let (workspace, repository, what) = key;
     let mut failures = 0;
     loop {
@@ -214,7 +214,7 @@ async fn look_while_told(services: &Services, lane: &Lane, key: &Key) {
 
 async fn look_at_all_tags(
     services: &Services,
-    lane: &Lane,
+    lane: &RegistryLane,
     workspace: WorkspaceId,
     repository: &Repository,
     extent: Extent<'_>,
@@ -232,7 +232,7 @@ async fn look_at_all_tags(
 /// doesn't hold the others up; its error is returned when they are written.
 async fn look_at_tags(
     services: &Services,
-    lane: &Lane,
+    lane: &RegistryLane,
     workspace: WorkspaceId,
     repository: &Repository,
     told: &[Told],
@@ -285,7 +285,7 @@ async fn look_at_tags(
 /// stores the manifest, tells, and then moves the tag), so it may be looked at again for a moment.
 async fn named_at_last(
     services: &Services,
-    lane: &Lane,
+    lane: &RegistryLane,
     workspace: WorkspaceId,
     access: &RegistryAccess,
     repository: &Repository,
@@ -331,10 +331,10 @@ async fn named(
         None => None,
     };
     let is_last = tries == TAG_PAUSES.len();
-    if digest_signed_by_tag(tag).is_none() && is_of_a_tool(tag) {
+    if digest_it_hangs_on(tag).is_none() && is_of_a_tool(tag) {
         return Ok(Named::Nothing);
     }
-    if let Some(signed) = digest_signed_by_tag(tag) {
+    if let Some(signed) = digest_it_hangs_on(tag) {
         let named = services.registry.resolve(access, repository, tag).await?;
         let is_there = is_last || told.digest.is_none() || named == told.digest;
         return Ok(if is_there {

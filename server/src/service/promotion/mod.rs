@@ -1,11 +1,12 @@
-//! What people and programs decide about resources and promotions: promote, pin, roll back, hold, approve, retry, cancel, pause.
+//! What people and programs decide about resources and promotions: promote, pin, roll back,
+//! resume what is held, approve, retry, cancel, pause, and take back what failed.
 
 mod approve;
 mod cancel;
-mod hold;
 mod pause;
 mod pin;
 mod promote;
+mod resume;
 mod retry;
 mod rollback;
 mod take_back;
@@ -13,11 +14,11 @@ mod take_back;
 pub use approve::{approve, override_gate, reject};
 pub(crate) use approve::{approver, gates_for};
 pub use cancel::cancel;
-pub use hold::resume;
-pub use pause::{resume_line, stop_line};
+pub use pause::{pause_promotions, resume_promotions};
 pub use pin::edit_pin;
 pub(crate) use pin::image_to_pin;
 pub use promote::{promote, promote_between};
+pub use resume::resume;
 pub use retry::retry;
 pub use rollback::rollback;
 pub(crate) use rollback::that_ran;

@@ -1,4 +1,4 @@
-//! *Stop the line*: nothing new may run in a project, or in one of its environments, until somebody lets it go on.
+//! *Pause promotions*: nothing new may run in a project, or in one of its environments, until somebody resumes it.
 
 use crate::{
     service::{
@@ -19,11 +19,11 @@ use domain::{
 /// Characters of a reason, at most.
 const LONGEST: usize = 1_000;
 
-/// Stops the line of a project, or of one of its environments; what is committed already is let finish.
+/// Pauses promotions to a project, or to one of its environments. Commits already pushed will finish.
 ///
 /// # Errors
-/// In the field `reason` without one; when the caller may not, or it is stopped already.
-pub async fn stop_line(
+/// In the field `reason` without one; when the caller may not, or it is paused already.
+pub async fn pause_promotions(
     services: &Services,
     caller: &Caller,
     workspace: &str,
@@ -45,11 +45,11 @@ pub async fn stop_line(
     set_stop(services, caller, workspace, project, environment, Some(stop)).await
 }
 
-/// Lets the line go on.
+/// Resumes promotions.
 ///
 /// # Errors
-/// When the caller may not (there, or in one of the environments that the stop is about), or nobody stopped it.
-pub async fn resume_line(
+/// When the caller may not (there, or in one of the environments that the stop is about), or nobody paused it.
+pub async fn resume_promotions(
     services: &Services,
     caller: &Caller,
     workspace: &str,
@@ -85,14 +85,14 @@ async fn set_stop(
     match (before, &stop) {
         (Some((_, before)), Some(_)) => {
             return Err(AppError::Conflict(format!(
-                "{} stopped it already: {}",
+                "{} has already paused it: {}",
                 before.by.name(),
                 before.reason
             )));
         }
         (None, None) => {
             return Err(AppError::Conflict(
-                "Nobody stops it: somebody let it go on already.".into(),
+                "It is not paused: someone has already resumed it.".into(),
             ));
         }
         _ => {}

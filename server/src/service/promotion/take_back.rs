@@ -35,7 +35,10 @@ pub(crate) async fn take_back(
     failed: &Promotion,
 ) -> Result<(), AppError> {
     let environment = place.environments.iter().find(|e| e.id == failed.environment);
-    let asks = environment.is_some_and(|e| e.policy.on_failure == OnFailure::TakeBack);
+    let asks = environment.is_some_and(|e| match e.policy.on_failure {
+        OnFailure::TakeBack => true,
+        OnFailure::Stop => false,
+    });
     if !asks || failed.purpose == Purpose::Rollback {
         return Ok(());
     }

@@ -104,9 +104,9 @@ pub(crate) async fn request(
     let environment = environments.iter().find(|e| e.id == resource.environment);
     let environment = environment.ok_or_else(|| not_found("environment", "of this resource"))?;
     let decision = gates::decide_gates(services, tx, environment, &environments, &promotion).await?;
-    if let Some(waits_for) = decision.waits_for() {
+    if !decision.opens() {
         promotion.state = State::Waiting;
-        promotion.waits_for = Some(waits_for);
+        promotion.waits_for = decision.waits_for();
     }
     // A person means what they ask for; what automation asks for lets those go first that can.
     let ended = match request.actor {

@@ -26,7 +26,9 @@ async fn caller_named(
     now: Timestamp,
 ) -> Result<Option<Caller>, AppError> {
     let all = tx.tokens(workspace.id).await?;
-    let token = all.into_iter().find(|token| token.name == name && is_valid(token, now));
+    let token = all
+        .into_iter()
+        .find(|token| token.name == name && token_is_valid(token, now));
     match token {
         Some(token) => caller_behind(tx, &token, workspace.clone()).await,
         None => Ok(None),
@@ -66,7 +68,7 @@ pub(crate) async fn caller_behind(
 }
 
 /// Whether a token works now.
-pub(crate) fn is_valid(token: &ApiToken, now: Timestamp) -> bool {
+pub(crate) fn token_is_valid(token: &ApiToken, now: Timestamp) -> bool {
     token.revoked_at.is_none() && token.expires_at.is_none_or(|end| now < end)
 }
 

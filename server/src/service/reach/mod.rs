@@ -6,7 +6,9 @@ mod place;
 mod workspace;
 
 pub use caller::{Caller, Scope};
-pub(crate) use caller::{administer, administer_in_person, as_of, caller_behind, is_valid, person, write_as_of_now};
+pub(crate) use caller::{
+    administer, administer_in_person, as_of, caller_behind, person, token_is_valid, write_as_of_now,
+};
 pub use connection::{
     SealedCredentials, application, application_page, argocd_token_context, channel_context, credentials_context,
     registry_password_context, sealed_context,

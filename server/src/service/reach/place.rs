@@ -39,7 +39,7 @@ pub struct ProjectPlace {
     pub restricted: Vec<(EnvironmentId, Name)>,
     /// The workspace's clusters.
     pub clusters: Vec<ClusterRecord>,
-    /// Who stopped the line: of the whole project (`None`), of which environments.
+    /// Who paused promotions: to the whole project (`None`), of which environments.
     pub stops: Vec<(Option<EnvironmentId>, Stop)>,
 }
 
@@ -92,7 +92,7 @@ impl ProjectPlace {
         })
     }
 
-    /// Who stopped the line of an environment, or of the whole project.
+    /// Who paused promotions to an environment, or to the whole project.
     pub fn stops_of(&self, environment: EnvironmentId) -> impl Iterator<Item = &(Option<EnvironmentId>, Stop)> {
         self.stops
             .iter()
@@ -138,7 +138,7 @@ impl ProjectPlace {
         self.is_in_groups_of(environment)
     }
 
-    /// Whether the caller may let the line go on in an environment, or in the whole project: then something may run again in each, so
+    /// Whether the caller may resume promotions to an environment, or in the whole project: then something may run again in each, so
     /// they must be of those for whom it is. To stop it in an emergency asks for less.
     ///
     /// # Errors
@@ -356,7 +356,7 @@ pub(crate) async fn promotion_ever(tx: &mut dyn Tx, caller: &Caller, id: &str) -
     })
 }
 
-/// Who may stop the line: those who may change what runs in protected environments.
+/// Who may pause promotions: those who may change what runs in protected environments.
 pub(crate) const STOP: Right = Right::Change { protected: true };
 
 /// A project as Waybill itself sees it, for what it does by itself.

@@ -1,6 +1,6 @@
 //! *Delete*: a resource, an environment, a project, a cluster, a workspace. The row stays for its history, the name is free again,
 //! secrets are erased in the same transaction. What runs goes on running: Waybill deletes nothing in a cluster, and Git is left
-//! alone unless a person chooses otherwise ([`super::git_removal`]).
+//! alone unless a person chooses otherwise ([`super::git`]).
 //!
 //! What is to be removed is found first, with all that goes with it and all that is in the way ([`Removal`]); the page shows that, and
 //! carrying it out begins with the same look in its own transaction.

@@ -14,15 +14,15 @@ forward! {
     fn set_policy(at: &At, text: &str, before: Option<&str>) -> () = gates::set_policy;
     ;
 
-    async fn stop_line(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError> {
+    async fn pause_promotions(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError> {
         let environment = (!of_project).then_some(at.environment.as_str());
         let caller = self.caller()?;
-        promotion::stop_line(&self.services, caller, &at.workspace, &at.project, environment, reason).await
+        promotion::pause_promotions(&self.services, caller, &at.workspace, &at.project, environment, reason).await
     }
 
-    async fn resume_line(&self, at: &At, of_project: bool) -> Result<(), AppError> {
+    async fn resume_promotions(&self, at: &At, of_project: bool) -> Result<(), AppError> {
         let environment = (!of_project).then_some(at.environment.as_str());
         let caller = self.caller()?;
-        promotion::resume_line(&self.services, caller, &at.workspace, &at.project, environment).await
+        promotion::resume_promotions(&self.services, caller, &at.workspace, &at.project, environment).await
     }
 }

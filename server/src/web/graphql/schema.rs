@@ -1,4 +1,4 @@
-//! The queries and the mutations.
+//! The queries.
 
 use super::{
     error,

@@ -2,7 +2,7 @@
 //!
 //! A notification proves itself with the secret of the configuration, in `Authorization` (as bearer token, or bare as Harbor
 //! sends it), in `X-Waybill-Secret`, or, for registries that know nothing but an address, as `?secret=`. It is a hint only:
-//! what a tag names is asked of the registry, beside the answer ([`crate::service::pushed`]).
+//! what a tag names is asked of the registry, beside the answer ([`crate::service::observe::pushed`]).
 
 use super::{body, webhook};
 use crate::{

@@ -101,9 +101,11 @@ async fn try_run(
         let shut = match &promotion.commit {
             Some(_) => None,
             None if by.is_some() => None,
-            None => gates::decide_gates(services, &mut *tx, environment, &place.environments, promotion)
-                .await?
-                .waits_for(),
+            None => {
+                let decision =
+                    gates::decide_gates(services, &mut *tx, environment, &place.environments, promotion).await?;
+                (!decision.opens()).then(|| decision.waits_for().unwrap_or_default())
+            }
         };
         if let Some(what) = &shut
             && promotion.attempts == 0

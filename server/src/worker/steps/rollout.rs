@@ -279,7 +279,10 @@ impl Rollout<'_> {
             beside: &beside,
             expects_pods: work.resource.expects_pods(),
             // What is new has more than workloads: a Service, settings.
-            only_own: work.environment.policy.sync == SyncScope::Service && !promotion.creates,
+            only_own: match work.environment.policy.sync {
+                SyncScope::Service => !promotion.creates,
+                SyncScope::Application => false,
+            },
             stable_millis: i64::try_from(work.settings.stable.as_millis()).unwrap_or(i64::MAX),
             grace_millis: plan::GRACE_MILLIS,
         };

@@ -61,7 +61,7 @@ async fn a_removed_environment_takes_its_resources_tokens_and_stops_with_it() {
     let others = token(&bench, &ada, "for-myapp", ("myapp", "")).await;
     channel(&bench, &ada, "only-staging", "staging").await;
     channel(&bench, &ada, "all", "").await;
-    promotion::stop_line(services, &admin, "demo", "myapp", Some("staging"), "Broken")
+    promotion::pause_promotions(services, &admin, "demo", "myapp", Some("staging"), "Broken")
         .await
         .unwrap();
 

@@ -34,7 +34,15 @@ pub struct Absent {
 pub(crate) const ALONE: &str = "With state: absent, leave out everything but its name.";
 
 pub(crate) fn absent_cluster<S>(spec: &ClusterSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<Absent> {
-    if spec.argocd.is_some() || spec.registry.is_some() {
+    // By name, here and below: what a document can newly say can't be overlooked.
+    let ClusterSpec {
+        name: _,
+        state: _,
+        argocd,
+        registry,
+        platforms,
+    } = spec;
+    if argocd.is_some() || registry.is_some() || !platforms.is_empty() {
         errors.add(format!("{at}.state"), ALONE);
     }
     Some(Absent {
@@ -48,13 +56,24 @@ pub(crate) fn absent_cluster<S>(spec: &ClusterSpec<S>, at: &str, errors: &mut Fi
 }
 
 pub(crate) fn absent_project<S>(spec: &ProjectSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<Absent> {
-    let says_more = spec.repository.is_some()
-        || spec.path_template.is_some()
-        || spec.values_prefix.is_some()
-        || spec.commit_subject.is_some()
-        || spec.author_address.is_some()
-        || spec.roles.is_some()
-        || !spec.environments.is_empty();
+    let ProjectSpec {
+        name: _,
+        state: _,
+        repository,
+        path_template,
+        values_prefix,
+        commit_subject,
+        author_address,
+        roles,
+        environments,
+    } = spec;
+    let says_more = repository.is_some()
+        || path_template.is_some()
+        || values_prefix.is_some()
+        || commit_subject.is_some()
+        || author_address.is_some()
+        || roles.is_some()
+        || !environments.is_empty();
     if says_more {
         errors.add(format!("{at}.state"), ALONE);
     }
@@ -74,13 +93,26 @@ pub(crate) fn absent_environment(
     at: &str,
     errors: &mut FieldErrors,
 ) -> Option<Absent> {
-    let says_more = spec.key.is_some()
-        || spec.cluster.is_some()
-        || spec.protected
-        || spec.policy.is_some()
-        || !spec.restricted_to.is_empty()
-        || spec.create_file
-        || !spec.resources.is_empty();
+    let EnvironmentSpec {
+        name: _,
+        key,
+        state: _,
+        remove_from_git: _,
+        pin_followers: _,
+        cluster,
+        protected,
+        policy,
+        restricted_to,
+        create_file,
+        resources,
+    } = spec;
+    let says_more = key.is_some()
+        || cluster.is_some()
+        || *protected
+        || policy.is_some()
+        || !restricted_to.is_empty()
+        || *create_file
+        || !resources.is_empty();
     if says_more {
         errors.add(format!("{at}.state"), ALONE);
     }
@@ -104,11 +136,18 @@ pub(crate) fn absent_resource(
     at: &str,
     errors: &mut FieldErrors,
 ) -> Option<Absent> {
-    let says_more = spec.key.is_some()
-        || spec.kind.is_some()
-        || spec.source.is_some()
-        || spec.binding.is_some()
-        || spec.runtime.is_some();
+    let ResourceSpec {
+        name: _,
+        key,
+        state: _,
+        remove_from_git: _,
+        pin_followers: _,
+        kind,
+        source,
+        binding,
+        runtime,
+    } = spec;
+    let says_more = key.is_some() || kind.is_some() || source.is_some() || binding.is_some() || runtime.is_some();
     if says_more {
         errors.add(format!("{at}.state"), ALONE);
     }

@@ -131,7 +131,7 @@ pub async fn test_cluster(
     // Whoever presses the button has reason to think that something is better now.
     services.try_again();
     for (_, environment) in &on.environments {
-        observe::expect_news(services, environment).await?;
+        observe::wake_waiting_in(services, environment).await?;
     }
     argocd_steps.append(&mut registry_steps);
     Ok(ConnectionTest {

@@ -1,4 +1,4 @@
-//! *Hold* and *Resume*: what a person chose stays until a person lets the resource follow its source again; then it catches up.
+//! *Resume*: what a person chose stays until a person lets the resource follow its source again; then it catches up.
 
 use crate::{
     ports::git::GitError,
