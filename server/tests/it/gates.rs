@@ -302,16 +302,16 @@ async fn checks_are_reported_through_graphql_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stopped_line_is_overridden_with_a_reason_or_lifted() {
+async fn a_pause_is_overridden_with_a_reason_or_lifted() {
     let (world, _) =
         world(json!({ "overrides": [{ "gates": ["stop"], "by": [{ "user": "carol@example.com" }] }] })).await;
     let mut carol = person(&world, "carol", Role::Approver).await;
     let mut dev = person(&world, "dev", Role::Developer).await;
-    let refused = dev.post(PLACE, &[("intent", "stop-line"), ("reason", "no")]).await;
+    let refused = dev.post(PLACE, &[("intent", "pause-environment"), ("reason", "no")]).await;
     assert_eq!(refused.status, 403, "{}", refused.words());
-    let refused = carol.post(PLACE, &[("intent", "stop-line"), ("reason", " ")]).await;
+    let refused = carol.post(PLACE, &[("intent", "pause-environment"), ("reason", " ")]).await;
     assert_eq!(refused.status, 422, "{}", refused.words());
-    let stop = [("intent", "stop-project"), ("reason", "The database is being moved")];
+    let stop = [("intent", "pause-project"), ("reason", "The database is being moved")];
     let answer = carol.post(PLACE, &stop).await;
     assert_eq!(
         (answer.status, answer.location()),
@@ -359,7 +359,7 @@ async fn a_gate_that_shuts_while_a_commit_is_tried_again_holds_it() {
         (promotion.state == State::Committing && promotion.attempts > 0).then_some(())
     })
     .await;
-    let stop = [("intent", "stop-project"), ("reason", "Git is down")];
+    let stop = [("intent", "pause-project"), ("reason", "Git is down")];
     assert_eq!(carol.post(PLACE, &stop).await.status, 303);
     world.git_again(port).await;
     waits_for(&world, &id, "project paused").await;

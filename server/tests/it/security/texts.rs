@@ -220,7 +220,7 @@ async fn a_script_in_any_text_is_a_text() {
     let checks = "approvals: { count: 2 }\nchecks: [{ name: scan }]\n";
     let page = ada.post(&format!("{production}/-/policy"), &[("policy", checks)]).await;
     runs_nothing(&page.text, "a policy");
-    let stop = [("intent", "stop-line"), ("reason", SCRIPT)];
+    let stop = [("intent", "pause-environment"), ("reason", SCRIPT)];
     let page = ada.post(production, &stop).await;
     assert!(page.status < 400, "{}", page.words());
     let report = json!({ "workspace": "demo", "digest": second, "name": "scan", "status": "failed", "summary": SCRIPT,
