@@ -307,9 +307,13 @@ async fn a_pause_is_overridden_with_a_reason_or_lifted() {
         world(json!({ "overrides": [{ "gates": ["stop"], "by": [{ "user": "carol@example.com" }] }] })).await;
     let mut carol = person(&world, "carol", Role::Approver).await;
     let mut dev = person(&world, "dev", Role::Developer).await;
-    let refused = dev.post(PLACE, &[("intent", "pause-environment"), ("reason", "no")]).await;
+    let refused = dev
+        .post(PLACE, &[("intent", "pause-environment"), ("reason", "no")])
+        .await;
     assert_eq!(refused.status, 403, "{}", refused.words());
-    let refused = carol.post(PLACE, &[("intent", "pause-environment"), ("reason", " ")]).await;
+    let refused = carol
+        .post(PLACE, &[("intent", "pause-environment"), ("reason", " ")])
+        .await;
     assert_eq!(refused.status, 422, "{}", refused.words());
     let stop = [("intent", "pause-project"), ("reason", "The database is being moved")];
     let answer = carol.post(PLACE, &stop).await;
