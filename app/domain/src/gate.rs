@@ -1,4 +1,4 @@
-//! Whether a promotion may go on: [`evaluate`] holds an environment's policy against the [`Evidence`] there is, and gives a
+//! Whether a promotion may go on: [`evaluate()`] holds an environment's policy against the [`Evidence`] there is, and gives a
 //! [`Decision`] with a reason for every gate, in the words that pages show.
 //!
 //! Gates and decisions are here, what they are decided by in `evidence`, and the rules in `evaluate`.

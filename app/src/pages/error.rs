@@ -7,7 +7,7 @@ use leptos_router::{components::Redirect, hooks::use_location};
 use serde::de::DeserializeOwned;
 
 /// What was read, once it is there: `render` shows it, and shows newer readings without being called again. An error
-/// takes its place, as [`ErrorView`]. Use it below a `Transition`, such as a page's `Frame`.
+/// takes its place, as `ErrorView`. Use it below a `Transition`, such as a page's `Frame`.
 pub fn shown<T>(read: Read<T>, render: impl Fn(Signal<T>) -> AnyView + Copy + Send + 'static) -> AnyView
 where
     T: Clone + PartialEq + DeserializeOwned + Send + Sync + 'static,

@@ -21,7 +21,7 @@ pub struct Search {
     pub kind: Option<EventKind>,
     /// In this environment.
     pub environment: Option<EnvironmentId>,
-    /// By one of these, as [`super::Ledger::actors`](super::Tx::actors) tells them. Where one of them leads, nothing need be said here.
+    /// By one of these, as [`super::Ledger::actors`] tells them. Where one of them leads, nothing need be said here.
     pub actors: Option<Vec<String>>,
     /// Not before this.
     pub from: Timestamp,
@@ -38,7 +38,7 @@ pub enum Along {
     Time,
     /// Entries of one kind.
     Kind(EventKind),
-    /// Entries of one actor, as [`super::Ledger::actors`](super::Tx::actors) tells them.
+    /// Entries of one actor, as [`super::Ledger::actors`] tells them.
     Actor(String),
     /// Entries about one environment of the workspace.
     Environment(EnvironmentId),

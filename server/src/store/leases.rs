@@ -44,7 +44,7 @@ pub trait Leases: Send {
     ) -> Result<Vec<Promotion>, StoreError>;
     /// Whether a worker is at this promotion: holds a lease on it that has not run out.
     async fn is_leased(&mut self, id: PromotionId, now: Timestamp) -> Result<bool, StoreError>;
-    /// Keeps the lease on a promotion whose step was recorded in this transaction ([`Self::update_promotion`] ended it): the same
+    /// Keeps the lease on a promotion whose step was recorded in this transaction ([`super::Promotions::update_promotion`] ended it): the same
     /// worker goes on with the next step.
     async fn keep_lease(&mut self, id: PromotionId, owner: &str, until: Timestamp) -> Result<(), StoreError>;
     /// Makes an owner's leases on these promotions last until `until`. Those that it no longer holds are passed over.

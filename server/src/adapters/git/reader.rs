@@ -1,7 +1,7 @@
 //! The one door to the mirror's objects: what they come to is asked of their headers before they are unpacked.
 //!
 //! Somebody else wrote them. A megabyte of a pack may unpack to a gigabyte, here and in each look again, so nothing is unpacked that is
-//! larger than it can be for its use. [`packs`](super::packs) knows the small objects that Git stores as differences from large ones.
+//! larger than it can be for its use. [`packs`] knows the small objects that Git stores as differences from large ones.
 
 use std::collections::{BinaryHeap, HashSet};
 

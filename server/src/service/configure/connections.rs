@@ -1,6 +1,6 @@
 //! The pages *Clusters* and *Git*: what a workspace is connected to, for its administrators.
 //!
-//! Saving is applying a document of one thing ([`super::apply`]); what secrets there are is told, and none of them is.
+//! Saving is applying a document of one thing ([`mod@super::apply`]); what secrets there are is told, and none of them is.
 
 use crate::{
     service::{

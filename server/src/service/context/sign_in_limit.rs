@@ -3,7 +3,7 @@
 //! What counts is who tries what: the network address together with the e-mail address, so that a stranger's wrong passwords keep nobody
 //! out but the stranger. Beside that an address may try only so many accounts, and an account is tried only so often from everywhere;
 //! beyond that, tries are slowed down, not ended. A browser from which the account was signed in before has a count of its own
-//! ([`super::known_browser`]), which nobody else can use up. All of it is of this process.
+//! (`service/access/known_browser.rs`), which nobody else can use up. All of it is of this process.
 
 use contract::error::AppError;
 use domain::time::Timestamp;

@@ -1,7 +1,7 @@
 //! The gates of a promotion: what is known about it is gathered, [`domain::gate::evaluate`] decides, and the decision is kept with it.
 //!
 //! All of it happens in one write transaction, and writers take turns: what somebody says while gates are looked at is seen by this
-//! look or by the next, which whoever writes something that may matter asks for ([`Tx::wake_waiting`]).
+//! look or by the next, which whoever writes something that may matter asks for ([`crate::store::Gates::wake_waiting`]).
 
 use crate::{
     calendar,

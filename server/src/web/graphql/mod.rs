@@ -1,6 +1,6 @@
 //! GraphQL at `/api/graphql`, over the same use cases as everything else.
 //!
-//! [`schema`] has the queries, [`mutations`] what may be changed, [`objects`] what they return, [`limits`] what a query may be. Here the schema meets HTTP: POST with
+//! [`mod@schema`] has the queries, [`mutations`] what may be changed, [`objects`] what they return, [`limits`] what a query may be. Here the schema meets HTTP: POST with
 //! JSON, for callers with an API token or a session. An error carries `extensions.code`, the same words as REST, and
 //! `extensions.fields` where fields are wrong.
 
