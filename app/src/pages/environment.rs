@@ -208,7 +208,11 @@ fn asks(view: &EnvironmentView) -> AnyView {
         .map(|words| view! { <li>{words.clone()}</li> })
         .collect();
     let asks = if asks.is_empty() {
-        view! { <p class="muted">"Nothing: promotions to it start at once."</p> }.into_any()
+        let nothing = match view.stops.is_empty() {
+            true => "Nothing: promotions to it start at once.",
+            false => "The policy asks for nothing.",
+        };
+        view! { <p class="muted">{nothing}</p> }.into_any()
     } else {
         view! { <ul class="plain">{asks}</ul> }.into_any()
     };

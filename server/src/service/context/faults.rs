@@ -1,4 +1,4 @@
-//! Errors of the rooms below, in words for whoever asked.
+//! What goes wrong in the store or behind a port, as the one error that people see.
 
 use crate::store::{StoreError, open};
 use contract::error::AppError;

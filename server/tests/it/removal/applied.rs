@@ -111,6 +111,12 @@ async fn what_is_in_the_way_is_said_at_its_place() {
     );
 
     // What is deleted is only named; what stays is said whole.
+    let says_more = json!({ "name": "local", "state": "absent", "platforms": ["linux/amd64"] });
+    let wrong = refused(&bench, &admin, &json!({ "workspace": "demo", "clusters": [says_more] })).await;
+    assert!(
+        wrong[0].0 == "clusters[0].state" && wrong[0].1.contains("leave out everything"),
+        "{wrong:?}"
+    );
     let image = json!({ "image": API });
     for (resource, field, words) in [
         (
