@@ -91,15 +91,11 @@ pub struct ServicePlace {
     pub service: String,
 }
 
-/// One change of one service in one values file.
+/// One change of one service in one values file. It is data, so that it can be made again on another commit.
 #[derive(Clone, Debug)]
-pub struct ValuesEdit {
-    /// Path of the file in the repository: `environments/staging/values.yaml`.
-    pub path: String,
-    /// Dotted keys above `services`, for example `lucity-app`; empty for none.
-    pub prefix: String,
-    /// Key below `services`.
-    pub service: String,
+pub struct PlaceEdit {
+    /// What changes.
+    pub place: ServicePlace,
     /// What the image becomes: `repository`, `tag` (untouched when the image has none but the file has one that would then
     /// contradict the digest: the key's value becomes the digest's first 7 characters) and `digest`.
     pub image: ExactImage,
@@ -107,6 +103,15 @@ pub struct ValuesEdit {
     pub runtime: Option<Runtime>,
     /// Whether the file may be made where there is none: somebody said so.
     pub may_create: bool,
+}
+
+/// What an edit would change, as people see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Unified diff; empty when nothing would change.
+    pub text: String,
+    /// Whether a file would be made that isn't there.
+    pub creates_file: bool,
 }
 
 /// Who a commit is by.
@@ -123,8 +128,8 @@ pub struct Signature {
 pub struct CommitRequest {
     /// The promotion this is for: its trailer `Waybill-Promotion: <id>` finds the commit again.
     pub promotion: PromotionId,
-    /// What changes.
-    pub edit: ValuesEdit,
+    /// What changes: each edit sees what those before it made.
+    pub edits: Vec<PlaceEdit>,
     /// First line of the message.
     pub subject: String,
     /// Lines `Key: value`, the promotion's own trailer not among them.
@@ -479,7 +484,7 @@ pub trait Git: Send + Sync {
     -> Result<Committed, GitError>;
 
     /// The unified diff that `edit` would make on the mirror's tip; empty when nothing would change.
-    async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError>;
+    async fn preview(&self, repository: &RepositoryAccess, edits: &[PlaceEdit]) -> Result<Difference, GitError>;
 
     /// A commit with its diff; `None` when the mirror lacks it.
     async fn show(&self, repository: &RepositoryAccess, commit: &str) -> Result<Option<CommitView>, GitError>;

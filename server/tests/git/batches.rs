@@ -38,9 +38,9 @@ async fn fill(setting: &Setting, environments: usize, services: usize) {
 fn request(n: usize, environments: usize, services: usize) -> CommitRequest {
     let mut request = promotion(0, &format!("service{}", n / environments % services));
     request.promotion = PromotionId(Uuid::from_u128(0x0191_0000_0000_7000_8000_0000_0000_0000 + n as u128));
-    request.edit.path = values_path(n % environments);
-    request.edit.image.tag = Some(format!("v{n}x").parse().unwrap());
-    request.edit.image.digest = format!("sha256:{n:064x}").parse().unwrap();
+    request.edits[0].place.path = values_path(n % environments);
+    request.edits[0].image.tag = Some(format!("v{n}x").parse().unwrap());
+    request.edits[0].image.digest = format!("sha256:{n:064x}").parse().unwrap();
     request.subject = format!("promote(env{}): service v{n}x", n % environments);
     request
 }
@@ -85,7 +85,12 @@ async fn many_go_out_with_one_push_as_one_commit_each() {
                 "tag and digest, nothing else: {:?}",
                 commit.changes
             );
-            assert!(commit.changes.iter().all(|change| change.path == request.edit.path));
+            assert!(
+                commit
+                    .changes
+                    .iter()
+                    .all(|change| change.path == request.edits[0].place.path)
+            );
         }
     }
     // The whole repository is as Git wants it.
@@ -128,9 +133,9 @@ async fn what_fails_by_itself_stops_nobody() {
         .outsider_writes("environments/broken/values.yaml", "a: 1\n---\nb: 2\n")
         .await;
     let mut requests: Vec<_> = (0..10).map(|n| request(n, 2, 6)).collect();
-    requests[3].edit.path = "environments/broken/values.yaml".to_owned();
+    requests[3].edits[0].place.path = "environments/broken/values.yaml".to_owned();
     // The same image again: nothing to do.
-    requests[7].edit = requests[5].edit.clone();
+    requests[7].edits = requests[5].edits.clone();
     let done = setting.mirrors.commit_and_push_all(&setting.access, &requests).await;
     for (n, done) in done.into_iter().enumerate() {
         match n {
@@ -237,7 +242,12 @@ async fn three_who_push_without_pause_do_not_starve_us() {
         assert!(again.is_none(), "{again:?}");
         assert_eq!(commit.subject, request.subject);
         assert_eq!(commit.changes.len(), 4, "{:?}", commit.changes);
-        assert!(commit.changes.iter().all(|change| change.path == request.edit.path));
+        assert!(
+            commit
+                .changes
+                .iter()
+                .all(|change| change.path == request.edits[0].place.path)
+        );
     }
 }
 

@@ -91,11 +91,15 @@ async fn reading_and_previewing_change_nothing() {
         .unwrap();
     assert_eq!(nowhere, None);
 
-    let diff = setting
+    let Difference {
+        text: diff,
+        creates_file,
+    } = setting
         .mirrors
-        .preview(&setting.access, &promotion(2, "web").edit)
+        .preview(&setting.access, &promotion(2, "web").edits)
         .await
         .unwrap();
+    assert!(!creates_file);
     assert!(
         diff.contains("-    image: {repository: r.example/web, tag: v1}"),
         "{diff}"
@@ -110,11 +114,61 @@ async fn reading_and_previewing_change_nothing() {
     assert_eq!(
         setting
             .mirrors
-            .preview(&setting.access, &promotion(2, "web").edit)
+            .preview(&setting.access, &promotion(2, "web").edits)
             .await
             .unwrap(),
-        ""
+        Difference::default()
     );
+}
+
+#[tokio::test]
+async fn a_commit_makes_all_its_edits_or_none() {
+    let setting = Setting::new().await;
+    let tip = setting.tip().await;
+    let mut both = promotion(2, "api");
+    both.edits.extend(promotion(2, "web").edits);
+    let mut elsewhere = promotion(2, "api").edits.remove(0);
+    elsewhere.place.path = "environments/new/values.yaml".to_owned();
+    both.edits.push(elsewhere.clone());
+
+    let shown = setting.mirrors.preview(&setting.access, &both.edits).await.unwrap();
+    assert!(shown.creates_file, "{}", shown.text);
+    for line in ["tag: v2", "r.example/web, tag: v2", "environments/new/values.yaml"] {
+        assert!(shown.text.contains(line), "{line}: {}", shown.text);
+    }
+
+    // One that can't be made stops the others, too.
+    both.edits[2].may_create = false;
+    let refused = setting.commit(&both).await.unwrap_err();
+    assert!(
+        matches!(&refused, GitError::NoFile { path } if *path == elsewhere.place.path),
+        "{refused}"
+    );
+    assert_eq!(setting.tip().await, tip);
+
+    both.edits[2] = elsewhere;
+    let (commit, _) = pushed(setting.commit(&both).await);
+    let made = setting.mirrors.show(&setting.access, &commit).await.unwrap().unwrap();
+    assert_eq!(made.diff, shown.text, "the preview shows what the commit makes");
+    assert_eq!(
+        setting.repo.commits("main").await.unwrap().len(),
+        2,
+        "one commit for all"
+    );
+
+    // Found again while all of them stand.
+    let again = CommitRequest { retry: true, ..both };
+    let found = setting.commit(&again).await.unwrap();
+    assert_eq!(
+        found,
+        Committed::Found {
+            commit: commit.clone(),
+            stands: true
+        }
+    );
+    setting.commit(&promotion(3, "web")).await.unwrap();
+    let found = setting.commit(&again).await.unwrap();
+    assert_eq!(found, Committed::Found { commit, stands: false });
 }
 
 #[tokio::test]
@@ -149,7 +203,7 @@ async fn what_the_file_says_already_makes_no_commit() {
     let setting = Setting::new().await;
     let (tip, _) = pushed(setting.commit(&promotion(2, "api")).await);
     let mut again = promotion(3, "api");
-    again.edit = promotion(2, "api").edit;
+    again.edits = promotion(2, "api").edits;
     let reads = setting.server.reads();
     assert_eq!(setting.commit(&again).await.unwrap(), Committed::Unchanged { tip });
     assert!(setting.server.reads() > reads, "the remote's state must be asked for");
@@ -283,7 +337,7 @@ async fn how_long_a_warm_commit_takes() {
 async fn who_changed_a_service_is_told_past_our_own_commits() {
     let setting = Setting::new().await;
     let since = setting.tip().await;
-    let path = promotion(2, "api").edit.path;
+    let path = promotion(2, "api").edits.remove(0).place.path;
     let who = async |since: &str, tip: &str| {
         let (mirrors, access) = (&setting.mirrors, &setting.access);
         mirrors.fetch(access).await.unwrap();

@@ -220,17 +220,17 @@ async fn an_empty_repository_is_named_and_can_be_begun() {
         );
     }
     let mut request = promotion(2, "api");
-    request.edit.may_create = false;
+    request.edits[0].may_create = false;
     let error = setting.commit(&request).await.unwrap_err();
     assert!(matches!(&error, GitError::NoFile { .. }), "{error}");
-    request.edit.may_create = true;
+    request.edits[0].may_create = true;
     assert!(
         setting
             .mirrors
-            .preview(&setting.access, &request.edit)
+            .preview(&setting.access, &request.edits)
             .await
             .unwrap()
-            .contains("/dev/null")
+            .creates_file
     );
     pushed(setting.commit(&request).await);
     assert!(setting.file().await.contains("tag: v2"));
@@ -372,7 +372,7 @@ async fn files_that_cannot_be_edited_are_refused_until_they_can() {
         "environments",
         "environments/production/values.yaml/x",
     ] {
-        escaping.edit.path = path.to_owned();
+        escaping.edits[0].place.path = path.to_owned();
         let error = setting.commit(&escaping).await.unwrap_err();
         assert!(matches!(&error, GitError::Values { .. }), "{path}: {error}");
     }
@@ -398,7 +398,7 @@ async fn links_are_not_written_through() {
     git(&["-C", at, "push", "-q", "origin", "HEAD:refs/heads/main"]);
     for path in ["environments/link/values.yaml", "environments/production/link.yaml"] {
         let mut request = promotion(2, "api");
-        request.edit.path = path.to_owned();
+        request.edits[0].place.path = path.to_owned();
         let error = setting.commit(&request).await.unwrap_err();
         assert!(error.to_string().contains("is a symbolic link"), "{error}");
     }

@@ -132,7 +132,7 @@ async fn what_was_fetched_before_is_not_read_any_more() {
     let services = disk.listed.services(&access, &tip, PATH, "").await.unwrap().unwrap();
     assert_eq!(services.len(), 2);
     let off = &disk.setting.mirrors;
-    let edit = promotion(2, "api").edit;
+    let edit = promotion(2, "api").edits;
     for refused in [
         off.services(&access, &tip, PATH, "").await.err(),
         off.known_tip(&access).await.err(),

@@ -24,8 +24,8 @@ use secrecy::SecretString;
 use server::{
     adapters::git::{GitMirrors, LocalPaths},
     ports::git::{
-        CommitRequest, Committed, Credentials, Git as _, GitError, RepositoryAccess, ServicePlace, Signature,
-        ValuesEdit,
+        CommitRequest, Committed, Credentials, Difference, Git as _, GitError, PlaceEdit, RepositoryAccess,
+        ServicePlace, Signature,
     },
 };
 use tempfile::TempDir;
@@ -159,10 +159,12 @@ fn promotion(n: u8, service: &str) -> CommitRequest {
         promotion: PromotionId(Uuid::from_u128(
             0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(n),
         )),
-        edit: ValuesEdit {
-            path: PATH.to_owned(),
-            prefix: String::new(),
-            service: service.to_owned(),
+        edits: vec![PlaceEdit {
+            place: ServicePlace {
+                path: PATH.to_owned(),
+                prefix: String::new(),
+                service: service.to_owned(),
+            },
             image: domain::artifact::ExactImage {
                 repository: format!("r.example/{service}").parse().unwrap(),
                 tag: Some(format!("v{n}").parse().unwrap()),
@@ -170,7 +172,7 @@ fn promotion(n: u8, service: &str) -> CommitRequest {
             },
             runtime: None,
             may_create: true,
-        },
+        }],
         subject: format!("promote(production): {service} v{n} from staging"),
         trailers: vec![
             ("Waybill-Digest".to_owned(), digest(n)),

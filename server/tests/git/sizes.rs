@@ -171,7 +171,7 @@ async fn a_file_of_hundreds_of_megabytes_is_refused_before_it_is_unpacked() {
     said(
         setting
             .mirrors
-            .preview(&setting.access, &promotion(2, "api").edit)
+            .preview(&setting.access, &promotion(2, "api").edits)
             .await
             .unwrap_err(),
     );
@@ -188,7 +188,7 @@ async fn a_file_of_hundreds_of_megabytes_is_refused_before_it_is_unpacked() {
     assert_eq!(change.unwrap(), None);
     // Another file of the same repository.
     let mut request = promotion(3, "web");
-    request.edit.path = "other/values.yaml".to_owned();
+    request.edits[0].place.path = "other/values.yaml".to_owned();
     pushed(setting.commit(&request).await);
     // A test of the connection has seconds only, in which a smaller one can be received.
     let blob = zeros(&setting, 5 * MIB);

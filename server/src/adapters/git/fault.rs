@@ -12,6 +12,8 @@ use std::{
 
 use git2::{ErrorClass, ErrorCode};
 
+use super::GitError;
+
 /// What a system says (strerror(3) of glibc and musl, in lower case) when it lacks something or is not allowed to do it, and what
 /// `git` says then.
 const OF_THE_MACHINE: [&str; 24] = [
@@ -40,6 +42,39 @@ const OF_THE_MACHINE: [&str; 24] = [
     "cannot fork",
     "insufficient permission",
 ];
+
+/// Why a blocking operation failed: the file's fault, the repository's, or else the mirror's or the machine's.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LocalError {
+    #[error("{path}: {reason}")]
+    Values { path: String, reason: String },
+    #[error("{path} is not there")]
+    NoFile { path: String },
+    #[error("{0}")]
+    TooLarge(String),
+    #[error(transparent)]
+    Mirror(#[from] git2::Error),
+}
+
+impl LocalError {
+    pub(super) fn at(self, url: &str) -> GitError {
+        match self {
+            Self::Values { path, reason } => GitError::Values { path, reason },
+            Self::NoFile { path } => GitError::NoFile { path },
+            Self::TooLarge(reason) => GitError::TooLarge {
+                url: url.to_owned(),
+                reason,
+            },
+            Self::Mirror(error) => {
+                let (url, reason) = (url.to_owned(), error.message().to_owned());
+                match is_of_the_machine_below(&error) {
+                    true => GitError::Machine { url, reason },
+                    false => GitError::Mirror { url, reason },
+                }
+            }
+        }
+    }
+}
 
 /// Descriptors that the machine must be able to give for its faults to be ruled out: as many as a large mirror takes at once.
 const DESCRIPTORS: usize = 32;

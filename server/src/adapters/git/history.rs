@@ -12,7 +12,7 @@ use std::{
 use domain::id::PromotionId;
 use git2::Oid;
 
-use super::{commit::LocalError, reader::Reader};
+use super::{fault::LocalError, reader::Reader};
 
 /// The trailer that finds a promotion's commit again.
 pub(super) const PROMOTION_TRAILER: &str = "Waybill-Promotion";

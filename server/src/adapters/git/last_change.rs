@@ -1,11 +1,7 @@
 //! Who changed a service last.
 
 use super::{
-    Change, DeclaredService, ServicePlace,
-    commit::{self, LocalError},
-    history::trailer,
-    reader::Reader,
-    removal, values,
+    Change, DeclaredService, ServicePlace, fault::LocalError, history::trailer, reader::Reader, removal, values, view,
 };
 use git2::Oid;
 use std::collections::{BinaryHeap, HashSet};
@@ -76,7 +72,7 @@ pub(super) fn last_change(
 
 /// What a service says in a commit; `None` where it isn't there, or can't be read.
 fn said(reader: &Reader<'_>, commit: Oid, place: &ServicePlace) -> Result<Option<DeclaredService>, LocalError> {
-    let bytes = match commit::read_file(reader, commit, &place.path) {
+    let bytes = match view::read_file(reader, commit, &place.path) {
         Ok(Some(bytes)) => bytes,
         Ok(None) | Err(LocalError::Values { .. }) => return Ok(None),
         Err(error) => return Err(error),

@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 
 use super::{
     GitError,
-    commit::{self, LocalError, Memory},
-    fault,
+    commit::Memory,
+    directory, fault,
+    fault::LocalError,
     mirror::{GitMirrors, Mirror},
     reader::Reader,
 };
@@ -45,7 +46,7 @@ impl Mirror {
     /// Puts a mirror that failed away; the next use makes it anew.
     async fn discard(&self) -> Result<(), GitError> {
         let path = self.path.clone();
-        let removed = tokio::task::spawn_blocking(move || commit::put_away(&path)).await;
+        let removed = tokio::task::spawn_blocking(move || directory::put_away(&path)).await;
         let removed = removed.map_err(|error| self.machine(error))?;
         tracing::warn!(url = %self.url, ?removed, "a Git mirror is broken and is made anew");
         match removed {

@@ -18,10 +18,12 @@ use git2::{ErrorCode, Oid, Repository};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError, Probe,
-    RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
+    BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Difference, Git, GitError,
+    PlaceEdit, Probe, RepositoryAccess, ServicePlace, Unprobed,
     address::Address,
-    commit::{self, Batch, LocalError, Memory, Prepared},
+    commit::{self, Batch, Memory, Prepared},
+    directory,
+    fault::LocalError,
     last_change,
     local::{LocalPaths, Remote},
     pack::{self, Objects},
@@ -30,7 +32,7 @@ use super::{
     smart::{Fetched, Wire},
     transport::{Pushed, Transport},
     turns::Turns,
-    values,
+    values, view,
 };
 use crate::telemetry;
 
@@ -64,7 +66,7 @@ impl GitMirrors {
     /// Mirrors in `directory`, which is made when needed and belongs to Waybill alone. Repositories by path are off.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        commit::sweep(&directory);
+        directory::sweep(&directory);
         Self {
             directory,
             turns: Turns::default(),
@@ -153,7 +155,7 @@ impl Mirror {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(|error| git2::Error::from_str(&error.to_string()))?;
             }
-            commit::open(&path).map(drop)
+            directory::open(&path).map(drop)
         });
         let made = running.await.map_err(|error| self.machine(error))?;
         made.map_err(|error| LocalError::Mirror(error).at(&self.url))
@@ -421,25 +423,23 @@ impl Mirror {
             }
             before = Some(tip);
             let wanted = removal.clone();
-            let prepared = self
+            let Batch {
+                prepared,
+                head,
+                objects,
+            } = self
                 .local(move |reader| super::removal::prepare(reader, tip, &wanted))
                 .await?;
-            let head = match prepared {
-                Prepared::Commit(head) => head,
-                other => {
-                    let mut answers = self.answers(vec![Ok(other)], attempts);
-                    return answers.pop().unwrap_or(Ok(Committed::Absent));
-                }
+            let answer = |attempts| {
+                let answers = self.answers(prepared, attempts);
+                answers.into_iter().next().unwrap_or(Ok(Committed::Absent))
+            };
+            let Some(head) = head else {
+                return answer(attempts);
             };
             attempts += 1;
-            match self.transport().push(head).await? {
-                Pushed::Done => {
-                    self.note(Objects::new(false), head).await;
-                    return Ok(Committed::Pushed {
-                        commit: head.to_string(),
-                        attempts,
-                    });
-                }
+            match self.push(Some(tip), head, objects).await? {
+                Pushed::Done => return answer(attempts),
                 Pushed::Overtaken if attempts >= MOST_ATTEMPTS || began.elapsed() > LONGEST_RACE => {
                     return Err(GitError::Contended { attempts });
                 }
@@ -654,7 +654,7 @@ impl Git for GitMirrors {
         let mirror = self.mirror(repository).await?;
         let commit = parse(&mirror, commit)?;
         let (path, prefix) = (path.to_owned(), prefix.to_owned());
-        let read = move |reader: &Reader<'_>| commit::services(reader, commit, &path, &prefix);
+        let read = move |reader: &Reader<'_>| view::services(reader, commit, &path, &prefix);
         self.read_branch(&mirror, read).await
     }
 
@@ -670,7 +670,7 @@ impl Git for GitMirrors {
         let commit = parse(&mirror, commit)?;
         let (path, prefix, services) = (path.to_owned(), prefix.to_owned(), services.to_owned());
         let look = move |reader: &Reader<'_>| {
-            let text = commit::read_file(reader, commit, &path)?;
+            let text = view::read_file(reader, commit, &path)?;
             Ok(text.map_or_else(Vec::new, |text| values::refusals(&text, &prefix, &services)))
         };
         self.read_branch(&mirror, look).await
@@ -708,7 +708,7 @@ impl Git for GitMirrors {
         }
     }
 
-    async fn preview(&self, repository: &RepositoryAccess, edit: &ValuesEdit) -> Result<String, GitError> {
+    async fn preview(&self, repository: &RepositoryAccess, edits: &[PlaceEdit]) -> Result<Difference, GitError> {
         let mirror = self.mirror(repository).await?;
         if self.known_tip(repository).await?.is_none() {
             let _turn = self.turns.wait(&mirror.path).await;
@@ -716,8 +716,8 @@ impl Git for GitMirrors {
             mirror.fetch_or_empty().await?;
         }
         let tip = mirror.known_tip().await?;
-        let edit = edit.clone();
-        self.read_branch(&mirror, move |reader| commit::preview(reader, tip, &edit))
+        let edits = edits.to_vec();
+        self.read_branch(&mirror, move |reader| view::preview(reader, tip, &edits))
             .await
     }
 
@@ -729,7 +729,7 @@ impl Git for GitMirrors {
         if !mirror.path.exists() {
             return Ok(None);
         }
-        mirror.local(move |reader| commit::show(reader, commit)).await
+        mirror.local(move |reader| view::show(reader, commit)).await
     }
 
     async fn last_change(
@@ -754,7 +754,7 @@ impl Git for GitMirrors {
     ) -> Result<bool, GitError> {
         let mirror = self.mirror(repository).await?;
         let (descendant, ancestor) = (parse(&mirror, descendant)?, parse(&mirror, ancestor)?);
-        let look = move |reader: &Reader<'_>| commit::contains(reader, descendant, ancestor);
+        let look = move |reader: &Reader<'_>| view::contains(reader, descendant, ancestor);
         if mirror.path.exists()
             && let Some(answer) = mirror.local(look).await?
         {

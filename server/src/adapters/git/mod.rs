@@ -6,8 +6,10 @@
 
 mod address;
 mod commit;
-mod draft;
+mod directory;
+mod edit;
 mod fault;
+mod files;
 mod history;
 mod last_change;
 mod local;
@@ -22,11 +24,12 @@ mod smart;
 mod transport;
 mod turns;
 pub mod values;
+mod view;
 
 pub use local::LocalPaths;
 pub use mirror::GitMirrors;
 
 use crate::ports::git::{
-    BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, Credentials, DeclaredService, Expected, Git,
-    GitError, Probe, RepositoryAccess, ServicePlace, Signature, Unprobed, ValuesEdit,
+    BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, Credentials, DeclaredService, Difference,
+    Expected, Git, GitError, PlaceEdit, Probe, RepositoryAccess, ServicePlace, Signature, Unprobed,
 };

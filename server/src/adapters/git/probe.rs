@@ -11,12 +11,12 @@ use git2::Repository;
 use super::{
     GitError, Probe, RepositoryAccess, Unprobed,
     address::Address,
-    commit::{self, LocalError},
+    fault::LocalError,
     local::Remote,
     reader::Reader,
     smart::Wire,
     transport::{Transport, is_of_the_branch},
-    values,
+    values, view,
 };
 
 /// For the newest commit.
@@ -95,9 +95,9 @@ async fn look_from(
         let reader = Reader::new(&repository)?;
         let (mut files, mut refusals) = (Vec::with_capacity(paths.len()), Vec::with_capacity(paths.len()));
         for path in &paths {
-            files.push(commit::services(&reader, tip, path, &prefix).map_err(|error| LocalError::at(error, &url)));
+            files.push(view::services(&reader, tip, path, &prefix).map_err(|error| LocalError::at(error, &url)));
             // As strictly as a commit would read it.
-            let text = commit::read_file(&reader, tip, path).ok().flatten();
+            let text = view::read_file(&reader, tip, path).ok().flatten();
             refusals.push(
                 text.map(|text| values::refusals(&text, &prefix, &[]))
                     .unwrap_or_default(),

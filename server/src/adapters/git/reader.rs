@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashSet};
 use git2::{Commit, ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{
-    commit::LocalError,
+    fault::LocalError,
     packs::{self, LARGEST_BASE},
     values,
 };

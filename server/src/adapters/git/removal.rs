@@ -9,11 +9,13 @@ use std::{
 };
 
 use domain::id::GitRemovalId;
-use git2::{FileMode, Oid, Repository, build::TreeUpdateBuilder};
+use git2::Oid;
 
 use super::{
     BlockRemoval,
-    commit::{self, LocalError, Prepared},
+    commit::{self, Batch, Draft, Message, Prepared},
+    edit::Outlines,
+    fault::LocalError,
     reader::Reader,
     values,
 };
@@ -24,45 +26,32 @@ const REMOVAL_TRAILER: &str = "Waybill-Removal";
 const LOOK_BACK: usize = 500;
 
 /// What there is to do on this tip.
-pub(super) fn prepare(reader: &Reader<'_>, tip: Oid, removal: &BlockRemoval) -> Result<Prepared, LocalError> {
-    let values = |reason: String| LocalError::Values {
-        path: removal.path.clone(),
-        reason,
+pub(super) fn prepare(reader: &Reader<'_>, tip: Oid, removal: &BlockRemoval) -> Result<Batch, LocalError> {
+    let mut outlines = Outlines::default();
+    let mut draft = Draft::new(reader, &mut outlines, Some(tip), false)?;
+    let new = match draft.files.read(&removal.path)? {
+        Some(file) => {
+            let new = values::remove(&file.text, &removal.prefix, &removal.services);
+            let new = new.map_err(|error| LocalError::Values {
+                path: removal.path.clone(),
+                reason: error.to_string(),
+            })?;
+            (new != file.text).then_some(new)
+        }
+        None => None,
     };
-    commit::check_path(&removal.path).map_err(values)?;
-    let repository = reader.repository();
-    let parent = reader.commit(tip)?;
-    let tree = reader.tree_of(tip)?;
-    let Some((id, mode)) = commit::find_file(reader, tree.id(), &removal.path)? else {
-        return said_already(reader, tip, removal.id);
+    let Some(new) = new else {
+        let prepared = said_already(reader, tip, removal.id)?;
+        return Ok(draft.finish(Some(tip), vec![Ok(prepared)]));
     };
-    let old = reader.file(id, &removal.path)?;
-    let new = values::remove(&old, &removal.prefix, &removal.services).map_err(|error| values(error.to_string()))?;
-    if new == old {
-        return said_already(reader, tip, removal.id);
-    }
-    let tree = put(repository, &tree, &removal.path, &new, mode)?;
-    let made = repository.commit(
-        None,
-        &commit::signature(&removal.author, removal.at)?,
-        &commit::signature(&removal.committer, removal.at)?,
-        &message(removal),
-        &tree,
-        &[&parent],
-    )?;
-    Ok(Prepared::Commit(made))
-}
-
-fn put<'r>(
-    repository: &'r Repository,
-    tree: &git2::Tree<'r>,
-    path: &str,
-    text: &[u8],
-    mode: FileMode,
-) -> Result<git2::Tree<'r>, git2::Error> {
-    let mut update = TreeUpdateBuilder::new();
-    update.upsert(path, repository.blob(text)?, mode);
-    repository.find_tree(update.create_updated(repository, tree)?)
+    draft.put(&removal.path, new)?;
+    let commit = draft.seal(&Message {
+        author: &removal.author,
+        committer: &removal.committer,
+        at: removal.at,
+        text: message(removal),
+    })?;
+    Ok(draft.finish(Some(tip), vec![Ok(Prepared::Commit(commit))]))
 }
 
 /// The file holds none of it: because an earlier try was cut off after its push, or because somebody else removed it.

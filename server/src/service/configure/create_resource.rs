@@ -41,7 +41,7 @@ pub async fn create_resource(
         .map_err(unrecorded)?;
     let new = check_draft(&draft, &options)?;
     let (source, image, origin) = views::first_image(services, &place, &new).await.map_err(unrecorded)?;
-    let diff = views::check_values(services, &place, &new, &image)
+    let difference = views::check_values(services, &place, &new, &image)
         .await
         .map_err(unrecorded)?;
     // What Git declares already ran before: it can be gone back to.
@@ -107,7 +107,7 @@ pub async fn create_resource(
         origin,
         image,
         creates: true,
-        preview: Some(diff),
+        preview: Some(difference.text),
     };
     let promotion = queue::request(services, &mut *tx, &place.project, &resource, request).await?;
     if new.creates_file {

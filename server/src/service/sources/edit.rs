@@ -1,7 +1,7 @@
 //! The change in Git that running an image makes.
 
 use crate::{
-    ports::git::{GitError, ValuesEdit},
+    ports::git::{GitError, PlaceEdit, ServicePlace},
     service::{
         context::Services,
         reach::{self, EnvironmentPlace, ProjectPlace},
@@ -25,38 +25,38 @@ pub(crate) async fn change_of(
     let Ok(access) = reach::repository_access(services, &place.project.record) else {
         return Ok(None);
     };
-    let edit = ValuesEdit {
+    let edit = PlaceEdit {
         may_create,
         ..edit_for_resource(place, resource, image)
     };
-    let mut said = services.git.preview(&access, &edit).await;
+    let mut said = services.git.preview(&access, std::slice::from_ref(&edit)).await;
     // The mirror may be older than what somebody corrected meanwhile.
     if said.as_ref().is_err_and(GitError::is_of_the_file) && services.git.fetch(&access).await.is_ok() {
-        said = services.git.preview(&access, &edit).await;
+        said = services.git.preview(&access, std::slice::from_ref(&edit)).await;
     }
     match said {
-        Ok(diff) => Ok(Some(diff)),
+        Ok(difference) => Ok(Some(difference.text)),
         Err(error) if error.is_of_the_file() => Err(AppError::Conflict(error.to_string())),
         Err(_) => Ok(None),
     }
 }
 
 /// The change of the values file that a promotion asked for now would make; of what Git doesn't declare, with its configuration.
-pub(crate) fn edit_for_resource(place: &EnvironmentPlace, resource: &Resource, image: &ExactImage) -> ValuesEdit {
-    ValuesEdit {
+pub(crate) fn edit_for_resource(place: &EnvironmentPlace, resource: &Resource, image: &ExactImage) -> PlaceEdit {
+    PlaceEdit {
         runtime: resource.desired.is_none().then(|| resource.runtime.clone()),
         ..image_edit(&place.project, &place.environment, &resource.key, image)
     }
 }
 
 /// The change of the values file that a promotion makes.
-pub(crate) fn values_edit(
+pub(crate) fn edit_for_promotion(
     place: &ProjectPlace,
     environment: &Environment,
     resource: &Resource,
     promotion: &Promotion,
-) -> ValuesEdit {
-    ValuesEdit {
+) -> PlaceEdit {
+    PlaceEdit {
         runtime: promotion.creates.then(|| resource.runtime.clone()),
         may_create: promotion.creates_file,
         ..image_edit(place, environment, &resource.key, &promotion.image)
@@ -69,11 +69,13 @@ pub(crate) fn image_edit(
     environment: &Environment,
     service: &Key,
     image: &ExactImage,
-) -> ValuesEdit {
-    ValuesEdit {
-        path: place.record.project.values_path(&environment.key),
-        prefix: place.record.project.values_prefix.clone(),
-        service: service.to_string(),
+) -> PlaceEdit {
+    PlaceEdit {
+        place: ServicePlace {
+            path: place.record.project.values_path(&environment.key),
+            prefix: place.record.project.values_prefix.clone(),
+            service: service.to_string(),
+        },
         image: image.clone(),
         runtime: None,
         may_create: true,

@@ -1,7 +1,7 @@
 //! What the form *Create resource* offers, and what is wrong with what it says.
 
 use crate::{
-    ports::git::ValuesEdit,
+    ports::git::{Difference, PlaceEdit},
     service::{
         context::Services,
         observe,
@@ -269,21 +269,21 @@ pub(crate) async fn first_image(
     }
 }
 
-/// Makes sure that the values file can take the change, before anything is saved; returns the change as a unified diff.
+/// Makes sure that the values file can take the change, before anything is saved; returns what would change.
 pub(crate) async fn check_values(
     services: &Services,
     place: &EnvironmentPlace,
     new: &NewResource,
     image: &ExactImage,
-) -> Result<String, AppError> {
+) -> Result<Difference, AppError> {
     let access = reach::repository_access(services, &place.project.record)?;
-    let edit = ValuesEdit {
+    let edit = PlaceEdit {
         runtime: Some(new.runtime.clone()),
         may_create: new.creates_file,
         ..image_edit(&place.project, &place.environment, &new.key, image)
     };
-    match services.git.preview(&access, &edit).await {
-        Ok(preview) => Ok(preview),
+    match services.git.preview(&access, &[edit]).await {
+        Ok(difference) => Ok(difference),
         Err(error) if error.is_of_the_file() => Err(AppError::Conflict(error.to_string())),
         Err(other) => Err(other.into()),
     }

@@ -4,6 +4,7 @@
 //! out differently because others changed the file meanwhile.
 
 use crate::{
+    ports::git::Difference,
     service::{
         context::Services,
         observe, promotion, queue,
@@ -62,7 +63,7 @@ pub async fn preview_create(
         }
         _ => (form::first_image(services, &place, &new).await?.1, Vec::new()),
     };
-    let diff = form::check_values(services, &place, &new, &image).await?;
+    let difference = form::check_values(services, &place, &new, &image).await?;
     let mut declared = sources::declared_services(services, &place.project, &place.environment, false).await?;
     let stands = declared.remove(new.key.as_str());
     let runs = stands.as_ref().and_then(exact_image);
@@ -75,7 +76,7 @@ pub async fn preview_create(
     let leads = course(&mut *tx, workspace, &TagCounts::of(&order), runs.as_ref(), &image).await?;
     drop(tx);
     let adopts = stands.map(|_| adopted(&place.environment, &new.key, runs.as_ref(), &image, leads));
-    let preview = preview_with(services, &place, &order, runs.as_ref(), &image, diff).await?;
+    let preview = preview_with(services, &place, &order, runs.as_ref(), &image, difference).await?;
     let cluster = place.project.cluster(&place.environment);
     let project = &place.project.record.project;
     let besides =
@@ -194,9 +195,9 @@ async fn preview_image(
 ) -> Result<Preview, AppError> {
     let access = reach::repository_access(services, &place.project.record)?;
     let edit = edit_for_resource(place, resource, image);
-    let diff = services.git.preview(&access, &edit).await?;
+    let difference = services.git.preview(&access, &[edit]).await?;
     let order = services.store.read().await?.order_of(resource.id).await?;
-    let preview = preview_with(services, place, &order, resource.desired.as_ref(), image, diff).await?;
+    let preview = preview_with(services, place, &order, resource.desired.as_ref(), image, difference).await?;
     let mut tx = services.store.read().await?;
     let followers = queue::describe_followers(&mut *tx, &place.project, resource.id, image).await?;
     Ok(Preview { followers, ..preview })
@@ -218,7 +219,7 @@ async fn preview_with(
     order: &TagRule,
     runs: Option<&ExactImage>,
     image: &ExactImage,
-    diff: String,
+    difference: Difference,
 ) -> Result<Preview, AppError> {
     let EnvironmentPlace { project, environment } = place;
     let mut tx = services.store.read().await?;
@@ -241,8 +242,8 @@ async fn preview_with(
         previous: runs.cloned(),
         previous_details: now.and_then(|artifact| artifact.details),
         path: project.record.project.values_path(&environment.key),
-        creates_file: diff.lines().any(|line| line == "--- /dev/null"),
-        diff,
+        creates_file: difference.creates_file,
+        diff: difference.text,
         revisions,
         application: project
             .cluster(environment)

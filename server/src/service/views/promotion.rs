@@ -4,7 +4,7 @@ use crate::service::{
     context::Services,
     promotion, queue,
     reach::{self, Caller, EnvironmentPlace, ProjectPlace, PromotionEver},
-    sources::values_edit,
+    sources::edit_for_promotion,
 };
 use contract::{
     error::AppError,
@@ -178,8 +178,16 @@ async fn commit_or_preview(
     if promotion.state.is_ended() && promotion.state != State::Failed {
         return (None, None);
     }
-    let edit = values_edit(place, environment, resource, promotion);
-    (None, services.git.preview(&access, &edit).await.ok())
+    let edit = edit_for_promotion(place, environment, resource, promotion);
+    (
+        None,
+        services
+            .git
+            .preview(&access, &[edit])
+            .await
+            .ok()
+            .map(|difference| difference.text),
+    )
 }
 
 /// The lines that a unified diff takes away and adds, without where: that moves with others' commits.

@@ -8,7 +8,7 @@ use crate::{
     service::{
         Services, gates,
         reach::{self, ProjectPlace},
-        sources::values_edit,
+        sources::edit_for_promotion,
     },
 };
 use contract::error::AppError;
@@ -216,9 +216,10 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
             (commit, 0, detail)
         }
         Ok(Committed::Unchanged { tip }) => {
+            let paths: Vec<_> = request.edits.iter().map(|edit| edit.place.path.as_str()).collect();
             let detail = format!(
                 "{} says so already at {}; no commit was needed.",
-                request.edit.path,
+                paths.join(", "),
                 short(&tip)
             );
             (tip, 0, detail)
@@ -276,7 +277,7 @@ fn request(
     let project = &place.record.project;
     CommitRequest {
         promotion: promotion.id,
-        edit: values_edit(place, environment, resource, promotion),
+        edits: vec![edit_for_promotion(place, environment, resource, promotion)],
         subject: promotion.subject(project.commit_subject.as_deref(), &environment.name, &resource.name),
         trailers,
         author: author(project, &promotion.requested_by),

@@ -13,7 +13,7 @@ use server::{
     adapters::{git::values, registry::notification},
     cli::apply::yaml,
     nesting,
-    ports::git::ValuesEdit,
+    ports::git::{PlaceEdit, ServicePlace},
     service::{
         configure::{Document, SecretText},
         gates,
@@ -59,10 +59,12 @@ fn values_file(text: &[u8]) {
     for prefix in ["", "p.q"] {
         let _ = values::services(text, prefix);
         for service in ["api", "new"] {
-            let edit = ValuesEdit {
-                path: "values.yaml".into(),
-                prefix: prefix.into(),
-                service: service.into(),
+            let edit = PlaceEdit {
+                place: ServicePlace {
+                    path: "values.yaml".into(),
+                    prefix: prefix.into(),
+                    service: service.into(),
+                },
                 image: ExactImage {
                     repository: "r.example/api".parse().unwrap(),
                     tag: Some("v2".parse().unwrap()),

@@ -18,8 +18,8 @@ use server::{
         },
         clock::{Clock, Ids},
         git::{
-            BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Git, GitError,
-            Probe, RepositoryAccess, ServicePlace, Unprobed, ValuesEdit,
+            BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Difference, Git,
+            GitError, PlaceEdit, Probe, RepositoryAccess, ServicePlace, Unprobed,
         },
         registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
@@ -154,9 +154,9 @@ impl Branch {
 
     fn commit(&mut self, request: &CommitRequest) -> Committed {
         let image = DeclaredImage {
-            repository: Some(request.edit.image.repository.clone()),
-            tag: request.edit.image.tag.clone(),
-            digest: Some(request.edit.image.digest.clone()),
+            repository: Some(request.edits[0].image.repository.clone()),
+            tag: request.edits[0].image.tag.clone(),
+            digest: Some(request.edits[0].image.digest.clone()),
             unclear: None,
         };
         if self.committed.contains(&request.promotion) && !request.again {
@@ -165,11 +165,11 @@ impl Branch {
                 stands: true,
             };
         }
-        let file = self.files.entry(request.edit.path.clone()).or_default();
-        if file.get(&request.edit.service) == Some(&image) {
+        let file = self.files.entry(request.edits[0].place.path.clone()).or_default();
+        if file.get(&request.edits[0].place.service) == Some(&image) {
             return Committed::Unchanged { tip: self.tip() };
         }
-        file.insert(request.edit.service.clone(), image);
+        file.insert(request.edits[0].place.service.clone(), image);
         self.commits.push(request.subject.clone());
         self.committed.push(request.promotion);
         Committed::Pushed {
@@ -282,8 +282,8 @@ impl Git for FakeGit {
         })
     }
 
-    async fn preview(&self, _: &RepositoryAccess, _: &ValuesEdit) -> Result<String, GitError> {
-        Ok(String::new())
+    async fn preview(&self, _: &RepositoryAccess, _: &[PlaceEdit]) -> Result<Difference, GitError> {
+        Ok(Difference::default())
     }
 
     async fn show(&self, _: &RepositoryAccess, _: &str) -> Result<Option<CommitView>, GitError> {

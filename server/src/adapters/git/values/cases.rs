@@ -1,16 +1,18 @@
 //! Files that say something else than they seem to: numbers for tags, images over several keys, seals.
 
 use super::{Outline, edit, edit_with, remove, services};
-use crate::ports::git::ValuesEdit;
+use crate::ports::git::{PlaceEdit, ServicePlace};
 use domain::artifact::{DeclaredImage, ExactImage};
 
 const DIGEST: &str = "sha256:abcdef0222222222222222222222222222222222222222222222222222222222";
 
-fn request(repository: &str, tag: &str) -> ValuesEdit {
-    ValuesEdit {
-        path: "values.yaml".to_owned(),
-        prefix: String::new(),
-        service: "api".to_owned(),
+fn request(repository: &str, tag: &str) -> PlaceEdit {
+    PlaceEdit {
+        place: ServicePlace {
+            path: "values.yaml".to_owned(),
+            prefix: String::new(),
+            service: "api".to_owned(),
+        },
         image: ExactImage {
             repository: repository.parse().unwrap(),
             tag: Some(tag.parse().unwrap()),
@@ -22,11 +24,11 @@ fn request(repository: &str, tag: &str) -> ValuesEdit {
 }
 
 /// The edited file, or why it is refused; the same with and without an outline.
-fn edited(text: &str, request: &ValuesEdit) -> Result<String, String> {
+fn edited(text: &str, request: &PlaceEdit) -> Result<String, String> {
     let whole = edit(text.as_bytes(), request);
     let mut outline = None;
     assert_eq!(edit_with(&mut outline, text.as_bytes(), request), whole, "{text}");
-    let mut outline = Some(Outline::of(text.as_bytes(), &request.prefix));
+    let mut outline = Some(Outline::of(text.as_bytes(), &request.place.prefix));
     assert_eq!(edit_with(&mut outline, text.as_bytes(), request), whole, "{text}");
     whole
         .map(|new| String::from_utf8(new).unwrap())
@@ -243,10 +245,8 @@ fn an_image_over_keys_that_nobody_knows_is_refused_by_name() {
     assert!(refused(neighbour).contains("in web (line 4)"));
     // A prefix has a global part of its own.
     let inner = "app:\n  global:\n    imageRegistry: r.example\n  services:\n    api:\n      image:\n        repository: shop/api\n";
-    let wanted = ValuesEdit {
-        prefix: "app".to_owned(),
-        ..request("r.example/shop/api", "v1")
-    };
+    let mut wanted = request("r.example/shop/api", "v1");
+    wanted.place.prefix = "app".to_owned();
     assert!(edited(inner, &wanted).unwrap().contains("repository: shop/api\n"));
 }
 
@@ -276,10 +276,8 @@ fn a_seal_over_the_clear_part_is_not_broken() {
             .unwrap_err()
             .contains("encrypted too")
     );
-    let other = ValuesEdit {
-        service: "web".to_owned(),
-        ..request("r.example/shop/web", "1.1.0")
-    };
+    let mut other = request("r.example/shop/web", "1.1.0");
+    other.place.service = "web".to_owned();
     assert!(edited(&open, &other).unwrap_err().contains("would be in the clear"));
     let hidden = hidden.replace(
         "sha256:1111111111111111111111111111111111111111111111111111111111111111",

@@ -1,7 +1,7 @@
 //! What promotions into a file would be refused for, found out without one.
 
 use super::{Outline, ValuesError, edit_with, services};
-use crate::ports::git::{DeclaredService, ValuesEdit};
+use crate::ports::git::{DeclaredService, PlaceEdit, ServicePlace};
 use domain::artifact::{Digest, ExactImage, Repository};
 
 /// Services that are tried, at most.
@@ -20,10 +20,12 @@ pub fn refusals(bytes: &[u8], prefix: &str, only: &[String]) -> Vec<String> {
     };
     let outline = Outline::of(bytes, prefix);
     let try_with = |service: &str, repository: Option<Repository>| -> Result<(), ValuesError> {
-        let edit = ValuesEdit {
-            path: String::new(),
-            prefix: prefix.to_owned(),
-            service: service.to_owned(),
+        let edit = PlaceEdit {
+            place: ServicePlace {
+                path: String::new(),
+                prefix: prefix.to_owned(),
+                service: service.to_owned(),
+            },
             image: ExactImage {
                 repository: repository.unwrap_or_else(|| stand_in.clone()),
                 tag: None,

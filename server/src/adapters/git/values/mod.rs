@@ -36,7 +36,7 @@ use self::{
     image::Apart,
     verify::Intent,
 };
-use super::{DeclaredService, ValuesEdit};
+use super::{DeclaredService, PlaceEdit};
 
 pub(super) use self::document::LARGEST;
 pub use self::{
@@ -64,7 +64,7 @@ const DIGEST: &str = "digest";
 ///
 /// Missing keys, and missing mappings on the way to them, are added in the style of their neighbours. The runtime
 /// configuration only adds keys that the service lacks: what a file says already is left alone.
-pub fn edit(bytes: &[u8], edit: &ValuesEdit) -> Result<Vec<u8>, ValuesError> {
+pub fn edit(bytes: &[u8], edit: &PlaceEdit) -> Result<Vec<u8>, ValuesError> {
     sealed::check_bytes(bytes)?;
     let old = Document::parse(bytes)?;
     sealed::check(&old)?;
@@ -104,16 +104,16 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(document: &Document<'_>, edit: &ValuesEdit) -> Result<Self, ValuesError> {
-        let mut service_path = services_path(&edit.prefix);
-        service_path.push(edit.service.clone());
+    fn new(document: &Document<'_>, edit: &PlaceEdit) -> Result<Self, ValuesError> {
+        let mut service_path = services_path(&edit.place.prefix);
+        service_path.push(edit.place.service.clone());
         let service = find_own(document, &service_path)?;
         let mut image_path = service_path.clone();
         image_path.push("image".to_owned());
         let declared = find_own(document, &image_path)?;
 
         sealed::check_image(document, declared)?;
-        let image = image::keys(document, &edit.prefix, declared, &edit.image)?;
+        let image = image::keys(document, &edit.place.prefix, declared, &edit.image)?;
         let has = |key: &str| service.is_some_and(|service| document.lookup(service, key).is_some());
         let runtime: Vec<_> = edit
             .runtime

@@ -13,7 +13,7 @@ use super::{
     lines::line_start,
     scalar, sealed, services_path,
 };
-use crate::ports::git::ValuesEdit;
+use crate::ports::git::PlaceEdit;
 use granit_parser::ScalarStyle;
 use std::ops::Range;
 
@@ -43,9 +43,12 @@ struct Section {
 ///
 /// # Errors
 /// As those of [`super::edit()`].
-pub fn edit_with(outline: &mut Option<Outline>, bytes: &[u8], edit: &ValuesEdit) -> Result<Vec<u8>, ValuesError> {
-    if outline.as_ref().is_none_or(|outline| outline.prefix != edit.prefix) {
-        *outline = Some(Outline::of(bytes, &edit.prefix));
+pub fn edit_with(outline: &mut Option<Outline>, bytes: &[u8], edit: &PlaceEdit) -> Result<Vec<u8>, ValuesError> {
+    if outline
+        .as_ref()
+        .is_none_or(|outline| outline.prefix != edit.place.prefix)
+    {
+        *outline = Some(Outline::of(bytes, &edit.place.prefix));
     }
     if let Some(outline) = outline
         && let Some(edited) = outline.edit(bytes, edit)
@@ -86,11 +89,11 @@ impl Outline {
     }
 
     /// The edited file, when the lines of the service alone tell how to edit it.
-    fn edit(&mut self, bytes: &[u8], edit: &ValuesEdit) -> Option<Vec<u8>> {
+    fn edit(&mut self, bytes: &[u8], edit: &PlaceEdit) -> Option<Vec<u8>> {
         if edit.runtime.is_some() {
             return None;
         }
-        let at = self.services.iter().position(|s| s.name == edit.service)?;
+        let at = self.services.iter().position(|s| s.name == edit.place.service)?;
         let section = &self.services[at];
         let (start, end) = (section.lines.start, section.lines.end);
         let tail = format!("{}{NEXT}", " ".repeat(section.indent));
@@ -98,10 +101,8 @@ impl Outline {
         if !shows_how(&Document::parse(alone.as_bytes()).ok()?, edit) {
             return None;
         }
-        let here = ValuesEdit {
-            prefix: String::new(),
-            ..edit.clone()
-        };
+        let mut here = edit.clone();
+        here.place.prefix.clear();
         // A refusal is worded by the whole-file way, which names the right lines.
         let edited = super::edit(alone.as_bytes(), &here).ok()?;
         let lines = edited.strip_prefix(HEAD.as_bytes())?.strip_suffix(tail.as_bytes())?;
@@ -119,10 +120,10 @@ impl Outline {
 }
 
 /// Whether the service has all keys of its image already, and none of the new values needs quotes that its neighbours decide.
-fn shows_how(document: &Document<'_>, edit: &ValuesEdit) -> bool {
+fn shows_how(document: &Document<'_>, edit: &PlaceEdit) -> bool {
     let image = || {
         let services = document.own(document.root?, "services")?.value;
-        let service = document.own(services, &edit.service)?.value;
+        let service = document.own(services, &edit.place.service)?.value;
         Some(document.own(service, "image")?.value)
     };
     let Some(image) = image() else { return false };

@@ -1,7 +1,7 @@
 //! The rule "nothing else changes", over files in many styles and over some as people write them.
 
 use super::{Outline, edit, edit_with, services};
-use crate::ports::git::ValuesEdit;
+use crate::ports::git::{PlaceEdit, ServicePlace};
 use domain::artifact::ExactImage;
 use proptest::prelude::*;
 
@@ -157,11 +157,13 @@ impl Look {
     }
 }
 
-fn request(prefix: &str, service: &str, image: [&str; 3]) -> ValuesEdit {
-    ValuesEdit {
-        path: "values.yaml".to_owned(),
-        prefix: prefix.to_owned(),
-        service: service.to_owned(),
+fn request(prefix: &str, service: &str, image: [&str; 3]) -> PlaceEdit {
+    PlaceEdit {
+        place: ServicePlace {
+            path: "values.yaml".to_owned(),
+            prefix: prefix.to_owned(),
+            service: service.to_owned(),
+        },
         image: ExactImage {
             repository: image[0].parse().unwrap(),
             tag: Some(image[1].parse().unwrap()),

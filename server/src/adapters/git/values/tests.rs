@@ -1,7 +1,7 @@
 //! Edits of values files, case by case: what goes in, what comes out, byte for byte.
 
 use super::{Outline, ValuesError, edit, edit_with, services};
-use crate::ports::git::ValuesEdit;
+use crate::ports::git::{PlaceEdit, ServicePlace};
 use domain::{artifact::ExactImage, resource::Runtime, resource::Size};
 
 const OLD: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
@@ -15,11 +15,18 @@ fn image(tag: Option<&str>) -> ExactImage {
     }
 }
 
-fn request(prefix: &str, tag: Option<&str>, runtime: Option<Runtime>) -> ValuesEdit {
-    ValuesEdit {
-        path: "values.yaml".to_owned(),
-        prefix: prefix.to_owned(),
-        service: "api".to_owned(),
+fn with(mut edit: PlaceEdit, change: impl Fn(&mut ServicePlace)) -> PlaceEdit {
+    change(&mut edit.place);
+    edit
+}
+
+fn request(prefix: &str, tag: Option<&str>, runtime: Option<Runtime>) -> PlaceEdit {
+    PlaceEdit {
+        place: ServicePlace {
+            path: "values.yaml".to_owned(),
+            prefix: prefix.to_owned(),
+            service: "api".to_owned(),
+        },
         image: image(tag),
         runtime,
         may_create: true,
@@ -30,7 +37,7 @@ fn edited(text: &str, tag: &str) -> String {
     changed(text, &request("", Some(tag), None))
 }
 
-fn changed(text: &str, request: &ValuesEdit) -> String {
+fn changed(text: &str, request: &PlaceEdit) -> String {
     let text = filled(text);
     let new = edit(text.as_bytes(), request).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let again = edit(&new, request).unwrap();
@@ -442,9 +449,10 @@ fn merges_of_merges_do_not_hang() {
 /// A key with dots is one key, and not the same as keys below each other.
 #[test]
 fn a_dotted_key_is_edited_to_the_byte() {
-    let of = |service: &str| ValuesEdit {
-        service: service.to_owned(),
-        ..request("shop", Some("v2"), None)
+    let of = |service: &str| {
+        with(request("shop", Some("v2"), None), |place| {
+            place.service = service.to_owned()
+        })
     };
     let file = "# shop\nshop:\n  services:\n    billing:\n      v2:\n        image: {tag: v1}\n    billing.v2: # invoices\n      image:\n        repository: r.example/api\n        tag: 'v1'  # tag\n        digest: OLD\n    apiGateway:\n      image:\n        repository: r.example/api\n        tag: v1\n        digest: OLD\n";
     let billing = changed(file, &of("billing.v2"));
@@ -485,10 +493,7 @@ fn new_keys_are_one_key_each() {
         ("\"it\"", "\"\\\"it\\\"\":"),
         ("*", "\"*\":"),
     ] {
-        let edit = ValuesEdit {
-            service: key.to_owned(),
-            ..request("", Some("v2"), None)
-        };
+        let edit = with(request("", Some("v2"), None), |place| place.service = key.to_owned());
         let new = changed("services:\n  api:\n    image: {}\n", &edit);
         let line = new.lines().nth(3).unwrap();
         assert_eq!(
@@ -508,10 +513,9 @@ fn new_keys_are_one_key_each() {
 /// What is said about a dotted key shows that it is one.
 #[test]
 fn a_refusal_shows_that_a_dotted_key_is_one() {
-    let edit_of = ValuesEdit {
-        service: "billing.v2".to_owned(),
-        ..request("", Some("v2"), None)
-    };
+    let edit_of = with(request("", Some("v2"), None), |place| {
+        place.service = "billing.v2".to_owned()
+    });
     let ValuesError(why) = edit(b"services:\n  billing.v2: [1]\n", &edit_of).unwrap_err();
     assert!(why.starts_with("services.\"billing.v2\" is no mapping"), "{why}");
 }
