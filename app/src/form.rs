@@ -64,8 +64,12 @@ pub fn redirect(path: String) -> Option<AnyView> {
     cfg!(feature = "ssr").then(|| view! { <Redirect path /> }.into_any())
 }
 
+/// Reads a form's body.
+type Read<D> = fn(&str) -> Result<D, AppError>;
+
 /// A form of a page, both ways; made by [`form`]. Read it below a `Suspense` or `Transition` (a page's `Frame` is one).
 pub struct Form<D: Send + Sync + 'static, T: Send + Sync + 'static> {
+    read: Read<D>,
     first: Resource<Option<Held>>,
     sent: RwSignal<Option<Posted<D, T>>>,
     /// Whether it is being sent in place.
@@ -89,7 +93,17 @@ where
     T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
     F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
 {
-    of(submit, false)
+    of(read, submit, false)
+}
+
+/// The same for a page whose forms differ: `read` tells which it is.
+pub fn form_read_by<D, T, F>(read: Read<D>, submit: impl Fn(D) -> F + Send + Sync + Copy + 'static) -> Form<D, T>
+where
+    D: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
+{
+    of(read, submit, false)
 }
 
 /// The same for a page with a row of forms: what another one sends meanwhile is sent after it.
@@ -99,16 +113,16 @@ where
     T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
     F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
 {
-    of(submit, true)
+    of(read, submit, true)
 }
 
-fn of<D, T, F>(submit: impl Fn(D) -> F + Send + Sync + Copy + 'static, in_turn: bool) -> Form<D, T>
+fn of<D, T, F>(read: Read<D>, submit: impl Fn(D) -> F + Send + Sync + Copy + 'static, in_turn: bool) -> Form<D, T>
 where
     D: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
     T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
     F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
 {
-    let first = posted(submit);
+    let first = posted(read, submit);
     let sent = RwSignal::new(None);
     let pending = RwSignal::new(false);
     // The first is under way. It outlives the page: who leaves it has decided all the same.
@@ -144,6 +158,7 @@ where
         });
     });
     Form {
+        read,
         first,
         sent,
         pending,
@@ -216,7 +231,7 @@ where
                 return;
             }
             // What can't be read here is posted the plain way, and the server says why.
-            if let Some(Ok(draft)) = typed(&event).map(|body| read::<D>(&body)) {
+            if let Some(Ok(draft)) = typed(&event).map(|body| (self.read)(&body)) {
                 event.prevent_default();
                 self.send(draft);
             }
@@ -267,19 +282,19 @@ pub fn focus_soon(id: &'static str) {
 
 /// The outcome of a plain post of this page: reads the form and runs `submit` with it, on the server, while the page is
 /// rendered; `None` when the page was just got. The browser gets the outcome with the page and runs nothing.
-fn posted<D, T, F>(submit: impl Fn(D) -> F + Send + Sync + Copy + 'static) -> Resource<Option<Held>>
+fn posted<D, T, F>(read: Read<D>, submit: impl Fn(D) -> F + Send + Sync + Copy + 'static) -> Resource<Option<Held>>
 where
-    D: Serialize + DeserializeOwned + Send + Sync + 'static,
+    D: Serialize + Send + Sync + 'static,
     T: Serialize + Send + Sync + 'static,
     F: Future<Output = (D, Option<Result<T, AppError>>)> + Send + 'static,
 {
     first_post(Arc::new(move |body| {
-        let draft = read::<D>(&body);
+        let draft = read(&body);
         Box::pin(async move {
             let (draft, outcome) = match draft {
                 Ok(draft) => submit(draft).await,
                 // Not made by the page's own form: it says why it can't be read, above a form to begin anew.
-                Err(error) => (read::<D>("").ok()?, Some(Err(error))),
+                Err(error) => (read("").ok()?, Some(Err(error))),
             };
             if let Some(Err(error)) = &outcome {
                 request::refuse(error);

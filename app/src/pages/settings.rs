@@ -18,7 +18,7 @@ use crate::{
         notice::{ErrorSummary, Notice},
         state_badge::Meaning,
     },
-    form::{self, Form, form},
+    form::{self, Form, form_read_by},
     live,
     pages::error::shown,
 };
@@ -55,7 +55,7 @@ enum SettingsView {
     Notifications(NotificationsView),
 }
 
-/// The form of all sections.
+/// The form of whichever section it is.
 type Sent = Form<SettingsPost, Done>;
 /// The sections: last part of the address, name.
 const SECTIONS: [(&str, &str); 6] = [
@@ -104,7 +104,7 @@ impl Here {
     /// What came of the newest post, where it is to be said: beside its button, or above the section.
     fn done(self, is_beside: bool) -> Option<(SettingsPost, Done)> {
         let post = self.sent.latest().filter(|_| self.is_here())?;
-        let is_said_here = BESIDE.contains(&&*post.draft.intent) == is_beside;
+        let is_said_here = BESIDE.contains(&post.draft.intent()) == is_beside;
         Some((post.draft, post.outcome?.ok()?)).filter(|_| is_said_here)
     }
 
@@ -142,7 +142,7 @@ pub fn Settings() -> AnyView {
     let asked = Memo::new(move |_| query.with(|query| query.get("edit").or(query.get("new").map(|_| String::new()))));
     let whole_place = Memo::new(move |_| (place.get(), asked.get()));
     let from = RwSignal::new(whole_place.get_untracked());
-    let sent: Sent = form(move |post: SettingsPost| {
+    let sent: Sent = form_read_by(post::read, move |post: SettingsPost| {
         from.set(whole_place.get_untracked());
         carry_out(post, place.get_untracked().0)
     });
@@ -353,13 +353,26 @@ fn said(done: Done) -> AnyView {
 }
 
 /// A button that posts the form around it.
-fn button(sent: Sent, intent: &'static str, word: &'static str, class: &'static str) -> AnyView {
+fn button(sent: Sent, intent: impl Into<&'static str>, word: &'static str, class: &'static str) -> AnyView {
+    labelled_button(sent, intent, word, class, None)
+}
+
+/// The same with a name of its own for those who hear it, where many buttons have the same word.
+fn labelled_button(
+    sent: Sent,
+    intent: impl Into<&'static str>,
+    word: &'static str,
+    class: &'static str,
+    label: Option<String>,
+) -> AnyView {
+    let intent = intent.into();
     view! {
         <button
             type="submit"
             class=class
             name="intent"
             value=intent
+            aria-label=label
             formaction=BESIDE.contains(&intent).then(|| format!("#{ANSWER}"))
             aria-disabled=move || sent.pending.get().then_some("true")
         >

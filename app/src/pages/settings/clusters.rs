@@ -3,12 +3,56 @@
 use super::{
     Here, SettingsView, button,
     fields::{area, error_of, secret, text, tick},
+    post::{Done, SectionPost, SettingsPost},
 };
 use crate::{
-    api::connection::{ClusterDraft, ClusterView, ClustersView, PassedOver},
+    api::connection::{ClusterDraft, ClusterView, ClustersView, PassedOver, Secrets, save_cluster, test_cluster},
     components::{empty_state::EmptyState, field::TextField},
 };
+use contract::error::AppError;
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantNames};
+
+/// The buttons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum Intent {
+    SaveCluster,
+    TestCluster,
+}
+
+/// What a button posts, and the fields around it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Post {
+    pub(super) intent: Intent,
+    #[serde(default)]
+    pub(super) cluster: ClusterDraft,
+    /// What goes with it; never given back.
+    #[serde(default, skip_serializing)]
+    pub(super) secrets: Secrets,
+}
+
+impl SectionPost for Post {
+    type Intent = Intent;
+
+    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+        let w = workspace;
+        match self.intent {
+            Intent::SaveCluster => save_cluster(w, self.cluster, self.secrets).await.map(Done::Saved),
+            Intent::TestCluster => test_cluster(w, self.cluster, self.secrets).await.map(Done::Tested),
+        }
+    }
+}
+
+/// The cluster that a post is about.
+fn of_cluster(post: &SettingsPost) -> Option<&ClusterDraft> {
+    match post {
+        SettingsPost::Clusters(post) => Some(&post.cluster),
+        _ => None,
+    }
+}
 
 pub(super) fn section(view: Signal<SettingsView>, here: Here) -> AnyView {
     view! {
@@ -113,7 +157,7 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
     };
     let delete = format!("/w/{}/-/delete/cluster/{name}", here.workspace());
     let was = name.clone();
-    let answer = here.answer(move |post| post.cluster.stored && post.cluster.was == was);
+    let answer = here.answer(move |post| of_cluster(post).is_some_and(|cluster| cluster.stored && cluster.was == was));
     view! {
         <section class="panel padded stack tight group" aria-label=format!("Cluster {name}")>
             <h2>{name.clone()}</h2>
@@ -139,7 +183,7 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
                     "Edit"
                     <span class="visually-hidden">{format!(" {name}")}</span>
                 </a>
-                {button(here.sent, "test-cluster", "Test connection", "button small")}
+                {button(here.sent, Intent::TestCluster, "Test connection", "button small")}
                 <a class="button plain danger small" href=delete>
                     {format!("Delete {name}…")}
                 </a>
@@ -199,7 +243,7 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
         .map_or((false, false), |stored| (stored.has_token, stored.has_password));
     let draft: ClusterDraft = here
         .posted()
-        .map(|post| post.cluster)
+        .and_then(|post| of_cluster(&post).cloned())
         .or(stored.map(|stored| stored.draft))
         .unwrap_or_default();
     let (title, name) = if was.is_empty() {
@@ -287,14 +331,14 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                     )}
                 </fieldset>
                 <div class="row">
-                    {button(here.sent, "save-cluster", "Save cluster", "button primary")}
-                    {button(here.sent, "test-cluster", "Test connection", "button")}
+                    {button(here.sent, Intent::SaveCluster, "Save cluster", "button primary")}
+                    {button(here.sent, Intent::TestCluster, "Test connection", "button")}
                     <a class="button plain" href="?">
                         "Cancel"
                     </a>
                 </div>
             </form>
-            {here.answer(|post| !post.cluster.stored)}
+            {here.answer(|post| of_cluster(post).is_some_and(|cluster| !cluster.stored))}
         </section>
     }
     .into_any()

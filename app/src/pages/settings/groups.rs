@@ -1,14 +1,64 @@
 //! Groups, and who is in them.
 
-use super::{Sent, SettingsView, button};
+use super::{
+    Sent, SettingsView, button,
+    post::{Done, SectionPost, SettingsPost},
+};
 use crate::{
-    api::group::{GroupView, GroupsView, Person},
+    api::group::{GroupView, GroupsView, Person, create_group, join_group, leave_group},
     components::{
         empty_state::EmptyState,
         field::{TextField, field_id},
     },
 };
+use contract::error::AppError;
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantNames};
+
+/// The buttons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum Intent {
+    CreateGroup,
+    Join,
+    Leave,
+}
+
+/// What a button posts, and the fields around it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Post {
+    pub(super) intent: Intent,
+    /// The name of a new group.
+    #[serde(default)]
+    pub(super) name: String,
+    /// A group's name.
+    #[serde(default)]
+    pub(super) group: String,
+    /// A member's id.
+    #[serde(default)]
+    pub(super) user: String,
+}
+
+impl SectionPost for Post {
+    type Intent = Intent;
+
+    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+        let w = workspace;
+        match self.intent {
+            Intent::CreateGroup => create_group(w, self.name)
+                .await
+                .map(|()| Done::said("The group is made.")),
+            Intent::Join => join_group(w, self.group, self.user)
+                .await
+                .map(|()| Done::said("The member is in the group now.")),
+            Intent::Leave => leave_group(w, self.group, self.user)
+                .await
+                .map(|()| Done::said("The member is no longer in the group.")),
+        }
+    }
+}
 
 pub(super) fn section(view: Signal<SettingsView>, sent: Sent) -> AnyView {
     let list = move || {
@@ -57,7 +107,7 @@ fn one(group: &GroupView, people: &[Person], sent: Sent) -> AnyView {
                     <option value="">"Choose a member"</option>
                     {others}
                 </select>
-                {button(sent, "join", "Add", "button small")}
+                {button(sent, Intent::Join, "Add", "button small")}
             </form>
         }
     });
@@ -79,7 +129,7 @@ fn member(group: &str, person: &Person, sent: Sent) -> AnyView {
                 <span>{person.name.clone()} " " <span class="muted">{person.email.clone()}</span></span>
                 <input type="hidden" name="group" value=group.to_owned() />
                 <input type="hidden" name="user" value=person.id.to_string() />
-                {button(sent, "leave", "Remove", "button plain small")}
+                {button(sent, Intent::Leave, "Remove", "button plain small")}
             </form>
         </li>
     }
@@ -87,10 +137,10 @@ fn member(group: &str, person: &Person, sent: Sent) -> AnyView {
 }
 
 fn create_form(sent: Sent) -> AnyView {
-    let draft = sent
-        .posted_draft()
-        .filter(|post| post.intent == "create-group" && sent.error().is_some());
-    let name = draft.map(|draft| draft.name).unwrap_or_default();
+    let name = match sent.posted_draft() {
+        Some(SettingsPost::Groups(post)) if post.intent == Intent::CreateGroup && sent.error().is_some() => post.name,
+        _ => String::new(),
+    };
     view! {
         <section class="stack tight" aria-labelledby="new-group">
             <h2 id="new-group">"New group"</h2>
@@ -103,7 +153,7 @@ fn create_form(sent: Sent) -> AnyView {
                     required=true
                     error=Signal::derive(move || sent.field_error("name"))
                 />
-                {button(sent, "create-group", "Create group", "button primary")}
+                {button(sent, Intent::CreateGroup, "Create group", "button primary")}
             </form>
         </section>
     }

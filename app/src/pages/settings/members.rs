@@ -1,12 +1,78 @@
 //! Members: their roles, and inviting others.
 
-use super::{Sent, SettingsView, button};
+use super::{
+    Sent, SettingsView, button,
+    post::{Done, SectionPost, SettingsPost},
+};
 use crate::{
-    api::member::{InvitationRow, MemberView, MembersView},
+    api::member::{
+        InvitationRow, MemberView, MembersView, activate, deactivate, invite, remove_member, set_role,
+        withdraw_invitation,
+    },
     components::field::{SelectField, TextField},
 };
+use contract::error::AppError;
 use domain::rights::Role;
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantNames};
+
+/// The buttons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum Intent {
+    SetRole,
+    Remove,
+    Deactivate,
+    Activate,
+    Invite,
+    Withdraw,
+}
+
+/// What a button posts, and the fields around it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Post {
+    pub(super) intent: Intent,
+    /// A member's id.
+    #[serde(default)]
+    pub(super) user: String,
+    /// A role.
+    #[serde(default)]
+    pub(super) role: String,
+    /// An address to invite.
+    #[serde(default)]
+    pub(super) email: String,
+    /// An invitation's id.
+    #[serde(default)]
+    pub(super) id: String,
+}
+
+impl SectionPost for Post {
+    type Intent = Intent;
+
+    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+        let w = workspace;
+        match self.intent {
+            Intent::SetRole => set_role(w, self.user, self.role)
+                .await
+                .map(|()| Done::said("The role is changed.")),
+            Intent::Remove => remove_member(w, self.user)
+                .await
+                .map(|()| Done::said("The member is removed, with their tokens.")),
+            Intent::Deactivate => deactivate(w, self.user)
+                .await
+                .map(|()| Done::said("The account is closed. Its sessions and tokens have ended.")),
+            Intent::Activate => activate(w, self.user)
+                .await
+                .map(|()| Done::said("The account is open again. Its tokens stay withdrawn.")),
+            Intent::Invite => invite(w, self.email, self.role).await.map(Done::Invited),
+            Intent::Withdraw => withdraw_invitation(w, self.id)
+                .await
+                .map(|()| Done::said("The invitation is withdrawn.")),
+        }
+    }
+}
 
 pub(super) fn section(view: Signal<SettingsView>, sent: Sent) -> AnyView {
     let list = move || {
@@ -76,9 +142,9 @@ fn row(member: &MemberView, sent: Sent) -> AnyView {
     let options = roles(Some(member.role));
     let close = member.may_deactivate.then(|| {
         if member.active {
-            button(sent, "deactivate", "Deactivate account", "button danger small")
+            button(sent, Intent::Deactivate, "Deactivate account", "button danger small")
         } else {
-            button(sent, "activate", "Activate account", "button small")
+            button(sent, Intent::Activate, "Activate account", "button small")
         }
     });
     view! {
@@ -95,7 +161,7 @@ fn row(member: &MemberView, sent: Sent) -> AnyView {
                     <select class="control" name="role" aria-label=format!("Role of {}", member.email)>
                         {options}
                     </select>
-                    {button(sent, "set-role", "Change role", "button small")}
+                    {button(sent, Intent::SetRole, "Change role", "button small")}
                 </form>
             </td>
             <td class="number">
@@ -105,7 +171,7 @@ fn row(member: &MemberView, sent: Sent) -> AnyView {
                     </summary>
                     <form method="post" class="row">
                         <input type="hidden" name="user" value=id />
-                        {button(sent, "remove", "Remove from workspace", "button danger small")}
+                        {button(sent, Intent::Remove, "Remove from workspace", "button danger small")}
                         {close}
                     </form>
                 </details>
@@ -127,7 +193,7 @@ fn invitation(row: &InvitationRow, sent: Sent) -> AnyView {
             <td class="number">
                 <form method="post">
                     <input type="hidden" name="id" value=row.id.to_string() />
-                    {button(sent, "withdraw", "Withdraw", "button small")}
+                    {button(sent, Intent::Withdraw, "Withdraw", "button small")}
                 </form>
             </td>
         </tr>
@@ -150,18 +216,24 @@ pub(super) fn roles(chosen: Option<Role>) -> Vec<AnyView> {
         .collect()
 }
 
-/// The role that a form posted, if it was this one.
-pub(super) fn posted_role(sent: Sent, intent: &str) -> Option<Role> {
-    let draft = sent.posted_draft().filter(|post| post.intent == intent)?;
-    draft.role.parse().ok()
+/// The form as a plain post left it, if it was this one.
+fn posted(sent: Sent, intent: Intent) -> Option<Post> {
+    match sent.posted_draft()? {
+        SettingsPost::Members(post) => Some(post).filter(|post| post.intent == intent),
+        _ => None,
+    }
 }
 
 fn invite_form(sent: Sent) -> AnyView {
-    let draft = sent
-        .posted_draft()
-        .filter(|post| post.intent == "invite" && sent.error().is_some());
-    let email = draft.map(|draft| draft.email).unwrap_or_default();
-    let role = posted_role(sent, "invite").unwrap_or(Role::Developer);
+    let posted = posted(sent, Intent::Invite);
+    let role = posted
+        .as_ref()
+        .and_then(|post| post.role.parse().ok())
+        .unwrap_or(Role::Developer);
+    let email = posted
+        .filter(|_| sent.error().is_some())
+        .map(|post| post.email)
+        .unwrap_or_default();
     view! {
         <section class="stack tight" aria-labelledby="invite">
             <h2 id="invite">"Invite somebody"</h2>
@@ -178,7 +250,7 @@ fn invite_form(sent: Sent) -> AnyView {
                 <SelectField name="role" label="Role" error=Signal::derive(move || sent.field_error("role"))>
                     {roles(Some(role))}
                 </SelectField>
-                {button(sent, "invite", "Create invitation", "button primary")}
+                {button(sent, Intent::Invite, "Create invitation", "button primary")}
             </form>
         </section>
     }

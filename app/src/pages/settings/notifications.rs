@@ -1,8 +1,14 @@
 //! Notifications: the channels of projects, adding one, and what went through them.
 
-use super::{Here, Sent, SettingsView, button};
+use super::{
+    Here, Sent, SettingsView, button, labelled_button,
+    post::{Done, SectionPost, SettingsPost},
+};
 use crate::{
-    api::notification::{ChannelView, DeliveryView, NotificationsView},
+    api::notification::{
+        ChannelDraft, ChannelView, DeliveryView, NotificationsView, add_channel, pause_channel, redeliver,
+        remove_channel, test_channel,
+    },
     components::{
         empty_state::EmptyState,
         field::{SelectField, TextField, below, field_id},
@@ -11,12 +17,112 @@ use crate::{
     },
     live,
 };
+use contract::error::AppError;
 use domain::{
     name::Name,
     notification::{ChannelKind, DeliveryState, Occasion},
     time::Timestamp,
 };
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use strum::{EnumString, IntoStaticStr, VariantNames};
+
+/// The buttons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum Intent {
+    AddChannel,
+    PauseChannel,
+    ResumeChannel,
+    RemoveChannel,
+    TestChannel,
+    Redeliver,
+}
+
+/// What a button posts, and the fields around it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Post {
+    pub(super) intent: Intent,
+    /// The id of a channel or delivery.
+    #[serde(default)]
+    pub(super) id: String,
+    /// A new channel's name.
+    #[serde(default)]
+    pub(super) name: String,
+    /// Its project.
+    #[serde(default)]
+    pub(super) project: String,
+    /// Its kind.
+    #[serde(default)]
+    pub(super) kind: String,
+    /// Where it leads.
+    #[serde(default)]
+    pub(super) address: String,
+    /// What it tells: the boxes that are ticked.
+    #[serde(default)]
+    pub(super) occasions: BTreeMap<String, String>,
+    /// Of which environments it tells.
+    #[serde(default)]
+    pub(super) environments: String,
+}
+
+impl Post {
+    /// The form of a new channel before anything is typed.
+    fn new_channel() -> Self {
+        let usual = [Occasion::NeedsApproval, Occasion::Failed];
+        Self {
+            intent: Intent::AddChannel,
+            id: String::new(),
+            name: String::new(),
+            project: String::new(),
+            kind: String::new(),
+            address: String::new(),
+            occasions: usual
+                .iter()
+                .map(|one| (one.as_str().to_owned(), "on".to_owned()))
+                .collect(),
+            environments: String::new(),
+        }
+    }
+}
+
+impl SectionPost for Post {
+    type Intent = Intent;
+
+    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+        let w = workspace;
+        match self.intent {
+            Intent::AddChannel => {
+                let occasions: Vec<String> = self.occasions.into_keys().collect();
+                let draft = ChannelDraft {
+                    name: self.name,
+                    project: self.project,
+                    kind: self.kind,
+                    address: self.address,
+                    occasions: occasions.join(","),
+                    environments: self.environments,
+                };
+                add_channel(w, draft).await.map(Done::Added)
+            }
+            Intent::PauseChannel => {
+                pause_channel(w, self.id, true).await?;
+                Ok(Done::said(
+                    "The channel is paused. What happens meanwhile is not told later.",
+                ))
+            }
+            Intent::ResumeChannel => pause_channel(w, self.id, false)
+                .await
+                .map(|()| Done::said("The channel sends messages again.")),
+            Intent::RemoveChannel => remove_channel(w, self.id)
+                .await
+                .map(|()| Done::said("The channel is removed.")),
+            Intent::TestChannel => test_channel(w, self.id).await.map(Done::Tried),
+            Intent::Redeliver => redeliver(w, self.id).await.map(Done::Tried),
+        }
+    }
+}
 
 pub(super) fn section(view: Signal<SettingsView>, here: Here) -> AnyView {
     let sent = here.sent;
@@ -89,14 +195,14 @@ fn row(channel: &ChannelView, sent: Sent) -> AnyView {
     let only = (!environments.is_empty())
         .then(|| view! { <span class="muted block">{format!("only in {}", environments.join(", "))}</span> });
     let pause = match channel.active {
-        true => button(sent, "pause-channel", "Pause", "button small"),
-        false => button(sent, "resume-channel", "Go on", "button small"),
+        true => button(sent, Intent::PauseChannel, "Pause", "button small"),
+        false => button(sent, Intent::ResumeChannel, "Resume", "button small"),
     };
     let test = channel.active.then(|| {
         view! {
             <form method="post">
                 <input type="hidden" name="id" value=id.clone() />
-                {button(sent, "test-channel", "Send a test", "button small")}
+                {button(sent, Intent::TestChannel, "Send a test", "button small")}
             </form>
         }
     });
@@ -118,7 +224,7 @@ fn row(channel: &ChannelView, sent: Sent) -> AnyView {
                     <form method="post" class="row">
                         <input type="hidden" name="id" value=id />
                         {pause}
-                        {button(sent, "remove-channel", "Remove", "button danger small")}
+                        {button(sent, Intent::RemoveChannel, "Remove", "button danger small")}
                     </form>
                 </details>
             </td>
@@ -197,16 +303,7 @@ fn delivery(one: &DeliveryView, channels: &[ChannelView], sent: Sent, now: Signa
         view! {
             <form method="post">
                 <input type="hidden" name="id" value=one.id.to_string() />
-                <button
-                    type="submit"
-                    class="button small"
-                    name="intent"
-                    value="redeliver"
-                    aria-label=format!("Redeliver {}", one.title)
-                    aria-disabled=move || sent.pending.get().then_some("true")
-                >
-                    "Redeliver"
-                </button>
+                {labelled_button(sent, Intent::Redeliver, "Redeliver", "button small", Some(format!("Redeliver {}", one.title)))}
             </form>
         }
     });
@@ -239,12 +336,11 @@ fn counted(tries: u32) -> String {
 
 fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, here: Here) -> AnyView {
     let sent = here.sent;
-    let draft = sent
-        .posted_draft()
-        .filter(|post| post.intent == "add-channel" && sent.error().is_some());
-    let is_new = draft.is_none();
-    let draft = draft.unwrap_or_default();
-    let (project, kind) = (draft.project, draft.kind);
+    let posted = match sent.posted_draft() {
+        Some(SettingsPost::Notifications(post)) if post.intent == Intent::AddChannel && sent.error().is_some() => post,
+        _ => Post::new_channel(),
+    };
+    let (project, kind) = (posted.project, posted.kind);
     let options = move || {
         let mut options: Vec<AnyView> = Vec::new();
         for name in projects.get() {
@@ -278,11 +374,7 @@ fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, here: Here) -> AnyView 
     let boxes: Vec<AnyView> = Occasion::ALL
         .iter()
         .map(|occasion| {
-            let is_usual = matches!(occasion, Occasion::NeedsApproval | Occasion::Failed);
-            let ticked = match is_new {
-                true => is_usual,
-                false => draft.occasions.contains_key(occasion.as_str()),
-            };
+            let ticked = posted.occasions.contains_key(occasion.as_str());
             view! {
                 <label class="check">
                     <input
@@ -307,7 +399,7 @@ fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, here: Here) -> AnyView 
                 <TextField
                     name="name"
                     label="Name"
-                    value=draft.name
+                    value=posted.name
                     help="For example on-call or releases."
                     required=true
                     error=error("name")
@@ -326,7 +418,7 @@ fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, here: Here) -> AnyView 
                 <TextField
                     name="address"
                     label="Where to"
-                    value=draft.address
+                    value=posted.address
                     help="The address to post to; for e-mail the addresses of people, with commas between. It is kept encrypted, and only its host is shown later."
                     required=true
                     mono=true
@@ -340,11 +432,11 @@ fn add_form(projects: Memo<Vec<Name>>, mail: Memo<bool>, here: Here) -> AnyView 
                 <TextField
                     name="environments"
                     label="Only in these environments"
-                    value=draft.environments
+                    value=posted.environments
                     help="Names with commas between: staging, production. Empty for all."
                     error=error("environments")
                 />
-                {button(sent, "add-channel", "Add channel", "button primary")}
+                {button(sent, Intent::AddChannel, "Add channel", "button primary")}
             </form>
             {here.answer(|_| true)}
         </section>

@@ -1,62 +1,54 @@
-//! What the settings post, and carrying it out.
+//! What the settings post: the form of one section, told by the word of the button that was pressed.
 
-use crate::api::{
-    connection::{
-        ClusterDraft, ConnectionTest, EnvironmentDraft, RepositoryDraft, Secrets, add_environment, save_cluster,
-        save_repository, test_cluster, test_repository,
+use super::{clusters, groups, members, notifications, repositories, tokens};
+use crate::{
+    api::{
+        connection::ConnectionTest,
+        member::InvitationLink,
+        notification::{ChannelMade, Tried},
+        token::TokenMade,
     },
-    group::{create_group, join_group, leave_group},
-    member::{InvitationLink, activate, deactivate, invite, remove_member, set_role, withdraw_invitation},
-    notification::{
-        ChannelDraft, ChannelMade, Tried, add_channel, pause_channel, redeliver, remove_channel, test_channel,
-    },
-    token::{TokenDraft, TokenMade, create_token, revoke_token},
+    form,
 };
 use contract::error::AppError;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{future::Future, str::FromStr};
 
-/// What a button of the settings posts: which it was, and the fields around it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct SettingsPost {
-    /// Value of the button.
-    pub(super) intent: String,
-    /// A member's id.
-    pub(super) user: String,
-    /// An address to invite.
-    pub(super) email: String,
-    /// A role.
-    pub(super) role: String,
-    /// A group's name.
-    pub(super) group: String,
-    /// The name of something new.
-    pub(super) name: String,
-    /// What a token is for: empty for the workspace, `project`, or `project/environment`.
-    pub(super) place: String,
-    /// When a token ends: `90d`, `never`.
-    pub(super) expires: String,
-    /// The id of an invitation, token, channel or delivery.
-    pub(super) id: String,
-    /// A cluster.
-    pub(super) cluster: ClusterDraft,
-    /// A project's repository.
-    pub(super) repository: RepositoryDraft,
-    /// A new environment.
-    pub(super) environment: EnvironmentDraft,
-    /// What goes with a cluster or repository; never given back.
-    #[serde(skip_serializing)]
-    pub(super) secrets: Secrets,
-    /// A channel's project.
-    pub(super) project: String,
-    /// A channel's kind.
-    pub(super) kind: String,
-    /// Where a channel leads.
-    pub(super) address: String,
-    /// What a channel tells: the boxes that are ticked.
-    pub(super) occasions: BTreeMap<String, String>,
-    /// Of which environments it tells.
-    pub(super) environments: String,
+/// A section's form as posted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) enum SettingsPost {
+    Members(members::Post),
+    Groups(groups::Post),
+    Tokens(tokens::Post),
+    Clusters(clusters::Post),
+    Repositories(repositories::Post),
+    Notifications(notifications::Post),
+    /// Of none of the buttons.
+    Unknown,
+}
+
+impl SettingsPost {
+    /// The word of the button; empty of none.
+    pub(super) fn intent(&self) -> &'static str {
+        match self {
+            Self::Members(post) => post.intent.into(),
+            Self::Groups(post) => post.intent.into(),
+            Self::Tokens(post) => post.intent.into(),
+            Self::Clusters(post) => post.intent.into(),
+            Self::Repositories(post) => post.intent.into(),
+            Self::Notifications(post) => post.intent.into(),
+            Self::Unknown => "",
+        }
+    }
+}
+
+/// The form of a section, which each section has for itself.
+pub(super) trait SectionPost: DeserializeOwned {
+    /// The section's buttons.
+    type Intent: FromStr;
+
+    /// Does what its button says.
+    fn carry_out(self, workspace: String) -> impl Future<Output = Result<Done, AppError>> + Send;
 }
 
 /// What came of it.
@@ -78,104 +70,105 @@ pub(super) enum Done {
     Tried(Tried),
 }
 
+impl Done {
+    /// Done, in these words.
+    pub(super) fn said(words: &str) -> Self {
+        Self::Said(words.to_owned())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pressed {
+    intent: String,
+}
+
+/// Reads a body: the section whose button was pressed says which fields there are.
+pub(super) fn read(body: &str) -> Result<SettingsPost, AppError> {
+    let Pressed { intent } = form::read(body)?;
+    let of_a_section = of(body, &intent, SettingsPost::Members)
+        .or_else(|| of(body, &intent, SettingsPost::Groups))
+        .or_else(|| of(body, &intent, SettingsPost::Tokens))
+        .or_else(|| of(body, &intent, SettingsPost::Clusters))
+        .or_else(|| of(body, &intent, SettingsPost::Repositories))
+        .or_else(|| of(body, &intent, SettingsPost::Notifications));
+    of_a_section.unwrap_or(Ok(SettingsPost::Unknown))
+}
+
+fn of<P: SectionPost>(body: &str, intent: &str, post: fn(P) -> SettingsPost) -> Option<Result<SettingsPost, AppError>> {
+    intent.parse::<P::Intent>().ok()?;
+    Some(form::read(body).map(post))
+}
+
 /// Carries a post out.
 pub(super) async fn carry_out(post: SettingsPost, workspace: String) -> (SettingsPost, Option<Result<Done, AppError>>) {
-    let outcome = outcome(post.clone(), workspace).await;
+    let outcome = match post.clone() {
+        SettingsPost::Members(post) => post.carry_out(workspace).await,
+        SettingsPost::Groups(post) => post.carry_out(workspace).await,
+        SettingsPost::Tokens(post) => post.carry_out(workspace).await,
+        SettingsPost::Clusters(post) => post.carry_out(workspace).await,
+        SettingsPost::Repositories(post) => post.carry_out(workspace).await,
+        SettingsPost::Notifications(post) => post.carry_out(workspace).await,
+        SettingsPost::Unknown => Err(AppError::BadRequest(
+            "This form doesn't say what to do. Use the buttons of the page.".into(),
+        )),
+    };
     (post, Some(outcome))
 }
 
-async fn outcome(post: SettingsPost, workspace: String) -> Result<Done, AppError> {
-    let (w, user) = (workspace, post.user);
-    let words = match post.intent.as_str() {
-        "set-role" => {
-            set_role(w, user, post.role).await?;
-            "The role is changed."
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strum::VariantNames as _;
+
+    #[test]
+    fn the_pressed_button_says_which_section_it_is_of() {
+        let posted = |body: &str| read(body).unwrap();
+        for intent in ["set-role", "remove", "deactivate", "activate", "invite", "withdraw"] {
+            let post = posted(&format!("user=u&role=admin&intent={intent}"));
+            assert!(
+                matches!(&post, SettingsPost::Members(post) if post.user == "u"),
+                "{post:?}"
+            );
+            assert_eq!(post.intent(), intent);
         }
-        "remove" => {
-            remove_member(w, user).await?;
-            "The member is removed, with their tokens."
+        let post = posted("cluster[name]=prod&cluster[keep_syncs]=true&secrets[argocd_token]=t&intent=test-cluster");
+        let SettingsPost::Clusters(clusters::Post { cluster, .. }) = &post else {
+            panic!("{post:?}");
+        };
+        assert!(cluster.name == "prod" && cluster.keep_syncs);
+        assert_eq!(post.intent(), "test-cluster");
+        assert!(
+            matches!(posted("occasions[failed]=on&intent=add-channel"), SettingsPost::Notifications(post) if post.occasions.len() == 1)
+        );
+        for nothing in ["", "user=u", "intent=destroy", "intent=SetRole"] {
+            assert_eq!(posted(nothing), SettingsPost::Unknown, "{nothing}");
         }
-        "deactivate" => {
-            deactivate(w, user).await?;
-            "The account is closed. Its sessions and tokens have ended."
+        // What is typed into a form of the section, and can't be read, is refused: it is not taken for another's.
+        assert!(read("cluster[keep_syncs]=maybe&intent=save-cluster").is_err());
+    }
+
+    #[test]
+    fn no_two_sections_have_a_button_of_the_same_word() {
+        let words = |text: &str| {
+            [
+                text.parse::<members::Intent>().is_ok(),
+                text.parse::<groups::Intent>().is_ok(),
+                text.parse::<tokens::Intent>().is_ok(),
+                text.parse::<clusters::Intent>().is_ok(),
+                text.parse::<repositories::Intent>().is_ok(),
+                text.parse::<notifications::Intent>().is_ok(),
+            ]
+        };
+        let all = members::Intent::VARIANTS
+            .iter()
+            .chain(groups::Intent::VARIANTS)
+            .chain(tokens::Intent::VARIANTS)
+            .chain(clusters::Intent::VARIANTS)
+            .chain(repositories::Intent::VARIANTS)
+            .chain(notifications::Intent::VARIANTS);
+        for word in all {
+            assert_eq!(words(word).iter().filter(|knows| **knows).count(), 1, "{word}");
         }
-        "activate" => {
-            activate(w, user).await?;
-            "The account is open again. Its tokens stay withdrawn."
-        }
-        "invite" => return invite(w, post.email, post.role).await.map(Done::Invited),
-        "withdraw" => {
-            withdraw_invitation(w, post.id).await?;
-            "The invitation is withdrawn."
-        }
-        "create-group" => {
-            create_group(w, post.name).await?;
-            "The group is made."
-        }
-        "join" => {
-            join_group(w, post.group, user).await?;
-            "The member is in the group now."
-        }
-        "leave" => {
-            leave_group(w, post.group, user).await?;
-            "The member is no longer in the group."
-        }
-        "create-token" => {
-            let (project, environment) = post.place.split_once('/').unwrap_or((&post.place, ""));
-            let draft = TokenDraft {
-                project: project.to_owned(),
-                environment: environment.to_owned(),
-                name: post.name,
-                role: post.role,
-                expires: post.expires,
-            };
-            return create_token(w, draft).await.map(Done::Made);
-        }
-        "save-cluster" => return save_cluster(w, post.cluster, post.secrets).await.map(Done::Saved),
-        "test-cluster" => return test_cluster(w, post.cluster, post.secrets).await.map(Done::Tested),
-        "save-repository" => {
-            return save_repository(w, post.repository, post.secrets).await.map(Done::Saved);
-        }
-        "test-repository" => {
-            return test_repository(w, post.repository, post.secrets)
-                .await
-                .map(Done::Tested);
-        }
-        "add-environment" => return add_environment(w, post.environment).await.map(Done::Saved),
-        "revoke" => {
-            revoke_token(w, post.id).await?;
-            "The token is withdrawn."
-        }
-        "add-channel" => {
-            let occasions: Vec<String> = post.occasions.into_keys().collect();
-            let draft = ChannelDraft {
-                name: post.name,
-                project: post.project,
-                kind: post.kind,
-                address: post.address,
-                occasions: occasions.join(","),
-                environments: post.environments,
-            };
-            return add_channel(w, draft).await.map(Done::Added);
-        }
-        "pause-channel" => {
-            pause_channel(w, post.id, true).await?;
-            "The channel is paused. What happens meanwhile is not told later."
-        }
-        "resume-channel" => {
-            pause_channel(w, post.id, false).await?;
-            "The channel sends messages again."
-        }
-        "remove-channel" => {
-            remove_channel(w, post.id).await?;
-            "The channel is removed."
-        }
-        "test-channel" => return test_channel(w, post.id).await.map(Done::Tried),
-        "redeliver" => return redeliver(w, post.id).await.map(Done::Tried),
-        _ => {
-            let why = "This form doesn't say what to do. Use the buttons of the page.";
-            return Err(AppError::BadRequest(why.into()));
-        }
-    };
-    Ok(Done::Said(words.into()))
+    }
 }

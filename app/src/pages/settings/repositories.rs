@@ -3,17 +3,24 @@
 use super::{
     Here, SettingsView, button,
     fields::{area, error_of, secret, secret_area, text, tick},
+    post::{Done, SectionPost, SettingsPost},
 };
 use crate::{
-    api::connection::{EnvironmentDraft, RepositoriesView, RepositoryDraft, RepositoryView},
+    api::connection::{
+        EnvironmentDraft, RepositoriesView, RepositoryDraft, RepositoryView, Secrets, add_environment, save_repository,
+        test_repository,
+    },
     components::{
         empty_state::EmptyState,
         field::{SelectField, TextField},
         state_badge::{Meaning, says},
     },
 };
+use contract::error::AppError;
 use domain::name::Name;
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 /// How to sign in: what is posted, and the words.
 const WAYS: [(&str, &str); 3] = [
@@ -21,6 +28,54 @@ const WAYS: [(&str, &str); 3] = [
     ("token", "User and token, over HTTPS"),
     ("key", "Key, over SSH"),
 ];
+
+/// The buttons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum Intent {
+    SaveRepository,
+    TestRepository,
+    AddEnvironment,
+}
+
+/// What a button posts, and the fields around it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Post {
+    pub(super) intent: Intent,
+    /// A project's repository.
+    #[serde(default)]
+    pub(super) repository: RepositoryDraft,
+    /// What goes with it; never given back.
+    #[serde(default, skip_serializing)]
+    pub(super) secrets: Secrets,
+    /// A new environment.
+    #[serde(default)]
+    pub(super) environment: EnvironmentDraft,
+}
+
+impl SectionPost for Post {
+    type Intent = Intent;
+
+    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+        let w = workspace;
+        match self.intent {
+            Intent::SaveRepository => save_repository(w, self.repository, self.secrets).await.map(Done::Saved),
+            Intent::TestRepository => test_repository(w, self.repository, self.secrets)
+                .await
+                .map(Done::Tested),
+            Intent::AddEnvironment => add_environment(w, self.environment).await.map(Done::Saved),
+        }
+    }
+}
+
+/// The repository that a post is about.
+fn of_repository(post: &SettingsPost) -> Option<&RepositoryDraft> {
+    match post {
+        SettingsPost::Repositories(post) => Some(&post.repository),
+        _ => None,
+    }
+}
 
 pub(super) fn section(view: Signal<SettingsView>, here: Here) -> AnyView {
     view! {
@@ -97,7 +152,7 @@ fn one(project: &RepositoryView, here: Here) -> AnyView {
         .map(|problem| view! { <p>{says(Meaning::Bad, "bad", problem)}</p> });
     let delete = format!("/w/{}/-/delete/project/{name}", here.workspace());
     let was = name.clone();
-    let answer = here.answer(move |post| post.repository.stored && post.repository.was == was);
+    let answer = here.answer(move |post| of_repository(post).is_some_and(|draft| draft.stored && draft.was == was));
     view! {
         <section class="panel padded stack tight group" aria-label=format!("Project {name}")>
             <h2>{name.clone()}</h2>
@@ -122,7 +177,7 @@ fn one(project: &RepositoryView, here: Here) -> AnyView {
                     "Edit"
                     <span class="visually-hidden">{format!(" {name}")}</span>
                 </a>
-                {button(here.sent, "test-repository", "Test connection", "button small")}
+                {button(here.sent, Intent::TestRepository, "Test connection", "button small")}
                 <a class="button plain danger small" href=delete>
                     {format!("Delete {name}…")}
                 </a>
@@ -157,7 +212,7 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
     let is_stored = |way: &str| stored_way.as_deref() == Some(way);
     let draft: RepositoryDraft = here
         .posted()
-        .map(|post| post.repository)
+        .and_then(|post| of_repository(&post).cloned())
         .or(stored.map(|stored| stored.draft))
         .unwrap_or_else(|| RepositoryDraft {
             sign_in: "token".into(),
@@ -245,14 +300,14 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                     )}
                 </fieldset>
                 <div class="row">
-                    {button(here.sent, "save-repository", "Save project", "button primary")}
-                    {button(here.sent, "test-repository", "Test connection", "button")}
+                    {button(here.sent, Intent::SaveRepository, "Save project", "button primary")}
+                    {button(here.sent, Intent::TestRepository, "Test connection", "button")}
                     <a class="button plain" href="?">
                         "Cancel"
                     </a>
                 </div>
             </form>
-            {here.answer(|post| !post.repository.stored)}
+            {here.answer(|post| of_repository(post).is_some_and(|draft| !draft.stored))}
         </section>
     }
     .into_any()
@@ -271,8 +326,10 @@ fn environment_form(view: Signal<SettingsView>, here: Here) -> AnyView {
     });
     let draft: EnvironmentDraft = here
         .posted()
-        .filter(|post| post.intent == "add-environment")
-        .map(|post| post.environment)
+        .and_then(|post| match post {
+            SettingsPost::Repositories(post) if post.intent == Intent::AddEnvironment => Some(post.environment),
+            _ => None,
+        })
         .unwrap_or_default();
     let (project, cluster) = (draft.project, draft.cluster);
     let projects = move || options(&names.with(|(projects, _)| projects.clone()), &project);
@@ -311,7 +368,7 @@ fn environment_form(view: Signal<SettingsView>, here: Here) -> AnyView {
                     {clusters}
                 </SelectField>
                 {tick("environment[protected]", "Protected: only approvers may change what runs here", draft.protected)}
-                {button(here.sent, "add-environment", "Add environment", "button primary")}
+                {button(here.sent, Intent::AddEnvironment, "Add environment", "button primary")}
             </form>
         </section>
     }

@@ -1,11 +1,12 @@
 //! API tokens: what each is for, when it was last used, and making one.
 
 use super::{
-    Here, Sent, SettingsView, button,
-    members::{posted_role, roles},
+    Here, Sent, SettingsView, button, labelled_button,
+    members::roles,
+    post::{Done, SectionPost, SettingsPost},
 };
 use crate::{
-    api::token::{TokenView, TokensView},
+    api::token::{TokenDraft, TokenView, TokensView, create_token, revoke_token},
     components::{
         empty_state::EmptyState,
         field::{SelectField, TextField},
@@ -13,8 +14,11 @@ use crate::{
     },
     live,
 };
+use contract::error::AppError;
 use domain::{name::Name, rights::Role, time::Timestamp};
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 /// When a token may end: what is posted, and the words.
 const SPANS: [(&str, &str); 5] = [
@@ -24,6 +28,60 @@ const SPANS: [(&str, &str); 5] = [
     ("365d", "in a year"),
     ("never", "never"),
 ];
+
+/// The buttons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum Intent {
+    CreateToken,
+    Revoke,
+}
+
+/// What a button posts, and the fields around it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Post {
+    pub(super) intent: Intent,
+    /// What uses it.
+    #[serde(default)]
+    pub(super) name: String,
+    /// A role.
+    #[serde(default)]
+    pub(super) role: String,
+    /// What it is for: empty for the workspace, `project`, or `project/environment`.
+    #[serde(default)]
+    pub(super) place: String,
+    /// When it ends: `90d`, `never`.
+    #[serde(default)]
+    pub(super) expires: String,
+    /// A token's id.
+    #[serde(default)]
+    pub(super) id: String,
+}
+
+impl SectionPost for Post {
+    type Intent = Intent;
+
+    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+        let w = workspace;
+        match self.intent {
+            Intent::CreateToken => {
+                let (project, environment) = self.place.split_once('/').unwrap_or((&self.place, ""));
+                let draft = TokenDraft {
+                    project: project.to_owned(),
+                    environment: environment.to_owned(),
+                    name: self.name,
+                    role: self.role,
+                    expires: self.expires,
+                };
+                create_token(w, draft).await.map(Done::Made)
+            }
+            Intent::Revoke => revoke_token(w, self.id)
+                .await
+                .map(|()| Done::said("The token is withdrawn.")),
+        }
+    }
+}
 
 pub(super) fn section(view: Signal<SettingsView>, here: Here) -> AnyView {
     let sent = here.sent;
@@ -107,16 +165,7 @@ fn row(token: &TokenView, sent: Sent, now: Signal<Timestamp>) -> AnyView {
             <td class="number">
                 <form method="post">
                     <input type="hidden" name="id" value=token.id.to_string() />
-                    <button
-                        type="submit"
-                        class="button danger small"
-                        name="intent"
-                        value="revoke"
-                        aria-label=format!("Revoke {}", token.name)
-                        aria-disabled=move || sent.pending.get().then_some("true")
-                    >
-                        "Revoke"
-                    </button>
+                    {labelled_button(sent, Intent::Revoke, "Revoke", "button danger small", Some(format!("Revoke {}", token.name)))}
                 </form>
             </td>
         </tr>
@@ -126,13 +175,18 @@ fn row(token: &TokenView, sent: Sent, now: Signal<Timestamp>) -> AnyView {
 
 fn create_form(places: Memo<Vec<(Name, Vec<Name>)>>, here: Here) -> AnyView {
     let sent = here.sent;
-    let draft = sent
-        .posted_draft()
-        .filter(|post| post.intent == "create-token" && sent.error().is_some())
-        .unwrap_or_default();
-    let role = posted_role(sent, "create-token").unwrap_or(Role::Developer);
-    let (place, span) = (draft.place, draft.expires);
-    let span = if span.is_empty() { "90d".to_owned() } else { span };
+    let posted = match sent.posted_draft() {
+        Some(SettingsPost::Tokens(post)) if post.intent == Intent::CreateToken => Some(post),
+        _ => None,
+    };
+    let role = posted
+        .as_ref()
+        .and_then(|post| post.role.parse().ok())
+        .unwrap_or(Role::Developer);
+    let (name, place, span) = match posted.filter(|_| sent.error().is_some()) {
+        Some(post) => (post.name, post.place, post.expires),
+        None => (String::new(), String::new(), "90d".to_owned()),
+    };
     let spans: Vec<AnyView> = SPANS
         .iter()
         .map(|(value, words)| {
@@ -179,7 +233,7 @@ fn create_form(places: Memo<Vec<(Name, Vec<Name>)>>, here: Here) -> AnyView {
                 <TextField
                     name="name"
                     label="Name"
-                    value=draft.name
+                    value=name
                     help="What uses it: ci, deploy-bot."
                     required=true
                     error=Signal::derive(move || sent.field_error("name"))
@@ -193,7 +247,7 @@ fn create_form(places: Memo<Vec<(Name, Vec<Name>)>>, here: Here) -> AnyView {
                 <SelectField name="expires" label="Ends" error=Signal::derive(move || sent.field_error("expires"))>
                     {spans}
                 </SelectField>
-                {button(sent, "create-token", "Create token", "button primary")}
+                {button(sent, Intent::CreateToken, "Create token", "button primary")}
             </form>
             {here.answer(|_| true)}
         </section>

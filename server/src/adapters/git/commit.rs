@@ -153,11 +153,11 @@ impl<'a> Draft<'a> {
             at: request.at,
             text: message(request),
         };
-        self.seal(&message).map(Some)
+        self.add_commit(&message).map(Some)
     }
 
     /// Makes a commit of the files as they are by now.
-    pub(super) fn seal(&mut self, message: &Message<'_>) -> Result<Oid, LocalError> {
+    pub(super) fn add_commit(&mut self, message: &Message<'_>) -> Result<Oid, LocalError> {
         let root = self.files.root(&mut self.objects)?;
         let (_, id) = self
             .objects

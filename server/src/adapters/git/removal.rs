@@ -45,7 +45,7 @@ pub(super) fn prepare(reader: &Reader<'_>, tip: Oid, removal: &BlockRemoval) -> 
         return Ok(draft.finish(Some(tip), vec![Ok(prepared)]));
     };
     draft.put(&removal.path, new)?;
-    let commit = draft.seal(&Message {
+    let commit = draft.add_commit(&Message {
         author: &removal.author,
         committer: &removal.committer,
         at: removal.at,

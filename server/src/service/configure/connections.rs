@@ -17,7 +17,7 @@ use contract::{
     },
     error::AppError,
 };
-use domain::{id::ClusterId, name::Name};
+use domain::{environment::ArgoCdSettings, id::ClusterId, name::Name};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 
@@ -135,7 +135,15 @@ pub async fn add_environment(
 
 fn repository_view(services: &Services, record: ProjectRecord, environments: Vec<(Name, Name)>) -> RepositoryView {
     let project = record.project;
-    let mut draft = RepositoryDraft {
+    let credentials = apply::open(services, &credentials_context(project.id), record.credentials.as_ref());
+    let credentials = credentials.and_then(|json| serde_json::from_str(json.expose_secret()).ok());
+    let (sign_in, user, known_hosts) = match credentials {
+        Some(SealedCredentials::UserToken { user, .. }) => ("token", user, None),
+        Some(SealedCredentials::SshKey { known_hosts, .. }) => ("key", String::new(), known_hosts),
+        None => ("none", String::new(), None),
+    };
+    // Each field is named: what is left out here is emptied by the next who saves the form.
+    let draft = RepositoryDraft {
         was: project.name.to_string(),
         name: project.name.to_string(),
         url: project.repository_url,
@@ -144,21 +152,11 @@ fn repository_view(services: &Services, record: ProjectRecord, environments: Vec
         values_prefix: project.values_prefix,
         commit_subject: project.commit_subject.unwrap_or_default(),
         author_address: project.author_address.unwrap_or_default(),
-        sign_in: "none".into(),
-        ..RepositoryDraft::default()
+        sign_in: sign_in.into(),
+        user,
+        known_hosts: known_hosts.unwrap_or_default(),
+        stored: false,
     };
-    let credentials = apply::open(services, &credentials_context(project.id), record.credentials.as_ref());
-    match credentials.and_then(|json| serde_json::from_str(json.expose_secret()).ok()) {
-        Some(SealedCredentials::UserToken { user, .. }) => {
-            draft.sign_in = "token".into();
-            draft.user = user;
-        }
-        Some(SealedCredentials::SshKey { known_hosts, .. }) => {
-            draft.sign_in = "key".into();
-            draft.known_hosts = known_hosts.unwrap_or_default();
-        }
-        None => {}
-    }
     RepositoryView {
         draft,
         has_secret: record.credentials.is_some(),
@@ -169,23 +167,33 @@ fn repository_view(services: &Services, record: ProjectRecord, environments: Vec
 
 fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: Vec<PassedOver>) -> ClusterView {
     let cluster = record.cluster;
-    let mut draft = ClusterDraft {
+    let (argocd_url, application, argocd_project, namespace, keep_syncs) = match cluster.argocd {
+        Some(ArgoCdSettings {
+            url,
+            application_template,
+            project,
+            namespace,
+            may_end_sync,
+        }) => (url, application_template, project, namespace, !may_end_sync),
+        None => (String::new(), String::new(), None, None, false),
+    };
+    // Each field is named: what is left out here is emptied by the next who saves the form.
+    let draft = ClusterDraft {
         was: cluster.name.to_string(),
         name: cluster.name.to_string(),
+        argocd_url,
+        argocd_ca: record.argocd_ca.unwrap_or_default(),
+        application,
+        argocd_project: argocd_project.unwrap_or_default(),
+        namespace: namespace.unwrap_or_default(),
+        keep_syncs,
         registry: cluster.registry,
         plain_http: cluster.registry_plain_http,
-        platforms: cluster.platforms.join(" "),
         registry_user: record.registry_user.unwrap_or_default(),
-        argocd_ca: record.argocd_ca.unwrap_or_default(),
-        ..ClusterDraft::default()
+        anonymous: false,
+        platforms: cluster.platforms.join(" "),
+        stored: false,
     };
-    if let Some(argocd) = cluster.argocd {
-        draft.argocd_url = argocd.url;
-        draft.application = argocd.application_template;
-        draft.argocd_project = argocd.project.unwrap_or_default();
-        draft.namespace = argocd.namespace.unwrap_or_default();
-        draft.keep_syncs = !argocd.may_end_sync;
-    }
     ClusterView {
         draft,
         has_token: record.argocd_token.is_some(),
