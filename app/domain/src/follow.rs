@@ -156,6 +156,11 @@ pub fn check(follows: &HashMap<ResourceId, ResourceId>, follower: ResourceId, so
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        id::EnvironmentId,
+        promotion::Actor,
+        resource::{Hold, HoldCause, Kind, Runtime, Source},
+    };
     use uuid::Uuid;
 
     fn id(n: u128) -> ResourceId {
@@ -187,6 +192,9 @@ mod tests {
             // Built at the same moment: ties go by order of arrival.
             (age(Some(5), 1), &b, age(Some(5), 2), Course::Newer),
             (age(Some(5), 2), &b, age(Some(5), 1), Course::Older),
+            // Of the same age in every way: nothing says that it is newer.
+            (age(Some(5), 1), &b, age(Some(5), 1), Course::Older),
+            (age(None, 2), &b, age(Some(6), 2), Course::Older),
             (age(Some(5), 1), &a, age(Some(5), 1), Course::Same),
             (age(Some(5), 1), &elsewhere, age(Some(6), 2), Course::Unknown),
             // Nothing is known of what is offered.
@@ -216,5 +224,97 @@ mod tests {
     fn a_circle_elsewhere_does_not_hang_the_walk() {
         let follows = HashMap::from([(id(2), id(3)), (id(3), id(2))]);
         assert_eq!(check(&follows, id(1), id(2)), Ok(()));
+    }
+
+    fn follower() -> Resource {
+        Resource {
+            id: id(1),
+            environment: EnvironmentId(Uuid::from_u128(2)),
+            name: "api".parse().unwrap(),
+            key: "api".parse().unwrap(),
+            kind: Kind::Deployment,
+            source: Source::Promote { from: id(3) },
+            binding: Binding::TrackLatest,
+            hold: None,
+            runtime: Runtime::default(),
+            desired: Some(image("r.example/api", "a")),
+            desired_at: None,
+            outside: None,
+            unclear: None,
+            live: None,
+            created_at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn only_what_is_free_goes_along_and_only_to_what_is_newer_and_can_run() {
+        let free = follower();
+        let held = Resource {
+            hold: Some(Hold {
+                cause: HoldCause::RolledBack,
+                by: Actor::Waybill,
+                at: Timestamp(0),
+                outside: None,
+                renamed: None,
+            }),
+            ..follower()
+        };
+        let pinned = Resource {
+            binding: Binding::Pin(image("r.example/api", "a").digest),
+            ..follower()
+        };
+        let pinned_and_held = Resource {
+            hold: held.hold.clone(),
+            ..pinned.clone()
+        };
+        for (follower, course, runs_there, fate) in [
+            (&free, Course::Newer, true, Fate::Goes),
+            (&free, Course::Newer, false, Fate::LacksPlatform),
+            (&free, Course::Same, false, Fate::HasIt),
+            (&free, Course::Older, true, Fate::IsAhead),
+            (&free, Course::Unknown, true, Fate::CannotTell),
+            (&held, Course::Newer, true, Fate::IsHeld),
+            (&held, Course::Newer, false, Fate::IsHeld),
+            (&held, Course::Same, true, Fate::HasIt),
+            (&held, Course::Older, true, Fate::IsHeld),
+            (&pinned, Course::Newer, true, Fate::IsPinned),
+            (&pinned, Course::Same, true, Fate::HasIt),
+            (&pinned, Course::Unknown, true, Fate::IsPinned),
+            (&pinned_and_held, Course::Newer, true, Fate::IsPinned),
+        ] {
+            assert_eq!(Fate::of(follower, course, runs_there), fate, "{course:?} {runs_there}");
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_a_follower_is_said_in_a_sentence() {
+        let (offered, place) = (image("r.example/api", "b"), "production/api");
+        let said = |fate: Fate| fate.words(place, &follower(), &offered);
+        let runs = image("r.example/api", "a");
+        let (new, old) = (offered.short_label(), runs.short_label());
+        assert_eq!(said(Fate::Goes), format!("{place} follows to {new} automatically."));
+        assert_eq!(said(Fate::HasIt), format!("{place} has {new} already."));
+        for (fate, why) in [
+            (Fate::IsAhead, ", which is newer"),
+            (Fate::CannotTell, "is not known to be newer"),
+            (Fate::LacksPlatform, "has no platform of its cluster"),
+            (Fate::IsHeld, "it is on hold"),
+            (Fate::IsPinned, "it is pinned"),
+        ] {
+            let words = said(fate);
+            assert!(
+                words.starts_with(&format!("{place} stays on {old}")) && words.contains(why),
+                "{words}"
+            );
+        }
+        let nothing = Resource {
+            desired: None,
+            ..follower()
+        };
+        assert!(
+            Fate::IsHeld
+                .words(place, &nothing, &offered)
+                .starts_with("production/api stays as it is")
+        );
     }
 }

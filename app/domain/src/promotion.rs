@@ -5,7 +5,7 @@
 
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use state::{Phase, State, Step, UnknownWord};
 

@@ -173,4 +173,45 @@ mod tests {
         }
         assert_eq!(gone, [1, 72, 143, 214, 285, 356, 427, 498, 569, 640], "one a day");
     }
+
+    /// Promotions, newest first, each a minute older than the one before it.
+    fn history(states: &[(State, bool)]) -> Vec<Promotion> {
+        let one = |(minutes, (state, is_committed)): (i64, &(State, bool))| Promotion {
+            state: *state,
+            commit: is_committed.then(|| "1111111".to_owned()),
+            created_at: Timestamp(-minutes * 60_000),
+            ..crate::promotion::tests::promotion(*state)
+        };
+        (0..).zip(states).map(one).collect()
+    }
+
+    #[test]
+    fn nothing_comes_through_while_each_is_superseded_before_its_commit() {
+        use State::{Failed, Queued, Succeeded, Superseded, Waiting};
+        let found = |states: &[(State, bool)]| {
+            starved(&history(states)).map(|starved| (starved.since.0 / -60_000, starved.superseded))
+        };
+        let waits = (Waiting, false);
+        let superseded = (Superseded, false);
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[waits]), None, "it waits, and nobody was superseded");
+        assert_eq!(
+            found(&[waits, superseded, superseded, (Succeeded, true), superseded]),
+            Some((2, 2))
+        );
+        assert_eq!(
+            found(&[waits, superseded, waits, superseded]),
+            Some((3, 2)),
+            "another waits between"
+        );
+        // One that was committed and overtaken came through.
+        assert_eq!(found(&[waits, (Superseded, true), superseded]), None);
+        assert_eq!(
+            found(&[waits, superseded, (Superseded, true), superseded]),
+            Some((1, 1))
+        );
+        for newest in [Queued, Succeeded, Failed, Superseded] {
+            assert_eq!(found(&[(newest, false), superseded]), None, "{newest:?}: nothing waits");
+        }
+    }
 }

@@ -573,3 +573,174 @@ fn gates_are_named_as_they_are_read() {
     }
     assert!("ghost:x".parse::<GateId>().is_err());
 }
+
+#[test]
+fn an_override_ends_at_its_moment() {
+    let mut known = Known::nothing();
+    known.stops = vec![stop()];
+    let until = |millis: i64| Override {
+        gate: "stop".parse().unwrap(),
+        by: Actor::Waybill,
+        reason: "Now".into(),
+        at: NOW.plus_millis(-1_000),
+        until: Some(NOW.plus_millis(millis)),
+    };
+    for (millis, opens) in [(1, true), (0, false), (-1, false)] {
+        known.overrides = vec![until(millis)];
+        assert_eq!(known.decide(&Policy::default()).opens(), opens, "{millis}");
+    }
+}
+
+#[test]
+fn a_gate_says_who_may_override_it_only_while_it_is_shut() {
+    let json = serde_json::json!({ "approvals": { "count": 1 },
+        "overrides": [{ "gates": ["approvals", "stop"], "by": [{ "user": "root@example.com" }, { "role": "admin" }] },
+            { "gates": ["approvals"], "by": [{ "role": "admin" }] }] });
+    let policy = policy(json);
+    assert_eq!(
+        who_overrides(&policy, GateKind::Approvals).as_deref(),
+        Some("Administrators and root@example.com can override it."),
+        "each once"
+    );
+    assert_eq!(who_overrides(&policy, GateKind::Check), None);
+    let mut known = Known::nothing();
+    let gate = known.decide(&policy).gates.remove(0);
+    assert!(gate.who.ends_with("can override it."), "{}", gate.who);
+    known.approvals.push(yes(person(2, Role::Approver, &[])));
+    let gate = known.decide(&policy).gates.remove(0);
+    assert_eq!((gate.state, gate.who.as_str()), (GateState::Met, ""));
+    // Overridden, nobody need do anything.
+    known.stops = vec![stop()];
+    known.overrides = vec![Override {
+        gate: "stop".parse().unwrap(),
+        by: Actor::Waybill,
+        reason: "Now".into(),
+        at: NOW,
+        until: None,
+    }];
+    let gate = known.decide(&policy).gates.remove(1);
+    assert_eq!((gate.short.as_str(), gate.who.as_str()), ("overridden", ""));
+}
+
+#[test]
+fn only_those_named_may_override_and_only_the_gates_that_are_named() {
+    let policy = policy(serde_json::json!({
+        "overrides": [{ "gates": ["freeze"], "by": [{ "role": "approver" }, { "group": "on-call" }] }] }));
+    for (who, gate, may) in [
+        (person(1, Role::Admin, &[]), GateKind::Freeze, true),
+        (person(1, Role::Approver, &[]), GateKind::Freeze, true),
+        (person(1, Role::Developer, &[]), GateKind::Freeze, false),
+        (person(1, Role::Viewer, &["on-call"]), GateKind::Freeze, true),
+        (person(1, Role::Admin, &[]), GateKind::Approvals, false),
+        (person(1, Role::Viewer, &["release"]), GateKind::Freeze, false),
+    ] {
+        assert_eq!(policy.may_override(gate, &who), may, "{who:?} {gate:?}");
+    }
+    assert!(!Policy::default().may_override(GateKind::Freeze, &person(1, Role::Admin, &[])));
+}
+
+#[test]
+fn who_may_approve_is_said_once() {
+    let words = |json: serde_json::Value| policy(json).approvals.unwrap().words();
+    let release =
+        serde_json::json!({ "approvals": { "count": 1, "by": [{ "group": "release" }], "requiredGroup": "release" } });
+    assert_eq!(words(release), "members of group release");
+    let both = serde_json::json!({ "approvals": { "count": 1, "by": [{ "user": "ada@example.com" }], "requiredGroup": "release" } });
+    assert_eq!(words(both), "ada@example.com or members of group release");
+    // A sentence begins with a capital, an address doesn't.
+    let mut known = Known::nothing();
+    known.requester = None;
+    let ada = policy(serde_json::json!({ "approvals": { "count": 1, "by": [{ "user": "ada@example.com" }] } }));
+    assert_eq!(
+        known.decide(&ada).gates[0].who,
+        "ada@example.com can approve. Who asked can't."
+    );
+    // Too few, and none of the group: the number is told first.
+    let two = policy(serde_json::json!({ "approvals": { "count": 2, "requiredGroup": "security" } }));
+    assert_eq!(known.decide(&two).waits_for().as_deref(), Some("0 of 2 approvals"));
+}
+
+#[test]
+fn a_check_leads_to_its_evidence() {
+    let mut known = Known::nothing();
+    known.checks = vec![check(CheckStatus::Failed, 0)];
+    let checks = policy(serde_json::json!({ "checks": [{ "name": "integration" }] }));
+    let gate = known.decide(&checks).gates.remove(0);
+    assert_eq!(gate.url.as_deref(), Some("https://ci.example.com/1"));
+    assert_eq!(gate.since, Some(NOW));
+}
+
+#[test]
+fn kinds_of_gates_say_what_they_are_like() {
+    for kind in GateKind::ALL {
+        let is_proof = matches!(kind, GateKind::Signature | GateKind::Provenance);
+        assert_eq!(
+            (kind.is_asked_for(), kind.holds_rollbacks()),
+            (is_proof, is_proof),
+            "{kind:?}"
+        );
+    }
+    let title = |kind, name: &str| GateId::of(kind, name).title();
+    assert_eq!(title(GateKind::Stop, ""), "Pause");
+    assert_eq!(title(GateKind::Stop, "project"), "Pause of the project");
+    assert_eq!(title(GateKind::Freeze, "weekend"), "Freeze weekend");
+}
+
+/// When time alone opens it: at the end of the last soak or freeze, and never where something else is missing.
+#[test]
+fn time_opens_soaks_and_freezes_and_nothing_else() {
+    let freeze = serde_json::json!({ "name": "weekend", "timeZone": "UTC",
+        "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } });
+    let soak = serde_json::json!({ "environment": "staging", "soakMinutes": 30 });
+    let frozen = policy(serde_json::json!({ "freezes": [freeze] }));
+    let both = policy(serde_json::json!({ "freezes": [freeze], "ranIn": [soak] }));
+    let with_check =
+        policy(serde_json::json!({ "freezes": [freeze], "checks": [{ "name": "integration", "maxAgeHours": 2 }] }));
+    let mut known = Known::nothing();
+    assert_eq!(known.decide(&frozen).when(), Opens::Now);
+    let end = NOW.plus_millis(HOUR);
+    known.frozen = Ok(Frozen::Until(end));
+    assert_eq!(known.decide(&frozen).when(), Opens::At(end));
+    assert_eq!(known.decide(&both).when(), Opens::Unknown, "it never ran in staging");
+    known.checks = vec![check(CheckStatus::Passed, 0)];
+    assert_eq!(
+        known.decide(&with_check).when(),
+        Opens::At(end),
+        "a check that passed is open already"
+    );
+    known.checks.clear();
+    assert_eq!(known.decide(&with_check).when(), Opens::Unknown);
+    known.frozen = Err("no such zone".into());
+    assert_eq!(known.decide(&frozen).when(), Opens::Unknown, "a person must correct it");
+    known.frozen = Ok(Frozen::Until(end));
+    known.stops = vec![stop()];
+    assert_eq!(known.decide(&frozen).when(), Opens::Unknown, "until somebody resumes");
+}
+
+#[test]
+fn a_decision_says_since_when_each_gate_stands_so() {
+    let later = NOW.plus_millis(HOUR);
+    let mut known = Known::nothing();
+    let json = serde_json::json!({ "approvals": { "count": 1 }, "checks": [{ "name": "integration" }] });
+    let policy = policy(json);
+    let (approvals, integration): (GateId, GateId) =
+        ("approvals".parse().unwrap(), "check:integration".parse().unwrap());
+    let first = known.decide(&policy).dated(None, NOW);
+    assert_eq!(
+        (first.since(&approvals), first.since(&integration)),
+        (Some(NOW), Some(NOW))
+    );
+    assert_eq!(first.since(&"stop".parse().unwrap()), None);
+    assert!(first.awaits_approval());
+    // Only what stands otherwise now is dated anew.
+    known.approvals.push(yes(person(2, Role::Approver, &[])));
+    let second = known.decide(&policy).dated(Some(&first), later);
+    assert_eq!(
+        (second.since(&approvals), second.since(&integration)),
+        (Some(later), Some(NOW))
+    );
+    assert!(
+        !second.opens() && !second.awaits_approval(),
+        "the check is missing, and no approval"
+    );
+}

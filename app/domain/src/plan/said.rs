@@ -343,4 +343,73 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn each_part_has_words_of_its_own() {
+        let all = [
+            Part::RepoServer,
+            Part::BusyRepoServer,
+            Part::Redis,
+            Part::Source,
+            Part::Cluster,
+        ];
+        for part in all {
+            assert!(part.trouble().contains("answer") || part.trouble().contains("turns requests away"));
+            assert_eq!(
+                all.iter().filter(|other| other.trouble() == part.trouble()).count(),
+                1,
+                "{part:?}"
+            );
+        }
+        // A word that tools use for what comes before an apply, in what the cluster said of one.
+        let refused = OperationSnapshot {
+            message: "one or more objects failed to apply, reason: rpc error: code = Unavailable desc = etcdserver: leader changed".into(),
+            ..OperationSnapshot::default()
+        };
+        assert_eq!(operation_part_down(&refused), None);
+    }
+
+    #[test]
+    fn all_that_was_said_is_unfolded_once() {
+        let failed = ResourceOutcome {
+            kind: "Deployment".into(),
+            name: "api".into(),
+            status: "SyncFailed".into(),
+            message: "spec.replicas: must be positive".into(),
+            ..ResourceOutcome::default()
+        };
+        let mut app = AppSnapshot {
+            operation: Some(OperationSnapshot {
+                message: "one task failed".into(),
+                resources: vec![failed.clone()],
+                ..OperationSnapshot::default()
+            }),
+            conditions: vec![
+                ("SyncError".into(), " one task failed ".into()),
+                ("ComparisonError".into(), String::new()),
+                ("OrphanedResourceWarning".into(), "2 orphaned resources".into()),
+            ],
+            ..AppSnapshot::default()
+        };
+        let api = "Deployment api: spec.replicas: must be positive";
+        assert_eq!(whole(&app), [api, "one task failed", "2 orphaned resources"]);
+        // A long one keeps its beginning and, of its end, three times as much.
+        let long = format!("begin{}end", "x".repeat(WHOLE_CHARS));
+        app.operation = None;
+        app.conditions = vec![("SyncError".into(), long)];
+        let said = whole(&app).remove(0);
+        let (first, last) = said.split_once(" … ").unwrap();
+        assert!(first.starts_with("begin") && last.ends_with("end"));
+        assert_eq!(
+            (first.chars().count(), last.chars().count()),
+            (WHOLE_CHARS / 4, WHOLE_CHARS - WHOLE_CHARS / 4)
+        );
+        // Of many only some are named, and it is said how many more there are.
+        let many = OperationSnapshot {
+            resources: vec![failed; MOST_NAMED + 2],
+            ..OperationSnapshot::default()
+        };
+        assert_eq!(failing(&many).last().map(String::as_str), Some("and 2 more"));
+        assert_eq!(failing(&many).len(), MOST_NAMED + 1);
+    }
 }

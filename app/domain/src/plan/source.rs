@@ -278,4 +278,27 @@ mod tests {
         elsewhere.repository = "https://git.example.com/team/other.git".into();
         assert_eq!(of(&[elsewhere]), (Readers::Unknown, None));
     }
+
+    #[test]
+    fn a_value_file_from_elsewhere_or_of_another_name_is_not_ours() {
+        let reads = |value_file: &str| {
+            let mut one = source("charts/app", "main");
+            one.value_files = vec![value_file.into()];
+            of(&[one]).0
+        };
+        let ours = Readers::These(vec![0]);
+        assert_eq!(reads("/environments/production/values.yaml"), ours);
+        for other in [
+            "https://example.com/environments/production/values.yaml",
+            "/environments/staging/values.yaml",
+            "/environments/staging/*.yaml",
+            "/environments/production/values.yaml.bak",
+        ] {
+            assert_ne!(reads(other), ours, "{other}");
+        }
+        // Only a source with a name can be referred to.
+        let mut named = source("charts/other", "main");
+        named.value_files = vec!["$/environments/production/values.yaml".into()];
+        assert_ne!(of(&[named, source("extra", "main")]).0, Readers::These(vec![1]));
+    }
 }

@@ -362,4 +362,94 @@ mod tests {
         workload.kind = "CronJob".into();
         assert_eq!(workload.runs(&repository, None), [a]);
     }
+
+    #[test]
+    fn a_pod_that_cannot_start_or_stay_up_is_in_trouble() {
+        for status in [
+            "CrashLoopBackOff",
+            "ErrImagePull",
+            "CreateContainerConfigError",
+            "InvalidImageName",
+            "Unschedulable",
+            "OOMKilled",
+            "Init:CrashLoopBackOff",
+        ] {
+            assert!(pod(status, "a").trouble().is_some(), "{status}");
+        }
+        for status in [
+            "Running",
+            "Pending",
+            "ContainerCreating",
+            "PodInitializing",
+            "Init:0/1",
+            "",
+        ] {
+            assert_eq!(pod(status, "a").trouble(), None, "{status}");
+        }
+        // The cluster's own words come once.
+        let mut twice = pod("ErrImagePull", "a");
+        twice.message = "ErrImagePull: not found".into();
+        assert_eq!(twice.trouble().as_deref(), Some("ErrImagePull: not found"));
+    }
+
+    #[test]
+    fn the_pod_with_the_digest_is_blamed_first() {
+        let digest: Digest = A.parse().unwrap();
+        let named = |name: &str, image: &str| Pod {
+            name: name.into(),
+            ..pod("CrashLoopBackOff", image)
+        };
+        let mut workload = Workload {
+            pods: vec![
+                named("old", &format!("r.example/api@{B}")),
+                named("new", &format!("r.example/api@{A}")),
+            ],
+            ..Workload::default()
+        };
+        assert_eq!(workload.failing_pod(&digest).unwrap().0.name, "new");
+        workload.pods.pop();
+        assert_eq!(workload.failing_pod(&digest).unwrap().0.name, "old", "else any other");
+    }
+
+    #[test]
+    fn where_pods_are_hidden_the_manifest_in_the_cluster_counts() {
+        let repository: Repository = "r.example/api".parse().unwrap();
+        let workload = Workload {
+            kind: "Deployment".into(),
+            live: vec![format!("r.example/api@{B}")],
+            pods: vec![pod("Running", &format!("r.example/api@{A}"))],
+            ..Workload::default()
+        };
+        let runs = |workload: &Workload| {
+            workload
+                .runs(&repository, None)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(runs(&workload), [A]);
+        let hidden = Workload {
+            pods_hidden: true,
+            ..workload
+        };
+        assert_eq!(runs(&hidden), [B]);
+    }
+
+    #[test]
+    fn what_git_renders_or_the_cluster_has_of_the_repository_may_be_ours() {
+        let repository: Repository = "r.example/api".parse().unwrap();
+        let (ours, theirs) = (format!("r.example/api@{A}"), format!("r.example/web@{B}"));
+        for (target, live, is_own) in [
+            (&ours, &theirs, true),
+            (&theirs, &ours, true),
+            (&theirs, &theirs, false),
+        ] {
+            let all = [Workload {
+                target: vec![target.clone()],
+                live: vec![live.clone()],
+                ..Workload::default()
+            }];
+            assert_eq!(!own(&all, &repository, None, &[]).is_empty(), is_own, "{target} {live}");
+        }
+    }
 }

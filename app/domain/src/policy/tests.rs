@@ -147,3 +147,106 @@ fn times_are_read_strictly() {
         (7 + 24 + 24 + 9) * 60
     );
 }
+
+#[test]
+fn each_part_makes_a_policy_say_something() {
+    assert!(Policy::default().is_empty() && Policy::default().words().is_empty());
+    for (json, words) in [
+        (
+            serde_json::json!({ "approvals": { "count": 1, "by": [{ "group": "release" }] } }),
+            "1 approval by members of group release.",
+        ),
+        (
+            serde_json::json!({ "approvals": { "count": 2, "requiredGroup": "security" } }),
+            "one of them of group security",
+        ),
+        (
+            serde_json::json!({ "checks": [{ "name": "integration", "maxAgeHours": 24 }] }),
+            "Check integration passed, at most 24 h ago.",
+        ),
+        (
+            serde_json::json!({ "checks": [{ "name": "integration" }] }),
+            "Check integration passed.",
+        ),
+        (
+            serde_json::json!({ "ranIn": [{ "environment": "staging", "soakMinutes": 30 }] }),
+            "Healthy in staging for 30 min.",
+        ),
+        (
+            serde_json::json!({ "ranIn": [{ "environment": "staging" }] }),
+            "Healthy in staging before.",
+        ),
+        (
+            serde_json::json!({ "signatures": [{ "name": "release", "key": "k" }] }),
+            "Signed by release.",
+        ),
+        (
+            serde_json::json!({ "provenance": [{ "name": "ci", "key": "k", "builder": "https://b.example", "repository": "https://r.example" }] }),
+            "Built by https://b.example from https://r.example, as ci attests.",
+        ),
+        (
+            serde_json::json!({ "freezes": [{ "name": "weekend", "timeZone": "UTC",
+                "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } }] }),
+            "weekend",
+        ),
+    ] {
+        let policy: Policy = serde_json::from_value(json.clone()).unwrap();
+        assert!(!policy.is_empty(), "{json}");
+        assert!(
+            policy.words().concat().contains(words),
+            "{:?} lacks {words:?}",
+            policy.words()
+        );
+    }
+}
+
+#[test]
+fn only_what_is_unusual_is_written() {
+    for (json, unusual) in [
+        (serde_json::json!({ "sync": "service" }), true),
+        (serde_json::json!({ "sync": "application" }), false),
+        (serde_json::json!({ "onFailure": "takeBack" }), true),
+        (serde_json::json!({ "onFailure": "stop" }), false),
+    ] {
+        let policy: Policy = serde_json::from_value(json.clone()).unwrap();
+        let written = serde_json::to_value(&policy).unwrap();
+        assert_eq!(written == json, unusual, "{json} became {written}");
+        assert_eq!(written == serde_json::json!({}), !unusual, "{json} became {written}");
+        assert!(policy.is_empty(), "it shuts nothing");
+    }
+}
+
+#[test]
+fn so_many_keys_and_builds_are_asked_for_and_no_more() {
+    let wrong = |count: usize| {
+        let named = |more: serde_json::Value| -> Vec<serde_json::Value> {
+            (0..count)
+                .map(|n| {
+                    let mut one = more.clone();
+                    one["name"] = format!("n{n}").into();
+                    one
+                })
+                .collect()
+        };
+        let policy: Policy = serde_json::from_value(serde_json::json!({
+            "signatures": named(serde_json::json!({ "key": "k" })),
+            "provenance": named(serde_json::json!({ "key": "k", "builder": "https://b.example", "repository": "https://r.example" })),
+        }))
+        .unwrap();
+        let mut errors = FieldErrors::default();
+        policy.check("p", &name("production"), &[], &mut errors);
+        errors.0.into_iter().map(|error| error.field).collect::<Vec<_>>()
+    };
+    assert_eq!(wrong(MOST_KEYS), Vec::<String>::new());
+    assert_eq!(wrong(MOST_KEYS + 1), ["p.signatures", "p.provenance"]);
+}
+
+#[test]
+fn names_have_one_to_a_hundred_characters_without_spaces_around_them() {
+    for name in ["a", "integration tests", &"x".repeat(100), &"ü".repeat(100)] {
+        assert_eq!(check_name(name), Ok(()), "{name}");
+    }
+    for name in ["", " a", "a ", "a\nb", &"x".repeat(101)] {
+        assert!(check_name(name).is_err(), "{name:?}");
+    }
+}

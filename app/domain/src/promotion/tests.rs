@@ -3,7 +3,7 @@
 use super::*;
 use uuid::Uuid;
 
-fn promotion(state: State) -> Promotion {
+pub(crate) fn promotion(state: State) -> Promotion {
     let digest = format!("sha256:{}", "a1b2c3d4".repeat(8));
     Promotion {
         id: PromotionId(Uuid::from_u128(1)),

@@ -35,6 +35,13 @@ where
     assert_eq!("pigeon".parse::<T>().as_ref(), Err(error));
 }
 
+#[test]
+fn what_is_shown_and_written_is_the_same_word() {
+    assert_eq!(State::Verifying.as_str(), "verifying");
+    assert_eq!(Step::Sync.as_str(), "sync");
+    assert_eq!(CheckStatus::Passed.as_str(), "passed");
+}
+
 /// Holds them against their words as JSON, too.
 fn check_json<T>(words: &[&str])
 where
