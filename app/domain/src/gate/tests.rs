@@ -1,5 +1,8 @@
 //! Each rule of gates, by name.
 
+mod decisions;
+mod overrides;
+
 use super::*;
 use crate::{
     artifact::Digest,
@@ -345,72 +348,6 @@ fn a_stopped_line_blocks_and_says_who_and_why() {
     );
 }
 
-#[test]
-fn an_override_opens_one_gate_and_stays_visible() {
-    let mut known = Known::nothing();
-    known.stops = vec![stop()];
-    known.overrides = vec![Override {
-        gate: "stop".parse().unwrap(),
-        by: Actor::Token { name: "ops".into() },
-        reason: "Security fix".into(),
-        at: NOW,
-        until: None,
-    }];
-    let decision = known.decide(&two_approvals());
-    assert_eq!(
-        decision.waits_for().as_deref(),
-        Some("0 of 2 approvals"),
-        "the other gate stays"
-    );
-    let gate = &decision.gates[1];
-    assert_eq!(gate.state, GateState::Overridden);
-    assert!(
-        gate.why
-            .starts_with("Overridden by ops: Security fix. Before: Waybill paused it"),
-        "{}",
-        gate.why
-    );
-}
-
-#[test]
-fn an_override_is_of_what_shut_the_gate_then() {
-    let mut known = Known::nothing();
-    let one = |gate: &str, ago: i64, until: Option<Timestamp>| Override {
-        gate: gate.parse().unwrap(),
-        by: Actor::Waybill,
-        reason: "Now".into(),
-        at: NOW.plus_millis(-ago),
-        until,
-    };
-    // A stop that began later is another; so is the project's beside the environment's.
-    known.stops = vec![stop()];
-    known.overrides = vec![one("stop", HOUR, None)];
-    assert!(!known.decide(&Policy::default()).opens());
-    known.overrides = vec![one("stop", 0, None)];
-    assert!(known.decide(&Policy::default()).opens());
-    known.stops.push(Stop {
-        of_project: true,
-        ..stop()
-    });
-    let decision = known.decide(&Policy::default());
-    assert_eq!(decision.waits_for().as_deref(), Some("project paused"));
-    // A newer failure is another, and so is next week's freeze.
-    known.stops.clear();
-    known.checks = vec![check(CheckStatus::Failed, 0)];
-    known.overrides = vec![one("check:integration", HOUR, None)];
-    let checks = policy(serde_json::json!({ "checks": [{ "name": "integration" }] }));
-    assert!(!known.decide(&checks).opens());
-    let freeze = policy(serde_json::json!({ "freezes": [{ "name": "weekend", "timeZone": "UTC",
-        "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } }] }));
-    known.frozen = Ok(Frozen::Until(NOW.plus_millis(HOUR)));
-    let until = known.decide(&freeze).gates[0].until;
-    assert_eq!(until, Some(NOW.plus_millis(HOUR)));
-    known.overrides = vec![one("freeze:weekend", 0, until)];
-    assert!(known.decide(&freeze).opens());
-    known.overrides = vec![one("freeze:weekend", 7 * 24 * HOUR, Some(NOW.plus_millis(-HOUR)))];
-    assert!(!known.decide(&freeze).opens());
-}
-
 fn proof(name: &str, found: Found, again: Option<i64>) -> Proof {
     Proof {
         gate: GateId::of(GateKind::Signature, name),
@@ -575,71 +512,6 @@ fn gates_are_named_as_they_are_read() {
 }
 
 #[test]
-fn an_override_ends_at_its_moment() {
-    let mut known = Known::nothing();
-    known.stops = vec![stop()];
-    let until = |millis: i64| Override {
-        gate: "stop".parse().unwrap(),
-        by: Actor::Waybill,
-        reason: "Now".into(),
-        at: NOW.plus_millis(-1_000),
-        until: Some(NOW.plus_millis(millis)),
-    };
-    for (millis, opens) in [(1, true), (0, false), (-1, false)] {
-        known.overrides = vec![until(millis)];
-        assert_eq!(known.decide(&Policy::default()).opens(), opens, "{millis}");
-    }
-}
-
-#[test]
-fn a_gate_says_who_may_override_it_only_while_it_is_shut() {
-    let json = serde_json::json!({ "approvals": { "count": 1 },
-        "overrides": [{ "gates": ["approvals", "stop"], "by": [{ "user": "root@example.com" }, { "role": "admin" }] },
-            { "gates": ["approvals"], "by": [{ "role": "admin" }] }] });
-    let policy = policy(json);
-    assert_eq!(
-        who_overrides(&policy, GateKind::Approvals).as_deref(),
-        Some("Administrators and root@example.com can override it."),
-        "each once"
-    );
-    assert_eq!(who_overrides(&policy, GateKind::Check), None);
-    let mut known = Known::nothing();
-    let gate = known.decide(&policy).gates.remove(0);
-    assert!(gate.who.ends_with("can override it."), "{}", gate.who);
-    known.approvals.push(yes(person(2, Role::Approver, &[])));
-    let gate = known.decide(&policy).gates.remove(0);
-    assert_eq!((gate.state, gate.who.as_str()), (GateState::Met, ""));
-    // Overridden, nobody need do anything.
-    known.stops = vec![stop()];
-    known.overrides = vec![Override {
-        gate: "stop".parse().unwrap(),
-        by: Actor::Waybill,
-        reason: "Now".into(),
-        at: NOW,
-        until: None,
-    }];
-    let gate = known.decide(&policy).gates.remove(1);
-    assert_eq!((gate.short.as_str(), gate.who.as_str()), ("overridden", ""));
-}
-
-#[test]
-fn only_those_named_may_override_and_only_the_gates_that_are_named() {
-    let policy = policy(serde_json::json!({
-        "overrides": [{ "gates": ["freeze"], "by": [{ "role": "approver" }, { "group": "on-call" }] }] }));
-    for (who, gate, may) in [
-        (person(1, Role::Admin, &[]), GateKind::Freeze, true),
-        (person(1, Role::Approver, &[]), GateKind::Freeze, true),
-        (person(1, Role::Developer, &[]), GateKind::Freeze, false),
-        (person(1, Role::Viewer, &["on-call"]), GateKind::Freeze, true),
-        (person(1, Role::Admin, &[]), GateKind::Approvals, false),
-        (person(1, Role::Viewer, &["release"]), GateKind::Freeze, false),
-    ] {
-        assert_eq!(policy.may_override(gate, &who), may, "{who:?} {gate:?}");
-    }
-    assert!(!Policy::default().may_override(GateKind::Freeze, &person(1, Role::Admin, &[])));
-}
-
-#[test]
 fn who_may_approve_is_said_once() {
     let words = |json: serde_json::Value| policy(json).approvals.unwrap().words();
     let release =
@@ -684,63 +556,4 @@ fn kinds_of_gates_say_what_they_are_like() {
     assert_eq!(title(GateKind::Stop, ""), "Pause");
     assert_eq!(title(GateKind::Stop, "project"), "Pause of the project");
     assert_eq!(title(GateKind::Freeze, "weekend"), "Freeze weekend");
-}
-
-/// When time alone opens it: at the end of the last soak or freeze, and never where something else is missing.
-#[test]
-fn time_opens_soaks_and_freezes_and_nothing_else() {
-    let freeze = serde_json::json!({ "name": "weekend", "timeZone": "UTC",
-        "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } });
-    let soak = serde_json::json!({ "environment": "staging", "soakMinutes": 30 });
-    let frozen = policy(serde_json::json!({ "freezes": [freeze] }));
-    let both = policy(serde_json::json!({ "freezes": [freeze], "ranIn": [soak] }));
-    let with_check =
-        policy(serde_json::json!({ "freezes": [freeze], "checks": [{ "name": "integration", "maxAgeHours": 2 }] }));
-    let mut known = Known::nothing();
-    assert_eq!(known.decide(&frozen).when(), Opens::Now);
-    let end = NOW.plus_millis(HOUR);
-    known.frozen = Ok(Frozen::Until(end));
-    assert_eq!(known.decide(&frozen).when(), Opens::At(end));
-    assert_eq!(known.decide(&both).when(), Opens::Unknown, "it never ran in staging");
-    known.checks = vec![check(CheckStatus::Passed, 0)];
-    assert_eq!(
-        known.decide(&with_check).when(),
-        Opens::At(end),
-        "a check that passed is open already"
-    );
-    known.checks.clear();
-    assert_eq!(known.decide(&with_check).when(), Opens::Unknown);
-    known.frozen = Err("no such zone".into());
-    assert_eq!(known.decide(&frozen).when(), Opens::Unknown, "a person must correct it");
-    known.frozen = Ok(Frozen::Until(end));
-    known.stops = vec![stop()];
-    assert_eq!(known.decide(&frozen).when(), Opens::Unknown, "until somebody resumes");
-}
-
-#[test]
-fn a_decision_says_since_when_each_gate_stands_so() {
-    let later = NOW.plus_millis(HOUR);
-    let mut known = Known::nothing();
-    let json = serde_json::json!({ "approvals": { "count": 1 }, "checks": [{ "name": "integration" }] });
-    let policy = policy(json);
-    let (approvals, integration): (GateId, GateId) =
-        ("approvals".parse().unwrap(), "check:integration".parse().unwrap());
-    let first = known.decide(&policy).dated(None, NOW);
-    assert_eq!(
-        (first.since(&approvals), first.since(&integration)),
-        (Some(NOW), Some(NOW))
-    );
-    assert_eq!(first.since(&"stop".parse().unwrap()), None);
-    assert!(first.awaits_approval());
-    // Only what stands otherwise now is dated anew.
-    known.approvals.push(yes(person(2, Role::Approver, &[])));
-    let second = known.decide(&policy).dated(Some(&first), later);
-    assert_eq!(
-        (second.since(&approvals), second.since(&integration)),
-        (Some(later), Some(NOW))
-    );
-    assert!(
-        !second.opens() && !second.awaits_approval(),
-        "the check is missing, and no approval"
-    );
 }
