@@ -5,7 +5,7 @@
 //! was in vain, and when it is due again. It lives in memory: after a restart everybody begins anew, and so they do when a person has
 //! reason to think that things are better ([`Patience::forget`]).
 
-use domain::{id::PromotionId, time::Timestamp};
+use domain::{id::PromotionId, plan::Cause, time::Timestamp};
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -50,12 +50,35 @@ pub(crate) enum Ask {
     Window,
     /// To end a sync that runs.
     End,
+    /// To look at Git, before anything else in a try.
+    Begin,
+}
+
+/// What a promotion asks about. A different subject starts a new back-off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// What the planner asks for.
+    Cause(Cause),
+    /// It doesn't answer.
+    Answer,
+    /// It doesn't know the Application.
+    Application,
+    /// Its sync windows.
+    Windows,
+    /// That a sync window has opened.
+    WindowOpened,
+    /// A revision that it applies.
+    Revision(String),
+    /// A try of the promotion, by its number.
+    Try(u32),
+    /// A promotion that failed may have become live since.
+    LiveAfterAll,
 }
 
 #[derive(Clone, Debug)]
 struct Tries {
     /// What for: another reason begins anew.
-    about: String,
+    about: About,
     times: u32,
     due: Timestamp,
 }
@@ -70,9 +93,9 @@ impl Patience {
     }
 
     /// Whether it may be asked for now; then it counts as asked.
-    pub(crate) fn may(&self, id: PromotionId, ask: Ask, about: &str, now: Timestamp) -> bool {
+    pub(crate) fn may(&self, id: PromotionId, ask: Ask, about: &About, now: Timestamp) -> bool {
         let mut all = self.all();
-        let is_early = |tries: &Tries| tries.about == about && now < tries.due;
+        let is_early = |tries: &Tries| tries.about == *about && now < tries.due;
         if all.get(&(id, ask)).is_some_and(is_early) {
             return false;
         }
@@ -80,8 +103,20 @@ impl Patience {
         true
     }
 
+    /// Whether this is the first look of a try.
+    pub(crate) fn begins(&self, id: PromotionId, tries: u32, now: Timestamp) -> bool {
+        let mut all = self.all();
+        let about = About::Try(tries);
+        let is_known = |tries: &Tries| tries.about == about;
+        if all.get(&(id, Ask::Begin)).is_some_and(is_known) {
+            return false;
+        }
+        count(&mut all, id, Ask::Begin, &about, now);
+        true
+    }
+
     /// It was in vain once more: the milliseconds until it is to be tried again.
-    pub(crate) fn wait(&self, id: PromotionId, ask: Ask, about: &str, now: Timestamp) -> i64 {
+    pub(crate) fn wait(&self, id: PromotionId, ask: Ask, about: &About, now: Timestamp) -> i64 {
         count(&mut self.all(), id, ask, about, now).millis_since(now)
     }
 
@@ -92,7 +127,7 @@ impl Patience {
 
     /// Everybody tries at once: something was changed or repaired.
     pub(crate) fn forget(&self) {
-        self.all().clear();
+        self.all().retain(|(_, ask), _| *ask == Ask::Begin);
     }
 }
 
@@ -100,19 +135,19 @@ fn count(
     all: &mut HashMap<(PromotionId, Ask), Tries>,
     id: PromotionId,
     ask: Ask,
-    about: &str,
+    about: &About,
     now: Timestamp,
 ) -> Timestamp {
     if all.len() >= MOST_KEPT {
         all.retain(|_, tries| now.millis_since(tries.due) < FORGOTTEN_MILLIS);
     }
     let tries = all.entry((id, ask)).or_insert_with(|| Tries {
-        about: about.to_owned(),
+        about: about.clone(),
         times: 0,
         due: now,
     });
-    if tries.about != about {
-        about.clone_into(&mut tries.about);
+    if tries.about != *about {
+        tries.about.clone_from(about);
         tries.times = 0;
     }
     tries.times = tries.times.saturating_add(1);
@@ -155,7 +190,7 @@ mod tests {
         let mut asked = Vec::new();
         for second in 0..3_600 {
             let now = Timestamp(second * 1_000);
-            if patience.may(id, Ask::Sync, "a window", now) {
+            if patience.may(id, Ask::Sync, &About::Windows, now) {
                 asked.push(second);
             }
         }
@@ -168,20 +203,34 @@ mod tests {
     fn another_reason_a_success_and_a_person_begin_anew() {
         let (patience, id) = (Patience::default(), PromotionId(Uuid::from_u128(7)));
         let now = Timestamp(0);
-        let may = |about: &str| patience.may(id, Ask::Refresh, about, now);
-        assert!(may("one") && !may("one"));
-        assert!(may("other") && !may("other"));
+        let may = |about: Cause| patience.may(id, Ask::Refresh, &About::Cause(about), now);
+        assert!(may(Cause::NotSeen) && !may(Cause::NotSeen));
+        assert!(may(Cause::NotCompared) && !may(Cause::NotCompared));
         patience.worked(id, Ask::Refresh);
-        assert!(may("other") && !may("other"));
+        assert!(may(Cause::NotCompared) && !may(Cause::NotCompared));
         patience.forget();
-        assert!(may("other"));
+        assert!(may(Cause::NotCompared));
         // What another asks is its own.
-        assert!(patience.may(id, Ask::Sync, "other", now));
-        let first = patience.wait(id, Ask::Look, "down", now);
-        let third = [(); 2].map(|()| patience.wait(id, Ask::Look, "down", now))[1];
+        assert!(patience.may(id, Ask::Sync, &About::Cause(Cause::NotCompared), now));
+        let first = patience.wait(id, Ask::Look, &About::Answer, now);
+        let third = [(); 2].map(|()| patience.wait(id, Ask::Look, &About::Answer, now))[1];
         assert!(
             (800..=1200).contains(&first) && (3200..=4800).contains(&third),
             "{first} {third}"
+        );
+    }
+
+    #[test]
+    fn a_try_begins_once() {
+        let (patience, id) = (Patience::default(), PromotionId(Uuid::from_u128(7)));
+        let now = Timestamp(0);
+        assert!(patience.begins(id, 1, now) && !patience.begins(id, 1, now.plus_millis(3_600_000)));
+        assert!(patience.begins(id, 2, now), "a retry is another");
+        assert!(patience.begins(PromotionId(Uuid::from_u128(8)), 2, now));
+        patience.forget();
+        assert!(
+            !patience.begins(id, 2, now),
+            "that somebody repaired something is no new try"
         );
     }
 }

@@ -17,7 +17,10 @@ use aws_lc_rs::{
         RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
     },
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+};
 use domain::{
     artifact::Digest,
     gate::{Found, GateId, GateKind},
@@ -39,6 +42,13 @@ const SIMPLE: &str = "cosign container image signature";
 /// What the newer form says of itself.
 pub const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 const STATEMENT: &str = "application/vnd.in-toto+json";
+/// Base64 as envelopes may have it (DSSE 1.0: in either alphabet), with or without padding.
+const ALPHABETS: [GeneralPurpose; 2] = [lenient(&alphabet::STANDARD), lenient(&alphabet::URL_SAFE)];
+
+const fn lenient(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
+    let padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(alphabet, padding)
+}
 
 /// The ways in which a kind of key signs.
 type Ways = &'static [&'static dyn VerificationAlgorithm];
@@ -265,11 +275,14 @@ impl Attached {
         Some(Self::Simple { payload, signature })
     }
 
-    /// The envelope of a bundle; `None` when it is no bundle, or holds something else.
+    /// The envelope of a bundle; `None` when it is no bundle, or holds something else, or an envelope with more or less than the one
+    /// signature that it has in a bundle (`sigstore_bundle.proto`: clients must reject others).
     #[must_use]
     pub fn bundle(bytes: &[u8]) -> Option<Self> {
         let bundle: Value = nesting::json(bytes).ok()?;
-        Self::enveloped(bundle.get("dsseEnvelope")?)
+        let envelope = bundle.get("dsseEnvelope")?;
+        let is_one = envelope.get("signatures")?.as_array()?.len() == 1;
+        is_one.then(|| Self::enveloped(envelope)).flatten()
     }
 
     /// A bare envelope; `None` when it is none.
@@ -280,14 +293,13 @@ impl Attached {
 
     fn enveloped(envelope: &Value) -> Option<Self> {
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let decoded = |text: &str| ALPHABETS.iter().find_map(|alphabet| alphabet.decode(text).ok());
         let signatures = envelope.get("signatures")?.as_array()?;
         let signatures = signatures.iter().take(MOST_SIGNATURES);
         Some(Self::Envelope(Envelope {
             payload_type: text(envelope, "payloadType")?,
-            payload: STANDARD.decode(text(envelope, "payload")?).ok()?,
-            signatures: signatures
-                .filter_map(|one| STANDARD.decode(text(one, "sig")?).ok())
-                .collect(),
+            payload: decoded(&text(envelope, "payload")?)?,
+            signatures: signatures.filter_map(|one| decoded(&text(one, "sig")?)).collect(),
         }))
     }
 
@@ -322,7 +334,9 @@ impl Attached {
 
 impl Envelope {
     fn statement(&self) -> Option<Statement> {
-        let is_statement = self.payload_type == STATEMENT;
+        // in-toto's envelope specification also has a type for each predicate.
+        let own = self.payload_type.strip_prefix("application/vnd.in-toto.");
+        let is_statement = self.payload_type == STATEMENT || own.is_some_and(|own| own.ends_with("+json"));
         let statement: Statement = nesting::json(&self.payload).ok().filter(|_| is_statement)?;
         Some(statement).filter(|statement| statement.kind.starts_with("https://in-toto.io/Statement/"))
     }

@@ -1,6 +1,6 @@
 //! What Argo CD reports about an Application, and what a promotion does about it.
 //!
-//! [`AppSnapshot`] is one look at an Application. [`next`] compares it with what a promotion wants ([`Intent`]) and says
+//! [`AppSnapshot`] is one look at an Application. [`next()`] compares it with what a promotion wants ([`Intent`]) and says
 //! what to do: ask Argo CD to look at Git again, start a sync, wait, or stop because the commit is live, or can't become
 //! live. It remembers nothing: called again with a newer look, after a restart or a lost answer, it says what is right
 //! then. The proof is made of four parts, each useless without the others:
@@ -20,15 +20,17 @@
 mod decision;
 pub mod illness;
 mod images;
+mod next;
 pub mod said;
 pub mod source;
 #[cfg(test)]
 mod tests;
 pub mod workload;
 
-pub use decision::{GRACE_MILLIS, Intent, Next, STABLE_MILLIS, candidate_revisions, is_applied, next};
+pub use decision::{GRACE_MILLIS, Intent, STABLE_MILLIS, candidate_revisions, is_applied, next};
 pub use illness::{Illness, LogLine, Patient, PodEvent};
 pub use images::live_digests;
+pub use next::{Cause, Next};
 pub use source::{AppSource, Committed};
 pub use workload::{Pod, Workload, WorkloadName};
 

@@ -134,6 +134,8 @@ mod tests {
             // A freeze ends for all at once: then the newest goes.
             (&[at(9), at(9)], &[1]),
             (&[at(9), at(5)], &[1]),
+            // Of two that time opens at once, the younger goes.
+            (&[at(5), at(5), Unknown], &[1]),
             // What waits for people is superseded by the newest.
             (&[Unknown, Unknown], &[1]),
             (&[Unknown, at(9)], &[1]),

@@ -483,7 +483,7 @@ pub trait Git: Send + Sync {
     async fn remove_blocks(&self, repository: &RepositoryAccess, removal: &BlockRemoval)
     -> Result<Committed, GitError>;
 
-    /// The unified diff that `edit` would make on the mirror's tip; empty when nothing would change.
+    /// What `edits` would change on the mirror's tip, all of them together.
     async fn preview(&self, repository: &RepositoryAccess, edits: &[PlaceEdit]) -> Result<Difference, GitError>;
 
     /// A commit with its diff; `None` when the mirror lacks it.

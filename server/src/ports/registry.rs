@@ -72,6 +72,24 @@ pub struct Hanging {
     pub unseen: Option<RegistryError>,
 }
 
+impl Hanging {
+    /// Nothing, because it couldn't be looked at.
+    #[must_use]
+    pub fn unseen(error: RegistryError) -> Self {
+        Self {
+            attached: Vec::new(),
+            unseen: Some(error),
+        }
+    }
+
+    /// What another look found besides.
+    pub fn add(&mut self, other: Self) {
+        let Self { attached, unseen } = other;
+        self.attached.extend(attached);
+        self.unseen = unseen.or(self.unseen.take());
+    }
+}
+
 /// An OCI registry.
 #[async_trait]
 pub trait Registry: Send + Sync {
@@ -118,7 +136,7 @@ pub trait Registry: Send + Sync {
         digest: &Digest,
     ) -> Result<Option<ArtifactDetails>, RegistryError>;
 
-    /// What hangs on an image and says one of these things of it; empty when there is nothing, or no such image.
+    /// What hangs on an image and may say one of these things of it, and perhaps other things; empty when there is nothing, or no such image.
     async fn attached(
         &self,
         access: &RegistryAccess,

@@ -207,11 +207,11 @@ fn what_is_no_signature_is_passed_over() {
     }
     assert_eq!(Attached::bundle(b"{}"), None);
     assert_eq!(Attached::bundle(b"<html>"), None);
-    // Of many signatures the first few are looked at.
+    // Of many signatures over a bare envelope the first few are looked at.
     let mut many = whole.clone();
     let one = many["dsseEnvelope"]["signatures"][0].clone();
     many["dsseEnvelope"]["signatures"] = json!(vec![one; 1000]);
-    let Some(Attached::Envelope(envelope)) = Attached::bundle(many.to_string().as_bytes()) else {
+    let Some(Attached::Envelope(envelope)) = Attached::envelope(many["dsseEnvelope"].to_string().as_bytes()) else {
         panic!("no envelope")
     };
     assert_eq!(envelope.signatures.len(), MOST_SIGNATURES);
@@ -317,4 +317,71 @@ fn what_is_no_public_key_is_refused_with_what_to_do() {
         "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----",
         "private",
     );
+}
+
+#[test]
+fn a_bundle_has_one_signature_and_a_bare_envelope_may_have_several() {
+    let (pem, sign) = p256();
+    let (_, others) = p256();
+    let key = PublicKey::read(&pem).unwrap();
+    let payload = statement(&digest(1), SIGNED).to_string().into_bytes();
+    let mut two = bundle(&payload, STATEMENT, &sign);
+    let theirs = bundle(&payload, STATEMENT, &others)["dsseEnvelope"]["signatures"][0].clone();
+    let ours = two["dsseEnvelope"]["signatures"][0].clone();
+    for signatures in [json!([theirs, ours]), json!([]), json!([ours, ours])] {
+        two["dsseEnvelope"]["signatures"] = signatures;
+        assert_eq!(Attached::bundle(two.to_string().as_bytes()), None);
+    }
+    two["dsseEnvelope"]["signatures"] = json!([theirs, ours]);
+    let bare = Attached::envelope(two["dsseEnvelope"].to_string().as_bytes()).unwrap();
+    assert_eq!(find(&key, &digest(1), &[bare]), Found::Valid);
+    two["dsseEnvelope"]["signatures"] = json!([ours]);
+    assert!(Attached::bundle(two.to_string().as_bytes()).is_some());
+}
+
+#[test]
+fn envelopes_are_read_in_both_alphabets_with_and_without_padding() {
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+    let (pem, sign) = p256();
+    let key = PublicKey::read(&pem).unwrap();
+    // Characters that the alphabets write differently.
+    let mut statement = statement(&digest(1), SIGNED);
+    statement["predicate"] = json!({ "note": "????>>>>~~~~ÿÿÿ" });
+    let payload = statement.to_string().into_bytes();
+    let written = bundle(&payload, STATEMENT, &sign);
+    let signature = STANDARD
+        .decode(written["dsseEnvelope"]["signatures"][0]["sig"].as_str().unwrap())
+        .unwrap();
+    assert_ne!(STANDARD.encode(&payload), URL_SAFE.encode(&payload));
+    for engine in [&STANDARD, &URL_SAFE, &STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+        let mut other = written.clone();
+        other["dsseEnvelope"]["payload"] = engine.encode(&payload).into();
+        other["dsseEnvelope"]["signatures"][0]["sig"] = engine.encode(&signature).into();
+        let attached = Attached::bundle(other.to_string().as_bytes()).unwrap();
+        assert_eq!(find(&key, &digest(1), &[attached]), Found::Valid);
+    }
+    let mut odd = written;
+    odd["dsseEnvelope"]["payload"] = "a+b_".into();
+    assert_eq!(
+        Attached::bundle(odd.to_string().as_bytes()),
+        None,
+        "of one alphabet or the other"
+    );
+}
+
+#[test]
+fn a_statement_may_have_a_type_of_its_own_and_nothing_else_is_one() {
+    let (pem, sign) = p256();
+    let key = PublicKey::read(&pem).unwrap();
+    let payload = statement(&digest(1), SIGNED).to_string().into_bytes();
+    for (kind, found) in [
+        (STATEMENT, Found::Valid),
+        ("application/vnd.in-toto.provenance+json", Found::Valid),
+        ("application/vnd.in-toto.provenance", Found::Nothing),
+        ("application/vnd.in-totoish+json", Found::Nothing),
+        ("application/json", Found::Nothing),
+    ] {
+        let attached = Attached::bundle(bundle(&payload, kind, &sign).to_string().as_bytes()).unwrap();
+        assert_eq!(find(&key, &digest(1), &[attached]), found, "{kind}");
+    }
 }

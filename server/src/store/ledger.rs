@@ -87,7 +87,7 @@ const EVENTS_OF_PROMOTION: &str = "SELECT * FROM events WHERE promotion_id = $1 
 
 #[derive(FromRow)]
 pub(crate) struct EventRow {
-    sequence: i64,
+    pub(crate) sequence: i64,
     at: i64,
     workspace_id: String,
     project_id: Option<String>,

@@ -113,8 +113,14 @@ pub trait Notifications: Send {
     async fn notification_cursor(&mut self) -> Result<i64, StoreError>;
     /// Moves it; `false` when it wasn't at `from` any more: somebody else went on.
     async fn move_notification_cursor(&mut self, from: i64, to: i64) -> Result<bool, StoreError>;
-    /// Entries after one place, up to another, that may have to be told: of projects with a channel, of the kinds that are told.
-    async fn events_to_tell(&mut self, after: i64, upto: i64, limit: i64) -> Result<Vec<Event>, StoreError>;
+    /// Entries after one place, up to another, that may have to be told: of projects with a channel. With them how far they go, where there
+    /// are more than `limit`. What can't be read (a newer server's) is left out: it must not hold back what comes after it.
+    async fn events_to_tell(
+        &mut self,
+        after: i64,
+        upto: i64,
+        limit: i64,
+    ) -> Result<(Vec<Event>, Option<i64>), StoreError>;
     /// Whether an occasion of a promotion was told through a channel.
     async fn was_told(
         &mut self,
@@ -170,8 +176,6 @@ const REMOVE_CHANNEL: &str = "DELETE FROM channels WHERE id = $1";
 const CURSOR: &str = "SELECT sequence FROM notification_cursor";
 const MOVE_CURSOR: &str = "UPDATE notification_cursor SET sequence = $2 WHERE sequence = $1";
 const EVENTS_TO_TELL: &str = "SELECT * FROM events WHERE sequence > $1 AND sequence <= $2 \
-     AND kind IN ('promotion_requested', 'promotion_waits', 'promotion_moved', 'approved', 'desired_changed', 'live_changed', 'held', \
-     'taken_back', 'promotion_live_after_all') \
      AND project_id IN (SELECT project_id FROM channels WHERE active) ORDER BY sequence LIMIT $3";
 const WAS_TOLD: &str = "SELECT COUNT(*) FROM deliveries WHERE promotion_id = $2 AND channel_id = $1 AND occasion = $3";
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, workspace_id, channel_id, event, promotion_id, occasion, \
@@ -265,8 +269,29 @@ where
         Ok(run!(self, MOVE_CURSOR, from, to)? > 0)
     }
 
-    async fn events_to_tell(&mut self, after: i64, upto: i64, limit: i64) -> Result<Vec<Event>, StoreError> {
-        all!(self, EventRow, EVENTS_TO_TELL, after, upto, limit)
+    async fn events_to_tell(
+        &mut self,
+        after: i64,
+        upto: i64,
+        limit: i64,
+    ) -> Result<(Vec<Event>, Option<i64>), StoreError> {
+        let rows = sqlx::query_as::<D, EventRow>(EVENTS_TO_TELL)
+            .bind(after)
+            .bind(upto)
+            .bind(limit)
+            .fetch_all(&mut self.tx)
+            .await?;
+        let is_full = i64::try_from(rows.len()).is_ok_and(|many| many >= limit);
+        let last = rows.last().filter(|_| is_full).map(|row| row.sequence);
+        let readable = |row: EventRow| {
+            let sequence = row.sequence;
+            let event = Event::try_from(row);
+            if let Err(error) = &event {
+                tracing::warn!(sequence, %error, "an entry of the ledger can't be read: nobody is notified of it");
+            }
+            event.ok()
+        };
+        Ok((rows.into_iter().filter_map(readable).collect(), last))
     }
 
     async fn was_told(

@@ -3,7 +3,7 @@
 
 use super::{Worker, steps};
 use crate::{
-    back_off::Ask,
+    back_off::{About, Ask},
     service::context::internal,
     store::{NewEvent, StoreError},
 };
@@ -62,7 +62,7 @@ impl Worker {
             if !services
                 .wake
                 .patience
-                .may(promotion.id, Ask::Look, "live after all", now)
+                .may(promotion.id, Ask::Look, &About::LiveAfterAll, now)
             {
                 continue;
             }

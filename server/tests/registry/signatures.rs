@@ -156,9 +156,90 @@ async fn the_newer_place_is_the_registrys_list_or_a_tag() {
             .await
             .unwrap();
         let found = payloads(&found.attached);
-        assert_eq!(found.len(), 2, "{keeps_list}: {found:?}");
-        assert!(found[0].contains(&format!("{:?}", b"ours".to_vec())), "{found:?}");
+        // What cosign 2.6 and 3.0 note beside an attestation is wrong: it is read all the same, last.
+        assert_eq!(found.len(), 3, "{keeps_list}: {found:?}");
+        for (found, payload) in found.iter().zip(["said", "ours", "attests"]) {
+            assert!(
+                found.contains(&format!("{:?}", payload.as_bytes())),
+                "{payload}: {found}"
+            );
+        }
     }
+}
+
+/// A registry that keeps no list has one under a tag, which whoever signs writes: cosign up to 3.0.6 gives the type of the bundle's
+/// configuration there, and others give none.
+#[tokio::test]
+async fn a_bundle_is_found_whatever_the_list_calls_it() {
+    for kind in [
+        json!(null),
+        json!(""),
+        json!(BUNDLE),
+        json!("application/vnd.oci.empty.v1+json"),
+        json!("application/vnd.oci.image.config.v1+json"),
+    ] {
+        let mut held = Held::default();
+        let mut entry = held.bundle("ours");
+        entry["artifactType"] = kind.clone();
+        let mut picture = layer("application/vnd.oci.image.manifest.v1+json", b"a picture");
+        picture["artifactType"] = json!("image/png");
+        let tag = format!("/manifests/sha256-{}", image().hex());
+        held.0.insert(tag, list(&[picture, entry]));
+        let registry = held.serve().await;
+        for says in [SIGN, "https://slsa.dev/provenance/v1"] {
+            let found = client()
+                .attached(&open(), &registry.repository(), &image(), &[says])
+                .await
+                .unwrap();
+            assert_eq!(found.attached.len(), 1, "{kind} {says}");
+        }
+        let asked = registry.seen();
+        let picture = digest(b"a picture");
+        assert!(
+            asked.iter().all(|seen| !seen.uri.ends_with(&picture)),
+            "what is no bundle is not fetched"
+        );
+    }
+}
+
+/// `cosign sign --registry-referrers-mode=oci-1-1` hangs the older form on the image as a referrer, and cosign's library bare envelopes.
+#[tokio::test]
+async fn the_older_forms_are_read_as_referrers_too() {
+    let envelope = {
+        let bundle: Value = serde_json::from_str(&bundle("attested")).unwrap();
+        bundle["dsseEnvelope"].to_string()
+    };
+    let mut held = Held::default();
+    let mut entries = Vec::new();
+    for (kind, layer_of, blob) in [
+        (
+            "application/vnd.dev.cosign.artifact.sig.v1+json",
+            signed_layer(b"signed so"),
+            "signed so",
+        ),
+        (
+            "application/vnd.in-toto+json",
+            layer("application/vnd.dsse.envelope.v1+json", envelope.as_bytes()),
+            envelope.as_str(),
+        ),
+    ] {
+        let manifest = manifest(&[layer_of]);
+        let mut entry = layer("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+        entry["artifactType"] = json!(kind);
+        held.blob(blob);
+        held.0
+            .insert(format!("/manifests/{}", digest(manifest.as_bytes())), manifest);
+        entries.push(entry);
+    }
+    held.0.insert(format!("/referrers/{}", image()), list(&entries));
+    let registry = held.serve().await;
+    let found = client()
+        .attached(&open(), &registry.repository(), &image(), &[SIGN])
+        .await
+        .unwrap();
+    let found = payloads(&found.attached);
+    assert_eq!((found.len(), found[0].as_str()), (2, "signed so"), "{found:?}");
+    assert!(found[1].contains(&format!("{:?}", b"attested".to_vec())), "{found:?}");
 }
 
 #[tokio::test]
@@ -265,4 +346,43 @@ async fn a_list_without_end_and_signatures_without_number_are_left_alone_after_a
         .await
         .unwrap();
     assert!(registry.seen().len() < 20, "{}", registry.seen().len());
+    // Nor are manifests full of layers: whoever may push decides how many there are, and may hang one blob on an image a thousand times.
+    let one = bundle("one");
+    for is_one in [true, false] {
+        let mut held = Held::default();
+        let mut entries = Vec::new();
+        for n in 0..40 {
+            let layers: Vec<Value> = (0..40)
+                .map(|layer_n| {
+                    let bundle = match is_one {
+                        true => one.clone(),
+                        false => bundle(&format!("{n} {layer_n}")),
+                    };
+                    held.blob(&bundle);
+                    layer(BUNDLE, bundle.as_bytes())
+                })
+                .chain([layer("x/y", format!("{n}").as_bytes())])
+                .collect();
+            let manifest = manifest(&layers);
+            let mut entry = layer("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+            entry["artifactType"] = json!(BUNDLE);
+            held.0
+                .insert(format!("/manifests/{}", digest(manifest.as_bytes())), manifest);
+            entries.push(entry);
+        }
+        held.0.insert(format!("/referrers/{}", image()), list(&entries));
+        let registry = held.serve().await;
+        let found = client()
+            .attached(&open(), &registry.repository(), &image(), &[SIGN])
+            .await
+            .unwrap();
+        assert_eq!(found.attached.len(), if is_one { 1 } else { 32 });
+        if !is_one {
+            // The newest of each manifest, so that none hides the others.
+            let found = payloads(&found.attached);
+            let newest = |n: usize| format!("{:?}", format!("{n} 39").as_bytes());
+            assert!((0..32).all(|n| found[n].contains(&newest(n))), "{found:?}");
+        }
+        assert!(registry.seen().len() < 100, "{}", registry.seen().len());
+    }
 }

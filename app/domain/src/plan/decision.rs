@@ -6,7 +6,7 @@
 mod runs;
 
 use super::{
-    AppSnapshot, OperationSnapshot, Workload,
+    AppSnapshot, Cause, Next, OperationSnapshot, Workload,
     said::{self, clip},
     source::{self, Committed, Follows, Readers},
     workload::WorkloadName,
@@ -58,61 +58,6 @@ pub struct Intent<'a> {
     pub grace_millis: i64,
 }
 
-/// What to do next.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Next {
-    /// Read the Application again after Argo CD has looked at Git.
-    Refresh {
-        /// Why; a sentence to show.
-        why: String,
-    },
-    /// Read the Application's workloads, and decide again with them.
-    Inspect,
-    /// Start a sync.
-    Sync {
-        /// The commit to sync to; `None` for the head of what the Application follows.
-        revision: Option<String>,
-        /// What alone is to be synced; empty for the whole Application.
-        only: Vec<WorkloadName>,
-        /// Why; a sentence to show.
-        why: String,
-    },
-    /// Look again later.
-    Wait {
-        /// What for; a sentence to show.
-        why: String,
-    },
-    /// Look again later: Argo CD syncs by itself, unless a sync window is closed.
-    SyncsItself {
-        /// What for; a sentence to show.
-        why: String,
-    },
-    /// Look again later, for as long as it takes: a person paused the rollout.
-    Paused {
-        /// What for; a sentence to show.
-        why: String,
-    },
-    /// The promised digest is live and healthy.
-    Live {
-        /// What proves it; a sentence for the ledger.
-        evidence: String,
-    },
-    /// What Argo CD rendered at the commit doesn't name the promised digest. It fails, unless Git says something else by now.
-    NotRendered {
-        /// What was rendered instead.
-        reason: String,
-        /// What to do.
-        remedy: String,
-    },
-    /// It can't become live without somebody doing something.
-    Failed {
-        /// What happened.
-        reason: String,
-        /// What to do.
-        remedy: String,
-    },
-}
-
 /// The revisions of which the caller must find out whether they contain `commit`, before it calls [`next`]. Only full
 /// commit ids: Argo CD may report a branch where it should report a commit.
 #[must_use]
@@ -144,7 +89,9 @@ pub fn next(app: &AppSnapshot, intent: &Intent<'_>, covering: &[String]) -> Next
     let look = Look { app, intent, covering };
     match look.proof() {
         Ok(evidence) => Next::Live { evidence },
-        Err(Next::Sync { revision, why, .. }) if look.syncs_own() => look.sync_own(revision, why),
+        Err(Next::Sync {
+            revision, cause, why, ..
+        }) if look.syncs_own() => look.sync_own(revision, cause, why),
         Err(next) => next,
     }
 }
@@ -225,7 +172,7 @@ impl<'a> Look<'a> {
     }
 
     /// A sync of the service's own workloads. Never of anything else, unless nobody may read which they are.
-    fn sync_own(&self, revision: Option<String>, why: String) -> Next {
+    fn sync_own(&self, revision: Option<String>, cause: Cause, why: String) -> Next {
         let app = self.app;
         let Some(workloads) = &app.workloads else {
             return match app.workloads_withheld {
@@ -234,6 +181,7 @@ impl<'a> Look<'a> {
                 Some(_) => Next::Sync {
                     revision,
                     only: Vec::new(),
+                    cause,
                     why,
                 },
             };
@@ -244,10 +192,18 @@ impl<'a> Look<'a> {
             // Before it has seen the commit, it is what was rendered before.
             return match self.covering_of(&app.sync_revisions) {
                 Some(_) => self.not_rendered(workloads, app.reconciled_at),
-                None => Next::Refresh { why: self.not_seen() },
+                None => Next::Refresh {
+                    cause: Cause::NotSeen,
+                    why: self.not_seen(),
+                },
             };
         }
-        Next::Sync { revision, only, why }
+        Next::Sync {
+            revision,
+            only,
+            cause,
+            why,
+        }
     }
 
     /// Whether the cluster was told to run the digest in all of the service's own workloads: another service's sync, or a person's, may
@@ -308,6 +264,7 @@ impl<'a> Look<'a> {
             // Nobody can correct that in the application: it is waited for, as long as a sync may take.
             self.no_operation_runs()?;
             return Err(Next::Refresh {
+                cause: Cause::PartDown(part),
                 why: format!(
                     "{}. Waybill waits for it. Argo CD: {}",
                     part.trouble(),
@@ -329,6 +286,7 @@ impl<'a> Look<'a> {
         }
         self.no_operation_runs()?;
         Err(Next::Refresh {
+            cause: Cause::Unreadable,
             why: format!("Argo CD reports {kind} and is asked to look again: {message}"),
         })
     }
@@ -382,20 +340,15 @@ impl<'a> Look<'a> {
                 .is_none_or(|at| at.plus_millis(TRUNCATED_MILLIS) > self.intent.pushed_at);
             let is_ended = operation.message.starts_with("Operation terminated");
             if concerns_us && is_ended && !self.is_ours(operation) {
-                return Err(Next::Sync {
-                    revision: None,
-                    only: Vec::new(),
-                    why: "The last sync was ended before it was done.".into(),
-                });
+                return Err(Next::sync(Cause::Ended, "The last sync was ended before it was done."));
             }
             if let Some(part) = said::operation_part_down(operation)
                 && (self.is_ours(operation) || concerns_us)
             {
-                return Err(Next::Sync {
-                    revision: None,
-                    only: Vec::new(),
-                    why: format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
-                });
+                return Err(Next::sync(
+                    Cause::PartDown(part),
+                    format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
+                ));
             }
             if self.is_ours(operation) || (concerns_us && of_this_try) {
                 return Err(Next::Failed {
@@ -404,11 +357,10 @@ impl<'a> Look<'a> {
                 });
             }
             if concerns_us {
-                return Err(Next::Sync {
-                    revision: None,
-                    only: Vec::new(),
-                    why: "An earlier sync failed, and Argo CD doesn't repeat it by itself.".into(),
-                });
+                return Err(Next::sync(
+                    Cause::FailedEarlier,
+                    "An earlier sync failed, and Argo CD doesn't repeat it by itself.",
+                ));
             }
         }
         let applied = operation.is_some_and(|operation| {
@@ -418,11 +370,10 @@ impl<'a> Look<'a> {
             let message = self.app.conditions.iter().find(|(kind, _)| kind == "SyncError");
             let message = message.map_or("", |(_, message)| message);
             if let Some(part) = said::part_down(message) {
-                return Err(Next::Sync {
-                    revision: None,
-                    only: Vec::new(),
-                    why: format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
-                });
+                return Err(Next::sync(
+                    Cause::PartDown(part),
+                    format!("{}. Waybill waits for it, and asks for the sync again.", part.trouble()),
+                ));
             }
             return Err(Next::Failed {
                 reason: format!("{}. Argo CD could not apply the commit.", said::cause(message)),
@@ -467,27 +418,30 @@ impl<'a> Look<'a> {
             Some(revision) if synced => Ok(Applied::Already { revision }),
             Some(revision) if self.syncs_own() && self.own_are_told() => Ok(Applied::Already { revision }),
             Some(_) if app.sync_status != "OutOfSync" => Err(Next::Refresh {
+                cause: Cause::NotCompared,
                 why: "Argo CD has seen the commit and has not compared it with the cluster yet.".into(),
             }),
             Some(_) if app.auto_sync && !self.grace_is_over() => Err(Next::SyncsItself {
                 why: "Argo CD has seen the commit and is about to sync by itself.".into(),
             }),
-            Some(_) if app.auto_sync => Err(Next::Sync {
-                revision: None,
-                only: Vec::new(),
-                why: "Argo CD has seen the commit but has not synced by itself.".into(),
-            }),
-            Some(_) => Err(Next::Sync {
-                revision: None,
-                only: Vec::new(),
-                why: "Argo CD has seen the commit and waits to be asked for a sync.".into(),
-            }),
+            Some(_) if app.auto_sync => Err(Next::sync(
+                Cause::NotSynced,
+                "Argo CD has seen the commit but has not synced by itself.",
+            )),
+            Some(_) => Err(Next::sync(
+                Cause::NotSynced,
+                "Argo CD has seen the commit and waits to be asked for a sync.",
+            )),
             None if !app.auto_sync && self.grace_is_over() && self.may_be_asked_by_name() => Err(Next::Sync {
                 revision: Some(self.intent.commit.to_owned()),
                 only: Vec::new(),
+                cause: Cause::NotOnItsBranch,
                 why: "Argo CD does not see the commit on its branch and is asked for it by name.".into(),
             }),
-            None => Err(Next::Refresh { why: self.not_seen() }),
+            None => Err(Next::Refresh {
+                cause: Cause::NotSeen,
+                why: self.not_seen(),
+            }),
         }
     }
 
@@ -525,17 +479,23 @@ impl<'a> Look<'a> {
     /// Sync status and health are of the time after the newest operation, and of the source as it is specified now. Equal
     /// seconds prove nothing.
     fn was_compared_since(&self) -> Result<(), Next> {
-        let why = if !self.app.compared_to_current_source {
-            "The application's source was changed and Argo CD is asked to compare again."
+        let (cause, why) = if !self.app.compared_to_current_source {
+            (
+                Cause::SourceChanged,
+                "The application's source was changed and Argo CD is asked to compare again.",
+            )
         } else {
             let ended = self.app.operation.as_ref().and_then(|operation| operation.finished_at);
             match (self.app.reconciled_at, ended) {
                 (Some(compared), Some(ended)) if compared > ended => return Ok(()),
                 (Some(_), None) => return Ok(()),
-                _ => "Argo CD has synced and is asked to look at the result.",
+                _ => (
+                    Cause::NotComparedSinceSync,
+                    "Argo CD has synced and is asked to look at the result.",
+                ),
             }
         };
-        Err(Next::Refresh { why: why.into() })
+        Err(Next::Refresh { cause, why: why.into() })
     }
 
     /// The newest operation, if it was to apply all that matters: the whole Application, or the service alone where that is enough. Others prove

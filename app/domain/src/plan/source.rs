@@ -294,11 +294,27 @@ mod tests {
             "/environments/staging/*.yaml",
             "/environments/production/values.yaml.bak",
         ] {
-            assert_ne!(reads(other), ours, "{other}");
+            assert_eq!(reads(other), Readers::AnyOf(vec![0]), "{other}");
         }
         // Only a source with a name can be referred to.
         let mut named = source("charts/other", "main");
         named.value_files = vec!["$/environments/production/values.yaml".into()];
-        assert_ne!(of(&[named, source("extra", "main")]).0, Readers::These(vec![1]));
+        assert_eq!(of(&[named, source("extra", "main")]).0, Readers::AnyOf(vec![0, 1]));
+    }
+
+    #[test]
+    fn a_source_that_others_refer_to_reads_only_what_they_name() {
+        let chart = |file: &str| AppSource {
+            repository: "https://charts.example.com".into(),
+            chart: true,
+            value_files: vec![format!("$values/{file}")],
+            ..AppSource::default()
+        };
+        let mut values = source("", "main");
+        values.reference = "values".into();
+        let named = of(&[chart("environments/production/values.yaml"), values.clone()]).0;
+        assert_eq!(named, Readers::These(vec![1]));
+        let other = of(&[chart("environments/staging/values.yaml"), values]).0;
+        assert_eq!(other, Readers::AnyOf(vec![1]));
     }
 }

@@ -150,10 +150,15 @@ fn before(mut app: AppSnapshot) -> AppSnapshot {
 #[track_caller]
 fn text(next: Next, kind: &str) -> String {
     let (is, text) = match next {
-        Next::Refresh { why } => ("refresh", why),
-        Next::Sync { revision, only, why } => {
+        Next::Refresh { cause, why } => ("refresh", format!("{why} [{cause:?}]")),
+        Next::Sync {
+            revision,
+            only,
+            cause,
+            why,
+        } => {
             let only: String = only.iter().map(|one| format!(" {}/{}", one.kind, one.name)).collect();
-            ("sync", format!("{revision:?} {why}{only}"))
+            ("sync", format!("{revision:?} {why}{only} [{cause:?}]"))
         }
         Next::Wait { why } => ("wait", why),
         Next::SyncsItself { why } => ("syncs itself", why),

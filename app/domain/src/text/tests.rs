@@ -35,13 +35,6 @@ where
     assert_eq!("pigeon".parse::<T>().as_ref(), Err(error));
 }
 
-#[test]
-fn what_is_shown_and_written_is_the_same_word() {
-    assert_eq!(State::Verifying.as_str(), "verifying");
-    assert_eq!(Step::Sync.as_str(), "sync");
-    assert_eq!(CheckStatus::Passed.as_str(), "passed");
-}
-
 /// Holds them against their words as JSON, too.
 fn check_json<T>(words: &[&str])
 where
@@ -73,9 +66,11 @@ fn words_of_promotions_stay_as_stored() {
     check::<State>(&states, &unknown);
     check_json::<State>(&states);
     assert_eq!(State::ALL.map(|state| state.to_string()), states);
+    assert_eq!(State::ALL.map(State::as_str), states);
     let steps = ["gates", "resolve", "mirror", "commit", "sync", "verify"];
     check::<Step>(&steps, &unknown);
     check_json::<Step>(&steps);
+    assert!(Step::VARIANTS.iter().map(|step| step.as_str()).eq(steps));
     let purposes = ["deploy", "promote", "pin", "rollback"];
     check::<Purpose>(&purposes, &unknown);
     check_json::<Purpose>(&purposes);
@@ -99,6 +94,7 @@ fn words_of_gates_stay_as_stored() {
     let statuses = ["pending", "passed", "failed"];
     check::<CheckStatus>(&statuses, &unknown);
     check_json::<CheckStatus>(&statuses);
+    assert!(CheckStatus::ALL.iter().map(|status| status.as_str()).eq(statuses));
 }
 
 #[test]

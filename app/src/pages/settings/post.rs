@@ -23,12 +23,12 @@ pub(super) enum SettingsPost {
     Clusters(clusters::Post),
     Repositories(repositories::Post),
     Notifications(notifications::Post),
-    /// Of none of the buttons.
+    /// No button of the page.
     Unknown,
 }
 
 impl SettingsPost {
-    /// The word of the button; empty of none.
+    /// The word of the button; empty if there is none.
     pub(super) fn intent(&self) -> &'static str {
         match self {
             Self::Members(post) => post.intent.into(),

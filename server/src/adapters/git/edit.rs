@@ -8,7 +8,7 @@ use git2::Oid;
 use super::{
     DeclaredService, Expected, PlaceEdit, ServicePlace,
     fault::LocalError,
-    files::Files,
+    files::{File, Files},
     values::{self, Outline, ValuesError},
 };
 
@@ -20,9 +20,12 @@ const MOST_OUTLINES: usize = 200;
 pub(super) struct Outlines(HashMap<Oid, Outline>);
 
 impl Outlines {
-    /// The outline of the file with this content, which is no longer kept here.
-    fn take(&mut self, id: Oid) -> Option<Outline> {
-        self.0.remove(&id)
+    /// The outline of a file, to be changed with it. That of a file as it was read is kept: a push may be lost, and the file read again.
+    fn take(&mut self, file: &File) -> Option<Outline> {
+        match file.is_as_read() {
+            true => self.0.get(&file.id).cloned(),
+            false => self.0.remove(&file.id),
+        }
     }
 
     pub(super) fn keep(&mut self, id: Oid, outline: Option<Outline>) {
@@ -72,12 +75,12 @@ pub(super) fn edit(
                 .map_err(|error| refused(&edit.place, &error))?;
             continue;
         }
-        let (text, id) = match files.read(path)? {
-            Some(file) => (file.text.as_slice(), Some(file.id)),
-            None if !edit.may_create => return Err(LocalError::NoFile { path: path.clone() }),
-            None => (&[][..], None),
-        };
-        let mut outline = id.and_then(|id| outlines.take(id));
+        let file = files.read(path)?;
+        if file.is_none() && !edit.may_create {
+            return Err(LocalError::NoFile { path: path.clone() });
+        }
+        let (text, id) = file.map_or((&[][..], None), |file| (&file.text, Some(file.id)));
+        let mut outline = file.and_then(|file| outlines.take(file));
         match values::edit_with(&mut outline, text, edit) {
             Ok(new) if new != text => edited.push(Edited {
                 path: path.clone(),
@@ -93,11 +96,38 @@ pub(super) fn edit(
             }
         }
     }
-    Ok(edited)
+    // Edits may undo each other.
+    let mut changed = Vec::with_capacity(edited.len());
+    for one in edited {
+        if files.read(&one.path)?.is_none_or(|file| file.text != one.text) {
+            check_beside(&changed, &one)?;
+            changed.push(one);
+        }
+    }
+    Ok(changed)
 }
 
-/// Whether one of the services to be edited says something else than expected, was switched off, or is gone. What can't be read is the
-/// edit's to refuse.
+/// Files that are made by the same edits must be able to stand beside each other: those that are there were held against the tree.
+fn check_beside(others: &[Edited], new: &Edited) -> Result<(), LocalError> {
+    let is_in_the_way = |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+    let path = new.path.to_lowercase();
+    for other in others.iter().filter(|other| new.is_new || other.is_new) {
+        let others = other.path.to_lowercase();
+        if is_in_the_way(&path, &others) || is_in_the_way(&others, &path) {
+            return Err(LocalError::Values {
+                path: new.path.clone(),
+                reason: format!(
+                    "it and {} can't stand beside each other; correct the path templates",
+                    other.path
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of the services to be edited says something else than expected, was switched off, or is gone. A file that can't be read
+/// counts as expected: the edit refuses it.
 pub(super) fn is_moved(
     files: &mut Files<'_>,
     outlines: &mut Outlines,

@@ -11,6 +11,8 @@ use git2::{ObjectType, Oid};
 use super::{fault::LocalError, pack::Objects, reader::Reader};
 
 /// Modes of directory entries that matter here.
+/// What of a mode says whether it is a file, a directory or a link; the rest is permissions.
+const KIND: i32 = 0o170_000;
 const DIRECTORY: i32 = 0o040_000;
 const FILE: i32 = 0o100_644;
 const PROGRAM: i32 = 0o100_755;
@@ -57,6 +59,13 @@ struct Version {
     bytes: Vec<u8>,
 }
 
+impl File {
+    /// Whether it is what the commit holds that the files are of.
+    pub(super) fn is_as_read(&self) -> bool {
+        self.newest.is_none()
+    }
+}
+
 impl<'a> Files<'a> {
     /// The files of a commit; none without one.
     pub(super) fn of(reader: &'a Reader<'a>, commit: Option<Oid>) -> Result<Self, LocalError> {
@@ -94,7 +103,9 @@ impl<'a> Files<'a> {
 
     /// Puts a new version of a file in its place, and new versions of the directories around it, except for the root's, which
     /// [`Files::root`] makes once for all. Returns the object name of the content.
-    pub(super) fn put(&mut self, objects: &mut Objects, path: &str, text: Vec<u8>) -> Result<Oid, git2::Error> {
+    pub(super) fn put(&mut self, objects: &mut Objects, path: &str, text: Vec<u8>) -> Result<Oid, LocalError> {
+        // What stands around it must be known.
+        self.read(path)?;
         let before = self.files.get(path).and_then(Option::as_ref);
         let mode = before.map_or(FILE, |file| file.mode);
         let version = before.and_then(|file| Some((file.newest?, file.text.as_slice())));
@@ -149,12 +160,12 @@ impl<'a> Files<'a> {
                 true => "it".to_owned(),
                 false => parts[..=depth].join("/"),
             };
-            match (mode, is_last) {
+            match (mode & KIND, is_last) {
                 (LINK, _) => return refuse(&format!("{here} is a symbolic link")),
                 (SUBMODULE, _) => return refuse(&format!("{here} is a submodule")),
                 (DIRECTORY, true) => return refuse("it is a directory"),
                 (DIRECTORY, false) => around = here,
-                (mode, true) => return Ok(Some((id, if mode & 0o100 == 0 { FILE } else { PROGRAM }))),
+                (_, true) => return Ok(Some((id, if mode & 0o100 == 0 { FILE } else { PROGRAM }))),
                 (_, false) => return refuse(&format!("{here} is a file, not a directory")),
             }
         }
@@ -165,7 +176,8 @@ impl<'a> Files<'a> {
     fn directory(&mut self, path: &str) -> Result<Option<&Directory>, LocalError> {
         if !self.directories.contains_key(path) {
             let (parent, name) = split(path);
-            let Some((id, DIRECTORY)) = self.directories.get(parent).and_then(|d| d.get(name)) else {
+            let found = self.directories.get(parent).and_then(|d| d.get(name));
+            let Some((id, _)) = found.filter(|(_, mode)| mode & KIND == DIRECTORY) else {
                 return Ok(None);
             };
             let read = read_directory(self.reader, id)?;

@@ -2,7 +2,8 @@
 //!
 //! The older places are the tag `sha256-….sig`, whose layers are what was signed, with the signature beside each, and `sha256-….att`,
 //! whose layers are envelopes. The newer one is the list of all that refers to the image (OCI distribution 1.1, "Listing Referrers"), or
-//! a tag `sha256-…` with the same list where the registry doesn't keep it; each entry names a bundle.
+//! a tag `sha256-…` with the same list where the registry doesn't keep it; each entry names a manifest, most often with a bundle. What the list
+//! says that an entry attests is a hint: it decides what is read first.
 //!
 //! Everybody who may push may hang something on an image, so all of it is bounded, and what is odd is passed over: it must not hide what
 //! is well. Whether anything is proven by it is said elsewhere ([`crate::signature`]).
@@ -14,9 +15,9 @@ use super::{
 };
 use crate::signature::{Attached, SIGNED};
 use domain::artifact::Digest;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use reqwest::Method;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
@@ -25,6 +26,18 @@ const ENVELOPE_SAYS: &str = "predicateType";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 const BUNDLE_SAYS: &str = "dev.sigstore.bundle.predicateType";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// Other artifact types of manifests that may hold something signed. The first two stand for *no type*; then cosign's older form as a
+/// referrer (`--registry-referrers-mode=oci-1-1`), and bare envelopes as its library writes them.
+const OTHERS: [&str; 4] = [
+    "application/vnd.oci.empty.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.dev.cosign.artifact.sig.v1+json",
+    "application/vnd.in-toto+json",
+];
+/// The rank of entries whose annotation names something else.
+const UNLIKELY: u8 = 3;
+/// So many of those are read: for one who waits, each costs two requests a minute.
+const MOST_UNLIKELY: usize = 8;
 /// What of each place is looked at.
 const MOST: usize = 32;
 /// Entries of the list of what refers to an image that are looked through.
@@ -43,115 +56,108 @@ const SIGNATURE_LIMIT: usize = 16 * 1024;
 const PARALLEL: usize = 4;
 
 impl RegistryClient {
-    /// All that hangs on an image and says one of these things, in all places; what was last added first where there is an order.
+    /// What hangs on an image, in all places; in each, what seems to say one of these things first, then what was last added.
     pub(super) async fn hanging(&self, place: &Place, digest: &Digest, says: &[&str]) -> Hanging {
         let mut found = Hanging::default();
-        let none = || Ok(Vec::new());
-        let simple = match says.contains(&SIGNED) {
-            true => self.simple(place, digest).await,
-            false => none(),
-        };
-        let envelopes = match says.iter().any(|says| *says != SIGNED) {
-            true => self.envelopes(place, digest, says).await,
-            false => none(),
-        };
-        let bundles = self.bundles(place, digest, says).await;
         // Where one place can't be looked at, what lies in the others still counts.
-        for looked in [simple, envelopes, bundles] {
-            match looked {
+        if says.contains(&SIGNED) {
+            let tag = format!("sha256-{}.sig", digest.hex());
+            found.add(self.tagged(place, &tag, &[SIGNED]).await);
+        }
+        if says.iter().any(|says| *says != SIGNED) {
+            let tag = format!("sha256-{}.att", digest.hex());
+            found.add(self.tagged(place, &tag, says).await);
+        }
+        found.add(self.referring(place, digest, says).await);
+        found
+    }
+
+    /// What lies in one of the older places.
+    async fn tagged(&self, place: &Place, tag: &str, says: &[&str]) -> Hanging {
+        match self.document(place, tag).await {
+            Ok(Some(Document::Image(manifest))) => self.fetch(place, chosen(&manifest.layers, says)).await,
+            Ok(Some(Document::Index(_)) | None) => Hanging::default(),
+            Err(error) => Hanging::unseen(error),
+        }
+    }
+
+    /// What the manifests hold that refer to the image.
+    async fn referring(&self, place: &Place, digest: &Digest, says: &[&str]) -> Hanging {
+        let entries = match self.entries(place, digest).await {
+            Ok(entries) => entries,
+            Err(error) => return Hanging::unseen(error),
+        };
+        let mut entries: Vec<(u8, &Descriptor)> = (entries.iter().take(MOST_ENTRIES))
+            .filter_map(|entry| Some((rank(entry, says)?, entry)))
+            .collect();
+        entries.sort_by_key(|(rank, _)| *rank);
+        let unlikely = entries.iter().position(|(rank, _)| *rank >= UNLIKELY);
+        entries.truncate(unlikely.map_or(MOST, |first| first + MOST_UNLIKELY).min(MOST));
+        let manifests: Vec<Digest> = (entries.into_iter())
+            .filter_map(|(_, entry)| entry.digest().ok())
+            .collect();
+        let manifests: Vec<Result<Option<Document>, RegistryError>> = stream::iter(manifests)
+            .map(|of| async move { self.document(place, of.as_str()).await })
+            .buffered(PARALLEL)
+            .collect()
+            .await;
+        let (mut found, mut held) = (Hanging::default(), Vec::new());
+        for manifest in manifests {
+            match manifest {
+                Ok(Some(Document::Image(manifest))) => held.push(chosen(&manifest.layers, says).into_iter()),
+                Ok(Some(Document::Index(_)) | None) => {}
+                Err(error) => found.unseen = Some(error),
+            }
+        }
+        // One of each in turn, so that a full manifest doesn't hide what others hold; and nothing twice.
+        let (mut all, mut known) = (Vec::new(), HashSet::new());
+        while all.len() < MOST && !held.is_empty() {
+            held.retain_mut(|layers| match layers.next() {
+                Some((form, of)) => {
+                    if known.insert(of.clone()) {
+                        all.push((form, of));
+                    }
+                    true
+                }
+                None => false,
+            });
+        }
+        all.truncate(MOST);
+        found.add(self.fetch(place, all).await);
+        found
+    }
+
+    /// The list of what refers to an image: the registry's own, or that under the tag where it keeps none.
+    async fn entries(&self, place: &Place, digest: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+        if let Some(entries) = self.referrers(place, digest).await? {
+            return Ok(entries);
+        }
+        let tag = format!("sha256-{}", digest.hex());
+        Ok(match self.document(place, &tag).await? {
+            // Who adds to it adds at the end.
+            Some(Document::Index(index)) => index.manifests.into_iter().rev().collect(),
+            Some(Document::Image(_)) | None => Vec::new(),
+        })
+    }
+
+    /// The layers that were chosen, read.
+    async fn fetch(&self, place: &Place, layers: Vec<(Form, Digest)>) -> Hanging {
+        let layers: Vec<Result<Option<Attached>, RegistryError>> = stream::iter(layers)
+            .map(|(form, of)| async move {
+                let bytes = self.small(place, &of, form.limit()).await?;
+                Ok(bytes.and_then(|bytes| form.read(bytes)))
+            })
+            .buffered(PARALLEL)
+            .collect()
+            .await;
+        let mut found = Hanging::default();
+        for layer in layers {
+            match layer {
                 Ok(attached) => found.attached.extend(attached),
                 Err(error) => found.unseen = Some(error),
             }
         }
         found
-    }
-
-    async fn simple(&self, place: &Place, digest: &Digest) -> Result<Vec<Attached>, RegistryError> {
-        let tag = format!("sha256-{}.sig", digest.hex());
-        let Some(Document::Image(manifest)) = self.document(place, &tag).await? else {
-            return Ok(Vec::new());
-        };
-        // Signing once more adds a layer at the end.
-        let layers: Vec<(Digest, String)> = (manifest.layers.iter().rev())
-            .filter(|layer| layer.media_type == SIMPLE && fits(layer, SIMPLE_LIMIT))
-            .filter_map(|layer| Some((layer.digest().ok()?, layer.annotations.get(SIGNATURE)?.clone())))
-            .filter(|(_, signature)| signature.len() <= SIGNATURE_LIMIT)
-            .take(MOST)
-            .collect();
-        let found: Vec<Option<Attached>> = stream::iter(layers)
-            .map(|(of, signature)| async move {
-                let payload = self.small(place, &of, SIMPLE_LIMIT).await?;
-                Ok::<_, RegistryError>(payload.and_then(|payload| Attached::simple(payload, &signature)))
-            })
-            .buffered(PARALLEL)
-            .try_collect()
-            .await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    async fn envelopes(&self, place: &Place, digest: &Digest, says: &[&str]) -> Result<Vec<Attached>, RegistryError> {
-        let tag = format!("sha256-{}.att", digest.hex());
-        let Some(Document::Image(manifest)) = self.document(place, &tag).await? else {
-            return Ok(Vec::new());
-        };
-        let layers: Vec<Digest> = (manifest.layers.iter().rev())
-            .filter(|layer| layer.media_type == ENVELOPE && fits(layer, BUNDLE_LIMIT))
-            .filter(|layer| may_say(layer.annotations.get(ENVELOPE_SAYS), says))
-            .filter_map(|layer| layer.digest().ok())
-            .take(MOST)
-            .collect();
-        let found: Vec<Option<Attached>> = stream::iter(layers)
-            .map(|of| async move {
-                let bytes = self.small(place, &of, BUNDLE_LIMIT).await?;
-                Ok::<_, RegistryError>(bytes.and_then(|bytes| Attached::envelope(&bytes)))
-            })
-            .buffered(PARALLEL)
-            .try_collect()
-            .await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    async fn bundles(&self, place: &Place, digest: &Digest, says: &[&str]) -> Result<Vec<Attached>, RegistryError> {
-        let entries = match self.referrers(place, digest).await? {
-            Some(entries) => entries,
-            None => {
-                let tag = format!("sha256-{}", digest.hex());
-                match self.document(place, &tag).await? {
-                    Some(Document::Index(index)) => index.manifests,
-                    _ => return Ok(Vec::new()),
-                }
-            }
-        };
-        let manifests: Vec<Digest> = (entries.iter().take(MOST_ENTRIES))
-            .filter(|entry| {
-                entry
-                    .artifact_type
-                    .as_deref()
-                    .is_none_or(|kind| kind.starts_with(BUNDLE))
-            })
-            // What else is attested, what is in the image for example, has the same form.
-            .filter(|entry| may_say(entry.annotations.get(BUNDLE_SAYS), says))
-            .filter_map(|entry| entry.digest().ok())
-            .take(MOST)
-            .collect();
-        let found: Vec<Option<Attached>> = stream::iter(manifests)
-            .map(|of| self.bundle(place, of))
-            .buffered(PARALLEL)
-            .try_collect()
-            .await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    async fn bundle(&self, place: &Place, of: Digest) -> Result<Option<Attached>, RegistryError> {
-        let Some(Document::Image(manifest)) = self.document(place, of.as_str()).await? else {
-            return Ok(None);
-        };
-        let layer = (manifest.layers.iter())
-            .find(|layer| layer.media_type.starts_with(BUNDLE) && fits(layer, BUNDLE_LIMIT))
-            .and_then(|layer| layer.digest().ok());
-        let Some(layer) = layer else { return Ok(None) };
-        let bytes = self.small(place, &layer, BUNDLE_LIMIT).await?;
-        Ok(bytes.and_then(|bytes| Attached::bundle(&bytes)))
     }
 
     /// What refers to a digest; `None` where the registry keeps no such list.
@@ -197,9 +203,86 @@ impl RegistryClient {
     }
 }
 
-/// Whether something may say one of these things, by the note beside it; without a note it must be read.
-fn may_say(note: Option<&String>, says: &[&str]) -> bool {
-    note.is_none_or(|note| says.contains(&note.as_str()))
+/// The forms in which something is signed, by the type of the layer that holds it.
+enum Form {
+    /// A document, with its signature beside it.
+    Simple { signature: String },
+    /// A bare envelope.
+    Envelope,
+    /// An envelope in a bundle.
+    Bundle,
+}
+
+impl Form {
+    /// That of a layer; `None` when it is none, or too large for one.
+    fn of(layer: &Descriptor) -> Option<Self> {
+        let form = match layer.media_type.as_str() {
+            SIMPLE => Self::Simple {
+                signature: layer.annotations.get(SIGNATURE)?.clone(),
+            },
+            ENVELOPE => Self::Envelope,
+            kind if kind.starts_with(BUNDLE) => Self::Bundle,
+            _ => return None,
+        };
+        let is_short = !matches!(&form, Self::Simple { signature } if signature.len() > SIGNATURE_LIMIT);
+        (is_short && fits(layer, form.limit())).then_some(form)
+    }
+
+    fn limit(&self) -> usize {
+        match self {
+            Self::Simple { .. } => SIMPLE_LIMIT,
+            Self::Envelope | Self::Bundle => BUNDLE_LIMIT,
+        }
+    }
+
+    fn read(self, bytes: Vec<u8>) -> Option<Attached> {
+        match self {
+            Self::Simple { signature } => Attached::simple(bytes, &signature),
+            Self::Envelope => Attached::envelope(&bytes),
+            Self::Bundle => Attached::bundle(&bytes),
+        }
+    }
+}
+
+/// The layers in which something is signed that may say one of these things; what was last added first, since signing once more adds a
+/// layer at the end.
+fn chosen(layers: &[Descriptor], says: &[&str]) -> Vec<(Form, Digest)> {
+    let may_say = |form: &Form, layer: &Descriptor| match form {
+        Form::Simple { .. } => says.contains(&SIGNED),
+        // The annotation beside a bare envelope is what cosign has just read in it.
+        Form::Envelope => is_named(layer.annotations.get(ENVELOPE_SAYS), says) != Some(false),
+        Form::Bundle => true,
+    };
+    (layers.iter().rev())
+        .filter_map(|layer| Some((Form::of(layer)?, layer)))
+        .filter(|(form, layer)| may_say(form, layer))
+        .filter_map(|(form, layer)| Some((form, layer.digest().ok()?)))
+        .take(MOST)
+        .collect()
+}
+
+/// When an entry is to be read, the smallest first; `None` when its manifest holds nothing signed.
+///
+/// Tools that write the list themselves give the type of the manifest's configuration, which is empty for a bundle (cosign up to 3.0.6 on
+/// registries without such a list, sigstore/cosign#5098; entries are never put right later): then only the manifest says what it is. And
+/// cosign 2.6 and 3.0 annotate every attestation as a signature: what another annotation names may still be what is sought.
+fn rank(entry: &Descriptor, says: &[&str]) -> Option<u8> {
+    let kind = entry.artifact_type.as_deref().unwrap_or_default();
+    let is_bundle = kind.starts_with(BUNDLE);
+    if !is_bundle && !kind.is_empty() && !OTHERS.contains(&kind) {
+        return None;
+    }
+    Some(match is_named(entry.annotations.get(BUNDLE_SAYS), says) {
+        Some(true) => 0,
+        None if is_bundle => 1,
+        None => 2,
+        Some(false) => UNLIKELY,
+    })
+}
+
+/// Whether an annotation names one of these things; `None` without one.
+fn is_named(annotation: Option<&String>, says: &[&str]) -> Option<bool> {
+    annotation.map(|named| says.contains(&named.as_str()))
 }
 
 fn fits(descriptor: &Descriptor, limit: usize) -> bool {

@@ -142,7 +142,7 @@ fn repository_view(services: &Services, record: ProjectRecord, environments: Vec
         Some(SealedCredentials::SshKey { known_hosts, .. }) => ("key", String::new(), known_hosts),
         None => ("none", String::new(), None),
     };
-    // Each field is named: what is left out here is emptied by the next who saves the form.
+    // A field that is left out here is emptied the next time somebody saves the form.
     let draft = RepositoryDraft {
         was: project.name.to_string(),
         name: project.name.to_string(),
@@ -177,7 +177,7 @@ fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: V
         }) => (url, application_template, project, namespace, !may_end_sync),
         None => (String::new(), String::new(), None, None, false),
     };
-    // Each field is named: what is left out here is emptied by the next who saves the form.
+    // A field that is left out here is emptied the next time somebody saves the form.
     let draft = ClusterDraft {
         was: cluster.name.to_string(),
         name: cluster.name.to_string(),

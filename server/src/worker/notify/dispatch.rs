@@ -105,9 +105,8 @@ impl Dispatcher {
             return Ok(false);
         }
         let end = newest.min(at.saturating_add(SPAN));
-        let events = tx.events_to_tell(at, end, PAGE).await?;
-        let is_full = i64::try_from(events.len()).is_ok_and(|many| many >= PAGE);
-        let upto = events.last().filter(|_| is_full).map_or(end, |event| event.sequence);
+        let (events, more_after) = tx.events_to_tell(at, end, PAGE).await?;
+        let upto = more_after.unwrap_or(end);
         let mut page = Page::new(&services, &channels);
         for event in &events {
             page.tell(&mut *tx, event).await?;

@@ -218,7 +218,7 @@ fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &
         Ok(Committed::Unchanged { tip }) => {
             let paths: Vec<_> = request.edits.iter().map(|edit| edit.place.path.as_str()).collect();
             let detail = format!(
-                "{} says so already at {}; no commit was needed.",
+                "{} already says so at {}; no commit was needed.",
                 paths.join(", "),
                 short(&tip)
             );

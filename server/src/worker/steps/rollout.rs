@@ -1,11 +1,11 @@
 //! Sync and Verify: Argo CD is brought to the commit, then the promised digest is awaited.
 //!
-//! Both look at the same Application and ask the same planner ([`domain::plan::next`]); they differ in what is still missing: in
+//! Both look at the same Application and ask the same planner ([`domain::plan::next()`]); they differ in what is still missing: in
 //! *Syncing* a sync that contains the commit, in *Verifying* only health and the live digest.
 
 use super::{Outcome, Work, way_free};
 use crate::{
-    back_off::Ask,
+    back_off::{About, Ask},
     ports::{
         argocd::{AppRef, ArgoCdAccess, ArgoCdError, Refresh, SyncRequest, Window},
         git::GitError,
@@ -68,11 +68,11 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
             Ok(outcome)
         }
         Err(Trouble::ArgoCd(error)) if error.is_passing() => Ok(Outcome::Wait {
-            millis: patience.wait(id, Ask::Look, "an answer", work.services.now()),
+            millis: patience.wait(id, Ask::Look, &About::Answer, work.services.now()),
             why: error.to_string(),
         }),
         Err(Trouble::NoApplication(error)) => Ok(Outcome::Wait {
-            millis: patience.wait(id, Ask::Look, "the Application", work.services.now()),
+            millis: patience.wait(id, Ask::Look, &About::Application, work.services.now()),
             why: error.to_string(),
         }),
         Err(Trouble::ArgoCd(error)) => Ok(Outcome::Fail {
@@ -111,8 +111,10 @@ pub(super) async fn is_live(work: &Work<'_>) -> Result<Option<String>, AppError>
             .await?;
         let next = rollout.next(&mut snapshot).await?;
         // By itself it compares again in minutes.
-        let Next::Refresh { why } = &next else { return Ok(next) };
-        if !rollout.may(Ask::Refresh, subject_of(why)) {
+        let Next::Refresh { cause, .. } = &next else {
+            return Ok(next);
+        };
+        if !rollout.may(Ask::Refresh, &About::Cause(*cause)) {
             return Ok(next);
         }
         let argocd = &work.services.argocd;
@@ -155,7 +157,9 @@ impl Rollout<'_> {
     async fn look(&self) -> Result<Outcome, Trouble> {
         let work = self.work;
         // The first look is at a refreshed Application: Argo CD may not know of the commit yet.
-        let first = work.promotion.state == State::Syncing && work.promotion.waits_for.is_none();
+        let patience = &work.services.wake.patience;
+        let first = work.promotion.state == State::Syncing
+            && patience.begins(work.promotion.id, work.promotion.tries, work.services.now());
         let refresh = if first { Refresh::Normal } else { Refresh::No };
         let mut app = match work.services.argocd.app(&self.access, &self.app, refresh).await {
             // Reading it, a missing right can't be told from a missing Application.
@@ -163,9 +167,9 @@ impl Rollout<'_> {
             read => read?,
         };
         let mut next = self.next(&mut app).await?;
-        if let Next::Refresh { why } = &next
+        if let Next::Refresh { cause, .. } = &next
             && !first
-            && self.may(Ask::Refresh, subject_of(why))
+            && self.may(Ask::Refresh, &About::Cause(*cause))
         {
             app = work
                 .services
@@ -199,7 +203,12 @@ impl Rollout<'_> {
                 remedy: Some(remedy),
                 said: said::whole(&app),
             })),
-            Next::Sync { revision, only, why } => self.sync(&app, revision, only, why).await,
+            Next::Sync {
+                revision,
+                only,
+                cause,
+                why,
+            } => self.sync(&app, revision, only, About::Cause(cause), why).await,
             Next::Paused { why } => Ok(Outcome::Paused {
                 millis: LOOK_MILLIS,
                 why,
@@ -209,7 +218,7 @@ impl Rollout<'_> {
                 why: "Argo CD is asked for the workloads.".to_owned(),
             }),
             Next::SyncsItself { why } => self.syncs_itself(&app, why).await,
-            Next::Refresh { why } | Next::Wait { why } => {
+            Next::Refresh { why, .. } | Next::Wait { why } => {
                 if app
                     .operation
                     .as_ref()
@@ -334,6 +343,7 @@ impl Rollout<'_> {
         app: &AppSnapshot,
         revision: Option<String>,
         only: Vec<WorkloadName>,
+        about: About,
         why: String,
     ) -> Result<Outcome, Trouble> {
         let work = self.work;
@@ -343,7 +353,7 @@ impl Rollout<'_> {
         {
             return Ok(self.closed(opens_at));
         }
-        if !self.may(Ask::Sync, subject_of(&why)) {
+        if !self.may(Ask::Sync, &about) {
             return Ok(Outcome::Wait {
                 millis: LOOK_MILLIS,
                 why,
@@ -369,7 +379,7 @@ impl Rollout<'_> {
     }
 
     /// Whether Argo CD may be asked for something now, about the same as the last time or not.
-    pub(super) fn may(&self, ask: Ask, about: &str) -> bool {
+    pub(super) fn may(&self, ask: Ask, about: &About) -> bool {
         let work = self.work;
         let patience = &work.services.wake.patience;
         patience.may(work.promotion.id, ask, about, work.services.now())
@@ -391,13 +401,13 @@ impl Rollout<'_> {
         }
         if promotion.counts_from.is_some() {
             let why = "The sync window has opened.".to_owned();
-            return self.sync(app, None, Vec::new(), why).await;
+            return self.sync(app, None, Vec::new(), About::WindowOpened, why).await;
         }
         let since = promotion.committed_at.unwrap_or(promotion.state_since);
         let is_late = self.work.services.now().millis_since(since) > SYNCS_WITHIN_MILLIS;
         // Who may not be asked for the windows is told of them when a sync is refused.
         if is_late
-            && self.may(Ask::Window, "")
+            && self.may(Ask::Window, &About::Windows)
             && let Ok(Window::Closed { opens_at }) = self.window(app).await
         {
             return Ok(self.closed(opens_at));
@@ -426,7 +436,7 @@ impl Rollout<'_> {
             .services
             .wake
             .patience
-            .wait(self.work.promotion.id, Ask::Window, "", now);
+            .wait(self.work.promotion.id, Ask::Window, &About::Windows, now);
         Outcome::Closed {
             millis: until_then.min(soon).min(WINDOW_MILLIS),
             why: closed_words(opens_at, now),
@@ -468,11 +478,6 @@ impl Rollout<'_> {
     }
 }
 
-/// What a reason is about, without what differs each time.
-fn subject_of(why: &str) -> &str {
-    why.split(['(', ':', '.']).next().unwrap_or(why)
-}
-
 /// `Argo CD lets nothing through until 18:00 UTC (a sync window is closed).`
 fn closed_words(opens_at: Option<Timestamp>, now: Timestamp) -> String {
     const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -501,16 +506,5 @@ mod tests {
         );
         let later = closed_words(Some(now.plus_millis(3 * 86_400_000)), now);
         assert!(later.contains("until 2027-01-18 08:00:00 UTC"), "{later}");
-    }
-
-    #[test]
-    fn reasons_about_the_same_are_the_same() {
-        let why = "Argo CD has not seen the commit yet (it compares with 1a2b3c4 of main) and is asked to look at Git.";
-        assert_eq!(subject_of(why), "Argo CD has not seen the commit yet ");
-        assert_eq!(
-            subject_of("Argo CD reports X: dial tcp 10.0.0.1:4711"),
-            "Argo CD reports X"
-        );
-        assert_eq!(subject_of(""), "");
     }
 }

@@ -10,7 +10,7 @@ use super::{
     rollout::{Rollout, Trouble},
 };
 use crate::{
-    back_off::Ask,
+    back_off::{About, Ask},
     ports::{argocd::ArgoCdError, git::GitError},
     service::reach,
     store::NewEvent,
@@ -58,7 +58,7 @@ pub(super) async fn make(rollout: &Rollout<'_>, app: &AppSnapshot) -> Result<Opt
     let Some(revision) = applies(rollout, operation, left).await? else {
         return Ok(None);
     };
-    if !rollout.may(Ask::End, &revision) {
+    if !rollout.may(Ask::End, &About::Revision(revision.clone())) {
         return Ok(None);
     }
     let whose = match by_waybill {

@@ -165,6 +165,7 @@ impl Branch {
                 stands: true,
             };
         }
+        assert_eq!(request.edits.len(), 1, "the fake knows commits with one edit");
         let file = self.files.entry(request.edits[0].place.path.clone()).or_default();
         if file.get(&request.edits[0].place.service) == Some(&image) {
             return Committed::Unchanged { tip: self.tip() };

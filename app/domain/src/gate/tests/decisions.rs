@@ -60,3 +60,23 @@ fn a_decision_says_since_when_each_gate_stands_so() {
         "the check is missing, and no approval"
     );
 }
+
+#[test]
+fn a_gate_that_stands_as_before_keeps_its_date() {
+    let check = policy(serde_json::json!({ "checks": [{ "name": "integration" }] }));
+    let known = Known::nothing();
+    let first = known.decide(&check).dated(None, NOW);
+    let second = known.decide(&check).dated(Some(&first), NOW.plus_millis(HOUR));
+    assert_eq!(second.since(&"check:integration".parse().unwrap()), Some(NOW));
+}
+
+#[test]
+fn that_a_registry_is_asked_again_opens_nothing_by_time() {
+    let mut known = Known::nothing();
+    known.proofs = vec![proof("release", Found::Nothing, Some(HOUR))];
+    let decision = known.decide(&signed_by(&["release"]));
+    assert_eq!(
+        (decision.look_again, decision.when()),
+        (Some(NOW.plus_millis(HOUR)), Opens::Unknown)
+    );
+}

@@ -156,3 +156,82 @@ fn with_workload() -> AppSnapshot {
         ..manual()
     }
 }
+
+#[test]
+fn a_sync_that_says_nothing_is_named_and_no_more() {
+    let mut app = manual();
+    app.operation = Some(OperationSnapshot {
+        phase: "Running".into(),
+        message: String::new(),
+        ..our_sync()
+    });
+    assert_eq!(
+        text(decide(&app), "wait"),
+        "Argo CD is syncing: the sync of this promotion."
+    );
+    app.operation.as_mut().unwrap().message = "waiting for the hook".into();
+    assert_eq!(
+        text(decide(&app), "wait"),
+        "Argo CD is syncing: the sync of this promotion, waiting for the hook"
+    );
+}
+
+#[test]
+fn a_success_of_an_older_commit_excuses_no_failure_of_ours() {
+    let mut app = before(auto());
+    app.sync_status = "OutOfSync".into();
+    app.sync_revisions = vec![OURS.into()];
+    app.conditions = vec![(
+        "SyncError".into(),
+        format!("Failed last sync attempt to [{OURS}]: denied"),
+    )];
+    assert_eq!(app.operation.as_ref().unwrap().phase, "Succeeded");
+    expect(decide(&app), "failed", "denied");
+}
+
+/// Asked about something else, Argo CD is asked at once: so what it is asked about must be told apart.
+#[test]
+fn each_cause_is_told_apart() {
+    let unseen = before(manual());
+    expect(decide(&unseen), "refresh", "[NotSeen]");
+    expect(later(&unseen), "sync", "[NotOnItsBranch]");
+    let seen = AppSnapshot {
+        sync_status: "Unknown".into(),
+        sync_revisions: vec![OURS.into()],
+        ..before(manual())
+    };
+    expect(decide(&seen), "refresh", "[NotCompared]");
+    let waits = AppSnapshot {
+        sync_status: "OutOfSync".into(),
+        ..seen
+    };
+    expect(decide(&waits), "sync", "[NotSynced]");
+    let mut changed = manual();
+    changed.compared_to_current_source = false;
+    expect(decide(&changed), "refresh", "[SourceChanged]");
+    let mut synced = manual();
+    synced.reconciled_at = Some(at(4));
+    expect(decide(&synced), "refresh", "[NotComparedSinceSync]");
+    let broken = |message: &str| AppSnapshot {
+        conditions: vec![("ComparisonError".into(), message.into())],
+        ..manual()
+    };
+    expect(decide(&broken("bad values")), "refresh", "[Unreadable]");
+    expect(
+        decide(&broken("rpc error: code = Unavailable desc = EOF")),
+        "refresh",
+        "[PartDown(RepoServer)]",
+    );
+    let failed = |message: &str, ended: i64| AppSnapshot {
+        sync_status: "OutOfSync".into(),
+        operation: Some(OperationSnapshot {
+            phase: "Failed".into(),
+            message: message.into(),
+            finished_at: Some(at(ended)),
+            ..auto_operation()
+        }),
+        ..auto()
+    };
+    expect(decide(&failed("Operation terminated", 4)), "sync", "[Ended]");
+    expect(decide(&failed("denied", -50)), "sync", "[FailedEarlier]");
+}

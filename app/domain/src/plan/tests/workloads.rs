@@ -308,3 +308,47 @@ fn a_look_that_was_stored_before_is_read() {
     let read: AppSnapshot = serde_json::from_value(old).unwrap();
     assert_eq!((read.workloads, read.sources), (None, Vec::new()));
 }
+
+/// What the cluster was told counts only where the head is further than what was applied.
+#[test]
+fn what_was_told_before_is_no_proof_of_what_git_renders_now() {
+    let mut told = workload("Deployment", "api", OLD, PROMISED);
+    told.pods = vec![pod("api-1", "Running", PROMISED)];
+    let synced = with(vec![told.clone()]);
+    let late = Asked { now: 100, ..ASKED };
+    expect(ask(&synced, &late), "failed", "still names the old image");
+    let further = AppSnapshot {
+        sync_status: "OutOfSync".into(),
+        ..synced
+    };
+    expect(ask(&further, &late), "live", "Deployment api runs it");
+    // And not where Git renders it for others, which are not told yet.
+    told.name = "left-behind".into();
+    let mut untold = workload("Deployment", "api", PROMISED, OLD);
+    untold.pods = vec![pod("api-1", "Running", OLD)];
+    let further = AppSnapshot {
+        workloads: Some(vec![untold, told]),
+        ..further
+    };
+    text(ask(&further, &late), "wait");
+}
+
+/// A healthy Application's own time counts: a young pod may be one that a node's end made anew.
+#[test]
+fn a_young_pod_of_a_healthy_application_is_not_waited_for() {
+    let mut own = deployment();
+    own.pods[0].created_at = Some(at(99));
+    let stable = Asked {
+        now: 100,
+        stable_millis: 5 * SECOND,
+        ..ASKED
+    };
+    expect(ask(&with(vec![own.clone()]), &stable), "live", "");
+    let mut ill = workload("Deployment", "worker", OLD, OLD);
+    ill.health = Some(Health::Degraded);
+    let degraded = AppSnapshot {
+        health: Health::Degraded,
+        ..with(vec![own, ill])
+    };
+    expect(ask(&degraded, &stable), "wait", "making sure that it stays so");
+}

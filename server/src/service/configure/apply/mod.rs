@@ -13,6 +13,7 @@ use contract::{
 
 mod absent;
 mod check;
+mod differences;
 mod document;
 mod in_form;
 mod outlook;

@@ -10,6 +10,7 @@ use crate::{
                 Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource,
                 CheckedSource, path_of,
             },
+            differences::Differences,
             document::SecretText,
             people::{PlannedPeople, StoredPeople},
         },
@@ -194,43 +195,8 @@ pub(crate) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
     Ok(plan)
 }
 
-/// `from → to`, with a word for nothing.
-fn step(what: &str, from: impl fmt::Display, to: impl fmt::Display) -> String {
-    let word = |text: String| if text.is_empty() { "none".to_owned() } else { text };
-    format!("{what} {} → {}", word(from.to_string()), word(to.to_string()))
-}
-
 fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
     a.map(ExposeSecret::expose_secret) == b.map(ExposeSecret::expose_secret)
-}
-
-/// Collects what differs about one thing.
-#[derive(Default)]
-struct Differences(Vec<String>);
-
-impl Differences {
-    fn compare<T: PartialEq + fmt::Display>(&mut self, what: &str, from: &T, to: &T) {
-        if from != to {
-            self.0.push(step(what, from, to));
-        }
-    }
-
-    fn option(&mut self, what: &str, from: Option<&String>, to: Option<&String>) {
-        if from != to {
-            self.0.push(step(
-                what,
-                from.map_or("", String::as_str),
-                to.map_or("", String::as_str),
-            ));
-        }
-    }
-
-    /// Something whose values aren't shown.
-    fn hidden(&mut self, what: &str, differs: bool) {
-        if differs {
-            self.0.push(what.to_owned());
-        }
-    }
 }
 
 impl Plan {
@@ -243,10 +209,11 @@ impl Plan {
 
     /// Notes the differences; whether there are any.
     fn change(&mut self, what: &str, differences: &Differences) -> bool {
-        if differences.0.is_empty() {
+        let words = differences.words();
+        if words.is_empty() {
             return false;
         }
-        let what = format!("{what}: {}", differences.0.join(", "));
+        let what = format!("{what}: {words}");
         self.changes.push(Change {
             sign: Sign::Change,
             what,
@@ -315,8 +282,8 @@ impl Plan {
                 differences.hidden("argocd token", !same(before.argocd_token.as_ref(), token));
                 differences.hidden("argocd certificates", old.argocd_ca != new.argocd_ca);
             }
-            (None, Some(b)) => differences.0.push(step("argocd", "", &b.url)),
-            (Some(a), None) => differences.0.push(step("argocd", &a.url, "")),
+            (None, Some(b)) => differences.told("argocd", true, "", &b.url),
+            (Some(a), None) => differences.told("argocd", true, &a.url, ""),
             (None, None) => {}
         }
         differences.compare("registry", &old.cluster.registry, &new.cluster.registry);
@@ -520,7 +487,7 @@ impl Plan {
                     differences.compare("cluster", &cluster_name(*cluster), &cluster_name(new.cluster));
                     differences.compare("protected", &yes_no(*protected), &yes_no(new.protected));
                     let json = |policy: &Policy| serde_json::to_string(policy).unwrap_or_default();
-                    differences.compare("policy", &json(policy), &json(&new.policy));
+                    differences.told("policy", *policy != new.policy, &json(policy), &json(&new.policy));
                     differences.compare("place", &(position + 1), &(new.position + 1));
                     if !self.change(&what, &differences) {
                         continue;
@@ -646,26 +613,29 @@ impl Plan {
             let mut differences = Differences::default();
             differences.compare("key", &before.key, &after.key);
             differences.compare("kind", &before.kind, &after.kind);
-            differences.compare(
+            let is_same_place = before.source.is_same_place(&after.source);
+            differences.told(
                 "source",
+                !is_same_place,
                 &known.describe(&before.source),
                 &known.describe(&after.source),
             );
             let words = |source: &Source| source.tags().map(TagRule::words).unwrap_or_default();
             // Where the image comes from elsewhere, that says it.
-            if before.source.is_same_place(&after.source) && before.source != after.source {
-                differences.compare("tags that count", &words(&before.source), &words(&after.source));
+            if is_same_place && before.source != after.source {
+                differences.told("tags that count", true, &words(&before.source), &words(&after.source));
                 self.counts_otherwise.push(id);
             }
-            differences.compare(
+            differences.told(
                 "binding",
+                before.binding != after.binding,
                 &binding_words(&before.binding),
                 &binding_words(&after.binding),
             );
             for part in runtime_differences(&before.runtime, &after.runtime) {
                 differences.hidden(part, true);
             }
-            let follows_otherwise = !before.source.is_same_place(&after.source) || before.binding != after.binding;
+            let follows_otherwise = !is_same_place || before.binding != after.binding;
             self.resources.push((id, follows_otherwise));
             if self.change(&what, &differences) {
                 if let (Some(digest), true) = (after.pin(), before.pin() != after.pin()) {
@@ -692,13 +662,22 @@ fn binding_words(binding: &Binding) -> String {
 
 /// Which parts differ; values of environment variables are not shown, people put secrets there.
 fn runtime_differences(from: &Runtime, to: &Runtime) -> Vec<&'static str> {
+    // Named one by one: a new part doesn't compile until it is compared.
+    let Runtime {
+        replicas,
+        ports,
+        env,
+        ingress_host,
+        size,
+        health_path,
+    } = from;
     [
-        ("replicas", from.replicas != to.replicas),
-        ("ports", from.ports != to.ports),
-        ("environment variables", from.env != to.env),
-        ("ingress host", from.ingress_host != to.ingress_host),
-        ("size", from.size != to.size),
-        ("health path", from.health_path != to.health_path),
+        ("replicas", *replicas != to.replicas),
+        ("ports", *ports != to.ports),
+        ("environment variables", *env != to.env),
+        ("ingress host", *ingress_host != to.ingress_host),
+        ("size", *size != to.size),
+        ("health path", *health_path != to.health_path),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
