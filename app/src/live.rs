@@ -192,7 +192,7 @@ fn paper<P, T, F>(
     about: impl Fn() -> P + Send + Sync + 'static,
     fetch: impl Fn(P) -> F + Copy + Send + Sync + 'static,
     concerns: impl Fn(&P, &Changed) -> bool + Send + Sync + 'static,
-) -> Paper
+) -> ReadRequest
 where
     P: Clone + PartialEq + Send + Sync + 'static,
     T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -207,7 +207,7 @@ where
             None => (0, now),
         }
     });
-    Paper {
+    ReadRequest {
         key: Arc::new(move || about.try_get().map(|(count, _)| count)),
         fetch: Arc::new(move || {
             // Nothing is left of it when the page was left meanwhile.
@@ -229,7 +229,7 @@ where
 
 /// What [`read`] was given, without its types.
 #[derive(Clone)]
-struct Paper {
+struct ReadRequest {
     key: Key,
     fetch: Fetch,
     concerns: Arc<dyn Fn(&Changed) -> bool + Send + Sync>,
@@ -242,7 +242,7 @@ enum Pace {
     Busy { again: bool },
 }
 
-fn read_held(what: Paper) -> Resource<Option<Held>> {
+fn read_held(what: ReadRequest) -> Resource<Option<Held>> {
     let resource = held::resource(what.key.clone(), what.fetch.clone(), false);
     if let Some(live) = use_context::<Live>() {
         let reading = Reading {
@@ -273,7 +273,7 @@ fn read_held(what: Paper) -> Resource<Option<Held>> {
 /// A page's reading, while the page is open.
 #[derive(Clone, Copy)]
 struct Reading {
-    what: StoredValue<Paper>,
+    what: StoredValue<ReadRequest>,
     resource: Resource<Option<Held>>,
     pace: StoredValue<Pace>,
 }

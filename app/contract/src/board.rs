@@ -141,12 +141,12 @@ pub struct Follows {
     /// How.
     pub binding: Binding,
     /// Why it doesn't follow just now.
-    pub hold: Option<Held>,
+    pub hold: Option<HoldView>,
 }
 
 /// A hold as people see it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Held {
+pub struct HoldView {
     /// What was done.
     pub cause: HoldCause,
     /// Who did what: `rolled back by Ada`.

@@ -1,7 +1,7 @@
 //! A resource as board and environment page show it: what runs, since when, and one line with what matters most.
 
 use crate::{
-    api::board::{Behind, Cell, EnvironmentHead, Follows, Held, Moving, Truth},
+    api::board::{Behind, Cell, EnvironmentHead, Follows, HoldView, Moving, Truth},
     components::{
         digest_chip::DigestChip,
         icon::icon,
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a cell stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct CellAddress {
     /// The workspace.
     pub workspace: Name,
     /// The project.
@@ -35,7 +35,7 @@ pub struct Place {
     pub may_change: bool,
 }
 
-impl Place {
+impl CellAddress {
     /// Address of the resource's page.
     #[must_use]
     pub fn href(&self) -> String {
@@ -64,7 +64,7 @@ pub struct CellPost {
 
 /// A cell of the board.
 #[must_use]
-pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView {
+pub fn cell_view(cell: &Cell, place: &CellAddress, now: Signal<Timestamp>) -> AnyView {
     let age = cell.since.map(|since| {
         view! {
             <span class="age">
@@ -93,7 +93,7 @@ pub fn cell_view(cell: &Cell, place: &Place, now: Signal<Timestamp>) -> AnyView 
 
 /// What runs, as a link to the resource.
 #[must_use]
-pub fn what(cell: &Cell, place: &Place) -> AnyView {
+pub fn what(cell: &Cell, place: &CellAddress) -> AnyView {
     let shown = match &cell.image {
         Some(image) => view! { <DigestChip image=image.clone() tag=true /> }.into_any(),
         None => match &cell.unclear {
@@ -210,9 +210,9 @@ pub fn changed_outside(cell: &Cell) -> Option<AnyView> {
     })
 }
 
-/// Who holds a resource, why and since when: `Held: rolled back by Ada 5 min ago`.
+/// Who holds a resource, why and since when: `HoldView: rolled back by Ada 5 min ago`.
 #[must_use]
-pub fn held_words(hold: &Held, now: Signal<Timestamp>) -> AnyView {
+pub fn held_words(hold: &HoldView, now: Signal<Timestamp>) -> AnyView {
     let words = format!("Held: {} ", hold.words);
     view! {
         {words}
@@ -223,7 +223,7 @@ pub fn held_words(hold: &Held, now: Signal<Timestamp>) -> AnyView {
 
 /// What it follows and how; nothing for a resource that takes its image from a repository as it comes.
 #[must_use]
-pub fn follows(follows: &Follows, place: &Place) -> Option<AnyView> {
+pub fn follows(follows: &Follows, place: &CellAddress) -> Option<AnyView> {
     let source = follows.source.as_ref().map(|(environment, resource)| {
         if *resource == place.resource {
             environment.to_string()
@@ -258,10 +258,10 @@ fn will_run(behind: &Behind, cell: &Cell) -> String {
 /// *Resume*, where a person holds it, or *Promote*, where there is something newer (*Go back*, where what its source offers is older); if the actor may. Posts a [`CellPost`] to the
 /// page, which shows first what will change, if anything will.
 #[must_use]
-pub fn button(cell: &Cell, place: &Place) -> Option<AnyView> {
+pub fn button(cell: &Cell, place: &CellAddress) -> Option<AnyView> {
     let (intent, word, name, title) = match &cell.behind {
         behind if cell.follows.hold.is_some() => {
-            let is_removed = |hold: &Held| hold.cause == HoldCause::RemovedFromGit;
+            let is_removed = |hold: &HoldView| hold.cause == HoldCause::RemovedFromGit;
             let word = match cell.follows.hold.as_ref().is_some_and(is_removed) {
                 true => "Create again",
                 false => "Resume",

@@ -37,19 +37,19 @@ struct AccountPost {
 
 /// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-enum Done {
+enum AccountOutcome {
     /// The password is changed.
     Changed,
     /// All sessions ended.
     SignedOut,
 }
 
-async fn carry_out(post: AccountPost) -> (AccountPost, Option<Result<Done, AppError>>) {
+async fn carry_out(post: AccountPost) -> (AccountPost, Option<Result<AccountOutcome, AppError>>) {
     let outcome = match post.intent.as_str() {
-        "everywhere" => sign_out_everywhere().await.map(|()| Done::SignedOut),
+        "everywhere" => sign_out_everywhere().await.map(|()| AccountOutcome::SignedOut),
         _ => change_password(post.current.clone(), post.new.clone())
             .await
-            .map(|()| Done::Changed),
+            .map(|()| AccountOutcome::Changed),
     };
     (post, Some(outcome))
 }
@@ -66,7 +66,7 @@ pub fn Account() -> AnyView {
         },
         |(), _| false,
     );
-    let is_out = move || sent.done() == Some(Done::SignedOut);
+    let is_out = move || sent.done() == Some(AccountOutcome::SignedOut);
     Effect::new(move |_| {
         if sent.sent_and_done() {
             if is_out() {
@@ -77,7 +77,7 @@ pub fn Account() -> AnyView {
         }
     });
     let changed = move || {
-        (sent.done() == Some(Done::Changed)).then(|| {
+        (sent.done() == Some(AccountOutcome::Changed)).then(|| {
             view! {
                 <Notice meaning=Meaning::Good>
                     <p>"Your password is changed. Your other sessions have ended."</p>
@@ -101,7 +101,7 @@ pub fn Account() -> AnyView {
     .into_any()
 }
 
-fn whole(view: Signal<AccountView>, sent: Form<AccountPost, Done>) -> AnyView {
+fn whole(view: Signal<AccountView>, sent: Form<AccountPost, AccountOutcome>) -> AnyView {
     let now = live::now(Signal::derive(move || view.with(|v| v.now)));
     let has_password = Memo::new(move |_| view.with(|v| v.has_password));
     view! {
@@ -158,7 +158,7 @@ fn elsewhere(sso: &SsoView, has_password: bool) -> AnyView {
     .into_any()
 }
 
-fn password_form(sent: Form<AccountPost, Done>) -> AnyView {
+fn password_form(sent: Form<AccountPost, AccountOutcome>) -> AnyView {
     view! {
         <section class="stack tight" aria-labelledby="password">
             <h2 id="password">"Change password"</h2>

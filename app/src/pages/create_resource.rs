@@ -31,18 +31,18 @@ mod state;
 use domain::draft::FormOptions;
 use leptos::{ev, prelude::*};
 use leptos_router::{components::Redirect, hooks::use_params_map};
-use post::{Done, Intent, Submission};
+use post::{CreateOutcome, Intent, Submission};
 use state::FormState;
 
 /// The names of the address.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Place {
+struct EnvironmentAddress {
     workspace: String,
     project: String,
     environment: String,
 }
 
-impl Place {
+impl EnvironmentAddress {
     fn board(&self) -> String {
         format!("/w/{}/{}", self.workspace, self.project)
     }
@@ -59,14 +59,14 @@ pub fn CreateResource() -> impl IntoView {
     let place = Memo::new(move |_| {
         params.with(|params| {
             let name = |key: &str| params.get(key).unwrap_or_default();
-            Place {
+            EnvironmentAddress {
                 workspace: name("workspace"),
                 project: name("project"),
                 environment: name("environment"),
             }
         })
     });
-    let sent = form::<Submission, Done, _>(move |mut submission| {
+    let sent = form::<Submission, CreateOutcome, _>(move |mut submission| {
         let place = place.get_untracked();
         async move {
             let intent = Intent::parse(&submission.intent);
@@ -74,13 +74,13 @@ pub fn CreateResource() -> impl IntoView {
             let draft = submission.draft.clone();
             let (w, p, e) = (place.workspace, place.project, place.environment);
             let outcome = match intent {
-                Intent::Create => Some(create_resource(w, p, e, draft).await.map(Done::Created)),
+                Intent::Create => Some(create_resource(w, p, e, draft).await.map(CreateOutcome::Created)),
                 Intent::Preview => {
                     let preview = preview_create(w, p, e, draft).await;
                     Some(
                         preview
                             .and_then(|outlook| outlook)
-                            .map(|preview| Done::Previewed(Box::new(preview))),
+                            .map(|preview| CreateOutcome::Previewed(Box::new(preview))),
                     )
                 }
                 _ => None,
@@ -124,8 +124,8 @@ pub fn CreateResource() -> impl IntoView {
             {move || {
                 sent.done()
                     .and_then(|done| match done {
-                        Done::Created(id) => Some(view! { <Redirect path=format!("/promotions/{id}") /> }),
-                        Done::Previewed(_) => None,
+                        CreateOutcome::Created(id) => Some(view! { <Redirect path=format!("/promotions/{id}") /> }),
+                        CreateOutcome::Previewed(_) => None,
                     })
             }}
         </Frame>
@@ -137,8 +137,8 @@ fn the_form(
     here: &EnvironmentView,
     options: FormOptions,
     posted: Option<Submission>,
-    sent: Form<Submission, Done>,
-    place: Memo<Place>,
+    sent: Form<Submission, CreateOutcome>,
+    place: Memo<EnvironmentAddress>,
 ) -> AnyView {
     let (draft, focus) = match posted {
         Some(posted) => {
@@ -153,8 +153,8 @@ fn the_form(
     let is_protected = here.head.protected;
     let summary = state.memo(outlook::outlook);
     let first = untrack(move || sent.done()).and_then(|done| match done {
-        Done::Previewed(preview) => Some(*preview),
-        Done::Created(_) => None,
+        CreateOutcome::Previewed(preview) => Some(*preview),
+        CreateOutcome::Created(_) => None,
     });
     let complete = state.memo(|draft, options| draft.check(options).is_ok().then(|| draft.clone()));
     let leaves = Signal::derive(move || sent.pending.get() || sent.sent_and_done());

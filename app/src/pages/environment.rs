@@ -6,7 +6,7 @@ use crate::{
         environment::{EnvironmentView, environment, pause_promotions, resume_promotions},
     },
     components::{
-        cell::{CellPost, Place, button, changed_outside, follows, head_labels, how, kind, seen, what},
+        cell::{CellAddress, CellPost, button, changed_outside, follows, head_labels, how, kind, seen, what},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
@@ -18,7 +18,7 @@ use crate::{
     live,
     pages::{
         error::shown,
-        promoted::{Done, Promoted, carry_out},
+        promoted::{ButtonOutcome, Promoted, carry_out},
     },
 };
 use domain::{name::Name, time::Timestamp};
@@ -53,7 +53,7 @@ pub fn Environment() -> AnyView {
                 }
                 _ => return carry_out(post, workspace, project).await,
             };
-            (post, Some(outcome.map(|()| Done::Changed)))
+            (post, Some(outcome.map(|()| ButtonOutcome::Changed)))
         }
     });
     Effect::new(move |_| {
@@ -81,7 +81,7 @@ pub fn Environment() -> AnyView {
             <Promoted form=promotion read_at />
             {move || {
                 let (workspace, project, name) = place.get_untracked();
-                let changed = promotion.done().filter(|done| *done == Done::Changed);
+                let changed = promotion.done().filter(|done| *done == ButtonOutcome::Changed);
                 changed.and_then(|_| redirect(format!("/w/{workspace}/{project}/{name}")))
             }}
             <div class="stack environment" on:submit=promotion.on_submit()>
@@ -178,7 +178,7 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
 }
 
 fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>) -> AnyView {
-    let place = Place {
+    let place = CellAddress {
         workspace: view.workspace.clone(),
         project: view.project.clone(),
         environment: view.head.name.clone(),

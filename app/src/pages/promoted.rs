@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// What came of a button.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub enum Done {
+pub enum ButtonOutcome {
     /// What it would do: an [`Outlook`], which is read where it is shown, so that the board's download lacks it.
     Previewed(Held),
     /// It was carried out; the promotion that it started, if any.
@@ -38,16 +38,16 @@ pub async fn carry_out(
     post: CellPost,
     workspace: String,
     project: String,
-) -> (CellPost, Option<Result<Done, AppError>>) {
+) -> (CellPost, Option<Result<ButtonOutcome, AppError>>) {
     let (w, p, e, r) = (workspace, project, post.environment.clone(), post.resource.clone());
     let outcome = match post.intent.as_str() {
-        "preview-promote" | "preview-resume" => foreseen(w, p, e, r).await.map(Done::Previewed),
+        "preview-promote" | "preview-resume" => foreseen(w, p, e, r).await.map(ButtonOutcome::Previewed),
         "resume" => resume(w, p, e, r, !post.create_file.is_empty())
             .await
-            .map(Done::Started),
+            .map(ButtonOutcome::Started),
         "promote" => promote(w, p, e, r, !post.create_file.is_empty())
             .await
-            .map(|id| Done::Started(Some(id))),
+            .map(|id| ButtonOutcome::Started(Some(id))),
         _ => return (post, None),
     };
     (post, Some(outcome))
@@ -58,7 +58,7 @@ pub async fn carry_out(
 #[component]
 pub fn Promoted(
     /// The form that the buttons post.
-    form: Form<CellPost, Done>,
+    form: Form<CellPost, ButtonOutcome>,
     /// When the page was read.
     read_at: Signal<Option<Timestamp>>,
 ) -> AnyView {
@@ -67,12 +67,12 @@ pub fn Promoted(
         form.done().map(|done| {
             let post = form.latest().map(|posted| posted.draft).unwrap_or_default();
             match done {
-                Done::Previewed(outlook) => {
+                ButtonOutcome::Previewed(outlook) => {
                     let asked = Suspend::new(async move { asked(post, outlook, form, now).await });
                     view! { {asked} }.into_any()
                 }
-                Done::Started(started) => said(&post, started),
-                Done::Changed => ().into_any(),
+                ButtonOutcome::Started(started) => said(&post, started),
+                ButtonOutcome::Changed => ().into_any(),
             }
         })
     };
@@ -82,7 +82,7 @@ pub fn Promoted(
 /// What a button would do, above the page, until somebody decides. Its code comes when it is first needed, as that of other pages
 /// does.
 #[lazy]
-fn asked(post: CellPost, outlook: Held, form: Form<CellPost, Done>, now: Signal<Timestamp>) -> AnyView {
+fn asked(post: CellPost, outlook: Held, form: Form<CellPost, ButtonOutcome>, now: Signal<Timestamp>) -> AnyView {
     let outlook: Outlook = outlook.get().unwrap_or(Err(AppError::Unreachable));
     let dialog = NodeRef::<html::Dialog>::new();
     // Drawn open, so that it is there without a script; with one, nothing below it can be reached meanwhile.

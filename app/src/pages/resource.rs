@@ -28,7 +28,7 @@ use crate::{
 mod actions;
 mod tags;
 
-use actions::{Done, ResourcePost};
+use actions::{ActionOutcome, ResourcePost};
 use domain::{
     artifact::{Artifact, ExactImage},
     follow::Course,
@@ -42,14 +42,14 @@ use leptos_router::{components::Redirect, hooks::use_params_map};
 
 /// The names of the address.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Place {
+struct ResourceAddress {
     workspace: String,
     project: String,
     environment: String,
     resource: String,
 }
 
-impl Place {
+impl ResourceAddress {
     fn board(&self) -> String {
         format!("/w/{}/{}", self.workspace, self.project)
     }
@@ -62,7 +62,7 @@ pub fn ResourcePage() -> impl IntoView {
     let place = Memo::new(move |_| {
         params.with(|params| {
             let name = |key: &str| params.get(key).unwrap_or_default();
-            Place {
+            ResourceAddress {
                 workspace: name("workspace"),
                 project: name("project"),
                 environment: name("environment"),
@@ -70,17 +70,17 @@ pub fn ResourcePage() -> impl IntoView {
             }
         })
     });
-    let sent = form::<ResourcePost, Done, _>(move |post| {
+    let sent = form::<ResourcePost, ActionOutcome, _>(move |post| {
         let at = place.get_untracked();
         async move {
             let (w, p, e, r) = (at.workspace, at.project, at.environment, at.resource);
             let digest = post.digest.trim().to_owned();
-            let started = |id| Done::Started(Some(id));
+            let started = |id| ActionOutcome::Started(Some(id));
             let makes_file = !post.create_file.is_empty();
             let outcome = match (post.intent.as_str(), post.rolls_back_to()) {
                 ("promote", _) => Some(promote(w, p, e, r, makes_file).await.map(started)),
-                ("resume", _) => Some(resume(w, p, e, r, makes_file).await.map(Done::Started)),
-                ("take-new-key", _) => Some(take_new_key(w, p, e, r).await.map(|()| Done::Started(None))),
+                ("resume", _) => Some(resume(w, p, e, r, makes_file).await.map(ActionOutcome::Started)),
+                ("take-new-key", _) => Some(take_new_key(w, p, e, r).await.map(|()| ActionOutcome::Started(None))),
                 ("tags" | "preview-tags", _) => {
                     let ResourcePost {
                         tags: order,
@@ -91,11 +91,11 @@ pub fn ResourcePage() -> impl IntoView {
                     Some(match post.intent.as_str() {
                         "tags" => {
                             let changed = change_tags(w, p, e, r, order, value, leave_out).await;
-                            changed.map(|()| Done::Started(None))
+                            changed.map(|()| ActionOutcome::Started(None))
                         }
                         _ => {
                             let picked = preview_tags(w, p, e, r, order, value, leave_out).await;
-                            picked.and_then(|outlook| outlook).map(Done::Picked)
+                            picked.and_then(|outlook| outlook).map(ActionOutcome::Picked)
                         }
                     })
                 }
@@ -105,7 +105,7 @@ pub fn ResourcePage() -> impl IntoView {
                     Some(
                         preview
                             .and_then(|outlook| outlook)
-                            .map(|preview| Done::Previewed(Box::new(preview))),
+                            .map(|preview| ActionOutcome::Previewed(Box::new(preview))),
                     )
                 }
                 (_, Some(back)) => Some(rollback(w, p, e, r, back.to_owned(), makes_file).await.map(started)),
@@ -145,13 +145,13 @@ pub fn ResourcePage() -> impl IntoView {
             }}
             {move || {
                 match sent.done()? {
-                    Done::Started(Some(id)) => Some(view! { <Redirect path=format!("/promotions/{id}") /> }.into_any()),
+                    ActionOutcome::Started(Some(id)) => Some(view! { <Redirect path=format!("/promotions/{id}") /> }.into_any()),
                     // It caught up with nothing: the page itself says that nobody holds it any more.
-                    Done::Started(None) => {
+                    ActionOutcome::Started(None) => {
                         let at = place.get_untracked();
                         redirect(format!("{}/{}/{}", at.board(), at.environment, at.resource))
                     }
-                    Done::Previewed(_) | Done::Picked(_) => None,
+                    ActionOutcome::Previewed(_) | ActionOutcome::Picked(_) => None,
                 }
             }}
         </Frame>
@@ -159,7 +159,11 @@ pub fn ResourcePage() -> impl IntoView {
     .into_any()
 }
 
-fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Form<ResourcePost, Done>) -> AnyView {
+fn content(
+    view: Signal<ResourceView>,
+    posted: Option<ResourcePost>,
+    sent: Form<ResourcePost, ActionOutcome>,
+) -> AnyView {
     let now = live::now(Signal::derive(move || view.with(|view| view.now)));
     let part = move |show: fn(&ResourceView, Signal<Timestamp>) -> AnyView| move || view.with(|view| show(view, now));
     view! {
@@ -486,7 +490,7 @@ fn runtime(runtime: &Runtime) -> AnyView {
     .into_any()
 }
 
-fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> AnyView {
+fn history(view: &ResourceView, sent: Form<ResourcePost, ActionOutcome>, now: Signal<Timestamp>) -> AnyView {
     if view.history.is_empty() {
         return view! { <p class="muted">"Nothing was promoted here yet."</p> }.into_any();
     }
@@ -530,7 +534,7 @@ fn history(view: &ResourceView, sent: Form<ResourcePost, Done>, now: Signal<Time
 }
 
 /// The button *Roll back*, and what it would change.
-fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> WayBack {
+fn way_back(earlier: &EarlierImage, sent: Form<ResourcePost, ActionOutcome>, now: Signal<Timestamp>) -> WayBack {
     WayBack {
         button: actions::rollback_form(earlier, sent),
         preview: earlier.preview.clone().map(|preview| {

@@ -40,7 +40,7 @@ use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_params_map, use_query_map},
 };
-use post::{Done, SettingsPost, carry_out};
+use post::{SettingsOutcome, SettingsPost, carry_out};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
 
@@ -56,7 +56,7 @@ enum SettingsView {
 }
 
 /// The form of whichever section it is.
-type Sent = Form<SettingsPost, Done>;
+type Sent = Form<SettingsPost, SettingsOutcome>;
 /// The sections: last part of the address, name.
 const SECTIONS: [(&str, &str); 6] = [
     ("members", "Members"),
@@ -71,7 +71,7 @@ const BESIDE: [&str; 4] = ["test-cluster", "test-repository", "add-channel", "cr
 /// Id of what is said beside a button. A plain post leads to it, and with a script it takes the focus.
 const ANSWER: &str = "answer";
 /// A section of the page, and which of its forms: `None` for the list, empty for something new.
-type Place = ((String, String), Option<String>);
+type OpenForm = ((String, String), Option<String>);
 
 /// Where people are, and whether the newest post was of there: what came of another place's is not said here.
 #[derive(Clone, Copy)]
@@ -79,9 +79,9 @@ struct Here {
     sent: Sent,
     /// The form that is asked for.
     asked: Memo<Option<String>>,
-    place: Memo<Place>,
+    place: Memo<OpenForm>,
     /// Where the newest post came from.
-    from: RwSignal<Place>,
+    from: RwSignal<OpenForm>,
 }
 
 impl Here {
@@ -92,7 +92,9 @@ impl Here {
     /// Whether the page is the answer to a plain post that saved something: its form has done its work.
     fn is_saved(self) -> bool {
         untrack(move || {
-            self.is_here() && self.sent.posted_draft().is_some() && matches!(self.sent.done(), Some(Done::Saved(_)))
+            self.is_here()
+                && self.sent.posted_draft().is_some()
+                && matches!(self.sent.done(), Some(SettingsOutcome::Saved(_)))
         })
     }
 
@@ -102,7 +104,7 @@ impl Here {
     }
 
     /// What came of the newest post, where it is to be said: beside its button, or above the section.
-    fn done(self, is_beside: bool) -> Option<(SettingsPost, Done)> {
+    fn done(self, is_beside: bool) -> Option<(SettingsPost, SettingsOutcome)> {
         let post = self.sent.latest().filter(|_| self.is_here())?;
         let is_said_here = BESIDE.contains(&post.draft.intent()) == is_beside;
         Some((post.draft, post.outcome?.ok()?)).filter(|_| is_said_here)
@@ -168,14 +170,14 @@ pub fn Settings() -> AnyView {
                 form::focus_soon(ANSWER);
             }
             // A test changes nothing. Drawn anew, the page would lose what is said in it, and the focus.
-            if matches!(sent.done(), Some(Done::Tested(_))) {
+            if matches!(sent.done(), Some(SettingsOutcome::Tested(_))) {
                 return;
             }
             read.refetch();
-            if matches!(sent.done(), Some(Done::Added(_))) {
+            if matches!(sent.done(), Some(SettingsOutcome::Added(_))) {
                 begin_anew("new-channel");
             }
-            if matches!(sent.done(), Some(Done::Saved(_))) && asked.get_untracked().is_some() {
+            if matches!(sent.done(), Some(SettingsOutcome::Saved(_))) && asked.get_untracked().is_some() {
                 let (workspace, section) = place.get_untracked();
                 let to = format!("/w/{workspace}/-/settings/{section}");
                 from.set(((workspace, section), None));
@@ -297,10 +299,10 @@ fn begin_anew(heading: &str) {
 }
 
 /// What came of a post.
-fn said(done: Done) -> AnyView {
+fn said(done: SettingsOutcome) -> AnyView {
     let mut meaning = Meaning::Good;
     let (words, secret) = match done {
-        Done::Tried(tried) => {
+        SettingsOutcome::Tried(tried) => {
             meaning = match tried.state {
                 DeliveryState::Delivered => Meaning::Good,
                 DeliveryState::Waiting => Meaning::Waiting,
@@ -308,27 +310,27 @@ fn said(done: Done) -> AnyView {
             };
             (tried.words, None)
         }
-        Done::Said(words) | Done::Saved(words) => (words, None),
-        Done::Tested(test) => return tested::tested(&test),
-        Done::Invited(made) => (
+        SettingsOutcome::Said(words) | SettingsOutcome::Saved(words) => (words, None),
+        SettingsOutcome::Tested(test) => return tested::tested(&test),
+        SettingsOutcome::Invited(made) => (
             format!(
                 "{} is invited. Send them this link: it is shown only now, works once, and ends in 7 days.",
                 made.email
             ),
             Some(made.link),
         ),
-        Done::Made(made) => (
+        SettingsOutcome::Made(made) => (
             format!("Token {} is made. Copy it: it is shown only now.", made.name),
             Some(made.secret),
         ),
-        Done::Added(made) if made.secret.is_some() => (
+        SettingsOutcome::Added(made) if made.secret.is_some() => (
             format!(
                 "Channel {} is added. Its requests are signed with this key: it is shown only now.",
                 made.name
             ),
             made.secret,
         ),
-        Done::Added(made) => (
+        SettingsOutcome::Added(made) => (
             format!("Channel {} is added. Send a test to try it out.", made.name),
             None,
         ),

@@ -62,7 +62,7 @@ pub enum OutboundError {
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct OutboundAnswer {
     /// The status.
     pub status: u16,
     /// The beginning of what was said with it, without what only machines read, and without what the address keeps secret.
@@ -120,7 +120,7 @@ impl Outbound {
     ///
     /// # Errors
     /// Why it wasn't sent, or nothing came back.
-    pub async fn post(&self, address: &str, headers: HeaderMap, body: String) -> Result<Answer, OutboundError> {
+    pub async fn post(&self, address: &str, headers: HeaderMap, body: String) -> Result<OutboundAnswer, OutboundError> {
         let url = self.check(address)?;
         let secrets = secrets(&url);
         let request = self.http.post(url).headers(headers).body(body);
@@ -135,7 +135,7 @@ impl Outbound {
             }
         }
         bytes.truncate(KEPT);
-        Ok(Answer {
+        Ok(OutboundAnswer {
             status,
             beginning: readable(&bytes, &secrets),
         })

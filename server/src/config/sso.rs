@@ -2,7 +2,7 @@
 
 use super::{
     ConfigError, duration,
-    given::{Given, Place},
+    given::{Given, Origin},
     optional, required,
 };
 use crate::adapters::oidc::is_private;
@@ -76,7 +76,7 @@ pub(super) fn read(given: &mut Given) -> Result<Option<SsoConfig>, ConfigError> 
 }
 
 /// Where another key about it was given.
-fn stray(given: &mut Given) -> Option<Place> {
+fn stray(given: &mut Given) -> Option<Origin> {
     let keys = super::keys::KEYS.iter().map(|key| key.name);
     let mut found = keys
         .filter(|name| name.starts_with("sso."))

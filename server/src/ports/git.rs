@@ -229,7 +229,7 @@ pub struct CommitView {
 
 /// A commit that changed something, and who made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct ServiceChange {
     /// The commit.
     pub commit: CommitId,
     /// Author's name.
@@ -497,7 +497,7 @@ pub trait Git: Send + Sync {
         since: &str,
         tip: &str,
         place: &ServicePlace,
-    ) -> Result<Option<Change>, GitError>;
+    ) -> Result<Option<ServiceChange>, GitError>;
 
     /// Whether `descendant` is `ancestor` or comes after it; fetches when the mirror lacks one of them.
     async fn contains(&self, repository: &RepositoryAccess, descendant: &str, ancestor: &str)

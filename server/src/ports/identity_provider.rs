@@ -10,12 +10,12 @@ use std::fmt;
 #[async_trait]
 pub trait IdentityProvider: Send + Sync {
     /// The address that somebody is sent to; they come back to `back`.
-    async fn ask(&self, errand: &Errand, back: &str, now: Timestamp) -> Result<Url, OidcError>;
+    async fn ask(&self, errand: &AuthorizationRequest, back: &str, now: Timestamp) -> Result<Url, OidcError>;
     /// What the provider says of somebody who came back to `back` with a code.
     async fn redeem(
         &self,
         code: &SecretString,
-        errand: &Errand,
+        errand: &AuthorizationRequest,
         back: &str,
         now: Timestamp,
     ) -> Result<Identity, OidcError>;
@@ -23,7 +23,7 @@ pub trait IdentityProvider: Send + Sync {
 
 /// What ties an answer to the browser that asked; each is random and used once.
 #[derive(Clone)]
-pub struct Errand {
+pub struct AuthorizationRequest {
     /// Comes back beside the code.
     pub state: String,
     /// Comes back within the signed token.
@@ -32,7 +32,7 @@ pub struct Errand {
     pub verifier: String,
 }
 
-impl fmt::Debug for Errand {
+impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Errand")
     }

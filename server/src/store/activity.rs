@@ -26,7 +26,7 @@ pub struct Search {
     /// Not before this.
     pub from: Timestamp,
     /// Before this place.
-    pub before: Place,
+    pub before: Position,
     /// So many at most.
     pub limit: i64,
 }
@@ -48,7 +48,7 @@ pub enum Along {
 
 /// A place in the order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Place {
+pub struct Position {
     /// When.
     pub at: Timestamp,
     /// The sequence, among entries of one time.

@@ -12,10 +12,11 @@ pub mod activity;
 pub mod artifacts;
 pub mod chain;
 pub mod clusters;
+pub mod database_fault;
 pub mod dialect;
 pub mod gates;
 pub mod git_reads;
-pub mod held;
+pub mod guarded_tx;
 pub mod identities;
 pub mod illnesses;
 pub mod invitations;
@@ -36,13 +37,13 @@ pub mod sessions;
 pub mod sqlite;
 pub mod tags;
 pub mod tokens;
-pub mod trouble;
 pub mod tx;
 pub mod workspaces;
 pub use accounts::{Accounts, User};
 pub use artifacts::Artifacts;
 use async_trait::async_trait;
 pub use clusters::{ClusterRecord, Clusters};
+pub use database_fault::DatabaseFault;
 use futures::stream::BoxStream;
 pub use gates::{Awaiting, Gates, Waiting, Watch};
 pub use git_reads::GitReads;
@@ -61,7 +62,6 @@ pub use sealed::{Sealed, SealedColumn, SealedValue};
 pub use sessions::{SessionRecord, Sessions};
 pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
 pub use tokens::{ApiToken, Tokens};
-pub use trouble::Trouble;
 pub use workspaces::Workspaces;
 
 /// What may go wrong with the database.
@@ -89,9 +89,9 @@ pub enum StoreError {
 impl StoreError {
     /// What it says about the database itself. That was logged already, once, where it was noticed.
     #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<DatabaseFault> {
         match self {
-            Self::Database(error) => Trouble::of(error),
+            Self::Database(error) => DatabaseFault::of(error),
             _ => None,
         }
     }
@@ -99,7 +99,7 @@ impl StoreError {
 
 /// What a process wrote, as others on the same database are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum StoreChange {
     /// A promotion may be due.
     Work,
     /// The ledger grew.
@@ -117,14 +117,14 @@ pub trait Store: Send + Sync {
     /// end, and events become visible in their order.
     async fn write(&self) -> Result<Box<dyn Tx>, StoreError>;
     /// Tells what any process on the same database wrote, this one included, once it is committed. Only a hint to look: what can't be
-    /// told, because the connection was lost, is told as all of [`Change`]. Never ends; silent where one process has the database.
-    fn changes(&self) -> BoxStream<'static, Change>;
+    /// told, because the connection was lost, is told as all of [`StoreChange`]. Never ends; silent where one process has the database.
+    fn changes(&self) -> BoxStream<'static, StoreChange>;
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
     /// What keeps the database from being written, as far as is known. Asks nobody.
-    fn trouble(&self) -> Option<Trouble>;
+    fn trouble(&self) -> Option<DatabaseFault>;
     /// The same by a write that is tried: at most once a second while something is wrong, and once a minute otherwise.
-    async fn check_writable(&self) -> Result<(), Trouble>;
+    async fn check_writable(&self) -> Result<(), DatabaseFault>;
 }
 
 /// What was removed isn't there: no question of this trait finds it, but for those of [`Removals`] that say `ever`.

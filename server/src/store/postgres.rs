@@ -3,11 +3,11 @@
 mod role;
 
 use super::{
-    Change, OpenError, Store, StoreError, Tx,
+    OpenError, Store, StoreChange, StoreError, Tx,
     activity::{self, Statements},
+    database_fault::{DatabaseFault, Health},
     dialect::{Dialect, of_one_writer},
-    held::is_clean,
-    trouble::{Health, Trouble},
+    guarded_tx::is_clean,
     tx::SqlTx,
 };
 use async_trait::async_trait;
@@ -93,7 +93,7 @@ const CHANNEL: &str = "waybill";
 const MIGRATED: &str = "tables";
 
 /// What is told when the connection was lost and comes back: anything may have happened.
-const EVERYTHING: [Change; 3] = [Change::Work, Change::Ledger, Change::Connections];
+const EVERYTHING: [StoreChange; 3] = [StoreChange::Work, StoreChange::Ledger, StoreChange::Connections];
 
 /// Pause before listening again after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -215,7 +215,7 @@ impl Store for PostgresStore {
         Ok(Box::new(SqlTx::new(tx, &self.health)))
     }
 
-    fn changes(&self) -> BoxStream<'static, Change> {
+    fn changes(&self) -> BoxStream<'static, StoreChange> {
         let ear = Ear {
             options: self.options.clone(),
             migrated: self.migrated.clone(),
@@ -230,11 +230,11 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    fn trouble(&self) -> Option<Trouble> {
+    fn trouble(&self) -> Option<DatabaseFault> {
         self.health.trouble()
     }
 
-    async fn check_writable(&self) -> Result<(), Trouble> {
+    async fn check_writable(&self) -> Result<(), DatabaseFault> {
         self.health.check(self).await
     }
 }
@@ -244,11 +244,11 @@ struct Ear {
     options: PgConnectOptions,
     migrated: Migrated,
     listener: Option<PgListener>,
-    heard: VecDeque<Change>,
+    heard: VecDeque<StoreChange>,
 }
 
 impl Ear {
-    async fn next(&mut self) -> Change {
+    async fn next(&mut self) -> StoreChange {
         loop {
             if let Some(change) = self.heard.pop_front() {
                 return change;
@@ -292,11 +292,11 @@ impl Ear {
 }
 
 /// What is told by a newer release and not known here is no concern of this one.
-fn change(word: &str) -> Option<Change> {
+fn change(word: &str) -> Option<StoreChange> {
     match word {
-        "work" => Some(Change::Work),
-        "ledger" => Some(Change::Ledger),
-        "connections" => Some(Change::Connections),
+        "work" => Some(StoreChange::Work),
+        "ledger" => Some(StoreChange::Ledger),
+        "connections" => Some(StoreChange::Connections),
         _ => None,
     }
 }

@@ -1,12 +1,12 @@
 //! SQLite: one file, readers beside one writer.
 
 use super::{
-    Change, OpenError, Store, StoreError, Tx,
+    OpenError, Store, StoreChange, StoreError, Tx,
     activity::{self, Statements},
+    database_fault::{DatabaseFault, Health},
     dialect::{Dialect, of_one_writer},
-    held::is_clean,
+    guarded_tx::is_clean,
     open,
-    trouble::{Health, Trouble},
     tx::SqlTx,
 };
 use async_trait::async_trait;
@@ -148,7 +148,7 @@ impl Store for SqliteStore {
         Ok(Box::new(SqlTx::new(tx, &self.health)))
     }
 
-    fn changes(&self) -> BoxStream<'static, Change> {
+    fn changes(&self) -> BoxStream<'static, StoreChange> {
         // The file belongs to one server; what the command line writes beside it is found by looking.
         stream::pending().boxed()
     }
@@ -158,11 +158,11 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn trouble(&self) -> Option<Trouble> {
+    fn trouble(&self) -> Option<DatabaseFault> {
         self.health.trouble()
     }
 
-    async fn check_writable(&self) -> Result<(), Trouble> {
+    async fn check_writable(&self) -> Result<(), DatabaseFault> {
         self.health.check(self).await
     }
 }

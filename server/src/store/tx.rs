@@ -4,9 +4,9 @@
 use super::{
     StoreError, Tx,
     chain::Head,
+    database_fault::Health,
     dialect::{Dialect, Stored},
-    held::Held,
-    trouble::Health,
+    guarded_tx::GuardedTx,
 };
 use async_trait::async_trait;
 use domain::{door::Entrance, id::WorkspaceId};
@@ -20,7 +20,7 @@ const GROW_LEDGER: &str = "INSERT INTO ledger_heads (workspace_id, hash, entries
 
 /// A transaction on either database.
 pub(crate) struct SqlTx<D: Database> {
-    pub(super) tx: Held<D>,
+    pub(super) tx: GuardedTx<D>,
     /// How whoever writes came in.
     pub(super) entrance: Entrance,
     /// Where the chains end that this transaction adds to, and by how many entries it did: the table learns it once, at the end.
@@ -31,7 +31,7 @@ impl<D: Database> SqlTx<D> {
     /// What was begun.
     pub(crate) fn new(tx: Transaction<'static, D>, health: &Arc<Health>) -> Self {
         Self {
-            tx: Held::new(tx, Arc::clone(health)),
+            tx: GuardedTx::new(tx, Arc::clone(health)),
             entrance: Entrance::default(),
             heads: HashMap::new(),
         }

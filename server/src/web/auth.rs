@@ -3,7 +3,7 @@
 use super::WebState;
 use crate::{
     service::{Caller, access, context},
-    store::Trouble,
+    store::DatabaseFault,
 };
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -106,7 +106,7 @@ async fn caller_of_session(state: &WebState, session: &Session) -> Result<Option
 fn fault(error: &tower_sessions::session::Error) -> AppError {
     use tower_sessions::{session, session_store};
     match error {
-        session::Error::Store(session_store::Error::Backend(why)) if Trouble::told_as(why).is_some() => {
+        session::Error::Store(session_store::Error::Backend(why)) if DatabaseFault::told_as(why).is_some() => {
             AppError::Unavailable(why.clone())
         }
         _ => context::internal(error),

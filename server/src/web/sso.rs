@@ -6,9 +6,9 @@ use super::{
     known_browser::{self, NewCookie},
 };
 use crate::{
-    ports::identity_provider::Errand,
+    ports::identity_provider::AuthorizationRequest,
     service::{
-        access::{self, Arrival, PATIENCE_MILLIS},
+        access::{self, PATIENCE_MILLIS, ProviderCallback},
         context::internal,
     },
 };
@@ -153,12 +153,12 @@ async fn arrive(
         });
     }
     let code = query.get("code").ok_or(SsoFault::Untrusted)?;
-    let errand = Errand {
+    let errand = AuthorizationRequest {
         state: away.state,
         nonce: away.nonce,
         verifier: away.verifier,
     };
-    let arrival = Arrival {
+    let arrival = ProviderCallback {
         code: &SecretString::from(code.as_str()),
         errand: &errand,
         signed_in: session.get::<UserId>(auth::USER).await.map_err(failed)?,

@@ -11,7 +11,7 @@ use crate::{
     telemetry,
 };
 use batch::Commits;
-use claim::{Held, Hold};
+use claim::{Claims, Hold};
 use contract::error::AppError;
 use domain::{
     id::ProjectId,
@@ -27,7 +27,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use steps::Known;
+use steps::SharedAnswers;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -80,10 +80,10 @@ pub struct Worker {
     services: Services,
     settings: Settings,
     owner: Arc<str>,
-    held: Arc<Held>,
+    held: Arc<Claims>,
     recorder: Arc<Recorder>,
     commits: Arc<Commits>,
-    known: Arc<Known>,
+    known: Arc<SharedAnswers>,
     asking: Arc<Asking>,
     resolving: Arc<Semaphore>,
     rolling_out: Arc<Semaphore>,

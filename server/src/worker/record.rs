@@ -103,7 +103,7 @@ impl Worker {
                 Outcome::Overtaken { by, .. } => tx.promotion(*by).await?,
                 _ => None,
             };
-            let change = Change::of(promotion, outcome, newer.as_ref(), now)?;
+            let change = Transition::of(promotion, outcome, newer.as_ref(), now)?;
             match tx
                 .update_promotion(&change.promotion, promotion.state, change.next_at)
                 .await
@@ -160,7 +160,7 @@ fn unrecorded(promotion: PromotionId, error: &AppError) {
 }
 
 /// What an outcome makes of a promotion.
-struct Change {
+struct Transition {
     promotion: Promotion,
     next_at: Timestamp,
     events: Vec<Happened>,
@@ -170,7 +170,7 @@ struct Change {
     published: Option<bool>,
 }
 
-impl Change {
+impl Transition {
     /// `newer` is the promotion that overtook it, if one did.
     fn of(
         promotion: &Promotion,

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use server::{
     service::{access, observe, views},
-    store::{Store, StoreError, Trouble, sqlite::SqliteStore},
+    store::{DatabaseFault, Store, StoreError, sqlite::SqliteStore},
     web::router::router,
     worker::{Settings, Worker},
 };
@@ -196,7 +196,7 @@ async fn a_promotion_that_meets_a_full_disk_at_any_page_goes_through_once_there_
         })
         .await;
         if failed {
-            assert_eq!(services.store.trouble(), Some(Trouble::Full));
+            assert_eq!(services.store.trouble(), Some(DatabaseFault::Full));
         } else {
             seen.unwrap();
         }
@@ -284,7 +284,7 @@ async fn who_meets_a_full_disk_is_told_and_so_is_whoever_asks_whether_it_is_read
             .unwrap()
             .is_some()
     );
-    assert_eq!(limited.store().trouble(), Some(Trouble::Full));
+    assert_eq!(limited.store().trouble(), Some(DatabaseFault::Full));
 
     limited.make_room().await;
     until("it to be ready again, by itself", async || {
@@ -355,12 +355,12 @@ async fn a_connection_that_postgresql_ends_is_replaced() {
         .await
         .unwrap();
         let gone = tx.workspaces().await.unwrap_err();
-        assert_eq!(gone.trouble(), Some(Trouble::Gone), "{gone:?}");
+        assert_eq!(gone.trouble(), Some(DatabaseFault::Gone), "{gone:?}");
         drop(tx);
         // The turn that it held is free, and nothing of it stayed.
         assert_eq!(store.write().await.unwrap().workspaces().await.unwrap(), []);
     }
-    assert_eq!(store.trouble(), Some(Trouble::Gone), "nobody has looked since");
+    assert_eq!(store.trouble(), Some(DatabaseFault::Gone), "nobody has looked since");
     assert_eq!(store.check_writable().await, Ok(()));
     assert_eq!(store.trouble(), None);
 }
@@ -469,6 +469,6 @@ async fn each_statement_fails(code: &str) {
 #[test]
 fn what_the_store_says_about_itself_is_told_apart() {
     let lost = StoreError::Database(sqlx::Error::Io(std::io::Error::other("lost")));
-    assert_eq!(lost.trouble(), Some(Trouble::Gone));
+    assert_eq!(lost.trouble(), Some(DatabaseFault::Gone));
     assert_eq!(StoreError::Stale.trouble(), None);
 }

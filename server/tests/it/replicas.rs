@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use server::{
     adapters::system::System,
     ports::clock::Clock as _,
-    store::{Change, ClusterRecord, Lane, NewEvent, ProjectRecord, Store},
+    store::{ClusterRecord, Lane, NewEvent, ProjectRecord, Store, StoreChange},
 };
 use std::{
     collections::BTreeSet,
@@ -147,7 +147,7 @@ async fn changes_are_told_when_they_are_committed() {
     while let Ok(Some(change)) = tokio::time::timeout(SECOND / 4, changes.next()).await {
         told.push(change);
     }
-    assert!(told.contains(&Change::Connections), "{told:?}");
+    assert!(told.contains(&StoreChange::Connections), "{told:?}");
     let event = NewEvent {
         workspace,
         subject: Subject::default(),
@@ -160,12 +160,12 @@ async fn changes_are_told_when_they_are_committed() {
     assert!(early.is_err(), "{early:?}");
     tx.commit().await.unwrap();
     let told = tokio::time::timeout(SECOND, changes.next()).await.unwrap();
-    assert_eq!(told, Some(Change::Ledger));
+    assert_eq!(told, Some(StoreChange::Ledger));
 
     let mut tx = here.write().await.unwrap();
     tx.insert_promotion(&promotion(1)).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(changes.next().await, Some(Change::Work));
+    assert_eq!(changes.next().await, Some(StoreChange::Work));
     // A claim makes no work for others.
     let mut tx = here.write().await.unwrap();
     let claimed = tx

@@ -23,7 +23,7 @@ pub(crate) struct Submission {
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum Done {
+pub(crate) enum CreateOutcome {
     /// The resource is there; its first promotion.
     Created(PromotionId),
     /// What creating it would do.

@@ -74,7 +74,7 @@ impl ResourcePost {
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Done {
+pub(super) enum ActionOutcome {
     /// It was carried out; the promotion that it started, if any.
     Started(Option<PromotionId>),
     /// What pinning would do.
@@ -87,7 +87,7 @@ pub(super) enum Done {
 pub(super) fn actions(
     view: Signal<ResourceView>,
     posted: Option<ResourcePost>,
-    sent: Form<ResourcePost, Done>,
+    sent: Form<ResourcePost, ActionOutcome>,
     now: Signal<Timestamp>,
 ) -> AnyView {
     let denied = Memo::new(move |_| view.with(|view| view.denied.clone()));
@@ -116,7 +116,7 @@ pub(super) fn is_pinned(cell: &Cell) -> bool {
 }
 
 /// The error of the button `intent`, while it was the last that was sent.
-fn error_of(sent: Form<ResourcePost, Done>, intent: &'static str) -> Signal<Option<AppError>> {
+fn error_of(sent: Form<ResourcePost, ActionOutcome>, intent: &'static str) -> Signal<Option<AppError>> {
     Signal::derive(move || {
         let is_it = sent.latest().is_some_and(|post| post.draft.intent == intent);
         sent.error().filter(|_| is_it)
@@ -125,7 +125,7 @@ fn error_of(sent: Form<ResourcePost, Done>, intent: &'static str) -> Signal<Opti
 
 /// A form that is only a button.
 fn button_form(
-    sent: Form<ResourcePost, Done>,
+    sent: Form<ResourcePost, ActionOutcome>,
     intent: String,
     word: String,
     class: &'static str,
@@ -149,7 +149,11 @@ fn button_form(
 }
 
 /// Who holds it and why, and *Resume*.
-fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> impl IntoView {
+fn hold_form(
+    view: Signal<ResourceView>,
+    sent: Form<ResourcePost, ActionOutcome>,
+    now: Signal<Timestamp>,
+) -> impl IntoView {
     let hold = Memo::new(move |_| {
         view.with(|view| {
             Some((
@@ -210,7 +214,7 @@ fn hold_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Si
 }
 
 /// Why a rollback was refused.
-pub(super) fn rollback_error(sent: Form<ResourcePost, Done>) -> Signal<Option<AppError>> {
+pub(super) fn rollback_error(sent: Form<ResourcePost, ActionOutcome>) -> Signal<Option<AppError>> {
     Signal::derive(move || {
         let is_it = sent.latest().is_some_and(|post| post.draft.rolls_back_to().is_some());
         sent.error().filter(|_| is_it)
@@ -218,7 +222,7 @@ pub(super) fn rollback_error(sent: Form<ResourcePost, Done>) -> Signal<Option<Ap
 }
 
 /// *Roll back*, beside an image of the history.
-pub(super) fn rollback_form(earlier: &EarlierImage, sent: Form<ResourcePost, Done>) -> AnyView {
+pub(super) fn rollback_form(earlier: &EarlierImage, sent: Form<ResourcePost, ActionOutcome>) -> AnyView {
     let intent = format!("rollback-{}", earlier.image.digest);
     let name = format!("Roll back to {}", earlier.image.short_label());
     view! {
@@ -240,7 +244,11 @@ pub(super) fn rollback_form(earlier: &EarlierImage, sent: Form<ResourcePost, Don
 }
 
 /// Promote, while it is behind its source and nobody holds it: *Resume* does the same then.
-fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now: Signal<Timestamp>) -> impl IntoView {
+fn promote_form(
+    view: Signal<ResourceView>,
+    sent: Form<ResourcePost, ActionOutcome>,
+    now: Signal<Timestamp>,
+) -> impl IntoView {
     let error = error_of(sent, "promote");
     let offer = Memo::new(move |_| {
         view.with(|view| {
@@ -305,7 +313,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Form<ResourcePost, Done>, now:
 fn pin_form(
     view: Signal<ResourceView>,
     posted: Option<ResourcePost>,
-    sent: Form<ResourcePost, Done>,
+    sent: Form<ResourcePost, ActionOutcome>,
     was_pin: Signal<bool>,
     now: Signal<Timestamp>,
 ) -> AnyView {
@@ -356,10 +364,11 @@ fn pin_form(
         (refusal(&digest).is_none() && runs.as_deref() != Some(digest.trim())).then_some((digest, runs))
     });
     let first = untrack(move || sent.done()).and_then(|done| match done {
-        Done::Previewed(preview) => Some(*preview),
-        Done::Started(_) | Done::Picked(_) => None,
+        ActionOutcome::Previewed(preview) => Some(*preview),
+        ActionOutcome::Started(_) | ActionOutcome::Picked(_) => None,
     });
-    let leaves = Signal::derive(move || sent.pending.get() || matches!(sent.done(), Some(Done::Started(Some(_)))));
+    let leaves =
+        Signal::derive(move || sent.pending.get() || matches!(sent.done(), Some(ActionOutcome::Started(Some(_)))));
     let foreseen = preview::foresee(first, complete, leaves, move |(digest, _)| {
         let [w, p, e, r] = names(view);
         preview_pin(w, p, e, r, digest)

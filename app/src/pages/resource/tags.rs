@@ -1,6 +1,6 @@
 //! *Change which tags count*, for what follows a repository: what the rule picks is shown before it is saved.
 
-use super::actions::{Done, ResourcePost, is_pinned, names};
+use super::actions::{ActionOutcome, ResourcePost, is_pinned, names};
 use crate::{
     api::{preview::preview_tags, resource::ResourceView},
     components::{notice::ErrorSummary, preview, tag_rule::tag_rule_fields},
@@ -14,7 +14,7 @@ use wasm_bindgen::JsCast;
 pub(super) fn tags_form(
     view: Signal<ResourceView>,
     posted: Option<&ResourcePost>,
-    sent: Form<ResourcePost, Done>,
+    sent: Form<ResourcePost, ActionOutcome>,
 ) -> Option<AnyView> {
     let rule = view.with_untracked(|view| view.counts.clone().filter(|_| !is_pinned(&view.cell)))?;
     let posted = posted.filter(|post| post.is_tags());
@@ -38,8 +38,8 @@ pub(super) fn tags_form(
         typed.set(body.and_then(|body| form::read(&body).ok()));
     };
     let first = untrack(move || sent.done()).and_then(|done| match done {
-        Done::Picked(sentences) => Some(sentences),
-        Done::Started(_) | Done::Previewed(_) => None,
+        ActionOutcome::Picked(sentences) => Some(sentences),
+        ActionOutcome::Started(_) | ActionOutcome::Previewed(_) => None,
     });
     let leaves = Signal::derive(move || sent.pending.get());
     let picked = preview::foresee(

@@ -3,7 +3,7 @@
 use super::{
     Here, SettingsView, button,
     fields::{area, error_of, secret, text, tick},
-    post::{Done, SectionPost, SettingsPost},
+    post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
     api::connection::{ClusterDraft, ClusterView, ClustersView, PassedOver, Secrets, save_cluster, test_cluster},
@@ -37,11 +37,15 @@ pub(super) struct Post {
 impl SectionPost for Post {
     type Intent = Intent;
 
-    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+    async fn carry_out(self, workspace: String) -> Result<SettingsOutcome, AppError> {
         let w = workspace;
         match self.intent {
-            Intent::SaveCluster => save_cluster(w, self.cluster, self.secrets).await.map(Done::Saved),
-            Intent::TestCluster => test_cluster(w, self.cluster, self.secrets).await.map(Done::Tested),
+            Intent::SaveCluster => save_cluster(w, self.cluster, self.secrets)
+                .await
+                .map(SettingsOutcome::Saved),
+            Intent::TestCluster => test_cluster(w, self.cluster, self.secrets)
+                .await
+                .map(SettingsOutcome::Tested),
         }
     }
 }

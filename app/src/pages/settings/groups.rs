@@ -2,7 +2,7 @@
 
 use super::{
     Sent, SettingsView, button,
-    post::{Done, SectionPost, SettingsPost},
+    post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
     api::group::{GroupView, GroupsView, Person, create_group, join_group, leave_group},
@@ -44,18 +44,18 @@ pub(super) struct Post {
 impl SectionPost for Post {
     type Intent = Intent;
 
-    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+    async fn carry_out(self, workspace: String) -> Result<SettingsOutcome, AppError> {
         let w = workspace;
         match self.intent {
             Intent::CreateGroup => create_group(w, self.name)
                 .await
-                .map(|()| Done::said("The group is made.")),
+                .map(|()| SettingsOutcome::said("The group is made.")),
             Intent::Join => join_group(w, self.group, self.user)
                 .await
-                .map(|()| Done::said("The member is in the group now.")),
+                .map(|()| SettingsOutcome::said("The member is in the group now.")),
             Intent::Leave => leave_group(w, self.group, self.user)
                 .await
-                .map(|()| Done::said("The member is no longer in the group.")),
+                .map(|()| SettingsOutcome::said("The member is no longer in the group.")),
         }
     }
 }

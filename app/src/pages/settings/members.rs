@@ -2,7 +2,7 @@
 
 use super::{
     Sent, SettingsView, button,
-    post::{Done, SectionPost, SettingsPost},
+    post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
     api::member::{
@@ -51,25 +51,25 @@ pub(super) struct Post {
 impl SectionPost for Post {
     type Intent = Intent;
 
-    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+    async fn carry_out(self, workspace: String) -> Result<SettingsOutcome, AppError> {
         let w = workspace;
         match self.intent {
             Intent::SetRole => set_role(w, self.user, self.role)
                 .await
-                .map(|()| Done::said("The role is changed.")),
+                .map(|()| SettingsOutcome::said("The role is changed.")),
             Intent::Remove => remove_member(w, self.user)
                 .await
-                .map(|()| Done::said("The member is removed, with their tokens.")),
+                .map(|()| SettingsOutcome::said("The member is removed, with their tokens.")),
             Intent::Deactivate => deactivate(w, self.user)
                 .await
-                .map(|()| Done::said("The account is closed. Its sessions and tokens have ended.")),
+                .map(|()| SettingsOutcome::said("The account is closed. Its sessions and tokens have ended.")),
             Intent::Activate => activate(w, self.user)
                 .await
-                .map(|()| Done::said("The account is open again. Its tokens stay withdrawn.")),
-            Intent::Invite => invite(w, self.email, self.role).await.map(Done::Invited),
+                .map(|()| SettingsOutcome::said("The account is open again. Its tokens stay withdrawn.")),
+            Intent::Invite => invite(w, self.email, self.role).await.map(SettingsOutcome::Invited),
             Intent::Withdraw => withdraw_invitation(w, self.id)
                 .await
-                .map(|()| Done::said("The invitation is withdrawn.")),
+                .map(|()| SettingsOutcome::said("The invitation is withdrawn.")),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Here, Sent, SettingsView, button, labelled_button,
-    post::{Done, SectionPost, SettingsPost},
+    post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
     api::notification::{
@@ -91,7 +91,7 @@ impl Post {
 impl SectionPost for Post {
     type Intent = Intent;
 
-    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+    async fn carry_out(self, workspace: String) -> Result<SettingsOutcome, AppError> {
         let w = workspace;
         match self.intent {
             Intent::AddChannel => {
@@ -104,22 +104,22 @@ impl SectionPost for Post {
                     occasions: occasions.join(","),
                     environments: self.environments,
                 };
-                add_channel(w, draft).await.map(Done::Added)
+                add_channel(w, draft).await.map(SettingsOutcome::Added)
             }
             Intent::PauseChannel => {
                 pause_channel(w, self.id, true).await?;
-                Ok(Done::said(
+                Ok(SettingsOutcome::said(
                     "The channel is paused. What happens meanwhile is not told later.",
                 ))
             }
             Intent::ResumeChannel => pause_channel(w, self.id, false)
                 .await
-                .map(|()| Done::said("The channel sends messages again.")),
+                .map(|()| SettingsOutcome::said("The channel sends messages again.")),
             Intent::RemoveChannel => remove_channel(w, self.id)
                 .await
-                .map(|()| Done::said("The channel is removed.")),
-            Intent::TestChannel => test_channel(w, self.id).await.map(Done::Tried),
-            Intent::Redeliver => redeliver(w, self.id).await.map(Done::Tried),
+                .map(|()| SettingsOutcome::said("The channel is removed.")),
+            Intent::TestChannel => test_channel(w, self.id).await.map(SettingsOutcome::Tried),
+            Intent::Redeliver => redeliver(w, self.id).await.map(SettingsOutcome::Tried),
         }
     }
 }

@@ -48,12 +48,12 @@ pub(super) trait SectionPost: DeserializeOwned {
     type Intent: FromStr;
 
     /// Does what its button says.
-    fn carry_out(self, workspace: String) -> impl Future<Output = Result<Done, AppError>> + Send;
+    fn carry_out(self, workspace: String) -> impl Future<Output = Result<SettingsOutcome, AppError>> + Send;
 }
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Done {
+pub(super) enum SettingsOutcome {
     /// It is done; in words.
     Said(String),
     /// What a form holds is saved; in words.
@@ -70,7 +70,7 @@ pub(super) enum Done {
     Tried(Tried),
 }
 
-impl Done {
+impl SettingsOutcome {
     /// Done, in these words.
     pub(super) fn said(words: &str) -> Self {
         Self::Said(words.to_owned())
@@ -101,7 +101,10 @@ fn of<P: SectionPost>(body: &str, intent: &str, post: fn(P) -> SettingsPost) -> 
 }
 
 /// Carries a post out.
-pub(super) async fn carry_out(post: SettingsPost, workspace: String) -> (SettingsPost, Option<Result<Done, AppError>>) {
+pub(super) async fn carry_out(
+    post: SettingsPost,
+    workspace: String,
+) -> (SettingsPost, Option<Result<SettingsOutcome, AppError>>) {
     let outcome = match post.clone() {
         SettingsPost::Members(post) => post.carry_out(workspace).await,
         SettingsPost::Groups(post) => post.carry_out(workspace).await,

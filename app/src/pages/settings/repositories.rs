@@ -3,7 +3,7 @@
 use super::{
     Here, SettingsView, button,
     fields::{area, error_of, secret, secret_area, text, tick},
-    post::{Done, SectionPost, SettingsPost},
+    post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
     api::connection::{
@@ -57,14 +57,16 @@ pub(super) struct Post {
 impl SectionPost for Post {
     type Intent = Intent;
 
-    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+    async fn carry_out(self, workspace: String) -> Result<SettingsOutcome, AppError> {
         let w = workspace;
         match self.intent {
-            Intent::SaveRepository => save_repository(w, self.repository, self.secrets).await.map(Done::Saved),
+            Intent::SaveRepository => save_repository(w, self.repository, self.secrets)
+                .await
+                .map(SettingsOutcome::Saved),
             Intent::TestRepository => test_repository(w, self.repository, self.secrets)
                 .await
-                .map(Done::Tested),
-            Intent::AddEnvironment => add_environment(w, self.environment).await.map(Done::Saved),
+                .map(SettingsOutcome::Tested),
+            Intent::AddEnvironment => add_environment(w, self.environment).await.map(SettingsOutcome::Saved),
         }
     }
 }

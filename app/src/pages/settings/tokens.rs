@@ -3,7 +3,7 @@
 use super::{
     Here, Sent, SettingsView, button, labelled_button,
     members::roles,
-    post::{Done, SectionPost, SettingsPost},
+    post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
     api::token::{TokenDraft, TokenView, TokensView, create_token, revoke_token},
@@ -62,7 +62,7 @@ pub(super) struct Post {
 impl SectionPost for Post {
     type Intent = Intent;
 
-    async fn carry_out(self, workspace: String) -> Result<Done, AppError> {
+    async fn carry_out(self, workspace: String) -> Result<SettingsOutcome, AppError> {
         let w = workspace;
         match self.intent {
             Intent::CreateToken => {
@@ -74,11 +74,11 @@ impl SectionPost for Post {
                     role: self.role,
                     expires: self.expires,
                 };
-                create_token(w, draft).await.map(Done::Made)
+                create_token(w, draft).await.map(SettingsOutcome::Made)
             }
             Intent::Revoke => revoke_token(w, self.id)
                 .await
-                .map(|()| Done::said("The token is withdrawn.")),
+                .map(|()| SettingsOutcome::said("The token is withdrawn.")),
         }
     }
 }

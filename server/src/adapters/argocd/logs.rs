@@ -15,11 +15,11 @@ const LONGEST_LINE: usize = 1024 * 1024;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Said {
+struct LogEvent {
     #[serde(deserialize_with = "or_default")]
     result: Entry,
     #[serde(deserialize_with = "or_default")]
-    error: Trouble,
+    error: LogError,
 }
 
 #[derive(Deserialize, Default)]
@@ -35,7 +35,7 @@ struct Entry {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Trouble {
+struct LogError {
     #[serde(deserialize_with = "or_default")]
     message: String,
 }
@@ -85,7 +85,9 @@ impl Tail {
     }
 
     fn line(&mut self, line: &[u8]) {
-        let Ok(said) = nesting::json::<Said>(line) else { return };
+        let Ok(said) = nesting::json::<LogEvent>(line) else {
+            return;
+        };
         if !said.error.message.is_empty() {
             (self.refused, self.has_ended) = (Some(said.error.message), true);
         } else if said.result.last {

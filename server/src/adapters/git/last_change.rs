@@ -1,7 +1,8 @@
 //! Who changed a service last.
 
 use super::{
-    Change, DeclaredService, ServicePlace, fault::LocalError, history::trailer, reader::Reader, removal, values, view,
+    DeclaredService, ServiceChange, ServicePlace, fault::LocalError, history::trailer, reader::Reader, removal, values,
+    view,
 };
 use git2::Oid;
 use std::collections::{BinaryHeap, HashSet};
@@ -20,7 +21,7 @@ pub(super) fn last_change(
     since: Oid,
     tip: Oid,
     place: &ServicePlace,
-) -> Result<Option<Change>, LocalError> {
+) -> Result<Option<ServiceChange>, LocalError> {
     let mut below: Option<HashSet<Oid>> = None;
     let (mut next, mut files) = (Some(tip), 0);
     for _ in 0..LOOK_BACK {
@@ -61,7 +62,7 @@ pub(super) fn last_change(
         }
         // The author of what was picked is Waybill's, or who asked then.
         let who = if is_picked { commit.committer() } else { commit.author() };
-        return Ok(Some(Change {
+        return Ok(Some(ServiceChange {
             commit: commit.id().to_string(),
             author: String::from_utf8_lossy(who.name_bytes()).into_owned(),
             subject: String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned(),

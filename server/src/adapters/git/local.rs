@@ -9,7 +9,7 @@
 
 use super::{
     GitError,
-    address::{Address, Place},
+    address::{Address, Route},
 };
 use std::{
     collections::HashSet,
@@ -64,13 +64,13 @@ impl LocalPaths {
     pub(super) async fn admit(&self, address: &Address) -> Result<Remote, GitError> {
         let url = address.url.clone();
         let path = match address.place() {
-            Place::Http => return Ok(remote(url, "http:https")),
-            Place::Ssh => return Ok(remote(url, "ssh")),
-            Place::Unknown => {
+            Route::Http => return Ok(remote(url, "http:https")),
+            Route::Ssh => return Ok(remote(url, "ssh")),
+            Route::Unknown => {
                 let what = "The repository (write its address with https, http or ssh)".to_owned();
                 return Err(GitError::NotFound { what, url });
             }
-            Place::Local(path) => PathBuf::from(path),
+            Route::Local(path) => PathBuf::from(path),
         };
         let folders = self.0.clone();
         let looked = tokio::task::spawn_blocking(move || resolve(&folders, &path)).await;

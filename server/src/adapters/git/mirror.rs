@@ -18,8 +18,8 @@ use git2::{ErrorCode, Oid, Repository};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Difference, Git, GitError,
-    PlaceEdit, Probe, RepositoryAccess, ServicePlace, Unprobed,
+    BlockRemoval, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Difference, Git, GitError,
+    PlaceEdit, Probe, RepositoryAccess, ServiceChange, ServicePlace, Unprobed,
     address::Address,
     commit::{self, Batch, Memory, Prepared},
     directory,
@@ -738,7 +738,7 @@ impl Git for GitMirrors {
         since: &str,
         tip: &str,
         place: &ServicePlace,
-    ) -> Result<Option<Change>, GitError> {
+    ) -> Result<Option<ServiceChange>, GitError> {
         let mirror = self.mirror(repository).await?;
         let (since, tip, place) = (parse(&mirror, since)?, parse(&mirror, tip)?, place.clone());
         mirror

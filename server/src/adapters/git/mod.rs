@@ -30,6 +30,6 @@ pub use local::LocalPaths;
 pub use mirror::GitMirrors;
 
 use crate::ports::git::{
-    BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, Credentials, DeclaredService, Difference,
-    Expected, Git, GitError, PlaceEdit, Probe, RepositoryAccess, ServicePlace, Signature, Unprobed,
+    BlockRemoval, CommitId, CommitRequest, CommitView, Committed, Credentials, DeclaredService, Difference, Expected,
+    Git, GitError, PlaceEdit, Probe, RepositoryAccess, ServiceChange, ServicePlace, Signature, Unprobed,
 };

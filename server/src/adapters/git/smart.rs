@@ -3,7 +3,7 @@
 //! The program `git` starts other programs and asks for all references before it pushes. Whoever races others for a branch
 //! loses that time; so does every promotion. Here the push names the commit it builds on and the server compares and sets,
 //! as it does for every push: never by force. Only clear answers count. Whatever else comes (a redirect, other credentials, an
-//! answer in other words) is [`Answer::Unclear`], and the caller asks again with the program, which has the last word: pushing
+//! answer in other words) is [`ServerAnswer::Unclear`], and the caller asks again with the program, which has the last word: pushing
 //! the same commit twice does no harm. Formats: gitprotocol-http(5), gitprotocol-pack(5), gitprotocol-v2(5).
 
 use std::time::Duration;
@@ -30,7 +30,7 @@ const AGENT: &str = concat!("git/2.39 (waybill/", env!("CARGO_PKG_VERSION"), ")"
 
 /// What a server said, when it was clear.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer<T> {
+pub(super) enum ServerAnswer<T> {
     /// Done.
     Done(T),
     /// The branch was not moved: the server's reason, and what it said beside.
@@ -75,7 +75,7 @@ pub(super) struct Begun {
 /// A request whose body is still to come.
 struct Request {
     body: mpsc::Sender<Result<Vec<u8>, std::io::Error>>,
-    answer: JoinHandle<Answer<Vec<u8>>>,
+    answer: JoinHandle<ServerAnswer<Vec<u8>>>,
 }
 
 /// Connections to Git servers, kept open.
@@ -119,7 +119,7 @@ impl Wire {
 
 impl Server<'_> {
     /// Moves the branch from `old` (`None`: there is no branch) to `new`, whose objects are in `pack`.
-    pub(super) async fn push(&self, branch: &str, old: Option<Oid>, new: Oid, pack: Vec<u8>) -> Answer<()> {
+    pub(super) async fn push(&self, branch: &str, old: Option<Oid>, new: Oid, pack: Vec<u8>) -> ServerAnswer<()> {
         let reference = format!("refs/heads/{branch}");
         let body = update(&reference, old, new, &pack);
         let request = self
@@ -130,23 +130,25 @@ impl Server<'_> {
             .header(header::ACCEPT, "application/x-git-receive-pack-result")
             .body(body);
         match self.send(request, "application/x-git-receive-pack-result").await {
-            Answer::Done(bytes) => report(&bytes, &reference),
-            Answer::Down(reason) => Answer::Down(reason),
-            _ => Answer::Unclear,
+            ServerAnswer::Done(bytes) => report(&bytes, &reference),
+            ServerAnswer::Down(reason) => ServerAnswer::Down(reason),
+            _ => ServerAnswer::Unclear,
         }
     }
 
     /// Asks where the branch is, of a server that speaks protocol version 2: it lists no other references then.
-    pub(super) async fn tip(&self, branch: &str) -> Answer<Oid> {
+    pub(super) async fn tip(&self, branch: &str) -> ServerAnswer<Oid> {
         let reference = format!("refs/heads/{branch}");
         let request = self
             .of_version_2("git-upload-pack")
             .body(command("ls-refs", &[format!("ref-prefix {reference}\n")]))
             .timeout(PATIENCE_TO_LOOK);
         match self.send(request, "application/x-git-upload-pack-result").await {
-            Answer::Done(listed) => advertised_tip(&listed, &reference).map_or(Answer::Unclear, Answer::Done),
-            Answer::Down(reason) => Answer::Down(reason),
-            _ => Answer::Unclear,
+            ServerAnswer::Done(listed) => {
+                advertised_tip(&listed, &reference).map_or(ServerAnswer::Unclear, ServerAnswer::Done)
+            }
+            ServerAnswer::Down(reason) => ServerAnswer::Down(reason),
+            _ => ServerAnswer::Unclear,
         }
     }
 
@@ -169,21 +171,21 @@ impl Server<'_> {
     }
 
     /// Asks where the branch is, and for what is new since `known`.
-    pub(super) async fn fetch(&self, branch: &str, known: Oid) -> Answer<Fetched> {
+    pub(super) async fn fetch(&self, branch: &str, known: Oid) -> ServerAnswer<Fetched> {
         let request = self
             .wire
             .client
             .get(format!("{}/info/refs?service=git-upload-pack", self.url));
         let advertised = match self.send(request, "application/x-git-upload-pack-advertisement").await {
-            Answer::Done(bytes) => bytes,
-            Answer::Down(reason) => return Answer::Down(reason),
-            _ => return Answer::Unclear,
+            ServerAnswer::Done(bytes) => bytes,
+            ServerAnswer::Down(reason) => return ServerAnswer::Down(reason),
+            _ => return ServerAnswer::Unclear,
         };
         let Some(tip) = advertised_tip(&advertised, &format!("refs/heads/{branch}")) else {
-            return Answer::Unclear;
+            return ServerAnswer::Unclear;
         };
         if tip == known {
-            return Answer::Done(Fetched { tip, pack: None });
+            return ServerAnswer::Done(Fetched { tip, pack: None });
         }
         let mut body = line(&format!(
             "want {tip} ofs-delta no-progress agent={}\n",
@@ -200,15 +202,15 @@ impl Server<'_> {
             .header(header::ACCEPT, "application/x-git-upload-pack-result")
             .body(body);
         match self.send(request, "application/x-git-upload-pack-result").await {
-            Answer::Done(bytes) => match pack_in(&bytes) {
-                Some(pack) => Answer::Done(Fetched {
+            ServerAnswer::Done(bytes) => match pack_in(&bytes) {
+                Some(pack) => ServerAnswer::Done(Fetched {
                     tip,
                     pack: Some(pack.to_vec()),
                 }),
-                None => Answer::Unclear,
+                None => ServerAnswer::Unclear,
             },
-            Answer::Down(reason) => Answer::Down(reason),
-            _ => Answer::Unclear,
+            ServerAnswer::Down(reason) => ServerAnswer::Down(reason),
+            _ => ServerAnswer::Unclear,
         }
     }
 
@@ -223,7 +225,7 @@ impl Server<'_> {
             let answer = tokio::spawn(async move {
                 match request {
                     Some(request) => answer(request, &kind).await,
-                    None => Answer::Unclear,
+                    None => ServerAnswer::Unclear,
                 }
             });
             Request { body, answer }
@@ -236,10 +238,10 @@ impl Server<'_> {
     }
 
     /// The body of an answer of the right kind.
-    async fn send(&self, request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
+    async fn send(&self, request: RequestBuilder, kind: &str) -> ServerAnswer<Vec<u8>> {
         match self.signed(request) {
             Some(request) => answer(request, kind).await,
-            None => Answer::Unclear,
+            None => ServerAnswer::Unclear,
         }
     }
 
@@ -256,53 +258,53 @@ impl Server<'_> {
 
 impl Begun {
     /// Asks where the branch is, and for what is new since `known`.
-    pub(super) async fn fetch(&mut self, branch: &str, known: Oid) -> Answer<Fetched> {
+    pub(super) async fn fetch(&mut self, branch: &str, known: Oid) -> ServerAnswer<Fetched> {
         let reference = format!("refs/heads/{branch}");
         let ask = command("ls-refs", &[format!("ref-prefix {reference}\n")]);
         let listed = match self.refs.finish(ask).await {
-            Answer::Done(listed) => listed,
-            Answer::Down(reason) => return Answer::Down(reason),
-            _ => return Answer::Unclear,
+            ServerAnswer::Done(listed) => listed,
+            ServerAnswer::Down(reason) => return ServerAnswer::Down(reason),
+            _ => return ServerAnswer::Unclear,
         };
         let Some(tip) = advertised_tip(&listed, &reference) else {
-            return Answer::Unclear;
+            return ServerAnswer::Unclear;
         };
         if tip == known {
-            return Answer::Done(Fetched { tip, pack: None });
+            return ServerAnswer::Done(Fetched { tip, pack: None });
         }
         let words = ["no-progress\n", "ofs-delta\n"].map(str::to_owned);
         let wanted = [format!("want {tip}\n"), format!("have {known}\n"), "done\n".to_owned()];
         let ask = command("fetch", &[&words[..], &wanted[..]].concat());
         match self.objects.finish(ask).await {
-            Answer::Done(bytes) => match pack_within(&bytes) {
-                Some(pack) => Answer::Done(Fetched { tip, pack: Some(pack) }),
-                None => Answer::Unclear,
+            ServerAnswer::Done(bytes) => match pack_within(&bytes) {
+                Some(pack) => ServerAnswer::Done(Fetched { tip, pack: Some(pack) }),
+                None => ServerAnswer::Unclear,
             },
-            Answer::Down(reason) => Answer::Down(reason),
-            _ => Answer::Unclear,
+            ServerAnswer::Down(reason) => ServerAnswer::Down(reason),
+            _ => ServerAnswer::Unclear,
         }
     }
 
     /// As [`Server::push`].
-    pub(super) async fn push(mut self, branch: &str, old: Oid, new: Oid, pack: &[u8]) -> Answer<()> {
+    pub(super) async fn push(mut self, branch: &str, old: Oid, new: Oid, pack: &[u8]) -> ServerAnswer<()> {
         let reference = format!("refs/heads/{branch}");
         match self.push.finish(update(&reference, Some(old), new, pack)).await {
-            Answer::Done(bytes) => report(&bytes, &reference),
-            Answer::Down(reason) => Answer::Down(reason),
-            _ => Answer::Unclear,
+            ServerAnswer::Done(bytes) => report(&bytes, &reference),
+            ServerAnswer::Down(reason) => ServerAnswer::Down(reason),
+            _ => ServerAnswer::Unclear,
         }
     }
 }
 
 impl Request {
-    async fn finish(&mut self, body: Vec<u8>) -> Answer<Vec<u8>> {
+    async fn finish(&mut self, body: Vec<u8>) -> ServerAnswer<Vec<u8>> {
         let (closed, _) = mpsc::channel(1);
         let sender = std::mem::replace(&mut self.body, closed);
         if sender.send(Ok(body)).await.is_err() {
-            return Answer::Unclear;
+            return ServerAnswer::Unclear;
         }
         drop(sender);
-        (&mut self.answer).await.unwrap_or(Answer::Unclear)
+        (&mut self.answer).await.unwrap_or(ServerAnswer::Unclear)
     }
 }
 
@@ -312,27 +314,27 @@ impl Drop for Request {
     }
 }
 
-async fn answer(request: RequestBuilder, kind: &str) -> Answer<Vec<u8>> {
+async fn answer(request: RequestBuilder, kind: &str) -> ServerAnswer<Vec<u8>> {
     let Ok(mut response) = request.send().await else {
-        return Answer::Unclear;
+        return ServerAnswer::Unclear;
     };
     let status = response.status();
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Answer::Down(format!("answered with status {}", status.as_u16()));
+        return ServerAnswer::Down(format!("answered with status {}", status.as_u16()));
     }
     let is_kind = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value == kind);
     if status != StatusCode::OK || !is_kind {
-        return Answer::Unclear;
+        return ServerAnswer::Unclear;
     }
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST => bytes.extend_from_slice(&chunk),
-            Ok(None) => return Answer::Done(bytes),
-            _ => return Answer::Unclear,
+            Ok(None) => return ServerAnswer::Done(bytes),
+            _ => return ServerAnswer::Unclear,
         }
     }
 }
@@ -395,33 +397,33 @@ fn next(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 }
 
 /// What the report on a push says of `reference`: gitprotocol-pack(5), "Report Status", within the side band.
-fn report(bytes: &[u8], reference: &str) -> Answer<()> {
+fn report(bytes: &[u8], reference: &str) -> ServerAnswer<()> {
     let (mut status, mut said, mut rest) = (Vec::new(), Vec::new(), bytes);
     while !rest.is_empty() {
         let Some((text, after)) = next(rest) else {
-            return Answer::Unclear;
+            return ServerAnswer::Unclear;
         };
         rest = after;
         match text.and_then(|text| text.split_first()) {
             None => {}
             Some((1, text)) => status.extend_from_slice(text),
             Some((2, text)) => said.extend_from_slice(text),
-            Some(_) => return Answer::Unclear,
+            Some(_) => return ServerAnswer::Unclear,
         }
     }
     let (mut is_unpacked, mut rest) = (false, &status[..]);
     while !rest.is_empty() {
         let Some((text, after)) = next(rest) else {
-            return Answer::Unclear;
+            return ServerAnswer::Unclear;
         };
         rest = after;
         let text = String::from_utf8_lossy(text.unwrap_or_default());
         let mut words = text.trim_end_matches('\n').splitn(3, ' ');
         match (words.next(), words.next(), words.next()) {
             (Some("unpack"), Some("ok"), None) => is_unpacked = true,
-            (Some("ok"), Some(name), None) if is_unpacked && name == reference => return Answer::Done(()),
+            (Some("ok"), Some(name), None) if is_unpacked && name == reference => return ServerAnswer::Done(()),
             (Some("ng"), Some(name), reason) if is_unpacked && name == reference => {
-                return Answer::Rejected {
+                return ServerAnswer::Rejected {
                     reason: reason.unwrap_or_default().to_owned(),
                     said: String::from_utf8_lossy(&said).into_owned(),
                 };
@@ -429,7 +431,7 @@ fn report(bytes: &[u8], reference: &str) -> Answer<()> {
             _ => {}
         }
     }
-    Answer::Unclear
+    ServerAnswer::Unclear
 }
 
 /// Where the advertised references say that `reference` is.
@@ -508,7 +510,7 @@ mod tests {
     fn only_clear_reports_count() {
         assert_eq!(
             report(&reported(&["unpack ok\n", "ok refs/heads/main\n"], ""), MAIN),
-            Answer::Done(())
+            ServerAnswer::Done(())
         );
         let rejected = reported(
             &["unpack ok\n", "ng refs/heads/main failed to update ref\n"],
@@ -516,7 +518,7 @@ mod tests {
         );
         assert_eq!(
             report(&rejected, MAIN),
-            Answer::Rejected {
+            ServerAnswer::Rejected {
                 reason: "failed to update ref".into(),
                 said: "cannot lock ref\n".into()
             }
@@ -537,7 +539,7 @@ mod tests {
         ] {
             assert_eq!(
                 report(&unclear, MAIN),
-                Answer::Unclear,
+                ServerAnswer::Unclear,
                 "{}",
                 String::from_utf8_lossy(&unclear)
             );

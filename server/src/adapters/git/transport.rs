@@ -27,7 +27,7 @@ use super::{
     fault,
     local::Remote,
     packs,
-    smart::{Answer, Begun, Fetched, Moved, Server, Wire},
+    smart::{Begun, Fetched, Moved, Server, ServerAnswer, Wire},
 };
 
 /// A fetch or push that takes longer has hung.
@@ -299,7 +299,7 @@ impl<'a> Transport<'a> {
     /// Whether the server says at once that the branch is at `known`. `false` says nothing: the program finds out.
     pub(super) async fn is_at(&self, known: Oid) -> bool {
         match self.server() {
-            Some(server) => server.tip(&self.access.branch).await == Answer::Done(known),
+            Some(server) => server.tip(&self.access.branch).await == ServerAnswer::Done(known),
             None => false,
         }
     }
@@ -308,8 +308,8 @@ impl<'a> Transport<'a> {
     pub(super) async fn fetch_directly(&self, known: Oid) -> Result<Option<Fetched>, GitError> {
         let Some(server) = self.server() else { return Ok(None) };
         match server.fetch(&self.access.branch, known).await {
-            Answer::Done(fetched) => Ok(Some(fetched)),
-            Answer::Down(reason) => Err(self.busy(reason)),
+            ServerAnswer::Done(fetched) => Ok(Some(fetched)),
+            ServerAnswer::Down(reason) => Err(self.busy(reason)),
             _ => Ok(None),
         }
     }
@@ -322,8 +322,8 @@ impl<'a> Transport<'a> {
     /// As [`Transport::fetch_directly`], with requests that were begun.
     pub(super) async fn fetch_begun(&self, begun: &mut Begun, known: Oid) -> Result<Option<Fetched>, GitError> {
         match begun.fetch(&self.access.branch, known).await {
-            Answer::Done(fetched) => Ok(Some(fetched)),
-            Answer::Down(reason) => Err(self.busy(reason)),
+            ServerAnswer::Done(fetched) => Ok(Some(fetched)),
+            ServerAnswer::Down(reason) => Err(self.busy(reason)),
             _ => Ok(None),
         }
     }
@@ -339,20 +339,20 @@ impl<'a> Transport<'a> {
         self.judge_directly(begun.push(&self.access.branch, old, new, pack).await)
     }
 
-    fn judge_directly(&self, answer: Answer<()>) -> Result<Option<Pushed>, GitError> {
+    fn judge_directly(&self, answer: ServerAnswer<()>) -> Result<Option<Pushed>, GitError> {
         match answer {
-            Answer::Done(()) => Ok(Some(Pushed::Done)),
-            Answer::Rejected { reason, .. } if is_overtaken(&reason) => Ok(Some(Pushed::Overtaken)),
-            Answer::Rejected { reason, said } if reason.contains("declined") => {
+            ServerAnswer::Done(()) => Ok(Some(Pushed::Done)),
+            ServerAnswer::Rejected { reason, .. } if is_overtaken(&reason) => Ok(Some(Pushed::Overtaken)),
+            ServerAnswer::Rejected { reason, said } if reason.contains("declined") => {
                 Err(self.refused(&reason, said.lines()))
             }
             // Anything else may be either, in other words: the program asks again.
-            Answer::Rejected { reason, said } => {
+            ServerAnswer::Rejected { reason, said } => {
                 tracing::debug!(url = %self.address.url, reason, said = self.presentable(&said), "a push was rejected");
                 Ok(None)
             }
-            Answer::Down(reason) => Err(self.busy(reason)),
-            Answer::Unclear => Ok(None),
+            ServerAnswer::Down(reason) => Err(self.busy(reason)),
+            ServerAnswer::Unclear => Ok(None),
         }
     }
 

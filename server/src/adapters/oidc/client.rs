@@ -1,7 +1,7 @@
 //! The protocol: where the provider is, how somebody is sent there, and how their code is redeemed.
 
 use super::{
-    Errand, Identity, IdentityProvider, OidcError,
+    AuthorizationRequest, Identity, IdentityProvider, OidcError,
     http::{Http, send},
     id_token::{Claims, Expected, IdToken},
     is_private,
@@ -153,7 +153,7 @@ impl OidcClient {
         &self,
         metadata: &Metadata,
         code: &SecretString,
-        errand: &Errand,
+        errand: &AuthorizationRequest,
         back: &str,
     ) -> Result<Tokens, OidcError> {
         let mut form = vec![
@@ -197,7 +197,7 @@ impl OidcClient {
 
 #[async_trait]
 impl IdentityProvider for OidcClient {
-    async fn ask(&self, errand: &Errand, back: &str, now: Timestamp) -> Result<Url, OidcError> {
+    async fn ask(&self, errand: &AuthorizationRequest, back: &str, now: Timestamp) -> Result<Url, OidcError> {
         let known = self.known(now).await?;
         let mut url = known.metadata.authorization_endpoint.clone();
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(errand.verifier.as_bytes()));
@@ -217,7 +217,7 @@ impl IdentityProvider for OidcClient {
     async fn redeem(
         &self,
         code: &SecretString,
-        errand: &Errand,
+        errand: &AuthorizationRequest,
         back: &str,
         now: Timestamp,
     ) -> Result<Identity, OidcError> {

@@ -19,7 +19,7 @@ const LIMIT: usize = 512 * 1024;
 pub(super) struct Http(Client);
 
 /// What came back.
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub(super) status: StatusCode,
     address: String,
     body: Vec<u8>,
@@ -47,7 +47,7 @@ impl Http {
 }
 
 /// Sends a request to `url` and reads the answer, whatever its status is.
-pub(super) async fn send(url: &Url, request: RequestBuilder) -> Result<Answer, OidcError> {
+pub(super) async fn send(url: &Url, request: RequestBuilder) -> Result<HttpAnswer, OidcError> {
     // Without query: what stands in errors and logs is the address alone.
     let address = format!("{}{}", url.origin().ascii_serialization(), url.path());
     let unreachable = |reason: String| OidcError::Unreachable {
@@ -69,10 +69,10 @@ pub(super) async fn send(url: &Url, request: RequestBuilder) -> Result<Answer, O
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, address, body })
+    Ok(HttpAnswer { status, address, body })
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The body of a success.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, OidcError> {
         if !self.status.is_success() {

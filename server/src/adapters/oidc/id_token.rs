@@ -1,7 +1,7 @@
 //! What a provider signs about somebody: taken apart, its signature checked against the provider's keys, and its claims against
 //! what was asked for. Nothing in it counts before both.
 
-use super::{Errand, OidcError, keys::KeySet};
+use super::{AuthorizationRequest, OidcError, keys::KeySet};
 use crate::nesting;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::time::Timestamp;
@@ -37,7 +37,7 @@ struct Header {
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     pub(super) client: &'a str,
-    pub(super) errand: &'a Errand,
+    pub(super) errand: &'a AuthorizationRequest,
     pub(super) now: Timestamp,
 }
 
@@ -146,8 +146,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-    fn errand() -> Errand {
-        Errand {
+    fn errand() -> AuthorizationRequest {
+        AuthorizationRequest {
             state: "s".into(),
             nonce: "n".into(),
             verifier: "v".into(),

@@ -12,7 +12,7 @@ mod keys;
 
 pub use client::{OidcClient, Settings};
 
-use crate::ports::identity_provider::{Errand, Identity, IdentityProvider, OidcError};
+use crate::ports::identity_provider::{AuthorizationRequest, Identity, IdentityProvider, OidcError};
 use reqwest::Url;
 
 /// Whether what is sent to this address is read by nobody on the way: it is encrypted, or stays on this machine.

@@ -10,7 +10,7 @@
 
 use super::{
     Hanging, RegistryError,
-    client::{Place, RegistryClient, next_page, sha256},
+    client::{Endpoint, RegistryClient, next_page, sha256},
     manifest::{Descriptor, Document, Index, read},
 };
 use crate::signature::{Attached, SIGNED};
@@ -57,7 +57,7 @@ const PARALLEL: usize = 4;
 
 impl RegistryClient {
     /// What hangs on an image, in all places; in each, what seems to say one of these things first, then what was last added.
-    pub(super) async fn hanging(&self, place: &Place, digest: &Digest, says: &[&str]) -> Hanging {
+    pub(super) async fn hanging(&self, place: &Endpoint, digest: &Digest, says: &[&str]) -> Hanging {
         let mut found = Hanging::default();
         // Where one place can't be looked at, what lies in the others still counts.
         if says.contains(&SIGNED) {
@@ -73,7 +73,7 @@ impl RegistryClient {
     }
 
     /// What lies in one of the older places.
-    async fn tagged(&self, place: &Place, tag: &str, says: &[&str]) -> Hanging {
+    async fn tagged(&self, place: &Endpoint, tag: &str, says: &[&str]) -> Hanging {
         match self.document(place, tag).await {
             Ok(Some(Document::Image(manifest))) => self.fetch(place, chosen(&manifest.layers, says)).await,
             Ok(Some(Document::Index(_)) | None) => Hanging::default(),
@@ -82,7 +82,7 @@ impl RegistryClient {
     }
 
     /// What the manifests hold that refer to the image.
-    async fn referring(&self, place: &Place, digest: &Digest, says: &[&str]) -> Hanging {
+    async fn referring(&self, place: &Endpoint, digest: &Digest, says: &[&str]) -> Hanging {
         let entries = match self.entries(place, digest).await {
             Ok(entries) => entries,
             Err(error) => return Hanging::unseen(error),
@@ -128,7 +128,7 @@ impl RegistryClient {
     }
 
     /// The list of what refers to an image: the registry's own, or that under the tag where it keeps none.
-    async fn entries(&self, place: &Place, digest: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+    async fn entries(&self, place: &Endpoint, digest: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
         if let Some(entries) = self.referrers(place, digest).await? {
             return Ok(entries);
         }
@@ -141,7 +141,7 @@ impl RegistryClient {
     }
 
     /// The layers that were chosen, read.
-    async fn fetch(&self, place: &Place, layers: Vec<(Form, Digest)>) -> Hanging {
+    async fn fetch(&self, place: &Endpoint, layers: Vec<(Form, Digest)>) -> Hanging {
         let layers: Vec<Result<Option<Attached>, RegistryError>> = stream::iter(layers)
             .map(|(form, of)| async move {
                 let bytes = self.small(place, &of, form.limit()).await?;
@@ -161,7 +161,7 @@ impl RegistryClient {
     }
 
     /// What refers to a digest; `None` where the registry keeps no such list.
-    async fn referrers(&self, place: &Place, digest: &Digest) -> Result<Option<Vec<Descriptor>>, RegistryError> {
+    async fn referrers(&self, place: &Endpoint, digest: &Digest) -> Result<Option<Vec<Descriptor>>, RegistryError> {
         let mut url = place.url(&format!("referrers/{digest}"))?;
         let (mut seen, mut entries) = (BTreeSet::new(), Vec::new());
         while seen.len() < MOST_PAGES && entries.len() < MOST_ENTRIES && seen.insert(url.to_string()) {
@@ -183,7 +183,7 @@ impl RegistryClient {
     }
 
     /// A manifest or index; `None` when there is none, or something that is neither.
-    async fn document(&self, place: &Place, reference: &str) -> Result<Option<Document>, RegistryError> {
+    async fn document(&self, place: &Endpoint, reference: &str) -> Result<Option<Document>, RegistryError> {
         match self.manifest(place, reference).await {
             Ok(found) => Ok(found.map(|(_, document)| document)),
             Err(RegistryError::Protocol { .. }) => Ok(None),
@@ -192,7 +192,7 @@ impl RegistryClient {
     }
 
     /// A small blob; `None` when it isn't there, or is not what its digest says.
-    async fn small(&self, place: &Place, digest: &Digest, limit: usize) -> Result<Option<Vec<u8>>, RegistryError> {
+    async fn small(&self, place: &Endpoint, digest: &Digest, limit: usize) -> Result<Option<Vec<u8>>, RegistryError> {
         let url = place.url(&format!("blobs/{digest}"))?;
         let answer = match self.ask(place, Method::GET, url, "*/*", limit).await {
             Ok(answer) if answer.status.is_success() => answer,

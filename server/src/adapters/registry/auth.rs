@@ -7,7 +7,7 @@
 
 use super::{
     RegistryError,
-    client::Place,
+    client::Endpoint,
     transport::{Request, Transport, forget_userinfo, shown_origin},
 };
 use crate::nesting;
@@ -90,7 +90,7 @@ impl Authenticator {
     pub(super) async fn known(
         &self,
         transport: &Transport,
-        place: &Place,
+        place: &Endpoint,
     ) -> Result<Option<HeaderValue>, RegistryError> {
         let known = lock(&self.challenges).get(&place_key(place)).cloned();
         match known {
@@ -124,7 +124,7 @@ impl Authenticator {
     pub(super) async fn answer(
         &self,
         transport: &Transport,
-        place: &Place,
+        place: &Endpoint,
         refusal: &HeaderMap,
         refused: Option<&HeaderValue>,
         answered: &mut Vec<Challenge>,
@@ -150,7 +150,7 @@ impl Authenticator {
     }
 
     /// Forgets what was learned about a place where it no longer helps.
-    pub(super) fn forget(&self, place: &Place) {
+    pub(super) fn forget(&self, place: &Endpoint) {
         let known = lock(&self.challenges).remove(&place_key(place));
         if let Some(Challenge::Bearer(challenge)) = known {
             lock(&self.tokens).remove(&token_key(place, &challenge));
@@ -160,7 +160,7 @@ impl Authenticator {
     async fn fetch(
         &self,
         transport: &Transport,
-        place: &Place,
+        place: &Endpoint,
         challenge: &BearerChallenge,
         key: TokenKey,
     ) -> Result<HeaderValue, RegistryError> {
@@ -286,7 +286,7 @@ fn parse(headers: &HeaderMap, path: &str) -> Vec<Challenge> {
     bearers
 }
 
-fn basic(place: &Place) -> Option<HeaderValue> {
+fn basic(place: &Endpoint) -> Option<HeaderValue> {
     let (user, password) = place.credentials.as_ref()?;
     let pair = SecretString::from(format!("{user}:{}", password.expose_secret()));
     secret_header(&format!("Basic {}", STANDARD.encode(pair.expose_secret())))
@@ -299,7 +299,7 @@ fn secret_header(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn token_key(place: &Place, challenge: &BearerChallenge) -> TokenKey {
+fn token_key(place: &Endpoint, challenge: &BearerChallenge) -> TokenKey {
     TokenKey {
         registry: place.registry.clone(),
         challenge: challenge.clone(),
@@ -307,7 +307,7 @@ fn token_key(place: &Place, challenge: &BearerChallenge) -> TokenKey {
     }
 }
 
-fn place_key(place: &Place) -> PlaceKey {
+fn place_key(place: &Endpoint) -> PlaceKey {
     PlaceKey {
         registry: place.registry.clone(),
         path: place.path.clone(),
@@ -315,7 +315,7 @@ fn place_key(place: &Place) -> PlaceKey {
     }
 }
 
-fn mark(place: &Place) -> CredentialsMark {
+fn mark(place: &Endpoint) -> CredentialsMark {
     let (user, password) = place.credentials.as_ref()?;
     let mut hash = Sha256::new();
     // The length keeps ("ab", "c") and ("a", "bc") apart.

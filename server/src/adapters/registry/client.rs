@@ -7,7 +7,7 @@ use super::{
     Hanging, Registry, RegistryAccess, RegistryError,
     auth::Authenticator,
     manifest::{self, ACCEPT_MANIFESTS, Document, Gathered, ImageConfig, Manifest, Platform},
-    transport::{Answer, Request, SetupError, Timeouts, Transport},
+    transport::{RegistryAnswer, Request, SetupError, Timeouts, Transport},
 };
 use crate::nesting;
 use async_trait::async_trait;
@@ -48,7 +48,7 @@ pub struct RegistryClient {
 }
 
 /// A repository as it is reached.
-pub(super) struct Place {
+pub(super) struct Endpoint {
     /// The registry's host as people write it.
     pub(super) registry: String,
     /// The whole repository as people write it, for errors.
@@ -61,7 +61,7 @@ pub(super) struct Place {
     base: Url,
 }
 
-impl Place {
+impl Endpoint {
     fn new(access: &RegistryAccess, repository: &Repository) -> Result<Self, RegistryError> {
         let registry = repository.registry();
         let path = match repository.path() {
@@ -142,12 +142,12 @@ impl RegistryClient {
     /// One request, signed in if need be. Answers with a success, a 404 or another 4xx; the rest are errors.
     pub(super) async fn ask(
         &self,
-        place: &Place,
+        place: &Endpoint,
         method: Method,
         url: Url,
         accept: &'static str,
         limit: usize,
-    ) -> Result<Answer, RegistryError> {
+    ) -> Result<RegistryAnswer, RegistryError> {
         let header = self.authenticator.known(&self.transport, place).await?;
         let mut request = Request {
             registry: &place.registry,
@@ -181,7 +181,7 @@ impl RegistryClient {
     }
 
     /// The digest that a tag or digest names, by HEAD where the registry answers it in full, else by GET.
-    async fn digest_of(&self, place: &Place, reference: &str) -> Result<Option<Digest>, RegistryError> {
+    async fn digest_of(&self, place: &Endpoint, reference: &str) -> Result<Option<Digest>, RegistryError> {
         let url = place.url(&format!("manifests/{reference}"))?;
         let head = self
             .ask(place, Method::HEAD, url, ACCEPT_MANIFESTS, MANIFEST_LIMIT)
@@ -203,7 +203,7 @@ impl RegistryClient {
     /// A manifest with the digest of its exact bytes; `None` when there is none.
     pub(super) async fn manifest(
         &self,
-        place: &Place,
+        place: &Endpoint,
         reference: &str,
     ) -> Result<Option<(Digest, Document)>, RegistryError> {
         let url = place.url(&format!("manifests/{reference}"))?;
@@ -234,7 +234,7 @@ impl RegistryClient {
     }
 
     /// The configuration of an image; `None` for artifacts that are no images, and when it has been deleted.
-    async fn config(&self, place: &Place, manifest: &Manifest) -> Result<Option<ImageConfig>, RegistryError> {
+    async fn config(&self, place: &Endpoint, manifest: &Manifest) -> Result<Option<ImageConfig>, RegistryError> {
         let Some(descriptor) = manifest.config.as_ref().filter(|c| c.is_image_config()) else {
             return Ok(None);
         };
@@ -260,7 +260,7 @@ impl RegistryClient {
     /// Adds a manifest, or all of an index, to what is gathered.
     fn gather<'a>(
         &'a self,
-        place: &'a Place,
+        place: &'a Endpoint,
         document: Document,
         entry: Option<Platform>,
         depth: usize,
@@ -316,7 +316,7 @@ impl Registry for RegistryClient {
         repository: &Repository,
         tag: &Tag,
     ) -> Result<Option<Digest>, RegistryError> {
-        let place = Place::new(access, repository)?;
+        let place = Endpoint::new(access, repository)?;
         self.digest_of(&place, tag.as_str()).await
     }
 
@@ -327,7 +327,7 @@ impl Registry for RegistryClient {
         tag: &Tag,
         wanted: &Digest,
     ) -> Result<Option<(Digest, Option<ArtifactDetails>)>, RegistryError> {
-        let place = Place::new(access, repository)?;
+        let place = Endpoint::new(access, repository)?;
         let Some((digest, document)) = self.manifest(&place, tag.as_str()).await? else {
             return Ok(None);
         };
@@ -345,7 +345,7 @@ impl Registry for RegistryClient {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
-        let place = Place::new(access, repository)?;
+        let place = Endpoint::new(access, repository)?;
         match self.digest_of(&place, digest.as_str()).await? {
             None => Ok(false),
             Some(found) if found == *digest => Ok(true),
@@ -359,7 +359,7 @@ impl Registry for RegistryClient {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<Option<ArtifactDetails>, RegistryError> {
-        let place = Place::new(access, repository)?;
+        let place = Endpoint::new(access, repository)?;
         let Some((_, document)) = self.manifest(&place, digest.as_str()).await? else {
             return Ok(None);
         };
@@ -375,7 +375,7 @@ impl Registry for RegistryClient {
         digest: &Digest,
         says: &[&str],
     ) -> Result<Hanging, RegistryError> {
-        Ok(self.hanging(&Place::new(access, repository)?, digest, says).await)
+        Ok(self.hanging(&Endpoint::new(access, repository)?, digest, says).await)
     }
 
     async fn tags(&self, access: &RegistryAccess, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
@@ -384,7 +384,7 @@ impl Registry for RegistryClient {
             // distribution answers null when all tags have been deleted.
             tags: Option<Vec<String>>,
         }
-        let place = Place::new(access, repository)?;
+        let place = Endpoint::new(access, repository)?;
         let mut url = place.url(&format!("tags/list?n={TAGS_PER_PAGE}"))?;
         let mut seen = BTreeSet::new();
         let mut tags = Vec::new();
@@ -412,7 +412,7 @@ impl Registry for RegistryClient {
     }
 
     async fn check(&self, access: &RegistryAccess, registry: &str) -> Result<(), RegistryError> {
-        let place = Place::of_registry(access, registry)?;
+        let place = Endpoint::of_registry(access, registry)?;
         let answer = self
             .ask(&place, Method::GET, place.base.clone(), "application/json", TAGS_LIMIT)
             .await?;
@@ -475,12 +475,12 @@ pub(super) fn next_page(headers: &HeaderMap, current: &Url) -> Result<Option<Url
 mod tests {
     use super::*;
 
-    fn place(repository: &str, plain_http: bool) -> Place {
+    fn place(repository: &str, plain_http: bool) -> Endpoint {
         let access = RegistryAccess {
             plain_http,
             credentials: None,
         };
-        Place::new(&access, &repository.parse().unwrap()).unwrap()
+        Endpoint::new(&access, &repository.parse().unwrap()).unwrap()
     }
 
     #[test]

@@ -66,9 +66,9 @@ pub(super) struct Request<'a> {
     pub(super) limit: usize,
 }
 
-/// What came back, whatever its status, except for those that [`Answer::refused`] turns into errors.
+/// What came back, whatever its status, except for those that [`RegistryAnswer::refused`] turns into errors.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct RegistryAnswer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
@@ -96,7 +96,7 @@ impl Transport {
 
     /// Sends the request and reads the answer. Only transport faults, forbidden redirects and oversized bodies are
     /// errors here; a status is for the caller to judge.
-    pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, RegistryError> {
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<RegistryAnswer, RegistryError> {
         let registry = request.registry.to_owned();
         match tokio::time::timeout(self.timeouts.total, self.exchange(request)).await {
             Ok(answer) => answer,
@@ -107,7 +107,7 @@ impl Transport {
         }
     }
 
-    async fn exchange(&self, request: Request<'_>) -> Result<Answer, RegistryError> {
+    async fn exchange(&self, request: Request<'_>) -> Result<RegistryAnswer, RegistryError> {
         let odd = |reason: String| RegistryError::Protocol {
             registry: request.registry.to_owned(),
             reason,
@@ -163,7 +163,7 @@ async fn read(
     mut response: reqwest::Response,
     limit: usize,
     foreign: bool,
-) -> Result<Answer, RegistryError> {
+) -> Result<RegistryAnswer, RegistryError> {
     let status = response.status();
     let headers = response.headers().clone();
     let success = status.is_success();
@@ -195,7 +195,7 @@ async fn read(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer {
+    Ok(RegistryAnswer {
         status,
         headers,
         body,
@@ -236,7 +236,7 @@ fn transport_reason(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-impl Answer {
+impl RegistryAnswer {
     /// The errors that mean the same everywhere: throttled, refused, broken. `repository` names what was asked for.
     ///
     /// 404 and other statuses pass; what they mean depends on the question.
@@ -318,8 +318,8 @@ fn shown_status(status: StatusCode) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> RegistryAnswer {
+        RegistryAnswer {
             status: StatusCode::from_u16(status).unwrap(),
             headers: headers
                 .iter()

@@ -3,7 +3,7 @@
 use super::{Failure, Remote};
 use crate::{
     nesting,
-    service::configure::{self, Applied, Change, Document, SecretText, Sign},
+    service::configure::{self, Applied, Document, PlannedChange, SecretText, Sign},
     web::auth::COMMAND_LINE,
 };
 use domain::field::FieldErrors;
@@ -40,8 +40,8 @@ pub(super) async fn run(file: &Path, dry_run: bool, remote: &Remote) -> Result<(
     let document =
         secrets::resolve(written, &directory, |variable| std::env::var_os(variable)).map_err(|c| complain(&c))?;
     let applied = match send(&document, dry_run, remote).await? {
-        Answer::Applied(applied) => applied,
-        Answer::Refused(problem) => {
+        ApplyAnswer::Applied(applied) => applied,
+        ApplyAnswer::Refused(problem) => {
             return Err(match problem.fields {
                 Some(errors) if !errors.is_empty() => complain(&with_lines(&errors, &lines)),
                 _ => Failure::Failed(problem.detail),
@@ -82,7 +82,7 @@ fn with_lines(errors: &FieldErrors, lines: &Lines) -> Vec<Complaint> {
 /// One line per change, `+` for what is new and `~` for what differs, and a line that sums it up.
 fn report(applied: &Applied) -> String {
     let mut report = String::new();
-    for Change { sign, what } in &applied.changes {
+    for PlannedChange { sign, what } in &applied.changes {
         let sign = match sign {
             Sign::Create => '+',
             Sign::Change => '~',
@@ -103,7 +103,7 @@ fn report(applied: &Applied) -> String {
     format!("{report}{sum}\n")
 }
 
-enum Answer {
+enum ApplyAnswer {
     Applied(Applied),
     Refused(Problem),
 }
@@ -115,7 +115,7 @@ struct Problem {
     fields: Option<FieldErrors>,
 }
 
-async fn send(document: &Document<SecretText>, dry_run: bool, remote: &Remote) -> Result<Answer, Failure> {
+async fn send(document: &Document<SecretText>, dry_run: bool, remote: &Remote) -> Result<ApplyAnswer, Failure> {
     let address = format!("{}/api/v1/apply?dry_run={dry_run}", remote.server.trim_end_matches('/'));
     let unreachable = |why: &dyn std::fmt::Display| {
         Failure::Failed(format!(
@@ -146,11 +146,11 @@ async fn send(document: &Document<SecretText>, dry_run: bool, remote: &Remote) -
     let body = response.bytes().await.map_err(|e| unreachable(&cause(&e)))?;
     if status.is_success() {
         return nesting::json(&body)
-            .map(Answer::Applied)
+            .map(ApplyAnswer::Applied)
             .map_err(|_| unreachable(&"what answers there is not Waybill, or another release of it"));
     }
     nesting::json(&body)
-        .map(Answer::Refused)
+        .map(ApplyAnswer::Refused)
         .map_err(|_| unreachable(&format!("it answered with status {status} and no reason")))
 }
 
@@ -173,11 +173,11 @@ mod tests {
             workspace: "demo".parse().unwrap(),
             dry_run: false,
             changes: vec![
-                Change {
+                PlannedChange {
                     sign: Sign::Create,
                     what: "project myapp".into(),
                 },
-                Change {
+                PlannedChange {
                     sign: Sign::Change,
                     what: "cluster local: argocd url a → b".into(),
                 },

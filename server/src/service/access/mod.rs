@@ -16,7 +16,7 @@ pub use known_browser::{COOKIE, DAYS, remember_browser};
 pub(crate) use member::create_workspace;
 pub use member::{activate, deactivate, members, remove_member, set_role};
 pub use session::{caller_of_user, first_administrator, me, normalised_email, sign_in};
-pub use sso::{Arrival, PATIENCE_MILLIS, begin_sso, finish_sso};
+pub use sso::{PATIENCE_MILLIS, ProviderCallback, begin_sso, finish_sso};
 pub use token::{
     NewToken, TOKEN_PREFIX, caller_of_token, create_token, create_token_drafted, create_token_for, create_token_here,
     hash_token, parse_span, revoke_token, tokens,

@@ -7,7 +7,7 @@
 
 use crate::{
     config::Link,
-    ports::identity_provider::{Errand, Identity, OidcError},
+    ports::identity_provider::{AuthorizationRequest, Identity, OidcError},
     service::{
         access::{
             invitation::{check_email, check_name},
@@ -36,11 +36,11 @@ use secrecy::SecretString;
 pub const PATIENCE_MILLIS: i64 = 10 * 60 * 1000;
 
 /// Somebody who came back from the provider.
-pub struct Arrival<'a> {
+pub struct ProviderCallback<'a> {
     /// What they brought.
     pub code: &'a SecretString,
     /// What they were sent with.
-    pub errand: &'a Errand,
+    pub errand: &'a AuthorizationRequest,
     /// Who is signed in with the browser already.
     pub signed_in: Option<UserId>,
     /// Whether they came to connect that account.
@@ -53,10 +53,10 @@ pub struct Arrival<'a> {
 ///
 /// # Errors
 /// When single sign-on isn't set up, or the provider can't be reached.
-pub async fn begin_sso(services: &Services) -> Result<(String, Errand), SsoFault> {
+pub async fn begin_sso(services: &Services) -> Result<(String, AuthorizationRequest), SsoFault> {
     let sso = services.sso.as_ref().ok_or(SsoFault::Off)?;
     let key = || random_key().map_err(|_| SsoFault::Internal);
-    let errand = Errand {
+    let errand = AuthorizationRequest {
         state: key()?,
         nonce: key()?,
         verifier: key()?,
@@ -69,7 +69,7 @@ pub async fn begin_sso(services: &Services) -> Result<(String, Errand), SsoFault
 ///
 /// # Errors
 /// Why they are not signed in.
-pub async fn finish_sso(services: &Services, arrival: &Arrival<'_>) -> Result<UserId, SsoFault> {
+pub async fn finish_sso(services: &Services, arrival: &ProviderCallback<'_>) -> Result<UserId, SsoFault> {
     let sso = services.sso.as_ref().ok_or(SsoFault::Off)?;
     // Each try asks the provider, so that there mustn't be too many.
     let counts = services.sign_ins.of_sso(arrival.from);
@@ -118,7 +118,7 @@ async fn admit(
     tx: &mut dyn Tx,
     sso: &Sso,
     identity: &Identity,
-    arrival: &Arrival<'_>,
+    arrival: &ProviderCallback<'_>,
 ) -> Result<Admitted, SsoFault> {
     let known = tx
         .user_by_identity(&sso.issuer, &identity.subject)
@@ -291,7 +291,7 @@ enum Admitted {
 }
 
 /// The account that has the verified address, when it may become that of who came.
-fn connected(sso: &Sso, user: User, arrival: &Arrival<'_>) -> Result<User, SsoFault> {
+fn connected(sso: &Sso, user: User, arrival: &ProviderCallback<'_>) -> Result<User, SsoFault> {
     if arrival.signed_in == Some(user.id) || sso.link == Link::ByVerifiedEmail {
         return Ok(user);
     }
@@ -342,14 +342,19 @@ mod tests {
 
     #[async_trait::async_trait]
     impl IdentityProvider for Nobody {
-        async fn ask(&self, _: &Errand, _: &str, _: domain::time::Timestamp) -> Result<reqwest::Url, OidcError> {
+        async fn ask(
+            &self,
+            _: &AuthorizationRequest,
+            _: &str,
+            _: domain::time::Timestamp,
+        ) -> Result<reqwest::Url, OidcError> {
             Err(OidcError::Code)
         }
 
         async fn redeem(
             &self,
             _: &SecretString,
-            _: &Errand,
+            _: &AuthorizationRequest,
             _: &str,
             _: domain::time::Timestamp,
         ) -> Result<Identity, OidcError> {

@@ -3,7 +3,7 @@
 
 use crate::{
     service::{
-        configure::apply::{Change, Sign},
+        configure::apply::{PlannedChange, Sign},
         context::Services,
         observe,
         reach::{self, Caller, EnvironmentPlace},
@@ -82,7 +82,7 @@ pub async fn change_tags(
     let platforms = place.project.platforms(place.environment.id);
     observe::relearn_after_rule_change(services, &mut *tx, place.project.workspace.id, &resource, platforms).await?;
     // The ledger tells of it in the words of `waybill apply`.
-    let change = Change {
+    let change = PlannedChange {
         sign: Sign::Change,
         what: format!(
             "resource {}/{}/{}: tags that count {} → {words}",

@@ -4,7 +4,7 @@
 
 use crate::{
     service::{
-        configure::apply::{self, Change, Page, Sign, TypedSecrets},
+        configure::apply::{self, Page, PlannedChange, Sign, TypedSecrets},
         context::Services,
         reach::{Caller, SealedCredentials, credentials_context},
     },
@@ -204,11 +204,11 @@ fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: V
 }
 
 /// What is so now, in sentences.
-fn said(changes: &[Change]) -> String {
+fn said(changes: &[PlannedChange]) -> String {
     if changes.is_empty() {
         return "It was stored like this already; nothing is different.".into();
     }
-    let sentence = |change: &Change| {
+    let sentence = |change: &PlannedChange| {
         let what = capital(&change.what);
         match (change.sign, what.split_once(": ")) {
             (Sign::Create, _) => format!("{what} is added."),

@@ -9,7 +9,7 @@ mod start;
 mod test_connection;
 
 pub use apply::{
-    Applied, Change, Document, SecretRef, SecretText, SecretUse, Sign, TypedSecrets, apply, check_document,
+    Applied, Document, PlannedChange, SecretRef, SecretText, SecretUse, Sign, TypedSecrets, apply, check_document,
 };
 pub use change_tags::{change_tags, preview_tags};
 pub use connections::{add_environment, clusters, repositories, save_cluster, save_repository};

@@ -76,10 +76,10 @@ pub(crate) struct RegistryLane {
 }
 
 /// Tags of a repository, or the whole of it.
-pub(crate) type PushKey = (WorkspaceId, Repository, What);
+pub(crate) type PushKey = (WorkspaceId, Repository, PushScope);
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum What {
+pub(crate) enum PushScope {
     Tags,
     Whole,
 }
@@ -88,7 +88,7 @@ pub(crate) enum What {
 #[derive(Debug, Default)]
 pub(crate) struct InHand {
     /// Since the last look began, in the order in which it was told.
-    waiting: Vec<Told>,
+    waiting: Vec<PushReport>,
     /// How much is being looked at.
     looked_at: usize,
 }
@@ -101,7 +101,7 @@ impl InHand {
 
 /// The newest that was told of a tag; without one, of a repository.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct PushReport {
     pub(crate) tag: Option<Tag>,
     pub(crate) digest: Option<Digest>,
     pub(crate) entrance: Entrance,
@@ -122,7 +122,7 @@ impl Default for RegistryLane {
 
 /// What came of telling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Telling {
+pub(crate) enum Admission {
     /// It is looked at from now on.
     Begins,
     /// It is in hand already, and is looked at once more.
@@ -132,7 +132,7 @@ pub(crate) enum Telling {
 }
 
 impl RegistryLane {
-    pub(crate) fn tell(&self, key: &PushKey, told: Told) -> Telling {
+    pub(crate) fn tell(&self, key: &PushKey, told: PushReport) -> Admission {
         let mut in_hand = locked(&self.in_hand);
         let is_full = in_hand.values().map(InHand::len).sum::<usize>() >= MOST_IN_HAND;
         let known = in_hand.get_mut(key);
@@ -143,13 +143,13 @@ impl RegistryLane {
             (Some(known), Some(before)) => {
                 known.waiting.remove(before);
                 known.waiting.push(told);
-                Telling::Joins
+                Admission::Joins
             }
             // There are only so many repositories.
-            _ if is_full && told.tag.is_some() => Telling::Refused,
+            _ if is_full && told.tag.is_some() => Admission::Refused,
             (Some(known), None) => {
                 known.waiting.push(told);
-                Telling::Joins
+                Admission::Joins
             }
             (None, _) => {
                 let new = InHand {
@@ -157,13 +157,13 @@ impl RegistryLane {
                     looked_at: 0,
                 };
                 in_hand.insert(key.clone(), new);
-                Telling::Begins
+                Admission::Begins
             }
         }
     }
 
     /// What was told and isn't looked at yet, in order: now it is. Without any, the key is out of hand.
-    pub(crate) fn take(&self, key: &PushKey) -> Option<Vec<Told>> {
+    pub(crate) fn take(&self, key: &PushKey) -> Option<Vec<PushReport>> {
         let mut in_hand = locked(&self.in_hand);
         let known = in_hand.get_mut(key)?;
         let told = std::mem::take(&mut known.waiting);

@@ -16,7 +16,7 @@ use crate::{
         passwords::Passwords, pushes::Pushes, sign_in_limit::SignInLimit, versions::KeptVersions,
         workload_reads::WorkloadReads,
     },
-    store::{Change, Store, StoreError, Tx},
+    store::{Store, StoreChange, StoreError, Tx},
 };
 use domain::{door::Entrance, time::Timestamp};
 use futures::StreamExt as _;
@@ -131,9 +131,9 @@ impl Services {
                 change = changes.next() => change,
             };
             match change {
-                Some(Change::Work) => self.wake.worker.notify_one(),
-                Some(Change::Ledger) => self.wake.events.notify_one(),
-                Some(Change::Connections) => self.connections_changed(),
+                Some(StoreChange::Work) => self.wake.worker.notify_one(),
+                Some(StoreChange::Ledger) => self.wake.events.notify_one(),
+                Some(StoreChange::Connections) => self.connections_changed(),
                 None => return,
             }
         }

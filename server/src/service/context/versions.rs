@@ -20,17 +20,17 @@ const LATE_MILLIS: i64 = 60_000;
 /// The newest version of each environment's Application that was stored, and when. A cluster's stream and a promotion's own look come by
 /// different ways: what one brings late is not to be taken for what is live now.
 #[derive(Debug, Default)]
-pub struct KeptVersions(Mutex<HashMap<EnvironmentId, Kept>>);
+pub struct KeptVersions(Mutex<HashMap<EnvironmentId, KeptVersion>>);
 
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct KeptVersion {
     pub(crate) cluster: ClusterId,
     version: u64,
     pub(crate) at: Timestamp,
 }
 
 impl KeptVersions {
-    pub(crate) fn all(&self) -> MutexGuard<'_, HashMap<EnvironmentId, Kept>> {
+    pub(crate) fn all(&self) -> MutexGuard<'_, HashMap<EnvironmentId, KeptVersion>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -46,14 +46,14 @@ impl KeptVersions {
             return true;
         };
         let cluster = environment.cluster;
-        let is_late = |known: &Kept| {
+        let is_late = |known: &KeptVersion| {
             known.cluster == cluster && version < known.version && now.millis_since(known.at) < LATE_MILLIS
         };
         if all.get(&environment.id).is_some_and(is_late) {
             return false;
         }
         let at = now;
-        all.insert(environment.id, Kept { cluster, version, at });
+        all.insert(environment.id, KeptVersion { cluster, version, at });
         true
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     signature,
     store::{
         NewEvent, StoreError, Tx, Waiting,
-        activity::{Along, Place, Search},
+        activity::{Along, Position, Search},
     },
 };
 use contract::{backend::At, error::AppError, policy::PolicyView};
@@ -105,7 +105,7 @@ async fn overtaken(tx: &mut dyn Tx, workspace: WorkspaceId, environment: &Enviro
         environment: Some(environment.id),
         actors: None,
         from: Timestamp(i64::MIN),
-        before: Place {
+        before: Position {
             at: Timestamp(i64::MAX),
             sequence: i64::MAX,
         },

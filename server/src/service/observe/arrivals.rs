@@ -6,7 +6,7 @@ use crate::{
         observe::{desired, look, pushed},
         queue::{self, Request, is_withdrawn},
         reach::{self, EnvironmentPlace},
-        sources::{self, Arrival, TagCounts, WhatCounts, course, newest_that_counts},
+        sources::{self, NewestArtifact, TagCounts, WhatCounts, course, newest_that_counts},
     },
     store::{StoreError, Tx},
 };
@@ -109,7 +109,7 @@ async fn decision(
     };
     let learned = tx.learned(repository).await?;
     // Resources of one repository mostly have one rule.
-    let mut known: Vec<(TagRule, Vec<String>, WhatCounts, Option<Arrival>)> = Vec::new();
+    let mut known: Vec<(TagRule, Vec<String>, WhatCounts, Option<NewestArtifact>)> = Vec::new();
     for (resource, platforms) in tx.resources_of_image(workspace, repository).await? {
         let learned = learned.get(&resource.id).copied();
         if learned.is_none() && heard == Heard::Listed {

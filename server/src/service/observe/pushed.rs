@@ -17,7 +17,7 @@ use crate::{
     adapters::registry::notification::Pushed,
     ports::registry::RegistryAccess,
     service::{
-        context::{PushKey, RegistryLane, Services, Sighting, Telling, Told, What, locked, turn},
+        context::{Admission, PushKey, PushReport, PushScope, RegistryLane, Services, Sighting, locked, turn},
         gates::{self, digest_it_hangs_on},
         observe::{
             arrivals, desired,
@@ -83,7 +83,7 @@ pub async fn pushed(
         if push.tag.is_none() {
             continue;
         }
-        let told = Told {
+        let told = PushReport {
             tag: push.tag,
             digest: push.digest,
             entrance: entrance.clone(),
@@ -94,12 +94,12 @@ pub async fn pushed(
             .filter(|(w, r)| *w == workspace && r.path() == push.repository_path);
         for (_, repository) in known {
             concerned += 1;
-            let key = (workspace, repository.clone(), What::Tags);
+            let key = (workspace, repository.clone(), PushScope::Tags);
             let lane = services.pushes.lane(repository);
             match lane.tell(&key, told.clone()) {
-                Telling::Begins => begun.push((lane, key)),
-                Telling::Joins => {}
-                Telling::Refused => {
+                Admission::Begins => begun.push((lane, key)),
+                Admission::Joins => {}
+                Admission::Refused => {
                     refused += 1;
                     look_at_whole(services, workspace, repository, entrance);
                 }
@@ -138,16 +138,16 @@ pub fn repositories_pushed(services: &Services, projects: Vec<ProjectId>, entran
 
 /// Has a repository looked at as a whole, soon.
 pub(crate) fn look_at_whole(services: &Services, workspace: WorkspaceId, repository: &Repository, entrance: &Entrance) {
-    let told = Told {
+    let told = PushReport {
         tag: None,
         digest: None,
         entrance: entrance.clone(),
     };
     let (lane, key) = (
         services.pushes.lane(repository),
-        (workspace, repository.clone(), What::Whole),
+        (workspace, repository.clone(), PushScope::Whole),
     );
-    if lane.tell(&key, told) == Telling::Begins {
+    if lane.tell(&key, told) == Admission::Begins {
         begin(services, lane, key);
     }
 }
@@ -180,14 +180,14 @@ async fn look_while_told(services: &Services, lane: &RegistryLane, key: &PushKey
     let (workspace, repository, what) = key;
     let mut failures = 0;
     loop {
-        if *what == What::Whole {
+        if *what == PushScope::Whole {
             tokio::time::sleep(PAUSES[failures]).await;
         }
         let turn = turn_at(services, *workspace, repository).await;
         let Some(told) = lane.take(key) else { return };
         let looked = match what {
-            What::Tags => look_at_tags(services, lane, *workspace, repository, &told).await,
-            What::Whole => look_at_all_tags(services, lane, *workspace, repository, Extent::Whole, &told).await,
+            PushScope::Tags => look_at_tags(services, lane, *workspace, repository, &told).await,
+            PushScope::Whole => look_at_all_tags(services, lane, *workspace, repository, Extent::Whole, &told).await,
         };
         drop(turn);
         let (Err(error), Some(last)) = (looked, told.into_iter().next_back()) else {
@@ -195,16 +195,16 @@ async fn look_while_told(services: &Services, lane: &RegistryLane, key: &PushKey
             continue;
         };
         match what {
-            What::Tags => {
+            PushScope::Tags => {
                 tracing::warn!(%repository, %error, "what was pushed could not be looked up");
                 look_at_whole(services, *workspace, repository, &last.entrance);
             }
-            What::Whole if failures + 1 < PAUSES.len() => {
+            PushScope::Whole if failures + 1 < PAUSES.len() => {
                 tracing::warn!(%repository, %error, "a repository of images could not be looked at yet");
                 failures += 1;
                 lane.tell(key, last);
             }
-            What::Whole => {
+            PushScope::Whole => {
                 tracing::warn!(%repository, %error, "a repository of images could not be looked at; the poller will");
                 failures = 0;
             }
@@ -218,7 +218,7 @@ async fn look_at_all_tags(
     workspace: WorkspaceId,
     repository: &Repository,
     extent: Extent<'_>,
-    told: &[Told],
+    told: &[PushReport],
 ) -> Result<(), AppError> {
     let entrance = told.last().map(|told| told.entrance.clone()).unwrap_or_default();
     let place = lane.places.acquire().await;
@@ -235,7 +235,7 @@ async fn look_at_tags(
     lane: &RegistryLane,
     workspace: WorkspaceId,
     repository: &Repository,
-    told: &[Told],
+    told: &[PushReport],
 ) -> Result<(), AppError> {
     if !services.pushes.was_looked_at(workspace, repository) {
         let now: Vec<Tag> = told.iter().filter_map(|told| told.tag.clone()).collect();
@@ -289,7 +289,7 @@ async fn named_at_last(
     workspace: WorkspaceId,
     access: &RegistryAccess,
     repository: &Repository,
-    told: &Told,
+    told: &PushReport,
 ) -> Result<Named, AppError> {
     let Some(tag) = &told.tag else {
         return Ok(Named::Nothing);
@@ -316,7 +316,7 @@ async fn named(
     access: &RegistryAccess,
     repository: &Repository,
     tag: &Tag,
-    told: &Told,
+    told: &PushReport,
     tries: usize,
 ) -> Result<Named, AppError> {
     let known = match &told.digest {

@@ -2,7 +2,7 @@
 
 use crate::{
     ports::argocd::{AppRef, ArgoCdAccess, ArgoCdError, Workloads},
-    service::context::{For, Services},
+    service::context::{Reader, Services},
 };
 use domain::plan::AppSnapshot;
 use tokio::time::Instant;
@@ -16,12 +16,12 @@ pub async fn read_workloads(
     access: &ArgoCdAccess,
     app: &AppRef,
     look: &mut AppSnapshot,
-    whom: For,
+    whom: Reader,
 ) -> Result<(), ArgoCdError> {
     let key = (access.url.clone(), app.clone());
     let known = match whom {
-        For::Promotion => services.workload_reads.known(&key, look.version, Instant::now()),
-        For::Board => None,
+        Reader::Promotion => services.workload_reads.known(&key, look.version, Instant::now()),
+        Reader::Board => None,
     };
     let workloads = match known {
         Some(known) => known,
@@ -29,7 +29,7 @@ pub async fn read_workloads(
             let turns = services.workload_reads.turns(&access.url);
             let _turn = turns.take(whom).await;
             let read = services.argocd.workloads(access, app).await?;
-            if whom == For::Promotion {
+            if whom == Reader::Promotion {
                 services
                     .workload_reads
                     .keep(key, look.version, read.clone(), Instant::now());

@@ -17,7 +17,7 @@ use std::collections::HashSet;
 pub(crate) const RECENT: i64 = 20;
 
 /// The newest artifact that counts, and when it came to.
-pub(crate) struct Arrival {
+pub(crate) struct NewestArtifact {
     pub(crate) image: ExactImage,
     pub(crate) arrived: i64,
     /// Whether the arrival is that of its tag: an image may be there for long before it is called what counts.
@@ -29,10 +29,10 @@ pub(crate) async fn newest_arrival(
     workspace: WorkspaceId,
     repository: &Repository,
     what: &WhatCounts,
-) -> Result<Option<Arrival>, AppError> {
+) -> Result<Option<NewestArtifact>, AppError> {
     if !what.tags.is_by_age_alone() {
         let newest = newest_by_tag(tx, workspace, repository, what).await?;
-        return Ok(newest.map(|(image, arrived)| Arrival {
+        return Ok(newest.map(|(image, arrived)| NewestArtifact {
             image,
             arrived,
             is_of_tag: true,
@@ -42,7 +42,7 @@ pub(crate) async fn newest_arrival(
         return Ok(None);
     };
     let age = tx.artifact_age(workspace, repository, &image.digest).await?;
-    Ok(age.map(|age| Arrival {
+    Ok(age.map(|age| NewestArtifact {
         image,
         arrived: age.arrived,
         is_of_tag: false,

@@ -12,7 +12,7 @@ use crate::{
     },
     store::{
         Tx,
-        activity::{Along, Place, Search},
+        activity::{Along, Position, Search},
     },
 };
 use contract::{
@@ -198,7 +198,7 @@ async fn understand(
         return Ok(None);
     }
     let (environment, kind) = (environment.flatten(), kind.flatten());
-    let end = Place {
+    let end = Position {
         at: to,
         sequence: i64::MAX,
     };
@@ -308,9 +308,9 @@ fn entry(event: Event, resource: Option<Name>, ground: &Ground, with_address: bo
 }
 
 /// `AT-SEQUENCE`, as the page before said it.
-fn place(text: &str) -> Option<Place> {
+fn place(text: &str) -> Option<Position> {
     let (at, sequence) = text.rsplit_once('-')?;
-    Some(Place {
+    Some(Position {
         at: Timestamp(at.parse().ok()?),
         sequence: sequence.parse().ok()?,
     })

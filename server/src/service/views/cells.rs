@@ -9,7 +9,7 @@ use crate::{
     store::Tx,
 };
 use contract::{
-    board::{Behind, BoardRow, Cell, Follows, Held, Moving, Truth},
+    board::{Behind, BoardRow, Cell, Follows, HoldView, Moving, Truth},
     error::AppError,
 };
 use domain::{
@@ -171,7 +171,7 @@ async fn make(cells: &Cells, tx: &mut dyn Tx, resource: &Resource) -> Result<Cel
                 Source::Image { .. } => None,
             },
             binding: resource.binding.clone(),
-            hold: resource.hold.as_ref().map(|hold| Held {
+            hold: resource.hold.as_ref().map(|hold| HoldView {
                 cause: hold.cause,
                 words: hold.words(resource.desired.as_ref()),
                 at: hold.at,

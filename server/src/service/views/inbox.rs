@@ -2,7 +2,7 @@
 
 use crate::{
     service::{
-        context::{Alike, Asking, Kept, Place, Services},
+        context::{DecisionGroup, Services, WaitingInWorkspace, WaitingProject, WaitingPromotion},
         gates,
         promotion::approver,
         reach::Caller,
@@ -42,14 +42,14 @@ struct Mine {
 /// The same in one workspace.
 struct MineIn {
     workspace: Workspace,
-    kept: Kept,
+    kept: WaitingInWorkspace,
     /// Whose approval would count: of these groups, by their place in the list.
     groups: Vec<usize>,
 }
 
 impl Mine {
     /// In no order.
-    fn promotions(&self) -> impl Iterator<Item = Place> {
+    fn promotions(&self) -> impl Iterator<Item = WaitingPromotion> {
         let groups = self.workspaces.iter().flat_map(|here| {
             let groups = here.groups.iter();
             groups.filter_map(|at| here.kept.waiting.get(*at))
@@ -59,7 +59,7 @@ impl Mine {
     }
 
     /// Where a promotion wants to run.
-    fn place(&self, promotion: &Promotion) -> Option<(&Name, &Asking, &Environment)> {
+    fn place(&self, promotion: &Promotion) -> Option<(&Name, &WaitingProject, &Environment)> {
         let mut workspaces = self.workspaces.iter();
         let here = workspaces.find(|here| here.workspace.id == promotion.workspace)?;
         let project = here.kept.projects.get(&promotion.project)?;
@@ -79,11 +79,11 @@ pub async fn inbox(services: &Services, caller: &Caller, before: &str) -> Result
     let mut tx = services.store.read().await?;
     let mine = mine(services, &mut *tx, caller).await?;
     // What is no promotion's id begins at the newest, like nothing.
-    let before: Option<Place> = match before.parse() {
+    let before: Option<WaitingPromotion> = match before.parse() {
         Ok(id) => tx.asked_at(id).await?.map(|at| (at, id)),
         Err(_) => None,
     };
-    let older = |place: &Place| before.is_none_or(|before| *place < before);
+    let older = |place: &WaitingPromotion| before.is_none_or(|before| *place < before);
     // A page and one more: of many only these need be in order.
     let mut listed: Vec<_> = mine.promotions().filter(older).collect();
     if listed.len() > LISTED + 1 {
@@ -153,7 +153,7 @@ async fn mine(services: &Services, tx: &mut dyn Tx, caller: &Caller) -> Result<M
             continue;
         }
         let makers = tx.token_makers(workspace.id).await?;
-        let accepts = |alike: &Alike| {
+        let accepts = |alike: &DecisionGroup| {
             let environment = kept.projects.get(&alike.project)?.environment(alike.environment)?;
             // What isn't for the caller's eyes gives them no role.
             let role = caller.role_in_project(workspace.id, alike.project)?;
@@ -174,14 +174,19 @@ async fn mine(services: &Services, tx: &mut dyn Tx, caller: &Caller) -> Result<M
 }
 
 /// What waits in a workspace as of the ledger's newest event.
-async fn kept(services: &Services, tx: &mut dyn Tx, workspace: WorkspaceId, newest: i64) -> Result<Kept, AppError> {
+async fn kept(
+    services: &Services,
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+    newest: i64,
+) -> Result<WaitingInWorkspace, AppError> {
     let known = {
         let all = services.kept_inbox.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(&workspace).cloned()
     };
     let waiting = match known {
         Some(known) if known.at == newest => return Ok(known),
-        Some(Kept { at, waiting, .. }) if (at..at + FEW_EVENTS).contains(&newest) => {
+        Some(WaitingInWorkspace { at, waiting, .. }) if (at..at + FEW_EVENTS).contains(&newest) => {
             brought_up(tx, workspace, at, waiting).await?
         }
         _ => None,
@@ -190,7 +195,7 @@ async fn kept(services: &Services, tx: &mut dyn Tx, workspace: WorkspaceId, newe
         Some(waiting) => waiting,
         None => Arc::new(grouped(tx.awaiting_approval(workspace).await?)),
     };
-    let kept = Kept {
+    let kept = WaitingInWorkspace {
         at: newest,
         projects: Arc::new(asking(tx, &waiting).await?),
         waiting,
@@ -201,7 +206,7 @@ async fn kept(services: &Services, tx: &mut dyn Tx, workspace: WorkspaceId, newe
 }
 
 /// The projects in which something waits.
-async fn asking(tx: &mut dyn Tx, waiting: &[Alike]) -> Result<HashMap<ProjectId, Asking>, AppError> {
+async fn asking(tx: &mut dyn Tx, waiting: &[DecisionGroup]) -> Result<HashMap<ProjectId, WaitingProject>, AppError> {
     let mut projects = HashMap::new();
     for alike in waiting {
         if let Entry::Vacant(new) = projects.entry(alike.project)
@@ -209,7 +214,7 @@ async fn asking(tx: &mut dyn Tx, waiting: &[Alike]) -> Result<HashMap<ProjectId,
         {
             let name = record.project.name;
             let environments = tx.environments(alike.project).await?;
-            new.insert(Asking { name, environments });
+            new.insert(WaitingProject { name, environments });
         }
     }
     Ok(projects)
@@ -220,8 +225,8 @@ async fn brought_up(
     tx: &mut dyn Tx,
     workspace: WorkspaceId,
     after: i64,
-    mut waiting: Arc<Vec<Alike>>,
-) -> Result<Option<Arc<Vec<Alike>>>, AppError> {
+    mut waiting: Arc<Vec<DecisionGroup>>,
+) -> Result<Option<Arc<Vec<DecisionGroup>>>, AppError> {
     let touched = tx.promotions_after(workspace, after, FEW_PROMOTIONS + 1).await?;
     if touched.len() as i64 > FEW_PROMOTIONS {
         return Ok(None);
@@ -236,8 +241,9 @@ async fn brought_up(
     }
     for id in touched {
         if let Some(one) = tx.awaits_approval(id).await? {
-            let alike =
-                |group: &&mut Alike| (group.environment, &group.requested_by) == (one.environment, &one.requested_by);
+            let alike = |group: &&mut DecisionGroup| {
+                (group.environment, &group.requested_by) == (one.environment, &one.requested_by)
+            };
             match groups.iter_mut().find(alike) {
                 Some(group) => group.promotions.push((one.asked_at, one.promotion)),
                 None => groups.extend(grouped(vec![one])),
@@ -248,14 +254,14 @@ async fn brought_up(
     Ok(Some(waiting))
 }
 
-fn grouped(all: Vec<Awaiting>) -> Vec<Alike> {
-    let mut groups: HashMap<(EnvironmentId, Actor), Alike> = HashMap::new();
+fn grouped(all: Vec<Awaiting>) -> Vec<DecisionGroup> {
+    let mut groups: HashMap<(EnvironmentId, Actor), DecisionGroup> = HashMap::new();
     for one in all {
         match groups.entry((one.environment, one.requested_by)) {
             Entry::Occupied(mut group) => group.get_mut().promotions.push((one.asked_at, one.promotion)),
             Entry::Vacant(none) => {
                 let requested_by = none.key().1.clone();
-                none.insert(Alike {
+                none.insert(DecisionGroup {
                     project: one.project,
                     environment: one.environment,
                     requested_by,

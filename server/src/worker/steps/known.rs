@@ -27,7 +27,7 @@ const LEARNING: usize = 2;
 
 /// What the registry said about an image.
 #[derive(Clone, Debug)]
-pub(super) enum Said {
+pub(super) enum RegistryAnswer {
     Holds,
     Lacks,
     /// It failed, in words; whether that may pass.
@@ -40,14 +40,14 @@ type Shared<K, T> = Mutex<HashMap<K, (Instant, Arc<OnceCell<T>>)>>;
 
 /// Answers that several share.
 #[derive(Debug)]
-pub(in crate::worker) struct Known {
-    said: Shared<Key, Said>,
+pub(in crate::worker) struct SharedAnswers {
+    said: Shared<Key, RegistryAnswer>,
     places: Shared<ProjectId, Option<Arc<ProjectPlace>>>,
     learned: Mutex<HashMap<Key, Arc<OnceCell<()>>>>,
     learning: Semaphore,
 }
 
-impl Default for Known {
+impl Default for SharedAnswers {
     fn default() -> Self {
         Self {
             said: Mutex::default(),
@@ -78,15 +78,15 @@ fn key(workspace: WorkspaceId, image: &ExactImage) -> Key {
     (workspace, image.repository.clone(), image.digest.clone())
 }
 
-impl Known {
+impl SharedAnswers {
     /// What the registry says, asked once for all who want to know at about the same time.
     pub(super) async fn said(
         &self,
         workspace: WorkspaceId,
         image: &ExactImage,
         since: Instant,
-        ask: impl AsyncFnOnce() -> Said,
-    ) -> Said {
+        ask: impl AsyncFnOnce() -> RegistryAnswer,
+    ) -> RegistryAnswer {
         shared(&self.said, key(workspace, image), since)
             .get_or_init(|| ask())
             .await

@@ -17,7 +17,7 @@ use domain::{
     time::Timestamp,
 };
 
-pub(super) use known::Known;
+pub(super) use known::SharedAnswers;
 
 use rollout::is_live;
 use std::{sync::Arc, time::Instant};
@@ -63,7 +63,7 @@ fn gone(what: &str) -> Outcome {
 pub(super) async fn run(
     services: &Services,
     settings: &Settings,
-    known: &Known,
+    known: &SharedAnswers,
     promotion: &Promotion,
     since: Instant,
 ) -> Result<Outcome, AppError> {
@@ -122,7 +122,7 @@ async fn work<'a>(
 pub(super) async fn live_after_all(
     services: &Services,
     settings: &Settings,
-    known: &Known,
+    known: &SharedAnswers,
     promotion: &Promotion,
     since: Instant,
 ) -> Result<Option<String>, AppError> {

@@ -1,6 +1,6 @@
 //! Resolve: the promotion names an exact digest since it was asked for; here the registry is asked whether it is still there.
 
-use super::{Known, Outcome, known::Said};
+use super::{Outcome, SharedAnswers, known::RegistryAnswer};
 use crate::service::{
     Services,
     reach::{self, ProjectPlace},
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 pub(super) async fn run(
     services: &Services,
-    known: &Known,
+    known: &SharedAnswers,
     promotion: &Promotion,
     place: &ProjectPlace,
     since: Instant,
@@ -23,22 +23,22 @@ pub(super) async fn run(
         .exists(&access, &image.repository, &image.digest)
         .await
     {
-        Ok(true) => Said::Holds,
-        Ok(false) => Said::Lacks,
-        Err(error) => Said::Failed(error.to_string(), error.is_passing()),
+        Ok(true) => RegistryAnswer::Holds,
+        Ok(false) => RegistryAnswer::Lacks,
+        Err(error) => RegistryAnswer::Failed(error.to_string(), error.is_passing()),
     };
     Ok(match known.said(promotion.workspace, image, since, ask).await {
-        Said::Holds => Outcome::done(
+        RegistryAnswer::Holds => Outcome::done(
             State::Committing,
             format!("{} holds {}.", image.repository, image.digest),
         ),
-        Said::Lacks => Outcome::Fail {
+        RegistryAnswer::Lacks => Outcome::Fail {
             reason: format!(
                 "The registry no longer holds {} in {}. Push the image again, or promote another.",
                 image.digest, image.repository
             ),
         },
-        Said::Failed(why, true) => Outcome::Retry { why },
-        Said::Failed(reason, false) => Outcome::Fail { reason },
+        RegistryAnswer::Failed(why, true) => Outcome::Retry { why },
+        RegistryAnswer::Failed(reason, false) => Outcome::Fail { reason },
     })
 }

@@ -11,7 +11,7 @@ use crate::{
         git::GitError,
     },
     service::{
-        context::For,
+        context::Reader,
         observe::{self, Reported},
         reach, sources,
     },
@@ -67,24 +67,24 @@ pub(super) async fn run(work: &Work<'_>) -> Result<Outcome, AppError> {
             patience.worked(id, Ask::Look);
             Ok(outcome)
         }
-        Err(Trouble::ArgoCd(error)) if error.is_passing() => Ok(Outcome::Wait {
+        Err(RolloutError::ArgoCd(error)) if error.is_passing() => Ok(Outcome::Wait {
             millis: patience.wait(id, Ask::Look, &About::Answer, work.services.now()),
             why: error.to_string(),
         }),
-        Err(Trouble::NoApplication(error)) => Ok(Outcome::Wait {
+        Err(RolloutError::NoApplication(error)) => Ok(Outcome::Wait {
             millis: patience.wait(id, Ask::Look, &About::Application, work.services.now()),
             why: error.to_string(),
         }),
-        Err(Trouble::ArgoCd(error)) => Ok(Outcome::Fail {
+        Err(RolloutError::ArgoCd(error)) => Ok(Outcome::Fail {
             reason: error.to_string(),
         }),
-        Err(Trouble::Git(error)) if error.is_passing() => Ok(Outcome::Retry {
+        Err(RolloutError::Git(error)) if error.is_passing() => Ok(Outcome::Retry {
             why: format!("{error} Waybill tries again."),
         }),
-        Err(Trouble::Git(error)) => Ok(Outcome::Fail {
+        Err(RolloutError::Git(error)) => Ok(Outcome::Fail {
             reason: error.to_string(),
         }),
-        Err(Trouble::Own(error)) => Err(error),
+        Err(RolloutError::Own(error)) => Err(error),
     }
 }
 
@@ -123,13 +123,13 @@ pub(super) async fn is_live(work: &Work<'_>) -> Result<Option<String>, AppError>
     };
     match look.await {
         Ok(Next::Live { evidence }) => Ok(Some(evidence)),
-        Err(Trouble::Own(error)) => Err(error),
+        Err(RolloutError::Own(error)) => Err(error),
         // Whoever can't be asked now is asked another time.
-        Ok(_) | Err(Trouble::ArgoCd(_) | Trouble::NoApplication(_) | Trouble::Git(_)) => Ok(None),
+        Ok(_) | Err(RolloutError::ArgoCd(_) | RolloutError::NoApplication(_) | RolloutError::Git(_)) => Ok(None),
     }
 }
 
-pub(super) enum Trouble {
+pub(super) enum RolloutError {
     ArgoCd(ArgoCdError),
     /// The commit may be what makes it, or somebody makes it anew: an ApplicationSet, an application of applications, a person.
     NoApplication(ArgoCdError),
@@ -137,7 +137,7 @@ pub(super) enum Trouble {
     Own(AppError),
 }
 
-impl From<ArgoCdError> for Trouble {
+impl From<ArgoCdError> for RolloutError {
     fn from(error: ArgoCdError) -> Self {
         match error {
             ArgoCdError::NotFound { .. } => Self::NoApplication(error),
@@ -154,7 +154,7 @@ pub(super) struct Rollout<'a> {
 }
 
 impl Rollout<'_> {
-    async fn look(&self) -> Result<Outcome, Trouble> {
+    async fn look(&self) -> Result<Outcome, RolloutError> {
         let work = self.work;
         // The first look is at a refreshed Application: Argo CD may not know of the commit yet.
         let patience = &work.services.wake.patience;
@@ -163,7 +163,7 @@ impl Rollout<'_> {
         let refresh = if first { Refresh::Normal } else { Refresh::No };
         let mut app = match work.services.argocd.app(&self.access, &self.app, refresh).await {
             // Reading it, a missing right can't be told from a missing Application.
-            Err(error) if error.is_absence() => return Err(Trouble::NoApplication(error)),
+            Err(error) if error.is_absence() => return Err(RolloutError::NoApplication(error)),
             read => read?,
         };
         let mut next = self.next(&mut app).await?;
@@ -179,9 +179,9 @@ impl Rollout<'_> {
             next = self.next(&mut app).await?;
         }
         if !matches!(next, Next::Live { .. }) {
-            self.note_illness(&app).await.map_err(Trouble::Own)?;
+            self.note_illness(&app).await.map_err(RolloutError::Own)?;
         }
-        if self.report(&app).await.map_err(Trouble::Own)? == Reported::Late {
+        if self.report(&app).await.map_err(RolloutError::Own)? == Reported::Late {
             return Ok(Outcome::Wait {
                 millis: LOOK_MILLIS,
                 why: "Argo CD has said something newer meanwhile; it is asked again.".to_owned(),
@@ -194,7 +194,7 @@ impl Rollout<'_> {
             )),
             Next::Live { evidence } => Ok(Outcome::done(State::Succeeded, evidence)),
             // A newer commit may be in Git that nobody has recorded yet, or somebody's: then that is what was rendered, and rightly.
-            Next::NotRendered { .. } if !self.is_declared().await.map_err(Trouble::Own)? => Ok(Outcome::Wait {
+            Next::NotRendered { .. } if !self.is_declared().await.map_err(RolloutError::Own)? => Ok(Outcome::Wait {
                 millis: LOOK_MILLIS,
                 why: "Git declares another image for it by now, and Argo CD has rendered that.".to_owned(),
             }),
@@ -241,7 +241,7 @@ impl Rollout<'_> {
     }
 
     /// What the planner says, given which of the revisions it asks about contain the commit, and the workloads where it asks for them.
-    async fn next(&self, app: &mut AppSnapshot) -> Result<Next, Trouble> {
+    async fn next(&self, app: &mut AppSnapshot) -> Result<Next, RolloutError> {
         let covering = self.covering(app).await?;
         let next = self.decide(app, &covering).await?;
         // A sync with waves waits for health before it ends: why that doesn't come is to be said, too.
@@ -250,25 +250,25 @@ impl Rollout<'_> {
             return Ok(next);
         }
         let services = self.work.services;
-        observe::read_workloads(services, &self.access, &self.app, app, For::Promotion).await?;
+        observe::read_workloads(services, &self.access, &self.app, app, Reader::Promotion).await?;
         self.decide(app, &covering).await
     }
 
-    async fn decide(&self, app: &AppSnapshot, covering: &[String]) -> Result<Next, Trouble> {
+    async fn decide(&self, app: &AppSnapshot, covering: &[String]) -> Result<Next, RolloutError> {
         self.with_intent(|intent| plan::next(app, intent, covering)).await
     }
 
     /// Whether a finished operation, or the comparison itself, says that the commit is applied.
-    async fn is_synced(&self, app: &AppSnapshot) -> Result<bool, Trouble> {
+    async fn is_synced(&self, app: &AppSnapshot) -> Result<bool, RolloutError> {
         let covering = self.covering(app).await?;
         self.with_intent(|intent| plan::is_applied(app, intent, &covering))
             .await
     }
 
     /// Asks the planner, with what the promotion wants.
-    async fn with_intent<R>(&self, ask: impl FnOnce(&Intent<'_>) -> R) -> Result<R, Trouble> {
+    async fn with_intent<R>(&self, ask: impl FnOnce(&Intent<'_>) -> R) -> Result<R, RolloutError> {
         let work = self.work;
-        let beside = self.beside().await.map_err(Trouble::Own)?;
+        let beside = self.beside().await.map_err(RolloutError::Own)?;
         let promotion = work.promotion;
         let identity = promotion.operation_identity();
         let project = &work.place.record.project;
@@ -323,16 +323,16 @@ impl Rollout<'_> {
         })
     }
 
-    async fn covering(&self, app: &AppSnapshot) -> Result<Vec<String>, Trouble> {
+    async fn covering(&self, app: &AppSnapshot) -> Result<Vec<String>, RolloutError> {
         let work = self.work;
-        let repository = reach::repository_access(work.services, &work.place.record).map_err(Trouble::Own)?;
+        let repository = reach::repository_access(work.services, &work.place.record).map_err(RolloutError::Own)?;
         let mut covering = Vec::new();
         for revision in plan::candidate_revisions(app, &self.commit) {
             match work.services.git.contains(&repository, &revision, &self.commit).await {
                 Ok(true) => covering.push(revision),
                 // A revision that isn't in this repository (another source of the Application) contains nothing of ours.
                 Ok(false) | Err(GitError::NotFound { .. } | GitError::Empty { .. }) => {}
-                Err(error) => return Err(Trouble::Git(error)),
+                Err(error) => return Err(RolloutError::Git(error)),
             }
         }
         Ok(covering)
@@ -345,7 +345,7 @@ impl Rollout<'_> {
         only: Vec<WorkloadName>,
         about: About,
         why: String,
-    ) -> Result<Outcome, Trouble> {
+    ) -> Result<Outcome, RolloutError> {
         let work = self.work;
         // Once it was seen closed, the window is looked at instead of being knocked at.
         if work.promotion.counts_from.is_some()
@@ -393,7 +393,7 @@ impl Rollout<'_> {
 
     /// Argo CD should begin to sync by itself. That a sync window keeps it is not in the Application, and once it has opened Argo CD takes its
     /// time: then it is asked.
-    async fn syncs_itself(&self, app: &AppSnapshot, why: String) -> Result<Outcome, Trouble> {
+    async fn syncs_itself(&self, app: &AppSnapshot, why: String) -> Result<Outcome, RolloutError> {
         let promotion = self.work.promotion;
         // It may have synced already, and leave out what it was not asked to prune.
         if promotion.state == State::Syncing && self.is_synced(app).await? {
@@ -419,7 +419,7 @@ impl Rollout<'_> {
     }
 
     /// A sync window keeps the sync from beginning, or from going on.
-    async fn at_window(&self, app: &AppSnapshot) -> Result<Outcome, Trouble> {
+    async fn at_window(&self, app: &AppSnapshot) -> Result<Outcome, RolloutError> {
         let opens_at = match self.window(app).await {
             Ok(Window::Closed { opens_at }) => opens_at,
             // It opened in this moment, or nobody may say until when it is closed.

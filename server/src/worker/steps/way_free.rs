@@ -7,7 +7,7 @@
 
 use super::{
     Outcome,
-    rollout::{Rollout, Trouble},
+    rollout::{Rollout, RolloutError},
 };
 use crate::{
     back_off::{About, Ask},
@@ -28,7 +28,7 @@ const LOOK_MILLIS: i64 = 250;
 const MOST_LOOKED_AT: i64 = 20;
 
 /// Ends the sync that runs, if it stands in the way and may be ended; then that is what comes of this look.
-pub(super) async fn make(rollout: &Rollout<'_>, app: &AppSnapshot) -> Result<Option<Outcome>, Trouble> {
+pub(super) async fn make(rollout: &Rollout<'_>, app: &AppSnapshot) -> Result<Option<Outcome>, RolloutError> {
     let work = rollout.work;
     let may = work.cluster().and_then(|record| record.cluster.argocd.as_ref());
     let Some(operation) = app.operation.as_ref().filter(|_| app.operation_pending) else {
@@ -42,7 +42,7 @@ pub(super) async fn make(rollout: &Rollout<'_>, app: &AppSnapshot) -> Result<Opt
     {
         return Ok(None);
     }
-    let earlier = earlier(rollout).await.map_err(Trouble::Own)?;
+    let earlier = earlier(rollout).await.map_err(RolloutError::Own)?;
     let Some(left) = left(work.promotion, &earlier) else {
         return Ok(None);
     };
@@ -67,7 +67,7 @@ pub(super) async fn make(rollout: &Rollout<'_>, app: &AppSnapshot) -> Result<Opt
     };
     match work.services.argocd.end_operation(&rollout.access, &rollout.app).await {
         Ok(()) => {
-            tell(rollout, whose, &revision).await.map_err(Trouble::Own)?;
+            tell(rollout, whose, &revision).await.map_err(RolloutError::Own)?;
             Ok(Some(Outcome::Wait {
                 millis: LOOK_MILLIS,
                 why: format!("Waybill ended {whose} of {}, which this replaces.", short(&revision)),
@@ -106,14 +106,18 @@ fn left<'a>(this: &Promotion, earlier: &'a [Promotion]) -> Option<&'a str> {
 }
 
 /// The revision that an operation applies, if it contains what is left and not what is to come.
-async fn applies(rollout: &Rollout<'_>, operation: &OperationSnapshot, left: &str) -> Result<Option<String>, Trouble> {
+async fn applies(
+    rollout: &Rollout<'_>,
+    operation: &OperationSnapshot,
+    left: &str,
+) -> Result<Option<String>, RolloutError> {
     let work = rollout.work;
-    let repository = reach::repository_access(work.services, &work.place.record).map_err(Trouble::Own)?;
+    let repository = reach::repository_access(work.services, &work.place.record).map_err(RolloutError::Own)?;
     let contains =
         async |revision: &str, commit: &str| match work.services.git.contains(&repository, revision, commit).await {
             Ok(contains) => Ok(contains),
             Err(GitError::NotFound { .. } | GitError::Empty { .. }) => Ok(false),
-            Err(error) => Err(Trouble::Git(error)),
+            Err(error) => Err(RolloutError::Git(error)),
         };
     for revision in operation.revisions.iter().chain(&operation.requested) {
         // Argo CD may name a branch where a commit should stand.

@@ -20,12 +20,12 @@ use tokio::{sync::Semaphore, task::JoinSet};
 /// Applications of which all are read at once; more wait.
 const AT_ONCE: usize = 4;
 /// A resource where it runs: moved to another cluster it is new there.
-type Place = (ClusterId, ResourceId);
+type ResourceOnCluster = (ClusterId, ResourceId);
 
 /// What is known, and what is being read.
 pub(super) struct News {
-    known: Option<HashSet<Place>>,
-    reads: JoinSet<Vec<Place>>,
+    known: Option<HashSet<ResourceOnCluster>>,
+    reads: JoinSet<Vec<ResourceOnCluster>>,
     turns: Arc<Semaphore>,
 }
 
@@ -62,7 +62,7 @@ impl News {
                 return;
             }
         };
-        let all: HashSet<Place> = found.values().flat_map(|app| app.places.iter().copied()).collect();
+        let all: HashSet<ResourceOnCluster> = found.values().flat_map(|app| app.places.iter().copied()).collect();
         let Some(known) = self.known.replace(all) else {
             return;
         };
@@ -89,7 +89,7 @@ impl News {
 struct Found {
     cluster: ClusterId,
     app: AppRef,
-    places: Vec<Place>,
+    places: Vec<ResourceOnCluster>,
 }
 
 async fn find(services: &Services) -> Result<HashMap<EnvironmentId, Found>, StoreError> {

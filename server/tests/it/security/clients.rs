@@ -6,7 +6,7 @@ use crate::support::{
 };
 use domain::{time::Timestamp, told::EventKind};
 use reqwest::Method;
-use server::store::activity::{Along, Place, Search};
+use server::store::activity::{Along, Position, Search};
 
 /// The addresses that the newest sign-ins of a workspace's ledger came from.
 async fn signed_in_from(world: &World) -> Vec<String> {
@@ -19,7 +19,7 @@ async fn signed_in_from(world: &World) -> Vec<String> {
         environment: None,
         actors: None,
         from: Timestamp(i64::MIN),
-        before: Place {
+        before: Position {
             at: Timestamp(i64::MAX),
             sequence: i64::MAX,
         },

@@ -13,7 +13,7 @@ use domain::{
 };
 use server::store::{
     NewEvent, Store, Tx,
-    activity::{Along, Place, Search},
+    activity::{Along, Position, Search},
     chain::{BEGINNING, Head},
 };
 
@@ -124,7 +124,7 @@ async fn search(tx: &mut dyn Tx, demo: &Workspace) {
         environment: None,
         actors: None,
         from: Timestamp(i64::MIN),
-        before: Place {
+        before: Position {
             at: Timestamp(i64::MAX),
             sequence: i64::MAX,
         },
@@ -191,14 +191,14 @@ async fn search(tx: &mut dyn Tx, demo: &Workspace) {
         ),
         (
             Search {
-                before: Place { at: at(3), sequence: 0 },
+                before: Position { at: at(3), sequence: 0 },
                 ..all.clone()
             },
             &[1, 0],
         ),
         (
             Search {
-                before: Place {
+                before: Position {
                     at: at(3),
                     sequence: i64::MAX,
                 },

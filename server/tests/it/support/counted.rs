@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use server::store::{Change, Store, StoreError, Trouble, Tx};
+use server::store::{DatabaseFault, Store, StoreChange, StoreError, Tx};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -36,7 +36,7 @@ impl Store for Counted {
         self.store.write().await
     }
 
-    fn changes(&self) -> BoxStream<'static, Change> {
+    fn changes(&self) -> BoxStream<'static, StoreChange> {
         self.store.changes()
     }
 
@@ -44,11 +44,11 @@ impl Store for Counted {
         self.store.ping().await
     }
 
-    fn trouble(&self) -> Option<Trouble> {
+    fn trouble(&self) -> Option<DatabaseFault> {
         self.store.trouble()
     }
 
-    async fn check_writable(&self) -> Result<(), Trouble> {
+    async fn check_writable(&self) -> Result<(), DatabaseFault> {
         self.store.check_writable().await
     }
 }

@@ -18,8 +18,8 @@ use server::{
         },
         clock::{Clock, Ids},
         git::{
-            BlockRemoval, Change, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Difference, Git,
-            GitError, PlaceEdit, Probe, RepositoryAccess, ServicePlace, Unprobed,
+            BlockRemoval, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Difference, Git, GitError,
+            PlaceEdit, Probe, RepositoryAccess, ServiceChange, ServicePlace, Unprobed,
         },
         registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
@@ -297,7 +297,7 @@ impl Git for FakeGit {
         _: &str,
         _: &str,
         _: &ServicePlace,
-    ) -> Result<Option<Change>, GitError> {
+    ) -> Result<Option<ServiceChange>, GitError> {
         Ok(None)
     }
 

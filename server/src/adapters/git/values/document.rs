@@ -101,7 +101,7 @@ impl<'a> Document<'a> {
         let mut parser = Parser::new_from_str_with_options(text, options);
         let parser: &mut dyn Iterator<Item = Result<(Event<'a>, Span), ScanError>> = &mut parser;
         document.read(&mut parser.peekable()).map_err(|e| match e {
-            Trouble::Scan(e) => match nesting::of_yaml(&e) {
+            ReadError::Scan(e) => match nesting::of_yaml(&e) {
                 Some(deep) => too_deep(deep),
                 None => format!(
                     "line {} is not valid YAML: {}; correct it in Git",
@@ -109,12 +109,12 @@ impl<'a> Document<'a> {
                     e.info()
                 ),
             },
-            Trouble::Text(text) => text,
+            ReadError::Text(text) => text,
         })?;
         Ok(document)
     }
 
-    fn read(&mut self, events: &mut Events<'a, '_>) -> Result<(), Trouble> {
+    fn read(&mut self, events: &mut Events<'a, '_>) -> Result<(), ReadError> {
         let mut documents = 0;
         while let Some((event, span)) = self.next(events)? {
             match event {
@@ -122,7 +122,7 @@ impl<'a> Document<'a> {
                     documents += 1;
                     if documents > 1 {
                         let line = span.start.line();
-                        return Err(Trouble::Text(format!(
+                        return Err(ReadError::Text(format!(
                             "it holds several YAML documents (another begins at line {line}); keep one per file"
                         )));
                     }
@@ -138,9 +138,9 @@ impl<'a> Document<'a> {
     }
 
     /// The next event that isn't a comment.
-    fn next(&mut self, events: &mut Events<'a, '_>) -> Result<Option<(Event<'a>, Span)>, Trouble> {
+    fn next(&mut self, events: &mut Events<'a, '_>) -> Result<Option<(Event<'a>, Span)>, ReadError> {
         for item in events.by_ref() {
-            match item.map_err(Trouble::Scan)? {
+            match item.map_err(ReadError::Scan)? {
                 (Event::Comment(text, _), _) => self.comments.push(text.into_owned()),
                 other => return Ok(Some(other)),
             }
@@ -155,10 +155,10 @@ impl<'a> Document<'a> {
         span: &Span,
         events: &mut Events<'a, '_>,
         depth: usize,
-    ) -> Result<NodeId, Trouble> {
+    ) -> Result<NodeId, ReadError> {
         if depth > MOST && matches!(event, Event::SequenceStart(..) | Event::MappingStart(..)) {
             let line = span.start.line();
-            return Err(Trouble::Text(too_deep(TooDeep { line })));
+            return Err(ReadError::Text(too_deep(TooDeep { line })));
         }
         let (anchor_id, tag) = match &event {
             Event::Scalar(_, _, anchor, tag)
@@ -171,7 +171,7 @@ impl<'a> Document<'a> {
                 range(&span)?,
                 tag.core_suffix().map_or_else(|| tag.to_string(), str::to_owned),
             )),
-            (Some(_), None) => return Err(Trouble::Text("it has a tag that Waybill can't place".to_owned())),
+            (Some(_), None) => return Err(ReadError::Text("it has a tag that Waybill can't place".to_owned())),
             _ => None,
         };
         let id = self.nodes.len();
@@ -237,7 +237,7 @@ impl<'a> Document<'a> {
                 }
             }
             other => {
-                return Err(Trouble::Text(format!(
+                return Err(ReadError::Text(format!(
                     "line {} holds something Waybill does not know ({other:?})",
                     span.start.line()
                 )));
@@ -402,12 +402,12 @@ fn too_deep(error: TooDeep) -> String {
     format!("{error}; make it flatter in Git")
 }
 
-enum Trouble {
+enum ReadError {
     Scan(ScanError),
     Text(String),
 }
 
-fn range(span: &Span) -> Result<Range<usize>, Trouble> {
+fn range(span: &Span) -> Result<Range<usize>, ReadError> {
     span.byte_range()
-        .ok_or_else(|| Trouble::Text("its YAML can't be placed in the text".to_owned()))
+        .ok_or_else(|| ReadError::Text("its YAML can't be placed in the text".to_owned()))
 }

@@ -30,7 +30,7 @@ use crate::{
                 check::Checked,
                 outlook::Outlook,
                 people::StoredPeople,
-                plan::{Means, Plan, Stored, StoredCluster, StoredProject},
+                plan::{Plan, PlanContext, Stored, StoredCluster, StoredProject},
             },
             start,
         },
@@ -61,7 +61,7 @@ use domain::{
 
 pub use pages::TypedSecrets;
 pub(super) use pages::{Page, carry_out_page, plan_page};
-pub use plan::{Change, Sign};
+pub use plan::{PlannedChange, Sign};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ pub struct Applied {
     /// Whether it was only looked at.
     pub dry_run: bool,
     /// What changed, one line per thing; empty when everything was as it should be.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PlannedChange>,
     /// What could not be started yet although the configuration is in place, and what will fail as things are, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -126,7 +126,7 @@ pub async fn apply(
         may_apply_to(caller, &stored, &absent.name)?;
     }
     let seal = |context: &str, secret: &SecretString| seal(services, context, secret);
-    let means = Means {
+    let means = PlanContext {
         ids: &*services.ids,
         now: services.now(),
         seal: &seal,

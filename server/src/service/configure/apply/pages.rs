@@ -13,7 +13,7 @@ use crate::{
                 RegistrySpec, RepositorySpec, SecretText,
             },
             in_form::in_form,
-            plan::{self, Change, Means, Plan, Stored, StoredCluster, StoredProject},
+            plan::{self, Plan, PlanContext, PlannedChange, Stored, StoredCluster, StoredProject},
         },
         context::Services,
         reach::{self, Caller, SealedCredentials, not_found},
@@ -71,7 +71,7 @@ pub(crate) struct Planned {
 
 impl Planned {
     /// What would be different.
-    pub(crate) fn changes(&self) -> &[Change] {
+    pub(crate) fn changes(&self) -> &[PlannedChange] {
         &self.plan.changes
     }
 
@@ -127,7 +127,7 @@ pub(crate) async fn plan_page(
     }
     let checked = check::check_document(&document).map_err(in_form)?;
     let seal = |context: &str, secret: &SecretString| apply::seal(services, context, secret);
-    let means = Means {
+    let means = PlanContext {
         ids: &*services.ids,
         now: services.now(),
         seal: &seal,
@@ -145,7 +145,7 @@ pub(crate) async fn carry_out_page(
     caller: &Caller,
     workspace: &str,
     page: &Page<'_>,
-) -> Result<Vec<Change>, AppError> {
+) -> Result<Vec<PlannedChange>, AppError> {
     caller.administered(workspace)?;
     if let Page::Repository(draft, _) = page {
         let checked = apply::check_addresses(services, std::iter::once(Some(draft.url.trim()))).await;

@@ -6,7 +6,7 @@ use crate::{
     service::configure::apply::{
         check::{Checked, CheckedProject},
         document::SecretText,
-        plan::{Change, Plan, Sign},
+        plan::{Plan, PlannedChange, Sign},
     },
     store::{StoreError, Tx},
 };
@@ -248,6 +248,6 @@ impl Plan {
     }
 
     fn note(&mut self, sign: Sign, what: String) {
-        self.changes.push(Change { sign, what });
+        self.changes.push(PlannedChange { sign, what });
     }
 }

@@ -44,7 +44,7 @@ use std::{
 
 /// One changed thing, in words.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Change {
+pub struct PlannedChange {
     /// Whether it is new.
     pub sign: Sign,
     /// What it is, and what changes about it: `cluster local: argocd url a → b`.
@@ -63,7 +63,7 @@ pub enum Sign {
     Remove,
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for PlannedChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match self.sign {
             Sign::Create => "create",
@@ -96,7 +96,7 @@ pub(crate) struct StoredProject {
 }
 
 /// What a plan is made with.
-pub(crate) struct Means<'a> {
+pub(crate) struct PlanContext<'a> {
     pub(crate) ids: &'a dyn Ids,
     pub(crate) now: Timestamp,
     /// Seals a secret in a context.
@@ -105,7 +105,7 @@ pub(crate) struct Means<'a> {
 
 /// What to write, in this order.
 pub(crate) struct Plan {
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<PlannedChange>,
     pub(crate) workspace: Workspace,
     pub(crate) creates_workspace: bool,
     pub(crate) clusters: Vec<ClusterRecord>,
@@ -138,7 +138,11 @@ pub(crate) struct Plan {
     leaving: HashSet<(Name, Name)>,
 }
 
-pub(crate) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &Means<'_>) -> Result<Plan, AppError> {
+pub(crate) fn plan(
+    document: &Checked<'_, SecretText>,
+    stored: &Stored,
+    means: &PlanContext<'_>,
+) -> Result<Plan, AppError> {
     let workspace = stored.workspace.clone().unwrap_or_else(|| Workspace {
         id: WorkspaceId(means.ids.next()),
         name: document.workspace.clone(),
@@ -185,7 +189,7 @@ pub(crate) fn plan(document: &Checked<'_, SecretText>, stored: &Stored, means: &
     }
     for absent in in_order(&document.absent, stored) {
         plan.removals.push((absent.clone(), plan.changes.len()));
-        plan.changes.push(Change {
+        plan.changes.push(PlannedChange {
             sign: Sign::Remove,
             what: words(absent),
         });
@@ -201,7 +205,7 @@ fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
 
 impl Plan {
     fn create(&mut self, what: String) {
-        self.changes.push(Change {
+        self.changes.push(PlannedChange {
             sign: Sign::Create,
             what,
         });
@@ -214,7 +218,7 @@ impl Plan {
             return false;
         }
         let what = format!("{what}: {words}");
-        self.changes.push(Change {
+        self.changes.push(PlannedChange {
             sign: Sign::Change,
             what,
         });
@@ -225,7 +229,7 @@ impl Plan {
         &mut self,
         spec: &CheckedCluster<'_, SecretText>,
         stored: &Stored,
-        means: &Means<'_>,
+        means: &PlanContext<'_>,
     ) -> Result<ClusterId, AppError> {
         let before = stored.clusters.iter().find(|c| c.record.cluster.name == spec.name);
         let id = before.map_or_else(|| ClusterId(means.ids.next()), |c| c.record.cluster.id);
@@ -314,7 +318,7 @@ impl Plan {
         spec: &CheckedProject<'_, SecretText>,
         stored: &Stored,
         clusters: &HashMap<Name, ClusterId>,
-        means: &Means<'_>,
+        means: &PlanContext<'_>,
         errors: &mut FieldErrors,
     ) -> Result<(), AppError> {
         let before = stored.projects.iter().find(|p| p.record.project.name == spec.name);
@@ -399,7 +403,7 @@ impl Plan {
         project: ProjectId,
         stored: Option<&StoredProject>,
         clusters: &HashMap<Name, ClusterId>,
-        means: &Means<'_>,
+        means: &PlanContext<'_>,
         errors: &mut FieldErrors,
     ) {
         // What is deleted leaves no gap.
@@ -537,11 +541,11 @@ impl Plan {
         project: ProjectId,
         stored: Option<&StoredProject>,
         environments: &HashMap<Name, EnvironmentId>,
-        means: &Means<'_>,
+        means: &PlanContext<'_>,
         errors: &mut FieldErrors,
     ) {
         let existing = stored.map(|s| s.resources.as_slice()).unwrap_or_default();
-        let mut known = Known::new(existing, environments);
+        let mut known = KnownResources::new(existing, environments);
         let mut keys: HashMap<EnvironmentId, Keys> = HashMap::new();
         let mut wanted: Vec<(&CheckedEnvironment, &CheckedResource, EnvironmentId, ResourceId)> = Vec::new();
         for environment in &spec.environments {
@@ -764,7 +768,7 @@ impl Keys {
 }
 
 /// All resources of a project as they will be: what sources may name.
-struct Known {
+struct KnownResources {
     /// Environment, name and kind.
     resources: HashMap<ResourceId, (Name, Name, Kind)>,
     by_name: HashMap<(Name, Name), ResourceId>,
@@ -777,7 +781,7 @@ struct Known {
     were_promotable: HashSet<ResourceId>,
 }
 
-impl Known {
+impl KnownResources {
     fn new(existing: &[Resource], environments: &HashMap<Name, EnvironmentId>) -> Self {
         let mut known = Self {
             resources: HashMap::new(),

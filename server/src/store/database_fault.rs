@@ -16,7 +16,7 @@ use std::{
 
 /// Why a database can't be used. The words are for the person whose change was not saved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum DatabaseFault {
     /// `SQLITE_FULL`; PostgreSQL's class 53.
     #[error(
         "The database has no room left, so this was not saved. Whoever runs Waybill has to free space for it; then try again."
@@ -40,7 +40,7 @@ pub enum Trouble {
     Busy,
 }
 
-impl Trouble {
+impl DatabaseFault {
     const ALL: [Self; 5] = [Self::Full, Self::ReadOnly, Self::Broken, Self::Gone, Self::Busy];
 
     /// What an error says about the database itself; `None` for one of a statement or a value.
@@ -116,7 +116,7 @@ pub(crate) struct Health(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    trouble: Option<Trouble>,
+    trouble: Option<DatabaseFault>,
     tried: Option<Instant>,
     proven: Option<Instant>,
 }
@@ -127,13 +127,15 @@ impl Health {
     }
 
     /// What is wrong, as far as is known.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
+    pub(crate) fn trouble(&self) -> Option<DatabaseFault> {
         self.known().trouble
     }
 
     /// A statement failed. What makes the database useless is logged once, not for each statement.
     pub(crate) fn failed(&self, error: &Error) {
-        let Some(trouble) = Trouble::of(error) else { return };
+        let Some(trouble) = DatabaseFault::of(error) else {
+            return;
+        };
         let before = self.known().trouble.replace(trouble);
         if before != Some(trouble) {
             tracing::error!(%error, "the database can't be written: {}", trouble.cause());
@@ -141,7 +143,7 @@ impl Health {
     }
 
     /// Tries a write, when nothing newer is known.
-    pub(crate) async fn check(&self, store: &dyn Store) -> Result<(), Trouble> {
+    pub(crate) async fn check(&self, store: &dyn Store) -> Result<(), DatabaseFault> {
         {
             let mut known = self.known();
             let is_known = match known.trouble {
@@ -164,7 +166,7 @@ impl Health {
             // What says something about the database was noted by the transaction; anything else is a fault of this try alone.
             Ok(Err(error)) if error.trouble().is_none() => {
                 tracing::error!(%error, "a write that was tried failed");
-                self.known().trouble = Some(Trouble::Broken);
+                self.known().trouble = Some(DatabaseFault::Broken);
             }
             Ok(Err(_)) | Err(_) => {}
         }
@@ -174,7 +176,7 @@ impl Health {
     /// A transaction that wrote was committed: whatever was not there is there again. Whether there is room, only a try says.
     pub(crate) fn wrote(&self) {
         let mut known = self.known();
-        if matches!(known.trouble, Some(Trouble::Gone | Trouble::Busy)) {
+        if matches!(known.trouble, Some(DatabaseFault::Gone | DatabaseFault::Busy)) {
             known.trouble = None;
             tracing::info!("the database can be written again");
         }
@@ -197,15 +199,15 @@ mod tests {
 
     #[test]
     fn each_has_words_of_its_own() {
-        for trouble in Trouble::ALL {
-            assert_eq!(Trouble::told_as(&trouble.to_string()), Some(trouble));
+        for trouble in DatabaseFault::ALL {
+            assert_eq!(DatabaseFault::told_as(&trouble.to_string()), Some(trouble));
         }
-        assert_eq!(Trouble::told_as("something else"), None);
+        assert_eq!(DatabaseFault::told_as("something else"), None);
     }
 
     #[test]
     fn a_fault_of_a_value_says_nothing_about_the_database() {
-        assert_eq!(Trouble::of(&Error::RowNotFound), None);
-        assert_eq!(Trouble::of(&Error::PoolTimedOut), Some(Trouble::Busy));
+        assert_eq!(DatabaseFault::of(&Error::RowNotFound), None);
+        assert_eq!(DatabaseFault::of(&Error::PoolTimedOut), Some(DatabaseFault::Busy));
     }
 }

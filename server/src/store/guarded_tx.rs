@@ -4,7 +4,7 @@
 //! would stay. So nothing more is asked of a transaction that failed, and it can't be committed. Its connection is used again
 //! only when nothing of it is left on it ([`is_clean`]).
 
-use super::trouble::Health;
+use super::database_fault::Health;
 use futures::{
     FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _,
     future::{self, BoxFuture},
@@ -14,13 +14,13 @@ use sqlx::{Connection, Database, Describe, Either, Error, Execute, Executor, Sql
 use std::{fmt, sync::Arc};
 
 /// A transaction, and whether it failed.
-pub(crate) struct Held<D: Database> {
+pub(crate) struct GuardedTx<D: Database> {
     tx: Transaction<'static, D>,
     failed: bool,
     health: Arc<Health>,
 }
 
-impl<D: Database> Held<D> {
+impl<D: Database> GuardedTx<D> {
     /// What was begun.
     pub(super) fn new(tx: Transaction<'static, D>, health: Arc<Health>) -> Self {
         Self {
@@ -56,7 +56,7 @@ pub(super) async fn is_clean<C: Connection>(connection: &mut C) -> Result<bool, 
     Ok(!connection.is_in_transaction())
 }
 
-impl<D: Database> fmt::Debug for Held<D> {
+impl<D: Database> fmt::Debug for GuardedTx<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held")
             .field("failed", &self.failed)
@@ -64,7 +64,7 @@ impl<D: Database> fmt::Debug for Held<D> {
     }
 }
 
-impl<'c, D: Database> Executor<'c> for &'c mut Held<D>
+impl<'c, D: Database> Executor<'c> for &'c mut GuardedTx<D>
 where
     for<'d> &'d mut D::Connection: Executor<'d, Database = D>,
 {
@@ -75,7 +75,7 @@ where
         'c: 'e,
         E: 'q + Execute<'q, D>,
     {
-        let Held { tx, failed, health } = self;
+        let GuardedTx { tx, failed, health } = self;
         if *failed {
             return stream::once(future::ready(Err(useless()))).boxed();
         }
@@ -90,7 +90,7 @@ where
         'c: 'e,
         E: 'q + Execute<'q, D>,
     {
-        let Held { tx, failed, health } = self;
+        let GuardedTx { tx, failed, health } = self;
         if *failed {
             return future::ready(Err(useless())).boxed();
         }
