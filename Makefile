@@ -1,7 +1,7 @@
 # Every command is a script in scripts/; this file names them. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-argocd soak fuzz bench bench-quick build lint fmt rooms dev deny setup clean-demo
+.PHONY: help run test test-argocd test-supply soak fuzz bench bench-quick build lint fmt rooms dev deny setup clean-demo
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ test: setup ## install what is missing, and run every test
 
 test-argocd: setup ## run the stories against a real Argo CD (builds it first: about 10 min); not part of `make test`
 	@scripts/argocd-real test
+
+test-supply: setup ## read what real versions of cosign sign and attest (builds them first: about 15 min); not part of `make test`
+	@scripts/supply test
 
 soak: setup ## kill the server 200 times under load, on both databases; nothing may be lost or done twice
 	@scripts/long-test soak

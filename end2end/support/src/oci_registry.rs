@@ -2,7 +2,12 @@
 //!
 //! Configuration reference: <https://distribution.github.io/distribution/about/configuration/>.
 
-use std::{net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde_json::{Value, json};
@@ -129,17 +134,24 @@ impl OciRegistry {
         // Its heap has a few megabytes, and doubles many times a second: left alone, collecting garbage takes it most of its time, and
         // most of a small machine.
         command.env("GOGC", "400");
-        let mut process = Process::spawn(&mut command, &log)?;
+        Self::listening(Process::spawn(&mut command, &log)?, options.auth).await
+    }
+
+    /// Starts another program that is a registry, open to everyone on a free port, and says on its output where it is `listening on`.
+    pub async fn run(program: &Path, directory: &Path) -> Result<Self, TestbedError> {
+        let process = Process::spawn(&mut Command::new(program), &directory.join("registry.log"))?;
+        Self::listening(process, false).await
+    }
+
+    async fn listening(mut process: Process, auth: bool) -> Result<Self, TestbedError> {
         // With port 0 the system picks a port, and the registry names it in its log: no race for a free one.
         let port = process
-            .wait_for("docker-registry", Duration::from_secs(20), async |log| {
-                listening_port(log)
-            })
+            .wait_for("the registry", Duration::from_secs(20), async |log| listening_port(log))
             .await?;
         let registry = Self {
             process,
             port,
-            auth: options.auth,
+            auth,
             client: reqwest::Client::new(),
         };
         registry

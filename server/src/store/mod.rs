@@ -2,7 +2,7 @@
 //!
 //! A change, the next step it asks for and the event that tells of it are written in one transaction, and nothing goes over the
 //! network inside one. Each noun has a file with its trait, statements, rows and bodies; [`rows`] has what several nouns share, and
-//! [`tx`] begins and ends ([`held`]; [`trouble`] is what keeps everything from being written). [`chain`] ties the ledger's entries
+//! [`tx`] begins and ends ([`guarded_tx`]; [`database_fault`] is what keeps everything from being written). [`chain`] ties the ledger's entries
 //! together, [`activity`] finds them; [`sealed`] knows where secrets lie. [`sqlite`] and [`postgres`] are the two databases: how each is
 //! opened, how its writers take turns, how it says that something changed, and the statements that it writes differently
 //! ([`dialect`]). One story holds both (`server/tests/it/store_story.rs`).

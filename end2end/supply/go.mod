@@ -1,0 +1,6 @@
+// Programs for `make test-supply` that no other tool is: see registry/main.go.
+module waybill.dev/end2end/supply
+
+go 1.26
+
+require github.com/google/go-containerregistry v0.22.1

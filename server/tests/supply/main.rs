@@ -1,0 +1,126 @@
+//! What cosign signs and attests, read back: `make test-supply` builds three of its versions, and names their folder in `TEST_SUPPLY`.
+//!
+//! The registries are Debian's `docker-registry`, which keeps no list of what refers to an image, so that the tools write one themselves,
+//! each in its own way; and one that keeps it (`end2end/supply/registry`). No transparency log is asked or told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests say what they expect"
+)]
+
+mod world;
+
+use domain::gate::Found;
+use world::{RegistryKind, World};
+
+/// The program, and how it is asked to sign: in each form that it knows.
+const SIGNED: [(&str, &[&str]); 6] = [
+    ("cosign-2.6.5", &["--tlog-upload=false"]),
+    ("cosign-2.6.5", &["--tlog-upload=false", "--new-bundle-format"]),
+    (
+        "cosign-2.6.5",
+        &["--tlog-upload=false", "--registry-referrers-mode=oci-1-1"],
+    ),
+    (
+        "cosign-2.6.5",
+        &["--new-bundle-format", "--signing-config=services.json"],
+    ),
+    ("cosign-3.0.6", &["--signing-config=services.json"]),
+    ("cosign-3.1.3", &["--signing-config=services.json"]),
+];
+/// The same of attestations; cosign has none as a referrer of the older form.
+const ATTESTED: [(&str, &[&str]); 5] = [
+    ("cosign-2.6.5", &["--tlog-upload=false"]),
+    ("cosign-2.6.5", &["--tlog-upload=false", "--new-bundle-format"]),
+    (
+        "cosign-2.6.5",
+        &["--new-bundle-format", "--signing-config=services.json"],
+    ),
+    ("cosign-3.0.6", &["--signing-config=services.json"]),
+    ("cosign-3.1.3", &["--signing-config=services.json"]),
+];
+const REGISTRIES: [RegistryKind; 2] = [RegistryKind::WithoutList, RegistryKind::WithList];
+
+#[tokio::test]
+#[ignore = "needs TEST_SUPPLY: make test-supply"]
+async fn a_signature_of_each_form_opens_the_gate() {
+    for kind in REGISTRIES {
+        let world = World::new(kind).await;
+        for (program, how) in SIGNED {
+            let image = world.push().await;
+            assert_eq!(world.found(&image).await, [Found::Nothing, Found::Nothing]);
+            world.sign(program, "ours", how, &image).await;
+            let found = world.found(&image).await;
+            assert_eq!(found, [Found::Valid, Found::Nothing], "{kind:?} {program} {how:?}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs TEST_SUPPLY: make test-supply"]
+async fn provenance_of_each_form_opens_the_gate() {
+    for kind in REGISTRIES {
+        let world = World::new(kind).await;
+        for (program, how) in ATTESTED {
+            let image = world.push().await;
+            world
+                .attest(program, "ours", how, ("slsaprovenance1", "provenance.json"), &image)
+                .await;
+            let found = world.found(&image).await;
+            assert_eq!(found, [Found::Nothing, Found::Valid], "{kind:?} {program} {how:?}");
+        }
+    }
+}
+
+/// Some versions annotate every attestation as a signature.
+#[tokio::test]
+#[ignore = "needs TEST_SUPPLY: make test-supply"]
+async fn what_is_in_an_image_proves_neither() {
+    for kind in REGISTRIES {
+        let world = World::new(kind).await;
+        for (program, how) in ATTESTED {
+            let image = world.push().await;
+            world
+                .attest(program, "ours", how, ("spdxjson", "sbom.json"), &image)
+                .await;
+            let found = world.found(&image).await;
+            assert_eq!(found, [Found::Nothing, Found::Nothing], "{kind:?} {program} {how:?}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs TEST_SUPPLY: make test-supply"]
+async fn what_others_signed_is_theirs_until_ours_is_there_too() {
+    for kind in REGISTRIES {
+        let world = World::new(kind).await;
+        let image = world.push().await;
+        for (program, how) in SIGNED {
+            world.sign(program, "theirs", how, &image).await;
+        }
+        let [signature, _] = world.found(&image).await;
+        assert!(
+            matches!(signature, Found::OfOthers(others) if others >= 4),
+            "{kind:?} {signature:?}"
+        );
+        let provenance = ("slsaprovenance1", "provenance.json");
+        for (program, how) in ATTESTED {
+            world.attest(program, "theirs", how, provenance, &image).await;
+        }
+        // The newest, in the form that is easiest to overlook.
+        world
+            .sign("cosign-3.0.6", "ours", &["--signing-config=services.json"], &image)
+            .await;
+        world
+            .attest(
+                "cosign-3.0.6",
+                "ours",
+                &["--signing-config=services.json"],
+                provenance,
+                &image,
+            )
+            .await;
+        assert_eq!(world.found(&image).await, [Found::Valid, Found::Valid], "{kind:?}");
+    }
+}

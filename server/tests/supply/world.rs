@@ -1,0 +1,178 @@
+//! A registry, keys, and the programs that sign with them.
+
+use domain::{
+    artifact::{Digest, Repository},
+    gate::Found,
+    policy::Policy,
+};
+use serde_json::json;
+use server::{
+    adapters::registry::RegistryClient,
+    ports::registry::{Registry as _, RegistryAccess},
+    signature::sought,
+};
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
+};
+use tempfile::TempDir;
+use testbed::{ImageSpec, OciRegistry, RegistryOptions};
+use tokio::process::Command;
+
+const BUILDER: &str = "https://ci.example.com/builder";
+const SOURCE: &str = "https://git.example.com/acme/api";
+
+/// Whether a registry keeps a list of what refers to an image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RegistryKind {
+    WithoutList,
+    WithList,
+}
+
+pub(crate) struct World {
+    directory: TempDir,
+    _data: TempDir,
+    registry: OciRegistry,
+    pushed: AtomicU32,
+}
+
+/// An image by its digest.
+pub(crate) struct Image {
+    repository: Repository,
+    digest: Digest,
+}
+
+fn programs() -> PathBuf {
+    std::env::var("TEST_SUPPLY")
+        .expect("TEST_SUPPLY names the folder of the programs; make test-supply sets it")
+        .into()
+}
+
+impl World {
+    pub(crate) async fn new(kind: RegistryKind) -> Self {
+        let (directory, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let registry = match kind {
+            RegistryKind::WithoutList => OciRegistry::start(RegistryOptions::new(data.path())).await,
+            RegistryKind::WithList => OciRegistry::run(&programs().join("registry"), data.path()).await,
+        };
+        let world = Self {
+            directory,
+            _data: data,
+            registry: registry.unwrap(),
+            pushed: AtomicU32::new(0),
+        };
+        for (name, content) in [
+            (
+                "provenance.json",
+                json!({
+                    "buildDefinition": { "buildType": "https://ci.example.com/type", "externalParameters": { "source": SOURCE },
+                        "internalParameters": {}, "resolvedDependencies": [] },
+                    "runDetails": { "builder": { "id": BUILDER }, "metadata": {} },
+                }),
+            ),
+            (
+                "sbom.json",
+                json!({ "spdxVersion": "SPDX-2.3", "name": "api", "packages": [] }),
+            ),
+            // No service of Sigstore is used.
+            (
+                "services.json",
+                json!({ "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json", "rekorTlogConfig": {}, "tsaConfig": {} }),
+            ),
+        ] {
+            std::fs::write(world.directory.path().join(name), content.to_string()).unwrap();
+        }
+        for who in ["ours", "theirs"] {
+            let prefix = format!("--output-key-prefix={who}");
+            world.run("cosign-3.1.3", &["generate-key-pair", &prefix]).await;
+        }
+        world
+    }
+
+    /// Pushes an image that was not there before.
+    pub(crate) async fn push(&self) -> Image {
+        let n = self.pushed.fetch_add(1, Ordering::Relaxed);
+        let path = format!("acme/api-{n}");
+        let spec = ImageSpec::new(format!("image {n}"));
+        let pushed = self.registry.push_image(&path, "v1", &spec).await;
+        Image {
+            repository: format!("{}/{path}", self.registry.host()).parse().unwrap(),
+            digest: pushed.unwrap().parse().unwrap(),
+        }
+    }
+
+    pub(crate) async fn sign(&self, program: &str, key: &str, how: &[&str], image: &Image) {
+        self.ask(program, &["sign"], key, how, image).await;
+    }
+
+    /// Attests what a file says, by the name that cosign has for its kind.
+    pub(crate) async fn attest(
+        &self,
+        program: &str,
+        key: &str,
+        how: &[&str],
+        (kind, file): (&str, &str),
+        image: &Image,
+    ) {
+        self.ask(
+            program,
+            &["attest", "--type", kind, "--predicate", file],
+            key,
+            how,
+            image,
+        )
+        .await;
+    }
+
+    async fn ask(&self, program: &str, command: &[&str], key: &str, how: &[&str], image: &Image) {
+        let (key, reference) = (
+            format!("--key={key}.key"),
+            format!("{}@{}", image.repository, image.digest),
+        );
+        let common = ["--yes", "--allow-http-registry", &key];
+        let arguments: Vec<&str> = [command, &common, how, &[&reference]].concat();
+        self.run(program, &arguments).await;
+    }
+
+    async fn run(&self, program: &str, arguments: &[&str]) {
+        let done = Command::new(programs().join(program))
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env("HOME", self.directory.path())
+            .env("COSIGN_PASSWORD", "")
+            // Without it, 2.6 signs in its referrers' mode only on paper.
+            .env("COSIGN_EXPERIMENTAL", "1")
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{program} {arguments:?}: {said}");
+    }
+
+    /// What a policy that asks for both finds: the signature, and the provenance.
+    pub(crate) async fn found(&self, image: &Image) -> [Found; 2] {
+        let key = std::fs::read_to_string(self.directory.path().join("ours.pub")).unwrap();
+        let policy: Policy = serde_json::from_value(json!({
+            "signatures": [{ "name": "release", "key": key }],
+            "provenance": [{ "name": "ci", "key": key, "builder": BUILDER, "repository": SOURCE }],
+        }))
+        .unwrap();
+        let client = RegistryClient::new().unwrap();
+        let access = RegistryAccess {
+            plain_http: true,
+            credentials: None,
+        };
+        let mut found = Vec::new();
+        for (_, sought) in sought(&policy) {
+            let hanging = client
+                .attached(&access, &image.repository, &image.digest, sought.says())
+                .await
+                .unwrap();
+            assert!(hanging.unseen.is_none(), "{:?}", hanging.unseen);
+            found.push(sought.find(&image.digest, &hanging.attached));
+        }
+        found.try_into().unwrap()
+    }
+}
