@@ -37,7 +37,7 @@ export default defineConfig({
   outputDir: 'test-results',
   globalSetup: './global-setup.ts',
   // All tests share one demo. Files run beside each other, so each makes what it changes under a name of its own.
-  workers: 2,
+  workers: 3,
   forbidOnly: !!process.env.CI,
   retries: 0,
   timeout: 60_000,

@@ -165,7 +165,7 @@ where
     F: Future<Output = Result<T, AppError>> + Send + 'static,
 {
     Read {
-        held: read_held(paper(about, fetch, concerns)),
+        held: read_held(read_request(about, fetch, concerns)),
         of: PhantomData,
     }
 }
@@ -181,14 +181,14 @@ where
     T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
     F: Future<Output = Result<T, AppError>> + Send + 'static,
 {
-    let what = paper(about, fetch, |_, _| false);
+    let what = read_request(about, fetch, |_, _| false);
     Read {
         held: held::resource(what.key, what.fetch, false),
         of: PhantomData,
     }
 }
 
-fn paper<P, T, F>(
+fn read_request<P, T, F>(
     about: impl Fn() -> P + Send + Sync + 'static,
     fetch: impl Fn(P) -> F + Copy + Send + Sync + 'static,
     concerns: impl Fn(&P, &Changed) -> bool + Send + Sync + 'static,

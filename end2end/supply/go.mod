@@ -1,4 +1,4 @@
-// Programs for `make test-supply` that no other tool is: see registry/main.go.
+// Helper programs for `make test-supply`: see registry/main.go.
 module waybill.dev/end2end/supply
 
 go 1.26

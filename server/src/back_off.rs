@@ -16,9 +16,9 @@ use std::{
 const FIRST_MILLIS: u64 = 1_000;
 /// The longest, before it is made shorter or longer.
 const LONGEST_MILLIS: u64 = 60_000;
-/// Entries that are kept before those are dropped that nobody asked about for long.
+/// Number of entries above which old ones are dropped.
 const MOST_KEPT: usize = 10_000;
-/// What was due so long ago, nobody waits for any more.
+/// An entry is old this long after it was due, in milliseconds.
 const FORGOTTEN_MILLIS: i64 = 10 * 60_000;
 
 /// The pause after so many failures in a row. `dice` decides by how much it is shorter or longer: any number, another one for each who

@@ -16,7 +16,7 @@ use crate::{
     secrets::EncryptionKey,
 };
 pub use creators::Creators;
-use given::{Given, Origin, Value};
+use given::{Given, Value, ValueSource};
 use keys::{DefaultValue, KEYS};
 pub use limits::Limits;
 pub use network::Network;
@@ -259,13 +259,13 @@ fn required<T>(given: &mut Given, name: &'static str, parse: Parse<T>) -> Result
         match key.default {
             DefaultValue::Text(text) => Some(Value {
                 text: text.to_owned(),
-                place: Origin::Default(name),
+                place: ValueSource::Default(name),
             }),
             DefaultValue::Words(_) => None,
         }
     });
     // Every key that comes here has a text in the table; a test loads an empty configuration.
-    let value = value.ok_or_else(|| Origin::Default(name).wrong("is missing"))?;
+    let value = value.ok_or_else(|| ValueSource::Default(name).wrong("is missing"))?;
     parse(&value.text).map_err(|problem| value.place.wrong(problem))
 }
 

@@ -116,7 +116,7 @@ impl PublicKey {
     /// What tells it from others: the SHA-256 of its bytes, hexadecimal.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        hex(&self.der)
+        hex::encode(Sha256::digest(&self.der))
     }
 
     fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -126,10 +126,6 @@ impl PublicKey {
                 .is_ok()
         })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is wrong with the keys of a policy: the field below it, and a sentence.
@@ -175,7 +171,7 @@ impl Sought {
             None => self.key.fingerprint(),
             Some(build) => {
                 let text = format!("{}\n{}\n{}", self.key.fingerprint(), build.builder, build.repository);
-                hex(text.as_bytes())
+                hex::encode(Sha256::digest(text.as_bytes()))
             }
         }
     }

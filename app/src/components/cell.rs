@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a cell stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CellAddress {
+pub struct CellContext {
     /// The workspace.
     pub workspace: Name,
     /// The project.
@@ -35,7 +35,7 @@ pub struct CellAddress {
     pub may_change: bool,
 }
 
-impl CellAddress {
+impl CellContext {
     /// Address of the resource's page.
     #[must_use]
     pub fn href(&self) -> String {
@@ -64,7 +64,7 @@ pub struct CellPost {
 
 /// A cell of the board.
 #[must_use]
-pub fn cell_view(cell: &Cell, place: &CellAddress, now: Signal<Timestamp>) -> AnyView {
+pub fn cell_view(cell: &Cell, place: &CellContext, now: Signal<Timestamp>) -> AnyView {
     let age = cell.since.map(|since| {
         view! {
             <span class="age">
@@ -93,7 +93,7 @@ pub fn cell_view(cell: &Cell, place: &CellAddress, now: Signal<Timestamp>) -> An
 
 /// What runs, as a link to the resource.
 #[must_use]
-pub fn what(cell: &Cell, place: &CellAddress) -> AnyView {
+pub fn what(cell: &Cell, place: &CellContext) -> AnyView {
     let shown = match &cell.image {
         Some(image) => view! { <DigestChip image=image.clone() tag=true /> }.into_any(),
         None => match &cell.unclear {
@@ -210,7 +210,7 @@ pub fn changed_outside(cell: &Cell) -> Option<AnyView> {
     })
 }
 
-/// Who holds a resource, why and since when: `HoldView: rolled back by Ada 5 min ago`.
+/// Who holds a resource, why and since when: `Held: rolled back by Ada 5 min ago`.
 #[must_use]
 pub fn held_words(hold: &HoldView, now: Signal<Timestamp>) -> AnyView {
     let words = format!("Held: {} ", hold.words);
@@ -223,7 +223,7 @@ pub fn held_words(hold: &HoldView, now: Signal<Timestamp>) -> AnyView {
 
 /// What it follows and how; nothing for a resource that takes its image from a repository as it comes.
 #[must_use]
-pub fn follows(follows: &Follows, place: &CellAddress) -> Option<AnyView> {
+pub fn follows(follows: &Follows, place: &CellContext) -> Option<AnyView> {
     let source = follows.source.as_ref().map(|(environment, resource)| {
         if *resource == place.resource {
             environment.to_string()
@@ -258,7 +258,7 @@ fn will_run(behind: &Behind, cell: &Cell) -> String {
 /// *Resume*, where a person holds it, or *Promote*, where there is something newer (*Go back*, where what its source offers is older); if the actor may. Posts a [`CellPost`] to the
 /// page, which shows first what will change, if anything will.
 #[must_use]
-pub fn button(cell: &Cell, place: &CellAddress) -> Option<AnyView> {
+pub fn button(cell: &Cell, place: &CellContext) -> Option<AnyView> {
     let (intent, word, name, title) = match &cell.behind {
         behind if cell.follows.hold.is_some() => {
             let is_removed = |hold: &HoldView| hold.cause == HoldCause::RemovedFromGit;

@@ -7,7 +7,7 @@ use crate::{
     api::board::{BoardRow, BoardView, EnvironmentHead, Open, board},
     components::{
         board_filter::BoardFilters,
-        cell::{CellAddress, CellPost, cell_view, head_labels},
+        cell::{CellContext, CellPost, cell_view, head_labels},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         notice::{ErrorSummary, Notice},
@@ -277,7 +277,7 @@ fn cells(
         .iter()
         .map(|(i, head)| match row.cells.get(*i).and_then(Option::as_ref) {
             Some(cell) => {
-                let place = CellAddress {
+                let place = CellContext {
                     workspace: workspace.clone(),
                     project: project.clone(),
                     environment: head.name.clone(),

@@ -6,7 +6,7 @@ use crate::{
         environment::{EnvironmentView, environment, pause_promotions, resume_promotions},
     },
     components::{
-        cell::{CellAddress, CellPost, button, changed_outside, follows, head_labels, how, kind, seen, what},
+        cell::{CellContext, CellPost, button, changed_outside, follows, head_labels, how, kind, seen, what},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
@@ -178,7 +178,7 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
 }
 
 fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>) -> AnyView {
-    let place = CellAddress {
+    let place = CellContext {
         workspace: view.workspace.clone(),
         project: view.project.clone(),
         environment: view.head.name.clone(),

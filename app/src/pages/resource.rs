@@ -28,7 +28,7 @@ use crate::{
 mod actions;
 mod tags;
 
-use actions::{ActionOutcome, ResourcePost, Sent};
+use actions::{ActionOutcome, ResourceForm, ResourcePost};
 use domain::{
     artifact::{Artifact, ExactImage},
     follow::Course,
@@ -159,7 +159,7 @@ pub fn ResourcePage() -> impl IntoView {
     .into_any()
 }
 
-fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Sent) -> AnyView {
+fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: ResourceForm) -> AnyView {
     let now = live::now(Signal::derive(move || view.with(|view| view.now)));
     let part = move |show: fn(&ResourceView, Signal<Timestamp>) -> AnyView| move || view.with(|view| show(view, now));
     view! {
@@ -486,7 +486,7 @@ fn runtime(runtime: &Runtime) -> AnyView {
     .into_any()
 }
 
-fn history(view: &ResourceView, sent: Sent, now: Signal<Timestamp>) -> AnyView {
+fn history(view: &ResourceView, sent: ResourceForm, now: Signal<Timestamp>) -> AnyView {
     if view.history.is_empty() {
         return view! { <p class="muted">"Nothing was promoted here yet."</p> }.into_any();
     }
@@ -530,7 +530,7 @@ fn history(view: &ResourceView, sent: Sent, now: Signal<Timestamp>) -> AnyView {
 }
 
 /// The button *Roll back*, and what it would change.
-fn way_back(earlier: &EarlierImage, sent: Sent, now: Signal<Timestamp>) -> WayBack {
+fn way_back(earlier: &EarlierImage, sent: ResourceForm, now: Signal<Timestamp>) -> WayBack {
     WayBack {
         button: actions::rollback_form(earlier, sent),
         preview: earlier.preview.clone().map(|preview| {

@@ -71,7 +71,7 @@ const BESIDE: [&str; 4] = ["test-cluster", "test-repository", "add-channel", "cr
 /// Id of what is said beside a button. A plain post leads to it, and with a script it takes the focus.
 const ANSWER: &str = "answer";
 /// A section of the page, and which of its forms: `None` for the list, empty for something new.
-type OpenForm = ((String, String), Option<String>);
+type SettingsAddress = ((String, String), Option<String>);
 
 /// Where people are, and whether the newest post was of there: what came of another place's is not said here.
 #[derive(Clone, Copy)]
@@ -79,9 +79,9 @@ struct Here {
     sent: Sent,
     /// The form that is asked for.
     asked: Memo<Option<String>>,
-    place: Memo<OpenForm>,
+    place: Memo<SettingsAddress>,
     /// Where the newest post came from.
-    from: RwSignal<OpenForm>,
+    from: RwSignal<SettingsAddress>,
 }
 
 impl Here {

@@ -1,5 +1,5 @@
 // A registry that keeps a list of what refers to an image (OCI distribution 1.1), for stories with real tools: Debian's docker-registry keeps
-// none. Everything is in memory.
+// none. It lists in no order, and gives the type of a manifest's configuration where it has no other. Everything is in memory.
 package main
 
 import (

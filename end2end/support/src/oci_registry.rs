@@ -137,9 +137,11 @@ impl OciRegistry {
         Self::listening(Process::spawn(&mut command, &log)?, options.auth).await
     }
 
-    /// Starts another program that is a registry, open to everyone on a free port, and says on its output where it is `listening on`.
+    /// Starts another registry program, without authentication. It must print `listening on 127.0.0.1:PORT`.
     pub async fn run(program: &Path, directory: &Path) -> Result<Self, TestbedError> {
-        let process = Process::spawn(&mut Command::new(program), &directory.join("registry.log"))?;
+        let log = directory.join("registry.log");
+        std::fs::write(&log, "").map_err(TestbedError::file(&log))?;
+        let process = Process::spawn(&mut Command::new(program), &log)?;
         Self::listening(process, false).await
     }
 

@@ -19,18 +19,18 @@ const SECRET_FILE_LIMIT: usize = 64 * 1024;
 /// A value with the place it comes from.
 pub(super) struct Value {
     pub(super) text: String,
-    pub(super) place: Origin,
+    pub(super) place: ValueSource,
 }
 
 /// Names a value in errors: `waybill.toml, line 3: listen`, or `WAYBILL_LISTEN`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ValueSource {
     File { path: PathBuf, line: usize, key: String },
     Variable(String),
     Default(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, line, key } => write!(f, "{}, line {line}: {key}", path.display()),
@@ -40,7 +40,7 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Origin {
+impl ValueSource {
     pub(super) fn wrong(&self, problem: impl Into<String>) -> ConfigError {
         ConfigError::Wrong {
             place: self.to_string(),
@@ -71,7 +71,7 @@ impl Given {
     }
 
     /// A secret given itself or by its `_file` twin; both is an error.
-    pub(super) fn take_secret(&mut self, key: &str) -> Result<Option<(SecretString, Origin)>, ConfigError> {
+    pub(super) fn take_secret(&mut self, key: &str) -> Result<Option<(SecretString, ValueSource)>, ConfigError> {
         match (self.take(key), self.take(&keys::twin(key))) {
             (None, None) => Ok(None),
             (Some(value), Some(twin)) => Err(ConfigError::Both {
@@ -118,7 +118,7 @@ fn read_environment(
         // It belongs to the surroundings: what was said to Waybill itself wins, in the file too.
         values.entry(key.to_owned()).or_insert_with(|| Value {
             text: text.to_owned(),
-            place: Origin::Variable(variable.to_owned()),
+            place: ValueSource::Variable(variable.to_owned()),
         });
     }
     let mut ours: Vec<_> = all
@@ -132,7 +132,7 @@ fn read_environment(
             let suggestion = keys::suggestion(&variable, known.keys().cloned());
             return Err(ConfigError::UnknownVariable { variable, suggestion });
         };
-        let place = Origin::Variable(variable);
+        let place = ValueSource::Variable(variable);
         let text = value.into_string().map_err(|_| place.wrong("is not valid UTF-8"))?;
         // Compose files and unit files pass variables that nobody set as empty ones.
         if !text.is_empty() {
@@ -195,7 +195,7 @@ impl FileReader<'_> {
             };
             match (self.known.get(&key).copied(), value.get_ref()) {
                 (Some(meaning), value) => {
-                    let place = Origin::File {
+                    let place = ValueSource::File {
                         path: self.path.to_owned(),
                         line: line_of(self.text, name.span().start),
                         key: key.clone(),

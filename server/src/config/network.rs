@@ -1,29 +1,17 @@
 //! A network, as `trusted_proxies` names it: an IP address, or a range of them.
 
+use ipnet::IpNet;
 use std::{net::IpAddr, str::FromStr};
 
 /// A range of IP addresses: those that have the first bits in common.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Network {
-    first: IpAddr,
-    bits: u32,
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// Whether an address lies in it.
     #[must_use]
     pub fn holds(&self, address: IpAddr) -> bool {
-        match (self.first, address.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(address)) => {
-                let differs = first.to_bits() ^ address.to_bits();
-                differs.leading_zeros() >= self.bits
-            }
-            (IpAddr::V6(first), IpAddr::V6(address)) => {
-                let differs = first.to_bits() ^ address.to_bits();
-                differs.leading_zeros() >= self.bits
-            }
-            _ => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -31,21 +19,11 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("must be IP addresses or networks like 10.0.0.0/8, not {text:?}");
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let first: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if first.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            None => most,
-            Some(bits) if bits.bytes().all(|b| b.is_ascii_digit()) => {
-                bits.parse().ok().filter(|bits| *bits <= most).ok_or_else(wrong)?
-            }
-            Some(_) => return Err(wrong()),
-        };
-        Ok(Self { first, bits })
+        let one = |_| text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse().or_else(one);
+        network
+            .map(Self)
+            .map_err(|_| format!("must be IP addresses or networks like 10.0.0.0/8, not {text:?}"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     ConfigError, duration,
-    given::{Given, Origin},
+    given::{Given, ValueSource},
     optional, required,
 };
 use crate::adapters::oidc::is_private;
@@ -76,7 +76,7 @@ pub(super) fn read(given: &mut Given) -> Result<Option<SsoConfig>, ConfigError> 
 }
 
 /// Where another key about it was given.
-fn stray(given: &mut Given) -> Option<Origin> {
+fn stray(given: &mut Given) -> Option<ValueSource> {
     let keys = super::keys::KEYS.iter().map(|key| key.name);
     let mut found = keys
         .filter(|name| name.starts_with("sso."))

@@ -10,12 +10,12 @@ use std::fmt;
 #[async_trait]
 pub trait IdentityProvider: Send + Sync {
     /// The address that somebody is sent to; they come back to `back`.
-    async fn ask(&self, errand: &AuthorizationRequest, back: &str, now: Timestamp) -> Result<Url, OidcError>;
+    async fn ask(&self, authorization: &AuthorizationRequest, back: &str, now: Timestamp) -> Result<Url, OidcError>;
     /// What the provider says of somebody who came back to `back` with a code.
     async fn redeem(
         &self,
         code: &SecretString,
-        errand: &AuthorizationRequest,
+        authorization: &AuthorizationRequest,
         back: &str,
         now: Timestamp,
     ) -> Result<Identity, OidcError>;
@@ -34,7 +34,7 @@ pub struct AuthorizationRequest {
 
 impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Errand")
+        f.write_str("AuthorizationRequest")
     }
 }
 

@@ -12,7 +12,6 @@
 //! `migrations/postgres/0004_ledger.sql` has the same once more, for what an older release writes meanwhile.
 
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// What stands for the hash before the first.
 pub const BEGINNING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -99,11 +98,7 @@ impl Entry {
                 None => hash.update("-,"),
             }
         }
-        hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex::encode(hash.finalize())
     }
 }
 
@@ -146,7 +141,7 @@ mod tests {
         let text = format!(
             "16:waybill ledger 1,64:{BEGINNING},13:1800000000000,1:w,-,-,-,-,18:{{\"kind\":\"waybill\"}},7:waybill,-,20:{{\"kind\":\"signed_in\"}},"
         );
-        let wanted: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let wanted = hex::encode(Sha256::digest(text));
         assert_eq!(entry().hash_after(BEGINNING), wanted);
         assert_eq!(entry().hash_after(BEGINNING).len(), 64);
     }

@@ -58,7 +58,7 @@ pub(super) async fn is_clean<C: Connection>(connection: &mut C) -> Result<bool, 
 
 impl<D: Database> fmt::Debug for GuardedTx<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("GuardedTx")
             .field("failed", &self.failed)
             .finish_non_exhaustive()
     }

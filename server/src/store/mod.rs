@@ -38,6 +38,8 @@ pub mod sqlite;
 pub mod tags;
 pub mod tokens;
 pub mod tx;
+#[cfg(test)]
+mod upserts;
 pub mod workspaces;
 pub use accounts::{Accounts, User};
 pub use artifacts::Artifacts;

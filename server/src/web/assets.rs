@@ -61,12 +61,7 @@ impl Assets {
                 },
             );
         }
-        let version: String = hash
-            .finalize()
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let version = hex::encode(&hash.finalize()[..6]);
         Self {
             files,
             version: version.into(),

@@ -46,13 +46,7 @@ const SEEN_EVERY_MILLIS: i64 = 60_000;
 
 /// What the table knows a session by.
 pub(super) fn key(id: &Id) -> String {
-    use std::fmt::Write;
-    Sha256::digest(id.to_string().as_bytes())
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(Sha256::digest(id.to_string().as_bytes()))
 }
 
 fn expires(record: &Record) -> Timestamp {

@@ -55,16 +55,16 @@ pub(super) async fn begin(State(state): State<WebState>, session: Session, RawQu
 }
 
 async fn leave(state: &WebState, session: &Session, next: &str, connects: bool) -> Result<String, SsoFault> {
-    let (address, errand) = access::begin_sso(&state.services).await?;
+    let (address, authorization) = access::begin_sso(&state.services).await?;
     let now = state.services.now();
     let mut away = under_way(session, now).await?;
     away.truncate(MOST_AWAY - 1);
     away.insert(
         0,
         Away {
-            state: errand.state,
-            nonce: errand.nonce,
-            verifier: errand.verifier,
+            state: authorization.state,
+            nonce: authorization.nonce,
+            verifier: authorization.verifier,
             next: next.to_owned(),
             connects,
             since: now,
@@ -153,14 +153,14 @@ async fn arrive(
         });
     }
     let code = query.get("code").ok_or(SsoFault::Untrusted)?;
-    let errand = AuthorizationRequest {
+    let authorization = AuthorizationRequest {
         state: away.state,
         nonce: away.nonce,
         verifier: away.verifier,
     };
     let arrival = ProviderCallback {
         code: &SecretString::from(code.as_str()),
-        errand: &errand,
+        authorization: &authorization,
         signed_in: session.get::<UserId>(auth::USER).await.map_err(failed)?,
         connects: away.connects,
         from,

@@ -1,7 +1,7 @@
 //! Who works on what: leases on promotions, short and renewed while their steps run.
 //!
 //! A worker that is killed renews nothing, and after [`LEASE_MILLIS`] its work is anybody's. What a worker holds it knows in
-//! memory ([`Claims`]); only that is renewed, so that a lease which was forgotten runs out by itself.
+//! memory ([`HeldPromotions`]); only that is renewed, so that a lease which was forgotten runs out by itself.
 
 use super::Worker;
 use crate::store::{Lane, StoreError};
@@ -29,18 +29,18 @@ const MOST_TO_ROLL_OUT: usize = 64;
 
 /// What this worker works on.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct HeldPromotions {
     lanes: Mutex<HashMap<PromotionId, Lane>>,
 }
 
 /// A promotion that is held as long as this lives.
 #[derive(Debug)]
 pub(super) struct Hold {
-    held: Arc<Claims>,
+    held: Arc<HeldPromotions>,
     id: PromotionId,
 }
 
-impl Claims {
+impl HeldPromotions {
     fn lanes(&self) -> MutexGuard<'_, HashMap<PromotionId, Lane>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }

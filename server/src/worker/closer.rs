@@ -3,7 +3,7 @@
 
 use crate::{
     ports::argocd::ArgoCdError,
-    service::{Services, context::Reader, observe, reach},
+    service::{Services, context::ReadPurpose, observe, reach},
     store::ClusterRecord,
 };
 use contract::error::AppError;
@@ -93,7 +93,7 @@ pub(super) async fn read(
         return Ok(());
     };
     for again in [true, true, false] {
-        let Err(error) = observe::read_workloads(services, &access, &at, &mut app, Reader::Board).await else {
+        let Err(error) = observe::read_workloads(services, &access, &at, &mut app, ReadPurpose::Board).await else {
             break;
         };
         tracing::debug!(application = %app.name, %error, "the workloads could not be read");

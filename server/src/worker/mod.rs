@@ -11,7 +11,7 @@ use crate::{
     telemetry,
 };
 use batch::Commits;
-use claim::{Claims, Hold};
+use claim::{HeldPromotions, Hold};
 use contract::error::AppError;
 use domain::{
     id::ProjectId,
@@ -80,7 +80,7 @@ pub struct Worker {
     services: Services,
     settings: Settings,
     owner: Arc<str>,
-    held: Arc<Claims>,
+    held: Arc<HeldPromotions>,
     recorder: Arc<Recorder>,
     commits: Arc<Commits>,
     known: Arc<SharedAnswers>,

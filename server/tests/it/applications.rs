@@ -156,7 +156,7 @@ async fn one_that_moves_to_another_cluster_is_proven_there() {
     // As AWS' managed Argo CD names clusters.
     app.destination_server = "arn:aws:eks:eu-central-1:111122223333:cluster/shop".into();
     world.standin.upsert_app(app);
-    world.wait_for_live("staging", "api", &world.first).await;
+    // Argo CD syncs no commit a second time by itself: whether the first one runs there depends on whether its sync had ended.
     let second = world.push("1.1.0").await;
     let id = promotion_of(&world, &second).await;
     world.ends(&id, State::Succeeded).await;

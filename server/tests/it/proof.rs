@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use argocd_standin::{AppSpec, ClusterChange, Fault, JobOutcome, Policy, RolloutOutcome, TokenGrant};
+use contract::{board::Truth, board_filter::BoardFilter};
 use domain::{
     event::Happened,
     plan::{AppSnapshot, Health, Pod, Workload},
@@ -17,7 +18,10 @@ use domain::{
     rights::Role,
 };
 use serde_json::{Value, json};
-use server::service::observe::{self, Reported};
+use server::service::{
+    observe::{self, Reported},
+    views,
+};
 use testbed::ImageSpec;
 use tokio::process::Command;
 
@@ -664,11 +668,24 @@ async fn what_the_summary_cannot_tell_is_being_checked_until_the_workloads_are_r
             .await
             .unwrap()
     };
+    let truth = async || {
+        let board = views::board(&bench.services, &program, "demo", "myapp", &BoardFilter::default()).await;
+        let mut rows = board.unwrap().rows.into_iter();
+        let row = rows.find(|row| row.resource.as_str() == "api").unwrap();
+        row.cells[0].as_ref().unwrap().truth.clone()
+    };
+    let before = truth().await;
     assert_eq!(report(&two).await, Reported::InDoubt);
     let (checking, newest) = live().await;
     assert!(
         checking.unknown == Some(Unknown::Checking) && checking.digests.is_empty() && newest == begun,
         "nothing is claimed"
+    );
+    assert_ne!(before, Truth::Checking);
+    assert_eq!(
+        truth().await,
+        Truth::Checking,
+        "the board says so, too, though the ledger doesn't"
     );
     let pod = |letter: &str, status: &str| Pod {
         images: vec![image(letter)],

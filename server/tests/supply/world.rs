@@ -31,9 +31,10 @@ pub(crate) enum RegistryKind {
 }
 
 pub(crate) struct World {
+    // Before its folder: values are dropped in this order.
+    registry: OciRegistry,
     directory: TempDir,
     _data: TempDir,
-    registry: OciRegistry,
     pushed: AtomicU32,
 }
 
@@ -75,7 +76,7 @@ impl World {
                 "sbom.json",
                 json!({ "spdxVersion": "SPDX-2.3", "name": "api", "packages": [] }),
             ),
-            // No service of Sigstore is used.
+            // No service of Sigstore signs or keeps anything.
             (
                 "services.json",
                 json!({ "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json", "rekorTlogConfig": {}, "tsaConfig": {} }),
@@ -141,8 +142,10 @@ impl World {
             .current_dir(self.directory.path())
             .env("HOME", self.directory.path())
             .env("COSIGN_PASSWORD", "")
-            // Without it, 2.6 signs in its referrers' mode only on paper.
+            // Without it, cosign 2.6 ignores --registry-referrers-mode.
             .env("COSIGN_EXPERIMENTAL", "1")
+            .env_remove("COSIGN_REPOSITORY")
+            .env_remove("DOCKER_CONFIG")
             .stdin(Stdio::null())
             .output()
             .await

@@ -84,13 +84,13 @@ pub(super) enum ActionOutcome {
 }
 
 /// The forms of the page.
-pub(super) type Sent = Form<ResourcePost, ActionOutcome>;
+pub(super) type ResourceForm = Form<ResourcePost, ActionOutcome>;
 
 /// The forms; nothing for those who may not change it.
 pub(super) fn actions(
     view: Signal<ResourceView>,
     posted: Option<ResourcePost>,
-    sent: Sent,
+    sent: ResourceForm,
     now: Signal<Timestamp>,
 ) -> AnyView {
     let denied = Memo::new(move |_| view.with(|view| view.denied.clone()));
@@ -119,7 +119,7 @@ pub(super) fn is_pinned(cell: &Cell) -> bool {
 }
 
 /// The error of the button `intent`, while it was the last that was sent.
-fn error_of(sent: Sent, intent: &'static str) -> Signal<Option<AppError>> {
+fn error_of(sent: ResourceForm, intent: &'static str) -> Signal<Option<AppError>> {
     Signal::derive(move || {
         let is_it = sent.latest().is_some_and(|post| post.draft.intent == intent);
         sent.error().filter(|_| is_it)
@@ -127,7 +127,13 @@ fn error_of(sent: Sent, intent: &'static str) -> Signal<Option<AppError>> {
 }
 
 /// A form that is only a button.
-fn button_form(sent: Sent, intent: String, word: String, class: &'static str, asked: Option<AnyView>) -> AnyView {
+fn button_form(
+    sent: ResourceForm,
+    intent: String,
+    word: String,
+    class: &'static str,
+    asked: Option<AnyView>,
+) -> AnyView {
     view! {
         <form method="post" on:submit=sent.on_submit()>
             {asked}
@@ -146,7 +152,7 @@ fn button_form(sent: Sent, intent: String, word: String, class: &'static str, as
 }
 
 /// Who holds it and why, and *Resume*.
-fn hold_form(view: Signal<ResourceView>, sent: Sent, now: Signal<Timestamp>) -> impl IntoView {
+fn hold_form(view: Signal<ResourceView>, sent: ResourceForm, now: Signal<Timestamp>) -> impl IntoView {
     let hold = Memo::new(move |_| {
         view.with(|view| {
             Some((
@@ -207,7 +213,7 @@ fn hold_form(view: Signal<ResourceView>, sent: Sent, now: Signal<Timestamp>) -> 
 }
 
 /// Why a rollback was refused.
-pub(super) fn rollback_error(sent: Sent) -> Signal<Option<AppError>> {
+pub(super) fn rollback_error(sent: ResourceForm) -> Signal<Option<AppError>> {
     Signal::derive(move || {
         let is_it = sent.latest().is_some_and(|post| post.draft.rolls_back_to().is_some());
         sent.error().filter(|_| is_it)
@@ -215,7 +221,7 @@ pub(super) fn rollback_error(sent: Sent) -> Signal<Option<AppError>> {
 }
 
 /// *Roll back*, beside an image of the history.
-pub(super) fn rollback_form(earlier: &EarlierImage, sent: Sent) -> AnyView {
+pub(super) fn rollback_form(earlier: &EarlierImage, sent: ResourceForm) -> AnyView {
     let intent = format!("rollback-{}", earlier.image.digest);
     let name = format!("Roll back to {}", earlier.image.short_label());
     view! {
@@ -237,7 +243,7 @@ pub(super) fn rollback_form(earlier: &EarlierImage, sent: Sent) -> AnyView {
 }
 
 /// Promote, while it is behind its source and nobody holds it: *Resume* does the same then.
-fn promote_form(view: Signal<ResourceView>, sent: Sent, now: Signal<Timestamp>) -> impl IntoView {
+fn promote_form(view: Signal<ResourceView>, sent: ResourceForm, now: Signal<Timestamp>) -> impl IntoView {
     let error = error_of(sent, "promote");
     let offer = Memo::new(move |_| {
         view.with(|view| {
@@ -302,7 +308,7 @@ fn promote_form(view: Signal<ResourceView>, sent: Sent, now: Signal<Timestamp>) 
 fn pin_form(
     view: Signal<ResourceView>,
     posted: Option<ResourcePost>,
-    sent: Sent,
+    sent: ResourceForm,
     was_pin: Signal<bool>,
     now: Signal<Timestamp>,
 ) -> AnyView {

@@ -1,6 +1,6 @@
 //! *Change which tags count*, for what follows a repository: what the rule picks is shown before it is saved.
 
-use super::actions::{ActionOutcome, ResourcePost, Sent, is_pinned, names};
+use super::actions::{ActionOutcome, ResourceForm, ResourcePost, is_pinned, names};
 use crate::{
     api::{preview::preview_tags, resource::ResourceView},
     components::{notice::ErrorSummary, preview, tag_rule::tag_rule_fields},
@@ -11,7 +11,11 @@ use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
 
 /// The form, read once: what is typed must not change under somebody's hands. Nothing for what doesn't follow a repository.
-pub(super) fn tags_form(view: Signal<ResourceView>, posted: Option<&ResourcePost>, sent: Sent) -> Option<AnyView> {
+pub(super) fn tags_form(
+    view: Signal<ResourceView>,
+    posted: Option<&ResourcePost>,
+    sent: ResourceForm,
+) -> Option<AnyView> {
     let rule = view.with_untracked(|view| view.counts.clone().filter(|_| !is_pinned(&view.cell)))?;
     let posted = posted.filter(|post| post.is_tags());
     let is_open = posted.is_some();

@@ -44,7 +44,7 @@ impl Address {
 
 /// How Git gets to an address.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum GitRoute {
     /// Over HTTP, encrypted or not.
     Http,
     /// Over SSH.
@@ -57,24 +57,24 @@ pub(super) enum Route {
 
 impl Address {
     /// How Git would get there: `url_is_local_not_ssh` and `parse_connect_url` in its `connect.c`, and `transport_get` in `transport.c`.
-    pub(super) fn place(&self) -> Route {
+    pub(super) fn route(&self) -> GitRoute {
         let url = self.url.as_str();
         if let Some((scheme, rest)) = url.split_once("://") {
             return match scheme {
-                "ssh" => Route::Ssh,
+                "ssh" => GitRoute::Ssh,
                 // Git undoes escapes in every address with a scheme.
-                "file" => Route::Local(decode(rest)),
-                _ if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") => Route::Http,
-                _ => Route::Unknown,
+                "file" => GitRoute::Local(decode(rest)),
+                _ if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") => GitRoute::Http,
+                _ => GitRoute::Unknown,
             };
         }
         let helper = url.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.'));
         if helper.is_some_and(|end| url[end..].starts_with("::")) {
-            return Route::Unknown;
+            return GitRoute::Unknown;
         }
         match (url.find(':'), url.find('/')) {
-            (Some(colon), slash) if slash.is_none_or(|slash| colon < slash) => Route::Ssh,
-            _ => Route::Local(url.to_owned()),
+            (Some(colon), slash) if slash.is_none_or(|slash| colon < slash) => GitRoute::Ssh,
+            _ => GitRoute::Local(url.to_owned()),
         }
     }
 }
@@ -180,14 +180,14 @@ mod tests {
 
     #[test]
     fn ways_are_told_apart_as_git_does() {
-        let local = |path: &str| Route::Local(path.to_owned());
+        let local = |path: &str| GitRoute::Local(path.to_owned());
         for (url, expected) in [
-            ("https://git.example.com/a.git", Route::Http),
-            ("HTTP://git.example.com/a.git", Route::Http),
-            ("https://u:p@git.example.com/a.git", Route::Http),
-            ("ssh://git@git.example.com/a.git", Route::Ssh),
-            ("git@git.example.com:a/b.git", Route::Ssh),
-            ("git@[::1]:a/b.git", Route::Ssh),
+            ("https://git.example.com/a.git", GitRoute::Http),
+            ("HTTP://git.example.com/a.git", GitRoute::Http),
+            ("https://u:p@git.example.com/a.git", GitRoute::Http),
+            ("ssh://git@git.example.com/a.git", GitRoute::Ssh),
+            ("git@git.example.com:a/b.git", GitRoute::Ssh),
+            ("git@[::1]:a/b.git", GitRoute::Ssh),
             ("/srv/git/a:b.git", local("/srv/git/a:b.git")),
             ("file:///srv/a.git", local("/srv/a.git")),
             ("file:///srv/%2e%2e/etc", local("/srv/../etc")),
@@ -198,16 +198,16 @@ mod tests {
             ("~root/a.git", local("~root/a.git")),
             ("a.git", local("a.git")),
             ("", local("")),
-            ("FILE:///srv/a.git", Route::Unknown),
-            ("git://git.example.com/a.git", Route::Unknown),
-            ("ftp://git.example.com/a.git", Route::Unknown),
-            ("git+ssh://git.example.com/a.git", Route::Unknown),
-            ("ext::sh -c true", Route::Unknown),
-            ("fd::17/a", Route::Unknown),
-            ("file::/srv/a.git", Route::Unknown),
-            ("::/srv/a.git", Route::Unknown),
+            ("FILE:///srv/a.git", GitRoute::Unknown),
+            ("git://git.example.com/a.git", GitRoute::Unknown),
+            ("ftp://git.example.com/a.git", GitRoute::Unknown),
+            ("git+ssh://git.example.com/a.git", GitRoute::Unknown),
+            ("ext::sh -c true", GitRoute::Unknown),
+            ("fd::17/a", GitRoute::Unknown),
+            ("file::/srv/a.git", GitRoute::Unknown),
+            ("::/srv/a.git", GitRoute::Unknown),
         ] {
-            assert_eq!(Address::parse(url).place(), expected, "{url}");
+            assert_eq!(Address::parse(url).route(), expected, "{url}");
         }
     }
 

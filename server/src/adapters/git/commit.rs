@@ -2,7 +2,7 @@
 //!
 //! Everything here blocks and touches no network; [`super::mirror`] calls it off the async threads. Nothing is written to the mirror
 //! before the remote has it, except where the program `git` pushes: a batch's objects are pushed by their names, and the mirror's
-//! reference moves when the remote has them.
+//! reference moves when the remote has them. (A preview's objects are, too: [`super::view`] compares them with those that are there.)
 
 use git2::{ObjectType, Oid, Time};
 

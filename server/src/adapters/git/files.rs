@@ -10,7 +10,6 @@ use git2::{ObjectType, Oid};
 
 use super::{fault::LocalError, pack::Objects, reader::Reader};
 
-/// Modes of directory entries that matter here.
 /// What of a mode says whether it is a file, a directory or a link; the rest is permissions.
 const KIND: i32 = 0o170_000;
 const DIRECTORY: i32 = 0o040_000;
@@ -107,6 +106,7 @@ impl<'a> Files<'a> {
         // What stands around it must be known.
         self.read(path)?;
         let before = self.files.get(path).and_then(Option::as_ref);
+        let before_is_none = before.is_none();
         let mode = before.map_or(FILE, |file| file.mode);
         let version = before.and_then(|file| Some((file.newest?, file.text.as_slice())));
         let (place, content) = objects.add(ObjectType::Blob, &text, version)?;
@@ -116,6 +116,10 @@ impl<'a> Files<'a> {
             mode,
             newest: Some(place),
         };
+        if before_is_none {
+            // What was not there may stand in the way of this one now, or this one in its way.
+            self.files.retain(|_, file| file.is_some());
+        }
         self.files.insert(path.to_owned(), Some(file));
         let (mut id, mut mode, mut path) = (content, mode, path);
         while !path.is_empty() {

@@ -9,7 +9,7 @@
 
 use super::{
     GitError,
-    address::{Address, Route},
+    address::{Address, GitRoute},
 };
 use std::{
     collections::HashSet,
@@ -63,14 +63,14 @@ impl LocalPaths {
     /// For a path that may not be used or isn't there, and for addresses that are none.
     pub(super) async fn admit(&self, address: &Address) -> Result<Remote, GitError> {
         let url = address.url.clone();
-        let path = match address.place() {
-            Route::Http => return Ok(remote(url, "http:https")),
-            Route::Ssh => return Ok(remote(url, "ssh")),
-            Route::Unknown => {
+        let path = match address.route() {
+            GitRoute::Http => return Ok(remote(url, "http:https")),
+            GitRoute::Ssh => return Ok(remote(url, "ssh")),
+            GitRoute::Unknown => {
                 let what = "The repository (write its address with https, http or ssh)".to_owned();
                 return Err(GitError::NotFound { what, url });
             }
-            Route::Local(path) => PathBuf::from(path),
+            GitRoute::Local(path) => PathBuf::from(path),
         };
         let folders = self.0.clone();
         let looked = tokio::task::spawn_blocking(move || resolve(&folders, &path)).await;

@@ -84,8 +84,7 @@ impl GitMirrors {
     /// Where a repository's mirror lies. Credentials are no part of the name: they change.
     fn path_of(&self, repository: &RepositoryAccess) -> PathBuf {
         let whose = format!("{} {}", repository.tenant, Address::parse(&repository.url).url);
-        let hash = Sha256::digest(whose.as_bytes());
-        let name: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let name = hex::encode(&Sha256::digest(whose.as_bytes())[..16]);
         self.directory.join(format!("{name}.git"))
     }
 

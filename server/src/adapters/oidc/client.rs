@@ -153,14 +153,14 @@ impl OidcClient {
         &self,
         metadata: &Metadata,
         code: &SecretString,
-        errand: &AuthorizationRequest,
+        authorization: &AuthorizationRequest,
         back: &str,
     ) -> Result<Tokens, OidcError> {
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code.expose_secret()),
             ("redirect_uri", back),
-            ("code_verifier", &errand.verifier),
+            ("code_verifier", &authorization.verifier),
         ];
         let url = &metadata.token_endpoint;
         let mut request = self.http.post(url);
@@ -197,17 +197,17 @@ impl OidcClient {
 
 #[async_trait]
 impl IdentityProvider for OidcClient {
-    async fn ask(&self, errand: &AuthorizationRequest, back: &str, now: Timestamp) -> Result<Url, OidcError> {
+    async fn ask(&self, authorization: &AuthorizationRequest, back: &str, now: Timestamp) -> Result<Url, OidcError> {
         let known = self.known(now).await?;
         let mut url = known.metadata.authorization_endpoint.clone();
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(errand.verifier.as_bytes()));
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(authorization.verifier.as_bytes()));
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
             ("client_id", &self.settings.client_id),
             ("redirect_uri", back),
             ("scope", &self.settings.scopes),
-            ("state", &errand.state),
-            ("nonce", &errand.nonce),
+            ("state", &authorization.state),
+            ("nonce", &authorization.nonce),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ]);
@@ -217,12 +217,12 @@ impl IdentityProvider for OidcClient {
     async fn redeem(
         &self,
         code: &SecretString,
-        errand: &AuthorizationRequest,
+        authorization: &AuthorizationRequest,
         back: &str,
         now: Timestamp,
     ) -> Result<Identity, OidcError> {
         let known = self.known(now).await?;
-        let tokens = self.exchange(&known.metadata, code, errand, back).await?;
+        let tokens = self.exchange(&known.metadata, code, authorization, back).await?;
         let token = IdToken::read(tokens.id_token.expose_secret())?;
         if !token.is_signed_by(&known.keys) && !token.is_signed_by(&self.keys_again(&known).await?.keys) {
             return Err(OidcError::Untrusted(
@@ -232,7 +232,7 @@ impl IdentityProvider for OidcClient {
         let expected = Expected {
             issuer: &self.settings.issuer,
             client: &self.settings.client_id,
-            errand,
+            authorization,
             now,
         };
         let mut claims = token.claims(&expected)?;

@@ -33,11 +33,11 @@ struct Header {
     crit: Option<Value>,
 }
 
-/// What a token must say to be about this very errand.
+/// What a token must say to be about this very authorization.
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     pub(super) client: &'a str,
-    pub(super) errand: &'a AuthorizationRequest,
+    pub(super) authorization: &'a AuthorizationRequest,
     pub(super) now: Timestamp,
 }
 
@@ -68,7 +68,7 @@ impl<'a> IdToken<'a> {
         )
     }
 
-    /// The claims of a token whose signature was checked, if they are about this errand.
+    /// The claims of a token whose signature was checked, if they are about this authorization.
     pub(super) fn claims(&self, expected: &Expected<'_>) -> Result<Claims, OidcError> {
         let claims: Claims = decoded(self.claims).ok_or_else(|| untrusted("the ID token can't be read"))?;
         check(&claims, expected)?;
@@ -103,7 +103,7 @@ fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), OidcError> {
     if !is_ours {
         return Err(untrusted("the ID token is for another client"));
     }
-    if text("nonce") != Some(expected.errand.nonce.as_str()) {
+    if text("nonce") != Some(expected.authorization.nonce.as_str()) {
         return Err(untrusted("the ID token answers another sign-in (nonce)"));
     }
     let Some(expires) = seconds("exp") else {
@@ -146,7 +146,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-    fn errand() -> AuthorizationRequest {
+    fn authorization() -> AuthorizationRequest {
         AuthorizationRequest {
             state: "s".into(),
             nonce: "n".into(),
@@ -166,11 +166,11 @@ mod tests {
     }
 
     fn outcome(claims: &Value) -> Result<(), OidcError> {
-        let errand = errand();
+        let authorization = authorization();
         let expected = Expected {
             issuer: "https://login.example.com",
             client: "waybill",
-            errand: &errand,
+            authorization: &authorization,
             now: NOW,
         };
         let text = format!("{}.{}.", part(&json!({ "alg": "RS256" })), part(claims));

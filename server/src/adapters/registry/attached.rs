@@ -26,6 +26,7 @@ const ENVELOPE_SAYS: &str = "predicateType";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 const BUNDLE_SAYS: &str = "dev.sigstore.bundle.predicateType";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Other artifact types of manifests that may hold something signed. The first two stand for *no type*; then cosign's older form as a
 /// referrer (`--registry-referrers-mode=oci-1-1`), and bare envelopes as its library writes them.
 const OTHERS: [&str; 4] = [
@@ -46,6 +47,8 @@ const MOST_ENTRIES: usize = 1_000;
 const MOST_PAGES: usize = 10;
 /// Bytes of one page of it.
 const LIST_LIMIT: usize = 4 * 1024 * 1024;
+/// Bytes of a manifest that refers to an image: it names a layer or two.
+const REFERRER_LIMIT: usize = 256 * 1024;
 /// Bytes of what was signed in the older form: a digest and a name.
 const SIMPLE_LIMIT: usize = 64 * 1024;
 /// Bytes of a bundle: it may hold proofs of a transparency log.
@@ -56,7 +59,8 @@ const SIGNATURE_LIMIT: usize = 16 * 1024;
 const PARALLEL: usize = 4;
 
 impl RegistryClient {
-    /// What hangs on an image, in all places; in each, what seems to say one of these things first, then what was last added.
+    /// What hangs on an image, in all places; in each, what seems to say one of these things first, then what was last added (in a
+    /// list that the registry keeps, the order is the registry's).
     pub(super) async fn hanging(&self, place: &Endpoint, digest: &Digest, says: &[&str]) -> Hanging {
         let mut found = Hanging::default();
         // Where one place can't be looked at, what lies in the others still counts.
@@ -83,60 +87,69 @@ impl RegistryClient {
 
     /// What the manifests hold that refer to the image.
     async fn referring(&self, place: &Endpoint, digest: &Digest, says: &[&str]) -> Hanging {
-        let entries = match self.entries(place, digest).await {
-            Ok(entries) => entries,
-            Err(error) => return Hanging::unseen(error),
+        let listed = self.listed(place, digest).await;
+        let mut found = Hanging {
+            attached: Vec::new(),
+            unseen: listed.unseen,
         };
-        let mut entries: Vec<(u8, &Descriptor)> = (entries.iter().take(MOST_ENTRIES))
-            .filter_map(|entry| Some((rank(entry, says)?, entry)))
+        let mut entries: Vec<(u8, Digest)> = (listed.entries.iter().take(MOST_ENTRIES))
+            .filter_map(|entry| Some((rank(entry, says)?, entry.digest().ok()?)))
             .collect();
         entries.sort_by_key(|(rank, _)| *rank);
-        let unlikely = entries.iter().position(|(rank, _)| *rank >= UNLIKELY);
-        entries.truncate(unlikely.map_or(MOST, |first| first + MOST_UNLIKELY).min(MOST));
-        let manifests: Vec<Digest> = (entries.into_iter())
-            .filter_map(|(_, entry)| entry.digest().ok())
-            .collect();
-        let manifests: Vec<Result<Option<Document>, RegistryError>> = stream::iter(manifests)
-            .map(|of| async move { self.document(place, of.as_str()).await })
+        let mut known = HashSet::new();
+        entries.retain(|(_, of)| known.insert(of.clone()));
+        let likely = entries.partition_point(|(rank, _)| *rank < UNLIKELY);
+        if likely > MOST || listed.entries.len() > MOST_ENTRIES {
+            found.unseen = Some(place.odd(format!(
+                "it lists more for {digest} than the {MOST} manifests that Waybill reads"
+            )));
+        }
+        entries.truncate(MOST.min(likely + MOST_UNLIKELY));
+        // Of a manifest only what was chosen is kept: whoever may push decides how long it is.
+        let held: Vec<Result<Vec<(Form, Digest)>, RegistryError>> = stream::iter(entries)
+            .map(|(_, of)| async move { Ok(chosen(&self.referrer(place, &of).await?, says)) })
             .buffered(PARALLEL)
             .collect()
             .await;
-        let (mut found, mut held) = (Hanging::default(), Vec::new());
-        for manifest in manifests {
-            match manifest {
-                Ok(Some(Document::Image(manifest))) => held.push(chosen(&manifest.layers, says).into_iter()),
-                Ok(Some(Document::Index(_)) | None) => {}
+        let mut layers = Vec::new();
+        for chosen in held {
+            match chosen {
+                Ok(chosen) => layers.push(chosen.into_iter()),
                 Err(error) => found.unseen = Some(error),
             }
         }
-        // One of each in turn, so that a full manifest doesn't hide what others hold; and nothing twice.
-        let (mut all, mut known) = (Vec::new(), HashSet::new());
-        while all.len() < MOST && !held.is_empty() {
-            held.retain_mut(|layers| match layers.next() {
-                Some((form, of)) => {
-                    if known.insert(of.clone()) {
-                        all.push((form, of));
-                    }
-                    true
-                }
-                None => false,
-            });
-        }
-        all.truncate(MOST);
-        found.add(self.fetch(place, all).await);
+        found.add(self.fetch(place, in_turn(layers)).await);
         found
     }
 
-    /// The list of what refers to an image: the registry's own, or that under the tag where it keeps none.
-    async fn entries(&self, place: &Endpoint, digest: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
-        if let Some(entries) = self.referrers(place, digest).await? {
-            return Ok(entries);
+    /// The list of what refers to an image: the registry's own, else that under the tag, as far as they can be read.
+    async fn listed(&self, place: &Endpoint, digest: &Digest) -> Listed {
+        let mut listed = self.referrers(place, digest).await;
+        if listed.is_kept {
+            return listed;
         }
         let tag = format!("sha256-{}", digest.hex());
-        Ok(match self.document(place, &tag).await? {
+        match self.document(place, &tag).await {
             // Who adds to it adds at the end.
-            Some(Document::Index(index)) => index.manifests.into_iter().rev().collect(),
-            Some(Document::Image(_)) | None => Vec::new(),
+            Ok(Some(Document::Index(index))) => listed.entries.extend(index.manifests.into_iter().rev()),
+            Ok(Some(Document::Image(_)) | None) => {}
+            Err(error) => listed.unseen = Some(error),
+        }
+        listed
+    }
+
+    /// The layers of a manifest that refers to an image; none when it is no such manifest.
+    async fn referrer(&self, place: &Endpoint, of: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+        let url = place.url(&format!("manifests/{of}"))?;
+        let answer = match self.ask(place, Method::GET, url, MANIFEST, REFERRER_LIMIT).await {
+            Ok(answer) if answer.status.is_success() => answer,
+            Ok(_) | Err(RegistryError::Protocol { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let is_it = sha256(&answer.body).as_ref() == Some(of);
+        Ok(match read(&answer.body) {
+            Ok(Document::Image(manifest)) if is_it => manifest.layers,
+            _ => Vec::new(),
         })
     }
 
@@ -160,26 +173,39 @@ impl RegistryClient {
         found
     }
 
-    /// What refers to a digest; `None` where the registry keeps no such list.
-    async fn referrers(&self, place: &Endpoint, digest: &Digest) -> Result<Option<Vec<Descriptor>>, RegistryError> {
-        let mut url = place.url(&format!("referrers/{digest}"))?;
-        let (mut seen, mut entries) = (BTreeSet::new(), Vec::new());
-        while seen.len() < MOST_PAGES && entries.len() < MOST_ENTRIES && seen.insert(url.to_string()) {
-            let answer = self.ask(place, Method::GET, url.clone(), INDEX, LIST_LIMIT).await?;
-            // Registries that don't know the question answer it in many ways.
-            if !answer.status.is_success() || answer.is_html() {
-                return Ok((seen.len() > 1).then_some(entries));
-            }
-            let Ok(Document::Index(Index { manifests, .. })) = read(&answer.body) else {
-                return Ok((seen.len() > 1).then_some(entries));
+    /// The registry's own list of what refers to a digest.
+    async fn referrers(&self, place: &Endpoint, digest: &Digest) -> Listed {
+        let mut listed = Listed::default();
+        let mut seen = BTreeSet::new();
+        let mut next = place.url(&format!("referrers/{digest}")).ok();
+        while let Some(url) = next
+            && seen.len() < MOST_PAGES
+            && listed.entries.len() <= MOST_ENTRIES
+            && seen.insert(url.to_string())
+        {
+            let answer = match self.ask(place, Method::GET, url.clone(), INDEX, LIST_LIMIT).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    listed.unseen = Some(error);
+                    return listed;
+                }
             };
-            entries.extend(manifests);
-            match next_page(&answer.headers, &url) {
-                Ok(Some(next)) => url = next,
-                _ => break,
-            }
+            // Registries that don't know the question answer it in many ways.
+            let page = match read(&answer.body) {
+                Ok(Document::Index(Index { manifests, .. })) if answer.status.is_success() && !answer.is_html() => {
+                    manifests
+                }
+                _ if listed.is_kept => {
+                    listed.unseen = Some(place.odd("the next page of a list of referrers that is none"));
+                    return listed;
+                }
+                _ => return listed,
+            };
+            listed.is_kept = true;
+            listed.entries.extend(page);
+            next = next_page(&answer.headers, &url).ok().flatten();
         }
-        Ok(Some(entries))
+        listed
     }
 
     /// A manifest or index; `None` when there is none, or something that is neither.
@@ -203,7 +229,37 @@ impl RegistryClient {
     }
 }
 
+/// What refers to an image.
+#[derive(Default)]
+struct Listed {
+    entries: Vec<Descriptor>,
+    /// Whether the registry keeps such a list.
+    is_kept: bool,
+    /// Why there may be more.
+    unseen: Option<RegistryError>,
+}
+
+/// The layers of several manifests, one of each in turn, so that a full one doesn't hide what others hold; nothing twice, and so many at most.
+/// The same document may be signed by several: the signature beside it tells them apart.
+fn in_turn(mut manifests: Vec<std::vec::IntoIter<(Form, Digest)>>) -> Vec<(Form, Digest)> {
+    let (mut all, mut known) = (Vec::new(), HashSet::new());
+    while all.len() < MOST && !manifests.is_empty() {
+        manifests.retain_mut(|layers| match layers.next() {
+            Some(layer) => {
+                if known.insert(layer.clone()) {
+                    all.push(layer);
+                }
+                true
+            }
+            None => false,
+        });
+    }
+    all.truncate(MOST);
+    all
+}
+
 /// The forms in which something is signed, by the type of the layer that holds it.
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Form {
     /// A document, with its signature beside it.
     Simple { signature: String },
@@ -265,7 +321,7 @@ fn chosen(layers: &[Descriptor], says: &[&str]) -> Vec<(Form, Digest)> {
 ///
 /// Tools that write the list themselves give the type of the manifest's configuration, which is empty for a bundle (cosign up to 3.0.6 on
 /// registries without such a list, sigstore/cosign#5098; entries are never put right later): then only the manifest says what it is. And
-/// cosign 2.6 and 3.0 annotate every attestation as a signature: what another annotation names may still be what is sought.
+/// cosign 3.0, and 2.6 with a signing config, annotate every attestation as a signature: what another annotation names may still be what is sought.
 fn rank(entry: &Descriptor, says: &[&str]) -> Option<u8> {
     let kind = entry.artifact_type.as_deref().unwrap_or_default();
     let is_bundle = kind.starts_with(BUNDLE);

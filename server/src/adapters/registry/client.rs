@@ -106,7 +106,7 @@ impl Endpoint {
             .map_err(|_| self.odd("an address that cannot be formed"))
     }
 
-    fn odd(&self, reason: impl Into<String>) -> RegistryError {
+    pub(super) fn odd(&self, reason: impl Into<String>) -> RegistryError {
         RegistryError::Protocol {
             registry: self.registry.clone(),
             reason: reason.into(),
@@ -431,8 +431,7 @@ fn content_digest(headers: &HeaderMap) -> Option<Digest> {
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> Option<Digest> {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}").parse().ok()
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes))).parse().ok()
 }
 
 /// The address of `Link: <…>; rel="next"`. Only its path and query are used, on the origin that was asked: behind a proxy

@@ -40,7 +40,7 @@ pub struct ProviderCallback<'a> {
     /// What they brought.
     pub code: &'a SecretString,
     /// What they were sent with.
-    pub errand: &'a AuthorizationRequest,
+    pub authorization: &'a AuthorizationRequest,
     /// Who is signed in with the browser already.
     pub signed_in: Option<UserId>,
     /// Whether they came to connect that account.
@@ -56,13 +56,16 @@ pub struct ProviderCallback<'a> {
 pub async fn begin_sso(services: &Services) -> Result<(String, AuthorizationRequest), SsoFault> {
     let sso = services.sso.as_ref().ok_or(SsoFault::Off)?;
     let key = || random_key().map_err(|_| SsoFault::Internal);
-    let errand = AuthorizationRequest {
+    let authorization = AuthorizationRequest {
         state: key()?,
         nonce: key()?,
         verifier: key()?,
     };
-    let address = sso.provider.ask(&errand, &sso_back(services), services.now()).await;
-    Ok((address.map_err(refused)?.into(), errand))
+    let address = sso
+        .provider
+        .ask(&authorization, &sso_back(services), services.now())
+        .await;
+    Ok((address.map_err(refused)?.into(), authorization))
 }
 
 /// Lets somebody in who came back from the provider. Returns who it is.
@@ -78,7 +81,10 @@ pub async fn finish_sso(services: &Services, arrival: &ProviderCallback<'_>) -> 
         .begin(&counts, services.now())
         .map_err(|_| SsoFault::TooMany)?;
     let (back, now) = (sso_back(services), services.now());
-    let identity = sso.provider.redeem(arrival.code, arrival.errand, &back, now).await;
+    let identity = sso
+        .provider
+        .redeem(arrival.code, arrival.authorization, &back, now)
+        .await;
     let identity = identity.map_err(refused).inspect_err(|fault| {
         // Nobody failed but the provider: people behind one address must not be shut out for it.
         if matches!(fault, SsoFault::Unreachable) {

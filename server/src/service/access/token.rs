@@ -30,7 +30,7 @@ use domain::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
-use std::{collections::HashMap, fmt::Write as _};
+use std::collections::HashMap;
 
 /// What every token begins with, so that scanners of leaked secrets can know it.
 pub const TOKEN_PREFIX: &str = "wb_";
@@ -61,13 +61,7 @@ pub(super) struct Part {
 /// What is stored of a token: the SHA-256 of its text, hexadecimal.
 #[must_use]
 pub fn hash_token(token: &str) -> String {
-    Sha256::digest(token.as_bytes())
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(Sha256::digest(token.as_bytes()))
 }
 
 fn make() -> Result<SecretString, AppError> {

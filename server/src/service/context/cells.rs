@@ -18,8 +18,8 @@ use tokio::sync::Mutex as AsyncMutex;
 /// Projects whose cells are kept at once.
 const MOST_KEPT: usize = 64;
 
-/// The cells of projects that were looked at, each kept until the ledger tells of something that may show in them: whatever shows on
-/// a board is told there.
+/// The cells of projects that were looked at, each kept until the ledger tells of something that may show in them, or until it is
+/// forgotten.
 #[derive(Default)]
 pub struct KeptCells {
     kept: Mutex<HashMap<ProjectId, Slot>>,
@@ -38,6 +38,12 @@ impl KeptCells {
             other.and_then(|other| kept.remove(&other));
         }
         Arc::clone(kept.entry(project).or_default())
+    }
+
+    /// Forgets those of a project: something shows in them that the ledger doesn't tell.
+    pub(crate) fn forget(&self, project: ProjectId) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.remove(&project);
     }
 }
 

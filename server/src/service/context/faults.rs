@@ -25,7 +25,7 @@ fn fault_number() -> String {
     let mut bytes = [0_u8; 4];
     // Without random numbers the number is 00000000, which is still found in the log.
     let _ = getrandom::fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 impl From<StoreError> for AppError {

@@ -31,11 +31,11 @@ pub(crate) struct DecisionGroup {
     pub(crate) project: ProjectId,
     pub(crate) environment: EnvironmentId,
     pub(crate) requested_by: Actor,
-    pub(crate) promotions: Vec<WaitingPromotion>,
+    pub(crate) promotions: Vec<WaitingPosition>,
 }
 
 /// A promotion after the place in the ledger where it was asked for: later ones are greater.
-pub(crate) type WaitingPromotion = (i64, PromotionId);
+pub(crate) type WaitingPosition = (i64, PromotionId);
 
 /// A project in which promotions wait.
 #[derive(Debug)]

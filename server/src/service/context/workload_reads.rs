@@ -25,7 +25,7 @@ const KEPT: Duration = Duration::from_secs(30);
 
 /// Whom a read is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reader {
+pub enum ReadPurpose {
     /// A promotion, which waits for it.
     Promotion,
     /// A board, which says *checking* meanwhile.
@@ -82,8 +82,8 @@ impl Turns {
     }
 
     /// Waits for a turn, which ends when what this returns is dropped.
-    pub(crate) async fn take(&self, whom: Reader) -> [Option<SemaphorePermit<'_>>; 2] {
-        if whom == Reader::Promotion {
+    pub(crate) async fn take(&self, whom: ReadPurpose) -> [Option<SemaphorePermit<'_>>; 2] {
+        if whom == ReadPurpose::Promotion {
             return [None, self.all.acquire().await.ok()];
         }
         let board = self.boards.acquire().await.ok();
@@ -130,19 +130,19 @@ mod tests {
         let turns = reads.turns("a");
         let boards: Vec<_> = (0..FOR_BOARDS).map(|_| turns.boards.try_acquire().unwrap()).collect();
         assert!(
-            turns.take(Reader::Board).now_or_never().is_none(),
+            turns.take(ReadPurpose::Board).now_or_never().is_none(),
             "boards have three places"
         );
         drop(boards);
         let mut held: Vec<_> = (0..AT_ONCE)
-            .map(|_| turns.take(Reader::Promotion).now_or_never().unwrap())
+            .map(|_| turns.take(ReadPurpose::Promotion).now_or_never().unwrap())
             .collect();
         assert!(
-            turns.take(Reader::Promotion).now_or_never().is_none(),
+            turns.take(ReadPurpose::Promotion).now_or_never().is_none(),
             "a fifth waits for one to end"
         );
         held.pop();
-        assert!(turns.take(Reader::Promotion).now_or_never().is_some());
+        assert!(turns.take(ReadPurpose::Promotion).now_or_never().is_some());
         assert!(Arc::ptr_eq(&turns, &reads.turns("a")) && !Arc::ptr_eq(&turns, &reads.turns("b")));
     }
 

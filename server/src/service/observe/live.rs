@@ -54,7 +54,7 @@ pub async fn report_live(
     app: &AppSnapshot,
 ) -> Result<Reported, AppError> {
     let now = services.now();
-    let mut changed = false;
+    let (mut changed, mut untold) = (false, false);
     let mut tx = services.store.write().await?;
     // Writers stand in one line: nobody comes between this and the commit.
     if !services.kept_versions.advance(environment, app.version, now) {
@@ -74,6 +74,7 @@ pub async fn report_live(
                 let Some(live) = &resource.live else { continue };
                 if live.unknown.is_some() {
                     tx.set_live(resource.id, None).await?;
+                    untold = true;
                     continue;
                 }
                 let shows = |digest: &&Digest| app.images.iter().any(|image| image.ends_with(digest.as_str()));
@@ -85,6 +86,7 @@ pub async fn report_live(
                 if (resource.live.as_ref()).is_none_or(|live| live.unknown == Some(Unknown::NoApplication)) {
                     let checking = Live::unknown(Unknown::Checking, now);
                     tx.set_live(resource.id, Some(&checking)).await?;
+                    untold = true;
                 }
                 continue;
             }
@@ -123,6 +125,10 @@ pub async fn report_live(
         changed = true;
     }
     tx.commit().await?;
+    // The ledger says what was seen, and not that something is being looked at.
+    if untold {
+        services.kept_cells.forget(project.id);
+    }
     if changed {
         services.wrote();
     }

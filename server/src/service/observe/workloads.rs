@@ -2,7 +2,7 @@
 
 use crate::{
     ports::argocd::{AppRef, ArgoCdAccess, ArgoCdError, Workloads},
-    service::context::{Reader, Services},
+    service::context::{ReadPurpose, Services},
 };
 use domain::plan::AppSnapshot;
 use tokio::time::Instant;
@@ -16,12 +16,12 @@ pub async fn read_workloads(
     access: &ArgoCdAccess,
     app: &AppRef,
     look: &mut AppSnapshot,
-    whom: Reader,
+    whom: ReadPurpose,
 ) -> Result<(), ArgoCdError> {
     let key = (access.url.clone(), app.clone());
     let known = match whom {
-        Reader::Promotion => services.workload_reads.known(&key, look.version, Instant::now()),
-        Reader::Board => None,
+        ReadPurpose::Promotion => services.workload_reads.known(&key, look.version, Instant::now()),
+        ReadPurpose::Board => None,
     };
     let workloads = match known {
         Some(known) => known,
@@ -29,7 +29,7 @@ pub async fn read_workloads(
             let turns = services.workload_reads.turns(&access.url);
             let _turn = turns.take(whom).await;
             let read = services.argocd.workloads(access, app).await?;
-            if whom == Reader::Promotion {
+            if whom == ReadPurpose::Promotion {
                 services
                     .workload_reads
                     .keep(key, look.version, read.clone(), Instant::now());

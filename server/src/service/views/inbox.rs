@@ -2,7 +2,7 @@
 
 use crate::{
     service::{
-        context::{DecisionGroup, Services, WaitingInWorkspace, WaitingProject, WaitingPromotion},
+        context::{DecisionGroup, Services, WaitingInWorkspace, WaitingPosition, WaitingProject},
         gates,
         promotion::approver,
         reach::Caller,
@@ -49,7 +49,7 @@ struct MineIn {
 
 impl Mine {
     /// In no order.
-    fn promotions(&self) -> impl Iterator<Item = WaitingPromotion> {
+    fn promotions(&self) -> impl Iterator<Item = WaitingPosition> {
         let groups = self.workspaces.iter().flat_map(|here| {
             let groups = here.groups.iter();
             groups.filter_map(|at| here.kept.waiting.get(*at))
@@ -79,11 +79,11 @@ pub async fn inbox(services: &Services, caller: &Caller, before: &str) -> Result
     let mut tx = services.store.read().await?;
     let mine = mine(services, &mut *tx, caller).await?;
     // What is no promotion's id begins at the newest, like nothing.
-    let before: Option<WaitingPromotion> = match before.parse() {
+    let before: Option<WaitingPosition> = match before.parse() {
         Ok(id) => tx.asked_at(id).await?.map(|at| (at, id)),
         Err(_) => None,
     };
-    let older = |place: &WaitingPromotion| before.is_none_or(|before| *place < before);
+    let older = |place: &WaitingPosition| before.is_none_or(|before| *place < before);
     // A page and one more: of many only these need be in order.
     let mut listed: Vec<_> = mine.promotions().filter(older).collect();
     if listed.len() > LISTED + 1 {

@@ -94,7 +94,7 @@ impl Dispatcher {
         let services = self.services.clone();
         let mut tx = services.store.read().await?;
         let channels = tx.active_channels().await?;
-        // What happened before the first of them was made, nobody is told.
+        // Events before the first channel are not sent.
         let Some(first) = channels.iter().map(|channel| channel.since).min() else {
             return Ok(false);
         };

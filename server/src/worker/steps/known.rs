@@ -27,7 +27,7 @@ const LEARNING: usize = 2;
 
 /// What the registry said about an image.
 #[derive(Clone, Debug)]
-pub(super) enum RegistryAnswer {
+pub(super) enum ImagePresence {
     Holds,
     Lacks,
     /// It failed, in words; whether that may pass.
@@ -41,7 +41,7 @@ type Shared<K, T> = Mutex<HashMap<K, (Instant, Arc<OnceCell<T>>)>>;
 /// Answers that several share.
 #[derive(Debug)]
 pub(in crate::worker) struct SharedAnswers {
-    said: Shared<Key, RegistryAnswer>,
+    said: Shared<Key, ImagePresence>,
     places: Shared<ProjectId, Option<Arc<ProjectPlace>>>,
     learned: Mutex<HashMap<Key, Arc<OnceCell<()>>>>,
     learning: Semaphore,
@@ -85,8 +85,8 @@ impl SharedAnswers {
         workspace: WorkspaceId,
         image: &ExactImage,
         since: Instant,
-        ask: impl AsyncFnOnce() -> RegistryAnswer,
-    ) -> RegistryAnswer {
+        ask: impl AsyncFnOnce() -> ImagePresence,
+    ) -> ImagePresence {
         shared(&self.said, key(workspace, image), since)
             .get_or_init(|| ask())
             .await

@@ -1,6 +1,6 @@
 //! Resolve: the promotion names an exact digest since it was asked for; here the registry is asked whether it is still there.
 
-use super::{Outcome, SharedAnswers, known::RegistryAnswer};
+use super::{Outcome, SharedAnswers, known::ImagePresence};
 use crate::service::{
     Services,
     reach::{self, ProjectPlace},
@@ -23,22 +23,22 @@ pub(super) async fn run(
         .exists(&access, &image.repository, &image.digest)
         .await
     {
-        Ok(true) => RegistryAnswer::Holds,
-        Ok(false) => RegistryAnswer::Lacks,
-        Err(error) => RegistryAnswer::Failed(error.to_string(), error.is_passing()),
+        Ok(true) => ImagePresence::Holds,
+        Ok(false) => ImagePresence::Lacks,
+        Err(error) => ImagePresence::Failed(error.to_string(), error.is_passing()),
     };
     Ok(match known.said(promotion.workspace, image, since, ask).await {
-        RegistryAnswer::Holds => Outcome::done(
+        ImagePresence::Holds => Outcome::done(
             State::Committing,
             format!("{} holds {}.", image.repository, image.digest),
         ),
-        RegistryAnswer::Lacks => Outcome::Fail {
+        ImagePresence::Lacks => Outcome::Fail {
             reason: format!(
                 "The registry no longer holds {} in {}. Push the image again, or promote another.",
                 image.digest, image.repository
             ),
         },
-        RegistryAnswer::Failed(why, true) => Outcome::Retry { why },
-        RegistryAnswer::Failed(reason, false) => Outcome::Fail { reason },
+        ImagePresence::Failed(why, true) => Outcome::Retry { why },
+        ImagePresence::Failed(reason, false) => Outcome::Fail { reason },
     })
 }

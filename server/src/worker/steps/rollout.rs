@@ -11,7 +11,7 @@ use crate::{
         git::GitError,
     },
     service::{
-        context::Reader,
+        context::ReadPurpose,
         observe::{self, Reported},
         reach, sources,
     },
@@ -161,21 +161,13 @@ impl Rollout<'_> {
         let first = work.promotion.state == State::Syncing
             && patience.begins(work.promotion.id, work.promotion.tries, work.services.now());
         let refresh = if first { Refresh::Normal } else { Refresh::No };
-        let mut app = match work.services.argocd.app(&self.access, &self.app, refresh).await {
-            // Reading it, a missing right can't be told from a missing Application.
-            Err(error) if error.is_absence() => return Err(RolloutError::NoApplication(error)),
-            read => read?,
-        };
+        let mut app = self.read(refresh).await?;
         let mut next = self.next(&mut app).await?;
         if let Next::Refresh { cause, .. } = &next
             && !first
             && self.may(Ask::Refresh, &About::Cause(*cause))
         {
-            app = work
-                .services
-                .argocd
-                .app(&self.access, &self.app, Refresh::Normal)
-                .await?;
+            app = self.read(Refresh::Normal).await?;
             next = self.next(&mut app).await?;
         }
         if !matches!(next, Next::Live { .. }) {
@@ -240,6 +232,14 @@ impl Rollout<'_> {
         }
     }
 
+    /// Reads the Application. Reading it, a missing right can't be told from a missing Application.
+    async fn read(&self, refresh: Refresh) -> Result<AppSnapshot, RolloutError> {
+        match self.work.services.argocd.app(&self.access, &self.app, refresh).await {
+            Err(error) if error.is_absence() => Err(RolloutError::NoApplication(error)),
+            read => Ok(read?),
+        }
+    }
+
     /// What the planner says, given which of the revisions it asks about contain the commit, and the workloads where it asks for them.
     async fn next(&self, app: &mut AppSnapshot) -> Result<Next, RolloutError> {
         let covering = self.covering(app).await?;
@@ -250,7 +250,7 @@ impl Rollout<'_> {
             return Ok(next);
         }
         let services = self.work.services;
-        observe::read_workloads(services, &self.access, &self.app, app, Reader::Promotion).await?;
+        observe::read_workloads(services, &self.access, &self.app, app, ReadPurpose::Promotion).await?;
         self.decide(app, &covering).await
     }
 
@@ -349,7 +349,7 @@ impl Rollout<'_> {
         let work = self.work;
         // Once it was seen closed, the window is looked at instead of being knocked at.
         if work.promotion.counts_from.is_some()
-            && let Window::Closed { opens_at } = self.window(app).await?
+            && let Ok(Window::Closed { opens_at }) = self.window(app).await
         {
             return Ok(self.closed(opens_at));
         }
@@ -405,7 +405,7 @@ impl Rollout<'_> {
         }
         let since = promotion.committed_at.unwrap_or(promotion.state_since);
         let is_late = self.work.services.now().millis_since(since) > SYNCS_WITHIN_MILLIS;
-        // Who may not be asked for the windows is told of them when a sync is refused.
+        // If Waybill may not read the windows, a refused sync reports them.
         if is_late
             && self.may(Ask::Window, &About::Windows)
             && let Ok(Window::Closed { opens_at }) = self.window(app).await
