@@ -643,7 +643,9 @@ async fn what_the_summary_cannot_tell_is_being_checked_until_the_workloads_are_r
     let bench = Bench::new().await;
     bench.registry.push(api, "one", &digest("a"));
     let (program, _) = bench.program("demo", "boss", Role::Admin).await;
-    bench.apply(&program, &document()).await;
+    let mut document = document();
+    document["clusters"][0]["argocd"] = json!({ "url": "http://127.0.0.1:8080", "token": "argo-secret" });
+    bench.apply(&program, &document).await;
     let mut tx = bench.store.read().await.unwrap();
     let projects = tx.projects(program.access[0].0.id).await.unwrap();
     let project = projects.into_iter().find(|one| one.project.name.as_str() == "myapp");

@@ -57,7 +57,7 @@ pub(super) enum GitRoute {
 
 impl Address {
     /// How Git would get there: `url_is_local_not_ssh` and `parse_connect_url` in its `connect.c`, and `transport_get` in `transport.c`.
-    pub(super) fn route(&self) -> GitRoute {
+    pub(super) fn way(&self) -> GitRoute {
         let url = self.url.as_str();
         if let Some((scheme, rest)) = url.split_once("://") {
             return match scheme {
@@ -207,7 +207,7 @@ mod tests {
             ("file::/srv/a.git", GitRoute::Unknown),
             ("::/srv/a.git", GitRoute::Unknown),
         ] {
-            assert_eq!(Address::parse(url).route(), expected, "{url}");
+            assert_eq!(Address::parse(url).way(), expected, "{url}");
         }
     }
 

@@ -63,7 +63,7 @@ impl LocalPaths {
     /// For a path that may not be used or isn't there, and for addresses that are none.
     pub(super) async fn admit(&self, address: &Address) -> Result<Remote, GitError> {
         let url = address.url.clone();
-        let path = match address.route() {
+        let path = match address.way() {
             GitRoute::Http => return Ok(remote(url, "http:https")),
             GitRoute::Ssh => return Ok(remote(url, "ssh")),
             GitRoute::Unknown => {
