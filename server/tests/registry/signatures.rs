@@ -82,6 +82,14 @@ fn list(entries: &[Value]) -> String {
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string()
 }
 
+fn payloads_of_envelopes(attached: &[Attached]) -> Vec<String> {
+    let text = |attached: &Attached| match attached {
+        Attached::Simple { .. } => None,
+        Attached::Envelope(envelope) => Some(format!("{envelope:?}")),
+    };
+    attached.iter().filter_map(text).collect()
+}
+
 fn payloads(attached: &[Attached]) -> Vec<String> {
     let text = |attached: &Attached| match attached {
         Attached::Simple { payload, signature } => {
@@ -240,6 +248,59 @@ async fn the_older_forms_are_read_as_referrers_too() {
     let found = payloads(&found.attached);
     assert_eq!((found.len(), found[0].as_str()), (2, "signed so"), "{found:?}");
     assert!(found[1].contains(&format!("{:?}", b"attested".to_vec())), "{found:?}");
+}
+
+/// Whoever may push may call our bundle's blob something else: it is read all the same.
+#[tokio::test]
+async fn what_others_call_our_blob_hides_nothing() {
+    let mut held = Held::default();
+    let ours = held.bundle("ours");
+    let blob = bundle("ours");
+    let mut lie = signed_layer(blob.as_bytes());
+    lie["size"] = json!(1);
+    let manifest = manifest(&[lie]);
+    let mut theirs = layer("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+    theirs["artifactType"] = json!(BUNDLE);
+    held.0
+        .insert(format!("/manifests/{}", digest(manifest.as_bytes())), manifest);
+    held.0.insert(format!("/referrers/{}", image()), list(&[theirs, ours]));
+    let registry = held.serve().await;
+    let found = client()
+        .attached(&open(), &registry.repository(), &image(), &[SIGN])
+        .await
+        .unwrap();
+    let ours = format!("{:?}", b"ours".to_vec());
+    assert!(
+        payloads_of_envelopes(&found.attached)
+            .iter()
+            .any(|payload| payload.contains(&ours))
+    );
+}
+
+/// A registry may refuse the question for its list, and hold one under the tag.
+#[tokio::test]
+async fn the_list_under_the_tag_counts_where_the_registrys_own_is_refused() {
+    for refusal in [401, 403, 404, 429, 501, 503] {
+        let mut held = Held::default();
+        let ours = held.bundle("ours");
+        held.0
+            .insert(format!("/manifests/sha256-{}", image().hex()), list(&[ours]));
+        let registry = Origin::start(move |seen, _| {
+            let path = seen.uri.split('?').next().unwrap_or_default();
+            match held.0.iter().find(|(end, _)| path.ends_with(end.as_str())) {
+                _ if path.contains("/referrers/") => status(refusal),
+                Some((_, body)) => response(200, &[("content-type", INDEX)], body.clone()),
+                None => status(404),
+            }
+        })
+        .await;
+        let found = client()
+            .attached(&open(), &registry.repository(), &image(), &[SIGN])
+            .await
+            .unwrap();
+        assert_eq!(found.attached.len(), 1, "{refusal}");
+        assert_eq!(found.unseen.is_none(), refusal == 404, "{refusal}: {:?}", found.unseen);
+    }
 }
 
 #[tokio::test]

@@ -21,9 +21,9 @@ pub(super) struct Outlines(HashMap<Oid, Outline>);
 
 impl Outlines {
     /// The outline of a file, to be changed with it. That of a file as it was read is kept: a push may be lost, and the file read again.
-    fn take(&mut self, file: &File) -> Option<Outline> {
+    fn take(&mut self, file: &File, prefix: &str) -> Option<Outline> {
         match file.is_as_read() {
-            true => self.0.get(&file.id).cloned(),
+            true => Some(self.of(file.id, &file.text, prefix).clone()),
             false => self.0.remove(&file.id),
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn edit(
             return Err(LocalError::NoFile { path: path.clone() });
         }
         let (text, id) = file.map_or((&[][..], None), |file| (&file.text, Some(file.id)));
-        let mut outline = file.and_then(|file| outlines.take(file));
+        let mut outline = file.and_then(|file| outlines.take(file, &edit.place.prefix));
         match values::edit_with(&mut outline, text, edit) {
             Ok(new) if new != text => edited.push(Edited {
                 path: path.clone(),
