@@ -145,7 +145,7 @@ impl<'a> Draft<'a> {
         }
         for file in edited {
             let id = self.files.put(&mut self.objects, &file.path, file.text)?;
-            self.outlines.keep(id, file.outline);
+            self.outlines.keep(&file.path, id, file.outline);
         }
         let message = Message {
             author: &request.author,

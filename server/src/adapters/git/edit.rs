@@ -15,22 +15,23 @@ use super::{
 /// So many outlines are kept from batch to batch.
 const MOST_OUTLINES: usize = 200;
 
-/// Outlines of values files by the object name of their content.
+/// Outlines of values files, by path and the object name of their content: files of different environments may have the same content, and
+/// each is changed for itself.
 #[derive(Debug, Default)]
-pub(super) struct Outlines(HashMap<Oid, Outline>);
+pub(super) struct Outlines(HashMap<(String, Oid), Outline>);
 
 impl Outlines {
     /// The outline of a file, to be changed with it. That of a file as it was read is kept: a push may be lost, and the file read again.
-    fn take(&mut self, file: &File, prefix: &str) -> Option<Outline> {
+    fn take(&mut self, file: &File, place: &ServicePlace) -> Option<Outline> {
         match file.is_as_read() {
-            true => Some(self.of(file.id, &file.text, prefix).clone()),
-            false => self.0.remove(&file.id),
+            true => Some(self.of(file, place).clone()),
+            false => self.0.remove(&(place.path.clone(), file.id)),
         }
     }
 
-    pub(super) fn keep(&mut self, id: Oid, outline: Option<Outline>) {
+    pub(super) fn keep(&mut self, path: &str, id: Oid, outline: Option<Outline>) {
         if let Some(outline) = outline {
-            self.0.insert(id, outline);
+            self.0.insert((path.to_owned(), id), outline);
         }
     }
 
@@ -41,8 +42,9 @@ impl Outlines {
         }
     }
 
-    fn of(&mut self, id: Oid, text: &[u8], prefix: &str) -> &Outline {
-        self.0.entry(id).or_insert_with(|| Outline::of(text, prefix))
+    fn of(&mut self, file: &File, place: &ServicePlace) -> &Outline {
+        let known = self.0.entry((place.path.clone(), file.id));
+        known.or_insert_with(|| Outline::of(&file.text, &place.prefix))
     }
 }
 
@@ -80,7 +82,7 @@ pub(super) fn edit(
             return Err(LocalError::NoFile { path: path.clone() });
         }
         let (text, id) = file.map_or((&[][..], None), |file| (&file.text, Some(file.id)));
-        let mut outline = file.and_then(|file| outlines.take(file, &edit.place.prefix));
+        let mut outline = file.and_then(|file| outlines.take(file, &edit.place));
         match values::edit_with(&mut outline, text, edit) {
             Ok(new) if new != text => edited.push(Edited {
                 path: path.clone(),
@@ -90,7 +92,7 @@ pub(super) fn edit(
             }),
             unchanged => {
                 if let Some(id) = id {
-                    outlines.keep(id, outline);
+                    outlines.keep(path, id, outline);
                 }
                 unchanged.map_err(|error| refused(&edit.place, &error))?;
             }
@@ -179,7 +181,7 @@ fn declared(files: &mut Files<'_>, outlines: &mut Outlines, edit: &PlaceEdit) ->
             false => Err(LocalError::NoFile { path: path.clone() }),
         };
     };
-    let outline = outlines.of(file.id, &file.text, prefix);
+    let outline = outlines.of(file, &edit.place);
     let services = match outline.alone(&file.text, prefix, service) {
         Some(alone) => values::services(&alone, ""),
         None => values::services(&file.text, prefix),
