@@ -5,7 +5,7 @@
 //!
 //! - Who and where: [`id`], [`name`], [`environment`], [`rights`]; where no connection may lead, [`outside`]; which paths a
 //!   file of a repository may have, [`repository_path`].
-//! - What runs: [`artifact`], [`resource`], which tags of a repository count for one, [`tag_rule`], and the rules of the form that creates one, [`draft`].
+//! - What runs: [`artifact`], how it is copied, [`mod@copy`], [`resource`], which tags of a repository count for one, [`tag_rule`], and the rules of the form that creates one, [`draft`].
 //! - What an environment asks for, [`policy`], and whether it is there, [`gate`].
 //! - What happens: [`promotion`] (the state machine), [`succession`] (who goes first of those that wait), [`plan`] (what Argo CD reports, and what to do next),
 //!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
@@ -14,6 +14,7 @@
 pub mod arrival;
 pub mod artifact;
 pub mod commit_template;
+pub mod copy;
 pub mod door;
 pub mod draft;
 pub mod environment;

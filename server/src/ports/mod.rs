@@ -5,4 +5,5 @@ pub mod argocd;
 pub mod clock;
 pub mod git;
 pub mod identity_provider;
+pub mod image_copy;
 pub mod registry;

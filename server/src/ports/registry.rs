@@ -10,7 +10,9 @@ use secrecy::SecretString;
 pub struct RegistryAccess {
     /// Whether to speak plain HTTP (a registry on this machine, or inside a closed network).
     pub plain_http: bool,
-    /// User and password or token, for pulling.
+    /// Certificates to trust besides the system's, PEM.
+    pub ca: Option<String>,
+    /// User and password or token: those for pulling, or those for pushing.
     pub credentials: Option<(String, SecretString)>,
 }
 

@@ -128,6 +128,7 @@ pub(crate) fn hurried_client(total: Duration) -> RegistryClient {
 
 pub(crate) fn open() -> RegistryAccess {
     RegistryAccess {
+        ca: None,
         plain_http: true,
         credentials: None,
     }
@@ -135,6 +136,7 @@ pub(crate) fn open() -> RegistryAccess {
 
 pub(crate) fn signed_in(user: &str, password: &str) -> RegistryAccess {
     RegistryAccess {
+        ca: None,
         plain_http: true,
         credentials: Some((user.to_owned(), password.to_owned().into())),
     }

@@ -156,6 +156,7 @@ async fn check_sign_in(api: &Repository, pushed: &str, user: &str, password: &st
         assert!(matches!(error, RegistryError::Unauthorized { .. }), "{error:?}");
     }
     let encrypted = RegistryAccess {
+        ca: None,
         plain_http: false,
         ..right
     };

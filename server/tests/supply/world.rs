@@ -164,6 +164,7 @@ impl World {
         .unwrap();
         let client = RegistryClient::new().unwrap();
         let access = RegistryAccess {
+            ca: None,
             plain_http: true,
             credentials: None,
         };

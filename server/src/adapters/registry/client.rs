@@ -476,6 +476,7 @@ mod tests {
 
     fn place(repository: &str, plain_http: bool) -> Endpoint {
         let access = RegistryAccess {
+            ca: None,
             plain_http,
             credentials: None,
         };

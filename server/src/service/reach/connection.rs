@@ -141,6 +141,7 @@ pub(crate) fn cluster_registry_access(services: &Services, record: &ClusterRecor
         _ => None,
     };
     Ok(RegistryAccess {
+        ca: None,
         plain_http: record.cluster.registry_plain_http,
         credentials,
     })

@@ -91,6 +91,7 @@ async fn throw(until: Until) {
     let repository: Repository = format!("{host}/myapp/api").parse().unwrap();
     let tag: Tag = "v1".parse().unwrap();
     let reach = RegistryAccess {
+        ca: None,
         plain_http: true,
         credentials: None,
     };
