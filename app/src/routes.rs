@@ -42,6 +42,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/-/settings") view={Lazy::<lazy::SettingsPage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/-/settings/:section") view={Lazy::<lazy::SettingsPage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/-/delete") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
+                <Route path=path!("/w/:workspace/-/delete/registry/:registry") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/-/delete/cluster/:cluster") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/-/delete/project/:project") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
                 <Route

@@ -10,7 +10,8 @@ use crate::{
     board::BoardView,
     board_filter::BoardFilter,
     connection::{
-        ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RepositoriesView, RepositoryDraft, Secrets,
+        ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RegistriesView, RegistryDraft, RepositoriesView,
+        RepositoryDraft, Secrets,
     },
     environment::EnvironmentView,
     error::AppError,
@@ -173,6 +174,17 @@ pub trait People: Send + Sync {
 /// What a workspace is connected to, testing it, and deleting things.
 #[async_trait]
 pub trait Connections: Send + Sync {
+    /// The registries of a workspace.
+    async fn registries(&self, workspace: &str) -> Result<RegistriesView, AppError>;
+    /// Adds or changes a registry; says what is so now.
+    async fn save_registry(&self, workspace: &str, draft: RegistryDraft, secrets: Secrets) -> Result<String, AppError>;
+    /// Tries a registry, as typed or as stored: reading, and beginning an upload where images are copied to.
+    async fn test_registry(
+        &self,
+        workspace: &str,
+        draft: RegistryDraft,
+        secrets: Secrets,
+    ) -> Result<ConnectionTest, AppError>;
     /// The clusters of a workspace.
     async fn clusters(&self, workspace: &str) -> Result<ClustersView, AppError>;
     /// Adds or changes a cluster; says what is so now.

@@ -1,8 +1,8 @@
-//! What Waybill is connected to: clusters with their Argo CD and registry, and projects with their GitOps repository.
+//! What Waybill is connected to: registries, clusters with their Argo CD, and projects with their GitOps repository.
 //!
 //! Secrets go one way. What is read says whether there is one; what is written keeps the stored one where nothing is typed.
 
-use domain::name::Name;
+use domain::{copy::Attachments, name::Name};
 use serde::{Deserialize, Serialize};
 
 /// The clusters of a workspace.
@@ -12,6 +12,8 @@ pub struct ClustersView {
     pub workspace: Name,
     /// Its clusters, by name.
     pub clusters: Vec<ClusterView>,
+    /// Its registries, by name.
+    pub registries: Vec<Name>,
 }
 
 /// A cluster.
@@ -21,12 +23,60 @@ pub struct ClusterView {
     pub draft: ClusterDraft,
     /// Whether a token for Argo CD is stored.
     pub has_token: bool,
-    /// Whether a password for the registry is stored.
-    pub has_password: bool,
     /// The environments on it: `project/environment`.
     pub environments: Vec<String>,
-    /// Tags of its registry that are passed over.
+}
+
+/// The registries of a workspace.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RegistriesView {
+    /// The workspace.
+    pub workspace: Name,
+    /// Its registries, by name.
+    pub registries: Vec<RegistryView>,
+}
+
+/// A registry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RegistryView {
+    /// What the form holds of it.
+    pub draft: RegistryDraft,
+    /// Whether a password for pulling is stored.
+    pub has_pull_password: bool,
+    /// Whether a password for pushing is stored.
+    pub has_push_password: bool,
+    /// The clusters that pull from it.
+    pub clusters: Vec<Name>,
+    /// What is copied to it: `production → registry.example.com/production/{name}`.
+    pub mirrors: Vec<String>,
+    /// Tags in it that are passed over.
     pub passed_over: Vec<PassedOver>,
+}
+
+/// What the form of a registry posts, without the secrets.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RegistryDraft {
+    /// The name of the registry that is changed; empty for a new one.
+    pub was: String,
+    /// The name of a new one.
+    pub name: String,
+    /// Its host, with the port if there is one.
+    pub host: String,
+    /// Whether it speaks plain HTTP.
+    pub plain_http: bool,
+    /// Certificates to trust, PEM.
+    pub ca: String,
+    /// Who pulls.
+    pub pull_user: String,
+    /// Whether it is read without signing in: user and password are forgotten.
+    pub anonymous: bool,
+    /// Who pushes.
+    pub push_user: String,
+    /// Whether nothing is copied to it: user and password are forgotten.
+    pub no_push: bool,
+    /// For a test: what is stored, whatever else is typed.
+    pub stored: bool,
 }
 
 /// A tag that can't be read, and is passed over.
@@ -58,14 +108,12 @@ pub struct ClusterDraft {
     pub namespace: String,
     /// Whether a sync that runs is never ended, not even for a rollback.
     pub keep_syncs: bool,
-    /// The registry's host; empty for none.
+    /// The name of the registry that it pulls from; empty for none.
     pub registry: String,
-    /// Whether the registry speaks plain HTTP.
-    pub plain_http: bool,
-    /// The registry's user.
-    pub registry_user: String,
-    /// Whether the registry is read without signing in: user and password are forgotten.
-    pub anonymous: bool,
+    /// Where images are copied to; empty for nowhere.
+    pub mirror: String,
+    /// What goes along with them.
+    pub attachments: Attachments,
     /// Platforms of which an image needs one, with spaces or commas between.
     pub platforms: String,
     /// For a test: what is stored, whatever else is typed.
@@ -140,6 +188,10 @@ pub struct EnvironmentDraft {
     pub cluster: String,
     /// Whether only approvers may change it.
     pub protected: bool,
+    /// Where images are copied to before they run in it; empty for as its cluster says.
+    pub mirror: String,
+    /// What goes along with them.
+    pub attachments: Attachments,
 }
 
 /// The secrets that a form posts; empty ones keep what is stored. They are never given back.
@@ -148,8 +200,10 @@ pub struct EnvironmentDraft {
 pub struct Secrets {
     /// Argo CD's token.
     pub argocd_token: String,
-    /// The registry's password.
-    pub registry_password: String,
+    /// A registry's password for pulling.
+    pub pull_password: String,
+    /// A registry's password for pushing.
+    pub push_password: String,
     /// Git's token or password.
     pub git_token: String,
     /// An SSH key.

@@ -2,6 +2,7 @@
 //!
 //! The digest never changes on the way; whatever hangs on the image by digest (signatures, attestations, SBOMs) stays valid in the new place.
 
+use crate::artifact::Repository;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -92,4 +93,98 @@ pub struct CopyProof {
     pub left_out: Vec<String>,
     /// How long it took, in milliseconds.
     pub millis: u64,
+}
+
+/// Where images are copied to before they run somewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    /// The repository, with its registry's host; `{name}` stands for the last part of the source's path, `{path}` for all of it.
+    pub repository: String,
+    /// What goes along.
+    #[serde(default)]
+    pub attachments: Attachments,
+}
+
+impl Mirror {
+    /// The host of the registry that it copies to, with the port if there is one.
+    #[must_use]
+    pub fn registry(&self) -> &str {
+        self.repository.split_once('/').map_or("", |(host, _)| host)
+    }
+
+    /// Where an image of `source` is copied to; `None` for a template that makes no repository of it.
+    #[must_use]
+    pub fn target(&self, source: &Repository) -> Option<Repository> {
+        let path = source.path();
+        let name = path.rsplit('/').next().unwrap_or(path);
+        self.repository
+            .replace("{name}", name)
+            .replace("{path}", path)
+            .parse()
+            .ok()
+    }
+
+    /// Checks the template.
+    ///
+    /// # Errors
+    /// What is wrong with it, a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let filled = self.repository.replace("{name}", "x").replace("{path}", "x");
+        if filled == self.repository {
+            return Err("Include {name} or {path}, so that each image has a repository of its own: registry.example.com/production/{name}.".into());
+        }
+        if filled.contains(['{', '}']) {
+            return Err("The only placeholders here are {name} and {path}.".into());
+        }
+        if self.registry().contains(['{', '}']) {
+            return Err("Name the registry itself: a placeholder can't be part of its host.".into());
+        }
+        filled
+            .parse::<Repository>()
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mirror(repository: &str) -> Mirror {
+        Mirror {
+            repository: repository.into(),
+            attachments: Attachments::All,
+        }
+    }
+
+    #[test]
+    fn a_template_is_filled_with_the_name_or_the_whole_path() {
+        let source: Repository = "ci.example:5000/team/shop/api".parse().unwrap();
+        for (template, target) in [
+            ("prod.example/live/{name}", "prod.example/live/api"),
+            ("prod.example/{path}", "prod.example/team/shop/api"),
+            ("127.0.0.1:5001/a/{path}-x", "127.0.0.1:5001/a/team/shop/api-x"),
+        ] {
+            assert_eq!(mirror(template).check(), Ok(()), "{template}");
+            assert_eq!(mirror(template).target(&source).unwrap().as_str(), target);
+        }
+        assert_eq!(mirror("127.0.0.1:5001/a/{name}").registry(), "127.0.0.1:5001");
+    }
+
+    #[test]
+    fn a_template_that_makes_no_repository_is_refused() {
+        for template in [
+            "",
+            "prod.example/live",
+            "{name}",
+            "prod.example/{image}",
+            "prod.example/{name}/{x}",
+            "{name}.example/api",
+            "prod.example/Live/{name}",
+            "prod.example/{name}:1",
+        ] {
+            assert!(mirror(template).check().is_err(), "{template}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Where things run: workspace, project, cluster, environment.
 
 use crate::{
-    id::{ClusterId, EnvironmentId, GroupId, ProjectId, WorkspaceId},
+    copy::Mirror,
+    id::{ClusterId, EnvironmentId, GroupId, ProjectId, RegistryId, WorkspaceId},
     key::Key,
     name::Name,
     policy::Policy,
@@ -72,12 +73,28 @@ pub struct Cluster {
     pub name: Name,
     /// Its Argo CD; `None` means Git only: a promotion ends at the push.
     pub argocd: Option<ArgoCdSettings>,
-    /// The registry it pulls from: a host, with the port if there is one.
-    pub registry: String,
-    /// Whether that registry speaks plain HTTP.
-    pub registry_plain_http: bool,
+    /// The registry it pulls from.
+    pub registry: Option<RegistryId>,
+    /// Where images are copied to before they run on it; `None`: it pulls them from where they are.
+    #[serde(default)]
+    pub mirror: Option<Mirror>,
     /// Platforms of which an image needs one to run on it; none: some platform of Linux.
     pub platforms: Vec<String>,
+}
+
+/// A registry: where images are, and how it is reached. Users and passwords are kept apart, encrypted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Registry {
+    /// Its id.
+    pub id: RegistryId,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// Its name, unique in the workspace.
+    pub name: Name,
+    /// Its host, with the port if there is one: `registry.example.com`, `127.0.0.1:5000`.
+    pub host: String,
+    /// Whether it speaks plain HTTP.
+    pub plain_http: bool,
 }
 
 /// How Applications of a cluster are found; the token is kept apart, encrypted.
@@ -141,4 +158,7 @@ pub struct Environment {
     pub protected: bool,
     /// What it asks for before an image may run in it.
     pub policy: Policy,
+    /// Where images are copied to before they run in it; `None`: as its cluster says.
+    #[serde(default)]
+    pub mirror: Option<Mirror>,
 }

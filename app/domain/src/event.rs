@@ -413,7 +413,7 @@ impl Happened {
             | Self::SignedOutEverywhere => true,
             Self::Removed { what, .. } => match what {
                 Removable::Workspace | Removable::Project | Removable::Environment => true,
-                Removable::Resource | Removable::Cluster => false,
+                Removable::Resource | Removable::Cluster | Removable::Registry => false,
             },
             Self::SignedIn { .. }
             | Self::SignInFailed { .. }
@@ -495,6 +495,7 @@ mod tests {
             (removed(Removable::Environment), true),
             (removed(Removable::Resource), false),
             (removed(Removable::Cluster), false),
+            (removed(Removable::Registry), false),
             (Happened::AccountActivated { email: email() }, false),
             (Happened::LineResumed, false),
         ] {

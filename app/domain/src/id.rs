@@ -35,6 +35,10 @@ ids! {
     ProjectId,
     /// A cluster: an Argo CD and a registry.
     ClusterId,
+    /// A registry: where images are.
+    RegistryId,
+    /// A copy of an image, which promotions may share.
+    CopyId,
     /// An environment of a project.
     EnvironmentId,
     /// A resource in an environment.

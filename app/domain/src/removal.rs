@@ -18,13 +18,15 @@ pub enum Removable {
     Project,
     /// A cluster that no environment runs on.
     Cluster,
+    /// A registry that no cluster pulls from.
+    Registry,
     /// A workspace, with all that is in it.
     Workspace,
 }
 
 impl Removable {
     /// All of them: what is in another one before that.
-    pub const ALL: [Self; 5] = *Self::VARIANTS.as_array().unwrap();
+    pub const ALL: [Self; 6] = *Self::VARIANTS.as_array().unwrap();
 
     /// The word for it.
     #[must_use]
@@ -37,14 +39,14 @@ impl Removable {
     pub fn is_in_git(self) -> bool {
         match self {
             Self::Resource | Self::Environment => true,
-            Self::Project | Self::Cluster | Self::Workspace => false,
+            Self::Project | Self::Cluster | Self::Registry | Self::Workspace => false,
         }
     }
 }
 
 /// A text that is no [`Removable`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, thiserror::Error)]
-#[error("Choose one of resource, environment, project, cluster and workspace.")]
+#[error("Choose one of resource, environment, project, cluster, registry and workspace.")]
 pub struct UnknownRemovable;
 
 /// What a person chooses when they remove something.

@@ -1,4 +1,4 @@
-//! What Waybill is connected to: clusters with their Argo CD and registry, and projects with their GitOps repository.
+//! What Waybill is connected to: registries, clusters with their Argo CD, and projects with their GitOps repository.
 //!
 //! Secrets go one way. What is read says whether there is one; what is written keeps the stored one where nothing is typed.
 
@@ -9,6 +9,37 @@ pub use contract::connection::*;
 
 use contract::error::AppError;
 use leptos::prelude::*;
+
+/// The registries of a workspace.
+///
+/// # Errors
+/// When the actor doesn't administer the workspace.
+#[server(name = ReadRegistries, prefix = "/api/ui", endpoint = "registries")]
+pub async fn registries(workspace: String) -> Result<RegistriesView, AppError> {
+    answer(backend()?.registries(&workspace).await)
+}
+
+/// Adds or changes a registry; says what is so now.
+///
+/// # Errors
+/// When the actor doesn't administer the workspace; all that is wrong with the draft, by field.
+#[server(prefix = "/api/ui", endpoint = "save_registry")]
+pub async fn save_registry(workspace: String, registry: RegistryDraft, secrets: Secrets) -> Result<String, AppError> {
+    answer(backend()?.save_registry(&workspace, registry, secrets).await)
+}
+
+/// Tries a registry, as typed or as stored. Saves nothing, uploads nothing.
+///
+/// # Errors
+/// When the actor doesn't administer the workspace; all that is wrong with the draft, by field.
+#[server(prefix = "/api/ui", endpoint = "test_registry")]
+pub async fn test_registry(
+    workspace: String,
+    registry: RegistryDraft,
+    secrets: Secrets,
+) -> Result<ConnectionTest, AppError> {
+    answer(backend()?.test_registry(&workspace, registry, secrets).await)
+}
 
 /// The clusters of a workspace.
 ///

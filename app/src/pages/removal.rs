@@ -41,6 +41,7 @@ fn around(target: &Removing) -> String {
         "resource" => format!("/w/{workspace}/{}/{}", target.project, target.environment),
         "environment" => format!("/w/{workspace}/{}", target.project),
         "cluster" => format!("/w/{workspace}/-/settings/clusters"),
+        "registry" => format!("/w/{workspace}/-/settings/registries"),
         _ => "/".to_owned(),
     }
 }
@@ -52,7 +53,7 @@ fn page_of(target: &Removing) -> String {
         "resource" => format!("{}/{name}", around(target)),
         "environment" => format!("/w/{workspace}/{}/{name}", target.project),
         "project" => format!("/w/{workspace}/-/settings/git"),
-        "cluster" => around(target),
+        "cluster" | "registry" => around(target),
         _ => format!("/w/{workspace}/-/settings"),
     }
 }
@@ -65,7 +66,7 @@ fn address(target: &Removing) -> String {
         "resource" => format!("{delete}/project/{project}/{}/{name}", target.environment),
         "environment" => format!("{delete}/project/{project}/{name}"),
         "project" => format!("{delete}/project/{name}"),
-        "cluster" => format!("{delete}/cluster/{name}"),
+        "cluster" | "registry" => format!("{delete}/{}/{name}", target.what),
         _ => delete,
     }
 }
@@ -87,10 +88,11 @@ pub fn RemovalPage() -> impl IntoView {
     let target = Memo::new(move |_| {
         params.with(|params| {
             let get = |key: &str| params.get(key).unwrap_or_default();
-            let (workspace, cluster) = (get("workspace"), get("cluster"));
+            let (workspace, cluster, registry) = (get("workspace"), get("cluster"), get("registry"));
             let (project, environment, resource) = (get("project"), get("environment"), get("resource"));
             let (what, name) = match () {
                 () if !cluster.is_empty() => ("cluster", cluster),
+                () if !registry.is_empty() => ("registry", registry),
                 () if !resource.is_empty() => ("resource", resource),
                 () if !environment.is_empty() => ("environment", environment.clone()),
                 () if !project.is_empty() => ("project", project.clone()),
@@ -181,7 +183,8 @@ fn meaning(view: &RemovalView) -> AnyView {
         Removable::Environment | Removable::Project | Removable::Workspace => {
             "What runs goes on running: Waybill deletes nothing in a cluster, and follows nothing there any more."
         }
-        Removable::Cluster => "Its token, certificates and password are erased immediately.",
+        Removable::Cluster => "Its token and certificates are erased immediately.",
+        Removable::Registry => "Its certificates and passwords are erased immediately.",
     });
     match view.what {
         Removable::Project => lines.push("Its Git credentials and channels are erased immediately. Git is left alone."),

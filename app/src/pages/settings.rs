@@ -1,12 +1,12 @@
-//! Settings of a workspace, for its administrators: members, groups, tokens, clusters, Git, notifications. One page with a section each.
+//! Settings of a workspace, for its administrators: members, groups, tokens, registries, clusters, Git, notifications. One page with a section each.
 //!
 //! Every button posts the page ([`post`]); what comes of it is said above the section, or beside the button where that is far below
 //! ([`BESIDE`]), and a secret is shown there once.
-//! Clusters and repositories are a list, or the form of one (`?edit=NAME`, `?new`).
+//! Registries, clusters and repositories are a list, or the form of one (`?edit=NAME`, `?new`).
 
 use crate::{
     api::{
-        connection::{self, ClustersView, RepositoriesView},
+        connection::{self, ClustersView, RegistriesView, RepositoriesView},
         group::{self, GroupsView},
         member::{self, MembersView},
         notification::{self, NotificationsView},
@@ -30,6 +30,7 @@ mod groups;
 mod members;
 mod notifications;
 mod post;
+mod registries;
 mod repositories;
 mod tested;
 mod tokens;
@@ -50,6 +51,7 @@ enum SettingsView {
     Members(MembersView),
     Groups(GroupsView),
     Tokens(TokensView),
+    Registries(RegistriesView),
     Clusters(ClustersView),
     Repositories(RepositoriesView),
     Notifications(NotificationsView),
@@ -58,16 +60,23 @@ enum SettingsView {
 /// The form of whichever section it is.
 type Sent = Form<SettingsPost, SettingsOutcome>;
 /// The sections: last part of the address, name.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("members", "Members"),
     ("groups", "Groups"),
     ("tokens", "Tokens"),
+    ("registries", "Registries"),
     ("clusters", "Clusters"),
     ("git", "Git"),
     ("notifications", "Notifications"),
 ];
 /// Buttons that may stand far below the top of the page: what comes of them is said beside them.
-const BESIDE: [&str; 4] = ["test-cluster", "test-repository", "add-channel", "create-token"];
+const BESIDE: [&str; 5] = [
+    "test-registry",
+    "test-cluster",
+    "test-repository",
+    "add-channel",
+    "create-token",
+];
 /// Id of what is said beside a button. A plain post leads to it, and with a script it takes the focus.
 const ANSWER: &str = "answer";
 /// A section of the page, and which of its forms: `None` for the list, empty for something new.
@@ -231,6 +240,7 @@ async fn section_of(workspace: String, section: &str) -> Result<SettingsView, Ap
         "members" => member::members(workspace).await.map(SettingsView::Members),
         "groups" => group::groups(workspace).await.map(SettingsView::Groups),
         "tokens" => token::tokens(workspace).await.map(SettingsView::Tokens),
+        "registries" => connection::registries(workspace).await.map(SettingsView::Registries),
         "clusters" => connection::clusters(workspace).await.map(SettingsView::Clusters),
         "git" => connection::repositories(workspace)
             .await
@@ -254,6 +264,7 @@ fn section_view(view: Signal<SettingsView>, here: Here) -> AnyView {
                 SettingsView::Members(_) => members::section(view, sent),
                 SettingsView::Groups(_) => groups::section(view, sent),
                 SettingsView::Tokens(_) => tokens::section(view, here),
+                SettingsView::Registries(_) => registries::section(view, here),
                 SettingsView::Clusters(_) => clusters::section(view, here),
                 SettingsView::Repositories(_) => repositories::section(view, here),
                 SettingsView::Notifications(_) => notifications::section(view, here),

@@ -1,4 +1,4 @@
-//! Clusters with their Argo CD and registry.
+//! Clusters with their Argo CD.
 
 use super::{
     StoreError,
@@ -7,7 +7,7 @@ use super::{
     tx::{SqlTx, all, run},
 };
 use async_trait::async_trait;
-use domain::{environment::Cluster, id::WorkspaceId};
+use domain::{copy::Mirror, environment::Cluster, id::WorkspaceId};
 use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, Type};
 
 /// A cluster with its sealed secrets.
@@ -19,13 +19,9 @@ pub struct ClusterRecord {
     pub argocd_token: Option<String>,
     /// Certificates to trust, PEM.
     pub argocd_ca: Option<String>,
-    /// The registry's user.
-    pub registry_user: Option<String>,
-    /// The registry's password, sealed.
-    pub registry_password: Option<String>,
 }
 
-/// Clusters with their Argo CD and registry.
+/// Clusters with their Argo CD.
 /// `put_…` inserts, or replaces what may change of the row with this id.
 #[async_trait]
 pub trait Clusters: Send {
@@ -37,10 +33,14 @@ pub trait Clusters: Send {
 
 const CLUSTERS: &str = "SELECT * FROM clusters WHERE workspace_id = $1 AND removed_at IS NULL ORDER BY name";
 const PUT_CLUSTER: &str = "INSERT INTO clusters (id, workspace_id, name, argocd, argocd_token, argocd_ca, \
-     registry, registry_plain_http, registry_user, registry_password, platforms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+     registry_id, mirror, platforms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
      ON CONFLICT (id) DO UPDATE SET argocd = excluded.argocd, argocd_token = excluded.argocd_token, \
-     argocd_ca = excluded.argocd_ca, registry = excluded.registry, registry_plain_http = excluded.registry_plain_http, \
-     registry_user = excluded.registry_user, registry_password = excluded.registry_password, platforms = excluded.platforms";
+     argocd_ca = excluded.argocd_ca, registry_id = excluded.registry_id, mirror = excluded.mirror, platforms = excluded.platforms";
+
+/// Reads where images are copied to.
+pub(super) fn mirror(stored: Option<&String>) -> Result<Option<Mirror>, StoreError> {
+    stored.map(|json| from_json("mirror", json)).transpose()
+}
 
 /// Reads a stored list of platforms.
 pub(super) fn platforms(stored: Option<&String>) -> Result<Vec<String>, StoreError> {
@@ -58,10 +58,8 @@ pub(crate) struct ClusterRow {
     argocd: Option<String>,
     argocd_token: Option<String>,
     argocd_ca: Option<String>,
-    registry: String,
-    registry_plain_http: bool,
-    registry_user: Option<String>,
-    registry_password: Option<String>,
+    registry_id: Option<String>,
+    mirror: Option<String>,
     platforms: Option<String>,
 }
 
@@ -79,14 +77,16 @@ impl TryFrom<ClusterRow> for ClusterRecord {
                     .as_deref()
                     .map(|json| from_json("Argo CD settings", json))
                     .transpose()?,
-                registry: row.registry,
-                registry_plain_http: row.registry_plain_http,
+                registry: row
+                    .registry_id
+                    .as_deref()
+                    .map(|id| parse("registry id", id))
+                    .transpose()?,
+                mirror: mirror(row.mirror.as_ref())?,
                 platforms: platforms(row.platforms.as_ref())?,
             },
             argocd_token: row.argocd_token,
             argocd_ca: row.argocd_ca,
-            registry_user: row.registry_user,
-            registry_password: row.registry_password,
         })
     }
 }
@@ -131,10 +131,10 @@ where
             argocd,
             &record.argocd_token,
             &record.argocd_ca,
-            &cluster.registry,
-            cluster.registry_plain_http,
-            &record.registry_user,
-            &record.registry_password,
+            cluster.registry.map(|id| id.to_string()),
+            (cluster.mirror.as_ref())
+                .map(|mirror| to_json("mirror", mirror))
+                .transpose()?,
             platforms,
         )
         .map_err(taken)?;

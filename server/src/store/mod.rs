@@ -29,6 +29,7 @@ pub mod postgres;
 pub mod projects;
 pub mod promotions;
 pub mod proofs;
+pub mod registries;
 pub mod removals;
 pub mod resources;
 pub mod rows;
@@ -58,6 +59,7 @@ pub use open::OpenError;
 pub use projects::{ProjectRecord, Projects};
 pub use promotions::{AskedFor, Promotions};
 pub use proofs::{Asked, Proofs};
+pub use registries::{Registries, RegistryRecord};
 pub use removals::{GitRemoval, Removals};
 pub use resources::Resources;
 pub use sealed::{Sealed, SealedColumn, SealedValue};
@@ -151,6 +153,7 @@ pub trait Tx:
     + Workspaces
     + Accounts
     + Clusters
+    + Registries
     + Projects
     + Resources
     + Artifacts

@@ -2,6 +2,7 @@
 
 use super::{
     StoreError,
+    clusters::mirror,
     dialect::{Dialect, Stored, taken},
     rows::{from_json, parse, text, to_json},
     tx::{SqlTx, all, one, run},
@@ -57,10 +58,10 @@ const PUT_PROJECT: &str = "INSERT INTO projects (id, workspace_id, name, reposit
 const SET_TIP: &str = "UPDATE projects SET tip = COALESCE($2, tip), problem = $3 WHERE id = $1";
 const ENVIRONMENTS: &str =
     "SELECT * FROM environments WHERE project_id = $1 AND removed_at IS NULL ORDER BY position, name";
-const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, key, position, protected, policy) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, key, position, protected, policy, mirror) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
      ON CONFLICT (id) DO UPDATE SET cluster_id = excluded.cluster_id, key = excluded.key, position = excluded.position, \
-     protected = excluded.protected, policy = excluded.policy";
+     protected = excluded.protected, policy = excluded.policy, mirror = excluded.mirror";
 
 #[derive(FromRow)]
 pub(crate) struct ProjectRow {
@@ -122,6 +123,7 @@ pub(crate) struct EnvironmentRow {
     position: i64,
     protected: bool,
     policy: String,
+    mirror: Option<String>,
     name_was: Option<String>,
 }
 
@@ -148,6 +150,7 @@ impl TryFrom<EnvironmentRow> for Environment {
             position: row.position,
             protected: row.protected,
             policy: from_json("policy", &row.policy)?,
+            mirror: mirror(row.mirror.as_ref())?,
         })
     }
 }
@@ -216,6 +219,7 @@ where
             position,
             protected,
             policy,
+            mirror,
         } = environment;
         run!(
             self,
@@ -228,6 +232,7 @@ where
             *position,
             *protected,
             to_json("policy", policy)?,
+            mirror.as_ref().map(|mirror| to_json("mirror", mirror)).transpose()?,
         )
         .map_err(taken)?;
         Ok(())

@@ -16,7 +16,7 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     environment::{Environment, Workspace},
-    id::{ClusterId, EnvironmentId, GitRemovalId, ProjectId, ResourceId, WorkspaceId},
+    id::{ClusterId, EnvironmentId, GitRemovalId, ProjectId, RegistryId, ResourceId, WorkspaceId},
     promotion::{Actor, Promotion},
     resource::Resource,
     time::Timestamp,
@@ -66,6 +66,8 @@ pub trait Removals: Send {
     async fn remove_project(&mut self, id: ProjectId, by: &Actor, at: Timestamp) -> Result<(), StoreError>;
     /// Removes a cluster.
     async fn remove_cluster(&mut self, id: ClusterId, by: &Actor, at: Timestamp) -> Result<(), StoreError>;
+    /// A registry. Its passwords and certificates are erased.
+    async fn remove_registry(&mut self, id: RegistryId, by: &Actor, at: Timestamp) -> Result<(), StoreError>;
     /// Removes a workspace with all that is in it. Its tokens and invitations end, and nobody is its member any more.
     async fn remove_workspace(&mut self, id: WorkspaceId, by: &Actor, at: Timestamp) -> Result<(), StoreError>;
 
@@ -151,14 +153,20 @@ const MARK_ENVIRONMENTS_OF_WORKSPACE: &str = mark!(
 );
 const MARK_PROJECT: &str = mark!("projects", ", credentials = NULL, problem = NULL", "id = $1");
 const MARK_PROJECTS_OF_WORKSPACE: &str = mark!("projects", ", credentials = NULL, problem = NULL", "workspace_id = $1");
-const MARK_CLUSTER: &str = mark!(
-    "clusters",
-    ", argocd_token = NULL, argocd_ca = NULL, registry_user = NULL, registry_password = NULL",
-    "id = $1"
-);
+const MARK_CLUSTER: &str = mark!("clusters", ", argocd_token = NULL, argocd_ca = NULL", "id = $1");
 const MARK_CLUSTERS_OF_WORKSPACE: &str = mark!(
     "clusters",
-    ", argocd_token = NULL, argocd_ca = NULL, registry_user = NULL, registry_password = NULL",
+    ", argocd_token = NULL, argocd_ca = NULL",
+    "workspace_id = $1"
+);
+const MARK_REGISTRY: &str = mark!(
+    "registries",
+    ", ca = NULL, pull_user = NULL, pull_password = NULL, push_user = NULL, push_password = NULL",
+    "id = $1"
+);
+const MARK_REGISTRIES_OF_WORKSPACE: &str = mark!(
+    "registries",
+    ", ca = NULL, pull_user = NULL, pull_password = NULL, push_user = NULL, push_password = NULL",
     "workspace_id = $1"
 );
 const MARK_WORKSPACE: &str = mark!("workspaces", "", "id = $1");
@@ -315,6 +323,11 @@ where
         Ok(())
     }
 
+    async fn remove_registry(&mut self, id: RegistryId, by: &Actor, at: Timestamp) -> Result<(), StoreError> {
+        run!(self, MARK_REGISTRY, id.to_string(), at.0, to_json("actor", by)?)?;
+        Ok(())
+    }
+
     async fn remove_workspace(&mut self, id: WorkspaceId, by: &Actor, at: Timestamp) -> Result<(), StoreError> {
         let (id, by) = (id.to_string(), to_json("actor", by)?);
         for statement in [
@@ -322,6 +335,7 @@ where
             MARK_ENVIRONMENTS_OF_WORKSPACE,
             MARK_PROJECTS_OF_WORKSPACE,
             MARK_CLUSTERS_OF_WORKSPACE,
+            MARK_REGISTRIES_OF_WORKSPACE,
             MARK_WORKSPACE,
         ] {
             run!(self, statement, &id, at.0, &by)?;

@@ -15,18 +15,21 @@ pub enum SealedColumn {
     ProjectCredentials,
     /// A cluster's token for Argo CD.
     ArgoCdToken,
-    /// A cluster's password for its registry.
-    RegistryPassword,
+    /// A registry's password for pulling.
+    PullPassword,
+    /// A registry's password for pushing.
+    PushPassword,
     /// Where a channel for notifications leads, and its key.
     ChannelTarget,
 }
 
 impl SealedColumn {
     /// All there are.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ProjectCredentials,
         Self::ArgoCdToken,
-        Self::RegistryPassword,
+        Self::PullPassword,
+        Self::PushPassword,
         Self::ChannelTarget,
     ];
 
@@ -36,7 +39,8 @@ impl SealedColumn {
         match self {
             Self::ProjectCredentials => "projects.credentials",
             Self::ArgoCdToken => "clusters.argocd_token",
-            Self::RegistryPassword => "clusters.registry_password",
+            Self::PullPassword => "registries.pull_password",
+            Self::PushPassword => "registries.push_password",
             Self::ChannelTarget => "channels.target",
         }
     }
@@ -49,7 +53,7 @@ pub struct SealedValue {
     pub column: SealedColumn,
     /// The row's id.
     pub id: String,
-    /// The name of what it belongs to: of a project, a cluster or a channel.
+    /// The name of what it belongs to: of a project, a cluster, a registry or a channel.
     pub of: String,
     /// The name of its workspace.
     pub workspace: String,
@@ -85,8 +89,10 @@ const SEALED_VALUES: &str = "\
      FROM projects x JOIN workspaces w ON w.id = x.workspace_id WHERE x.credentials IS NOT NULL UNION ALL \
      SELECT 'clusters.argocd_token' AS place, x.id, x.name, w.name AS workspace, x.argocd_token AS sealed \
      FROM clusters x JOIN workspaces w ON w.id = x.workspace_id WHERE x.argocd_token IS NOT NULL UNION ALL \
-     SELECT 'clusters.registry_password' AS place, x.id, x.name, w.name AS workspace, x.registry_password AS sealed \
-     FROM clusters x JOIN workspaces w ON w.id = x.workspace_id WHERE x.registry_password IS NOT NULL UNION ALL \
+     SELECT 'registries.pull_password' AS place, x.id, x.name, w.name AS workspace, x.pull_password AS sealed \
+     FROM registries x JOIN workspaces w ON w.id = x.workspace_id WHERE x.pull_password IS NOT NULL UNION ALL \
+     SELECT 'registries.push_password' AS place, x.id, x.name, w.name AS workspace, x.push_password AS sealed \
+     FROM registries x JOIN workspaces w ON w.id = x.workspace_id WHERE x.push_password IS NOT NULL UNION ALL \
      SELECT 'channels.target' AS place, x.id, x.name, w.name AS workspace, x.target AS sealed \
      FROM channels x JOIN workspaces w ON w.id = x.workspace_id";
 
@@ -140,11 +146,16 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../migrations")
             .join(database);
-        let mut found = BTreeSet::new();
+        let (mut found, mut dropped) = (BTreeSet::new(), BTreeSet::new());
         for file in std::fs::read_dir(folder).unwrap() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
             let mut table = String::new();
             for line in text.lines() {
+                if let Some((_, column)) = line.split_once("DROP COLUMN ") {
+                    let table = line.split_whitespace().nth(2).unwrap();
+                    dropped.insert(format!("{table}.{}", column.trim_end_matches(';')));
+                    continue;
+                }
                 let mut words = line.split_whitespace();
                 if let (Some("CREATE" | "ALTER"), Some("TABLE"), Some(name)) =
                     (words.next(), words.next(), words.next())
@@ -160,7 +171,7 @@ mod tests {
                 }
             }
         }
-        found
+        &found - &dropped
     }
 
     #[test]

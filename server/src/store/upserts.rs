@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 /// What is inserted and then stays as it is, by table.
 const STAYS: &[(&str, &[&str])] = &[
     ("clusters", &["workspace_id", "name"]),
+    ("registries", &["workspace_id", "name"]),
     ("projects", &["workspace_id", "name"]),
     ("environments", &["project_id", "name"]),
 ];

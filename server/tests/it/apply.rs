@@ -67,6 +67,7 @@ async fn applying_creates_everything_and_applying_again_changes_nothing() {
     assert_eq!(
         words(&first),
         [
+            "create registry local",
             "create cluster local",
             "create project myapp",
             "create environment myapp/development",
@@ -209,7 +210,8 @@ async fn changes_are_said_one_by_one_and_secrets_never() {
     assert_eq!(
         words(&changes),
         [
-            "change cluster local: argocd url http://127.0.0.1:8080 → https://argocd.example.com, argocd token, registry password",
+            "change registry local: pull password",
+            "change cluster local: argocd url http://127.0.0.1:8080 → https://argocd.example.com, argocd token",
             "change project myapp: branch main → release, credentials",
             "change environment myapp/production: protected yes → no",
             "change resource myapp/development/api: replicas, environment variables",

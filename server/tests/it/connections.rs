@@ -11,6 +11,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use testbed::{REGISTRY_PASSWORD, REGISTRY_USER, free_port};
 
+const REGISTRIES: &str = "/w/demo/-/settings/registries";
 const CLUSTERS: &str = "/w/demo/-/settings/clusters";
 
 const GIT: &str = "/w/demo/-/settings/git";
@@ -52,7 +53,6 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
     let page = admin.get(CLUSTERS).await;
     keeps_secrets(&page.text);
     says(&page, "local");
-    says(&page, &format!("as {REGISTRY_USER}, password stored"));
     says(
         &page,
         "myapp/development, myapp/staging, myapp/production, other/sandbox",
@@ -65,8 +65,8 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
         ("cluster[name]", "Second"),
         ("cluster[argocd_url]", "http://169.254.169.254/latest"),
         ("cluster[application]", "{cluster}"),
-        ("cluster[registry]", "registry.example.com/x"),
-        ("cluster[registry_user]", "bob"),
+        ("cluster[registry]", "nowhere"),
+        ("cluster[mirror]", "registry.example.com/live"),
         ("secrets[argocd_token]", &token),
     ];
     let page = post(&mut admin, &format!("{CLUSTERS}?new"), &wrong).await;
@@ -75,14 +75,27 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
         ("cluster[name]", "lower-case"),
         ("cluster[argocd_url]", "link-local"),
         ("cluster[application]", "placeholders"),
-        ("cluster[registry]", "without scheme"),
-        ("secrets[registry_password]", "password too"),
+        ("cluster[mirror]", "Include {name} or {path}"),
     ] {
         let said = page.field_error(field).unwrap_or_default();
         assert!(said.contains(why), "{field}: {said:?} in {}", page.words());
     }
     assert_eq!(page.value("cluster[name]").as_deref(), Some("Second"));
-    assert_eq!(page.value("cluster[registry_user]").as_deref(), Some("bob"));
+    assert_eq!(
+        page.value("cluster[mirror]").as_deref(),
+        Some("registry.example.com/live")
+    );
+    let nowhere = [
+        ("intent", "save-cluster"),
+        ("cluster[name]", "second"),
+        ("cluster[registry]", "nowhere"),
+    ];
+    let page = post(&mut admin, &format!("{CLUSTERS}?new"), &nowhere).await;
+    assert!(
+        page.words().contains("There is no registry nowhere."),
+        "{}",
+        page.words()
+    );
     let taken = [("intent", "save-cluster"), ("cluster[name]", "local")];
     let page = post(&mut admin, &format!("{CLUSTERS}?new"), &taken).await;
     assert!(page.field_error("cluster[name]").unwrap().contains("already"));
@@ -92,22 +105,22 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
         ("cluster[name]", "second"),
         ("cluster[argocd_url]", world.standin.url()),
         ("cluster[argocd_project]", "myapp"),
-        ("cluster[registry]", &world.host),
-        ("cluster[plain_http]", "true"),
-        ("cluster[registry_user]", REGISTRY_USER),
+        ("cluster[registry]", "local"),
+        ("cluster[mirror]", "registry.example.com/live/{name}"),
         ("secrets[argocd_token]", &token),
-        ("secrets[registry_password]", REGISTRY_PASSWORD),
     ];
     let page = post(&mut admin, &format!("{CLUSTERS}?new"), &right).await;
     says(&page, "Cluster second is added.");
     says(&page, "{project}-{environment} in project myapp");
+    says(&page, "Copies images to registry.example.com/live/{name}");
 
     // Page and document say the same: what the page made is what the document asks for.
     let mut document = world.document();
     let cluster = json!({
         "name": "second",
         "argocd": { "url": world.standin.url(), "token": token, "project": "myapp" },
-        "registry": { "host": world.host, "plainHttp": true, "user": REGISTRY_USER, "password": REGISTRY_PASSWORD },
+        "registry": "local",
+        "mirror": { "repository": "registry.example.com/live/{name}" },
     });
     document["clusters"].as_array_mut().unwrap().push(cluster);
     assert_eq!(world.apply(&document).await["changes"], json!([]));
@@ -123,9 +136,8 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
         ("cluster[argocd_url]", world.standin.url()),
         ("cluster[argocd_project]", "myapp"),
         ("cluster[application]", "{environment}-of-{project}"),
-        ("cluster[registry]", &world.host),
-        ("cluster[plain_http]", "true"),
-        ("cluster[registry_user]", REGISTRY_USER),
+        ("cluster[registry]", "local"),
+        ("cluster[mirror]", "registry.example.com/live/{name}"),
     ];
     let page = post(&mut admin, &edit, &renamed).await;
     says(
@@ -149,27 +161,19 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
             ("intent", intent),
             ("cluster[was]", "second"),
             ("cluster[argocd_url]", elsewhere.as_str()),
-            ("cluster[registry]", "127.0.0.1:1"),
-            ("cluster[plain_http]", "true"),
-            ("cluster[registry_user]", REGISTRY_USER),
+            ("cluster[registry]", "local"),
         ]
     };
     for intent in ["save-cluster", "test-cluster"] {
         let page = post(&mut admin, &edit, &moved(intent)).await;
         assert_eq!(page.status, 422);
-        for field in ["secrets[argocd_token]", "secrets[registry_password]"] {
-            assert!(page.field_error(field).unwrap().contains("goes to"), "{field}");
-        }
+        assert!(page.field_error("secrets[argocd_token]").unwrap().contains("goes to"));
     }
     let mut typed = moved("test-cluster");
-    typed.extend([
-        ("secrets[argocd_token]", &*token),
-        ("secrets[registry_password]", "wrong-password"),
-    ]);
+    typed.push(("secrets[argocd_token]", &*token));
     let page = post(&mut admin, &edit, &typed).await;
-    says(&page, "2 things don't work. Nothing was saved.");
+    says(&page, "1 thing doesn't work. Nothing was saved.");
     says(&page, &format!("Fails Reach Argo CD {elsewhere} could not be reached"));
-    says(&page, "Fails Reach the registry 127.0.0.1:1 could not be reached");
 
     // What has environments stays.
     let delete = |name: &str| format!("/w/demo/-/delete/cluster/{name}");
@@ -183,7 +187,7 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
     );
     says(
         &admin.get(&delete("second")).await,
-        "Its token, certificates and password are erased immediately.",
+        "Its token and certificates are erased immediately.",
     );
     let page = admin.post(&delete("second"), &sure).await;
     assert_eq!((page.status, page.location()), (303, Some(CLUSTERS)));
@@ -206,7 +210,181 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_test_says_what_is_wrong_with_argo_cd_and_the_registry() {
+async fn an_administrator_adds_tests_changes_and_removes_a_registry() {
+    let world = World::start().await;
+    let mut admin = world.admin().await;
+    let page = admin.get(REGISTRIES).await;
+    keeps_secrets(&page.text);
+    says(&page, &format!("Pull as {REGISTRY_USER}, password stored"));
+    says(&page, "Push no user, so nothing is copied to it Clusters local");
+
+    // All mistakes at once, each in its field; what was typed is there again, but for the secrets.
+    let wrong = [
+        ("intent", "save-registry"),
+        ("registry[name]", "Second"),
+        ("registry[host]", "https://registry.example.com/x"),
+        ("registry[ca]", "no certificate"),
+    ];
+    let page = post(&mut admin, &format!("{REGISTRIES}?new"), &wrong).await;
+    assert_eq!(page.status, 422, "{}", page.words());
+    assert!(page.field_error("registry[ca]").unwrap().contains("PEM"));
+    let wrong = [
+        ("intent", "save-registry"),
+        ("registry[name]", "Second"),
+        ("registry[host]", "https://registry.example.com/x"),
+        ("registry[pull_user]", "a:b"),
+        ("registry[push_user]", "bob"),
+        ("secrets[pull_password]", "x"),
+        ("secrets[push_password]", "x"),
+    ];
+    let page = post(&mut admin, &format!("{REGISTRIES}?new"), &wrong).await;
+    assert_eq!(page.status, 422, "{}", page.words());
+    for (field, why) in [
+        ("registry[name]", "lower-case"),
+        ("registry[host]", "without scheme"),
+        ("registry[pull_user]", "without a colon"),
+    ] {
+        let said = page.field_error(field).unwrap_or_default();
+        assert!(said.contains(why), "{field}: {said:?} in {}", page.words());
+    }
+    assert_eq!(page.value("registry[push_user]").as_deref(), Some("bob"));
+    for (field, typed) in [
+        ("registry[push_user]", ("secrets[push_password]", "alone")),
+        ("secrets[push_password]", ("registry[push_user]", "alone")),
+    ] {
+        let half = [
+            ("intent", "save-registry"),
+            ("registry[name]", "second"),
+            ("registry[host]", "r.example"),
+            typed,
+        ];
+        let page = post(&mut admin, &format!("{REGISTRIES}?new"), &half).await;
+        assert!(page.field_error(field).is_some(), "{field}: {}", page.words());
+    }
+    let taken = [("intent", "save-registry"), ("registry[name]", "local")];
+    let page = post(&mut admin, &format!("{REGISTRIES}?new"), &taken).await;
+    assert!(page.field_error("registry[name]").unwrap().contains("already"));
+
+    let right = [
+        ("intent", "save-registry"),
+        ("registry[name]", "second"),
+        ("registry[host]", &*world.host),
+        ("registry[plain_http]", "true"),
+        ("registry[pull_user]", REGISTRY_USER),
+        ("registry[push_user]", "pusher"),
+        ("secrets[pull_password]", REGISTRY_PASSWORD),
+        ("secrets[push_password]", "push-password"),
+    ];
+    let page = post(&mut admin, &format!("{REGISTRIES}?new"), &right).await;
+    says(&page, "Registry second is added.");
+    says(&page, "Push as pusher, password stored Clusters no cluster");
+    // Page and document say the same: what the page made is what the document asks for.
+    let mut document = world.document();
+    document["registries"] = json!([{
+        "name": "second", "host": world.host, "plainHttp": true,
+        "pull": { "user": REGISTRY_USER, "password": REGISTRY_PASSWORD },
+        "push": { "user": "pusher", "password": "push-password" },
+    }]);
+    assert_eq!(world.apply(&document).await["changes"], json!([]));
+
+    // Nothing typed keeps the secrets; what is forgotten is forgotten.
+    let edit = format!("{REGISTRIES}?edit=second");
+    let fields = |more: &[(&'static str, &'static str)]| {
+        let mut fields = vec![
+            ("intent", "save-registry"),
+            ("registry[was]", "second"),
+            ("registry[host]", &*world.host),
+            ("registry[plain_http]", "true"),
+            ("registry[pull_user]", REGISTRY_USER),
+            ("registry[push_user]", "pusher"),
+        ];
+        fields.extend(more);
+        fields
+    };
+    let page = post(&mut admin, &edit, &fields(&[])).await;
+    says(&page, "It was stored like this already");
+    let page = post(&mut admin, &edit, &fields(&[("registry[no_push]", "true")])).await;
+    says(
+        &page,
+        "Registry second is changed: push user pusher → none, push password. Waybill connects anew.",
+    );
+
+    // A stored secret goes nowhere else.
+    let moved = |intent: &'static str| {
+        let mut moved = fields(&[("registry[no_push]", "true")]);
+        moved[0].1 = intent;
+        moved[2].1 = "127.0.0.1:1";
+        moved
+    };
+    for intent in ["save-registry", "test-registry"] {
+        let page = post(&mut admin, &edit, &moved(intent)).await;
+        assert_eq!(page.status, 422);
+        let said = page.field_error("secrets[pull_password]").unwrap();
+        assert!(said.contains("goes to"), "{said}");
+    }
+    let mut typed = moved("test-registry");
+    typed.push(("secrets[pull_password]", "wrong-password"));
+    let page = post(&mut admin, &edit, &typed).await;
+    says(&page, "1 thing doesn't work. Nothing was saved.");
+    says(&page, "Fails Reach the registry 127.0.0.1:1 could not be reached");
+    let test = |more: &[(&'static str, &'static str)]| {
+        let mut fields = fields(more);
+        fields[0].1 = "test-registry";
+        fields.push(("registry[no_push]", "true"));
+        fields
+    };
+    let page = post(&mut admin, &edit, &test(&[])).await;
+    says(&page, &format!("Works Sign in to the registry As {REGISTRY_USER}."));
+    says(&page, &format!("Works Read {}/myapp/api It holds", world.host));
+    let page = post(
+        &mut admin,
+        &edit,
+        &test(&[("secrets[pull_password]", "wrong-password")]),
+    )
+    .await;
+    says(
+        &page,
+        &format!("Fails Sign in to the registry It refused {REGISTRY_USER}"),
+    );
+    let page = post(&mut admin, &edit, &test(&[("registry[anonymous]", "true")])).await;
+    says(&page, "It asks for a sign-in: give a user and password.");
+    let encrypted: Vec<_> = test(&[("secrets[pull_password]", REGISTRY_PASSWORD)])
+        .into_iter()
+        .filter(|(name, _)| *name != "registry[plain_http]")
+        .collect();
+    let page = post(&mut admin, &edit, &encrypted).await;
+    says(&page, "It seems to speak plain HTTP: choose that");
+
+    // What a cluster pulls from stays.
+    let delete = |name: &str| format!("/w/demo/-/delete/registry/{name}");
+    let sure = [("intent", "delete")];
+    let page = post(&mut admin, &delete("local"), &sure).await;
+    assert_eq!(page.status, 409);
+    assert!(
+        page.words()
+            .contains("Registry local stays: cluster local pulls from it."),
+        "{}",
+        page.words()
+    );
+    says(
+        &admin.get(&delete("second")).await,
+        "Its certificates and passwords are erased immediately.",
+    );
+    let page = admin.post(&delete("second"), &sure).await;
+    assert_eq!((page.status, page.location()), (303, Some(REGISTRIES)));
+    assert!(!admin.get(REGISTRIES).await.words().contains("Registry second"));
+    let mut tx = world.store.read().await.unwrap();
+    let workspace = tx.workspace_by_name("demo").await.unwrap().unwrap();
+    let ledger = format!("{:?}", tx.ledger_entries(workspace.id, 0, 1000).await.unwrap());
+    drop(tx);
+    for told in ["create registry second", "change registry second: push user", "removed"] {
+        assert!(ledger.contains(told), "{told}");
+    }
+    keeps_secrets(&ledger);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_says_what_is_wrong_with_argo_cd() {
     let world = World::start().await;
     let mut admin = world.admin().await;
     let stored = [
@@ -232,9 +410,7 @@ async fn a_test_says_what_is_wrong_with_argo_cd_and_the_registry() {
             ("cluster[was]", "local"),
             ("cluster[argocd_url]", world.standin.url()),
             ("cluster[argocd_project]", "myapp"),
-            ("cluster[registry]", &*world.host),
-            ("cluster[plain_http]", "true"),
-            ("cluster[registry_user]", REGISTRY_USER),
+            ("cluster[registry]", "local"),
         ];
         fields.extend(more);
         fields
@@ -251,25 +427,6 @@ async fn a_test_says_what_is_wrong_with_argo_cd_and_the_registry() {
         "typed and kept"
     );
     says(&page, "What was typed here must be typed again");
-    let page = post(
-        &mut admin,
-        &edit,
-        &right(&[("secrets[registry_password]", "wrong-password")]),
-    )
-    .await;
-    says(
-        &page,
-        &format!("Fails Sign in to the registry It refused {REGISTRY_USER}"),
-    );
-    let page = post(&mut admin, &edit, &right(&[("cluster[anonymous]", "true")])).await;
-    says(&page, "It asks for a sign-in: give a user and password.");
-    let encrypted: Vec<_> = right(&[("secrets[registry_password]", REGISTRY_PASSWORD)])
-        .into_iter()
-        .filter(|(name, _)| *name != "cluster[plain_http]")
-        .collect();
-    let page = post(&mut admin, &edit, &encrypted).await;
-    says(&page, "It seems to speak plain HTTP: choose that");
-
     // A token that may see but not sync, and one that may see nothing of it.
     let [reader, stranger] = ["proj:myapp:reader", "proj:elsewhere:waybill"].map(token_for);
     let may_read = vec![Policy::allow("applications", "get", "myapp/*")];
@@ -349,9 +506,7 @@ async fn the_stream_follows_with_a_new_token() {
         ("cluster[was]", "local"),
         ("cluster[argocd_url]", world.standin.url()),
         ("cluster[argocd_project]", "myapp"),
-        ("cluster[registry]", &*world.host),
-        ("cluster[plain_http]", "true"),
-        ("cluster[registry_user]", REGISTRY_USER),
+        ("cluster[registry]", "local"),
         ("secrets[argocd_token]", &*new),
     ];
     let page = post(&mut admin, &format!("{CLUSTERS}?edit=local"), &fields).await;

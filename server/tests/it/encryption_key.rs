@@ -83,7 +83,7 @@ async fn after_a_loss_the_server_goes_on_with_a_new_key_and_says_what_to_enter_a
     for lost in [
         "projects.credentials of myapp in workspace demo",
         "clusters.argocd_token of local in workspace demo",
-        "clusters.registry_password of local in workspace demo",
+        "registries.pull_password of local in workspace demo",
     ] {
         assert!(said.contains(lost), "{said}");
     }

@@ -4,7 +4,7 @@ use crate::support::{Bench, counted::Counted, scripted_registry::ScriptedRegistr
 use axum::{http::StatusCode, response::IntoResponse as _};
 use contract::{
     backend::At,
-    connection::{ClusterDraft, Finding, Secrets, TestStep},
+    connection::{Finding, RegistryDraft, Secrets, TestStep},
 };
 use domain::{
     artifact::Repository,
@@ -348,10 +348,10 @@ async fn one_odd_tag_stops_no_repository_and_is_named_once() {
         assert_eq!(shop.went("development", &format!("odd{n}")).await, ["1.1.0"], "{n}");
     }
     let named = async || {
-        let view = configure::clusters(&shop.bench.services, &shop.admin, "demo")
+        let view = configure::registries(&shop.bench.services, &shop.admin, "demo")
             .await
             .unwrap();
-        view.clusters[0].passed_over.clone()
+        view.registries[0].passed_over.clone()
     };
     let passed = named().await;
     let images: Vec<&str> = passed.iter().map(|tag| tag.image.as_str()).collect();
@@ -419,10 +419,10 @@ async fn a_repository_whose_tags_all_fail_fails_as_a_whole() {
     let environment = json!({ "name": "development", "cluster": "local", "resources": resources });
     let warnings = shop.apply(vec![environment]).await;
     assert!(warnings[0].contains("Check the credentials"), "{warnings:?}");
-    let view = configure::clusters(&shop.bench.services, &shop.admin, "demo")
+    let view = configure::registries(&shop.bench.services, &shop.admin, "demo")
         .await
         .unwrap();
-    assert_eq!(view.clusters[0].passed_over, []);
+    assert_eq!(view.registries[0].passed_over, []);
 }
 
 #[tokio::test]
@@ -577,24 +577,24 @@ async fn what_is_no_image_for_linux_is_never_deployed() {
     );
 }
 
-/// What *Test connection* finds, with what is stored of a cluster or with another password.
-async fn tried(shop: &Shop, cluster: &str, password: Option<&str>) -> Vec<TestStep> {
-    let was = if cluster == "local" { cluster } else { "" };
-    let draft = ClusterDraft {
+/// What *Test connection* finds, with what is stored of a registry or with another password.
+async fn tried(shop: &Shop, registry: &str, password: Option<&str>) -> Vec<TestStep> {
+    let was = if registry == "local" { registry } else { "" };
+    let draft = RegistryDraft {
         was: was.into(),
-        name: cluster.into(),
-        registry: shop.registry.address.to_string(),
+        name: registry.into(),
+        host: shop.registry.address.to_string(),
         plain_http: true,
-        registry_user: "ci".into(),
+        pull_user: "ci".into(),
         stored: password.is_none(),
-        ..ClusterDraft::default()
+        ..RegistryDraft::default()
     };
     let typed = Secrets {
-        registry_password: password.unwrap_or_default().into(),
+        pull_password: password.unwrap_or_default().into(),
         ..Secrets::default()
     };
     let typed = TypedSecrets::from(typed);
-    let test = configure::test_cluster(&shop.bench.services, &shop.admin, "demo", &draft, &typed);
+    let test = configure::test_registry(&shop.bench.services, &shop.admin, "demo", &draft, &typed);
     test.await.unwrap().steps
 }
 
@@ -609,11 +609,11 @@ async fn tested(shop: &Shop, password: Option<&str>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_test_says_whose_sign_in_is_used_where_two_clusters_name_one_registry() {
+async fn a_test_says_whose_sign_in_is_used_where_two_registries_have_one_host() {
     let shop = Shop::open().await;
     shop.apply_chain().await;
-    let whose = async |cluster: &str| {
-        let steps = tried(&shop, cluster, Some("right")).await;
+    let whose = async |registry: &str| {
+        let steps = tried(&shop, registry, Some("right")).await;
         let step = steps.into_iter().find(|step| step.what == "Whose sign-in");
         step.map(|step| step.detail)
     };
@@ -623,7 +623,7 @@ async fn a_test_says_whose_sign_in_is_used_where_two_clusters_name_one_registry(
         whose("zone")
             .await
             .unwrap()
-            .starts_with("Cluster local names the same registry")
+            .starts_with("Registry local has the same host")
     );
 }
 

@@ -302,14 +302,12 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
             workspace,
             name: "local".parse().unwrap(),
             argocd: None,
-            registry: "r.example".into(),
-            registry_plain_http: true,
+            registry: None,
+            mirror: None,
             platforms: Vec::new(),
         },
         argocd_token: None,
         argocd_ca: None,
-        registry_user: None,
-        registry_password: None,
     };
     tx.put_cluster(&cluster).await.unwrap();
     let project = ProjectRecord {
@@ -338,6 +336,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
         position: 1,
         protected: false,
         policy: domain::policy::Policy::default(),
+        mirror: None,
     };
     tx.put_environment(&environment).await.unwrap();
     let resource = Resource {

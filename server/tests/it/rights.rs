@@ -262,6 +262,7 @@ async fn who_was_demoted_meanwhile_changes_nothing_that_runs() {
         key: String::new(),
         cluster: "local".into(),
         protected: false,
+        ..EnvironmentDraft::default()
     };
     is_refused(
         configure::add_environment(services, &bob, "demo", &draft).await,

@@ -7,16 +7,17 @@ mod promotions;
 use crate::support::{BEGIN, database::Database, digest};
 use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository},
-    environment::{ArgoCdSettings, Cluster, Environment, Project, Workspace},
+    copy::{Attachments, Mirror},
+    environment::{ArgoCdSettings, Cluster, Environment, Project, Registry, Workspace},
     follow::Age,
-    id::{ClusterId, EnvironmentId, ProjectId, ResourceId, WorkspaceId},
+    id::{ClusterId, EnvironmentId, ProjectId, RegistryId, ResourceId, WorkspaceId},
     plan::Health,
     policy::{Policy, RequiredCheck},
     resource::{Binding, Kind, Live, Resource, Runtime, Size, Source},
     tag_rule::{TagOrder, TagRule},
     time::Timestamp,
 };
-use server::store::{ClusterRecord, Found, KnownTag, ProjectRecord, Store, StoreError, Tx};
+use server::store::{ClusterRecord, Found, KnownTag, ProjectRecord, RegistryRecord, Store, StoreError, Tx};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -93,6 +94,28 @@ struct Places {
 
 async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) -> Places {
     let mut tx = store.write().await.unwrap();
+    let mut registry = RegistryRecord {
+        registry: Registry {
+            id: RegistryId(id(32)),
+            workspace: demo.id,
+            name: "local".parse().unwrap(),
+            host: "r.example".into(),
+            plain_http: true,
+        },
+        ca: Some("pem".into()),
+        pull_user: Some("pull".into()),
+        pull_password: Some("sealed too".into()),
+        push_user: None,
+        push_password: None,
+    };
+    tx.put_registry(&registry).await.unwrap();
+    registry.registry.plain_http = false;
+    registry.ca = None;
+    registry.push_user = Some("push".into());
+    registry.push_password = Some("sealed as well".into());
+    tx.put_registry(&registry).await.unwrap();
+    assert_eq!(tx.registries(demo.id).await.unwrap(), std::slice::from_ref(&registry));
+    assert_eq!(tx.registries(acme.id).await.unwrap(), []);
     let mut cluster = ClusterRecord {
         cluster: Cluster {
             id: ClusterId(id(31)),
@@ -105,14 +128,15 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
                 project: Some("default".into()),
                 namespace: None,
             }),
-            registry: "r.example".into(),
-            registry_plain_http: true,
+            registry: Some(registry.registry.id),
+            mirror: Some(Mirror {
+                repository: "r.example/live/{name}".into(),
+                attachments: Attachments::Signatures,
+            }),
             platforms: vec!["linux/amd64".into()],
         },
         argocd_token: Some("sealed".into()),
         argocd_ca: None,
-        registry_user: Some("pull".into()),
-        registry_password: Some("sealed too".into()),
     };
     tx.put_cluster(&cluster).await.unwrap();
     cluster.cluster.argocd = None;
@@ -168,6 +192,7 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
         position,
         protected: false,
         policy: Policy::default(),
+        mirror: None,
     };
     let mut staging = environment(52, "staging", 1);
     let development = environment(51, "development", 2);

@@ -107,7 +107,7 @@ fn words_of_roles_doors_and_removals_stay_as_stored() {
     check::<Door>(&doors, &UnknownDoor);
     check_json::<Door>(&doors);
     assert_eq!(Door::CommandLine.to_string(), "command_line");
-    let removables = ["resource", "environment", "project", "cluster", "workspace"];
+    let removables = ["resource", "environment", "project", "cluster", "registry", "workspace"];
     check::<Removable>(&removables, &UnknownRemovable);
     check_json::<Removable>(&removables);
     assert_eq!(Removable::ALL.map(|what| what.to_string()), removables);

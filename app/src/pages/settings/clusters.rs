@@ -1,15 +1,19 @@
-//! Clusters: each with its Argo CD and the registry it pulls from.
+//! Clusters: each with its Argo CD, the registry it pulls from, and where images are copied to.
 
 use super::{
     Here, SettingsView, button,
-    fields::{area, error_of, secret, text, tick},
+    fields::{area, attachments_field, error_of, secret, set, text, tick},
     post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
-    api::connection::{ClusterDraft, ClusterView, ClustersView, PassedOver, Secrets, save_cluster, test_cluster},
-    components::{empty_state::EmptyState, field::TextField},
+    api::connection::{ClusterDraft, ClusterView, ClustersView, Secrets, save_cluster, test_cluster},
+    components::{
+        empty_state::EmptyState,
+        field::{SelectField, TextField},
+    },
 };
 use contract::error::AppError;
+use domain::name::Name;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantNames};
@@ -134,27 +138,16 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
     });
     let registry = match draft.registry.as_str() {
         "" => view! { <dd class="muted">"none"</dd> }.into_any(),
-        host => {
-            let how = if draft.plain_http { ", plain HTTP" } else { "" };
+        name => {
+            let page = format!("/w/{}/-/settings/registries?edit={name}", here.workspace());
             view! {
                 <dd>
-                    <span class="mono">{host.to_owned()}</span>
-                    {how}
+                    <a href=page>{name.to_owned()}</a>
                 </dd>
             }
             .into_any()
         }
     };
-    let of_registry = (!draft.registry.is_empty()).then(|| {
-        let login = match draft.registry_user.as_str() {
-            "" => "without signing in".to_owned(),
-            user => format!("as {user}, password {}", set(cluster.has_password)),
-        };
-        view! {
-            <dt>"Read"</dt>
-            <dd>{login}</dd>
-        }
-    });
     let used = match cluster.environments.as_slice() {
         [] => "no environment".to_owned(),
         environments => environments.join(", "),
@@ -171,12 +164,14 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
                 {of_argocd}
                 <dt>"Registry"</dt>
                 {registry}
-                {of_registry}
+                {(!draft.mirror.is_empty()).then(|| view! {
+                    <dt>"Copies images to"</dt>
+                    <dd class="mono">{draft.mirror.clone()}</dd>
+                })}
                 {(!draft.platforms.is_empty()).then(|| view! {
                     <dt>"Platforms"</dt>
                     <dd class="mono">{draft.platforms.clone()}</dd>
                 })}
-                {passed_over(&cluster.passed_over)}
                 <dt>"Runs"</dt>
                 <dd>{used}</dd>
             </dl>
@@ -198,31 +193,19 @@ fn one(cluster: &ClusterView, here: Here) -> AnyView {
     .into_any()
 }
 
-/// Tags that can't be read: none of them stops the others.
-fn passed_over(tags: &[PassedOver]) -> Option<AnyView> {
-    if tags.is_empty() {
-        return None;
-    }
-    let each = |tag: &PassedOver| {
+fn registry_options(registries: &[Name], chosen: &str) -> Vec<AnyView> {
+    let option = |value: String, label: String| {
+        let selected = value == chosen;
         view! {
-            <li>
-                <span class="mono">{tag.image.clone()}</span>
-                ": "
-                {tag.why.clone()}
-            </li>
+            <option value=value selected=selected>
+                {label}
+            </option>
         }
+        .into_any()
     };
-    let list = view! {
-        <dt>"Tags passed over"</dt>
-        <dd>
-            <ul>{tags.iter().map(each).collect_view()}</ul>
-        </dd>
-    };
-    Some(list.into_any())
-}
-
-fn set(is_stored: bool) -> &'static str {
-    if is_stored { "stored" } else { "not set" }
+    let none = option(String::new(), "None".to_owned());
+    let named = registries.iter().map(|name| option(name.to_string(), name.to_string()));
+    std::iter::once(none).chain(named).collect()
 }
 
 /// The form of one cluster; `was` is empty for a new one.
@@ -242,9 +225,12 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
         }
         .into_any();
     }
-    let (has_token, has_password) = stored
-        .as_ref()
-        .map_or((false, false), |stored| (stored.has_token, stored.has_password));
+    let has_token = stored.as_ref().is_some_and(|stored| stored.has_token);
+    let registries = view.with_untracked(|view| match view {
+        SettingsView::Clusters(view) => view.registries.clone(),
+        _ => Vec::new(),
+    });
+    let registry_error = error_of(here, "cluster[registry]");
     let draft: ClusterDraft = here
         .posted()
         .and_then(|post| of_cluster(&post).cloned())
@@ -311,21 +297,17 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                 </fieldset>
                 <fieldset class="within">
                     <legend>"Registry"</legend>
+                    <SelectField name="cluster[registry]" label="Pulls from" error=registry_error>
+                        {registry_options(&registries, &draft.registry)}
+                    </SelectField>
                     {text(
                         here,
-                        "cluster[registry]",
-                        "Host",
-                        &draft.registry,
-                        "With the port if there is one: registry.example.com, 10.0.0.5:5000.",
+                        "cluster[mirror]",
+                        "Copies images to",
+                        &draft.mirror,
+                        "Before an image runs here, Waybill copies it by digest: registry.example.com/production/{name}. May hold {name} and {path}. Empty: images are pulled from where they are.",
                     )}
-                    {tick("cluster[plain_http]", "It speaks plain HTTP", draft.plain_http)}
-                    {text(here, "cluster[registry_user]", "User", &draft.registry_user, "Who may pull.")}
-                    {secret(here, "secrets[registry_password]", "Password", has_password)}
-                    {tick(
-                        "cluster[anonymous]",
-                        "Read without signing in, and forget user and password",
-                        draft.anonymous,
-                    )}
+                    {attachments_field("cluster[attachments]", draft.attachments)}
                     {text(
                         here,
                         "cluster[platforms]",

@@ -1,6 +1,6 @@
 //! What the settings post: the form of one section, told by the word of the button that was pressed.
 
-use super::{clusters, groups, members, notifications, repositories, tokens};
+use super::{clusters, groups, members, notifications, registries, repositories, tokens};
 use crate::{
     api::{
         connection::ConnectionTest,
@@ -20,6 +20,7 @@ pub(super) enum SettingsPost {
     Members(members::Post),
     Groups(groups::Post),
     Tokens(tokens::Post),
+    Registries(registries::Post),
     Clusters(clusters::Post),
     Repositories(repositories::Post),
     Notifications(notifications::Post),
@@ -34,6 +35,7 @@ impl SettingsPost {
             Self::Members(post) => post.intent.into(),
             Self::Groups(post) => post.intent.into(),
             Self::Tokens(post) => post.intent.into(),
+            Self::Registries(post) => post.intent.into(),
             Self::Clusters(post) => post.intent.into(),
             Self::Repositories(post) => post.intent.into(),
             Self::Notifications(post) => post.intent.into(),
@@ -89,6 +91,7 @@ pub(super) fn read(body: &str) -> Result<SettingsPost, AppError> {
     let of_a_section = of(body, &intent, SettingsPost::Members)
         .or_else(|| of(body, &intent, SettingsPost::Groups))
         .or_else(|| of(body, &intent, SettingsPost::Tokens))
+        .or_else(|| of(body, &intent, SettingsPost::Registries))
         .or_else(|| of(body, &intent, SettingsPost::Clusters))
         .or_else(|| of(body, &intent, SettingsPost::Repositories))
         .or_else(|| of(body, &intent, SettingsPost::Notifications));
@@ -109,6 +112,7 @@ pub(super) async fn carry_out(
         SettingsPost::Members(post) => post.carry_out(workspace).await,
         SettingsPost::Groups(post) => post.carry_out(workspace).await,
         SettingsPost::Tokens(post) => post.carry_out(workspace).await,
+        SettingsPost::Registries(post) => post.carry_out(workspace).await,
         SettingsPost::Clusters(post) => post.carry_out(workspace).await,
         SettingsPost::Repositories(post) => post.carry_out(workspace).await,
         SettingsPost::Notifications(post) => post.carry_out(workspace).await,
@@ -158,6 +162,7 @@ mod tests {
                 text.parse::<members::Intent>().is_ok(),
                 text.parse::<groups::Intent>().is_ok(),
                 text.parse::<tokens::Intent>().is_ok(),
+                text.parse::<registries::Intent>().is_ok(),
                 text.parse::<clusters::Intent>().is_ok(),
                 text.parse::<repositories::Intent>().is_ok(),
                 text.parse::<notifications::Intent>().is_ok(),
@@ -167,6 +172,7 @@ mod tests {
             .iter()
             .chain(groups::Intent::VARIANTS)
             .chain(tokens::Intent::VARIANTS)
+            .chain(registries::Intent::VARIANTS)
             .chain(clusters::Intent::VARIANTS)
             .chain(repositories::Intent::VARIANTS)
             .chain(notifications::Intent::VARIANTS);

@@ -2,7 +2,7 @@
 
 use super::{
     Here, SettingsView, button,
-    fields::{area, error_of, secret, secret_area, text, tick},
+    fields::{area, attachments_field, error_of, secret, secret_area, text, tick},
     post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
@@ -333,7 +333,7 @@ fn environment_form(view: Signal<SettingsView>, here: Here) -> AnyView {
             _ => None,
         })
         .unwrap_or_default();
-    let (project, cluster) = (draft.project, draft.cluster);
+    let (project, cluster) = (draft.project.clone(), draft.cluster.clone());
     let projects = move || options(&names.with(|(projects, _)| projects.clone()), &project);
     let clusters = move || options(&names.with(|(_, clusters)| clusters.clone()), &cluster);
     let is_possible =
@@ -353,7 +353,7 @@ fn environment_form(view: Signal<SettingsView>, here: Here) -> AnyView {
                 <TextField
                     name="environment[name]"
                     label="Name"
-                    value=draft.name
+                    value=draft.name.clone()
                     help="For example staging."
                     required=true
                     error=name_error
@@ -361,7 +361,7 @@ fn environment_form(view: Signal<SettingsView>, here: Here) -> AnyView {
                 <TextField
                     name="environment[key]"
                     label="Key in Git"
-                    value=draft.key
+                    value=draft.key.clone()
                     help="What stands for {environment} in the path of its values file. Empty: the name."
                     mono=true
                     error=key_error
@@ -369,6 +369,14 @@ fn environment_form(view: Signal<SettingsView>, here: Here) -> AnyView {
                 <SelectField name="environment[cluster]" label="Cluster" error=cluster_error>
                     {clusters}
                 </SelectField>
+                {text(
+                    here,
+                    "environment[mirror]",
+                    "Copies images to",
+                    &draft.mirror,
+                    "Before an image runs here, Waybill copies it by digest: registry.example.com/production/{name}. Empty: as the cluster says.",
+                )}
+                {attachments_field("environment[attachments]", draft.attachments)}
                 {tick("environment[protected]", "Protected: only approvers may change what runs here", draft.protected)}
                 {button(here.sent, Intent::AddEnvironment, "Add environment", "button primary")}
             </form>

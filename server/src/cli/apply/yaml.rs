@@ -84,6 +84,7 @@ pub fn read(text: &str) -> Result<Written, Complaint> {
         if !document.state.is_present() {
             whole.state = document.state;
         }
+        whole.registries.extend(document.registries);
         whole.clusters.extend(document.clusters);
         whole.groups.extend(document.groups);
         whole.projects.extend(document.projects);
@@ -124,7 +125,8 @@ impl Lines {
     /// Adds a further document's places; what it lists comes after what is there already.
     fn add(&mut self, places: &[Place], before: &Document<SecretRef>) {
         for place in places {
-            let shifted = shift(&place.path, "clusters[", before.clusters.len())
+            let shifted = shift(&place.path, "registries[", before.registries.len())
+                .or_else(|| shift(&place.path, "clusters[", before.clusters.len()))
                 .or_else(|| shift(&place.path, "groups[", before.groups.len()))
                 .or_else(|| shift(&place.path, "projects[", before.projects.len()));
             self.0

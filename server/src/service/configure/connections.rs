@@ -1,4 +1,4 @@
-//! The pages *Clusters* and *Git*: what a workspace is connected to, for its administrators.
+//! The pages *Registries*, *Clusters* and *Git*: what a workspace is connected to, for its administrators.
 //!
 //! Saving is applying a document of one thing ([`mod@super::apply`]); what secrets there are is told, and none of them is.
 
@@ -8,16 +8,21 @@ use crate::{
         context::Services,
         reach::{Caller, SealedCredentials, credentials_context},
     },
-    store::{ClusterRecord, ProjectRecord},
+    store::{ClusterRecord, ProjectRecord, RegistryRecord},
 };
 use contract::{
     connection::{
-        ClusterDraft, ClusterView, ClustersView, EnvironmentDraft, PassedOver, RepositoriesView, RepositoryDraft,
-        RepositoryView,
+        ClusterDraft, ClusterView, ClustersView, EnvironmentDraft, PassedOver, RegistriesView, RegistryDraft,
+        RegistryView, RepositoriesView, RepositoryDraft, RepositoryView,
     },
     error::AppError,
 };
-use domain::{environment::ArgoCdSettings, id::ClusterId, name::Name};
+use domain::{
+    copy::{Attachments, Mirror},
+    environment::ArgoCdSettings,
+    id::ClusterId,
+    name::Name,
+};
 use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 
@@ -38,6 +43,27 @@ pub async fn clusters(services: &Services, caller: &Caller, workspace: &str) -> 
             on.entry(environment.cluster).or_default().push(name);
         }
     }
+    let registries = tx.registries(workspace.id).await?;
+    let clusters = tx.clusters(workspace.id).await?.into_iter();
+    Ok(ClustersView {
+        workspace: workspace.name.clone(),
+        clusters: clusters
+            .map(|record| {
+                let environments = on.remove(&record.cluster.id).unwrap_or_default();
+                cluster_view(record, environments, &registries)
+            })
+            .collect(),
+        registries: registries.into_iter().map(|record| record.registry.name).collect(),
+    })
+}
+
+/// The registries of a workspace.
+///
+/// # Errors
+/// When the caller isn't an administrator there.
+pub async fn registries(services: &Services, caller: &Caller, workspace: &str) -> Result<RegistriesView, AppError> {
+    let workspace = caller.administered(workspace)?;
+    let mut tx = services.store.read().await?;
     let mut unread: HashMap<String, Vec<PassedOver>> = HashMap::new();
     for (repository, known) in tx.unread_tags(workspace.id).await? {
         let passed = PassedOver {
@@ -46,18 +72,64 @@ pub async fn clusters(services: &Services, caller: &Caller, workspace: &str) -> 
         };
         unread.entry(repository.registry().to_owned()).or_default().push(passed);
     }
-    let clusters = tx.clusters(workspace.id).await?.into_iter();
-    Ok(ClustersView {
+    let clusters = tx.clusters(workspace.id).await?;
+    let mut mirrors: Vec<(String, Mirror)> = (clusters.iter())
+        .filter_map(|record| {
+            Some((
+                format!("cluster {}", record.cluster.name),
+                record.cluster.mirror.clone()?,
+            ))
+        })
+        .collect();
+    for project in tx.projects(workspace.id).await? {
+        if caller.role_in_project(workspace.id, project.project.id).is_none() {
+            continue;
+        }
+        for environment in tx.environments(project.project.id).await? {
+            if let Some(mirror) = environment.mirror {
+                mirrors.push((format!("{}/{}", project.project.name, environment.name), mirror));
+            }
+        }
+    }
+    let registries = tx.registries(workspace.id).await?.into_iter();
+    Ok(RegistriesView {
         workspace: workspace.name.clone(),
-        clusters: clusters
+        registries: registries
             .map(|record| {
-                let environments = on.remove(&record.cluster.id).unwrap_or_default();
-                // Once, with the cluster whose sign-in is used.
-                let passed_over = unread.remove(&record.cluster.registry).unwrap_or_default();
-                cluster_view(record, environments, passed_over)
+                let here = record.registry.id;
+                let pull = clusters.iter().filter(|cluster| cluster.cluster.registry == Some(here));
+                let copied = mirrors
+                    .iter()
+                    .filter(|(_, mirror)| mirror.registry() == record.registry.host);
+                RegistryView {
+                    clusters: pull.map(|cluster| cluster.cluster.name.clone()).collect(),
+                    mirrors: copied
+                        .map(|(of, mirror)| format!("{of} → {}", mirror.repository))
+                        .collect(),
+                    // Once, with the registry as which they are read.
+                    passed_over: unread.remove(&record.registry.host).unwrap_or_default(),
+                    has_pull_password: record.pull_password.is_some(),
+                    has_push_password: record.push_password.is_some(),
+                    draft: registry_draft(record),
+                }
             })
             .collect(),
     })
+}
+
+/// Adds or changes a registry; says what is so now.
+///
+/// # Errors
+/// When the caller isn't an administrator there; all that is wrong with the draft, by field.
+pub async fn save_registry(
+    services: &Services,
+    caller: &Caller,
+    workspace: &str,
+    draft: &RegistryDraft,
+    typed: &TypedSecrets,
+) -> Result<String, AppError> {
+    let changes = apply::carry_out_page(services, caller, workspace, &Page::Registry(draft, typed)).await?;
+    Ok(said(&changes))
 }
 
 /// Adds or changes a cluster; says what is so now.
@@ -165,7 +237,7 @@ fn repository_view(services: &Services, record: ProjectRecord, environments: Vec
     }
 }
 
-fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: Vec<PassedOver>) -> ClusterView {
+fn cluster_view(record: ClusterRecord, environments: Vec<String>, registries: &[RegistryRecord]) -> ClusterView {
     let cluster = record.cluster;
     let (argocd_url, application, argocd_project, namespace, keep_syncs) = match cluster.argocd {
         Some(ArgoCdSettings {
@@ -177,6 +249,13 @@ fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: V
         }) => (url, application_template, project, namespace, !may_end_sync),
         None => (String::new(), String::new(), None, None, false),
     };
+    let registry = registries
+        .iter()
+        .find(|known| Some(known.registry.id) == cluster.registry);
+    let (mirror, attachments) = match cluster.mirror {
+        Some(mirror) => (mirror.repository, mirror.attachments),
+        None => (String::new(), Attachments::All),
+    };
     // A field that is left out here is emptied the next time somebody saves the form.
     let draft = ClusterDraft {
         was: cluster.name.to_string(),
@@ -187,19 +266,35 @@ fn cluster_view(record: ClusterRecord, environments: Vec<String>, passed_over: V
         argocd_project: argocd_project.unwrap_or_default(),
         namespace: namespace.unwrap_or_default(),
         keep_syncs,
-        registry: cluster.registry,
-        plain_http: cluster.registry_plain_http,
-        registry_user: record.registry_user.unwrap_or_default(),
-        anonymous: false,
+        registry: registry
+            .map(|known| known.registry.name.to_string())
+            .unwrap_or_default(),
+        mirror,
+        attachments,
         platforms: cluster.platforms.join(" "),
         stored: false,
     };
     ClusterView {
         draft,
         has_token: record.argocd_token.is_some(),
-        has_password: record.registry_password.is_some(),
         environments,
-        passed_over,
+    }
+}
+
+fn registry_draft(record: RegistryRecord) -> RegistryDraft {
+    let registry = record.registry;
+    // A field that is left out here is emptied the next time somebody saves the form.
+    RegistryDraft {
+        was: registry.name.to_string(),
+        name: registry.name.to_string(),
+        host: registry.host,
+        plain_http: registry.plain_http,
+        ca: record.ca.unwrap_or_default(),
+        pull_user: record.pull_user.unwrap_or_default(),
+        anonymous: false,
+        push_user: record.push_user.unwrap_or_default(),
+        no_push: false,
+        stored: false,
     }
 }
 

@@ -12,7 +12,9 @@ pub use apply::{
     Applied, Document, PlannedChange, SecretRef, SecretText, SecretUse, Sign, TypedSecrets, apply, check_document,
 };
 pub use change_tags::{change_tags, preview_tags};
-pub use connections::{add_environment, clusters, repositories, save_cluster, save_repository};
+pub use connections::{
+    add_environment, clusters, registries, repositories, save_cluster, save_registry, save_repository,
+};
 pub use create_resource::create_resource;
 pub use new_key::take_new_key;
-pub use test_connection::{test_cluster, test_repository};
+pub use test_connection::{test_cluster, test_registry, test_repository};

@@ -75,9 +75,9 @@ pub(crate) async fn ask_for_signatures(services: &Services, promotion: &Promotio
     if wanted.is_empty() {
         return Ok(());
     }
-    let clusters = tx.clusters(workspace).await?;
+    let registries = tx.registries(workspace).await?;
     drop(tx);
-    let answer = match reach::registry_access(services, &clusters, &image.repository) {
+    let answer = match reach::registry_access(services, &registries, &image.repository) {
         Ok(access) => {
             let says: Vec<&str> = wanted.iter().flat_map(|(sought, _)| sought.says()).copied().collect();
             let asking = (services.registry).attached(&access, &image.repository, &image.digest, &says);

@@ -295,7 +295,7 @@ async fn resolve_declared_tags(
 ) -> Result<(HashMap<ResourceId, ExactImage>, bool), AppError> {
     let mut tx = services.store.read().await?;
     let resources = tx.resources(record.project.id).await?;
-    let clusters = tx.clusters(record.project.workspace).await?;
+    let registries = tx.registries(record.project.workspace).await?;
     drop(tx);
     let mut images = HashMap::new();
     let mut all = true;
@@ -317,7 +317,7 @@ async fn resolve_declared_tags(
             continue;
         }
         // One registry that can't be asked says nothing about the others.
-        let resolved = match reach::registry_access(services, &clusters, repository) {
+        let resolved = match reach::registry_access(services, &registries, repository) {
             Ok(access) => (services.registry.resolve(&access, repository, tag).await).map_err(AppError::from),
             Err(error) => Err(error),
         };

@@ -123,13 +123,13 @@ pub(crate) async fn find_in_repository(
     extent: Extent<'_>,
 ) -> Result<Look, AppError> {
     let mut tx = services.store.read().await?;
-    let clusters = tx.clusters(workspace).await?;
+    let registries = tx.registries(workspace).await?;
     let known: HashMap<Tag, KnownTag> = (tx.tags_of_repository(workspace, repository).await?.into_iter())
         .map(|known| (known.tag.clone(), known))
         .collect();
     let running = tx.running_tags(workspace, repository).await?;
     drop(tx);
-    let access = reach::registry_access(services, &clusters, repository)?;
+    let access = reach::registry_access(services, &registries, repository)?;
     let listed: BTreeSet<Tag> = services.registry.tags(&access, repository).await?.into_iter().collect();
     // An empty list is what registries answer, too, that lost a repository or hide it: that says nothing about the tags.
     let gone = match listed.is_empty() {
@@ -419,12 +419,12 @@ pub(crate) async fn is_newest_by_all_tags(
     if called == TagKind::Moving {
         return Ok(false);
     }
-    let clusters = tx.clusters(workspace).await?;
+    let registries = tx.registries(workspace).await?;
     let known: HashSet<Tag> = (tx.tags_of_repository(workspace, repository).await?.into_iter())
         .map(|known| known.tag)
         .collect();
     drop(tx);
-    let access = reach::registry_access(services, &clusters, repository)?;
+    let access = reach::registry_access(services, &registries, repository)?;
     // Where the registry doesn't answer, the name that is known will do.
     let Ok(listed) = services.registry.tags(&access, repository).await else {
         return Ok(true);

@@ -246,9 +246,9 @@ async fn look_at_tags(
         }
     }
     let mut tx = services.store.read().await?;
-    let clusters = tx.clusters(workspace).await?;
+    let registries = tx.registries(workspace).await?;
     drop(tx);
-    let access = reach::registry_access(services, &clusters, repository)?;
+    let access = reach::registry_access(services, &registries, repository)?;
     let looks = told
         .iter()
         .map(|told| named_at_last(services, lane, workspace, &access, repository, told));

@@ -32,9 +32,9 @@ pub(crate) async fn learn_details(
     let Some(known) = known.filter(|artifact| artifact.details.is_none()) else {
         return Ok(());
     };
-    let clusters = tx.clusters(workspace).await?;
+    let registries = tx.registries(workspace).await?;
     drop(tx);
-    let access = reach::registry_access(services, &clusters, &image.repository)?;
+    let access = reach::registry_access(services, &registries, &image.repository)?;
     if let Some(details) = services
         .registry
         .describe(&access, &image.repository, &image.digest)

@@ -7,12 +7,12 @@ use crate::{
         registry::RegistryAccess,
     },
     service::context::{Services, internal},
-    store::{ClusterRecord, ProjectRecord, SealedColumn},
+    store::{ClusterRecord, ProjectRecord, RegistryRecord, SealedColumn},
 };
 use contract::error::AppError;
 use domain::{
     artifact::Repository,
-    id::{ChannelId, ClusterId, ProjectId},
+    id::{ChannelId, ClusterId, ProjectId, RegistryId},
     name::Name,
     outside,
 };
@@ -52,10 +52,17 @@ pub fn argocd_token_context(cluster: ClusterId) -> String {
     format!("cluster/{cluster}/argocd-token")
 }
 
-/// What a cluster's registry password is sealed with.
+/// What a registry's password for pulling is sealed with. The words are those of the releases in which it was a cluster's: what they
+/// sealed opens still, because such a registry has the cluster's id.
 #[must_use]
-pub fn registry_password_context(cluster: ClusterId) -> String {
-    format!("cluster/{cluster}/registry-password")
+pub fn pull_password_context(registry: RegistryId) -> String {
+    format!("cluster/{registry}/registry-password")
+}
+
+/// What a registry's password for pushing is sealed with.
+#[must_use]
+pub fn push_password_context(registry: RegistryId) -> String {
+    format!("registry/{registry}/push-password")
 }
 
 /// What a channel's target is sealed with.
@@ -72,7 +79,8 @@ pub fn sealed_context(column: SealedColumn, id: &str) -> String {
     match column {
         SealedColumn::ProjectCredentials => credentials_context(ProjectId(id)),
         SealedColumn::ArgoCdToken => argocd_token_context(ClusterId(id)),
-        SealedColumn::RegistryPassword => registry_password_context(ClusterId(id)),
+        SealedColumn::PullPassword => pull_password_context(RegistryId(id)),
+        SealedColumn::PushPassword => push_password_context(RegistryId(id)),
         SealedColumn::ChannelTarget => channel_context(ChannelId(id)),
     }
 }
@@ -111,38 +119,53 @@ pub(crate) fn repository_access(services: &Services, record: &ProjectRecord) -> 
     })
 }
 
-/// How a repository of images is reached: with the credentials of the cluster that pulls from its registry, if one does.
+/// How a repository of images is read: as the registry of its host says, if the workspace has one; of several the first by name.
 pub(crate) fn registry_access(
     services: &Services,
-    clusters: &[ClusterRecord],
+    registries: &[RegistryRecord],
     repository: &Repository,
 ) -> Result<RegistryAccess, AppError> {
     // Anybody who may create a resource names a registry.
-    let registry = repository.registry();
-    if outside::is_forbidden(registry) {
-        return Err(AppError::Conflict(format!("{registry}: {}", outside::WHY)));
+    let host = repository.registry();
+    if outside::is_forbidden(host) {
+        return Err(AppError::Conflict(format!("{host}: {}", outside::WHY)));
     }
-    let Some(record) = clusters
-        .iter()
-        .find(|record| record.cluster.registry == repository.registry())
-    else {
-        return Ok(RegistryAccess::default());
-    };
-    cluster_registry_access(services, record)
+    match registries.iter().find(|record| record.registry.host == host) {
+        Some(record) => pull_access(services, record),
+        None => Ok(RegistryAccess::default()),
+    }
 }
 
-/// How a cluster's registry is reached.
-pub(crate) fn cluster_registry_access(services: &Services, record: &ClusterRecord) -> Result<RegistryAccess, AppError> {
-    let credentials = match (&record.registry_user, &record.registry_password) {
-        (Some(user), Some(sealed)) => Some((
-            user.clone(),
-            unseal(services, &registry_password_context(record.cluster.id), sealed)?,
-        )),
+/// How a registry is read.
+pub(crate) fn pull_access(services: &Services, record: &RegistryRecord) -> Result<RegistryAccess, AppError> {
+    let context = pull_password_context(record.registry.id);
+    let login = (record.pull_user.as_ref(), record.pull_password.as_ref());
+    access_as(services, record, &context, login)
+}
+
+/// How images are pushed to a registry; `None` when nobody may.
+pub(crate) fn push_access(services: &Services, record: &RegistryRecord) -> Result<Option<RegistryAccess>, AppError> {
+    let login = (record.push_user.as_ref(), record.push_password.as_ref());
+    if login.0.is_none() {
+        return Ok(None);
+    }
+    let context = push_password_context(record.registry.id);
+    access_as(services, record, &context, login).map(Some)
+}
+
+fn access_as(
+    services: &Services,
+    record: &RegistryRecord,
+    context: &str,
+    login: (Option<&String>, Option<&String>),
+) -> Result<RegistryAccess, AppError> {
+    let credentials = match login {
+        (Some(user), Some(sealed)) => Some((user.clone(), unseal(services, context, sealed)?)),
         _ => None,
     };
     Ok(RegistryAccess {
-        ca: None,
-        plain_http: record.cluster.registry_plain_http,
+        plain_http: record.registry.plain_http,
+        ca: record.ca.clone(),
         credentials,
     })
 }

@@ -7,7 +7,7 @@ use crate::{
         context::Services,
         reach::caller::{self, Caller},
     },
-    store::{ClusterRecord, ProjectRecord, Tx},
+    store::{ClusterRecord, ProjectRecord, RegistryRecord, Tx},
 };
 use contract::{backend::At, error::AppError};
 use domain::{
@@ -39,6 +39,8 @@ pub struct ProjectPlace {
     pub restricted: Vec<(EnvironmentId, Name)>,
     /// The workspace's clusters.
     pub clusters: Vec<ClusterRecord>,
+    /// Its registries.
+    pub registries: Vec<RegistryRecord>,
     /// Who paused promotions: to the whole project (`None`), of which environments.
     pub stops: Vec<(Option<EnvironmentId>, Stop)>,
 }
@@ -220,6 +222,7 @@ pub(crate) async fn complete_place(
         environments: tx.environments(project).await?,
         restricted: tx.restrictions(project).await?,
         clusters: tx.clusters(workspace.id).await?,
+        registries: tx.registries(workspace.id).await?,
         record,
         stops: tx.stops(project).await?,
     }))

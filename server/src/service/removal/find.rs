@@ -10,6 +10,7 @@ use crate::{
 };
 use contract::{backend::At, error::AppError, removal::Removing};
 use domain::{
+    copy::Mirror,
     environment::{Environment, Workspace},
     event::Subject,
     id::{EnvironmentId, ResourceId, WorkspaceId},
@@ -36,6 +37,7 @@ pub(crate) async fn find_removal(
         Removable::Environment => environment_to_remove(services, tx, caller, target).await,
         Removable::Project => project_to_remove(services, tx, caller, target).await,
         Removable::Cluster => cluster_to_remove(tx, caller, target).await,
+        Removable::Registry => registry_to_remove(tx, caller, target).await,
         Removable::Workspace => workspace_to_remove(services, tx, caller, target).await,
     }
 }
@@ -226,6 +228,72 @@ async fn cluster_to_remove(tx: &mut dyn Tx, caller: &Caller, target: &Removing) 
     })
 }
 
+async fn registry_to_remove(tx: &mut dyn Tx, caller: &Caller, target: &Removing) -> Result<Removal, AppError> {
+    let workspace = caller.administered(&target.workspace)?.clone();
+    let mut all = tx.registries(workspace.id).await?.into_iter();
+    let record = all
+        .find(|record| record.registry.name.as_str() == target.name)
+        .ok_or_else(|| not_found("registry", &target.name))?;
+    let clusters = tx.clusters(workspace.id).await?.into_iter();
+    let used: Vec<String> = clusters
+        .filter(|cluster| cluster.cluster.registry == Some(record.registry.id))
+        .map(|cluster| cluster.cluster.name.to_string())
+        .collect();
+    let mut refusals = Vec::new();
+    let has_another = tx
+        .registries(workspace.id)
+        .await?
+        .iter()
+        .any(|other| other.registry.id != record.registry.id && other.registry.host == record.registry.host);
+    if !has_another && copies_to(tx, &workspace, &record.registry.host).await? {
+        refusals.push(format!(
+            "Registry {} stays: images are copied to it. Take it out of the mirrors of clusters and environments first.",
+            target.name
+        ));
+    }
+    if !used.is_empty() {
+        refusals.push(format!(
+            "Registry {} stays: cluster {} pull{} from it. Choose another registry for them, or delete them, first.",
+            target.name,
+            used.join(", "),
+            if used.len() == 1 { "s" } else { "" }
+        ));
+    }
+    Ok(Removal {
+        workspace,
+        subject: Subject::default(),
+        thing: Thing::Registry(record.registry.id),
+        path: record.registry.name.to_string(),
+        name: record.registry.name,
+        with: Vec::new(),
+        refusals,
+        followers: Vec::new(),
+        cancels: Vec::new(),
+        channels: Vec::new(),
+        leaving: Vec::new(),
+        blocks: None,
+    })
+}
+
+/// Whether a cluster or an environment has its images copied to this host.
+async fn copies_to(tx: &mut dyn Tx, workspace: &Workspace, host: &str) -> Result<bool, AppError> {
+    let is_there = |mirror: Option<&Mirror>| mirror.is_some_and(|mirror| mirror.registry() == host);
+    let mut clusters = tx.clusters(workspace.id).await?.into_iter();
+    if clusters.any(|record| is_there(record.cluster.mirror.as_ref())) {
+        return Ok(true);
+    }
+    for project in tx.projects(workspace.id).await? {
+        let environments = tx.environments(project.project.id).await?;
+        if environments
+            .iter()
+            .any(|environment| is_there(environment.mirror.as_ref()))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 async fn workspace_to_remove(
     services: &Services,
     tx: &mut dyn Tx,
@@ -266,6 +334,8 @@ async fn workspace_to_remove(
     }
     let clusters = tx.clusters(workspace.id).await?.into_iter();
     (removal.with).extend(clusters.map(|record| format!("cluster {}", record.cluster.name)));
+    let registries = tx.registries(workspace.id).await?.into_iter();
+    (removal.with).extend(registries.map(|record| format!("registry {}", record.registry.name)));
     let tokens = tx.tokens(workspace.id).await?.into_iter();
     (removal.with).extend(tokens.map(|token| format!("token {}", token.name)));
     let open: Vec<_> = places.iter().map(|(place, open)| (place, open.clone())).collect();

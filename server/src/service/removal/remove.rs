@@ -25,7 +25,7 @@ use domain::{
     environment::{Environment, Project, Workspace},
     event::{Happened, Subject},
     field::FieldErrors,
-    id::{ChannelId, ClusterId, EnvironmentId, GitRemovalId, ProjectId, ResourceId, UserId},
+    id::{ChannelId, ClusterId, EnvironmentId, GitRemovalId, ProjectId, RegistryId, ResourceId, UserId},
     name::Name,
     promotion::{Promotion, State},
     removal::{Removable, RemovalChoices},
@@ -63,6 +63,7 @@ pub(crate) enum Thing {
     Environment(EnvironmentId),
     Project(ProjectId),
     Cluster(ClusterId),
+    Registry(RegistryId),
     Workspace,
 }
 
@@ -94,6 +95,7 @@ impl Removal {
             Thing::Environment(_) => Removable::Environment,
             Thing::Project(_) => Removable::Project,
             Thing::Cluster(_) => Removable::Cluster,
+            Thing::Registry(_) => Removable::Registry,
             Thing::Workspace => Removable::Workspace,
         }
     }
@@ -132,7 +134,9 @@ impl Removal {
         let blocks = self.blocks.as_ref().filter(|blocks| !blocks.services.is_empty());
         let key = match self.thing {
             Thing::Resource(_) => blocks.and_then(|blocks| blocks.services.first()),
-            Thing::Environment(_) | Thing::Project(_) | Thing::Cluster(_) | Thing::Workspace => None,
+            Thing::Environment(_) | Thing::Project(_) | Thing::Cluster(_) | Thing::Registry(_) | Thing::Workspace => {
+                None
+            }
         };
         RemovalView {
             what: self.what(),
@@ -254,6 +258,7 @@ pub(crate) async fn remove_in(
             tx.remove_project(id, by, now).await?;
         }
         Thing::Cluster(id) => tx.remove_cluster(id, by, now).await?,
+        Thing::Registry(id) => tx.remove_registry(id, by, now).await?,
         Thing::Workspace => {
             for record in tx.projects(workspace).await? {
                 git::give_up_git_removals(tx, record.project.id, now).await?;

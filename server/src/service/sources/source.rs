@@ -44,7 +44,7 @@ pub(crate) async fn resolve_image(
         SourceImage::Exact(image) => return Ok(image),
         SourceImage::ByTag(repository, tag) => (repository, tag),
     };
-    let access = reach::registry_access(services, &place.clusters, &repository).map_err(|e| e.to_string())?;
+    let access = reach::registry_access(services, &place.registries, &repository).map_err(|e| e.to_string())?;
     let digest = services
         .registry
         .resolve(&access, &repository, &tag)
@@ -121,7 +121,7 @@ pub(crate) async fn pinned_image(
     repository: &Repository,
     digest: &Digest,
 ) -> Result<ExactImage, AppError> {
-    let access = reach::registry_access(services, &place.clusters, repository)?;
+    let access = reach::registry_access(services, &place.registries, repository)?;
     if !services.registry.exists(&access, repository, digest).await? {
         return Err(FieldErrors::one(
             "digest",

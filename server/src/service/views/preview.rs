@@ -130,7 +130,7 @@ async fn listed(
     what: &WhatCounts,
     environments: &[String],
 ) -> Vec<String> {
-    let Ok(access) = reach::registry_access(services, &place.project.clusters, repository) else {
+    let Ok(access) = reach::registry_access(services, &place.project.registries, repository) else {
         return Vec::new();
     };
     let Ok(Ok(tags)) = tokio::time::timeout(MOMENT, services.registry.tags(&access, repository)).await else {

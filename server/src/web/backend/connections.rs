@@ -5,7 +5,8 @@ use crate::service::{configure, removal};
 use contract::{
     backend::Connections,
     connection::{
-        ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RepositoriesView, RepositoryDraft, Secrets,
+        ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RegistriesView, RegistryDraft, RepositoriesView,
+        RepositoryDraft, Secrets,
     },
     error::AppError,
     removal::{RemovalView, Removed, Removing},
@@ -14,11 +15,32 @@ use domain::removal::RemovalChoices;
 
 forward! {
     Connections;
+    fn registries(workspace: &str) -> RegistriesView = configure::registries;
     fn clusters(workspace: &str) -> ClustersView = configure::clusters;
     fn repositories(workspace: &str) -> RepositoriesView = configure::repositories;
     fn removal(target: &Removing) -> RemovalView = removal::removal;
     fn remove(target: &Removing, choices: RemovalChoices, typed: &str) -> Removed = removal::remove;
     ;
+
+    async fn save_registry(
+        &self,
+        workspace: &str,
+        draft: RegistryDraft,
+        secrets: Secrets,
+    ) -> Result<String, AppError> {
+        let secrets = secrets.into();
+        configure::save_registry(&self.services, self.caller()?, workspace, &draft, &secrets).await
+    }
+
+    async fn test_registry(
+        &self,
+        workspace: &str,
+        draft: RegistryDraft,
+        secrets: Secrets,
+    ) -> Result<ConnectionTest, AppError> {
+        let secrets = secrets.into();
+        configure::test_registry(&self.services, self.caller()?, workspace, &draft, &secrets).await
+    }
 
     async fn save_cluster(&self, workspace: &str, draft: ClusterDraft, secrets: Secrets) -> Result<String, AppError> {
         let secrets = secrets.into();

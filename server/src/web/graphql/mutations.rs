@@ -325,12 +325,25 @@ impl Mutation {
         remove(services, caller, &target, RemovalChoices::default(), "").await
     }
 
-    /// Deletes a cluster that no environment runs on. Its token and password are erased.
+    /// Deletes a cluster that no environment runs on. Its token is erased.
     #[graphql(complexity = "250 + child_complexity")]
     async fn remove_cluster(&self, context: &Context<'_>, workspace: String, name: String) -> Result<Removal> {
         let (services, caller) = at(context)?;
         let target = Removing {
             what: "cluster".into(),
+            workspace,
+            name,
+            ..Removing::default()
+        };
+        remove(services, caller, &target, RemovalChoices::default(), "").await
+    }
+
+    /// Deletes a registry that no cluster pulls from. Its passwords are erased.
+    #[graphql(complexity = "250 + child_complexity")]
+    async fn remove_registry(&self, context: &Context<'_>, workspace: String, name: String) -> Result<Removal> {
+        let (services, caller) = at(context)?;
+        let target = Removing {
+            what: "registry".into(),
             workspace,
             name,
             ..Removing::default()

@@ -595,7 +595,7 @@ pub struct Removal(pub(super) Removed);
 
 #[Object]
 impl Removal {
-    /// `resource`, `environment`, `project`, `cluster` or `workspace`.
+    /// `resource`, `environment`, `project`, `cluster`, `registry` or `workspace`.
     async fn what(&self) -> &str {
         self.0.what.as_str()
     }

@@ -17,7 +17,7 @@ pub(super) async fn run(
     since: Instant,
 ) -> Result<Outcome, AppError> {
     let image = &promotion.image;
-    let access = reach::registry_access(services, &place.clusters, &image.repository)?;
+    let access = reach::registry_access(services, &place.registries, &image.repository)?;
     let ask = async || match services
         .registry
         .exists(&access, &image.repository, &image.digest)

@@ -237,8 +237,11 @@ async fn a_cluster_that_runs_something_stays_and_another_loses_its_secrets() {
     // The one that is in use can go when what runs there is gone.
     remove(&bench, &admin, &other("project", "myapp"), RemovalChoices::default()).await;
     remove(&bench, &admin, &other("cluster", "local"), RemovalChoices::default()).await;
-    let passwords = column(&bench, "SELECT registry_password FROM clusters").await;
-    assert_eq!(passwords, [None, None]);
+    let passwords = column(&bench, "SELECT pull_password FROM registries").await;
+    assert!(passwords.iter().all(Option::is_some), "a registry goes by itself");
+    remove(&bench, &admin, &other("registry", "local"), RemovalChoices::default()).await;
+    let passwords = column(&bench, "SELECT pull_password FROM registries").await;
+    assert_eq!(passwords, [None]);
     bench.apply(&admin, &document()).await;
 }
 
@@ -309,7 +312,7 @@ async fn a_removed_workspace_lets_nobody_in_and_frees_its_name() {
     for sealed in [
         "SELECT credentials FROM projects",
         "SELECT argocd_token FROM clusters",
-        "SELECT registry_password FROM clusters",
+        "SELECT pull_password FROM registries",
     ] {
         assert!(column(&bench, sealed).await.iter().all(Option::is_none), "{sealed}");
     }

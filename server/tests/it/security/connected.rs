@@ -16,6 +16,7 @@ use domain::promotion::State;
 use serde_json::json;
 use std::process::Command;
 
+const REGISTRIES: &str = "/w/demo/-/settings/registries";
 const CLUSTERS: &str = "/w/demo/-/settings/clusters";
 
 const GIT: &str = "/w/demo/-/settings/git";
@@ -62,11 +63,19 @@ async fn a_script_in_any_field_of_a_connection_is_a_text() {
         ("cluster[application]", ""),
         ("cluster[argocd_project]", "myapp"),
         ("cluster[namespace]", ""),
-        ("cluster[registry]", "127.0.0.1:9"),
-        ("cluster[plain_http]", "true"),
-        ("cluster[registry_user]", "bob"),
+        ("cluster[registry]", "local"),
+        ("cluster[mirror]", ""),
         ("secrets[argocd_token]", "token"),
-        ("secrets[registry_password]", "password"),
+    ];
+    let registry = [
+        // Nobody listens there.
+        ("registry[host]", "127.0.0.1:9"),
+        ("registry[plain_http]", "true"),
+        ("registry[ca]", ""),
+        ("registry[pull_user]", "bob"),
+        ("registry[push_user]", "bob"),
+        ("secrets[pull_password]", "password"),
+        ("secrets[push_password]", "password"),
     ];
     let repository = [
         ("repository[url]", &*git),
@@ -92,7 +101,19 @@ async fn a_script_in_any_field_of_a_connection_is_a_text() {
         ("environments", "staging"),
     ];
     let new = |path: &str| format!("{path}?new");
-    let mut shown = vec![CLUSTERS.to_owned(), GIT.to_owned(), NOTIFICATIONS.to_owned()];
+    let mut shown = vec![
+        REGISTRIES.to_owned(),
+        CLUSTERS.to_owned(),
+        GIT.to_owned(),
+        NOTIFICATIONS.to_owned(),
+    ];
+    for intent in ["save-registry", "test-registry"] {
+        let taken = try_each(&mut admin, &new(REGISTRIES), intent, "registry[name]", &registry).await;
+        shown.extend(taken.iter().map(|name| format!("{REGISTRIES}?edit={name}")));
+        let changed = [&registry[..], &[("registry[was]", "local")]].concat();
+        let edit = format!("{REGISTRIES}?edit=local");
+        try_each(&mut admin, &edit, intent, "registry[name]", &changed).await;
+    }
     for intent in ["save-cluster", "test-cluster"] {
         let taken = try_each(&mut admin, &new(CLUSTERS), intent, "cluster[name]", &cluster).await;
         shown.extend(taken.iter().map(|name| format!("{CLUSTERS}?edit={name}")));
@@ -106,7 +127,7 @@ async fn a_script_in_any_field_of_a_connection_is_a_text() {
         )
         .await;
     }
-    assert!(shown.len() > 3, "some fields take any text");
+    assert!(shown.len() > 4, "some fields take any text");
     for intent in ["save-repository", "test-repository"] {
         let taken = try_each(&mut admin, &new(GIT), intent, "repository[name]", &repository).await;
         shown.extend(taken.iter().map(|name| format!("{GIT}?edit={name}")));
@@ -124,6 +145,7 @@ async fn a_script_in_any_field_of_a_connection_is_a_text() {
     try_each(&mut admin, NOTIFICATIONS, "add-channel", "name", &channel).await;
     for (path, name, intents) in [
         (CLUSTERS, "cluster[was]", &["test-cluster", SCRIPT][..]),
+        (REGISTRIES, "registry[was]", &["test-registry", SCRIPT]),
         (GIT, "repository[was]", &["test-repository", SCRIPT]),
         (
             NOTIFICATIONS,
@@ -210,7 +232,7 @@ async fn a_script_that_another_server_answers_with_is_a_text() {
     );
 
     // What a test of a connection is told.
-    let mut typed = vec![
+    let typed = vec![
         ("intent", "test-cluster"),
         ("cluster[was]", "local"),
         ("cluster[argocd_url]", &*argocd),
@@ -218,12 +240,14 @@ async fn a_script_that_another_server_answers_with_is_a_text() {
     ];
     let edit = format!("{CLUSTERS}?edit=local");
     shows(&post(&mut admin, &edit, &typed).await, "a test of Argo CD");
-    typed.truncate(2);
-    typed.extend([
-        ("cluster[registry]", &*hostile),
-        ("cluster[plain_http]", "true"),
-        ("cluster[anonymous]", "true"),
-    ]);
+    let typed = [
+        ("intent", "test-registry"),
+        ("registry[was]", "local"),
+        ("registry[host]", &*hostile),
+        ("registry[plain_http]", "true"),
+        ("registry[anonymous]", "true"),
+    ];
+    let edit = format!("{REGISTRIES}?edit=local");
     shows(&post(&mut admin, &edit, &typed).await, "a test of a registry");
     let real = world.git.as_ref().unwrap().url("deploy.git");
     let branch = "refs/heads/<script>alert(1)</script>";

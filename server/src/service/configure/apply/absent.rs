@@ -2,7 +2,8 @@
 
 use crate::service::configure::apply::{
     check::parse,
-    document::{ClusterSpec, EnvironmentSpec, ProjectSpec, ResourceSpec},
+    connection_specs::{ClusterSpec, RegistrySpec},
+    document::{EnvironmentSpec, ProjectSpec, ResourceSpec},
     plan::Stored,
 };
 use domain::{
@@ -40,14 +41,38 @@ pub(crate) fn absent_cluster<S>(spec: &ClusterSpec<S>, at: &str, errors: &mut Fi
         state: _,
         argocd,
         registry,
+        mirror,
         platforms,
     } = spec;
-    if argocd.is_some() || registry.is_some() || !platforms.is_empty() {
+    if argocd.is_some() || registry.is_some() || mirror.is_some() || !platforms.is_empty() {
         errors.add(format!("{at}.state"), ALONE);
     }
     Some(Absent {
         at: format!("{at}.state"),
         what: Removable::Cluster,
+        project: None,
+        environment: None,
+        name: parse(&format!("{at}.name"), &spec.name, errors)?,
+        choices: RemovalChoices::default(),
+    })
+}
+
+pub(crate) fn absent_registry<S>(spec: &RegistrySpec<S>, at: &str, errors: &mut FieldErrors) -> Option<Absent> {
+    let RegistrySpec {
+        name: _,
+        state: _,
+        host,
+        plain_http,
+        ca,
+        pull,
+        push,
+    } = spec;
+    if host.is_some() || *plain_http || ca.is_some() || pull.is_some() || push.is_some() {
+        errors.add(format!("{at}.state"), ALONE);
+    }
+    Some(Absent {
+        at: format!("{at}.state"),
+        what: Removable::Registry,
         project: None,
         environment: None,
         name: parse(&format!("{at}.name"), &spec.name, errors)?,
@@ -103,6 +128,7 @@ pub(crate) fn absent_environment(
         protected,
         policy,
         restricted_to,
+        mirror,
         create_file,
         resources,
     } = spec;
@@ -111,6 +137,7 @@ pub(crate) fn absent_environment(
         || *protected
         || policy.is_some()
         || !restricted_to.is_empty()
+        || mirror.is_some()
         || *create_file
         || !resources.is_empty();
     if says_more {
@@ -223,6 +250,12 @@ impl Stored {
                 let mut clusters = self.clusters.iter();
                 clusters
                     .find(|c| c.record.cluster.name == absent.name)
+                    .map(|_| Vec::new())
+            }
+            Removable::Registry => {
+                let mut registries = self.registries.iter();
+                registries
+                    .find(|r| r.record.registry.name == absent.name)
                     .map(|_| Vec::new())
             }
             Removable::Project => project(&absent.name).map(|_| Vec::new()),

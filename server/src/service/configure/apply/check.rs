@@ -6,11 +6,16 @@ use crate::service::{
     access::normalised_email,
     configure::apply::{
         absent::{
-            ALONE, Absent, absent_cluster, absent_environment, absent_project, absent_resource, only_when_absent,
+            ALONE, Absent, absent_cluster, absent_environment, absent_project, absent_registry, absent_resource,
+            only_when_absent,
+        },
+        connection_specs::ClusterRegistrySpec,
+        connections::{
+            CheckedCluster, CheckedRegistry, check_cluster, check_mirror, check_own_registry, check_registry,
         },
         document::{
-            BindingSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, Presence, ProjectSpec,
-            ResourceSpec, RuntimeSpec, SourceSpec, TagsSpec,
+            BindingSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, Presence, ProjectSpec, ResourceSpec,
+            RuntimeSpec, SourceSpec, TagsSpec,
         },
     },
     sources,
@@ -18,8 +23,8 @@ use crate::service::{
 use domain::{
     artifact::Repository,
     commit_template,
+    copy::Mirror,
     draft::{ResourceDraft, VariableDraft},
-    environment::ArgoCdSettings,
     field::FieldErrors,
     key::Key,
     name::Name,
@@ -38,6 +43,8 @@ use std::{collections::HashSet, str::FromStr};
 pub struct Checked<'a, S> {
     /// The workspace.
     pub workspace: Name,
+    /// Its registries.
+    pub registries: Vec<CheckedRegistry<'a, S>>,
     /// Its clusters.
     pub clusters: Vec<CheckedCluster<'a, S>>,
     /// Its groups.
@@ -65,27 +72,6 @@ pub struct CheckedGroup {
     pub name: Name,
     /// Addresses of its members, as they are stored.
     pub members: Vec<String>,
-}
-
-/// A cluster.
-#[derive(Debug)]
-pub struct CheckedCluster<'a, S> {
-    /// Its name.
-    pub name: Name,
-    /// Its Argo CD.
-    pub argocd: Option<ArgoCdSettings>,
-    /// Argo CD's token.
-    pub argocd_token: Option<&'a S>,
-    /// Certificates to trust.
-    pub argocd_ca: Option<&'a S>,
-    /// The registry's host; empty for none.
-    pub registry: String,
-    /// Whether it speaks plain HTTP.
-    pub registry_plain_http: bool,
-    /// User and password of the registry.
-    pub registry_login: Option<(String, &'a S)>,
-    /// Platforms of which an image needs one.
-    pub platforms: Vec<String>,
 }
 
 /// A project.
@@ -141,6 +127,8 @@ pub struct CheckedEnvironment {
     pub policy: Option<Policy>,
     /// The groups that may change it; none means everybody with the role.
     pub restricted_to: Vec<Name>,
+    /// Where images are copied to.
+    pub mirror: Option<Mirror>,
     /// Whether its values file may be made.
     pub create_file: bool,
     /// Its resources.
@@ -184,7 +172,11 @@ pub fn check_document<S>(document: &Document<S>) -> Result<Checked<'_, S>, Field
     let workspace: Option<Name> = parse("workspace", &document.workspace, &mut errors);
     let mut absent = Vec::new();
     if document.state == Presence::Absent {
-        if !document.clusters.is_empty() || !document.groups.is_empty() || !document.projects.is_empty() {
+        if !document.registries.is_empty()
+            || !document.clusters.is_empty()
+            || !document.groups.is_empty()
+            || !document.projects.is_empty()
+        {
             errors.add("state", ALONE);
         }
         absent.extend(workspace.clone().map(|name| Absent {
@@ -196,11 +188,24 @@ pub fn check_document<S>(document: &Document<S>) -> Result<Checked<'_, S>, Field
             choices: RemovalChoices::default(),
         }));
     }
+    let mut registries = Vec::new();
+    for (i, spec) in document.registries.iter().enumerate() {
+        let at = format!("registries[{i}]");
+        match spec.state {
+            Presence::Present => registries.push(check_registry(spec, &at, &mut errors)),
+            Presence::Absent => absent.extend(absent_registry(spec, &at, &mut errors)),
+        }
+    }
     let mut clusters = Vec::new();
     for (i, spec) in document.clusters.iter().enumerate() {
         let at = format!("clusters[{i}]");
         match spec.state {
-            Presence::Present => clusters.push(cluster(spec, &at, &mut errors)),
+            Presence::Present => {
+                if let Some(ClusterRegistrySpec::Own(own)) = &spec.registry {
+                    registries.push(check_own_registry(spec, own, &at, &document.registries, &mut errors));
+                }
+                clusters.push(check_cluster(spec, &at, &mut errors));
+            }
             Presence::Absent => absent.extend(absent_cluster(spec, &at, &mut errors)),
         }
     }
@@ -215,6 +220,12 @@ pub fn check_document<S>(document: &Document<S>) -> Result<Checked<'_, S>, Field
             Presence::Absent => absent.extend(absent_project(spec, &at, &mut errors)),
         }
     }
+    distinct(
+        "registries",
+        "registry",
+        document.registries.iter().map(|r| r.name.as_str()),
+        &mut errors,
+    );
     distinct(
         "clusters",
         "cluster",
@@ -233,19 +244,23 @@ pub fn check_document<S>(document: &Document<S>) -> Result<Checked<'_, S>, Field
         document.projects.iter().map(|p| p.name.as_str()),
         &mut errors,
     );
-    match (workspace, whole(clusters), whole(groups), whole(projects)) {
-        (Some(workspace), Some(clusters), Some(groups), Some(projects)) if errors.is_empty() => Ok(Checked {
-            workspace,
-            clusters,
-            groups,
-            projects,
-            absent,
-        }),
+    let connections = whole(registries).zip(whole(clusters));
+    match (workspace, connections, whole(groups), whole(projects)) {
+        (Some(workspace), Some((registries, clusters)), Some(groups), Some(projects)) if errors.is_empty() => {
+            Ok(Checked {
+                workspace,
+                registries,
+                clusters,
+                groups,
+                projects,
+                absent,
+            })
+        }
         _ => Err(errors),
     }
 }
 
-fn missing(at: &str, field: &str, errors: &mut FieldErrors) {
+pub(crate) fn missing(at: &str, field: &str, errors: &mut FieldErrors) {
     errors.add(at, format!("The field {field} is missing."));
 }
 
@@ -267,85 +282,6 @@ fn distinct<'a>(at: &str, what: &str, names: impl Iterator<Item = &'a str>, erro
             );
         }
     }
-}
-
-fn cluster<'a, S>(spec: &'a ClusterSpec<S>, at: &str, errors: &mut FieldErrors) -> Option<CheckedCluster<'a, S>> {
-    let name = parse(&format!("{at}.name"), &spec.name, errors);
-    let argocd = spec.argocd.as_ref().map(|argocd| {
-        let at = format!("{at}.argocd");
-        let url = argocd.url.trim_end_matches('/').to_owned();
-        if let Err(why) = http_url(&url) {
-            errors.add(format!("{at}.url"), why);
-        }
-        let application = argocd
-            .application
-            .clone()
-            .unwrap_or_else(|| "{project}-{environment}".to_owned());
-        for (field, template) in [
-            ("application", Some(&application)),
-            ("project", argocd.project.as_ref()),
-            ("namespace", argocd.namespace.as_ref()),
-        ] {
-            if let Some(Err(why)) = template.map(|template| kubernetes_name(template, field == "namespace")) {
-                errors.add(format!("{at}.{field}"), why);
-            }
-        }
-        ArgoCdSettings {
-            url,
-            application_template: application,
-            project: argocd.project.clone(),
-            namespace: argocd.namespace.clone(),
-            may_end_sync: argocd.may_end_sync.unwrap_or(true),
-        }
-    });
-    let registry = spec.registry.as_ref();
-    let mut login = None;
-    if let Some(registry) = registry {
-        if registry.host.contains('/') || format!("{}/x", registry.host).parse::<Repository>().is_err() {
-            let why = "Write the registry's host, with the port if there is one and without scheme or path, for example registry.example.com or 127.0.0.1:5000.";
-            errors.add(format!("{at}.registry.host"), why);
-        } else if outside::is_forbidden(&registry.host) {
-            errors.add(format!("{at}.registry.host"), outside::WHY);
-        }
-        match (&registry.user, &registry.password) {
-            (Some(user), Some(password)) => login = Some((user.clone(), password)),
-            (Some(_), None) => errors.add(format!("{at}.registry.user"), "Give the user's password too."),
-            (None, Some(_)) => errors.add(format!("{at}.registry.password"), "Name the user of this password too."),
-            (None, None) => {}
-        }
-    }
-    Some(CheckedCluster {
-        name: name?,
-        argocd,
-        argocd_token: spec.argocd.as_ref().map(|argocd| &argocd.token),
-        argocd_ca: spec.argocd.as_ref().and_then(|argocd| argocd.ca.as_ref()),
-        registry: registry.map(|r| r.host.clone()).unwrap_or_default(),
-        registry_plain_http: registry.is_some_and(|r| r.plain_http),
-        registry_login: login,
-        platforms: platforms(&spec.platforms, at, errors),
-    })
-}
-
-/// Platforms, each once.
-fn platforms(given: &[String], at: &str, errors: &mut FieldErrors) -> Vec<String> {
-    let mut platforms: Vec<String> = Vec::new();
-    for (i, platform) in given.iter().enumerate() {
-        let parts: Vec<&str> = platform.split('/').collect();
-        let is_word = |part: &&str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
-        let fits = matches!(parts.len(), 2 | 3) && parts[0] == "linux" && parts.iter().all(is_word);
-        if !fits {
-            let why = "Write a platform of Linux, for example linux/amd64 or linux/arm64.";
-            errors.add(format!("{at}.platforms[{i}]"), why);
-        } else if !platforms.contains(platform) {
-            platforms.push(platform.clone());
-        }
-    }
-    platforms
 }
 
 fn group(spec: &GroupSpec, at: String, errors: &mut FieldErrors) -> Option<CheckedGroup> {
@@ -375,38 +311,6 @@ fn roles(given: &[(String, String)], at: &str, errors: &mut FieldErrors) -> Vec<
         }
     }
     roles
-}
-
-fn http_url(url: &str) -> Result<(), &'static str> {
-    const WHY: &str = "Write an address that begins with https:// or http://, for example https://argocd.example.com.";
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"))
-        .ok_or(WHY)?;
-    let host = rest.split('/').next().unwrap_or_default();
-    if host.contains('@') {
-        return Err("Leave user and password out of the address; the token has a field of its own.");
-    }
-    if host.is_empty() || url.parse::<http::Uri>().is_err() || rest.contains(['?', '#']) {
-        return Err(WHY);
-    }
-    allowed(host)
-}
-
-/// An Application, AppProject or namespace: a DNS name once its placeholders are filled.
-fn kubernetes_name(template: &str, fixed: bool) -> Result<(), String> {
-    let filled = if fixed {
-        template.to_owned()
-    } else {
-        template.replace("{project}", "p").replace("{environment}", "e")
-    };
-    if filled.len() <= 253 && !filled.is_empty() && filled.split('.').all(|part| part.parse::<Name>().is_ok()) {
-        Ok(())
-    } else if fixed {
-        Err("Use lower-case letters, digits and hyphens.".into())
-    } else {
-        Err("Use lower-case letters, digits, hyphens and the placeholders {project} and {environment}.".into())
-    }
 }
 
 fn project<'a, S>(
@@ -555,7 +459,7 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && !host.starts_with('-') && host.bytes().all(fine)
 }
 
-fn allowed(host: &str) -> Result<(), &'static str> {
+pub(crate) fn allowed(host: &str) -> Result<(), &'static str> {
     if outside::is_forbidden(host) {
         Err(outside::WHY)
     } else {
@@ -662,6 +566,7 @@ fn environment(
     let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
     let key = key(spec.key.as_ref(), at, errors);
     only_when_absent(spec.remove_from_git, spec.pin_followers, at, errors);
+    check_mirror(spec.mirror.as_ref(), at, errors);
     let cluster = match &spec.cluster {
         Some(cluster) => parse(&format!("{at}.cluster"), cluster, errors),
         None => {
@@ -694,6 +599,7 @@ fn environment(
         protected: spec.protected,
         policy: spec.policy.clone(),
         restricted_to: whole(restricted_to)?,
+        mirror: spec.mirror.clone(),
         create_file: spec.create_file,
         resources: whole(resources)?,
     })

@@ -1,20 +1,21 @@
 //! What differs about one thing between a document and what is stored, in words.
 
+use domain::copy::Mirror;
 use std::fmt;
 
 /// Collects what differs about one thing.
 #[derive(Default)]
-pub(super) struct Differences(Vec<String>);
+pub(crate) struct Differences(Vec<String>);
 
 impl Differences {
-    pub(super) fn compare<T: PartialEq + fmt::Display>(&mut self, what: &str, from: &T, to: &T) {
+    pub(crate) fn compare<T: PartialEq + fmt::Display>(&mut self, what: &str, from: &T, to: &T) {
         if from != to {
             self.0.push(step(what, from, to));
         }
     }
 
     /// As `compare`, where the words may hide a difference: `differs` decides.
-    pub(super) fn told(&mut self, what: &str, differs: bool, from: &str, to: &str) {
+    pub(crate) fn told(&mut self, what: &str, differs: bool, from: &str, to: &str) {
         match differs {
             true if from == to => self.0.push(what.to_owned()),
             true => self.0.push(step(what, from, to)),
@@ -22,23 +23,29 @@ impl Differences {
         }
     }
 
-    pub(super) fn option(&mut self, what: &str, from: Option<&String>, to: Option<&String>) {
+    pub(crate) fn option<T: PartialEq + fmt::Display>(&mut self, what: &str, from: Option<&T>, to: Option<&T>) {
         if from != to {
-            self.0.push(step(
-                what,
-                from.map_or("", String::as_str),
-                to.map_or("", String::as_str),
-            ));
+            let text = |value: Option<&T>| value.map(T::to_string).unwrap_or_default();
+            self.0.push(step(what, text(from), text(to)));
         }
     }
 
+    /// Where images are copied to.
+    pub(crate) fn mirror(&mut self, from: Option<&Mirror>, to: Option<&Mirror>) {
+        let words = |mirror: Option<&Mirror>| match mirror {
+            Some(mirror) => format!("{} with {} attachments", mirror.repository, mirror.attachments),
+            None => String::new(),
+        };
+        self.told("mirror", from != to, &words(from), &words(to));
+    }
+
     /// All of them; empty when nothing differs.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         self.0.join(", ")
     }
 
     /// Something whose values aren't shown.
-    pub(super) fn hidden(&mut self, what: &str, differs: bool) {
+    pub(crate) fn hidden(&mut self, what: &str, differs: bool) {
         if differs {
             self.0.push(what.to_owned());
         }

@@ -1,4 +1,4 @@
-//! What `waybill apply` is given: a workspace's clusters, projects, environments and resources.
+//! What `waybill apply` is given: a workspace's registries, clusters, projects, environments and resources.
 //!
 //! The same shape is written twice. People write it as YAML, with every secret as a reference ([`SecretRef`]) to a file or an
 //! environment variable. The command line reads those where it runs and sends the server JSON, in which a secret is a
@@ -6,12 +6,16 @@
 //!
 //! ```yaml
 //! workspace: demo
+//! registries:
+//!   - name: local
+//!     host: 127.0.0.1:5000
+//!     plainHttp: true
 //! clusters:
 //!   - name: local
 //!     argocd:                       # left out: Git only, a promotion ends at the push
 //!       url: http://127.0.0.1:8080
 //!       token: { env: ARGOCD_TOKEN }
-//!     registry: { host: 127.0.0.1:5000, plainHttp: true }
+//!     registry: local
 //! groups:
 //!   - name: release
 //!     members: [ada@example.com]
@@ -34,7 +38,9 @@
 //!             binding: latest
 //! ```
 
+use crate::service::configure::apply::connection_specs::{ClusterSpec, RegistrySpec};
 use domain::{
+    copy::Mirror,
     policy::Policy,
     resource::{Kind, Size},
 };
@@ -79,7 +85,10 @@ pub struct Document<S> {
     /// `absent` deletes it, with its history kept; nothing else is said of it then.
     #[serde(default, skip_serializing_if = "Presence::is_present")]
     pub state: Presence,
-    /// Clusters to create or change. Those that aren't named here are left alone; so it is with every list.
+    /// Registries to create or change. Those that aren't named here are left alone; so it is with every list.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub registries: Vec<RegistrySpec<S>>,
+    /// Clusters to create or change.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterSpec<S>>,
     /// Groups to create or change.
@@ -99,69 +108,6 @@ pub struct GroupSpec {
     /// Addresses of the members who are in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<String>,
-}
-
-/// A cluster as it should be: what is left out is taken away.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ClusterSpec<S> {
-    /// Its name, unique in the workspace.
-    pub name: String,
-    /// `absent` deletes it, with its history kept; nothing else is said of it then.
-    #[serde(default, skip_serializing_if = "Presence::is_present")]
-    pub state: Presence,
-    /// Its Argo CD; left out: Git only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub argocd: Option<ArgoCdSpec<S>>,
-    /// The registry it pulls from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registry: Option<RegistrySpec<S>>,
-    /// Platforms of which an image needs one to run on it: `linux/amd64`. Default: some platform of Linux.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub platforms: Vec<String>,
-}
-
-/// An Argo CD.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ArgoCdSpec<S> {
-    /// Its address: `https://argocd.example.com`, with the path prefix if it is served under one.
-    pub url: String,
-    /// A token that may get and sync the Applications.
-    pub token: S,
-    /// Certificates to trust beside the system's, PEM.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca: Option<S>,
-    /// Name of an environment's Application; `{project}` and `{environment}` stand for their names.
-    /// Default `{project}-{environment}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub application: Option<String>,
-    /// The Argo CD project of the Applications; may hold the same placeholders.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub project: Option<String>,
-    /// The Applications' namespace, where it isn't Argo CD's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Whether a rollback, or a promotion that takes another's place, may end a sync that applies what it leaves. Default true.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub may_end_sync: Option<bool>,
-}
-
-/// A registry.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct RegistrySpec<S> {
-    /// Its host, with the port if there is one: `registry.example.com`, `127.0.0.1:5000`.
-    pub host: String,
-    /// Whether it speaks plain HTTP. Default false.
-    #[serde(default)]
-    pub plain_http: bool,
-    /// The user to pull as.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// That user's password or token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub password: Option<S>,
 }
 
 /// A project as it should be; environments that aren't named are left alone.
@@ -260,6 +206,9 @@ pub struct EnvironmentSpec {
     /// The groups whose members may change what runs here. Default: everybody with the role.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restricted_to: Vec<String>,
+    /// Where images are copied to before they run in it. Default: as its cluster says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
     /// Whether what is started may make the values file, where there is none. Default false: nothing is started there then.
     #[serde(default, skip_serializing_if = "is_false")]
     pub create_file: bool,
@@ -532,6 +481,12 @@ impl<S> Document<S> {
     /// document, `clusters[0].argocd.token`.
     pub fn resolve<T>(self, read: &mut impl FnMut(&str, SecretUse, S) -> Option<T>) -> Option<Document<T>> {
         // Every secret is read even when one fails, so that all failures are said at once.
+        let registries: Vec<_> = self
+            .registries
+            .into_iter()
+            .enumerate()
+            .map(|(i, registry)| registry.resolve(&format!("registries[{i}]"), read))
+            .collect();
         let clusters: Vec<_> = self
             .clusters
             .into_iter()
@@ -547,6 +502,7 @@ impl<S> Document<S> {
         Some(Document {
             workspace: self.workspace,
             state: self.state,
+            registries: registries.into_iter().collect::<Option<_>>()?,
             clusters: clusters.into_iter().collect::<Option<_>>()?,
             groups: self.groups,
             projects: projects.into_iter().collect::<Option<_>>()?,
@@ -555,45 +511,8 @@ impl<S> Document<S> {
 }
 
 /// `None` when there was a secret and it could not be read.
-fn optional<S, T>(secret: Option<S>, read: impl FnOnce(S) -> Option<T>) -> Option<Option<T>> {
+pub(crate) fn optional<S, T>(secret: Option<S>, read: impl FnOnce(S) -> Option<T>) -> Option<Option<T>> {
     secret.map_or(Some(None), |secret| read(secret).map(Some))
-}
-
-impl<S> ClusterSpec<S> {
-    fn resolve<T>(self, path: &str, read: &mut impl FnMut(&str, SecretUse, S) -> Option<T>) -> Option<ClusterSpec<T>> {
-        let argocd = optional(self.argocd, |argocd| {
-            let token = read(&format!("{path}.argocd.token"), SecretUse::Word, argocd.token);
-            let ca = optional(argocd.ca, |ca| {
-                read(&format!("{path}.argocd.ca"), SecretUse::Content, ca)
-            });
-            Some(ArgoCdSpec {
-                url: argocd.url,
-                token: token?,
-                ca: ca?,
-                application: argocd.application,
-                project: argocd.project,
-                namespace: argocd.namespace,
-                may_end_sync: argocd.may_end_sync,
-            })
-        });
-        let registry = optional(self.registry, |registry| {
-            let at = format!("{path}.registry.password");
-            let password = optional(registry.password, |password| read(&at, SecretUse::Word, password));
-            Some(RegistrySpec {
-                host: registry.host,
-                plain_http: registry.plain_http,
-                user: registry.user,
-                password: password?,
-            })
-        });
-        Some(ClusterSpec {
-            name: self.name,
-            state: self.state,
-            argocd: argocd?,
-            registry: registry?,
-            platforms: self.platforms,
-        })
-    }
 }
 
 impl<S> ProjectSpec<S> {

@@ -1,7 +1,7 @@
 //! Configuration as code: makes a workspace as a document says, all of it or nothing.
 //!
-//! [`document`] is the shape, [`check`] holds it against the rules that need nothing else ([`absent`] for what is to be deleted), [`plan`]
-//! compares it with what is stored. Here the plan is made and written in one transaction. Afterwards resources that should run something are
+//! [`document`] is the shape ([`connection_specs`] of registries and clusters), [`check`] holds it against the rules that need nothing else ([`absent`] for what is to be deleted), [`plan`]
+//! compares it with what is stored ([`connections`] does both for registries and clusters). Here the plan is made and written in one transaction. Afterwards resources that should run something are
 //! started; that may need Git and registries, so it happens outside of the transaction, and applying again catches up.
 //!
 //! [`pages`] makes documents of what people type on pages, one thing at a time.
@@ -13,6 +13,8 @@ use contract::{
 
 mod absent;
 mod check;
+mod connection_specs;
+mod connections;
 mod differences;
 mod document;
 mod in_form;
@@ -30,14 +32,15 @@ use crate::{
                 check::Checked,
                 outlook::Outlook,
                 people::StoredPeople,
-                plan::{Plan, PlanContext, Stored, StoredCluster, StoredProject},
+                plan::{Plan, PlanContext, Stored, StoredCluster, StoredProject, StoredRegistry},
             },
             start,
         },
         context::{Services, internal},
         observe, queue,
         reach::{
-            self, Caller, ProjectPlace, argocd_token_context, credentials_context, not_yours, registry_password_context,
+            self, Caller, ProjectPlace, argocd_token_context, credentials_context, not_yours, pull_password_context,
+            push_password_context,
         },
         removal,
     },
@@ -307,6 +310,7 @@ pub(crate) async fn stored(
     workspace: Option<Workspace>,
 ) -> Result<Stored, AppError> {
     let mut stored = Stored {
+        registries: Vec::new(),
         clusters: Vec::new(),
         projects: Vec::new(),
         people: StoredPeople::default(),
@@ -319,11 +323,14 @@ pub(crate) async fn stored(
         let id = record.cluster.id;
         stored.clusters.push(StoredCluster {
             argocd_token: open(services, &argocd_token_context(id), record.argocd_token.as_ref()),
-            registry_password: open(
-                services,
-                &registry_password_context(id),
-                record.registry_password.as_ref(),
-            ),
+            record,
+        });
+    }
+    for record in tx.registries(workspace.id).await? {
+        let id = record.registry.id;
+        stored.registries.push(StoredRegistry {
+            pull_password: open(services, &pull_password_context(id), record.pull_password.as_ref()),
+            push_password: open(services, &push_password_context(id), record.push_password.as_ref()),
             record,
         });
     }
@@ -351,6 +358,9 @@ pub(crate) async fn write_plan(
     let workspace = &plan.workspace;
     if plan.creates_workspace {
         access::create_workspace(tx, workspace, caller.person, now).await?;
+    }
+    for registry in &plan.registries {
+        tx.put_registry(registry).await?;
     }
     for cluster in &plan.clusters {
         tx.put_cluster(cluster).await?;

@@ -1,4 +1,4 @@
-//! What the pages *Clusters* and *Git* change, written as a document: so page and `waybill apply` keep the same rules, and the ledger
+//! What the pages *Registries*, *Clusters* and *Git* change, written as a document: so page and `waybill apply` keep the same rules, and the ledger
 //! tells both in the same words.
 //!
 //! A document is given every secret; a page is given those that are new. The others are opened and put in, but only where they go to the
@@ -8,23 +8,22 @@ use crate::{
     service::{
         configure::apply::{
             self, check,
-            document::{
-                ArgoCdSpec, ClusterSpec, CredentialsSpec, Document, EnvironmentSpec, Presence, ProjectSpec,
-                RegistrySpec, RepositorySpec, SecretText,
-            },
+            connection_specs::{ArgoCdSpec, ClusterRegistrySpec, ClusterSpec, RegistrySpec, RegistryUserSpec},
+            document::{CredentialsSpec, Document, EnvironmentSpec, Presence, ProjectSpec, RepositorySpec, SecretText},
             in_form::in_form,
-            plan::{self, Plan, PlanContext, PlannedChange, Stored, StoredCluster, StoredProject},
+            plan::{self, Plan, PlanContext, PlannedChange, Stored, StoredCluster, StoredProject, StoredRegistry},
         },
         context::Services,
         reach::{self, Caller, SealedCredentials, not_found},
     },
-    store::{ClusterRecord, ProjectRecord, Tx},
+    store::{ClusterRecord, ProjectRecord, RegistryRecord, Tx},
 };
 use contract::{
-    connection::{ClusterDraft, EnvironmentDraft, RepositoryDraft, Secrets},
+    connection::{ClusterDraft, EnvironmentDraft, RegistryDraft, RepositoryDraft, Secrets},
     error::AppError,
 };
 use domain::{
+    copy::Mirror,
     environment::{Environment, Workspace},
     field::FieldErrors,
 };
@@ -32,6 +31,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// What a form brings.
 pub(crate) enum Page<'a> {
+    /// A registry.
+    Registry(&'a RegistryDraft, &'a TypedSecrets),
     /// A cluster.
     Cluster(&'a ClusterDraft, &'a TypedSecrets),
     /// A project's repository.
@@ -43,7 +44,8 @@ pub(crate) enum Page<'a> {
 /// The secrets that were typed; `None` keeps what is stored.
 pub struct TypedSecrets {
     argocd_token: Option<SecretText>,
-    registry_password: Option<SecretText>,
+    pull_password: Option<SecretText>,
+    push_password: Option<SecretText>,
     git_token: Option<SecretText>,
     ssh_key: Option<SecretText>,
 }
@@ -56,7 +58,8 @@ impl From<Secrets> for TypedSecrets {
         };
         Self {
             argocd_token: word(typed.argocd_token),
-            registry_password: word(typed.registry_password),
+            pull_password: word(typed.pull_password),
+            push_password: word(typed.push_password),
             git_token: word(typed.git_token),
             ssh_key: word(lines(&typed.ssh_key)),
         }
@@ -80,6 +83,14 @@ impl Planned {
         let stored = self.stored.clusters.iter().map(|stored| &stored.record);
         let mut all = self.plan.clusters.iter().chain(stored);
         all.find(|record| record.cluster.name.as_str() == name)
+    }
+
+    /// The registries as they would be.
+    pub(crate) fn registries(&self) -> Vec<RegistryRecord> {
+        let planned = self.plan.registries.iter();
+        let kept = (self.stored.registries.iter().map(|stored| &stored.record))
+            .filter(|kept| planned.clone().all(|planned| planned.registry.id != kept.registry.id));
+        planned.clone().chain(kept).cloned().collect()
     }
 
     /// A project as it would be, and the environments that it has.
@@ -106,7 +117,7 @@ pub(crate) async fn plan_page(
 ) -> Result<Planned, AppError> {
     let stored = apply::stored(services, tx, Some(workspace.clone())).await?;
     let edited = match page {
-        Page::Cluster(..) => None,
+        Page::Registry(..) | Page::Cluster(..) => None,
         Page::Repository(draft, _) => project_named(&stored, &draft.was),
         Page::Environment(draft) => project_named(&stored, &draft.project),
     };
@@ -116,11 +127,13 @@ pub(crate) async fn plan_page(
     let mut document = Document {
         workspace: workspace.name.to_string(),
         state: Presence::Present,
+        registries: Vec::new(),
         clusters: Vec::new(),
         groups: Vec::new(),
         projects: Vec::new(),
     };
     match page {
+        Page::Registry(draft, typed) => document.registries.push(registry(draft, typed, &stored)?),
         Page::Cluster(draft, typed) => document.clusters.push(cluster(draft, typed, &stored)?),
         Page::Repository(draft, typed) => document.projects.push(repository(draft, typed, &stored)?),
         Page::Environment(draft) => document.projects.push(environment(draft, &stored)?),
@@ -179,13 +192,7 @@ fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Resul
     };
     let mut errors = FieldErrors::default();
     let ca = optional(&lines(&draft.argocd_ca));
-    if ca
-        .as_ref()
-        .is_some_and(|ca| !ca.contains("-----BEGIN CERTIFICATE-----"))
-    {
-        let why = "Paste certificates in PEM form: they begin with -----BEGIN CERTIFICATE-----.";
-        errors.add("cluster[argocd_ca]", why);
-    }
+    check_certificates(ca.as_ref(), "cluster[argocd_ca]", &mut errors);
     let argocd = match optional(&draft.argocd_url) {
         None if typed.argocd_token.is_some() => {
             errors.add("cluster[argocd_url]", "Write the address that this token is for.");
@@ -202,13 +209,17 @@ fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Resul
             may_end_sync: draft.keep_syncs.then_some(false),
         }),
     };
-    let registry = registry(draft, typed, before, &mut errors);
+    let mirror = optional(&draft.mirror).map(|repository| Mirror {
+        repository,
+        attachments: draft.attachments,
+    });
     errors.into_result()?;
     Ok(ClusterSpec {
         name: name.to_owned(),
         state: Presence::Present,
         argocd,
-        registry,
+        registry: optional(&draft.registry).map(ClusterRegistrySpec::Named),
+        mirror,
         platforms: (draft.platforms.split([',', ' ']))
             .filter(|platform| !platform.is_empty())
             .map(str::to_owned)
@@ -239,45 +250,82 @@ fn argocd_token(
 }
 
 fn registry(
-    draft: &ClusterDraft,
+    draft: &RegistryDraft,
     typed: &TypedSecrets,
-    before: Option<&StoredCluster>,
-    errors: &mut FieldErrors,
-) -> Option<RegistrySpec<SecretText>> {
-    let user = optional(&draft.registry_user).filter(|_| !draft.anonymous);
-    let Some(host) = optional(&draft.registry) else {
-        if typed.registry_password.is_some() {
-            errors.add("cluster[registry]", "Write the host that this password is for.");
+    stored: &Stored,
+) -> Result<RegistrySpec<SecretText>, AppError> {
+    let named = |name: &str| (stored.registries.iter()).find(|r| r.record.registry.name.as_str() == name);
+    let (name, before) = match draft.was.as_str() {
+        "" if named(draft.name.trim()).is_some() => {
+            let why = format!(
+                "There is a registry {} already. Edit that one, or choose another name.",
+                draft.name.trim()
+            );
+            return Err(FieldErrors::one("registry[name]", why).into());
         }
-        return None;
+        "" => (draft.name.trim(), None),
+        was => (was, Some(named(was).ok_or_else(|| not_found("registry", was))?)),
     };
-    let known = before.filter(|before| before.record.registry_password.is_some());
-    let password = match (&typed.registry_password, known) {
-        _ if draft.anonymous => None,
-        (Some(typed), _) => Some(typed.clone()),
-        (None, None) => None,
-        (None, Some(known)) => {
-            let was = &known.record.cluster;
-            let same = was.registry == host && (was.registry_plain_http || !draft.plain_http);
-            match &known.registry_password {
-                Some(password) if same => Some(SecretText(password.clone())),
-                Some(_) => {
-                    errors.add("secrets[registry_password]", other_server("password", &was.registry));
-                    None
+    let mut errors = FieldErrors::default();
+    let ca = optional(&lines(&draft.ca));
+    check_certificates(ca.as_ref(), "registry[ca]", &mut errors);
+    let host = draft.host.trim();
+    // What is stored goes where it went before, and nowhere else.
+    let goes_on = before.map(|before| &before.record.registry);
+    let same = goes_on.is_some_and(|was| was.host == host && (was.plain_http || !draft.plain_http));
+    let was = goes_on.map(|was| was.host.as_str()).unwrap_or_default();
+    let mut login =
+        |which: &str, user: &str, typed: Option<&SecretText>, is_stored: bool, kept: Option<&SecretString>| {
+            let Some(user) = optional(user) else {
+                if typed.is_some() {
+                    errors.add(format!("registry[{which}_user]"), "Enter the user of this password.");
                 }
-                None => {
-                    errors.add("secrets[registry_password]", unreadable("password"));
-                    None
+                return None;
+            };
+            let why = match (typed, kept) {
+                (Some(typed), _) => {
+                    let password = typed.clone();
+                    return Some(RegistryUserSpec { user, password });
                 }
-            }
-        }
+                (None, Some(kept)) if same => {
+                    let password = SecretText(kept.clone());
+                    return Some(RegistryUserSpec { user, password });
+                }
+                (None, Some(_)) => other_server("password", was),
+                (None, None) if is_stored => unreadable("password"),
+                (None, None) => "Give the user's password too.".to_owned(),
+            };
+            errors.add(format!("secrets[{which}_password]"), why);
+            None
+        };
+    let of = |kept: fn(&StoredRegistry) -> (bool, Option<&SecretString>)| before.map_or((false, None), kept);
+    let (is_stored, kept) = of(|r| (r.record.pull_password.is_some(), r.pull_password.as_ref()));
+    let pull = match draft.anonymous {
+        true => None,
+        false => login("pull", &draft.pull_user, typed.pull_password.as_ref(), is_stored, kept),
     };
-    Some(RegistrySpec {
-        host,
+    let (is_stored, kept) = of(|r| (r.record.push_password.is_some(), r.push_password.as_ref()));
+    let push = match draft.no_push {
+        true => None,
+        false => login("push", &draft.push_user, typed.push_password.as_ref(), is_stored, kept),
+    };
+    errors.into_result()?;
+    Ok(RegistrySpec {
+        name: name.to_owned(),
+        state: Presence::Present,
+        host: Some(host.to_owned()),
         plain_http: draft.plain_http,
-        user,
-        password,
+        ca: ca.map(|ca| SecretText::from(ca.as_str())),
+        pull,
+        push,
     })
+}
+
+fn check_certificates(pem: Option<&String>, field: &str, errors: &mut FieldErrors) {
+    if pem.is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+        let why = "Paste certificates in PEM form: they begin with -----BEGIN CERTIFICATE-----.";
+        errors.add(field, why);
+    }
 }
 
 fn project_named<'a>(stored: &'a Stored, name: &str) -> Option<&'a StoredProject> {
@@ -403,6 +451,8 @@ fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<
         key,
         cluster,
         protected,
+        mirror,
+        attachments,
     } = draft;
     let project = project_named(stored, project).ok_or_else(|| not_found("project", project))?;
     let name = name.trim();
@@ -459,6 +509,10 @@ fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<
             protected: *protected,
             policy: None,
             restricted_to: Vec::new(),
+            mirror: optional(mirror).map(|repository| Mirror {
+                repository,
+                attachments: *attachments,
+            }),
             create_file: false,
             resources: Vec::new(),
         }],

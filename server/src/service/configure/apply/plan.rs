@@ -7,23 +7,23 @@ use crate::{
         configure::apply::{
             absent::{Absent, in_order, words},
             check::{
-                Checked, CheckedCluster, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource,
-                CheckedSource, path_of,
+                Checked, CheckedCredentials, CheckedEnvironment, CheckedProject, CheckedResource, CheckedSource,
+                path_of,
             },
             differences::Differences,
             document::SecretText,
             people::{PlannedPeople, StoredPeople},
         },
         gates,
-        reach::{SealedCredentials, argocd_token_context, credentials_context, registry_password_context},
+        reach::{SealedCredentials, credentials_context},
     },
-    store::{ClusterRecord, ProjectRecord},
+    store::{ClusterRecord, ProjectRecord, RegistryRecord},
 };
 use contract::error::AppError;
 use domain::{
     artifact::Digest,
     draft::taken_key,
-    environment::{Cluster, Environment, Project, Workspace},
+    environment::{Environment, Project, Workspace},
     field::FieldErrors,
     follow,
     id::{ClusterId, EnvironmentId, ProjectId, ResourceId, WorkspaceId},
@@ -77,6 +77,7 @@ impl fmt::Display for PlannedChange {
 /// What is stored, with its secrets open. A secret that can't be opened (the key was replaced) is `None` and so is sealed anew.
 pub(crate) struct Stored {
     pub(crate) workspace: Option<Workspace>,
+    pub(crate) registries: Vec<StoredRegistry>,
     pub(crate) clusters: Vec<StoredCluster>,
     pub(crate) projects: Vec<StoredProject>,
     pub(crate) people: StoredPeople,
@@ -85,7 +86,12 @@ pub(crate) struct Stored {
 pub(crate) struct StoredCluster {
     pub(crate) record: ClusterRecord,
     pub(crate) argocd_token: Option<SecretString>,
-    pub(crate) registry_password: Option<SecretString>,
+}
+
+pub(crate) struct StoredRegistry {
+    pub(crate) record: RegistryRecord,
+    pub(crate) pull_password: Option<SecretString>,
+    pub(crate) push_password: Option<SecretString>,
 }
 
 pub(crate) struct StoredProject {
@@ -108,6 +114,7 @@ pub(crate) struct Plan {
     pub(crate) changes: Vec<PlannedChange>,
     pub(crate) workspace: Workspace,
     pub(crate) creates_workspace: bool,
+    pub(crate) registries: Vec<RegistryRecord>,
     pub(crate) clusters: Vec<ClusterRecord>,
     pub(crate) projects: Vec<ProjectRecord>,
     pub(crate) environments: Vec<Environment>,
@@ -150,6 +157,7 @@ pub(crate) fn plan(
     let mut plan = Plan {
         changes: Vec::new(),
         creates_workspace: stored.workspace.is_none() && !document.is_absent(),
+        registries: Vec::new(),
         clusters: Vec::new(),
         projects: Vec::new(),
         environments: Vec::new(),
@@ -174,16 +182,8 @@ pub(crate) fn plan(
     if plan.creates_workspace {
         plan.create(format!("workspace {}", document.workspace));
     }
-    let mut clusters: HashMap<Name, ClusterId> = stored
-        .clusters
-        .iter()
-        .map(|c| (c.record.cluster.name.clone(), c.record.cluster.id))
-        .collect();
-    for cluster in &document.clusters {
-        let id = plan.cluster(cluster, stored, means)?;
-        clusters.insert(cluster.name.clone(), id);
-    }
     let mut errors = FieldErrors::default();
+    let clusters = plan.connections(document, stored, means, &mut errors)?;
     for project in &document.projects {
         plan.project(project, stored, &clusters, means, &mut errors)?;
     }
@@ -194,17 +194,18 @@ pub(crate) fn plan(
             what: words(absent),
         });
     }
+    plan.check_mirrors(document, stored, &mut errors);
     plan.people(document, &stored.people, means.ids, &mut errors);
     errors.into_result()?;
     Ok(plan)
 }
 
-fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
+pub(crate) fn same(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
     a.map(ExposeSecret::expose_secret) == b.map(ExposeSecret::expose_secret)
 }
 
 impl Plan {
-    fn create(&mut self, what: String) {
+    pub(crate) fn create(&mut self, what: String) {
         self.changes.push(PlannedChange {
             sign: Sign::Create,
             what,
@@ -212,7 +213,7 @@ impl Plan {
     }
 
     /// Notes the differences; whether there are any.
-    fn change(&mut self, what: &str, differences: &Differences) -> bool {
+    pub(crate) fn change(&mut self, what: &str, differences: &Differences) -> bool {
         let words = differences.words();
         if words.is_empty() {
             return false;
@@ -223,94 +224,6 @@ impl Plan {
             what,
         });
         true
-    }
-
-    fn cluster(
-        &mut self,
-        spec: &CheckedCluster<'_, SecretText>,
-        stored: &Stored,
-        means: &PlanContext<'_>,
-    ) -> Result<ClusterId, AppError> {
-        let before = stored.clusters.iter().find(|c| c.record.cluster.name == spec.name);
-        let id = before.map_or_else(|| ClusterId(means.ids.next()), |c| c.record.cluster.id);
-        let token = spec.argocd_token.map(|token| &token.0);
-        let password = spec.registry_login.as_ref().map(|(_, password)| &password.0);
-        let sealed = |context: String,
-                      new: Option<&SecretString>,
-                      old: Option<&SecretString>,
-                      kept: Option<&String>| match (new, kept) {
-            (None, _) => Ok(None),
-            (Some(_), Some(kept)) if same(new, old) => Ok(Some(kept.clone())),
-            (Some(new), _) => (means.seal)(&context, new).map(Some),
-        };
-        let record = ClusterRecord {
-            cluster: Cluster {
-                id,
-                workspace: self.workspace.id,
-                name: spec.name.clone(),
-                argocd: spec.argocd.clone(),
-                registry: spec.registry.clone(),
-                registry_plain_http: spec.registry_plain_http,
-                platforms: spec.platforms.clone(),
-            },
-            argocd_token: sealed(
-                argocd_token_context(id),
-                token,
-                before.and_then(|b| b.argocd_token.as_ref()),
-                before.and_then(|b| b.record.argocd_token.as_ref()),
-            )?,
-            argocd_ca: spec.argocd_ca.map(|ca| ca.expose().to_owned()),
-            registry_user: spec.registry_login.as_ref().map(|(user, _)| user.clone()),
-            registry_password: sealed(
-                registry_password_context(id),
-                password,
-                before.and_then(|b| b.registry_password.as_ref()),
-                before.and_then(|b| b.record.registry_password.as_ref()),
-            )?,
-        };
-        let Some(before) = before else {
-            self.create(format!("cluster {}", spec.name));
-            self.clusters.push(record);
-            return Ok(id);
-        };
-        let (old, new) = (&before.record, &record);
-        let mut differences = Differences::default();
-        match (&old.cluster.argocd, &new.cluster.argocd) {
-            (Some(a), Some(b)) => {
-                differences.compare("argocd url", &a.url, &b.url);
-                differences.compare("application name", &a.application_template, &b.application_template);
-                differences.option("argocd project", a.project.as_ref(), b.project.as_ref());
-                differences.option("argocd namespace", a.namespace.as_ref(), b.namespace.as_ref());
-                let may = |may: bool| if may { "yes" } else { "no" }.to_owned();
-                differences.compare("may end a running sync", &may(a.may_end_sync), &may(b.may_end_sync));
-                differences.hidden("argocd token", !same(before.argocd_token.as_ref(), token));
-                differences.hidden("argocd certificates", old.argocd_ca != new.argocd_ca);
-            }
-            (None, Some(b)) => differences.told("argocd", true, "", &b.url),
-            (Some(a), None) => differences.told("argocd", true, &a.url, ""),
-            (None, None) => {}
-        }
-        differences.compare("registry", &old.cluster.registry, &new.cluster.registry);
-        let plain = |plain: bool| if plain { "http" } else { "https" };
-        let (a, b) = (
-            plain(old.cluster.registry_plain_http),
-            plain(new.cluster.registry_plain_http),
-        );
-        differences.compare("registry protocol", &a, &b);
-        differences.option("registry user", old.registry_user.as_ref(), new.registry_user.as_ref());
-        differences.compare(
-            "platforms",
-            &old.cluster.platforms.join(" "),
-            &new.cluster.platforms.join(" "),
-        );
-        differences.hidden("registry password", !same(before.registry_password.as_ref(), password));
-        if old.cluster.platforms != new.cluster.platforms {
-            self.counts_otherwise_on.push(id);
-        }
-        if self.change(&format!("cluster {}", spec.name), &differences) {
-            self.clusters.push(record);
-        }
-        Ok(id)
     }
 
     fn project(
@@ -463,6 +376,7 @@ impl Plan {
                 position: positions.get(&environment.name).copied().unwrap_or_default(),
                 protected: environment.protected,
                 policy,
+                mirror: environment.mirror.clone(),
             };
             let what = format!("environment {}/{}", spec.name, environment.name);
             match before {
@@ -479,6 +393,7 @@ impl Plan {
                         position,
                         protected,
                         policy,
+                        mirror,
                     } = old;
                     let cluster_name = |id: ClusterId| {
                         clusters
@@ -492,6 +407,7 @@ impl Plan {
                     differences.compare("protected", &yes_no(*protected), &yes_no(new.protected));
                     let json = |policy: &Policy| serde_json::to_string(policy).unwrap_or_default();
                     differences.told("policy", *policy != new.policy, &json(policy), &json(&new.policy));
+                    differences.mirror(mirror.as_ref(), new.mirror.as_ref());
                     differences.compare("place", &(position + 1), &(new.position + 1));
                     if !self.change(&what, &differences) {
                         continue;

@@ -3,7 +3,7 @@
 use crate::{
     ports::argocd::{ArgoCd, ArgoCdAccess, ArgoCdError, Inspected},
     service::{
-        configure::test_connection::{OnCluster, Steps, add, failed, fine, unsure},
+        configure::test_connection::{Connected, Steps, add, failed, fine, unsure},
         reach::application,
     },
     store::ClusterRecord,
@@ -26,7 +26,7 @@ pub(crate) async fn look(
     argocd: &dyn ArgoCd,
     access: &ArgoCdAccess,
     record: &ClusterRecord,
-    on: &OnCluster,
+    on: &Connected,
     steps: &mut Steps,
 ) {
     match argocd.check(access).await {

@@ -5,7 +5,7 @@
 //! a failure is an answer, not an error.
 
 use contract::{
-    connection::{ClusterDraft, ConnectionTest, Finding, RepositoryDraft, TestStep},
+    connection::{ClusterDraft, ConnectionTest, Finding, RegistryDraft, RepositoryDraft, TestStep},
     error::AppError,
 };
 
@@ -20,7 +20,7 @@ use crate::{
         observe,
         reach::{self, Caller, not_found},
     },
-    store::{ClusterRecord, Tx},
+    store::{ClusterRecord, RegistryRecord, Tx},
 };
 use domain::{
     artifact::{Digest, Repository},
@@ -67,8 +67,8 @@ fn in_time(steps: &mut Steps, looked: Result<(), Elapsed>) {
     }
 }
 
-/// What runs on a cluster.
-pub(crate) struct OnCluster {
+/// What depends on a connection.
+pub(crate) struct Connected {
     /// Each environment with its project.
     environments: Vec<(Project, Environment)>,
     /// Image repositories that its resources take images from, with one that is known to be there.
@@ -102,10 +102,16 @@ pub async fn test_cluster(
     };
     let record = record.ok_or_else(|| not_found("cluster", name))?;
     let on = on_cluster(&mut *tx, caller, workspace, &record).await?;
-    let sign_in_of = whose_sign_in(&tx.clusters(workspace.id).await?, &record);
+    let registries = tx.registries(workspace.id).await?;
     drop(tx);
     let argocd = reach::argocd_access(services, &record)?;
-    let registry = reach::cluster_registry_access(services, &record)?;
+    let registry = registries
+        .iter()
+        .find(|known| Some(known.registry.id) == record.cluster.registry);
+    let registry = match registry {
+        Some(known) => Some((reach::pull_access(services, known)?, known.registry.host.as_str())),
+        None => None,
+    };
     let mut argocd_steps = Vec::new();
     let mut registry_steps = Vec::new();
     let of_argocd = async {
@@ -118,16 +124,24 @@ pub async fn test_cluster(
             ),
         }
     };
-    let of_registry = registry::look(&*services.registry, &registry, &record, &on, &mut registry_steps);
+    let of_registry = async {
+        match &registry {
+            Some((access, host)) => {
+                let images: Vec<_> = (on.images.iter().cloned())
+                    .filter(|(repository, _)| repository.registry() == *host)
+                    .collect();
+                registry::look(&*services.registry, access, host, &images, &mut registry_steps).await;
+            }
+            None => unsure(
+                &mut registry_steps,
+                "Registry",
+                "The cluster names none, so none was tried.",
+            ),
+        }
+    };
     let (argocd_ended, registry_ended) = tokio::join!(timeout(PATIENCE, of_argocd), timeout(PATIENCE, of_registry));
     in_time(&mut argocd_steps, argocd_ended);
     in_time(&mut registry_steps, registry_ended);
-    if let Some(other) = sign_in_of {
-        let words = format!(
-            "Cluster {other} names the same registry, and its sign-in is the one that Waybill reads images with. Give both the same user."
-        );
-        unsure(&mut registry_steps, "Whose sign-in", words);
-    }
     // Whoever presses the button has reason to think that something is better now.
     services.try_again();
     for (_, environment) in &on.environments {
@@ -137,6 +151,57 @@ pub async fn test_cluster(
     Ok(ConnectionTest {
         what: format!("Cluster {name}"),
         steps: argocd_steps,
+    })
+}
+
+/// Tries a registry.
+///
+/// # Errors
+/// When the caller isn't an administrator there; all that is wrong with the draft, by field.
+pub async fn test_registry(
+    services: &Services,
+    caller: &Caller,
+    workspace: &str,
+    draft: &RegistryDraft,
+    typed: &TypedSecrets,
+) -> Result<ConnectionTest, AppError> {
+    let workspace = caller.administered(workspace)?;
+    let mut tx = services.store.read().await?;
+    let name = if draft.was.is_empty() {
+        draft.name.trim()
+    } else {
+        &draft.was
+    };
+    let registries = if draft.stored {
+        tx.registries(workspace.id).await?
+    } else {
+        let planned = apply::plan_page(services, &mut *tx, caller, workspace, &Page::Registry(draft, typed)).await?;
+        planned.registries()
+    };
+    let record = registries.iter().find(|record| record.registry.name.as_str() == name);
+    let record = record.ok_or_else(|| not_found("registry", name))?;
+    let host = record.registry.host.as_str();
+    let here = in_registry(&mut *tx, caller, workspace, host).await?;
+    drop(tx);
+    let pull = reach::pull_access(services, record)?;
+    let mut steps = Vec::new();
+    let looked = registry::look(&*services.registry, &pull, host, &here.images, &mut steps);
+    let looked = timeout(PATIENCE, looked).await;
+    in_time(&mut steps, looked);
+    if let Some(other) = whose_sign_in(&registries, record) {
+        let words = format!(
+            "Registry {other} has the same host, and its sign-in is the one that Waybill reads images with. Give both the same user."
+        );
+        unsure(&mut steps, "Whose sign-in", words);
+    }
+    // Whoever presses the button has reason to think that something is better now.
+    services.try_again();
+    for (_, environment) in &here.environments {
+        observe::wake_waiting_in(services, environment).await?;
+    }
+    Ok(ConnectionTest {
+        what: format!("Registry {name}"),
+        steps,
     })
 }
 
@@ -188,15 +253,14 @@ pub async fn test_repository(
     })
 }
 
-/// The cluster whose sign-in images are read with, where that is another one of the same registry: the first by name.
-fn whose_sign_in(stored: &[ClusterRecord], tried: &ClusterRecord) -> Option<Name> {
-    let first = stored
+/// The registry whose sign-in images are read with, where that is another one of the same host: the first by name.
+fn whose_sign_in(registries: &[RegistryRecord], tried: &RegistryRecord) -> Option<Name> {
+    let first = registries
         .iter()
-        .map(|record| &record.cluster)
-        .filter(|other| !other.registry.is_empty() && other.registry == tried.cluster.registry)
-        .filter(|other| other.id != tried.cluster.id)
+        .map(|record| &record.registry)
+        .filter(|other| other.host == tried.registry.host)
         .min_by(|one, other| one.name.as_str().cmp(other.name.as_str()))?;
-    (first.name.as_str() < tried.cluster.name.as_str()).then(|| first.name.clone())
+    (first.name.as_str() < tried.registry.name.as_str()).then(|| first.name.clone())
 }
 
 /// What runs on a cluster, as far as the caller may know of it.
@@ -205,8 +269,32 @@ async fn on_cluster(
     caller: &Caller,
     workspace: &Workspace,
     record: &ClusterRecord,
-) -> Result<OnCluster, AppError> {
-    let mut on = OnCluster {
+) -> Result<Connected, AppError> {
+    connected(tx, caller, workspace, |environment| {
+        environment.cluster == record.cluster.id
+    })
+    .await
+}
+
+/// What takes its images from a registry, as far as the caller may know of it.
+async fn in_registry(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    workspace: &Workspace,
+    host: &str,
+) -> Result<Connected, AppError> {
+    let mut connected = connected(tx, caller, workspace, |_| true).await?;
+    connected.images.retain(|(repository, _)| repository.registry() == host);
+    Ok(connected)
+}
+
+async fn connected(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    workspace: &Workspace,
+    is_here: impl Fn(&Environment) -> bool,
+) -> Result<Connected, AppError> {
+    let mut on = Connected {
         environments: Vec::new(),
         images: Vec::new(),
     };
@@ -215,17 +303,13 @@ async fn on_cluster(
             continue;
         }
         let environments = tx.environments(project.project.id).await?;
-        let here: Vec<Environment> = environments
-            .into_iter()
-            .filter(|environment| environment.cluster == record.cluster.id)
-            .collect();
+        let here: Vec<Environment> = environments.into_iter().filter(&is_here).collect();
         for resource in tx.resources(project.project.id).await? {
             let Source::Image { repository, .. } = resource.source else {
                 continue;
             };
-            let is_here = here.iter().any(|environment| environment.id == resource.environment)
-                && repository.registry() == record.cluster.registry;
-            if is_here && !on.images.iter().any(|(known, _)| *known == repository) {
+            let is_known = on.images.iter().any(|(known, _)| *known == repository);
+            if !is_known && here.iter().any(|environment| environment.id == resource.environment) {
                 let held = resource.desired.filter(|image| image.repository == repository);
                 on.images.push((repository, held.map(|image| image.digest)));
             }

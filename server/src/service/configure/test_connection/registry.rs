@@ -2,8 +2,7 @@
 
 use crate::{
     ports::registry::{Registry, RegistryAccess, RegistryError},
-    service::configure::test_connection::{OnCluster, Steps, failed, fine, unsure},
-    store::ClusterRecord,
+    service::configure::test_connection::{Steps, failed, fine, unsure},
 };
 use domain::artifact::{Digest, Repository};
 
@@ -15,21 +14,16 @@ const SIGN_IN: &str = "Sign in to the registry";
 pub(crate) async fn look(
     registry: &dyn Registry,
     access: &RegistryAccess,
-    record: &ClusterRecord,
-    on: &OnCluster,
+    host: &str,
+    images: &[(Repository, Option<Digest>)],
     steps: &mut Steps,
 ) {
-    let host = record.cluster.registry.as_str();
-    if host.is_empty() {
-        unsure(steps, "Registry", "The cluster names none, so none was tried.");
-        return;
-    }
     let user = access.credentials.as_ref().map(|(user, _)| user.as_str());
     let checked = registry.check(access, host).await;
     // Who can't be reached has no images to read. Whatever else the registry says of itself, reading an image is what the work does.
     let mut read = Vec::new();
     if !matches!(checked, Err(RegistryError::Unreachable { .. })) {
-        for (repository, digest) in on.images.iter().take(MOST) {
+        for (repository, digest) in images.iter().take(MOST) {
             let found = read_image(registry, access, repository, digest.as_ref()).await;
             read.push((repository, found));
         }
@@ -64,8 +58,8 @@ pub(crate) async fn look(
             fine(steps, SIGN_IN, who);
         }
     }
-    if on.images.is_empty() {
-        let words = "No resource on this cluster takes its image from it, so no repository was read.";
+    if images.is_empty() {
+        let words = "No resource takes its image from it, so no repository was read.";
         unsure(steps, "Images", words);
     }
     for (repository, found) in read {
@@ -122,7 +116,7 @@ fn unreachable(host: &str, reason: &str, plain_http: bool) -> String {
     let advice = if is_plain && !plain_http {
         "It seems to speak plain HTTP: choose that, or correct the port."
     } else if lower.contains("certificate") || lower.contains("unknownissuer") {
-        "Its certificate isn't one that the machine trusts: add its authority to the system's certificates where Waybill runs."
+        "Its certificate isn't one that the machine trusts: paste its authority's certificate under Certificates."
     } else {
         "Check the host, the port and the network."
     };

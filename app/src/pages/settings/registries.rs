@@ -1,0 +1,292 @@
+//! Registries: where images are, who pulls from them, and who pushes what is copied.
+
+use super::{
+    Here, SettingsView, button,
+    fields::{area, error_of, secret, set, text, tick},
+    post::{SectionPost, SettingsOutcome, SettingsPost},
+};
+use crate::{
+    api::connection::{PassedOver, RegistriesView, RegistryDraft, RegistryView, Secrets, save_registry, test_registry},
+    components::{empty_state::EmptyState, field::TextField},
+};
+use contract::error::AppError;
+use domain::name::Name;
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantNames};
+
+/// The buttons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum Intent {
+    SaveRegistry,
+    TestRegistry,
+}
+
+/// What a button posts, and the fields around it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Post {
+    pub(super) intent: Intent,
+    #[serde(default)]
+    pub(super) registry: RegistryDraft,
+    /// What goes with it; never given back.
+    #[serde(default, skip_serializing)]
+    pub(super) secrets: Secrets,
+}
+
+impl SectionPost for Post {
+    type Intent = Intent;
+
+    async fn carry_out(self, workspace: String) -> Result<SettingsOutcome, AppError> {
+        let w = workspace;
+        match self.intent {
+            Intent::SaveRegistry => save_registry(w, self.registry, self.secrets)
+                .await
+                .map(SettingsOutcome::Saved),
+            Intent::TestRegistry => test_registry(w, self.registry, self.secrets)
+                .await
+                .map(SettingsOutcome::Tested),
+        }
+    }
+}
+
+/// The registry that a post is about.
+fn of_registry(post: &SettingsPost) -> Option<&RegistryDraft> {
+    match post {
+        SettingsPost::Registries(post) => Some(&post.registry),
+        _ => None,
+    }
+}
+
+pub(super) fn section(view: Signal<SettingsView>, here: Here) -> AnyView {
+    view! {
+        {move || match here.asked.get() {
+            Some(was) if !here.is_saved() => form(view, &was, here),
+            _ => list(view, here),
+        }}
+    }
+    .into_any()
+}
+
+fn list(view: Signal<SettingsView>, here: Here) -> AnyView {
+    let registries = move || {
+        view.with(|view| match view {
+            SettingsView::Registries(view) => all(view, here),
+            _ => ().into_any(),
+        })
+    };
+    view! {
+        {registries}
+        <p>
+            <a class="button primary" href="?new">
+                "Add a registry"
+            </a>
+        </p>
+    }
+    .into_any()
+}
+
+fn all(view: &RegistriesView, here: Here) -> AnyView {
+    if view.registries.is_empty() {
+        return view! {
+            <EmptyState title="No registry yet">
+                <p>
+                    "Add the registries that need a sign-in, speak plain HTTP, or receive copies of images. Public ones need no entry."
+                </p>
+            </EmptyState>
+        }
+        .into_any();
+    }
+    let registries: Vec<AnyView> = view.registries.iter().map(|registry| one(registry, here)).collect();
+    view! { <div class="stack">{registries}</div> }.into_any()
+}
+
+fn one(registry: &RegistryView, here: Here) -> AnyView {
+    let draft = &registry.draft;
+    let name = draft.was.clone();
+    let how = if draft.plain_http { ", plain HTTP" } else { "" };
+    let signs_in = |user: &str, nobody: &str, has_password| match user {
+        "" => nobody.to_owned(),
+        user => format!("as {user}, password {}", set(has_password)),
+    };
+    let pulls = signs_in(&draft.pull_user, "without signing in", registry.has_pull_password);
+    let pushes = signs_in(
+        &draft.push_user,
+        "no user, so nothing is copied to it",
+        registry.has_push_password,
+    );
+    let used = match registry.clusters.as_slice() {
+        [] => "no cluster".to_owned(),
+        clusters => clusters.iter().map(Name::as_str).collect::<Vec<_>>().join(", "),
+    };
+    let delete = format!("/w/{}/-/delete/registry/{name}", here.workspace());
+    let was = name.clone();
+    let answer =
+        here.answer(move |post| of_registry(post).is_some_and(|registry| registry.stored && registry.was == was));
+    view! {
+        <section class="panel padded stack tight group" aria-label=format!("Registry {name}")>
+            <h2>{name.clone()}</h2>
+            <dl class="facts">
+                <dt>"Host"</dt>
+                <dd>
+                    <span class="mono">{draft.host.clone()}</span>
+                    {how}
+                </dd>
+                {(!draft.ca.is_empty()).then(|| view! {
+                    <dt>"Certificates"</dt>
+                    <dd>"own, beside the system's"</dd>
+                })}
+                <dt>"Pull"</dt>
+                <dd>{pulls}</dd>
+                <dt>"Push"</dt>
+                <dd>{pushes}</dd>
+                <dt>"Clusters"</dt>
+                <dd>{used}</dd>
+                {lines("Receives", &registry.mirrors)}
+                {passed_over(&registry.passed_over)}
+            </dl>
+            <form method="post" class="row">
+                <input type="hidden" name="registry[was]" value=name.clone() />
+                <input type="hidden" name="registry[stored]" value="true" />
+                <a class="button small" href=format!("?edit={name}")>
+                    "Edit"
+                    <span class="visually-hidden">{format!(" {name}")}</span>
+                </a>
+                {button(here.sent, Intent::TestRegistry, "Test connection", "button small")}
+                <a class="button plain danger small" href=delete>
+                    {format!("Delete {name}…")}
+                </a>
+            </form>
+            {answer}
+        </section>
+    }
+    .into_any()
+}
+
+fn lines(what: &'static str, lines: &[String]) -> Option<AnyView> {
+    if lines.is_empty() {
+        return None;
+    }
+    let each = |line: &String| view! { <li class="mono">{line.clone()}</li> };
+    let list = view! {
+        <dt>{what}</dt>
+        <dd>
+            <ul>{lines.iter().map(each).collect_view()}</ul>
+        </dd>
+    };
+    Some(list.into_any())
+}
+
+/// Tags that can't be read: none of them stops the others.
+fn passed_over(tags: &[PassedOver]) -> Option<AnyView> {
+    if tags.is_empty() {
+        return None;
+    }
+    let each = |tag: &PassedOver| {
+        view! {
+            <li>
+                <span class="mono">{tag.image.clone()}</span>
+                ": "
+                {tag.why.clone()}
+            </li>
+        }
+    };
+    let list = view! {
+        <dt>"Tags passed over"</dt>
+        <dd>
+            <ul>{tags.iter().map(each).collect_view()}</ul>
+        </dd>
+    };
+    Some(list.into_any())
+}
+
+/// The form of one registry; `was` is empty for a new one.
+fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
+    let stored = view.with_untracked(|view| match view {
+        SettingsView::Registries(view) => view.registries.iter().find(|known| known.draft.was == was).cloned(),
+        _ => None,
+    });
+    if stored.is_none() && !was.is_empty() {
+        let missing = format!("There is no registry {was}. ");
+        return view! {
+            <EmptyState title="No such registry">
+                <p>
+                    {missing} <a href="?">"See those that there are"</a>
+                </p>
+            </EmptyState>
+        }
+        .into_any();
+    }
+    let has_pull = stored.as_ref().is_some_and(|stored| stored.has_pull_password);
+    let has_push = stored.as_ref().is_some_and(|stored| stored.has_push_password);
+    let draft: RegistryDraft = here
+        .posted()
+        .and_then(|post| of_registry(&post).cloned())
+        .or(stored.map(|stored| stored.draft))
+        .unwrap_or_default();
+    let (title, name) = if was.is_empty() {
+        let error = error_of(here, "registry[name]");
+        let field = view! {
+            <TextField name="registry[name]" label="Name" value=draft.name.clone() required=true error=error />
+        };
+        ("New registry".to_owned(), field.into_any())
+    } else {
+        let hidden = view! { <input type="hidden" name="registry[was]" value=was.to_owned() /> };
+        (format!("Registry {was}"), hidden.into_any())
+    };
+    view! {
+        <section class="stack" aria-labelledby="registry">
+            <h2 id="registry">{title}</h2>
+            <form method="post" class="fields" novalidate>
+                {name}
+                {text(
+                    here,
+                    "registry[host]",
+                    "Host",
+                    &draft.host,
+                    "With the port if there is one: registry.example.com, 10.0.0.5:5000.",
+                )}
+                {tick("registry[plain_http]", "It speaks plain HTTP", draft.plain_http)}
+                {area(
+                    here,
+                    "registry[ca]",
+                    "Certificates",
+                    &draft.ca,
+                    "PEM, to trust beside the system's: for an authority of your own.",
+                )}
+                <fieldset class="within">
+                    <legend>"Pull"</legend>
+                    {text(here, "registry[pull_user]", "User", &draft.pull_user, "Empty: read without signing in.")}
+                    {secret(here, "secrets[pull_password]", "Password", has_pull)}
+                    {tick(
+                        "registry[anonymous]",
+                        "Read without signing in, and forget user and password",
+                        draft.anonymous,
+                    )}
+                </fieldset>
+                <fieldset class="within">
+                    <legend>"Push"</legend>
+                    {text(
+                        here,
+                        "registry[push_user]",
+                        "User",
+                        &draft.push_user,
+                        "Only for a registry that images are copied to. Give this user the right to pull and push there.",
+                    )}
+                    {secret(here, "secrets[push_password]", "Password", has_push)}
+                    {tick("registry[no_push]", "Copy nothing to it, and forget user and password", draft.no_push)}
+                </fieldset>
+                <div class="row">
+                    {button(here.sent, Intent::SaveRegistry, "Save registry", "button primary")}
+                    {button(here.sent, Intent::TestRegistry, "Test connection", "button")}
+                    <a class="button plain" href="?">
+                        "Cancel"
+                    </a>
+                </div>
+            </form>
+            {here.answer(|post| of_registry(post).is_some_and(|registry| !registry.stored))}
+        </section>
+    }
+    .into_any()
+}
