@@ -11,6 +11,7 @@ pub mod traces;
 pub(crate) use connections::{Closed, Refused, connection_closed, connection_refused, connections_open};
 
 use domain::{
+    copy::CopyProof,
     notification::{ChannelKind, DeliveryState},
     promotion::{Actor, Promotion},
     time::Timestamp,
@@ -59,10 +60,13 @@ const CONNECTIONS_CLOSED: &str = "waybill_connections_closed_total";
 const GIT_REMOVALS: &str = "waybill_git_removals_total";
 /// What comes of a try to remove blocks from Git.
 const GIT_REMOVAL_OUTCOMES: [&str; 3] = ["done", "retry", "fail"];
+const COPIES: &str = "waybill_copies_total";
+const COPY_SECONDS: &str = "waybill_copy_seconds";
+const COPIED_BYTES: &str = "waybill_copied_bytes_total";
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
-pub const METRICS: [Metric; 17] = [
+pub const METRICS: [Metric; 20] = [
     (
         PROMOTIONS,
         Kind::Counter,
@@ -130,6 +134,21 @@ pub const METRICS: [Metric; 17] = [
         GIT_REMOVALS,
         Kind::Counter,
         "Tries to remove blocks of deleted resources from Git, by what came of it (done, retry, or fail)",
+    ),
+    (
+        COPIES,
+        Kind::Counter,
+        "Copies of images, by the hosts of both registries and what came of it (done, retry, fail or stopped)",
+    ),
+    (
+        COPY_SECONDS,
+        Kind::Seconds,
+        "Copies of images, by the hosts of both registries and what came of it",
+    ),
+    (
+        COPIED_BYTES,
+        Kind::Counter,
+        "Bytes of images that were copied, by the hosts of both registries and how (sent, mounted, or present before)",
     ),
     (BUILD, Kind::Gauge, "1, with the version that runs"),
 ];
@@ -338,6 +357,22 @@ pub(crate) fn notified(channel: ChannelKind, state: DeliveryState) {
 /// A try to remove blocks of deleted resources from Git: one of [`GIT_REMOVAL_OUTCOMES`].
 pub(crate) fn removed_from_git(outcome: &'static str) {
     counter!(GIT_REMOVALS, "outcome" => outcome).increment(1);
+}
+
+/// A copy of an image between two hosts ended: `outcome` is `done`, `retry`, `fail` or `stopped`.
+pub(crate) fn copied(from: &str, to: &str, outcome: &'static str, proof: Option<&CopyProof>, took: Duration) {
+    let hosts = || [("from", from.to_owned()), ("to", to.to_owned())];
+    let labels = |name, value: &'static str| [&hosts()[..], &[(name, value.to_owned())]].concat();
+    counter!(COPIES, &labels("outcome", outcome)).increment(1);
+    histogram!(COPY_SECONDS, &labels("outcome", outcome)).record(took);
+    let Some(proof) = proof else { return };
+    for (how, bytes) in [
+        ("sent", proof.sent),
+        ("mounted", proof.mounted),
+        ("present", proof.present),
+    ] {
+        counter!(COPIED_BYTES, &labels("how", how)).increment(bytes);
+    }
 }
 
 fn notifications(channel: ChannelKind, outcome: DeliveryState) -> metrics::Counter {

@@ -2,7 +2,7 @@
 //!
 //! The digest never changes on the way; whatever hangs on the image by digest (signatures, attestations, SBOMs) stays valid in the new place.
 
-use crate::artifact::Repository;
+use crate::{artifact::Repository, bytes};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -55,7 +55,46 @@ pub struct CopyPlan {
     pub left_out: Vec<String>,
 }
 
+impl Attached {
+    /// `2 signatures, 1 SBOM`; empty when nothing hangs on it.
+    fn parts(self) -> Vec<String> {
+        let Self {
+            signatures,
+            attestations,
+            sboms,
+            others,
+        } = self;
+        [
+            (signatures, "signature", "signatures"),
+            (attestations, "attestation", "attestations"),
+            (sboms, "SBOM", "SBOMs"),
+            (others, "other attachment", "other attachments"),
+        ]
+        .into_iter()
+        .filter(|(count, _, _)| *count > 0)
+        .map(|(count, one, many)| counted(count, one, many))
+        .collect()
+    }
+}
+
+fn counted(count: u32, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 impl CopyPlan {
+    /// `14 blobs, 201.0 MB, 3 there already, 2 signatures, 1 SBOM`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut parts = vec![counted(self.blobs, "blob", "blobs"), bytes::shown(self.bytes)];
+        match self.present {
+            0 => {}
+            _ if self.is_there() => parts.push("all there already".to_owned()),
+            present => parts.push(format!("{present} there already")),
+        }
+        parts.extend(self.attached.parts());
+        parts.join(", ")
+    }
+
     /// Whether the target has every blob already.
     #[must_use]
     pub fn is_there(&self) -> bool {
@@ -93,6 +132,26 @@ pub struct CopyProof {
     pub left_out: Vec<String>,
     /// How long it took, in milliseconds.
     pub millis: u64,
+}
+
+impl CopyProof {
+    /// `5 manifests and 14 blobs, 201.0 MB sent, 2 signatures`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let manifests = counted(self.manifests, "manifest", "manifests");
+        let mut parts = vec![format!("{manifests} and {}", counted(self.blobs, "blob", "blobs"))];
+        for (amount, how) in [
+            (self.sent, "sent"),
+            (self.mounted, "linked from another repository"),
+            (self.present, "there before"),
+        ] {
+            if amount > 0 {
+                parts.push(format!("{} {how}", bytes::shown(amount)));
+            }
+        }
+        parts.extend(self.attached.parts());
+        parts.join(", ")
+    }
 }
 
 /// Where images are copied to before they run somewhere.
@@ -156,6 +215,42 @@ mod tests {
             repository: repository.into(),
             attachments: Attachments::All,
         }
+    }
+
+    #[test]
+    fn a_plan_and_a_proof_are_said_in_a_line() {
+        let attached = Attached {
+            signatures: 2,
+            sboms: 1,
+            ..Attached::default()
+        };
+        let mut plan = CopyPlan {
+            manifests: 5,
+            blobs: 14,
+            bytes: 201_000_000,
+            present: 3,
+            attached,
+            ..CopyPlan::default()
+        };
+        assert_eq!(
+            plan.words(),
+            "14 blobs, 201.0 MB, 3 there already, 2 signatures, 1 SBOM"
+        );
+        plan.present = 14;
+        plan.attached = Attached::default();
+        assert_eq!(plan.words(), "14 blobs, 201.0 MB, all there already");
+        let proof = CopyProof {
+            manifests: 1,
+            blobs: 2,
+            sent: 1_000,
+            present: 5,
+            attached,
+            ..CopyProof::default()
+        };
+        assert_eq!(
+            proof.words(),
+            "1 manifest and 2 blobs, 1.0 kB sent, 5 B there before, 2 signatures, 1 SBOM"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 pub mod arrival;
 pub mod artifact;
+pub mod bytes;
 pub mod commit_template;
 pub mod copy;
 pub mod door;

@@ -10,7 +10,7 @@ pub(crate) mod tests;
 pub use state::{Phase, State, Step, UnknownWord};
 
 use crate::{
-    artifact::ExactImage,
+    artifact::{ExactImage, Repository},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, UserId, WorkspaceId},
     name::Name,
     time::Timestamp,
@@ -186,8 +186,11 @@ pub struct Promotion {
     pub requested_by: Actor,
     /// Where the image comes from; `None` when it comes from the resource's own image repository.
     pub origin: Option<Origin>,
-    /// What is to run.
+    /// What is to run, where it comes from.
     pub image: ExactImage,
+    /// The repository that it is copied to before it is committed; `None`: it is pulled from where it is, or that isn't known yet.
+    #[serde(default)]
+    pub copied_to: Option<Repository>,
     /// What ran before, according to Git, when it was asked for.
     pub previous: Option<ExactImage>,
     /// Whether it creates the resource, so that its configuration is committed too.
@@ -233,6 +236,19 @@ pub struct Refused {
 }
 
 impl Promotion {
+    /// What is to run, as Git says it: in the repository that it is pulled from there.
+    #[must_use]
+    pub fn placed(&self) -> ExactImage {
+        let image = self.image.clone();
+        match &self.copied_to {
+            Some(repository) => ExactImage {
+                repository: repository.clone(),
+                ..image
+            },
+            None => image,
+        }
+    }
+
     /// Moves on to `next`.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub fn image_change(before: Option<Image<'_>>, after: Image<'_>, now: Signal<Tim
 fn facts((image, details): Image<'_>, now: Signal<Timestamp>) -> AnyView {
     let known = details.map(|details| {
         let built = details.created_at.filter(|at| at.0 > 0);
-        let size = (details.size_bytes > 0).then(|| bytes(details.size_bytes));
+        let size = (details.size_bytes > 0).then(|| bytes::shown(details.size_bytes));
         let platforms = (!details.platforms.is_empty()).then(|| details.platforms.join(", "));
         view! {
             {fact("Revision", details.revision().map(mono))}
@@ -95,15 +95,6 @@ pub(crate) fn is_web(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
 }
 
-/// Bytes for people, in decimal units as registries count them: `812 B`, `24.6 MB`.
-fn bytes(n: u64) -> String {
-    let units = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
-    match units.into_iter().find(|(_, size)| n >= *size) {
-        Some((unit, size)) => format!("{}.{} {unit}", n / size, n % size * 10 / size),
-        None => format!("{n} B"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,19 +114,6 @@ mod tests {
             "",
         ] {
             assert!(!is_web(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn sizes_use_the_largest_fitting_unit() {
-        for (n, want) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1_000, "1.0 kB"),
-            (24_650_000, "24.6 MB"),
-            (u64::MAX, "18446744073.7 GB"),
-        ] {
-            assert_eq!(bytes(n), want);
         }
     }
 }

@@ -8,7 +8,7 @@ use sqlx::{Database, Decode, Encode, Type};
 macro_rules! of_one_writer {
     () => {
         "AND project_id NOT IN (SELECT project_id FROM promotions WHERE next_at IS NOT NULL AND lease_owner <> $1 \
-         AND lease_until > $3 AND state IN ('waiting', 'queued', 'mirroring', 'committing'))"
+         AND lease_until > $3 AND state IN ('waiting', 'queued', 'committing'))"
     };
 }
 pub(super) use of_one_writer;
@@ -19,7 +19,9 @@ pub(crate) trait Dialect: Database {
     const LOCK_RESOURCE: &'static str;
     /// Takes leases on what is due longest in the lane up to the push: owner, until, now, how many at most.
     const CLAIM_COMMIT: &'static str;
-    /// The same in the lane after it.
+    /// The same where images are copied.
+    const CLAIM_COPY: &'static str;
+    /// The same in the lane after the push.
     const CLAIM_ROLLOUT: &'static str;
     /// When the next promotion becomes due.
     const NEXT_DUE: &'static str;

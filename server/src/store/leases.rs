@@ -18,8 +18,10 @@ use sqlx::{ColumnIndex, Encode, Executor, IntoArguments, Type};
 /// Which promotions a claim is for: those that wait for Argo CD never take the place of those that don't.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// Up to the commit: `waiting`, `queued`, `mirroring`, `committing`.
+    /// Up to the commit, copies apart: `waiting`, `queued`, `committing`.
     Commit,
+    /// While the image is copied: `mirroring`. That may take hours, and keeps no other commit waiting.
+    Copy,
     /// After it: `syncing`, `verifying`.
     Rollout,
 }
@@ -81,7 +83,7 @@ const RECALL_PROMOTIONS: &str = "UPDATE promotions SET next_at = $2 WHERE next_a
 const LEASES_BEYOND: &str = "SELECT id, lease_until FROM promotions WHERE next_at IS NOT NULL AND lease_until > $1";
 const END_LEASE: &str = "UPDATE promotions SET lease_until = 0 WHERE id = $1 AND lease_until = $2";
 const OPEN_SINCE_COMMIT: &str = "SELECT * FROM promotions WHERE next_at IS NOT NULL \
-     AND state IN ('queued', 'mirroring', 'committing') AND state_since < $1 ORDER BY state_since, resource_id, number LIMIT $2";
+     AND state IN ('queued', 'committing') AND state_since < $1 ORDER BY state_since, resource_id, number LIMIT $2";
 const OPEN_SINCE_ROLLOUT: &str = "SELECT * FROM promotions WHERE next_at IS NOT NULL \
      AND state IN ('syncing', 'verifying') AND state_since < $1 ORDER BY state_since, resource_id, number LIMIT $2";
 const NUDGE_ENVIRONMENT: &str = "UPDATE promotions SET next_at = $2 \
@@ -113,6 +115,7 @@ where
     ) -> Result<Vec<Promotion>, StoreError> {
         let statement = match lane {
             Lane::Commit => D::CLAIM_COMMIT,
+            Lane::Copy => D::CLAIM_COPY,
             Lane::Rollout => D::CLAIM_ROLLOUT,
         };
         let claimed: Result<Vec<Promotion>, StoreError> =
@@ -180,6 +183,8 @@ where
     async fn open_since(&mut self, lane: Lane, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError> {
         let statement = match lane {
             Lane::Commit => OPEN_SINCE_COMMIT,
+            // A copy takes the time that its bytes take, and says itself when it stalls.
+            Lane::Copy => return Ok(Vec::new()),
             Lane::Rollout => OPEN_SINCE_ROLLOUT,
         };
         all!(self, PromotionRow, statement, since.0, limit)

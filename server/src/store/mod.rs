@@ -12,6 +12,7 @@ pub mod activity;
 pub mod artifacts;
 pub mod chain;
 pub mod clusters;
+pub mod copies;
 pub mod database_fault;
 pub mod dialect;
 pub mod gates;
@@ -46,6 +47,7 @@ pub use accounts::{Accounts, User};
 pub use artifacts::Artifacts;
 use async_trait::async_trait;
 pub use clusters::{ClusterRecord, Clusters};
+pub use copies::{Copies, CopyEnded, CopyRecord, CopyState, CopyWanted};
 pub use database_fault::DatabaseFault;
 use futures::stream::BoxStream;
 pub use gates::{Awaiting, Gates, Waiting, Watch};
@@ -154,6 +156,7 @@ pub trait Tx:
     + Accounts
     + Clusters
     + Registries
+    + Copies
     + Projects
     + Resources
     + Artifacts

@@ -9,7 +9,7 @@ use super::{
 use crate::telemetry;
 use async_trait::async_trait;
 use domain::{
-    artifact::{ExactImage, Tag},
+    artifact::{ExactImage, Repository, Tag},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId},
     promotion::{Failed, Failure, Origin, Promotion, State},
     time::Timestamp,
@@ -85,7 +85,7 @@ const OPEN_PROMOTIONS: &str =
     "SELECT * FROM promotions WHERE resource_id = $1 AND ended_at IS NULL ORDER BY number DESC";
 const UPDATE_PROMOTION: &str = "UPDATE promotions SET tag = $3, state = $4, waits_for = $5, \
      failure_step = $6, failure_reason = $7, commit_id = $8, attempts = $9, state_since = $10, ended_at = $11, \
-     next_at = $12, committed_at = $13, tries = $14, counts_from = $15, failure_more = $16, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = $2";
+     next_at = $12, committed_at = $13, tries = $14, counts_from = $15, failure_more = $16, target_repository = $17, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = $2";
 const PROMOTIONS_ASKED: &str = "SELECT p.*, a.sequence AS asked_at FROM events a \
      JOIN promotions p ON p.id = a.promotion_id \
      JOIN resources r ON r.id = p.resource_id AND r.removed_at IS NULL \
@@ -113,6 +113,7 @@ pub(crate) struct PromotionRow {
     repository: String,
     tag: Option<String>,
     digest: String,
+    target_repository: Option<String>,
     previous: Option<String>,
     creates: bool,
     creates_file: bool,
@@ -187,6 +188,7 @@ impl TryFrom<PromotionRow> for Promotion {
                 tag: parse_if("tag", row.tag.as_ref())?,
                 digest: parse("digest", &row.digest)?,
             },
+            copied_to: parse_if("target repository", row.target_repository.as_ref())?,
             previous: row
                 .previous
                 .as_deref()
@@ -342,6 +344,7 @@ where
             i64::from(promotion.tries),
             promotion.counts_from.map(|t| t.0),
             more,
+            promotion.copied_to.as_ref().map(Repository::as_str),
         )?;
         if changed != 1 {
             return Err(StoreError::Stale);

@@ -24,6 +24,8 @@ const BEAT: Duration = Duration::from_secs(2);
 const MOST_CLAIMED: usize = 256;
 /// Promotions held at once, up to their commit: a burst is committed in few pushes.
 const MOST_TO_COMMIT: usize = 1_024;
+/// Promotions held at once whose images are copied: those that share a copy wait for it, the rest for their turn.
+const MOST_TO_COPY: usize = 16;
 /// Promotions held at once, after it: more could not be looked at anyway.
 const MOST_TO_ROLL_OUT: usize = 64;
 
@@ -49,6 +51,7 @@ impl HeldPromotions {
     fn room(&self, lane: Lane) -> usize {
         let most = match lane {
             Lane::Commit => MOST_TO_COMMIT,
+            Lane::Copy => MOST_TO_COPY,
             Lane::Rollout => MOST_TO_ROLL_OUT,
         };
         let taken = self.lanes().values().filter(|l| **l == lane).count();
@@ -84,6 +87,7 @@ impl Drop for Hold {
 
 fn lane_of(state: State) -> Lane {
     match state.phase() {
+        _ if state == State::Mirroring => Lane::Copy,
         Phase::AfterCommit => Lane::Rollout,
         Phase::BeforeCommit | Phase::Committing | Phase::Ended => Lane::Commit,
     }
@@ -95,7 +99,7 @@ impl Worker {
         let now = self.services.now();
         // Most looks find nothing: they should not take the writer's turn.
         let due = self.services.store.read().await?.next_due().await?;
-        let lanes = [Lane::Commit, Lane::Rollout].map(|lane| (lane, self.held.room(lane)));
+        let lanes = [Lane::Commit, Lane::Copy, Lane::Rollout].map(|lane| (lane, self.held.room(lane)));
         if due.is_none_or(|due| due > now) || lanes.iter().all(|(_, room)| *room == 0) {
             return Ok(Vec::new());
         }

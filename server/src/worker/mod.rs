@@ -2,7 +2,8 @@
 //!
 //! [`Worker::run`] takes what is due under a lease ([`claim`]), runs the step of its state ([`steps`]), and records the
 //! [`Outcome`] in one transaction with the next step and the events ([`record`]). Where the next step follows at once the
-//! lease is kept. Commits gather per repository and go out together ([`batch`]). Any step may run twice: after a crash the
+//! lease is kept. Where an image is pulled from another registry it is copied there
+//! first ([`copies`]). Commits gather per repository and go out together ([`batch`]). Any step may run twice: after a crash the
 //! lease ends and the step is taken again. What a promotion waits for is asked for beside that ([`signatures`]). [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date,
 //! [`late`] puts right what failed and is live after all, [`notify`] tells people elsewhere, [`git_removals`] removes from Git what was deleted here.
 
@@ -34,6 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 mod batch;
 mod claim;
 mod closer;
+mod copies;
 pub mod git_removals;
 mod late;
 pub mod notify;
@@ -46,6 +48,8 @@ pub mod watch;
 
 /// Steps up to the commit that run at once; commits are not among them.
 const RESOLVING: usize = 32;
+/// Copies of images that are made at once; how many streams they have, the copier limits by host.
+const MIRRORING: usize = 8;
 /// Looks at Argo CD that run at once. They have their own places: an Argo CD that hangs holds no commit up.
 const ROLLING_OUT: usize = 32;
 /// A step that takes longer hangs: the time-outs of what it calls are shorter. Commits have longer, for a first fetch.
@@ -86,8 +90,11 @@ pub struct Worker {
     known: Arc<SharedAnswers>,
     asking: Arc<Asking>,
     resolving: Arc<Semaphore>,
+    mirroring: Arc<Semaphore>,
     rolling_out: Arc<Semaphore>,
     tasks: TaskTracker,
+    /// Copies that are under way: they end when the worker stops, and go on elsewhere.
+    copying: CancellationToken,
     /// What is cut off when the grace of a stop is over.
     cut_off: CancellationToken,
 }
@@ -106,8 +113,10 @@ impl Worker {
             known: Arc::default(),
             asking: Arc::default(),
             resolving: Arc::new(Semaphore::new(RESOLVING)),
+            mirroring: Arc::new(Semaphore::new(MIRRORING)),
             rolling_out: Arc::new(Semaphore::new(ROLLING_OUT)),
             tasks: TaskTracker::new(),
+            copying: CancellationToken::new(),
             cut_off: CancellationToken::new(),
         }
     }
@@ -145,6 +154,7 @@ impl Worker {
                 }
             }
         }
+        self.copying.cancel();
         self.tasks.close();
         if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
             tracing::warn!("steps under way were cut off; they are taken up again at the next start");
@@ -247,6 +257,7 @@ impl Worker {
     /// What came of the step of the promotion's state.
     async fn step(&self, promotion: &Promotion, since: Instant) -> Outcome {
         let places = match promotion.state.phase() {
+            _ if promotion.state == State::Mirroring => &self.mirroring,
             Phase::AfterCommit => &self.rolling_out,
             Phase::BeforeCommit | Phase::Committing | Phase::Ended => &self.resolving,
         };
@@ -258,8 +269,12 @@ impl Worker {
         let hung = || Outcome::Retry {
             why: format!("This step hung for {} seconds.", LONGEST_STEP.as_secs()),
         };
-        let step = steps::run(&self.services, &self.settings, &self.known, promotion, since);
         let step = async {
+            // A copy takes the time that its bytes take; the copier says itself when it stalls.
+            if promotion.state == State::Mirroring {
+                return self.mirror(promotion, since).await;
+            }
+            let step = steps::run(&self.services, &self.settings, &self.known, promotion, since);
             tokio::time::timeout(LONGEST_STEP, step)
                 .await
                 .unwrap_or_else(|_| Ok(hung()))

@@ -1,6 +1,9 @@
 //! What a step found out: it says what comes next, and nobody sleeps.
 
-use domain::promotion::{Failed, State};
+use domain::{
+    artifact::Repository,
+    promotion::{Failed, State},
+};
 
 /// What came of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,13 @@ pub enum Outcome {
         detail: Option<String>,
         /// The commit that the remote has now, and the pushes it took (0: it was there already).
         commit: Option<(String, u32)>,
+    },
+    /// The image must be copied there before it is committed.
+    Copy {
+        /// The repository.
+        to: Repository,
+        /// Evidence, a sentence for the ledger.
+        detail: String,
     },
     /// Look again later.
     Wait {
@@ -72,7 +82,7 @@ impl Outcome {
     /// What it is called in metrics and traces.
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Self::Done { .. } => "done",
+            Self::Done { .. } | Self::Copy { .. } => "done",
             Self::Wait { .. } | Self::Paused { .. } | Self::Closed { .. } => "wait",
             Self::Retry { .. } => "retry",
             Self::Fail { .. } | Self::Failed(_) | Self::NoFile { .. } => "fail",

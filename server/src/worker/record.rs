@@ -9,7 +9,7 @@ use crate::{
     service::{
         Services,
         context::internal,
-        gates, promotion, queue,
+        gates, observe, promotion, queue,
         reach::{self, ProjectPlace},
     },
     store::{NewEvent, Tx},
@@ -184,7 +184,15 @@ impl Transition {
         let mut events = Vec::new();
         let (mut goes_on, mut published, mut next_at) = (false, None, now);
         match outcome {
+            Outcome::Copy { to, detail } => {
+                p = p.become_(State::Mirroring, now).map_err(|e| internal(&e))?;
+                p.copied_to = Some(to.clone());
+                events.push(moved(State::Mirroring, Some(detail.clone())));
+            }
             Outcome::Done { next, detail, commit } => {
+                if p.state == State::Queued {
+                    p.copied_to = None;
+                }
                 p = p.become_(*next, now).map_err(|e| internal(&e))?;
                 if let Some((commit, pushes)) = commit {
                     events.push(Happened::Committed {
@@ -321,14 +329,15 @@ async fn publish(
     let Some(mut resource) = tx.resource(promotion.resource).await? else {
         return Ok(());
     };
-    tx.see_artifact(promotion.workspace, &promotion.image, now).await?;
-    if resource.desired.as_ref() != Some(&promotion.image) {
-        tx.set_desired(resource.id, Some(&promotion.image), now).await?;
-        resource.desired = Some(promotion.image.clone());
+    let placed = promotion.placed();
+    observe::see_placed(tx, promotion, &placed, now).await?;
+    if resource.desired.as_ref() != Some(&placed) {
+        tx.set_desired(resource.id, Some(&placed), now).await?;
+        resource.desired = Some(placed.clone());
         gates::soak_went_on(tx, (promotion.workspace, promotion.project), &resource, now).await?;
     }
     match places.of(tx, promotion.project).await? {
-        Some(place) if stands => queue::follow(services, tx, place, &resource, &promotion.image).await,
+        Some(place) if stands => queue::follow(services, tx, place, &resource, &placed).await,
         _ => Ok(()),
     }
 }

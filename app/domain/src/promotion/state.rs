@@ -63,15 +63,19 @@ impl State {
     }
 
     /// How long a promotion is in this state when nothing is wrong, in milliseconds: resolving and committing take seconds,
-    /// rollouts take minutes. `None` where people take the time they take, and at the end.
+    /// rollouts take minutes. `None` where people take the time they take, a copy the time that its bytes take, and at the end.
     #[must_use]
     pub fn expected_millis(self) -> Option<i64> {
         match self {
-            Self::Queued | Self::Mirroring | Self::Committing => Some(60_000),
+            Self::Queued | Self::Committing => Some(60_000),
             Self::Syncing | Self::Verifying => Some(15 * 60_000),
-            Self::Waiting | Self::Succeeded | Self::Rejected | Self::Cancelled | Self::Superseded | Self::Failed => {
-                None
-            }
+            Self::Waiting
+            | Self::Mirroring
+            | Self::Succeeded
+            | Self::Rejected
+            | Self::Cancelled
+            | Self::Superseded
+            | Self::Failed => None,
         }
     }
 
@@ -93,7 +97,7 @@ impl State {
             Waiting => matches!(next, Queued | Rejected | Cancelled | Superseded | Failed),
             // Back to waiting when a gate shut meanwhile.
             Queued => matches!(next, Waiting | Mirroring | Committing | Cancelled | Superseded | Failed),
-            Mirroring => matches!(next, Committing | Cancelled | Superseded | Failed),
+            Mirroring => matches!(next, Waiting | Committing | Cancelled | Superseded | Failed),
             // Cancelled only while nobody is at it: between the tries of a push that fails.
             Committing => matches!(next, Waiting | Syncing | Succeeded | Cancelled | Superseded | Failed),
             // Cancelled only while a sync window is closed.
@@ -122,7 +126,7 @@ impl State {
 
 /// How far a promotion is, seen from its commit.
 ///
-/// The worker's lanes follow it, and SQL of the store lists the same states by their words (`CLAIM_COMMIT`, `CLAIM_ROLLOUT`, late promotions):
+/// The worker's lanes follow it, and SQL of the store lists the same states by their words (`CLAIM_COMMIT`, `CLAIM_COPY`, `CLAIM_ROLLOUT`, late promotions):
 /// a new state belongs there, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {

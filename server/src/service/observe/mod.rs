@@ -21,6 +21,6 @@ pub use live::{
 };
 pub use look::{look_at_repository, poll_registries};
 pub use pushed::{pushed, repositories_pushed};
-pub(crate) use seen::learn_details;
+pub(crate) use seen::{learn_details, see_placed};
 pub use stuck::stuck;
 pub use workloads::read_workloads;

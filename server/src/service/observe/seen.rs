@@ -6,14 +6,14 @@ use crate::{
         context::{Services, Sighting, internal},
         reach,
     },
-    store::{Found, KnownTag, NewEvent, Tx},
+    store::{Found, KnownTag, NewEvent, StoreError, Tx},
 };
 use contract::error::AppError;
 use domain::{
     artifact::{ArtifactDetails, Digest, ExactImage, Repository, Tag},
     event::{Happened, Subject},
     id::WorkspaceId,
-    promotion::Actor,
+    promotion::{Actor, Promotion},
     tags::shown,
     time::Timestamp,
 };
@@ -47,6 +47,29 @@ pub(crate) async fn learn_details(
         tx.append_event(&seen(workspace, image), now).await?;
         tx.commit().await?;
         services.wrote();
+    }
+    Ok(())
+}
+
+/// Remembers what a promotion has written into Git. What is known of an image is known of its copies.
+pub(crate) async fn see_placed(
+    tx: &mut dyn Tx,
+    promotion: &Promotion,
+    placed: &ExactImage,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let workspace = promotion.workspace;
+    tx.see_artifact(workspace, placed, now).await?;
+    if promotion.copied_to.is_none() {
+        return Ok(());
+    }
+    let image = &promotion.image;
+    tx.see_artifact(workspace, image, now).await?;
+    let known = tx.artifact(workspace, &image.repository, &image.digest).await?;
+    if let Some(known) = known
+        && let Some(details) = &known.details
+    {
+        tx.set_details(workspace, placed, details, rank(details, known.seen_at)).await?;
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ pub async fn resume(
     let ran = match was_removed {
         true => {
             let history = tx.promotions_of(resource.id, 1).await?;
-            that_ran(&history).next().cloned()
+            that_ran(&history).next()
         }
         false => None,
     };

@@ -42,7 +42,7 @@ pub async fn rollback(
         .await?
         .promotions_of(resource.id, LOOK_BACK)
         .await?;
-    let earlier = that_ran(&history).find(|image| image.digest == digest).cloned();
+    let earlier = that_ran(&history).find(|image| image.digest == digest);
     let image = earlier.ok_or_else(|| {
         let why = format!(
             "{} never ran in {}/{}. Choose an image of its history, or pin it to this digest instead.",
@@ -98,9 +98,9 @@ pub async fn rollback(
 
 /// The images that ran according to a history, newest first, some more than once: those that promotions brought, and those
 /// that they replaced.
-pub(crate) fn that_ran(history: &[Promotion]) -> impl Iterator<Item = &ExactImage> {
+pub(crate) fn that_ran(history: &[Promotion]) -> impl Iterator<Item = ExactImage> {
     history.iter().flat_map(|promotion| {
-        let brought = (promotion.state == State::Succeeded).then_some(&promotion.image);
-        brought.into_iter().chain(promotion.previous.as_ref())
+        let brought = (promotion.state == State::Succeeded).then(|| promotion.placed());
+        brought.into_iter().chain(promotion.previous.clone())
     })
 }

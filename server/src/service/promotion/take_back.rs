@@ -87,7 +87,7 @@ pub(crate) async fn take_back(
 
 /// Whether a person, or Git past Waybill, said something about the resource after this promotion, or a newer one is on its way.
 async fn acted_since(tx: &mut dyn Tx, resource: &Resource, failed: &Promotion) -> Result<bool, AppError> {
-    let is_moved = resource.desired.as_ref() != Some(&failed.image) || resource.unclear.is_some();
+    let is_moved = resource.desired != Some(failed.placed()) || resource.unclear.is_some();
     let is_held = resource
         .hold
         .as_ref()
@@ -112,5 +112,5 @@ async fn healthy_before(
     };
     let history = tx.promotions_of(resource.id, LOOK_BACK).await?;
     let ran = that_ran(&history).find(|image| image.digest == digest);
-    Ok(ran.cloned())
+    Ok(ran)
 }

@@ -6,12 +6,16 @@ use crate::{
         git::{Credentials, RepositoryAccess},
         registry::RegistryAccess,
     },
-    service::context::{Services, internal},
+    service::{
+        context::{Services, internal},
+        reach::place::ProjectPlace,
+    },
     store::{ClusterRecord, ProjectRecord, RegistryRecord, SealedColumn},
 };
 use contract::error::AppError;
 use domain::{
     artifact::Repository,
+    environment::Environment,
     id::{ChannelId, ClusterId, ProjectId, RegistryId},
     name::Name,
     outside,
@@ -151,6 +155,29 @@ pub(crate) fn push_access(services: &Services, record: &RegistryRecord) -> Resul
     }
     let context = push_password_context(record.registry.id);
     access_as(services, record, &context, login).map(Some)
+}
+
+/// How images are pushed to a repository for an environment: by the registry that its cluster pulls from, or else the first by name of that
+/// host that has a user for it; `None` when there is none.
+pub(crate) fn push_access_to(
+    services: &Services,
+    place: &ProjectPlace,
+    environment: &Environment,
+    repository: &Repository,
+) -> Result<Option<RegistryAccess>, AppError> {
+    let host = repository.registry();
+    if outside::is_forbidden(host) {
+        return Err(AppError::Conflict(format!("{host}: {}", outside::WHY)));
+    }
+    let own = place.cluster(environment).and_then(|record| record.cluster.registry);
+    let mut may = (place.registries.iter())
+        .filter(|record| record.registry.host == host && record.push_user.is_some())
+        .collect::<Vec<_>>();
+    may.sort_by_key(|record| Some(record.registry.id) != own);
+    match may.first() {
+        Some(record) => push_access(services, record),
+        None => Ok(None),
+    }
 }
 
 fn access_as(

@@ -59,7 +59,7 @@ pub(crate) fn edit_for_promotion(
     PlaceEdit {
         runtime: promotion.creates.then(|| resource.runtime.clone()),
         may_create: promotion.creates_file,
-        ..image_edit(place, environment, &resource.key, &promotion.image)
+        ..image_edit(place, environment, &resource.key, &promotion.placed())
     }
 }
 

@@ -38,6 +38,14 @@ pub(crate) fn target_repository(
     target.filter(|target| target != source)
 }
 
+/// Why a promotion that needs a copy can't be made, and what to do.
+pub(crate) fn no_right_to_push(from: &Repository, to: &Repository) -> String {
+    format!(
+        "The image must be copied from {from} to {to}, and Waybill has no right to push there. Under Settings, Registries, give the registry {} a user that may push. If it should be pulled from {from} instead, write that repository into the file in Git.",
+        to.registry()
+    )
+}
+
 /// A repository that images of two repositories would be copied to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Collision<'a> {

@@ -133,9 +133,6 @@ pub(crate) async fn count_newer(
         let newer = tx.count_newer(workspace, repository, &from.digest, &to.digest).await?;
         return Ok(Some(newer));
     }
-    if from.repository != to.repository {
-        return Ok(None);
-    }
     let newest_first = tags.newest_first(tx.named_tags(workspace, repository).await?);
     let place = |image: &ExactImage| newest_first.iter().position(|named| named.digest == image.digest);
     let (Some(newer), Some(older)) = (place(to), place(from)) else {

@@ -130,7 +130,7 @@ async fn try_run(
             let earlier = open.into_iter().filter(|open| open.number < promotion.number);
             request.expects = Some(Expected {
                 images: std::iter::once(desired.clone())
-                    .chain(earlier.map(|open| open.image))
+                    .chain(earlier.map(|open| open.placed()))
                     .collect(),
                 switched_off: switched_off.contains(&resource.id),
             });

@@ -53,13 +53,13 @@ impl Work<'_> {
     }
 }
 
-fn gone(what: &str) -> Outcome {
+pub(super) fn gone(what: &str) -> Outcome {
     Outcome::Fail {
         reason: format!("The {what} no longer exists."),
     }
 }
 
-/// Runs the step of the promotion's state; commits go through [`commit`]. The promotion was read before `since`.
+/// Runs the step of the promotion's state; commits go through [`commit`], copies through `worker/copies.rs`. The promotion was read before `since`.
 pub(super) async fn run(
     services: &Services,
     settings: &Settings,
@@ -67,14 +67,6 @@ pub(super) async fn run(
     promotion: &Promotion,
     since: Instant,
 ) -> Result<Outcome, AppError> {
-    // No copying yet: every cluster pulls from where the image is.
-    if promotion.state == State::Mirroring {
-        return Ok(Outcome::Done {
-            next: State::Committing,
-            detail: None,
-            commit: None,
-        });
-    }
     let Some(place) = known.place(services, promotion.project, since).await? else {
         return Ok(gone("project"));
     };
@@ -153,8 +145,8 @@ pub(super) fn in_time(promotion: &Promotion, outcome: Outcome, settings: &Settin
     };
     let millis = |limit: std::time::Duration| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
     let (limit, remedy) = match promotion.state {
-        // People take the time they take.
-        State::Waiting => return outcome,
+        // People take the time they take, and a copy the time that its bytes take.
+        State::Waiting | State::Mirroring => return outcome,
         State::Syncing => (
             millis(settings.sync_timeout),
             "Look at the application in Argo CD, then try again.",

@@ -1,9 +1,11 @@
-//! Resolve: the promotion names an exact digest since it was asked for; here the registry is asked whether it is still there.
+//! Resolve: the promotion names an exact digest since it was asked for; here the registry is asked whether it is still there, and it is
+//! decided whether it must be copied to where it will be pulled from.
 
 use super::{Outcome, SharedAnswers, known::ImagePresence};
 use crate::service::{
     Services,
     reach::{self, ProjectPlace},
+    sources,
 };
 use contract::error::AppError;
 use domain::promotion::{Promotion, State};
@@ -28,10 +30,7 @@ pub(super) async fn run(
         Err(error) => ImagePresence::Failed(error.to_string(), error.is_passing()),
     };
     Ok(match known.said(promotion.workspace, image, since, ask).await {
-        ImagePresence::Holds => Outcome::done(
-            State::Committing,
-            format!("{} holds {}.", image.repository, image.digest),
-        ),
+        ImagePresence::Holds => next(services, promotion, place).await?,
         ImagePresence::Lacks => Outcome::Fail {
             reason: format!(
                 "The registry no longer holds {} in {}. Push the image again, or promote another.",
@@ -40,5 +39,29 @@ pub(super) async fn run(
         },
         ImagePresence::Failed(why, true) => Outcome::Retry { why },
         ImagePresence::Failed(reason, false) => Outcome::Fail { reason },
+    })
+}
+
+/// What follows: the commit, or a copy before it. Who may not push is told before anything is written.
+async fn next(services: &Services, promotion: &Promotion, place: &ProjectPlace) -> Result<Outcome, AppError> {
+    let image = &promotion.image;
+    let resource = services.store.read().await?.resource(promotion.resource).await?;
+    let environment = place.environments.iter().find(|e| e.id == promotion.environment);
+    let (Some(resource), Some(environment)) = (resource, environment) else {
+        return Ok(super::gone("resource"));
+    };
+    let mirror = sources::mirror_of(environment, &place.clusters);
+    let holds = format!("{} holds {}.", image.repository, image.digest);
+    let Some(to) = sources::target_repository(mirror, &resource, &image.repository) else {
+        return Ok(Outcome::done(State::Committing, holds));
+    };
+    Ok(match reach::push_access_to(services, place, environment, &to)? {
+        Some(_) => Outcome::Copy {
+            detail: format!("{holds} It is copied to {to}."),
+            to,
+        },
+        None => Outcome::Fail {
+            reason: sources::no_right_to_push(&image.repository, &to),
+        },
     })
 }

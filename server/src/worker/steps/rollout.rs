@@ -270,13 +270,14 @@ impl Rollout<'_> {
         let work = self.work;
         let beside = self.beside().await.map_err(RolloutError::Own)?;
         let promotion = work.promotion;
+        let placed = promotion.placed();
         let identity = promotion.operation_identity();
         let project = &work.place.record.project;
         let files = [project.values_path(&work.environment.key)];
         let intent = Intent {
             commit: &self.commit,
             digest: &promotion.image.digest,
-            repository: &promotion.image.repository,
+            repository: &placed.repository,
             committed: Committed {
                 repository: &project.repository_url,
                 branch: &project.branch,
@@ -306,8 +307,9 @@ impl Rollout<'_> {
             .into_iter()
             .filter(|r| r.environment == here.environment && r.id != here.id);
         let images = others.filter_map(|r| r.desired);
+        let placed = this.placed();
         Ok(images
-            .filter(|i| i.repository == this.image.repository)
+            .filter(|i| i.repository == placed.repository)
             .map(|i| i.digest)
             .collect())
     }
