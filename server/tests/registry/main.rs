@@ -6,6 +6,8 @@
     reason = "a test says what it expects by unwrapping, its helpers too"
 )]
 
+mod copies;
+mod fake;
 mod odd;
 mod odd_cases;
 mod odd_images;

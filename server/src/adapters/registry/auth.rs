@@ -64,6 +64,7 @@ struct TokenKey {
 struct PlaceKey {
     registry: String,
     path: String,
+    scopes: Vec<String>,
     credentials: CredentialsMark,
 }
 
@@ -129,7 +130,7 @@ impl Authenticator {
         refused: Option<&HeaderValue>,
         answered: &mut Vec<Challenge>,
     ) -> Result<Option<HeaderValue>, RegistryError> {
-        let challenges = parse(refusal, &place.path);
+        let challenges = parse(refusal, &place.path, &place.scopes);
         let Some(challenge) = challenges.into_iter().find(|challenge| !answered.contains(challenge)) else {
             return Ok(None);
         };
@@ -179,6 +180,9 @@ impl Authenticator {
                 authorization: basic(place),
                 plain_http: place.plain_http,
                 limit: TOKEN_ANSWER_LIMIT,
+                ca: place.ca.as_deref(),
+                body: None,
+                allow_private: true,
             })
             .await?;
         if let Some(error) = answer.refused(&place.registry, &place.repository) {
@@ -249,7 +253,8 @@ fn token_url(challenge: &BearerChallenge, plain_http: bool) -> Result<Url, Strin
 }
 
 /// Reads all challenges of a 401, in the order in which they are answered: Bearer before Basic, a registry that offers both prefers it.
-fn parse(headers: &HeaderMap, path: &str) -> Vec<Challenge> {
+/// `wanted` are the rights that are needed at this place, where the challenge isn't trusted to name all of them.
+fn parse(headers: &HeaderMap, path: &str, wanted: &[String]) -> Vec<Challenge> {
     let (mut bearers, mut basic) = (Vec::new(), false);
     for value in headers.get_all(WWW_AUTHENTICATE) {
         let Ok(value) = value.to_str() else { continue };
@@ -274,6 +279,9 @@ fn parse(headers: &HeaderMap, path: &str) -> Vec<Challenge> {
                     .collect();
                 scopes.sort();
                 scopes.dedup();
+                if !wanted.is_empty() {
+                    scopes = with_wanted(wanted, scopes);
+                }
                 bearers.push(Challenge::Bearer(BearerChallenge {
                     realm,
                     service: parameter("service"),
@@ -284,6 +292,14 @@ fn parse(headers: &HeaderMap, path: &str) -> Vec<Challenge> {
     }
     bearers.extend(basic.then_some(Challenge::Basic));
     bearers
+}
+
+/// The wanted scopes in their order, since some registries judge by the first only; then those of the challenge that are about something else.
+fn with_wanted(wanted: &[String], challenged: Vec<String>) -> Vec<String> {
+    let about = |scope: &str| scope.rsplit_once(':').map(|(about, _)| about.to_owned());
+    let others = (challenged.into_iter())
+        .filter(|scope| !scope.is_empty() && !wanted.iter().any(|wanted| about(wanted) == about(scope)));
+    wanted.iter().cloned().chain(others).collect()
 }
 
 fn basic(place: &Endpoint) -> Option<HeaderValue> {
@@ -311,6 +327,7 @@ fn place_key(place: &Endpoint) -> PlaceKey {
     PlaceKey {
         registry: place.registry.clone(),
         path: place.path.clone(),
+        scopes: place.scopes.clone(),
         credentials: mark(place),
     }
 }
@@ -346,7 +363,7 @@ mod tests {
         for value in values {
             headers.append(WWW_AUTHENTICATE, value.parse().unwrap());
         }
-        parse(&headers, "myapp/api").into_iter().next()
+        parse(&headers, "myapp/api", &[]).into_iter().next()
     }
 
     fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> Option<Challenge> {
@@ -376,6 +393,25 @@ mod tests {
         assert_eq!(
             challenge(&[r#"bearer realm="https://auth.example/t""#]),
             bearer("https://auth.example/t", None, &["repository:myapp/api:pull"])
+        );
+    }
+
+    #[test]
+    fn the_rights_that_are_needed_stand_first_and_replace_what_the_challenge_says_of_them() {
+        let wanted = ["repository:a/dst:pull,push", "repository:a/src:pull"].map(str::to_owned);
+        let mut headers = HeaderMap::new();
+        let value = r#"Bearer realm="https://t.example",scope="repository:a/dst:* registry:catalog:*""#;
+        headers.append(WWW_AUTHENTICATE, value.parse().unwrap());
+        let Some(Challenge::Bearer(found)) = parse(&headers, "a/dst", &wanted).into_iter().next() else {
+            panic!("no challenge");
+        };
+        assert_eq!(
+            found.scopes,
+            [
+                "repository:a/dst:pull,push",
+                "repository:a/src:pull",
+                "registry:catalog:*"
+            ]
         );
     }
 

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
 /// Bytes of a manifest or index: what the specification asks every registry to accept.
-const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
+pub(super) const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
 /// Bytes of an image's configuration.
 const CONFIG_LIMIT: usize = 8 * 1024 * 1024;
 /// Bytes of one page of tags.
@@ -43,11 +43,12 @@ const PARALLEL: usize = 4;
 
 /// Speaks to any OCI registry. Cheap to share; holds connections and tokens, so use one for the whole process.
 pub struct RegistryClient {
-    transport: Transport,
-    authenticator: Authenticator,
+    pub(super) transport: Transport,
+    pub(super) authenticator: Authenticator,
 }
 
 /// A repository as it is reached.
+#[derive(Clone)]
 pub(super) struct Endpoint {
     /// The registry's host as people write it.
     pub(super) registry: String,
@@ -57,12 +58,16 @@ pub(super) struct Endpoint {
     pub(super) path: String,
     pub(super) plain_http: bool,
     pub(super) credentials: Option<(String, SecretString)>,
+    /// Certificates to trust besides the system's, PEM.
+    pub(super) ca: Option<String>,
+    /// The rights to sign in for, the most important first; empty for those that the registry names when asked.
+    pub(super) scopes: Vec<String>,
     /// `https://host/v2/path/`.
-    base: Url,
+    pub(super) base: Url,
 }
 
 impl Endpoint {
-    fn new(access: &RegistryAccess, repository: &Repository) -> Result<Self, RegistryError> {
+    pub(super) fn new(access: &RegistryAccess, repository: &Repository) -> Result<Self, RegistryError> {
         let registry = repository.registry();
         let path = match repository.path() {
             // Docker Hub's official images lie in a namespace that nobody writes.
@@ -96,6 +101,8 @@ impl Endpoint {
             path,
             plain_http: access.plain_http,
             credentials: access.credentials.clone(),
+            ca: access.ca.clone(),
+            scopes: Vec::new(),
             base,
         })
     }
@@ -104,6 +111,22 @@ impl Endpoint {
         self.base
             .join(rest)
             .map_err(|_| self.odd("an address that cannot be formed"))
+    }
+
+    /// A request without a body, not yet signed in.
+    pub(super) fn request(&self, method: Method, url: Url, accept: &'static str, limit: usize) -> Request<'_> {
+        Request {
+            registry: &self.registry,
+            method,
+            url,
+            accept,
+            authorization: None,
+            plain_http: self.plain_http,
+            limit,
+            ca: self.ca.as_deref(),
+            body: None,
+            allow_private: true,
+        }
     }
 
     pub(super) fn odd(&self, reason: impl Into<String>) -> RegistryError {
@@ -148,16 +171,20 @@ impl RegistryClient {
         accept: &'static str,
         limit: usize,
     ) -> Result<RegistryAnswer, RegistryError> {
-        let header = self.authenticator.known(&self.transport, place).await?;
-        let mut request = Request {
-            registry: &place.registry,
-            method,
-            url,
-            accept,
-            authorization: header,
-            plain_http: place.plain_http,
-            limit,
-        };
+        let answer = self.signed_in(place, place.request(method, url, accept, limit)).await?;
+        match answer.refused(&place.registry, &place.repository) {
+            Some(error) => Err(error),
+            None => Ok(answer),
+        }
+    }
+
+    /// One request, signed in if need be, whatever the answer's status.
+    pub(super) async fn signed_in(
+        &self,
+        place: &Endpoint,
+        mut request: Request<'_>,
+    ) -> Result<RegistryAnswer, RegistryError> {
+        request.authorization = self.authenticator.known(&self.transport, place).await?;
         let mut answer = self.transport.send(request.clone()).await?;
         // A challenge from another origin, reached by a redirect, is none of the registry's: it gets no credentials.
         let mut answered = Vec::new();
@@ -174,10 +201,7 @@ impl RegistryClient {
         if answer.status == StatusCode::UNAUTHORIZED && !answer.foreign {
             self.authenticator.forget(place);
         }
-        match answer.refused(&place.registry, &place.repository) {
-            Some(error) => Err(error),
-            None => Ok(answer),
-        }
+        Ok(answer)
     }
 
     /// The digest that a tag or digest names, by HEAD where the registry answers it in full, else by GET.
@@ -426,7 +450,7 @@ impl Registry for RegistryClient {
     }
 }
 
-fn content_digest(headers: &HeaderMap) -> Option<Digest> {
+pub(super) fn content_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }
 

@@ -146,7 +146,8 @@ impl Descriptor {
 }
 
 impl Platform {
-    fn shown(&self) -> Option<String> {
+    /// `linux/arm64/v8`.
+    pub(super) fn shown(&self) -> Option<String> {
         if self.os.is_empty() || self.architecture.is_empty() {
             return None;
         }
@@ -234,7 +235,7 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 }
 
 /// A map that may be null and whose values should be texts; others are left out.
-fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+pub(super) fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let Value::Object(map) = Value::deserialize(deserializer)? else {
         return Ok(BTreeMap::new());
     };

@@ -1,7 +1,11 @@
 //! One HTTP exchange with a registry: redirects, time and size limits, and what a status means.
 //!
-//! reqwest is told to follow no redirect, because two rules are ours to keep: an `Authorization` header never travels to
-//! another origin (blob requests redirect to object stores), and an encrypted request never goes on unencrypted.
+//! reqwest is told to follow no redirect, because three rules are ours to keep: an `Authorization` header never travels to
+//! another origin (blob requests redirect to object stores), an encrypted request never goes on unencrypted, and a request with a
+//! body is never sent again where it was not meant for.
+//!
+//! One HTTP client for each set of certificates to trust. None has a total time-out, and none decodes what it reads: [`Transport::send`] sets
+//! a limit for small answers, and whoever reads a large one ([`Transport::open`], [`Transport::put`]) watches that it moves.
 
 use super::RegistryError;
 use crate::{
@@ -9,12 +13,22 @@ use crate::{
     nesting,
 };
 use domain::outside;
+use hyper::body::Bytes;
 use reqwest::{
-    Client, Method, StatusCode, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER},
+    Body, Certificate, Client, Method, Response, StatusCode, Url,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION,
+        RETRY_AFTER,
+    },
     redirect,
 };
-use std::{error::Error as _, time::Duration};
+use std::{
+    collections::HashMap,
+    error::Error as _,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 /// How many redirects one request may take. Registries need one, to the object store; a few more do no harm.
@@ -25,6 +39,10 @@ const ERROR_BODY_LIMIT: usize = 64 * 1024;
 const DEFAULT_RETRY_AFTER_SECONDS: u64 = 60;
 /// The longest wait that is believed.
 const MAX_RETRY_AFTER_SECONDS: u64 = 3600;
+/// HTTP clients that are kept. More sets of certificates than registries appear only when they are renewed.
+const MAX_CLIENTS: usize = 64;
+/// What an upload or a mount is answered with: a few words.
+pub(super) const ANSWER_LIMIT: usize = 64 * 1024;
 
 /// How long a registry may take.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +72,7 @@ pub struct SetupError(#[source] reqwest::Error);
 pub(super) struct Request<'a> {
     /// The registry's host, as errors name it.
     pub(super) registry: &'a str,
-    /// `GET` or `HEAD`.
+    /// Redirects of `GET` and `HEAD` are followed; those of other methods are answers.
     pub(super) method: Method,
     pub(super) url: Url,
     /// Media types, comma-separated.
@@ -64,6 +82,12 @@ pub(super) struct Request<'a> {
     pub(super) plain_http: bool,
     /// Bytes that the body of a success may have.
     pub(super) limit: usize,
+    /// Certificates to trust besides the system's, PEM.
+    pub(super) ca: Option<&'a str>,
+    /// What is sent, and its media type.
+    pub(super) body: Option<(Bytes, &'a str)>,
+    /// Whether a redirect to another host may lead into a private network.
+    pub(super) allow_private: bool,
 }
 
 /// What came back, whatever its status, except for those that [`RegistryAnswer::refused`] turns into errors.
@@ -78,36 +102,106 @@ pub(super) struct RegistryAnswer {
 
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
-    http: Client,
+    /// By the certificates to trust, and by whether names may lead into a private network.
+    clients: Arc<Mutex<HashMap<(Option<String>, bool), Client>>>,
     timeouts: Timeouts,
 }
 
 impl Transport {
     pub(super) fn new(timeouts: Timeouts) -> Result<Self, SetupError> {
-        let http = Client::builder()
-            .connect_timeout(timeouts.connect)
-            .dns_resolver(Guard::of_connections())
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("waybill/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(SetupError)?;
-        Ok(Self { http, timeouts })
+        let usual = build(None, true, timeouts).map_err(SetupError)?;
+        Ok(Self {
+            clients: Arc::new(Mutex::new(HashMap::from([((None, true), usual)]))),
+            timeouts,
+        })
+    }
+
+    /// The HTTP client that trusts `ca` besides the system's certificates.
+    fn client(&self, registry: &str, ca: Option<&str>, allow_private: bool) -> Result<Client, RegistryError> {
+        let problem = |reason: &str| RegistryError::Unreachable {
+            registry: registry.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let ca = ca.filter(|pem| !pem.trim().is_empty());
+        let key = (ca.map(str::to_owned), allow_private);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let certificates = match ca {
+            None => None,
+            Some(pem) => Some(
+                Certificate::from_pem_bundle(pem.as_bytes())
+                    .ok()
+                    .filter(|certificates| !certificates.is_empty())
+                    .ok_or_else(|| problem("its certificate authority is not a PEM certificate"))?,
+            ),
+        };
+        let client = build(certificates, allow_private, self.timeouts)
+            .map_err(|error| problem(&format!("the connection can't be set up: {}", transport_reason(&error))))?;
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(key, client.clone());
+        Ok(client)
     }
 
     /// Sends the request and reads the answer. Only transport faults, forbidden redirects and oversized bodies are
     /// errors here; a status is for the caller to judge.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<RegistryAnswer, RegistryError> {
-        let registry = request.registry.to_owned();
-        match tokio::time::timeout(self.timeouts.total, self.exchange(request)).await {
+        let (registry, limit) = (request.registry, request.limit);
+        self.in_time(registry, async {
+            let (response, foreign) = self.follow(request).await?;
+            read(registry, response, limit, foreign).await
+        })
+        .await
+    }
+
+    /// Sends the request and waits for the head of the answer; reading its body is the caller's. The second says whether it comes from
+    /// another origin.
+    pub(super) async fn open(&self, request: Request<'_>) -> Result<(Response, bool), RegistryError> {
+        self.in_time(request.registry, self.follow(request)).await
+    }
+
+    /// Sends a body of so many bytes, to an address that may be another than the registry's, once and without a limit of time.
+    pub(super) async fn put(
+        &self,
+        request: Request<'_>,
+        body: Body,
+        length: u64,
+    ) -> Result<RegistryAnswer, RegistryError> {
+        let client = self.client(request.registry, request.ca, request.allow_private)?;
+        let mut outgoing = client
+            .request(request.method, request.url)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, length)
+            .body(body);
+        if let Some(value) = request.authorization {
+            outgoing = outgoing.header(AUTHORIZATION, value);
+        }
+        let response = outgoing.send().await.map_err(|e| RegistryError::Unreachable {
+            registry: request.registry.to_owned(),
+            reason: transport_reason(&e),
+        })?;
+        read(request.registry, response, request.limit, false).await
+    }
+
+    /// The answer of a request that is made out of parts, if it is there in time.
+    pub(super) async fn in_time<T>(
+        &self,
+        registry: &str,
+        asked: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        match tokio::time::timeout(self.timeouts.total, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(RegistryError::Unreachable {
-                registry,
+                registry: registry.to_owned(),
                 reason: format!("no answer within {} s", self.timeouts.total.as_secs_f32()),
             }),
         }
     }
 
-    async fn exchange(&self, request: Request<'_>) -> Result<RegistryAnswer, RegistryError> {
+    async fn follow(&self, request: Request<'_>) -> Result<(Response, bool), RegistryError> {
         let odd = |reason: String| RegistryError::Protocol {
             registry: request.registry.to_owned(),
             reason,
@@ -118,21 +212,32 @@ impl Transport {
         let mut foreign = false;
         for _ in 0..=MAX_REDIRECTS {
             // A registry says itself where it signs people in and where blobs are: anywhere, but not there.
-            if outside::is_forbidden(url.host_str().unwrap_or_default()) {
-                return Err(odd(guard::Refused::Never.to_string()));
-            }
-            let mut outgoing = self.http.request(request.method.clone(), url.clone());
+            let allow_private = request.allow_private || !foreign;
+            may_go(&url, allow_private).map_err(|refused| odd(refused.to_string()))?;
+            let client = self.client(request.registry, request.ca, allow_private)?;
+            let mut outgoing = client.request(request.method.clone(), url.clone());
             if !request.accept.is_empty() {
                 outgoing = outgoing.header(ACCEPT, request.accept);
             }
             if let Some(value) = &authorization {
                 outgoing = outgoing.header(AUTHORIZATION, value.clone());
             }
+            outgoing = match &request.body {
+                Some((body, kind)) => outgoing.header(CONTENT_TYPE, *kind).body(body.clone()),
+                // Some servers want to be told that there is nothing.
+                None if request.method == Method::POST => outgoing.header(CONTENT_LENGTH, 0),
+                None => outgoing,
+            };
+            if request.accept == "*/*" {
+                // A blob is what its digest says, as it is stored.
+                outgoing = outgoing.header(ACCEPT_ENCODING, "identity");
+            }
             let response = outgoing.send().await.map_err(|e| RegistryError::Unreachable {
                 registry: request.registry.to_owned(),
                 reason: transport_reason(&e),
             })?;
-            if let Some(location) = redirect_target(&response) {
+            let is_read = matches!(request.method, Method::GET | Method::HEAD);
+            if let Some(location) = redirect_target(&response).filter(|_| is_read) {
                 let mut next = url
                     .join(&location)
                     .map_err(|_| odd("it redirects to something that is no address".into()))?;
@@ -152,15 +257,44 @@ impl Transport {
                 url = next;
                 continue;
             }
-            return read(request.registry, response, request.limit, foreign).await;
+            return Ok((response, foreign));
         }
         Err(odd(format!("it redirects more than {MAX_REDIRECTS} times")))
     }
 }
 
-async fn read(
+fn build(
+    certificates: Option<Vec<Certificate>>,
+    allow_private: bool,
+    timeouts: Timeouts,
+) -> Result<Client, reqwest::Error> {
+    let mut builder = Client::builder()
+        .connect_timeout(timeouts.connect)
+        .dns_resolver(Guard::new(allow_private))
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("waybill/", env!("CARGO_PKG_VERSION")));
+    if let Some(certificates) = certificates {
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build()
+}
+
+/// Whether a request may go to this address as it is written; what its name leads to is judged where it is connected to.
+pub(super) fn may_go(url: &Url, allow_private: bool) -> Result<(), guard::Refused> {
+    let host = url.host_str().unwrap_or_default();
+    if outside::is_forbidden(host) {
+        return Err(guard::Refused::Never);
+    }
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => guard::permitted(address, allow_private),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Reads the body of an answer, up to so many bytes.
+pub(super) async fn read(
     registry: &str,
-    mut response: reqwest::Response,
+    mut response: Response,
     limit: usize,
     foreign: bool,
 ) -> Result<RegistryAnswer, RegistryError> {
@@ -203,7 +337,7 @@ async fn read(
     })
 }
 
-fn redirect_target(response: &reqwest::Response) -> Option<String> {
+fn redirect_target(response: &Response) -> Option<String> {
     let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = response.headers().get(LOCATION).filter(|_| moved)?;
     Some(location.to_str().ok()?.to_owned())
@@ -222,7 +356,7 @@ pub(super) fn shown_origin(url: &Url) -> String {
 }
 
 /// The innermost cause, without the address: `connection refused` rather than four layers of wrapping.
-fn transport_reason(error: &reqwest::Error) -> String {
+pub(super) fn transport_reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".into();
     }
@@ -269,7 +403,7 @@ impl RegistryAnswer {
     }
 
     /// The first error of a body in the specification's form, shortened; `None` for HTML and other formats.
-    fn message(&self) -> Option<String> {
+    pub(super) fn message(&self) -> Option<String> {
         let body: serde_json::Value = nesting::json(&self.body).ok()?;
         let error = body.get("errors")?.get(0)?;
         let part = |name: &str| error.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
@@ -289,9 +423,14 @@ impl RegistryAnswer {
         value.split(';').next().map(str::trim)
     }
 
+    /// `Retry-After` as seconds, or what is assumed without one.
+    fn retry_after_seconds(&self) -> u64 {
+        self.retry_after().unwrap_or(DEFAULT_RETRY_AFTER_SECONDS)
+    }
+
     /// `Retry-After` as seconds. A date is read against the answer's own `Date`, so that the two machines' clocks need
     /// not agree.
-    fn retry_after_seconds(&self) -> u64 {
+    pub(super) fn retry_after(&self) -> Option<u64> {
         let text = |name| self.headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
         let date = |s: &str| OffsetDateTime::parse(s, &Rfc2822).ok();
         let seconds = text(RETRY_AFTER).and_then(|value| {
@@ -301,13 +440,11 @@ impl RegistryAnswer {
                 u64::try_from(wait.whole_seconds()).ok()
             })
         });
-        seconds
-            .unwrap_or(DEFAULT_RETRY_AFTER_SECONDS)
-            .clamp(1, MAX_RETRY_AFTER_SECONDS)
+        seconds.map(|seconds| seconds.clamp(1, MAX_RETRY_AFTER_SECONDS))
     }
 }
 
-fn shown_status(status: StatusCode) -> String {
+pub(super) fn shown_status(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(words) => format!("{} {words}", status.as_u16()),
         None => status.as_u16().to_string(),

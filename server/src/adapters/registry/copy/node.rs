@@ -1,0 +1,78 @@
+//! Pushing manifests: by digest, with the exact bytes, children before what names them.
+
+use super::{
+    super::{client::content_digest, transport::RegistryAnswer},
+    CopyError,
+    closure::{Closure, Node},
+    end::End,
+};
+use domain::artifact::Digest;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+/// Bytes of a manifest that every registry takes.
+const USUAL_LIMIT: usize = 4 * 1024 * 1024;
+/// Pushed at the same time.
+const PARALLEL: usize = 4;
+
+impl End {
+    /// Pushes the manifests of an image that aren't there, all but `left` (which is pushed under a tag). Returns how many were pushed.
+    pub(super) async fn push_all(&self, closure: &Closure, left: Option<&Digest>) -> Result<u32, CopyError> {
+        let mut pushed = 0;
+        for step in closure.steps() {
+            let nodes: Vec<&Node> = (step.into_iter()).filter(|node| Some(&node.digest) != left).collect();
+            let pushing = nodes.into_iter().map(|node| async move {
+                let is_there = self.has_manifest(&node.digest).await?;
+                if !is_there {
+                    self.push(node).await?;
+                }
+                Ok::<_, CopyError>(!is_there)
+            });
+            let new: Vec<bool> = stream::iter(pushing.collect::<Vec<_>>())
+                .buffer_unordered(PARALLEL)
+                .try_collect()
+                .await?;
+            pushed += new.into_iter().map(u32::from).sum::<u32>();
+        }
+        Ok(pushed)
+    }
+
+    /// Pushes a manifest by its digest.
+    pub(super) async fn push(&self, node: &Node) -> Result<(), CopyError> {
+        let answer = (self.client)
+            .put_manifest(
+                &self.place,
+                node.digest.as_str(),
+                node.bytes.clone(),
+                &node.kind,
+                &self.pace,
+            )
+            .await
+            .map_err(|error| self.error(error))?;
+        if !answer.status.is_success() {
+            return Err(self.refused_manifest(&answer, &format!("the manifest {}", node.digest), node.bytes.len()));
+        }
+        match content_digest(&answer.headers) {
+            Some(other) if other != node.digest => Err(CopyError::Changed {
+                registry: self.place.registry.clone(),
+                what: format!("the manifest {}, which it calls {other}", node.digest),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`End::refused`], of a manifest with so many bytes.
+    pub(super) fn refused_manifest(&self, answer: &RegistryAnswer, what: &str, bytes: usize) -> CopyError {
+        match self.refused(answer, what) {
+            CopyError::Refused {
+                registry, what, said, ..
+            } if bytes > USUAL_LIMIT => CopyError::Refused {
+                registry,
+                what: format!("{what} with its {bytes} bytes"),
+                said,
+                remedy: "Registries take manifests of up to 4 MiB. Build the image with fewer entries or annotations."
+                    .into(),
+            },
+            error => error,
+        }
+    }
+}
