@@ -145,6 +145,20 @@ impl<T: Clone + DeserializeOwned + 'static> Read<T> {
         self.held.with(|held| held.as_ref()?.as_ref().map(Held::outcome))
     }
 
+    /// Reads again on every [`TICK`] while `moves`: for what the event stream doesn't tell, such as how far a copy is.
+    pub fn keep_reading(self, moves: impl Fn(&T) -> bool + Send + Sync + 'static) {
+        let Some(live) = use_context::<Live>() else {
+            return;
+        };
+        Effect::new(move |before: Option<()>| {
+            live.uptime.track();
+            let is_moving = untrack(|| self.get()).is_some_and(|read| read.is_ok_and(|read| moves(&read)));
+            if before.is_some() && is_moving {
+                self.refetch();
+            }
+        });
+    }
+
     /// Reads again.
     pub fn refetch(self) {
         self.held.refetch();

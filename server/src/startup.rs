@@ -6,7 +6,7 @@ use crate::{
         git::{GitMirrors, LocalPaths},
         measured::Measured,
         notifier::Notifier,
-        registry::RegistryClient,
+        registry::{Copier, RegistryClient},
         system::System,
     },
     config::{Config, Database, Limits},
@@ -118,6 +118,7 @@ pub async fn services(
         registry: Arc::new(Measured(
             RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?,
         )),
+        copier: Arc::new(Copier::new().map_err(|e| client("copies")(e.to_string()))?),
         notifier: Arc::new(
             Notifier::new(config.allow_private_targets, config.smtp.as_ref())
                 .map_err(|e| client("notifications")(e.to_string()))?,

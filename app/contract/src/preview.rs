@@ -31,6 +31,9 @@ pub struct Preview {
     /// What else the sync brings into the cluster, a sentence; `None` when nothing.
     #[serde(default)]
     pub besides: Option<String>,
+    /// That the image is copied to another repository first, and what that takes, a sentence; `None` when it is pulled from where it is.
+    #[serde(default)]
+    pub copy: Option<String>,
     /// What becomes of those who follow the resource, a sentence each.
     #[serde(default)]
     pub followers: Vec<String>,

@@ -1,7 +1,8 @@
 //! One promotion: its steps, the commit it made, and all that happened.
 
 use domain::{
-    artifact::{ArtifactDetails, ExactImage},
+    artifact::{ArtifactDetails, ExactImage, Repository},
+    copy::{CopyPlan, CopyProgress, CopyProof},
     gate::Gate,
     id::PromotionId,
     name::Name,
@@ -71,6 +72,9 @@ pub struct PromotionView {
     pub preview: Option<String>,
     /// The change that was to be made when it was asked for, when the commit's differs from it.
     pub shown_before: Option<String>,
+    /// The copy of its image that it waits for, or waited for.
+    #[serde(default)]
+    pub copy: Option<CopyView>,
     /// All that happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
     /// Whether it may be tried again, by the actor.
@@ -83,6 +87,23 @@ pub struct PromotionView {
     pub ended_at: Option<Timestamp>,
     /// When this was read.
     pub now: Timestamp,
+}
+
+/// A copy of an image to where it is pulled from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CopyView {
+    /// The repository that it comes from.
+    pub from: Repository,
+    /// The repository that it goes to.
+    pub to: Repository,
+    /// What has to be done, once that is known.
+    pub plan: Option<CopyPlan>,
+    /// How far it is.
+    pub progress: CopyProgress,
+    /// What was read again at the target, once it is done.
+    pub proof: Option<CopyProof>,
+    /// What keeps it, a sentence.
+    pub problem: Option<String>,
 }
 
 /// What a person may say about a promotion that waits.

@@ -2,7 +2,7 @@
 //!
 //! The digest never changes on the way; whatever hangs on the image by digest (signatures, attestations, SBOMs) stays valid in the new place.
 
-use crate::{artifact::Repository, bytes};
+use crate::{artifact::Repository, bytes, promotion::UnknownWord};
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -10,7 +10,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[derive(Display, EnumString, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::of)]
 pub enum Attachments {
     /// Everything that hangs on it: signatures, attestations, SBOMs and what else refers to it.
     #[default]
@@ -152,6 +152,22 @@ impl CopyProof {
         parts.extend(self.attached.parts());
         parts.join(", ")
     }
+}
+
+/// Where a copy stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[derive(Display, EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::of)]
+pub enum CopyState {
+    /// It is being made, or will be.
+    Running,
+    /// It was read again at the target.
+    Proven,
+    /// Somebody must do something.
+    Failed,
+    /// Nobody waits for it any more.
+    Abandoned,
 }
 
 /// Where images are copied to before they run somewhere.

@@ -3,6 +3,7 @@
 use crate::components::{digest_chip::DigestChip, time::Ago};
 use domain::{
     artifact::{ArtifactDetails, ExactImage},
+    bytes,
     time::Timestamp,
 };
 use leptos::prelude::*;

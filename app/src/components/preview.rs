@@ -199,6 +199,7 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         application,
         adopts,
         besides,
+        copy,
         followers: sentences,
         tags,
         ..
@@ -225,7 +226,7 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
         <div class="stack tight">
             {adopts.map(|adopts| view! { <p>{adopts}</p> })} {picked} {change} {images} {revisions}
             <p class="muted">{rollout}</p>
-            {besides.map(|besides| view! { <p>{besides}</p> })}
+            {copy.map(|copy| view! { <p>{copy}</p> })} {besides.map(|besides| view! { <p>{besides}</p> })}
             {followers}
         </div>
     }

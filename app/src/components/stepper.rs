@@ -1,10 +1,11 @@
 //! The steps of a promotion, one below the other: how each stands, how long it took, and what it found.
 
 use crate::{
-    api::promotion::{StepStatus, StepView},
+    api::promotion::{CopyView, StepStatus, StepView},
     components::icon::icon,
 };
 use domain::{
+    bytes,
     promotion::Step,
     time::{Timestamp, duration},
 };
@@ -62,14 +63,51 @@ fn span(step: &StepView, now: Timestamp) -> Option<String> {
 pub fn Stepper(
     /// In order.
     steps: Vec<StepView>,
+    /// The copy of the image, where there is one.
+    #[prop(optional_no_strip)]
+    copy: Option<CopyView>,
     /// The server's clock, up to which a step under way is counted.
     now: Signal<Timestamp>,
 ) -> AnyView {
-    let rows: Vec<_> = steps.into_iter().map(|step| row(step, now)).collect();
+    let rows: Vec<_> = (steps.into_iter())
+        .map(|step| {
+            let copied = copy.as_ref().filter(|_| step.step == Step::Mirror);
+            let more = copied.and_then(|copy| how_far(copy, step.status));
+            row(step, more, now)
+        })
+        .collect();
     view! { <ol class="stepper">{rows}</ol> }.into_any()
 }
 
-fn row(step: StepView, now: Signal<Timestamp>) -> AnyView {
+/// What a copy has to do, and while it goes on how far it is.
+fn how_far(copy: &CopyView, status: StepStatus) -> Option<AnyView> {
+    let plan = copy
+        .plan
+        .as_ref()
+        .filter(|_| matches!(status, StepStatus::Now | StepStatus::Failed))?;
+    let is_moving = status == StepStatus::Now;
+    let done = copy.progress.bytes.min(plan.bytes);
+    let bar = is_moving.then(|| {
+        let said = format!("{} of {}", bytes::shown(done), bytes::shown(plan.bytes));
+        view! {
+            <div class="row tight">
+                <progress max=plan.bytes.max(1) value=done aria-label="Copied"></progress>
+                <span class="note">{said}</span>
+            </div>
+        }
+    });
+    let route = format!("{} → {}", copy.from, copy.to);
+    let problem = copy.problem.clone().filter(|_| is_moving);
+    let view = view! {
+        <p class="note mono">{route}</p>
+        <p class="note">{plan.words()}</p>
+        {bar}
+        {problem.map(|problem| view! { <p class="note">{problem}</p> })}
+    };
+    Some(view.into_any())
+}
+
+fn row(step: StepView, more: Option<AnyView>, now: Signal<Timestamp>) -> AnyView {
     let (word, icon_name, class) = status(step.status);
     let is_now = step.status == StepStatus::Now;
     // What was skipped needs no words but its reason.
@@ -85,6 +123,7 @@ fn row(step: StepView, now: Signal<Timestamp>) -> AnyView {
                     <span class="span">{move || span(&step, now.get())}</span>
                 </p>
                 {note.map(|note| view! { <p class="note">{note}</p> })}
+                {more}
             </div>
         </li>
     }

@@ -61,6 +61,7 @@ pub fn PromotionPage() -> impl IntoView {
         promotion,
         |id, change| change.promotion.as_deref() == Some(id),
     );
+    read.keep_reading(|view| view.state == State::Mirroring);
     // Written when it is there: on the server before the document's head is sent, in the browser with each reading.
     let title = RwSignal::new("Promotion".to_owned());
     let said = RwSignal::new(String::new());
@@ -132,7 +133,7 @@ fn content(
         <div class="promotion">
             <section class="steps stack" aria-labelledby="steps">
                 <h2 id="steps">"Steps"</h2>
-                {part(|view, now| view! { <Stepper steps=view.steps.clone() now /> }.into_any())}
+                {part(|view, now| view! { <Stepper steps=view.steps.clone() copy=view.copy.clone() now /> }.into_any())}
                 {part(|view, _| in_argo_cd(view).into_any())}
             </section>
             <div class="evidence">
@@ -481,6 +482,7 @@ mod tests {
             digest: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
         };
         PromotionView {
+            copy: None,
             is_removed: false,
             id: "01934000-0000-7000-8000-000000000005".parse::<PromotionId>().unwrap(),
             workspace: "demo".parse().unwrap(),

@@ -9,26 +9,11 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     artifact::{Digest, Repository},
-    copy::{Attachments, CopyPlan, CopyProgress, CopyProof},
+    copy::{Attachments, CopyPlan, CopyProgress, CopyProof, CopyState},
     id::{CopyId, PromotionId, WorkspaceId},
     time::Timestamp,
 };
 use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, Type};
-use strum::{Display, EnumString};
-
-/// Where a copy stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Display, EnumString)]
-#[strum(serialize_all = "lowercase")]
-pub enum CopyState {
-    /// It is being made, or will be.
-    Running,
-    /// It was read again at the target.
-    Proven,
-    /// Somebody must do something.
-    Failed,
-    /// Nobody waits for it any more.
-    Abandoned,
-}
 
 /// What is wanted where.
 #[derive(Clone, PartialEq, Eq, Debug)]

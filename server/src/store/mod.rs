@@ -47,7 +47,7 @@ pub use accounts::{Accounts, User};
 pub use artifacts::Artifacts;
 use async_trait::async_trait;
 pub use clusters::{ClusterRecord, Clusters};
-pub use copies::{Copies, CopyEnded, CopyRecord, CopyState, CopyWanted};
+pub use copies::{Copies, CopyEnded, CopyRecord, CopyWanted};
 pub use database_fault::DatabaseFault;
 use futures::stream::BoxStream;
 pub use gates::{Awaiting, Gates, Waiting, Watch};

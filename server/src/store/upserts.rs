@@ -8,7 +8,10 @@ const STAYS: &[(&str, &[&str])] = &[
     ("clusters", &["workspace_id", "name"]),
     ("registries", &["workspace_id", "name"]),
     // A copy keeps who wanted it when, and the others are what it is found by.
-    ("copies", &["id", "workspace_id", "target", "digest", "attachments", "created_at"]),
+    (
+        "copies",
+        &["id", "workspace_id", "target", "digest", "attachments", "created_at"],
+    ),
     ("projects", &["workspace_id", "name"]),
     ("environments", &["project_id", "name"]),
 ];

@@ -15,13 +15,13 @@ use crate::{
         reach::{self, ProjectPlace},
         sources,
     },
-    store::{CopyEnded, CopyRecord, CopyState, CopyWanted},
+    store::{CopyEnded, CopyRecord, CopyWanted},
     telemetry,
 };
 use contract::error::AppError;
 use domain::{
     artifact::Repository,
-    copy::{CopyPlan, CopyProgress, CopyProof},
+    copy::{CopyPlan, CopyProgress, CopyProof, CopyState},
     id::CopyId,
     promotion::{Promotion, State},
 };
@@ -29,7 +29,6 @@ use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio_util::sync::CancellationToken;
 
 /// How long a proof is believed: then the target is asked again, which takes a few requests.
 const BELIEVED_MILLIS: i64 = 10 * 60 * 1000;
@@ -158,9 +157,11 @@ impl Worker {
                 if matches!(error, RegistryError::Throttled { .. }) =>
             {
                 let millis = match &error {
-                    RegistryError::Throttled { retry_after_seconds, .. } => {
-                        i64::try_from(*retry_after_seconds).unwrap_or(i64::MAX).saturating_mul(1000)
-                    }
+                    RegistryError::Throttled {
+                        retry_after_seconds, ..
+                    } => i64::try_from(*retry_after_seconds)
+                        .unwrap_or(i64::MAX)
+                        .saturating_mul(1000),
                     _ => 0,
                 };
                 let (millis, why) = (millis.min(LONGEST_PAUSE_MILLIS), error.to_string());
@@ -191,12 +192,7 @@ impl Worker {
 }
 
 /// Decides who makes a copy, and takes the lease where that is us.
-async fn turn(
-    services: &Services,
-    promotion: &Promotion,
-    wanted: &CopyWanted,
-    owner: &str,
-) -> Result<Turn, AppError> {
+async fn turn(services: &Services, promotion: &Promotion, wanted: &CopyWanted, owner: &str) -> Result<Turn, AppError> {
     let mut tx = services.store.write().await?;
     let now = services.now();
     let known = tx.copy_of(wanted).await?;
@@ -206,7 +202,8 @@ async fn turn(
     };
     let id = known.map_or_else(|| CopyId(services.ids.next()), |known| known.id);
     if turn.is_none() {
-        tx.begin_copy(id, wanted, owner, now.plus_millis(LEASE_MILLIS), now).await?;
+        tx.begin_copy(id, wanted, owner, now.plus_millis(LEASE_MILLIS), now)
+            .await?;
     }
     tx.wait_for_copy(promotion.id, FIRST, id).await?;
     tx.commit().await?;

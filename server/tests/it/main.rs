@@ -34,6 +34,7 @@ mod last_word;
 mod ledger;
 mod local_paths;
 mod migrations;
+mod mirroring;
 mod moods;
 mod notifications;
 mod outage;

@@ -367,6 +367,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
 /// A promotion of the one resource, due since the beginning.
 fn promotion(n: u128) -> Promotion {
     Promotion {
+        copied_to: None,
         id: PromotionId(id(100 + n)),
         workspace: WorkspaceId(id(1)),
         project: ProjectId(id(3)),

@@ -6,6 +6,7 @@ use uuid::Uuid;
 pub(crate) fn promotion(state: State) -> Promotion {
     let digest = format!("sha256:{}", "a1b2c3d4".repeat(8));
     Promotion {
+        copied_to: None,
         id: PromotionId(Uuid::from_u128(1)),
         workspace: WorkspaceId(Uuid::from_u128(2)),
         project: ProjectId(Uuid::from_u128(3)),

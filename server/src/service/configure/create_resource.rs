@@ -41,13 +41,13 @@ pub async fn create_resource(
         .map_err(unrecorded)?;
     let new = check_draft(&draft, &options)?;
     let (source, image, origin) = views::first_image(services, &place, &new).await.map_err(unrecorded)?;
-    let difference = views::check_values(services, &place, &new, &image)
-        .await
-        .map_err(unrecorded)?;
     // What Git declares already ran before: it can be gone back to.
     let declared = sources::declared_services(services, &place.project, &place.environment, false).await;
     let mut declared = declared.map_err(unrecorded)?;
     let stands = declared.remove(new.key.as_str()).as_ref().and_then(exact_image);
+    let difference = views::check_values(services, &place, &new, stands.as_ref(), &image)
+        .await
+        .map_err(unrecorded)?;
 
     let now = services.now();
     let mut resource = Resource {
@@ -89,6 +89,7 @@ pub async fn create_resource(
         }
         other => other?,
     }
+    views::check_new_mirror(&mut *tx, &place, &resource, &image.repository).await?;
     if stands.is_some() {
         tx.set_desired(resource.id, stands.as_ref(), now).await?;
         resource.desired = stands;

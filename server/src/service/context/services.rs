@@ -8,6 +8,7 @@ use crate::{
         argocd::ArgoCd,
         clock::{Clock, Ids},
         git::Git,
+        image_copy::ImageCopier,
         registry::Registry,
     },
     secrets::Sealer,
@@ -35,6 +36,8 @@ pub struct Services {
     pub argocd: Arc<dyn ArgoCd>,
     /// The registries.
     pub registry: Arc<dyn Registry>,
+    /// What copies images between them.
+    pub copier: Arc<dyn ImageCopier>,
     /// What notifications leave through.
     pub notifier: Arc<Notifier>,
     /// Time.

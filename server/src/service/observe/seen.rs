@@ -69,7 +69,8 @@ pub(crate) async fn see_placed(
     if let Some(known) = known
         && let Some(details) = &known.details
     {
-        tx.set_details(workspace, placed, details, rank(details, known.seen_at)).await?;
+        tx.set_details(workspace, placed, details, rank(details, known.seen_at))
+            .await?;
     }
     Ok(())
 }

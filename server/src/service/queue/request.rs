@@ -70,6 +70,7 @@ pub(crate) async fn request(
     let creates_file = open.iter().any(|p| p.creates_file && p.commit.is_none());
     let id = PromotionId(services.ids.next());
     let mut promotion = Promotion {
+        copied_to: None,
         id,
         workspace: place.workspace.id,
         project: place.record.project.id,

@@ -13,7 +13,9 @@ pub use connection::{
     SealedCredentials, application, application_page, argocd_token_context, channel_context, credentials_context,
     pull_password_context, push_password_context, sealed_context,
 };
-pub(crate) use connection::{argocd_access, pull_access, push_access, push_access_to, registry_access, repository_access, unseal};
+pub(crate) use connection::{
+    argocd_access, pull_access, push_access, push_access_to, registry_access, repository_access, unseal,
+};
 pub use place::{EnvironmentPlace, ProjectPlace};
 pub(crate) use place::{
     PromotionEver, STOP, complete_place, environment_place, not_found, place_for_waybill, project_place,

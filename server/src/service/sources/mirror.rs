@@ -1,14 +1,14 @@
 //! Which repository an image has to lie in before it may run somewhere: where it is, or a copy of it in the target's registry.
 
-use crate::store::ClusterRecord;
+use crate::{service::reach::ProjectPlace, store::ClusterRecord};
 use domain::{
-    artifact::Repository,
+    artifact::{ExactImage, Repository},
     copy::Mirror,
     environment::Environment,
     id::ResourceId,
     resource::{Resource, Source},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 /// Where images of an environment are copied to: as it says itself, else as its cluster says.
 pub(crate) fn mirror_of<'a>(environment: &'a Environment, clusters: &'a [ClusterRecord]) -> Option<&'a Mirror> {
@@ -17,18 +17,28 @@ pub(crate) fn mirror_of<'a>(environment: &'a Environment, clusters: &'a [Cluster
 }
 
 /// Where an image of `source` must be copied to before `resource` may run it; `None` where it is pulled from `source` itself.
-///
-/// The repository that the resource's file names wins where it is of another registry than the image. In the image's own registry, where
-/// images are copied to wins. Of a resource that names its repository itself, the file only follows.
 pub(crate) fn target_repository(
-    mirror: Option<&Mirror>,
+    place: &ProjectPlace,
+    environment: &Environment,
     resource: &Resource,
     source: &Repository,
 ) -> Option<Repository> {
     let declared = match resource.source {
         Source::Promote { .. } => resource.desired.as_ref().map(|image| &image.repository),
+        // Who names the repository means it, and the file follows.
         Source::Image { .. } => None,
     };
+    copied_to(mirror_of(environment, &place.clusters), declared, source)
+}
+
+/// The same, given what the file names of a resource that is promoted to.
+///
+/// The file wins where it names another registry than that of the image. Within the image's registry, the setting wins.
+pub(crate) fn copied_to(
+    mirror: Option<&Mirror>,
+    declared: Option<&Repository>,
+    source: &Repository,
+) -> Option<Repository> {
     let elsewhere = declared.filter(|declared| declared.registry() != source.registry());
     let target = match (elsewhere, mirror) {
         (Some(elsewhere), _) => Some(elsewhere.clone()),
@@ -36,6 +46,22 @@ pub(crate) fn target_repository(
         (None, None) => declared.cloned(),
     };
     target.filter(|target| target != source)
+}
+
+/// An image as Git will say it in a resource.
+pub(crate) fn placed(
+    place: &ProjectPlace,
+    environment: &Environment,
+    resource: &Resource,
+    image: &ExactImage,
+) -> ExactImage {
+    match target_repository(place, environment, resource, &image.repository) {
+        Some(repository) => ExactImage {
+            repository,
+            ..image.clone()
+        },
+        None => image.clone(),
+    }
 }
 
 /// Why a promotion that needs a copy can't be made, and what to do.
@@ -57,6 +83,17 @@ pub(crate) struct Collision<'a> {
     pub(crate) sources: [Repository; 2],
 }
 
+impl fmt::Display for Collision<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [one, other] = &self.sources;
+        write!(
+            f,
+            "Images of {one} and of {other} would both be copied to {}. Use {{path}} in place of {{name}}, or copy one of them elsewhere.",
+            self.target
+        )
+    }
+}
+
 /// The first repository that images of two different repositories would be copied to.
 pub(crate) fn collision<'a>(
     environments: &'a [Environment],
@@ -64,19 +101,7 @@ pub(crate) fn collision<'a>(
     resources: &[Resource],
 ) -> Option<Collision<'a>> {
     let mut taken: HashMap<Repository, Repository> = HashMap::new();
-    for resource in resources {
-        let Some(environment) = environments.iter().find(|e| e.id == resource.environment) else {
-            continue;
-        };
-        let Some(mirror) = mirror_of(environment, clusters) else {
-            continue;
-        };
-        let Some(source) = comes_from(resource, environments, clusters, resources) else {
-            continue;
-        };
-        let Some(target) = mirror.target(&source).filter(|target| *target != source) else {
-            continue;
-        };
+    for (environment, source, target) in copies(environments, clusters, resources) {
         match taken.get(&target) {
             Some(other) if *other != source => {
                 return Some(Collision {
@@ -89,6 +114,36 @@ pub(crate) fn collision<'a>(
         }
     }
     None
+}
+
+/// The repositories that settings have images copied to, each once.
+pub(crate) fn copy_targets(
+    environments: &[Environment],
+    clusters: &[ClusterRecord],
+    resources: &[Resource],
+) -> Vec<Repository> {
+    let mut targets = Vec::new();
+    for (_, _, target) in copies(environments, clusters, resources) {
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    targets
+}
+
+/// What settings have copied: for which environment, from where to where.
+fn copies<'a>(
+    environments: &'a [Environment],
+    clusters: &'a [ClusterRecord],
+    resources: &[Resource],
+) -> impl Iterator<Item = (&'a Environment, Repository, Repository)> {
+    resources.iter().filter_map(move |resource| {
+        let environment = environments.iter().find(|e| e.id == resource.environment)?;
+        let mirror = mirror_of(environment, clusters)?;
+        let source = comes_from(resource, environments, clusters, resources)?;
+        let target = mirror.target(&source).filter(|target| *target != source)?;
+        Some((environment, source, target))
+    })
 }
 
 /// The repository that a resource's images come from, copies on the way followed; `None` where its source is gone.

@@ -269,18 +269,41 @@ pub(crate) async fn first_image(
     }
 }
 
+/// The image of a new resource as Git will say it, where `stands` is what Git says already.
+pub(crate) fn as_created(
+    place: &EnvironmentPlace,
+    new: &NewResource,
+    stands: Option<&ExactImage>,
+    image: &ExactImage,
+) -> ExactImage {
+    let declared = match new.source {
+        NewSource::Promote { .. } => stands.map(|image| &image.repository),
+        NewSource::Image { .. } => None,
+    };
+    let mirror = sources::mirror_of(&place.environment, &place.project.clusters);
+    match sources::copied_to(mirror, declared, &image.repository) {
+        Some(repository) => ExactImage {
+            repository,
+            ..image.clone()
+        },
+        None => image.clone(),
+    }
+}
+
 /// Makes sure that the values file can take the change, before anything is saved; returns what would change.
 pub(crate) async fn check_values(
     services: &Services,
     place: &EnvironmentPlace,
     new: &NewResource,
+    stands: Option<&ExactImage>,
     image: &ExactImage,
 ) -> Result<Difference, AppError> {
+    let placed = as_created(place, new, stands, image);
     let access = reach::repository_access(services, &place.project.record)?;
     let edit = PlaceEdit {
         runtime: Some(new.runtime.clone()),
         may_create: new.creates_file,
-        ..image_edit(&place.project, &place.environment, &new.key, image)
+        ..image_edit(&place.project, &place.environment, &new.key, &placed)
     };
     match services.git.preview(&access, &[edit]).await {
         Ok(difference) => Ok(difference),

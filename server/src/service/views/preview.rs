@@ -13,7 +13,7 @@ use crate::{
             self, TagCounts, WhatCounts, course, edit_for_resource, exact_image, newest_that_counts, none_counts,
         },
         views::{
-            cells,
+            cells, copy,
             form::{self, check_draft, sees_all},
         },
     },
@@ -63,10 +63,10 @@ pub async fn preview_create(
         }
         _ => (form::first_image(services, &place, &new).await?.1, Vec::new()),
     };
-    let difference = form::check_values(services, &place, &new, &image).await?;
     let mut declared = sources::declared_services(services, &place.project, &place.environment, false).await?;
     let stands = declared.remove(new.key.as_str());
     let runs = stands.as_ref().and_then(exact_image);
+    let difference = form::check_values(services, &place, &new, runs.as_ref(), &image).await?;
     let order = match &new.source {
         NewSource::Image { tags, .. } => tags.clone(),
         NewSource::Promote { .. } => TagRule::default(),
@@ -81,10 +81,13 @@ pub async fn preview_create(
     let project = &place.project.record.project;
     let besides =
         cluster.and_then(|cluster| observe::brought_besides(services, cluster, project, &place.environment, true));
+    let placed = form::as_created(&place, &new, runs.as_ref(), &image);
+    let copy = copy::foretold(services, &place, &image, &placed.repository, true).await;
     Ok(Preview {
         tags,
         adopts,
         besides,
+        copy,
         ..preview
     })
 }
@@ -167,7 +170,7 @@ pub async fn preview_promote(
         ))
     };
     let image = latest.filter(|image| Some(&image.digest) != runs).ok_or_else(nothing)?;
-    preview_image(services, &place, &resource, &image).await
+    preview_image(services, &place, &resource, &image, true).await
 }
 
 /// What pinning a resource to a digest would do.
@@ -183,15 +186,16 @@ pub async fn preview_pin(
 ) -> Result<Preview, AppError> {
     let (place, resource) = reach::resource_to_change(services, caller, at, resource).await?;
     let (image, _) = promotion::image_to_pin(services, &place.project, &resource, digest).await?;
-    preview_image(services, &place, &resource, &image).await
+    preview_image(services, &place, &resource, &image, true).await
 }
 
-/// What running `image` would do, or why Git can't say.
+/// What running `image` would do, or why Git can't say. `asks` says whether registries are asked what a copy would take.
 async fn preview_image(
     services: &Services,
     place: &EnvironmentPlace,
     resource: &Resource,
     image: &ExactImage,
+    asks: bool,
 ) -> Result<Preview, AppError> {
     let access = reach::repository_access(services, &place.project.record)?;
     let edit = edit_for_resource(place, resource, image);
@@ -200,7 +204,14 @@ async fn preview_image(
     let preview = preview_with(services, place, &order, resource.desired.as_ref(), image, difference).await?;
     let mut tx = services.store.read().await?;
     let followers = queue::describe_followers(&mut *tx, &place.project, resource.id, image).await?;
-    Ok(Preview { followers, ..preview })
+    drop(tx);
+    let placed = sources::placed(&place.project, &place.environment, resource, image);
+    let copy = copy::foretold(services, place, image, &placed.repository, asks).await;
+    Ok(Preview {
+        followers,
+        copy,
+        ..preview
+    })
 }
 
 /// What running `image` would do; `None` when Git can't say.
@@ -210,7 +221,7 @@ pub(crate) async fn preview_of(
     resource: &Resource,
     image: &ExactImage,
 ) -> Option<Preview> {
-    preview_image(services, place, resource, image).await.ok()
+    preview_image(services, place, resource, image, false).await.ok()
 }
 
 async fn preview_with(
@@ -253,6 +264,7 @@ async fn preview_with(
         besides: project.cluster(environment).and_then(|cluster| {
             observe::brought_besides(services, cluster, &project.record.project, environment, false)
         }),
+        copy: None,
         followers: Vec::new(),
         tags: Vec::new(),
     })

@@ -5,6 +5,7 @@ use crate::service::{
     promotion, queue,
     reach::{self, Caller, EnvironmentPlace, ProjectPlace, PromotionEver},
     sources::edit_for_promotion,
+    views::copy,
 };
 use contract::{
     error::AppError,
@@ -35,6 +36,10 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
     } = reach::promotion_ever(&mut *tx, caller, id).await?;
     let events = tx.events_of_promotion(promotion.id).await?;
     let newest = tx.promotions_of(promotion.resource, 1).await?;
+    let copy = match &promotion.copied_to {
+        Some(_) => copy::of_promotion(&mut *tx, promotion.id).await?,
+        None => None,
+    };
     let (taken_back_by, takes_back) = tx.taken_back(promotion.id).await?;
     let details = tx
         .artifact(place.workspace.id, &promotion.image.repository, &promotion.image.digest)
@@ -97,6 +102,7 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
                     State::Waiting | State::Queued | State::Mirroring | State::Committing
                 )),
         followers,
+        copy,
         steps: steps(&promotion, &events, git_only, no_gates),
         timeline: events.iter().filter_map(told).collect(),
         path: place.record.project.values_path(&environment.key),
@@ -312,7 +318,7 @@ fn skipped(step: Step, git_only: bool, no_gates: &str) -> Option<String> {
     let text = match step {
         Step::Gates => no_gates,
         Step::Resolve => "This image ran here before.",
-        Step::Mirror => "The target pulls from the same registry.",
+        Step::Mirror => "The image is pulled from where it is.",
         Step::Sync | Step::Verify if git_only => "This cluster has no Argo CD: the promotion ends at the push.",
         _ => return None,
     };

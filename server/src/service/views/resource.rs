@@ -140,7 +140,7 @@ async fn outlook(
         }
         earlier.push(EarlierImage {
             image: image.clone(),
-            preview: preview::preview_of(services, at, resource, image).await,
+            preview: preview::preview_of(services, at, resource, &image).await,
         });
     }
     (preview, earlier)

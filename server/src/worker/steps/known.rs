@@ -94,7 +94,7 @@ impl SharedAnswers {
     }
 
     /// The project with all that its environments need; `None` when it is no longer there.
-    pub(super) async fn place(
+    pub(in crate::worker) async fn place(
         &self,
         services: &Services,
         project: ProjectId,

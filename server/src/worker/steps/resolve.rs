@@ -50,9 +50,8 @@ async fn next(services: &Services, promotion: &Promotion, place: &ProjectPlace) 
     let (Some(resource), Some(environment)) = (resource, environment) else {
         return Ok(super::gone("resource"));
     };
-    let mirror = sources::mirror_of(environment, &place.clusters);
     let holds = format!("{} holds {}.", image.repository, image.digest);
-    let Some(to) = sources::target_repository(mirror, &resource, &image.repository) else {
+    let Some(to) = sources::target_repository(place, environment, &resource, &image.repository) else {
         return Ok(Outcome::done(State::Committing, holds));
     };
     Ok(match reach::push_access_to(services, place, environment, &to)? {

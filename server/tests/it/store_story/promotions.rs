@@ -19,6 +19,7 @@ fn promotion(
     created: i64,
 ) -> Promotion {
     Promotion {
+        copied_to: None,
         id: PromotionId(id(n)),
         workspace,
         project: places.project,

@@ -12,7 +12,7 @@ use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role,
 use fakes::{FakeArgoCd, FakeGit, FakeRegistry, SetClock};
 use secrecy::SecretString;
 use server::{
-    adapters::{notifier::Notifier, system::System},
+    adapters::{notifier::Notifier, registry::Copier, system::System},
     config::Creators,
     ports::clock::Ids as _,
     secrets::{EncryptionKey, Sealer},
@@ -92,6 +92,7 @@ impl Bench {
             git: git.clone(),
             argocd: Arc::new(FakeArgoCd::default()),
             registry: registry.clone(),
+            copier: Arc::new(Copier::new().unwrap()),
             // Receivers of tests stand on this machine.
             notifier: Arc::new(Notifier::new(true, None).unwrap()),
             clock: clock.clone(),

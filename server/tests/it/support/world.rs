@@ -221,6 +221,11 @@ impl World {
         world
     }
 
+    /// A folder that ends with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Where its database is.
     pub(crate) fn database_url(&self) -> String {
         self.database.url()

@@ -344,11 +344,7 @@ impl Plan {
             return;
         };
         let environment = collision.environment;
-        let [one, other] = &collision.sources;
-        let why = format!(
-            "Images of {one} and of {other} would both be copied to {}. Use {{path}} in place of {{name}}, or another repository for one of them.",
-            collision.target
-        );
+        let why = collision.to_string();
         // Said where the mirror stands in the document, or else where the environment does.
         let mut named = document.projects.iter().flat_map(|project| &project.environments);
         let in_document = named.find(|named| {

@@ -19,6 +19,7 @@ use crate::{
         context::Services,
         observe,
         reach::{self, Caller, not_found},
+        sources,
     },
     store::{ClusterRecord, RegistryRecord, Tx},
 };
@@ -182,12 +183,17 @@ pub async fn test_registry(
     let record = record.ok_or_else(|| not_found("registry", name))?;
     let host = record.registry.host.as_str();
     let here = in_registry(&mut *tx, caller, workspace, host).await?;
+    let targets = copied_to(&mut *tx, caller, workspace, host).await?;
     drop(tx);
     let pull = reach::pull_access(services, record)?;
-    let mut steps = Vec::new();
+    let push = reach::push_access(services, record)?;
+    let (mut steps, mut pushes) = (Vec::new(), Vec::new());
     let looked = registry::look(&*services.registry, &pull, host, &here.images, &mut steps);
-    let looked = timeout(PATIENCE, looked).await;
+    let pushed = registry::try_to_push(&*services.copier, push.as_ref(), &targets, &mut pushes);
+    let (looked, pushed) = tokio::join!(timeout(PATIENCE, looked), timeout(PATIENCE, pushed));
     in_time(&mut steps, looked);
+    in_time(&mut pushes, pushed);
+    steps.append(&mut pushes);
     if let Some(other) = whose_sign_in(&registries, record) {
         let words = format!(
             "Registry {other} has the same host, and its sign-in is the one that Waybill reads images with. Give both the same user."
@@ -286,6 +292,30 @@ async fn in_registry(
     let mut connected = connected(tx, caller, workspace, |_| true).await?;
     connected.images.retain(|(repository, _)| repository.registry() == host);
     Ok(connected)
+}
+
+/// The repositories of a registry that images are copied to, as far as the caller may know of them.
+async fn copied_to(
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    workspace: &Workspace,
+    host: &str,
+) -> Result<Vec<Repository>, AppError> {
+    let clusters = tx.clusters(workspace.id).await?;
+    let mut targets = Vec::new();
+    for project in tx.projects(workspace.id).await? {
+        if caller.role_in_project(workspace.id, project.project.id).is_none() {
+            continue;
+        }
+        let environments = tx.environments(project.project.id).await?;
+        let resources = tx.resources(project.project.id).await?;
+        for target in sources::copy_targets(&environments, &clusters, &resources) {
+            if target.registry() == host && !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+    }
+    Ok(targets)
 }
 
 async fn connected(

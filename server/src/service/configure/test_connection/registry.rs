@@ -1,7 +1,10 @@
 //! Trying a registry: reach it, sign in, and look for an image that is known to be there.
 
 use crate::{
-    ports::registry::{Registry, RegistryAccess, RegistryError},
+    ports::{
+        image_copy::{CopyEnd, ImageCopier},
+        registry::{Registry, RegistryAccess, RegistryError},
+    },
     service::configure::test_connection::{Steps, failed, fine, unsure},
 };
 use domain::artifact::{Digest, Repository};
@@ -72,6 +75,46 @@ pub(crate) async fn look(
                     Some(user) => format!("{user} may not read it. Give this user the right to pull."),
                     None => "It may not be read without a user. Give a user and password.".to_owned(),
                 };
+                failed(steps, what, words);
+            }
+            Err(other) => failed(steps, what, other.to_string()),
+        }
+    }
+}
+
+/// Begins an upload where images are copied to, and uploads nothing.
+pub(crate) async fn try_to_push(
+    copier: &dyn ImageCopier,
+    access: Option<&RegistryAccess>,
+    targets: &[Repository],
+    steps: &mut Steps,
+) {
+    let Some(access) = access else {
+        for target in targets.iter().take(MOST) {
+            let words = "Images are copied to it, and nobody may push. Give a user and password under Push.";
+            failed(steps, format!("Push to {target}"), words);
+        }
+        return;
+    };
+    let user = access
+        .credentials
+        .as_ref()
+        .map(|(user, _)| user.as_str())
+        .unwrap_or_default();
+    if targets.is_empty() {
+        let words = "No cluster and no environment copies images to it yet, so no upload was tried.";
+        unsure(steps, "Push", words);
+    }
+    for target in targets.iter().take(MOST) {
+        let what = format!("Push to {target}");
+        let end = CopyEnd {
+            access: access.clone(),
+            repository: target.clone(),
+        };
+        match copier.may_push(&end).await {
+            Ok(()) => fine(steps, what, format!("{user} may push. Nothing was uploaded.")),
+            Err(RegistryError::Unauthorized { .. }) => {
+                let words = format!("It refused {user}: check user and password, or give this user the right to push.");
                 failed(steps, what, words);
             }
             Err(other) => failed(steps, what, other.to_string()),
