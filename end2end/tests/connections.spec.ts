@@ -1,4 +1,4 @@
-// Clusters and repositories in the settings: added, tested, removed; secrets go one way.
+// Registries, clusters and repositories in the settings: added, tested, removed; secrets go one way.
 import { expect, test } from '../fixtures/test.ts';
 import { freshName } from '../fixtures/waybill.ts';
 
@@ -12,11 +12,13 @@ test('a cluster is added, tested and removed', async ({ page, open, demo, tolera
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByLabel('Address').fill('http://169.254.169.254');
   await page.getByLabel('Token', { exact: true }).fill('a.wrong.token');
-  await page.getByLabel('Host').fill(demo.registry.host);
+  await page.getByLabel('Pulls from').selectOption('local');
+  await page.getByLabel('Copies images to').fill('registry.example.com/live/{name}');
   tolerate(/status of 422/);
   await page.getByRole('button', { name: 'Save cluster' }).click();
   await expect(page.getByRole('alert')).toContainText('link-local');
-  await expect(page.getByLabel('Host')).toHaveValue(demo.registry.host);
+  await expect(page.getByLabel('Pulls from')).toHaveValue('local');
+  await expect(page.getByLabel('Copies images to')).toHaveValue('registry.example.com/live/{name}');
   await expectAccessible();
 
   // What is typed is tried before it is saved. Where there is a script, all of it is still there.
@@ -29,7 +31,6 @@ test('a cluster is added, tested and removed', async ({ page, open, demo, tolera
   };
   await typeAgain();
   await page.getByLabel('Address').fill(demo.argocd.url);
-  await page.getByLabel('It speaks plain HTTP').check();
   await page.getByRole('button', { name: 'Test connection' }).click();
   const found = page.getByRole('status').filter({ hasText: 'Nothing was saved.' });
   await expect(found).toContainText("Fails Argo CD's token It was refused");
@@ -41,6 +42,7 @@ test('a cluster is added, tested and removed', async ({ page, open, demo, tolera
 
   const cluster = page.getByRole('region', { name: `Cluster ${name}` });
   await expect(cluster).toContainText(demo.argocd.url);
+  await expect(cluster).toContainText('registry.example.com/live/{name}');
   await cluster.getByRole('link', { name: `Edit ${name}` }).click();
   await expect(page.getByRole('heading', { name: `Cluster ${name}` })).toBeVisible();
   await expect(token).toHaveValue('');
@@ -52,6 +54,44 @@ test('a cluster is added, tested and removed', async ({ page, open, demo, tolera
   await page.getByRole('button', { name: `Delete ${name}` }).click();
   await expect(page.getByRole('link', { name: 'Add a cluster' })).toBeVisible();
   await expect(cluster).toHaveCount(0);
+});
+
+test('a registry is added, tested and removed', async ({ page, open, demo, tolerate, expectAccessible, javaScriptEnabled }) => {
+  const name = freshName('mirror');
+  await open(`${settings}/registries`);
+  await page.getByRole('link', { name: 'Add a registry' }).click();
+  await expect(page.getByRole('heading', { name: 'New registry' })).toBeVisible();
+  await expectAccessible();
+  await page.getByLabel('Name', { exact: true }).fill(name);
+  await page.getByLabel('Host').fill(`http://${demo.registry.host}`);
+  const push = page.getByRole('group', { name: 'Push' });
+  await push.getByLabel('User').fill('pusher');
+  await push.getByLabel('Password').fill('a-password');
+  tolerate(/status of 422/);
+  await page.getByRole('button', { name: 'Save registry' }).click();
+  await expect(page.getByRole('alert')).toContainText('without scheme');
+  await expectAccessible();
+  if (javaScriptEnabled === false) await push.getByLabel('Password').fill('a-password');
+  await page.getByLabel('Host').fill(demo.registry.host);
+  await page.getByLabel('It speaks plain HTTP').check();
+  await page.getByRole('button', { name: 'Test connection' }).click();
+  const found = page.getByRole('status').filter({ hasText: 'Nothing was saved.' });
+  await expect(found).toContainText(`Works Reach the registry ${demo.registry.host} answers.`);
+  await expectAccessible();
+  if (javaScriptEnabled === false) await push.getByLabel('Password').fill('a-password');
+  await page.getByRole('button', { name: 'Save registry' }).click();
+  await expect(page.getByText(`Registry ${name} is added.`)).toBeVisible();
+  const registry = page.getByRole('region', { name: `Registry ${name}` });
+  await expect(registry).toContainText('as pusher, password stored');
+  await registry.getByRole('link', { name: `Edit ${name}` }).click();
+  await expect(page.getByRole('heading', { name: `Registry ${name}` })).toBeVisible();
+  await expect(push.getByLabel('Password')).toHaveValue('');
+  await page.getByRole('link', { name: 'Cancel' }).click();
+  await registry.getByRole('link', { name: `Delete ${name}` }).click();
+  await expect(page.getByRole('heading', { name: `Delete ${name}` })).toBeVisible();
+  await page.getByRole('button', { name: `Delete ${name}` }).click();
+  await expect(page.getByRole('link', { name: 'Add a registry' })).toBeVisible();
+  await expect(registry).toHaveCount(0);
 });
 
 test("a repository's test says what works", async ({ page, open, expectAccessible }) => {

@@ -56,6 +56,9 @@ test('one build goes from the registry to production @hydrated', async ({ page, 
     await create(page, `${name} → production`);
   });
 
+  // Production pulls from a registry of its own: Waybill copied the image there.
+  const pulledFrom = (environment: string) => (environment === 'production' ? `${demo.live.host}/production/${name}` : build.repository);
+
   await test.step('Git has one commit each, with exactly these lines', async () => {
     // Subjects name the resource; each commit is about one environment.
     const commits = commitsWith(demo, name).filter((commit) => commit.message.includes(build.digest));
@@ -63,18 +66,18 @@ test('one build goes from the registry to production @hydrated', async ({ page, 
     const [development, staging, production] = commits as [Commit, Commit, Commit];
     expect(development.removed.map(trimmed)).toEqual([`tag: ${first.tag}`, `digest: ${first.digest}`]);
     expect(development.added.map(trimmed)).toEqual([`tag: ${build.tag}`, `digest: ${build.digest}`]);
-    const image = ['image:', `repository: ${build.repository}`, `tag: ${build.tag}`, `digest: ${build.digest}`];
+    const image = (environment: string) => ['image:', `repository: ${pulledFrom(environment)}`, `tag: ${build.tag}`, `digest: ${build.digest}`];
     expect(staging.removed).toEqual([]);
-    expect(staging.added.map(trimmed)).toEqual([`${name}:`, ...image, 'replicas: 2']);
+    expect(staging.added.map(trimmed)).toEqual([`${name}:`, ...image('staging'), 'replicas: 2']);
     expect(production.removed).toEqual([]);
-    expect(production.added.map(trimmed)).toEqual([`${name}:`, ...image, 'replicas: 3']);
+    expect(production.added.map(trimmed)).toEqual([`${name}:`, ...image('production'), 'replicas: 3']);
     expect(staging.subject).toContain(`(staging): ${name} `);
     expect(production.subject).toContain(`(production): ${name} `);
   });
 
   await test.step('Argo CD reports it live', async () => {
     for (const environment of environments) {
-      const image = `${build.repository}@${build.digest}`;
+      const image = `${pulledFrom(environment)}@${build.digest}`;
       await expect.poll(async () => pods(await livePods(demo, environment, name))).toEqual([image]);
     }
   });
@@ -98,7 +101,7 @@ test('one build goes from the registry to production @hydrated', async ({ page, 
     const staging = commits[1] as Commit;
     expect(staging.removed.map(trimmed)).toEqual([`tag: ${build.tag}`, `digest: ${build.digest}`]);
     expect(staging.added.map(trimmed)).toEqual([`tag: ${next.tag}`, `digest: ${next.digest}`]);
-    expect(pods(await livePods(demo, 'production', name))).toEqual([`${build.repository}@${build.digest}`]);
+    expect(pods(await livePods(demo, 'production', name))).toEqual([`${pulledFrom('production')}@${build.digest}`]);
   });
 });
 

@@ -1,11 +1,11 @@
 //! The demo: every real part on this machine, with a small story in it. Browser tests use the same, thrown away afterwards.
 //!
 //! A workspace `demo`, a project `myapp` with `development`, `staging` and `production`, images of `api`, `web` and
-//! `nightly` with three builds each. What Waybill knows of it, it was told by `waybill apply`, like any installation.
+//! `nightly` with three builds each. Production pulls from a registry of its own. What Waybill knows of it, it was told by `waybill apply`, like any installation.
 
 use crate::{
-    BareRepo, GitServer, ImageSpec, NotificationEndpoint, OIDC_CLIENT, OIDC_SECRET, OciRegistry, RegistryOptions,
-    TestbedError, WaybillOptions, WaybillProcess, free_port,
+    BareRepo, GitServer, ImageSpec, NotificationEndpoint, OIDC_CLIENT, OIDC_SECRET, OciRegistry, REGISTRY_PASSWORD,
+    REGISTRY_USER, RegistryOptions, TestbedError, WaybillOptions, WaybillProcess, free_port,
 };
 use argocd_standin::{AppSpec, Options as StandinOptions, Policy, Standin, Timing, TokenGrant, token_for};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,8 @@ pub struct DemoOptions {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Kept {
     ports: [u16; 4],
+    /// Of the registry that production pulls from.
+    live_port: u16,
     admin_password: String,
     git_token: String,
     webhook_secret: String,
@@ -67,6 +69,7 @@ pub struct Demo {
     repository: BareRepo,
     git: GitServer,
     registry: OciRegistry,
+    live: OciRegistry,
     standin: Standin,
     waybill: WaybillProcess,
 }
@@ -92,6 +95,12 @@ impl Demo {
                 headers: vec![("Authorization".into(), format!("Bearer {}", kept.webhook_secret))],
             }],
             ..RegistryOptions::new(directory.join("registry"))
+        })
+        .await?;
+        let live = OciRegistry::start(RegistryOptions {
+            port: Some(kept.live_port),
+            auth: true,
+            ..RegistryOptions::new(directory.join("live-registry"))
         })
         .await?;
         let repository = match git_root.join("deploy.git") {
@@ -129,7 +138,7 @@ impl Demo {
         let server = WaybillProcess::start(&waybill).await?;
         if !kept.applied {
             sync(&standin).await?;
-            apply(&waybill, &registry, &git, &standin, &kept).await?;
+            apply(&waybill, [&registry, &live], &git, &standin, &kept).await?;
             kept.applied = true;
             write(&directory.join("demo.json"), &json!(kept).to_string())?;
         }
@@ -140,6 +149,7 @@ impl Demo {
             repository,
             git,
             registry,
+            live,
             standin,
             waybill: server,
         })
@@ -158,6 +168,7 @@ impl Demo {
                 "token": self.kept.git_token,
             },
             "registry": { "host": self.registry.host(), "url": self.registry.base_url() },
+            "live": { "host": self.live.host(), "user": REGISTRY_USER, "password": REGISTRY_PASSWORD },
             "argocd": { "url": self.standin.url() },
         })
     }
@@ -168,13 +179,14 @@ impl Demo {
         format!(
             "\n  Waybill is ready:  {}\n  sign in as         {ADMIN_EMAIL}\n  with password      {}\n\n  \
              GitOps repository  {}  (user {GIT_USER}, token {})\n  \
-             image registry     {}\n  Argo CD stand-in   {}\n  \
+             image registry     {}\n  production pulls   {}  (Waybill copies images there)\n  Argo CD stand-in   {}\n  \
              state and log      {}\n\n  Try it: open myapp, then production, then Create Resource. Ctrl-C stops; `make clean-demo` forgets.\n",
             self.waybill.base_url(),
             self.kept.admin_password,
             self.git.url("deploy.git"),
             self.kept.git_token,
             self.registry.host(),
+            self.live.host(),
             self.standin.url(),
             self.directory.display(),
         )
@@ -201,8 +213,8 @@ fn keep(options: &DemoOptions) -> Result<Kept, TestbedError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(TestbedError::file(&path)(e)),
     }
-    let mut ports = [0; 4];
-    for (i, port) in (0_u16..).zip(ports.iter_mut()) {
+    let (mut ports, mut live_port) = ([0; 4], 0);
+    for (i, port) in (0_u16..).zip(ports.iter_mut().chain([&mut live_port])) {
         let wanted = options.first_port.map(|first| first + i).filter(|port| is_free(*port));
         *port = match wanted {
             Some(wanted) => wanted,
@@ -211,6 +223,7 @@ fn keep(options: &DemoOptions) -> Result<Kept, TestbedError> {
     }
     let kept = Kept {
         ports,
+        live_port,
         admin_password: "waybill-demo".into(),
         git_token: "demo-git-token".into(),
         webhook_secret: "demo-webhook-secret".into(),
@@ -360,7 +373,7 @@ async fn sync(standin: &Standin) -> Result<(), TestbedError> {
 /// Tells Waybill what there is, the way an installation does: a token, then `waybill apply`.
 async fn apply(
     server: &WaybillOptions,
-    registry: &OciRegistry,
+    [registry, live]: [&OciRegistry; 2],
     git: &GitServer,
     standin: &Standin,
     kept: &Kept,
@@ -370,6 +383,15 @@ async fn apply(
     let text = format!(
         r#"# The demo, as configuration. Apply it again and nothing changes.
 workspace: demo
+registries:
+  - name: builds
+    host: "{host}"
+    plainHttp: true
+  - name: live
+    host: "{live}"
+    plainHttp: true
+    pull: {{ user: {REGISTRY_USER}, password: {{ env: DEMO_REGISTRY_PASSWORD }} }}
+    push: {{ user: {REGISTRY_USER}, password: {{ env: DEMO_REGISTRY_PASSWORD }} }}
 clusters:
   - name: local
     argocd:
@@ -377,7 +399,7 @@ clusters:
       token: {{ env: DEMO_ARGOCD_TOKEN }}
       application: "{{project}}-{{environment}}"
       project: myapp
-    registry: {{ host: "{host}", plainHttp: true }}
+    registry: builds
 projects:
   - name: myapp
     repository:
@@ -399,6 +421,8 @@ projects:
       - name: production
         cluster: local
         protected: true
+        mirror:
+          repository: "{live}/production/{{name}}"
         resources:
           - name: web
             kind: deployment
@@ -406,6 +430,7 @@ projects:
             binding: {{ pin: "{pinned}" }}
             runtime: {{ replicas: 4, ports: [3000] }}
 "#,
+        live = live.host(),
         argocd = standin.url(),
         git = git.url("deploy.git"),
     );
@@ -434,6 +459,7 @@ projects:
             ("WAYBILL_TOKEN", token.trim()),
             ("DEMO_ARGOCD_TOKEN", &argocd_token),
             ("DEMO_GIT_TOKEN", &kept.git_token),
+            ("DEMO_REGISTRY_PASSWORD", REGISTRY_PASSWORD),
         ],
     )?;
     Ok(())

@@ -49,8 +49,8 @@ enum Turn {
     Ours(CopyId),
     /// It was made, and proven.
     Proven(CopyProof),
-    /// Somebody else is at it, or nobody may be before then.
-    Wait(i64),
+    /// Somebody else is at it, or nobody may be before then; in how many milliseconds it is looked again, and why.
+    Wait(i64, String),
     /// It failed while this promotion waited for it.
     Failed(String),
 }
@@ -101,10 +101,7 @@ impl Worker {
         match turn(services, promotion, &wanted, &owner).await? {
             Turn::Proven(proof) => Ok(done(to, &proof)),
             Turn::Failed(reason) => Ok(Outcome::Fail { reason }),
-            Turn::Wait(millis) => Ok(Outcome::Wait {
-                millis,
-                why: format!("Another promotion copies {} to {to} already.", request.digest.short()),
-            }),
+            Turn::Wait(millis, why) => Ok(Outcome::Wait { millis, why }),
             Turn::Ours(id) => self.copy(id, &owner, &request).await,
         }
     }
@@ -214,7 +211,12 @@ async fn turn(services: &Services, promotion: &Promotion, wanted: &CopyWanted, o
 fn whose(known: &CopyRecord, promotion: &Promotion, now: i64) -> Option<Turn> {
     let until_then = |then: i64| (then - now).clamp(1, LOOK_MILLIS);
     if known.lease_until.is_some_and(|until| until.0 > now) {
-        return Some(Turn::Wait(LOOK_MILLIS));
+        let why = format!(
+            "Another promotion copies {} to {} already.",
+            known.wanted.digest.short(),
+            known.wanted.target
+        );
+        return Some(Turn::Wait(LOOK_MILLIS, why));
     }
     match (known.state, known.ended_at) {
         (CopyState::Proven, Some(ended)) if now - ended.0 <= BELIEVED_MILLIS => {
@@ -223,7 +225,10 @@ fn whose(known: &CopyRecord, promotion: &Promotion, now: i64) -> Option<Turn> {
         (CopyState::Failed, Some(ended)) if ended >= promotion.state_since => {
             Some(Turn::Failed(known.failure.clone().unwrap_or_default()))
         }
-        (CopyState::Running, _) if known.next_at.0 > now => Some(Turn::Wait(until_then(known.next_at.0))),
+        (CopyState::Running, _) if known.next_at.0 > now => Some(Turn::Wait(
+            until_then(known.next_at.0),
+            known.failure.clone().unwrap_or_default(),
+        )),
         _ => None,
     }
 }

@@ -106,7 +106,7 @@ async fn applying_creates_everything_and_applying_again_changes_nothing() {
     assert!(
         events
             .iter()
-            .any(|e| matches!(&e.happened, Happened::Applied { changes } if changes.len() == 8))
+            .any(|e| matches!(&e.happened, Happened::Applied { changes } if changes.len() == 9))
     );
     let told = format!("{stored}{events:?}{first:?}");
     for secret in ["argo-secret", "pull-secret", "git-secret"] {

@@ -172,7 +172,7 @@ async fn an_administrator_adds_tests_changes_and_removes_a_cluster() {
     let mut typed = moved("test-cluster");
     typed.push(("secrets[argocd_token]", &*token));
     let page = post(&mut admin, &edit, &typed).await;
-    says(&page, "1 thing doesn't work. Nothing was saved.");
+    says(&page, "one thing doesn't work. Nothing was saved.");
     says(&page, &format!("Fails Reach Argo CD {elsewhere} could not be reached"));
 
     // What has environments stays.
@@ -325,7 +325,7 @@ async fn an_administrator_adds_tests_changes_and_removes_a_registry() {
     let mut typed = moved("test-registry");
     typed.push(("secrets[pull_password]", "wrong-password"));
     let page = post(&mut admin, &edit, &typed).await;
-    says(&page, "1 thing doesn't work. Nothing was saved.");
+    says(&page, "one thing doesn't work. Nothing was saved.");
     says(&page, "Fails Reach the registry 127.0.0.1:1 could not be reached");
     let test = |more: &[(&'static str, &'static str)]| {
         let mut fields = fields(more);

@@ -159,6 +159,11 @@ async fn sealed_values_lie_where_the_list_says() {
         )
         .await;
     assert!(added.status < 400, "{}", added.words());
+    let mut document = world.document();
+    document["registries"] = serde_json::json!([
+        { "name": "live", "host": "live.example.com", "push": { "user": "pusher", "password": "push-password" } },
+    ]);
+    world.apply(&document).await;
     let pool = sqlx::SqlitePool::connect(&world.database.url()).await.unwrap();
     let columns: Vec<(String, String)> = sqlx::query_as(
         "SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c \

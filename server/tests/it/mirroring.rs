@@ -135,10 +135,14 @@ async fn an_image_is_copied_proven_and_then_committed() {
     world.wait_for_live("production", "api", &next).await;
     assert!(two.is_there(&next).await);
     world.idle().await;
-    // Going back needs no copy: it was there before.
-    let back = format!("/w/demo/myapp/production/api?digest={first}");
-    let page = admin.get(&back).await;
-    assert_eq!(page.status, 200);
+    // Going back commits it as it ran: in the registry that production pulls from.
+    let back = format!("rollback-{first}");
+    let page = admin.post("/w/demo/myapp/production/api", &[("intent", &*back)]).await;
+    assert_eq!(page.status, 303, "{}", page.words());
+    world.wait_for_live("production", "api", &first).await;
+    let values = two.values().await;
+    assert!(values.contains(&format!("repository: {}", two.target())), "{values}");
+    world.idle().await;
     world.is_whole().await;
 }
 

@@ -36,7 +36,10 @@ async fn documents_are_applied_and_problems_are_said_as_problem_details() {
     assert_eq!((status, &dry["dryRun"]), (StatusCode::OK, &json!(true)));
     let (status, real) = post("/api/v1/apply", document().to_string()).await;
     assert_eq!((status, &real["changes"]), (StatusCode::OK, &dry["changes"]));
-    assert_eq!(real["changes"][0], json!({ "sign": "create", "what": "cluster local" }));
+    assert_eq!(
+        real["changes"][0],
+        json!({ "sign": "create", "what": "registry local" })
+    );
 
     let mut wrong = document();
     wrong["projects"][0]["pathTemplate"] = json!("values.yaml");

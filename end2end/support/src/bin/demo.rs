@@ -23,7 +23,7 @@ struct Arguments {
     /// Print where everything is as one line of JSON
     #[arg(long)]
     json: bool,
-    /// The port of Waybill; Git, the registry and Argo CD take the three after it
+    /// The port of Waybill; Git, the registry, Argo CD and production's registry take the four after it
     #[arg(long, default_value_t = 3000)]
     port: u16,
     /// Where the site was built

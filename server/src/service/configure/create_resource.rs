@@ -43,11 +43,14 @@ pub async fn create_resource(
     let (source, image, origin) = views::first_image(services, &place, &new).await.map_err(unrecorded)?;
     // What Git declares already ran before: it can be gone back to.
     let declared = sources::declared_services(services, &place.project, &place.environment, false).await;
-    let mut declared = declared.map_err(unrecorded)?;
-    let stands = declared.remove(new.key.as_str()).as_ref().and_then(exact_image);
+    let stands = (declared.as_ref().ok())
+        .and_then(|declared| declared.get(new.key.as_str()))
+        .and_then(exact_image);
+    // What is wrong with the file is said by what would change in it.
     let difference = views::check_values(services, &place, &new, stands.as_ref(), &image)
         .await
         .map_err(unrecorded)?;
+    declared.map_err(unrecorded)?;
 
     let now = services.now();
     let mut resource = Resource {

@@ -33,7 +33,7 @@ pub(crate) fn target_repository(
 
 /// The same, given what the file names of a resource that is promoted to.
 ///
-/// The file wins where it names another registry than that of the image. Within the image's registry, the setting wins.
+/// The file wins where it names another registry than that of the image. Within the image's registry, the setting decides.
 pub(crate) fn copied_to(
     mirror: Option<&Mirror>,
     declared: Option<&Repository>,
@@ -43,7 +43,8 @@ pub(crate) fn copied_to(
     let target = match (elsewhere, mirror) {
         (Some(elsewhere), _) => Some(elsewhere.clone()),
         (None, Some(mirror)) => mirror.target(source),
-        (None, None) => declared.cloned(),
+        // Another repository of the image's own registry is another image, most often.
+        (None, None) => None,
     };
     target.filter(|target| target != source)
 }

@@ -63,10 +63,12 @@ pub async fn preview_create(
         }
         _ => (form::first_image(services, &place, &new).await?.1, Vec::new()),
     };
-    let mut declared = sources::declared_services(services, &place.project, &place.environment, false).await?;
-    let stands = declared.remove(new.key.as_str());
+    let declared = sources::declared_services(services, &place.project, &place.environment, false).await;
+    let stands = (declared.as_ref().ok()).and_then(|declared| declared.get(new.key.as_str()).cloned());
     let runs = stands.as_ref().and_then(exact_image);
+    // What is wrong with the file is said by what would change in it.
     let difference = form::check_values(services, &place, &new, runs.as_ref(), &image).await?;
+    declared?;
     let order = match &new.source {
         NewSource::Image { tags, .. } => tags.clone(),
         NewSource::Promote { .. } => TagRule::default(),

@@ -480,6 +480,15 @@ impl Promotion {
         self.0.promotion.image.repository.as_str()
     }
 
+    /// The repository that it is copied to before the commit; null when it is pulled from where it is.
+    async fn copied_to(&self) -> Option<&str> {
+        self.0
+            .promotion
+            .copied_to
+            .as_ref()
+            .map(domain::artifact::Repository::as_str)
+    }
+
     /// The image's tag when it has one, else its digest.
     async fn image_tag(&self) -> &str {
         self.0.promotion.image.label()
