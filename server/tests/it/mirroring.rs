@@ -135,6 +135,7 @@ async fn an_image_is_copied_proven_and_then_committed() {
     world.wait_for_live("production", "api", &next).await;
     assert!(two.is_there(&next).await);
     world.idle().await;
+    world.is_whole().await;
     // Going back commits it as it ran: in the registry that production pulls from.
     let back = format!("rollback-{first}");
     let page = admin.post("/w/demo/myapp/production/api", &[("intent", &*back)]).await;
@@ -142,8 +143,6 @@ async fn an_image_is_copied_proven_and_then_committed() {
     world.wait_for_live("production", "api", &first).await;
     let values = two.values().await;
     assert!(values.contains(&format!("repository: {}", two.target())), "{values}");
-    world.idle().await;
-    world.is_whole().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

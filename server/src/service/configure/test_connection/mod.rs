@@ -128,8 +128,9 @@ pub async fn test_cluster(
     let of_registry = async {
         match &registry {
             Some((access, host)) => {
-                let images: Vec<_> = (on.images.iter().cloned())
+                let images: Vec<_> = (on.images.iter())
                     .filter(|(repository, _)| repository.registry() == *host)
+                    .cloned()
                     .collect();
                 registry::look(&*services.registry, access, host, &images, &mut registry_steps).await;
             }
