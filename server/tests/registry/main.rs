@@ -10,6 +10,8 @@ mod copies;
 mod fake;
 mod odd;
 mod odd_cases;
+mod odd_closures;
+mod odd_copies;
 mod odd_images;
 mod real;
 mod signatures;
