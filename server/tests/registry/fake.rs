@@ -44,12 +44,16 @@ pub(crate) enum Act {
 
 type Script = Arc<dyn Fn(&Seen, &Held) -> Act + Send + Sync>;
 
+/// A repository, and a tag or digest in it.
+type Name = (String, String);
+/// Media type and bytes.
+type Document = (String, Vec<u8>);
+
 /// What a registry holds and has seen.
 #[derive(Default)]
 pub(crate) struct Held {
-    /// By repository and tag or digest: media type and bytes.
-    manifests: Mutex<BTreeMap<(String, String), (String, Vec<u8>)>>,
-    blobs: Mutex<BTreeMap<(String, String), Vec<u8>>>,
+    manifests: Mutex<BTreeMap<Name, Document>>,
+    blobs: Mutex<BTreeMap<Name, Vec<u8>>>,
     log: Mutex<Vec<Seen>>,
     lists_referrers: bool,
 }

@@ -7,6 +7,7 @@
 )]
 
 mod copies;
+mod encrypted;
 mod fake;
 mod odd;
 mod odd_cases;

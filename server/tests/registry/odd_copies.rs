@@ -450,12 +450,12 @@ async fn a_blob_that_stands_still_or_crawls_is_given_up() {
             .chain(nothing()),
         )
     };
-    let cases: [(CopySettings, Box<dyn Fn() -> Body + Send + Sync>, &str); 2] = [
-        (hurried(100, 60_000), Box::new(still), "no byte came for 0.1 s"),
-        (hurried(60_000, 100), Box::new(crawling), "KiB/s"),
-    ];
-    for (limits, body, want) in cases {
-        let (source, root) = source_of(bytes, move |_| Some(body())).await;
+    for (limits, is_still, want) in [
+        (hurried(100, 60_000), true, "no byte came for 0.1 s"),
+        (hurried(60_000, 100), false, "KiB/s"),
+    ] {
+        let body = move |_| Some(if is_still { still() } else { crawling() });
+        let (source, root) = source_of(bytes, body).await;
         let target = Fake::usual().await;
         let request = request(&source.repository(), &target.repository(), &digest_of(&root));
         let copier = Copier::with_settings(limits).unwrap();
@@ -565,4 +565,22 @@ async fn one_host_has_only_so_many_streams() {
         sizes[..4].iter().all(|size| *size > 110),
         "the largest first: {sizes:?}"
     );
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_before_all_bytes_were_sent_is_heard() {
+    let source = Fake::usual().await;
+    let root = source.image(&[&vec![7; 9_000_000]]);
+    let target = Fake::scripted(|seen, _| match is_upload(seen) {
+        true => Act::Answer(response(
+            413,
+            &[],
+            r#"{"errors":[{"code":"SIZE_INVALID","message":"too large"}]}"#,
+        )),
+        false => Act::Usual,
+    })
+    .await;
+    let error = carry(&source, &target, &root).await.unwrap_err();
+    assert!(matches!(error, CopyError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains("SIZE_INVALID too large"), "{error}");
 }
