@@ -268,3 +268,74 @@ async fn a_manifest_that_is_refused_ends_the_copy_with_the_registrys_words() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_hangs_on_an_image_never_makes_it_too_large() {
+    let source = Fake::usual().await;
+    let root = source.image(&[b"12"]);
+    let (small, large) = (
+        source.referrer(SBOM, &root, b"34"),
+        source.referrer(SBOM, &root, b"0123456789"),
+    );
+    source.list(&root, &[&small, &large]);
+    let target = Fake::usual().await;
+    let copier = Copier::with_settings(CopySettings {
+        most_bytes: 8,
+        ..settings()
+    });
+    let request = request(&source.repository(), &target.repository(), &digest_of(&root));
+    let plan = copier.unwrap().plan(&request).await.unwrap();
+    assert_eq!((plan.manifests, plan.attached.sboms), (2, 1));
+    assert_eq!(plan.left_out.len(), 1);
+    assert!(
+        plan.left_out[0].contains(large["digest"].as_str().unwrap()),
+        "{:?}",
+        plan.left_out
+    );
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_list_referrers_to_us_is_said_to_and_its_tags_are_read() {
+    for code in [401, 403] {
+        let source = Fake::scripted(move |seen, _| match seen.uri.contains("/referrers/") {
+            true => Act::Answer(response(code, &[], "")),
+            false => Act::Usual,
+        })
+        .await;
+        let (image, other) = (source.image(&[b"a"]), source.image(&[b"b"]));
+        let root = source.index(&[&image, &other]);
+        let sbom = source.referrer(SBOM, &image, b"packages");
+        source.list(&image, &[&sbom]);
+        let proof = carry(&source, &Fake::usual().await, &root).await.unwrap();
+        assert_eq!(proof.attached.sboms, 1);
+        assert_eq!(proof.left_out.len(), 1, "{:?}", proof.left_out);
+        assert!(proof.left_out[0].contains("refuses to list"), "{:?}", proof.left_out);
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_a_registry_does_not_list_is_pushed_to_it_again() {
+    let source = Fake::start(true, |_, _| Act::Usual).await;
+    let root = source.image(&[b"a"]);
+    let sbom = source.referrer(SBOM, &root, b"packages");
+    // It lists what was pushed after its subject: this one was there before.
+    let of = sbom["digest"].as_str().unwrap().to_owned();
+    let path = format!("/manifests/{of}");
+    let target = Fake::start(true, move |seen, held| {
+        match seen.uri.contains("/referrers/") && held.count(&Method::PUT, &path) < 1 {
+            true => Act::Answer(response(200, &[("content-type", INDEX)], r#"{"manifests":[]}"#)),
+            false => Act::Usual,
+        }
+    })
+    .await;
+    let bytes = source.held.manifest(HERE, &of).unwrap().to_string().into_bytes();
+    target.held.put_manifest(HERE, &of, MANIFEST, bytes);
+    let proof = carry(&source, &target, &root).await.unwrap();
+    assert_eq!(
+        (proof.attached.sboms, proof.left_out.len()),
+        (1, 0),
+        "{:?}",
+        proof.left_out
+    );
+    assert_eq!(target.count(&Method::PUT, &of), 1);
+}
