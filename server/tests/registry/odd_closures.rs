@@ -339,3 +339,40 @@ async fn a_manifest_that_a_registry_does_not_list_is_pushed_to_it_again() {
     );
     assert_eq!(target.count(&Method::PUT, &of), 1);
 }
+
+#[tokio::test]
+async fn a_registry_that_somebody_else_writes_the_same_manifest_to_is_asked_again() {
+    let source = Fake::usual().await;
+    let root = source.image(&[b"a"]);
+    for refusals in [2, usize::MAX] {
+        let target = Fake::scripted(move |seen, held| {
+            let is_put = seen.method == Method::PUT && seen.uri.contains("/manifests/");
+            match is_put && held.count(&Method::PUT, "/manifests/") < refusals {
+                true => Act::Answer(response(
+                    400,
+                    &[],
+                    r#"{"errors":[{"code":"DIGEST_INVALID","message":"no match"}]}"#,
+                )),
+                false => Act::Usual,
+            }
+        })
+        .await;
+        let copied = carry(&source, &target, &root).await;
+        match refusals {
+            2 => assert_eq!(copied.unwrap().manifests, 1),
+            _ => assert!(matches!(copied, Err(CopyError::Refused { .. })), "{copied:?}"),
+        }
+        assert_eq!(target.count(&Method::PUT, "/manifests/"), 3);
+    }
+    // What is read while it is written is half of it.
+    let of = root["digest"].as_str().unwrap().to_owned();
+    let target = Fake::scripted(move |seen, held| {
+        let is_read = seen.method == Method::GET && seen.uri.ends_with(&of);
+        match is_read && held.count(&Method::GET, &of) == 0 {
+            true => Act::Answer(response(200, &[("content-type", MANIFEST)], r#"{"schemaVersion":2,"#)),
+            false => Act::Usual,
+        }
+    })
+    .await;
+    assert_eq!(carry(&source, &target, &root).await.unwrap().manifests, 1);
+}

@@ -140,7 +140,7 @@ impl Job<'_> {
                 lost.lose(&piece.root, error);
             }
         }
-        let mut pushed = self.to.push_all(&survey.image, None).await?;
+        let mut pushed = self.to.push_all(self.lanes, &survey.image, None).await?;
         pushed += self.hang(&survey.hanging, &mut lost).await?;
         for claim in &mut survey.hanging.claims {
             claim.forget(&lost.roots);
@@ -233,7 +233,10 @@ impl Job<'_> {
                 .collect();
             let pushing = pieces.into_iter().map(|piece| async move {
                 let under_tag = piece.tag.is_some().then_some(&piece.root);
-                (&piece.root, self.to.push_all(&piece.closure, under_tag).await)
+                (
+                    &piece.root,
+                    self.to.push_all(self.lanes, &piece.closure, under_tag).await,
+                )
             });
             let results: Vec<(&Digest, Result<u32, CopyError>)> = stream::iter(pushing.collect::<Vec<_>>())
                 .buffered(self.settings.streams.max(1))
