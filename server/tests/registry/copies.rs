@@ -455,6 +455,32 @@ async fn copies_of_one_image_at_the_same_time_send_each_blob_once() {
     assert_eq!(count(&requests(&to, 0), "PUT", "/blobs/uploads/"), 7);
 }
 
+#[tokio::test]
+async fn copies_by_several_servers_at_the_same_time_all_arrive() {
+    let ((_a, from), (_b, to)) = (registry().await, registry().await);
+    let shipped = ship(&from, "myapp/api").await;
+    let request = request(
+        &repository(&from, "myapp/api"),
+        &repository(&to, "prod/api"),
+        &shipped.root,
+    );
+    let servers: Vec<Copier> = (0..4)
+        .map(|_| {
+            let settings = CopySettings {
+                pause_scale: 0.02,
+                ..settings()
+            };
+            Copier::with_settings(settings).unwrap()
+        })
+        .collect();
+    let (ear, stop) = (Ear::default(), CancellationToken::new());
+    let copies = servers.iter().map(|server| server.copy(&request, &ear, &stop));
+    for proof in futures::future::try_join_all(copies).await.unwrap() {
+        assert_eq!((proof.manifests, proof.blobs), (6, 7));
+        assert!(proof.left_out.is_empty(), "{:?}", proof.left_out);
+    }
+}
+
 /// A way to a registry that breaks once, in the middle of the first upload.
 async fn breaking_way(registry: &OciRegistry) -> (std::net::SocketAddr, std::sync::Arc<AtomicBool>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

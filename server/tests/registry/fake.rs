@@ -1,19 +1,24 @@
 //! A registry in memory that a test bends: it keeps what is pushed, writes down every request, and asks the test first what to do. Real
 //! ones don't do on command what these tests are about.
 
-use crate::odd::{Seen, digest, response, status};
+use crate::{
+    copies::copy,
+    odd::{Seen, digest, response, status},
+};
 use axum::{
     Router,
-    body::Body,
     extract::{Request, State},
     http::Method,
     response::Response,
 };
-use domain::artifact::{Digest, Repository};
+use domain::{
+    artifact::{Digest, Repository},
+    copy::CopyProof,
+};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use server::ports::{
-    image_copy::{CopyEnd, CopyRequest},
+    image_copy::{CopyEnd, CopyError, CopyRequest},
     registry::RegistryAccess,
 };
 use std::{
@@ -33,18 +38,22 @@ pub(crate) enum Act {
     Usual,
     /// It answers this, without looking at the body.
     Answer(Response),
-    /// It takes the first bytes, says so, and nothing more; the second is told when the sender gave up.
-    Hang(Arc<Notify>, Arc<Notify>),
+    /// It takes the first bytes and tells the first; it takes the others when told by the second, and tells the third if they end early.
+    Hang([Arc<Notify>; 3]),
 }
 
 type Script = Arc<dyn Fn(&Seen, &Held) -> Act + Send + Sync>;
 
+/// A repository, and a tag or digest in it.
+type Name = (String, String);
+/// Media type and bytes.
+type Document = (String, Vec<u8>);
+
 /// What a registry holds and has seen.
 #[derive(Default)]
 pub(crate) struct Held {
-    /// By repository and tag or digest: media type and bytes.
-    manifests: Mutex<BTreeMap<(String, String), (String, Vec<u8>)>>,
-    blobs: Mutex<BTreeMap<(String, String), Vec<u8>>>,
+    manifests: Mutex<BTreeMap<Name, Document>>,
+    blobs: Mutex<BTreeMap<Name, Vec<u8>>>,
     log: Mutex<Vec<Seen>>,
     lists_referrers: bool,
 }
@@ -233,6 +242,11 @@ pub(crate) fn request(from: &Repository, to: &Repository, digest: &Digest) -> Co
     }
 }
 
+/// Copies an image with all that hangs on it.
+pub(crate) async fn carry(from: &Fake, to: &Fake, root: &Value) -> Result<CopyProof, CopyError> {
+    copy(&request(&from.repository(), &to.repository(), &digest_of(root))).await
+}
+
 async fn handle(State((script, held)): State<(Script, Arc<Held>)>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let seen = Seen {
@@ -251,23 +265,18 @@ async fn handle(State((script, held)): State<(Script, Arc<Held>)>, request: Requ
             };
             usual(&seen, &held, body.to_vec())
         }
-        Act::Hang(begun, given_up) => {
-            // hyper drops a handler whose client is gone.
-            let _told = Told(given_up);
-            let mut body: Body = body;
-            let mut chunks = std::mem::take(&mut body).into_data_stream();
+        Act::Hang([begun, go_on, ended_early]) => {
+            let mut chunks = body.into_data_stream();
             chunks.next().await;
             begun.notify_one();
-            std::future::pending().await
+            go_on.notified().await;
+            while let Some(chunk) = chunks.next().await {
+                if chunk.is_err() {
+                    ended_early.notify_one();
+                }
+            }
+            status(201)
         }
-    }
-}
-
-struct Told(Arc<Notify>);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        self.0.notify_one();
     }
 }
 

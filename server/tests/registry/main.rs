@@ -7,9 +7,12 @@
 )]
 
 mod copies;
+mod encrypted;
 mod fake;
 mod odd;
 mod odd_cases;
+mod odd_closures;
+mod odd_copies;
 mod odd_images;
 mod real;
 mod signatures;

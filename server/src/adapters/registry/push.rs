@@ -137,7 +137,14 @@ impl RegistryClient {
             drop(query);
         }
         let request = place.request(Method::POST, url.clone(), "", ANSWER_LIMIT);
-        let answer = self.patiently(place, request, pace).await?;
+        let answer = match mount {
+            None => self.patiently(place, request, pace).await?,
+            // There is another way when this one fails: it isn't tried again, only waited for.
+            Some(_) => match self.signed_in(place, request.clone()).await? {
+                busy if is_busy(busy.status) => self.patiently(place, request, pace).await?,
+                answer => answer,
+            },
+        };
         match answer.status {
             StatusCode::CREATED if mount.is_some() => Ok(Begun::Mounted),
             StatusCode::ACCEPTED | StatusCode::CREATED => {

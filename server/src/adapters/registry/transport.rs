@@ -100,18 +100,30 @@ pub(super) struct RegistryAnswer {
     pub(super) foreign: bool,
 }
 
+/// What tells HTTP clients apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ClientKey {
+    /// Certificates to trust, PEM.
+    ca: Option<String>,
+    /// Whether names may lead into a private network.
+    allow_private: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
-    /// By the certificates to trust, and by whether names may lead into a private network.
-    clients: Arc<Mutex<HashMap<(Option<String>, bool), Client>>>,
+    clients: Arc<Mutex<HashMap<ClientKey, Client>>>,
     timeouts: Timeouts,
 }
 
 impl Transport {
     pub(super) fn new(timeouts: Timeouts) -> Result<Self, SetupError> {
-        let usual = build(None, true, timeouts).map_err(SetupError)?;
+        let usual = ClientKey {
+            ca: None,
+            allow_private: true,
+        };
+        let client = build(None, true, timeouts).map_err(SetupError)?;
         Ok(Self {
-            clients: Arc::new(Mutex::new(HashMap::from([((None, true), usual)]))),
+            clients: Arc::new(Mutex::new(HashMap::from([(usual, client)]))),
             timeouts,
         })
     }
@@ -123,7 +135,10 @@ impl Transport {
             reason: reason.to_owned(),
         };
         let ca = ca.filter(|pem| !pem.trim().is_empty());
-        let key = (ca.map(str::to_owned), allow_private);
+        let key = ClientKey {
+            ca: ca.map(str::to_owned),
+            allow_private,
+        };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());

@@ -13,6 +13,7 @@ use super::{
     end::End,
     flow::{self, Fault, Flow, Stall},
     lanes::{Lanes, Slot},
+    node::is_digest_refused,
     settings::CopySettings,
 };
 use reqwest::{Body, Method, Response, StatusCode, header::CONTENT_LENGTH};
@@ -183,9 +184,7 @@ impl Carrier<'_> {
             status if status.is_server_error() => Err(Failed::Broken(to.unexpected(answer))),
             // The upload is gone, or the bytes were changed on their way: they were right here.
             StatusCode::NOT_FOUND => Err(Failed::Broken(to.refused(answer, what))),
-            StatusCode::BAD_REQUEST if answer.message().is_some_and(|said| said.starts_with("DIGEST_INVALID")) => {
-                Err(Failed::Broken(to.refused(answer, what)))
-            }
+            _ if is_digest_refused(answer) => Err(Failed::Broken(to.refused(answer, what))),
             _ => Err(Failed::Final(to.refused(answer, what))),
         }
     }

@@ -16,8 +16,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// How deep indexes may lie in indexes.
 const MOST_LEVELS: usize = 8;
-/// Bytes of all manifests of an image together: they are kept in memory.
-const MOST_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
 /// Asked for at the same time.
 pub(super) const PARALLEL: usize = 8;
 
@@ -66,6 +64,8 @@ pub(super) struct Bounds {
     pub(super) nodes: usize,
     /// Bytes of all blobs.
     pub(super) bytes: u64,
+    /// Bytes of all manifests, which are kept in memory.
+    pub(super) manifest_bytes: usize,
 }
 
 /// A manifest or index of an image.
@@ -94,8 +94,8 @@ pub(super) struct Closure {
     pub(super) blobs: BTreeMap<Digest, Blob>,
     /// What stays behind, a sentence each.
     pub(super) left_out: Vec<String>,
-    bytes: u64,
-    manifest_bytes: usize,
+    pub(super) bytes: u64,
+    pub(super) manifest_bytes: usize,
 }
 
 /// An entry of an index that is still to be read.
@@ -181,9 +181,10 @@ impl Closure {
         }
         let document = document::read(&bytes).map_err(unfit)?;
         self.manifest_bytes += bytes.len();
-        if self.manifest_bytes > MOST_MANIFEST_BYTES {
+        if self.manifest_bytes > bounds.manifest_bytes {
             return Err(unfit(format!(
-                "part of an image whose manifests have more than {MOST_MANIFEST_BYTES} bytes"
+                "one of manifests that have more than {} bytes together",
+                bounds.manifest_bytes
             )));
         }
         let named = |digest: Result<Digest, String>| {
@@ -327,7 +328,11 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
-    const BOUNDS: Bounds = Bounds { nodes: 10, bytes: 1000 };
+    const BOUNDS: Bounds = Bounds {
+        nodes: 10,
+        bytes: 1000,
+        manifest_bytes: 100_000,
+    };
     const FOREIGN: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 
     #[derive(Default)]

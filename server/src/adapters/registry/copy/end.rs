@@ -4,7 +4,7 @@ use super::{
     super::{
         client::{Endpoint, RegistryClient, next_page, sha256},
         manifest::ACCEPT_MANIFESTS,
-        push::Pace,
+        push::{MOST_BROKEN, Pace},
         transport::{RegistryAnswer, shown_status},
     },
     CopyError, RegistryError,
@@ -228,12 +228,22 @@ fn is_absent(answer: &RegistryAnswer) -> bool {
 #[async_trait]
 impl Manifests for End {
     async fn manifest(&self, digest: &Digest) -> Result<Option<Raw>, CopyError> {
-        match self.named(digest.as_str()).await? {
-            Some(raw) if raw.digest != *digest => Err(CopyError::Changed {
-                registry: self.place.registry.clone(),
-                what: format!("the manifest {digest}"),
-            }),
-            found => Ok(found),
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.named(digest.as_str()).await? {
+                // Some registries serve what they are just writing: half of it.
+                Some(raw) if raw.digest != *digest && tries < MOST_BROKEN => {
+                    tokio::time::sleep(self.pace.after(tries)).await;
+                }
+                Some(raw) if raw.digest != *digest => {
+                    return Err(CopyError::Changed {
+                        registry: self.place.registry.clone(),
+                        what: format!("the manifest {digest}"),
+                    });
+                }
+                found => return Ok(found),
+            }
         }
     }
 

@@ -30,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Manifests of an image, and of what hangs on it.
 const MOST_NODES: usize = 1_000;
+/// Bytes of the manifests of each.
+const MOST_MANIFEST_BYTES: usize = 32 * 1024 * 1024;
 /// How often a copy says how far it is.
 const REPORT: Duration = Duration::from_millis(250);
 
@@ -91,6 +93,7 @@ impl Job<'_> {
         let bounds = Bounds {
             nodes: MOST_NODES,
             bytes: self.settings.most_bytes,
+            manifest_bytes: MOST_MANIFEST_BYTES,
         };
         let image = Closure::walk(&self.from, &self.request.digest, None, bounds).await?;
         let hanging = gather(&self.from, &image, self.request.attachments, bounds).await?;
@@ -99,13 +102,6 @@ impl Job<'_> {
             all.insert(&blob.digest, (blob, false));
         }
         all.extend(image.blobs.values().map(|blob| (&blob.digest, (blob, true))));
-        let bytes = all.values().fold(0_u64, |all, (blob, _)| all.saturating_add(blob.size));
-        if bytes > self.settings.most_bytes {
-            return Err(CopyError::Unfit(format!(
-                "The image and what hangs on it have {bytes} bytes, more than the {} that Waybill copies. Copy it with another tool, then promote it again.",
-                self.settings.most_bytes
-            )));
-        }
         let all: Vec<(Blob, bool)> = all
             .into_values()
             .map(|(blob, is_needed)| (blob.clone(), is_needed))
@@ -144,7 +140,7 @@ impl Job<'_> {
                 lost.lose(&piece.root, error);
             }
         }
-        let mut pushed = self.to.push_all(&survey.image, None).await?;
+        let mut pushed = self.to.push_all(self.lanes, &survey.image, None).await?;
         pushed += self.hang(&survey.hanging, &mut lost).await?;
         for claim in &mut survey.hanging.claims {
             claim.forget(&lost.roots);
@@ -237,7 +233,10 @@ impl Job<'_> {
                 .collect();
             let pushing = pieces.into_iter().map(|piece| async move {
                 let under_tag = piece.tag.is_some().then_some(&piece.root);
-                (&piece.root, self.to.push_all(&piece.closure, under_tag).await)
+                (
+                    &piece.root,
+                    self.to.push_all(self.lanes, &piece.closure, under_tag).await,
+                )
             });
             let results: Vec<(&Digest, Result<u32, CopyError>)> = stream::iter(pushing.collect::<Vec<_>>())
                 .buffered(self.settings.streams.max(1))
@@ -262,10 +261,14 @@ impl Job<'_> {
                 Some(mut unlisted) => {
                     // Some registries list a manifest only if it was pushed after its subject.
                     for digest in &unlisted {
-                        let found = hanging.pieces.iter().find_map(|piece| piece.closure.nodes.get(digest));
-                        if let Some(node) = found.filter(|node| node.document.subject.is_some()) {
-                            self.to.push(node).await?;
-                            written += 1;
+                        let found = (hanging.pieces.iter()).find_map(|piece| piece.closure.nodes.get(digest));
+                        let Some(node) = found.filter(|node| node.document.subject.is_some()) else {
+                            continue;
+                        };
+                        match self.to.push(node).await {
+                            Ok(()) => written += 1,
+                            Err(error @ CopyError::Refused { .. }) => lost.notes.push(error.to_string()),
+                            Err(error) => return Err(error),
                         }
                     }
                     if !unlisted.is_empty() {

@@ -1,13 +1,18 @@
 //! Pushing manifests: by digest, with the exact bytes, children before what names them.
+//!
+//! distribution writes a manifest in place: whoever pushes one that is just being pushed by somebody else may be told that the digest is
+//! wrong. Within the process one waits for the other; a refusal for that reason is tried again.
 
 use super::{
-    super::{client::content_digest, transport::RegistryAnswer},
+    super::{client::content_digest, push::MOST_BROKEN, transport::RegistryAnswer},
     CopyError,
     closure::{Closure, Node},
     end::End,
+    lanes::Lanes,
 };
 use domain::artifact::Digest;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use reqwest::StatusCode;
 
 /// Bytes of a manifest that every registry takes.
 const USUAL_LIMIT: usize = 4 * 1024 * 1024;
@@ -16,11 +21,19 @@ const PARALLEL: usize = 4;
 
 impl End {
     /// Pushes the manifests of an image that aren't there, all but `left` (which is pushed under a tag). Returns how many were pushed.
-    pub(super) async fn push_all(&self, closure: &Closure, left: Option<&Digest>) -> Result<u32, CopyError> {
+    pub(super) async fn push_all(
+        &self,
+        lanes: &Lanes,
+        closure: &Closure,
+        left: Option<&Digest>,
+    ) -> Result<u32, CopyError> {
         let mut pushed = 0;
         for step in closure.steps() {
             let nodes: Vec<&Node> = (step.into_iter()).filter(|node| Some(&node.digest) != left).collect();
             let pushing = nodes.into_iter().map(|node| async move {
+                // By host: all its repositories share what it keeps.
+                let slot = lanes.slot(&self.host(), node.digest.as_str());
+                let _alone = slot.lock().await;
                 let is_there = self.has_manifest(&node.digest).await?;
                 if !is_there {
                     self.push(node).await?;
@@ -38,19 +51,28 @@ impl End {
 
     /// Pushes a manifest by its digest.
     pub(super) async fn push(&self, node: &Node) -> Result<(), CopyError> {
-        let answer = (self.client)
-            .put_manifest(
-                &self.place,
-                node.digest.as_str(),
-                node.bytes.clone(),
-                &node.kind,
-                &self.pace,
-            )
-            .await
-            .map_err(|error| self.error(error))?;
-        if !answer.status.is_success() {
-            return Err(self.refused_manifest(&answer, &format!("the manifest {}", node.digest), node.bytes.len()));
-        }
+        let mut tries = 0;
+        let answer = loop {
+            tries += 1;
+            let answer = (self.client)
+                .put_manifest(
+                    &self.place,
+                    node.digest.as_str(),
+                    node.bytes.clone(),
+                    &node.kind,
+                    &self.pace,
+                )
+                .await
+                .map_err(|error| self.error(error))?;
+            if answer.status.is_success() {
+                break answer;
+            }
+            if !is_digest_refused(&answer) || tries >= MOST_BROKEN {
+                let what = format!("the manifest {}", node.digest);
+                return Err(self.refused_manifest(&answer, &what, node.bytes.len()));
+            }
+            tokio::time::sleep(self.pace.after(tries)).await;
+        };
         match content_digest(&answer.headers) {
             Some(other) if other != node.digest => Err(CopyError::Changed {
                 registry: self.place.registry.clone(),
@@ -75,4 +97,9 @@ impl End {
             error => error,
         }
     }
+}
+
+/// Whether a registry says that the bytes aren't what their digest says. They were right here.
+pub(super) fn is_digest_refused(answer: &RegistryAnswer) -> bool {
+    answer.status == StatusCode::BAD_REQUEST && answer.message().is_some_and(|said| said.starts_with("DIGEST_INVALID"))
 }

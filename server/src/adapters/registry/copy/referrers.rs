@@ -23,6 +23,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 const MOST_LEVELS: u32 = 3;
 /// Entries of one list that are copied.
 const MOST_ENTRIES: usize = 1_000;
+/// Manifests of one thing that hangs on an image.
+const MOST_NODES_OF_ONE: usize = 100;
+/// Bytes of those.
+const MOST_MANIFEST_BYTES_OF_ONE: usize = 4 * 1024 * 1024;
 
 /// Something that hangs on an image, with all that it consists of.
 pub(super) struct Piece {
@@ -130,6 +134,8 @@ pub(super) async fn gather(
     for look in looks {
         hanging.claims.extend(claims(look, &chosen));
     }
+    let mut said = HashSet::new();
+    hanging.left_out.retain(|note| said.insert(note.clone()));
     Ok(hanging)
 }
 
@@ -176,27 +182,23 @@ async fn walk_all(
     bounds: Bounds,
     hanging: &mut Hanging,
 ) -> Result<Vec<Piece>, CopyError> {
-    let before: usize = hanging.pieces.iter().map(|piece| piece.closure.nodes.len()).sum();
-    let room = bounds.nodes.saturating_sub(before);
-    let mut roots = candidates;
-    if roots.len() > room {
-        roots.truncate(room);
-        hanging.left_out.push(format!(
-            "More than {} manifests hang on the image; Waybill copies only those.",
-            bounds.nodes
-        ));
-    }
-    let walked: Vec<(Candidate, Result<Closure, CopyError>)> = stream::iter(roots)
-        .map(|mut candidate| async move {
-            let walked = Closure::walk(from, &candidate.root, candidate.raw.take(), bounds).await;
-            (candidate, walked)
-        })
-        .buffered(PARALLEL)
-        .collect()
-        .await;
+    // Whoever may push decides how much hangs on an image: all of it together has as much room as an image.
+    let mut room = hanging
+        .pieces
+        .iter()
+        .fold(bounds, |room, piece| room.without(&piece.closure));
+    let one = Bounds {
+        nodes: room.nodes.min(MOST_NODES_OF_ONE),
+        manifest_bytes: room.manifest_bytes.min(MOST_MANIFEST_BYTES_OF_ONE),
+        ..room
+    };
+    let walks = candidates.into_iter().map(|mut candidate| async move {
+        let walked = Closure::walk(from, &candidate.root, candidate.raw.take(), one).await;
+        (candidate, walked)
+    });
+    let mut walked = stream::iter(walks).buffered(PARALLEL);
     let mut pieces = Vec::new();
-    for (candidate, walked) in walked {
-        let Candidate { root, tag, .. } = candidate;
+    while let Some((Candidate { root, tag, .. }, walked)) = walked.next().await {
         let closure = match walked {
             Ok(closure) => closure,
             Err(error @ (CopyError::Missing { .. } | CopyError::Unfit(_))) => {
@@ -207,6 +209,13 @@ async fn walk_all(
             }
             Err(error) => return Err(error),
         };
+        if !room.holds(&closure) {
+            hanging.left_out.push(format!(
+                "More hangs on the image than Waybill copies (as many manifests and bytes as an image may have). {root} and what comes after it stay behind."
+            ));
+            break;
+        }
+        room = room.without(&closure);
         hanging.left_out.extend(closure.left_out.iter().cloned());
         let Some(node) = closure.nodes.get(&root) else { continue };
         let counted = match &tag {
@@ -222,6 +231,24 @@ async fn walk_all(
         });
     }
     Ok(pieces)
+}
+
+impl Bounds {
+    /// Whether there is room for it.
+    fn holds(self, closure: &Closure) -> bool {
+        closure.nodes.len() <= self.nodes
+            && closure.bytes <= self.bytes
+            && closure.manifest_bytes <= self.manifest_bytes
+    }
+
+    /// What is left beside it.
+    fn without(self, closure: &Closure) -> Self {
+        Self {
+            nodes: self.nodes.saturating_sub(closure.nodes.len()),
+            bytes: self.bytes.saturating_sub(closure.bytes),
+            manifest_bytes: self.manifest_bytes.saturating_sub(closure.manifest_bytes),
+        }
+    }
 }
 
 /// What the layers under a tag of cosign count as.
@@ -295,7 +322,7 @@ async fn listed(from: &End, subject: &Digest) -> Result<(Vec<Value>, Option<Raw>
         Listed::Kept(entries) => return Ok((entries, None, notes)),
         Listed::NotKept => {}
         Listed::Refused => notes.push(format!(
-            "{} refuses to list what refers to {subject}. Let the credentials for pulling list referrers.",
+            "{} refuses to list what refers to a manifest. Let the credentials for pulling list referrers.",
             from.place.registry
         )),
     }

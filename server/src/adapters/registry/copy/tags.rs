@@ -10,6 +10,7 @@ use super::{
     document::INDEX,
     end::{End, Listed, list},
     lanes::Slot,
+    node::is_digest_refused,
 };
 use crate::nesting;
 use domain::artifact::Digest;
@@ -116,6 +117,11 @@ impl Claim {
                 .put_manifest(&to.place, &self.tag, bytes, &kind, &to.pace)
                 .await
                 .map_err(|error| to.error(error))?;
+            if is_digest_refused(&answer) {
+                // Somebody else is just writing the same bytes.
+                tokio::time::sleep(to.pace.after(writes + 1)).await;
+                continue;
+            }
             if !answer.status.is_success() {
                 return match to.refused_manifest(&answer, &format!("the tag {}", self.tag), size) {
                     error @ CopyError::Refused { .. } => Ok(Err(error.to_string())),
