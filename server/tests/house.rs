@@ -76,17 +76,12 @@ const LONG: &[(&str, usize, &str)] = &[
     ),
     (
         "server/src/service/configure/apply/check.rs",
-        850,
+        750,
         "to be split by section of the document",
     ),
     (
-        "server/src/service/configure/apply/document.rs",
-        640,
-        "one document, as people write it",
-    ),
-    (
         "server/src/service/configure/apply/plan.rs",
-        930,
+        845,
         "to be split by section of the document",
     ),
     ("server/src/web/graphql/objects.rs", 630, "one object after another"),
