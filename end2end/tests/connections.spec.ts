@@ -12,12 +12,12 @@ test('a cluster is added, tested and removed', async ({ page, open, demo, tolera
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByLabel('Address').fill('http://169.254.169.254');
   await page.getByLabel('Token', { exact: true }).fill('a.wrong.token');
-  await page.getByLabel('Pulls from').selectOption('local');
+  await page.getByLabel('Pulls from').selectOption('builds');
   await page.getByLabel('Copies images to').fill('registry.example.com/live/{name}');
   tolerate(/status of 422/);
   await page.getByRole('button', { name: 'Save cluster' }).click();
   await expect(page.getByRole('alert')).toContainText('link-local');
-  await expect(page.getByLabel('Pulls from')).toHaveValue('local');
+  await expect(page.getByLabel('Pulls from')).toHaveValue('builds');
   await expect(page.getByLabel('Copies images to')).toHaveValue('registry.example.com/live/{name}');
   await expectAccessible();
 

@@ -12,6 +12,7 @@ CREATE TABLE copies (
     bytes_done BIGINT NOT NULL,
     proof TEXT,                          -- JSON: what was read again at the target
     failure TEXT,                        -- a sentence
+    tries BIGINT NOT NULL,               -- that failed in a row, without a byte more
     next_at BIGINT NOT NULL,             -- not before then
     created_at BIGINT NOT NULL,
     ended_at BIGINT,

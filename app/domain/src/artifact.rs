@@ -243,6 +243,15 @@ pub struct ExactImage {
 }
 
 impl ExactImage {
+    /// The same image, as another repository has it.
+    #[must_use]
+    pub fn in_repository(&self, repository: &Repository) -> Self {
+        Self {
+            repository: repository.clone(),
+            ..self.clone()
+        }
+    }
+
     /// What people read: the tag when there is one, else the digest.
     #[must_use]
     pub fn label(&self) -> &str {

@@ -188,9 +188,26 @@ impl Mirror {
         self.repository.split_once('/').map_or("", |(host, _)| host)
     }
 
-    /// Where an image of `source` is copied to; `None` for a template that makes no repository of it.
+    /// Whether a repository is one that the template makes.
+    fn makes(&self, repository: &Repository) -> bool {
+        let template = self.repository.as_str();
+        let (Some(begin), Some(end)) = (template.find('{'), template.rfind('}')) else {
+            return false;
+        };
+        let (before, after) = (&template[..begin], &template[end + 1..]);
+        let filled = repository.as_str().strip_prefix(before);
+        let filled = filled.and_then(|rest| rest.strip_suffix(after));
+        let is_name = &template[begin..=end] == "{name}";
+        filled.is_some_and(|filled| !filled.is_empty() && !(is_name && filled.contains('/')))
+    }
+
+    /// Where an image of `source` is copied to; `None` for a template that makes no repository of it. What was copied there already stays
+    /// where it is.
     #[must_use]
     pub fn target(&self, source: &Repository) -> Option<Repository> {
+        if self.makes(source) {
+            return Some(source.clone());
+        }
         let path = source.path();
         let name = path.rsplit('/').next().unwrap_or(path);
         self.repository
@@ -281,6 +298,24 @@ mod tests {
             assert_eq!(mirror(template).target(&source).unwrap().as_str(), target);
         }
         assert_eq!(mirror("127.0.0.1:5001/a/{name}").registry(), "127.0.0.1:5001");
+        // From one environment to the next, it is there already.
+        for (template, there) in [
+            ("prod.example/live/{path}", "prod.example/live/team/shop/api"),
+            ("prod.example/live/{name}-x", "prod.example/live/api-x"),
+        ] {
+            let there: Repository = there.parse().unwrap();
+            assert_eq!(mirror(template).target(&there).as_ref(), Some(&there));
+        }
+        for (template, other) in [
+            ("prod.example/live/{name}", "prod.example/live/team/api"),
+            ("prod.example/live/{name}", "prod.example/dev/api"),
+        ] {
+            let other: Repository = other.parse().unwrap();
+            assert_eq!(
+                mirror(template).target(&other).unwrap().as_str(),
+                "prod.example/live/api"
+            );
+        }
     }
 
     #[test]

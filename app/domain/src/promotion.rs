@@ -239,13 +239,9 @@ impl Promotion {
     /// What is to run, as Git says it: in the repository that it is pulled from there.
     #[must_use]
     pub fn placed(&self) -> ExactImage {
-        let image = self.image.clone();
         match &self.copied_to {
-            Some(repository) => ExactImage {
-                repository: repository.clone(),
-                ..image
-            },
-            None => image,
+            Some(repository) => self.image.in_repository(repository),
+            None => self.image.clone(),
         }
     }
 

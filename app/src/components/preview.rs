@@ -225,8 +225,8 @@ fn whole(preview: Preview, now: Signal<Timestamp>) -> AnyView {
     view! {
         <div class="stack tight">
             {adopts.map(|adopts| view! { <p>{adopts}</p> })} {picked} {change} {images} {revisions}
-            <p class="muted">{rollout}</p>
-            {copy.map(|copy| view! { <p>{copy}</p> })} {besides.map(|besides| view! { <p>{besides}</p> })}
+            {copy.map(|copy| view! { <p>{copy}</p> })} <p class="muted">{rollout}</p>
+            {besides.map(|besides| view! { <p>{besides}</p> })}
             {followers}
         </div>
     }

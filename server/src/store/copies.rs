@@ -47,6 +47,8 @@ pub struct CopyRecord {
     pub proof: Option<CopyProof>,
     /// Why it failed, or what keeps it, a sentence.
     pub failure: Option<String>,
+    /// Tries that failed in a row, without a byte more.
+    pub tries: u32,
     /// Before then nobody tries it again.
     pub next_at: Timestamp,
     /// When it ended.
@@ -64,6 +66,8 @@ pub struct CopyEnded {
     pub proof: Option<CopyProof>,
     /// Why it failed, or what keeps it.
     pub failure: Option<String>,
+    /// Tries that failed in a row.
+    pub tries: u32,
     /// When it may be tried again.
     pub next_at: Timestamp,
 }
@@ -75,8 +79,8 @@ pub trait Copies: Send {
     async fn copy_of(&mut self, wanted: &CopyWanted) -> Result<Option<CopyRecord>, StoreError>;
     /// The copies that a promotion waits for, or waited for, by the places of its images.
     async fn copies_for(&mut self, promotion: PromotionId) -> Result<Vec<CopyRecord>, StoreError>;
-    /// Begins a copy, or begins it again, under a lease until `until`; `id` is for a new one. Who reads and writes in one transaction is the
-    /// only one.
+    /// Begins a copy, or begins it again, under a lease until `until`. `id` is used only if there is none yet. Call it in the transaction in
+    /// which [`Self::copy_of`] was read.
     async fn begin_copy(
         &mut self,
         id: CopyId,
@@ -97,7 +101,7 @@ pub trait Copies: Send {
         until: Timestamp,
     ) -> Result<bool, StoreError>;
     /// How many promotions wait for a copy.
-    async fn wait_for_it(&mut self, copy: CopyId) -> Result<i64, StoreError>;
+    async fn count_waiting(&mut self, copy: CopyId) -> Result<i64, StoreError>;
     /// Writes how a copy ended; the lease ends with it. `false` when that is another's by now.
     async fn end_copy(
         &mut self,
@@ -115,17 +119,18 @@ const COPY_OF: &str =
 const COPIES_FOR: &str = "SELECT c.* FROM copies c JOIN promotion_copies p ON p.copy_id = c.id \
      WHERE p.promotion_id = $1 ORDER BY p.slot";
 const BEGIN_COPY: &str = "INSERT INTO copies (id, workspace_id, source, target, digest, attachments, state, blobs_done, \
-     bytes_done, next_at, created_at, lease_owner, lease_until) VALUES ($1, $2, $3, $4, $5, $6, 'running', 0, 0, $7, $7, $8, $9) \
-     ON CONFLICT (workspace_id, target, digest, attachments) DO UPDATE SET source = excluded.source, state = excluded.state, \
+     bytes_done, tries, next_at, created_at, lease_owner, lease_until) VALUES ($1, $2, $3, $4, $5, $6, 'running', 0, 0, 0, $7, $7, $8, $9) \
+     ON CONFLICT (workspace_id, target, digest, attachments) DO UPDATE SET source = excluded.source, \
+     tries = CASE WHEN copies.state = 'running' THEN copies.tries ELSE 0 END, state = excluded.state, \
      blobs_done = excluded.blobs_done, bytes_done = excluded.bytes_done, next_at = excluded.next_at, lease_owner = excluded.lease_owner, \
      lease_until = excluded.lease_until, ended_at = NULL, failure = NULL, proof = NULL";
 const WAIT_FOR_COPY: &str = "INSERT INTO promotion_copies (promotion_id, slot, copy_id) VALUES ($1, $2, $3) \
      ON CONFLICT (promotion_id, slot) DO UPDATE SET copy_id = excluded.copy_id";
 const COPY_MOVED: &str = "UPDATE copies SET plan = COALESCE($3, plan), blobs_done = $4, bytes_done = $5, lease_until = $6 \
      WHERE id = $1 AND lease_owner = $2";
-const WAIT_FOR_IT: &str = "SELECT COUNT(*) FROM promotion_copies c JOIN promotions p ON p.id = c.promotion_id \
+const COUNT_WAITING: &str = "SELECT COUNT(*) FROM promotion_copies c JOIN promotions p ON p.id = c.promotion_id \
      WHERE c.copy_id = $1 AND p.state = 'mirroring'";
-const END_COPY: &str = "UPDATE copies SET state = $3, proof = $4, failure = $5, next_at = $6, ended_at = $7, \
+const END_COPY: &str = "UPDATE copies SET state = $3, proof = $4, failure = $5, next_at = $6, ended_at = $7, tries = $8, \
      lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2";
 const WAKE_FOR_COPY: &str = "UPDATE promotions SET next_at = $2 WHERE next_at > $2 AND state = 'mirroring' \
      AND id IN (SELECT promotion_id FROM promotion_copies WHERE copy_id = $1)";
@@ -144,6 +149,7 @@ struct CopyRow {
     bytes_done: i64,
     proof: Option<String>,
     failure: Option<String>,
+    tries: i64,
     next_at: i64,
     ended_at: Option<i64>,
     lease_until: Option<i64>,
@@ -178,6 +184,7 @@ impl TryFrom<CopyRow> for CopyRecord {
                 .map(|json| from_json("copy proof", json))
                 .transpose()?,
             failure: row.failure,
+            tries: u32::try_from(row.tries).unwrap_or(u32::MAX),
             next_at: Timestamp(row.next_at),
             ended_at: row.ended_at.map(Timestamp),
             lease_until: row.lease_until.map(Timestamp),
@@ -266,8 +273,8 @@ where
         Ok(changed == 1)
     }
 
-    async fn wait_for_it(&mut self, copy: CopyId) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar::<D, _>(WAIT_FOR_IT)
+    async fn count_waiting(&mut self, copy: CopyId) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar::<D, _>(COUNT_WAITING)
             .bind(copy.to_string())
             .fetch_one(&mut self.tx)
             .await?)
@@ -292,6 +299,7 @@ where
             ended.failure.as_deref().map(text),
             ended.next_at.0,
             is_over.then_some(now.0),
+            i64::from(ended.tries),
         )?;
         Ok(changed == 1)
     }

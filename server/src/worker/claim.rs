@@ -24,8 +24,8 @@ const BEAT: Duration = Duration::from_secs(2);
 const MOST_CLAIMED: usize = 256;
 /// Promotions held at once, up to their commit: a burst is committed in few pushes.
 const MOST_TO_COMMIT: usize = 1_024;
-/// Promotions held at once whose images are copied: those that share a copy wait for it, the rest for their turn.
-const MOST_TO_COPY: usize = 16;
+/// Promotions held at once whose images are copied: as many as are copied at once, so that others may take the rest.
+const MOST_TO_COPY: usize = super::MIRRORING;
 /// Promotions held at once, after it: more could not be looked at anyway.
 const MOST_TO_ROLL_OUT: usize = 64;
 
@@ -56,6 +56,11 @@ impl HeldPromotions {
         };
         let taken = self.lanes().values().filter(|l| **l == lane).count();
         most.saturating_sub(taken).min(MOST_CLAIMED)
+    }
+
+    /// Whether more copies are under way than are begun.
+    pub(super) fn is_copying_all_it_can(&self) -> bool {
+        self.room(Lane::Copy) == 0
     }
 
     /// `None` when it is held already: its lease ran out because nobody could renew it, and it is still worked on.

@@ -1,17 +1,19 @@
 //! Mirroring: the image is copied to where it will be pulled from, before anything is committed.
 //!
-//! Promotions that want the same image in the same repository share one copy: who comes first makes it under a lease, the others wait and are
-//! woken when it ends. Only sums are stored; what is there already is found again by asking the target, so that a copy which was cut off
-//! goes on where it was. It ends when nobody waits for it any more.
+//! Promotions of one image to one repository share a copy. The first of them makes it under a lease; the others wait, and are woken when it
+//! ends. Only sums are stored: a copy that was interrupted asks the target what is there, and continues. It ends when no promotion waits for
+//! it any more.
 
 use super::{Outcome, Worker, claim::LEASE_MILLIS};
 use crate::{
+    back_off,
     ports::{
         image_copy::{CopyEnd, CopyError, CopyRequest, CopyWatch},
         registry::RegistryError,
     },
     service::{
         Services,
+        gates::{self, ProofsThere},
         reach::{self, ProjectPlace},
         sources,
     },
@@ -24,6 +26,7 @@ use domain::{
     copy::{CopyPlan, CopyProgress, CopyProof, CopyState},
     id::CopyId,
     promotion::{Promotion, State},
+    time::Timestamp,
 };
 use std::{
     sync::{Mutex, PoisonError},
@@ -32,21 +35,21 @@ use std::{
 
 /// How long a proof is believed: then the target is asked again, which takes a few requests.
 const BELIEVED_MILLIS: i64 = 10 * 60 * 1000;
-/// How often it is written how far a copy is, and looked whether somebody waits for it still.
+/// How often the progress of a copy is written, and it is checked that a promotion still waits for it.
 const BEAT: Duration = Duration::from_secs(1);
 /// How often those who share a copy look, when nobody wakes them.
 const LOOK_MILLIS: i64 = 5_000;
-/// The longest that a registry which asks to slow down is left alone.
+/// The longest pause of a copy, also where a registry asks for a longer one.
 const LONGEST_PAUSE_MILLIS: i64 = 60_000;
-/// Until a copy that failed in a passing way is tried again by anybody.
-const PAUSE_MILLIS: i64 = 2_000;
+/// Tries in a row that fail without a byte more, before the copy fails.
+const MOST_TRIES: u32 = 10;
 /// The first image of a resource. It has no others yet.
 const FIRST: i64 = 0;
 
 /// What has to be done about a copy.
 enum Turn {
-    /// It is ours to make.
-    Ours(CopyId),
+    /// It is ours to make: its id, how often it failed in a row, and how far it was.
+    Ours(CopyId, u32, CopyProgress),
     /// It was made, and proven.
     Proven(CopyProof),
     /// Somebody else is at it, or nobody may be before then; in how many milliseconds it is looked again, and why.
@@ -96,152 +99,251 @@ impl Worker {
             digest: request.digest.clone(),
             attachments: request.attachments,
         };
-        // Each try has a name of its own: a lease that was forgotten runs out.
+        // A name of its own for each try, so that two tries of one server can't take each other's lease.
         let owner = format!("{}/{}", self.owner, services.ids.next());
-        match turn(services, promotion, &wanted, &owner).await? {
-            Turn::Proven(proof) => Ok(done(to, &proof)),
+        match take_turn(services, promotion, &wanted, &owner).await? {
+            Turn::Proven(proof) => self.arrived(promotion, &place, &request, &proof).await,
             Turn::Failed(reason) => Ok(Outcome::Fail { reason }),
             Turn::Wait(millis, why) => Ok(Outcome::Wait { millis, why }),
-            Turn::Ours(id) => self.copy(id, &owner, &request).await,
+            Turn::Ours(id, tries, was) => {
+                let copied = self.copy(id, &owner, &request).await;
+                match end(services, id, &owner, &request, copied, (tries, was)).await? {
+                    Ok(proof) => self.arrived(promotion, &place, &request, &proof).await,
+                    Err(outcome) => Ok(outcome),
+                }
+            }
         }
     }
 
-    async fn copy(&self, id: CopyId, owner: &str, request: &CopyRequest) -> Result<Outcome, AppError> {
+    /// Copies, and writes down how far it is.
+    async fn copy(&self, id: CopyId, owner: &str, request: &CopyRequest) -> Copied {
         let services = &self.services;
         let (told, stop) = (Told::default(), self.copying.child_token());
         let begun = Instant::now();
-        let copied = {
-            let copy = services.copier.copy(request, &told, &stop);
-            let mut copy = std::pin::pin!(copy);
+        let beat = async {
             loop {
-                tokio::select! {
-                    copied = &mut copy => break copied,
-                    () = tokio::time::sleep(BEAT) => {}
-                }
+                tokio::time::sleep(BEAT).await;
                 // A fault of the database costs the lease at most: whoever takes the copy over finds what is there.
-                if let Ok(false) = written(services, id, owner, &told).await {
+                if let Ok(false) = write_progress(services, id, owner, &told).await {
                     stop.cancel();
                 }
             }
         };
-        let outcome = match &copied {
+        let outcome = tokio::select! {
+            outcome = services.copier.copy(request, &told, &stop) => outcome,
+            () = beat => Err(CopyError::Stopped),
+        };
+        let word = match &outcome {
             Ok(_) => "done",
             Err(CopyError::Stopped) => "stopped",
             Err(error) if error.is_passing() => "retry",
             Err(_) => "fail",
         };
         let hosts = [&request.from, &request.to].map(|end| end.repository.registry());
-        telemetry::copied(hosts[0], hosts[1], outcome, copied.as_ref().ok(), begun.elapsed());
-        let now = services.now();
-        let to = &request.to.repository;
-        let ended = |state, proof, failure: Option<String>, millis| CopyEnded {
-            state,
-            proof,
-            failure,
-            next_at: now.plus_millis(millis),
-        };
-        let (ended, outcome) = match copied {
-            Ok(proof) => (ended(CopyState::Proven, Some(proof.clone()), None, 0), done(to, &proof)),
-            Err(CopyError::Stopped) => {
-                let state = match self.copying.is_cancelled() {
-                    true => CopyState::Running,
-                    false => CopyState::Abandoned,
-                };
-                let why = "The copy was stopped; it goes on where it was.".to_owned();
-                (ended(state, None, None, 0), Outcome::Wait { millis: 0, why })
-            }
-            Err(CopyError::Source(error) | CopyError::Target(error))
-                if matches!(error, RegistryError::Throttled { .. }) =>
-            {
-                let millis = match &error {
-                    RegistryError::Throttled {
-                        retry_after_seconds, ..
-                    } => i64::try_from(*retry_after_seconds)
-                        .unwrap_or(i64::MAX)
-                        .saturating_mul(1000),
-                    _ => 0,
-                };
-                let (millis, why) = (millis.min(LONGEST_PAUSE_MILLIS), error.to_string());
-                let ended = ended(CopyState::Running, None, Some(why.clone()), millis);
-                (ended, Outcome::Wait { millis, why })
-            }
-            Err(error) if error.is_passing() => {
-                let why = error.to_string();
-                let ended = ended(CopyState::Running, None, Some(why.clone()), PAUSE_MILLIS);
-                (ended, Outcome::Retry { why })
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                let ended = ended(CopyState::Failed, None, Some(reason.clone()), 0);
-                (ended, Outcome::Fail { reason })
-            }
-        };
-        let (plan, progress) = told.get();
-        let mut tx = services.store.write().await?;
-        tx.copy_moved(id, owner, plan.as_ref(), progress, now).await?;
-        if tx.end_copy(id, owner, &ended, now).await? {
-            tx.wake_for_copy(id, now).await?;
+        telemetry::copied(hosts[0], hosts[1], word, outcome.as_ref().ok(), begun.elapsed());
+        Copied {
+            outcome,
+            told,
+            is_stopping: self.copying.is_cancelled(),
         }
-        tx.commit().await?;
-        services.wake.worker.notify_one();
-        Ok(outcome)
+    }
+
+    /// The target holds the image: the commit follows, if the signatures arrived that opened the gates.
+    async fn arrived(
+        &self,
+        promotion: &Promotion,
+        place: &ProjectPlace,
+        request: &CopyRequest,
+        proof: &CopyProof,
+    ) -> Result<Outcome, AppError> {
+        let to = &request.to.repository;
+        let environment = place.environments.iter().find(|e| e.id == promotion.environment);
+        let policy = environment.map(|environment| &environment.policy);
+        Ok(
+            match gates::missing_proofs(&self.services, promotion, policy, &request.to).await? {
+                ProofsThere::All => Outcome::done(State::Committing, format!("{to} holds it: {}.", proof.words())),
+                ProofsThere::Lacks(gate) => Outcome::Fail {
+                    reason: format!(
+                        "{to} holds the image, but not what opened the gate {gate}. Copy signatures and attestations with it, and check that the registry takes them."
+                    ),
+                },
+                ProofsThere::Unknown(why) => Outcome::Retry { why },
+            },
+        )
     }
 }
 
+/// What came of copying.
+struct Copied {
+    outcome: Result<CopyProof, CopyError>,
+    told: Told,
+    /// Whether the server stops.
+    is_stopping: bool,
+}
+
+/// Writes how a copy ended, and wakes the promotions that wait for it; within, what that means for this one. `before` is how often it had
+/// failed in a row, and how far it was.
+async fn end(
+    services: &Services,
+    id: CopyId,
+    owner: &str,
+    request: &CopyRequest,
+    copied: Copied,
+    before: (u32, CopyProgress),
+) -> Result<Result<CopyProof, Outcome>, AppError> {
+    let (plan, progress) = copied.told.get();
+    let now = services.now();
+    let mut ended = CopyEnded {
+        state: CopyState::Running,
+        proof: None,
+        failure: None,
+        tries: 0,
+        next_at: now,
+    };
+    let outcome = match copied.outcome {
+        Ok(proof) => {
+            ended.state = CopyState::Proven;
+            ended.proof = Some(proof.clone());
+            Ok(proof)
+        }
+        Err(CopyError::Stopped) => {
+            if !copied.is_stopping {
+                ended.state = CopyState::Abandoned;
+            }
+            let why = "The copy was stopped. It continues where it stopped.".to_owned();
+            Err(Outcome::Wait { millis: 0, why })
+        }
+        Err(
+            CopyError::Source(
+                error @ RegistryError::Throttled {
+                    retry_after_seconds, ..
+                },
+            )
+            | CopyError::Target(
+                error @ RegistryError::Throttled {
+                    retry_after_seconds, ..
+                },
+            ),
+        ) => {
+            let asked = i64::try_from(retry_after_seconds)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1000);
+            Err(pause(
+                &mut ended,
+                now,
+                asked.min(LONGEST_PAUSE_MILLIS),
+                error.to_string(),
+            ))
+        }
+        Err(error) => {
+            let (tries, was) = before;
+            ended.tries = match progress.bytes > was.bytes {
+                true => 1,
+                false => tries.saturating_add(1),
+            };
+            if error.is_passing() && ended.tries < MOST_TRIES {
+                let millis = back_off::pause(ended.tries, id.0.as_u128());
+                let millis = i64::try_from(millis.as_millis()).unwrap_or(LONGEST_PAUSE_MILLIS);
+                Err(pause(&mut ended, now, millis, error.to_string()))
+            } else {
+                let reason = match error.is_passing() {
+                    true => format!("{error} {MOST_TRIES} tries failed in a row. Try again when that is mended."),
+                    false => error.to_string(),
+                };
+                ended.state = CopyState::Failed;
+                ended.failure = Some(reason.clone());
+                Err(Outcome::Fail { reason })
+            }
+        }
+    };
+    let mut tx = services.store.write().await?;
+    tx.copy_moved(id, owner, plan.as_ref(), progress, now).await?;
+    let is_ours = tx.end_copy(id, owner, &ended, now).await?;
+    if is_ours {
+        tx.wake_for_copy(id, now).await?;
+    }
+    tx.commit().await?;
+    services.wake.worker.notify_one();
+    tracing::debug!(target = %request.to.repository, state = %ended.state, is_ours, "a copy ended");
+    Ok(outcome)
+}
+
+/// It is tried again after a pause.
+fn pause(ended: &mut CopyEnded, now: Timestamp, millis: i64, why: String) -> Outcome {
+    ended.next_at = now.plus_millis(millis);
+    ended.failure = Some(why.clone());
+    Outcome::Wait { millis, why }
+}
+
 /// Decides who makes a copy, and takes the lease where that is us.
-async fn turn(services: &Services, promotion: &Promotion, wanted: &CopyWanted, owner: &str) -> Result<Turn, AppError> {
+async fn take_turn(
+    services: &Services,
+    promotion: &Promotion,
+    wanted: &CopyWanted,
+    owner: &str,
+) -> Result<Turn, AppError> {
     let mut tx = services.store.write().await?;
     let now = services.now();
     let known = tx.copy_of(wanted).await?;
     let turn = match &known {
-        Some(known) => whose(known, promotion, now.0),
+        Some(known) => known_turn(known, wanted, promotion, now.0),
         None => None,
     };
-    let id = known.map_or_else(|| CopyId(services.ids.next()), |known| known.id);
+    let (id, tries, was) = match known {
+        Some(known) => (known.id, known.tries, known.progress),
+        None => (CopyId(services.ids.next()), 0, CopyProgress::default()),
+    };
     if turn.is_none() {
         tx.begin_copy(id, wanted, owner, now.plus_millis(LEASE_MILLIS), now)
             .await?;
     }
     tx.wait_for_copy(promotion.id, FIRST, id).await?;
     tx.commit().await?;
-    Ok(turn.unwrap_or(Turn::Ours(id)))
+    Ok(turn.unwrap_or(Turn::Ours(id, tries, was)))
 }
 
-/// What is known of a copy; `None` when it is to be made.
-fn whose(known: &CopyRecord, promotion: &Promotion, now: i64) -> Option<Turn> {
-    let until_then = |then: i64| (then - now).clamp(1, LOOK_MILLIS);
-    if known.lease_until.is_some_and(|until| until.0 > now) {
+/// What is known of a copy; `None` when it is to be made. Times that a wrong clock wrote, further ahead than any can be, count for nothing.
+fn known_turn(known: &CopyRecord, wanted: &CopyWanted, promotion: &Promotion, now: i64) -> Option<Turn> {
+    let ahead = |at: Timestamp, most: i64| (at.0 > now && at.0 <= now.saturating_add(2 * most)).then_some(at.0 - now);
+    if known
+        .lease_until
+        .is_some_and(|until| ahead(until, LEASE_MILLIS).is_some())
+    {
         let why = format!(
-            "Another promotion copies {} to {} already.",
-            known.wanted.digest.short(),
-            known.wanted.target
+            "{} is being copied to {} for another promotion.",
+            wanted.digest.short(),
+            wanted.target
         );
         return Some(Turn::Wait(LOOK_MILLIS, why));
     }
-    match (known.state, known.ended_at) {
+    let is_same = known.wanted.source == wanted.source;
+    let ended = known.ended_at.filter(|ended| is_same && ended.0 <= now);
+    match (known.state, ended) {
         (CopyState::Proven, Some(ended)) if now - ended.0 <= BELIEVED_MILLIS => {
             Some(Turn::Proven(known.proof.clone().unwrap_or_default()))
         }
         (CopyState::Failed, Some(ended)) if ended >= promotion.state_since => {
             Some(Turn::Failed(known.failure.clone().unwrap_or_default()))
         }
-        (CopyState::Running, _) if known.next_at.0 > now => Some(Turn::Wait(
-            until_then(known.next_at.0),
-            known.failure.clone().unwrap_or_default(),
-        )),
+        (CopyState::Running, _) => {
+            let millis = ahead(known.next_at, LONGEST_PAUSE_MILLIS)?;
+            Some(Turn::Wait(
+                millis.min(LOOK_MILLIS),
+                known.failure.clone().unwrap_or_default(),
+            ))
+        }
         _ => None,
     }
 }
 
-/// Writes how far a copy is, for those who watch; `false` when it is no longer ours to make, or nobody wants it.
-async fn written(services: &Services, id: CopyId, owner: &str, told: &Told) -> Result<bool, AppError> {
+/// Writes the progress of a copy for those who watch; `false` when it is no longer ours to make, or nobody waits for it.
+async fn write_progress(services: &Services, id: CopyId, owner: &str, told: &Told) -> Result<bool, AppError> {
     let (plan, progress) = told.get();
     let mut tx = services.store.write().await?;
     let until = services.now().plus_millis(LEASE_MILLIS);
     let is_ours = tx.copy_moved(id, owner, plan.as_ref(), progress, until).await?;
-    let is_wanted = tx.wait_for_it(id).await? > 0;
+    let is_wanted = tx.count_waiting(id).await? > 0;
     tx.commit().await?;
-    services.wrote();
     Ok(is_ours && is_wanted)
 }
 
@@ -256,8 +358,11 @@ fn request(
     let Some(environment) = environment else {
         return Ok(Err("The environment no longer exists.".into()));
     };
-    let mirror = sources::mirror_of(environment, &place.clusters);
-    let Some(access) = reach::push_access_to(services, place, environment, to)? else {
+    let access = match reach::push_access_to(services, place, environment, to) {
+        Err(AppError::Conflict(why)) => return Ok(Err(why)),
+        access => access?,
+    };
+    let Some(access) = access else {
         return Ok(Err(sources::no_right_to_push(&promotion.image.repository, to)));
     };
     Ok(Ok(CopyRequest {
@@ -270,10 +375,6 @@ fn request(
             repository: to.clone(),
         },
         digest: promotion.image.digest.clone(),
-        attachments: mirror.map(|mirror| mirror.attachments).unwrap_or_default(),
+        attachments: sources::attachments(environment, &place.clusters),
     }))
-}
-
-fn done(to: &Repository, proof: &CopyProof) -> Outcome {
-    Outcome::done(State::Committing, format!("{to} holds it: {}.", proof.words()))
 }

@@ -64,6 +64,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Shortest sleep after a look that found something due which isn't to be had: another replica's, or of a full lane.
 const LEAST: Duration = Duration::from_millis(25);
+/// The same while no more copies can be begun. Whoever asks for a promotion wakes the worker nevertheless.
+const LEAST_WHEN_FULL: Duration = Duration::from_millis(250);
 /// How often it is looked whether something is stuck.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
@@ -144,7 +146,15 @@ impl Worker {
                 continue;
             }
             match self.claim().await {
-                Ok(claimed) if claimed.is_empty() => self.sleep(&stop, LEAST).await,
+                Ok(claimed) if claimed.is_empty() => {
+                    // A copy that has to wait for its turn is due all the time.
+                    let least = if self.held.is_copying_all_it_can() {
+                        LEAST_WHEN_FULL
+                    } else {
+                        LEAST
+                    };
+                    self.sleep(&stop, least).await;
+                }
                 Ok(claimed) => self.take_up(claimed),
                 Err(error) => {
                     if error.trouble().is_none() {

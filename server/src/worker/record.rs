@@ -204,7 +204,8 @@ impl Transition {
                     published = Some(true);
                 }
                 events.push(moved(*next, detail.clone()));
-                goes_on = !next.is_ended();
+                // What was copied takes its turn among the commits like everything else.
+                goes_on = !next.is_ended() && from != State::Mirroring;
             }
             Outcome::Wait { millis, why } => {
                 wait_for(&mut p, why, &mut events);

@@ -1,6 +1,9 @@
 //! An image crosses registries: it is copied by digest to where it is pulled from, proven there, and only then committed.
 
-use crate::support::world::{Setup, World, until};
+use crate::support::{
+    signer::{Signer, sign, signed_by},
+    world::{Setup, World, until},
+};
 use domain::{
     copy::CopyState,
     promotion::{Promotion, State, Step},
@@ -17,14 +20,29 @@ struct Two {
     gate: Gate,
 }
 
+/// How the second registry is started.
+fn options(world: &World, port: Option<u16>) -> RegistryOptions {
+    RegistryOptions {
+        auth: true,
+        port,
+        ..RegistryOptions::new(world.folder().join("live-registry"))
+    }
+}
+
 impl Two {
     async fn start(setup: Setup) -> Self {
         let world = World::with(setup).await;
-        let mut options = RegistryOptions::new(world.folder().join("live-registry"));
-        options.auth = true;
-        let live = OciRegistry::start(options).await.unwrap();
+        let live = OciRegistry::start(options(&world, None)).await.unwrap();
         let gate = Gate::start(&live.base_url()).await.unwrap();
         Self { world, live, gate }
+    }
+
+    /// Stops the second registry: what is started in its place lies elsewhere.
+    async fn stop_live(&mut self) -> u16 {
+        let port = self.live.port();
+        let elsewhere = RegistryOptions::new(self.world.folder().join("elsewhere"));
+        self.live = OciRegistry::start(elsewhere).await.unwrap();
+        port
     }
 
     /// The host of the second registry, as Waybill knows it.
@@ -425,4 +443,116 @@ async fn killed_at_every_request_of_a_copy() {
             .filter(|commit| commit.body.contains(&format!("Waybill-Promotion: {}", promotion.id)));
         assert_eq!(ours.count(), 1, "one commit");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_down_is_waited_for_with_longer_pauses() {
+    let mut two = Two::start(Setup::default()).await;
+    let port = two.stop_live().await;
+    let world = &two.world;
+    world.apply(&two.document(true)).await;
+    let promotion = two.promotion(&world.first).await;
+    let id = promotion.id.to_string();
+    let waits = until("a second try", async || {
+        let copy = two.copy(&promotion).await?;
+        (copy.tries >= 2).then_some(copy)
+    })
+    .await;
+    assert_eq!((waits.state, waits.ended_at), (CopyState::Running, None));
+    assert!(waits.failure.unwrap().contains("answered 502"), "the gate says so");
+    let now = world.promotion(&id).await;
+    assert_eq!(now.state, State::Mirroring);
+    assert!(now.waits_for.unwrap().contains(&two.host()));
+    two.live = OciRegistry::start(options(&two.world, Some(port))).await.unwrap();
+    let world = &two.world;
+    world.ends(&id, State::Succeeded).await;
+    assert!(two.is_there(&world.first).await);
+    assert_eq!(two.copy(&promotion).await.unwrap().tries, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_opened_a_gate_must_arrive_with_the_image() {
+    let release = Signer::new();
+    let two = Two::start(Setup::default()).await;
+    let world = &two.world;
+    sign(world, &world.first, &[&release]).await;
+    let mut document = two.document(true);
+    let production = |document: &mut Value, attachments: &str| {
+        let production = &mut document["projects"][0]["environments"][2];
+        production["policy"] = signed_by(&[("release", &release)]);
+        production["mirror"]["attachments"] = json!(attachments);
+    };
+    production(&mut document, "none");
+    world.apply(&document).await;
+    let promotion = two.promotion(&world.first).await;
+    let id = promotion.id.to_string();
+    let failed = world.ends(&id, State::Failed).await.failure.unwrap();
+    assert_eq!(failed.step, Step::Mirror);
+    assert!(
+        failed.reason.contains("not what opened the gate signature release"),
+        "{}",
+        failed.reason
+    );
+    assert!(!two.values().await.contains(&two.target()));
+    production(&mut document, "all");
+    world.apply(&document).await;
+    let mut admin = world.admin().await;
+    let page = admin.post(&format!("/promotions/{id}"), &[("intent", "retry")]).await;
+    assert_eq!(page.status, 303, "{}", page.words());
+    world.ends(&id, State::Succeeded).await;
+    let signature = format!("{}.sig", world.first.replace(':', "-"));
+    assert!(two.live.digest("live/api", &signature).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_from_before_the_mirror_commits_it_as_it_ran() {
+    let two = Two::start(Setup::default()).await;
+    let world = &two.world;
+    let mut document = two.document(true);
+    let mirror = document["projects"][0]["environments"][2]
+        .as_object_mut()
+        .unwrap()
+        .remove("mirror")
+        .unwrap();
+    world.apply(&document).await;
+    world.wait_for_live("production", "api", &world.first).await;
+    document["projects"][0]["environments"][2]["mirror"] = mirror;
+    world.apply(&document).await;
+    let next = world.push("1.1.0").await;
+    world.wait_for_live("production", "api", &next).await;
+    assert!(two.is_there(&next).await);
+    world.idle().await;
+    let mut admin = world.admin().await;
+    let page = admin.get("/w/demo/myapp/production/api").await;
+    assert!(!page.words().contains("Waybill copies the image"), "{}", page.words());
+    let back = format!("rollback-{}", world.first);
+    let page = admin.post("/w/demo/myapp/production/api", &[("intent", &*back)]).await;
+    assert_eq!(page.status, 303, "{}", page.words());
+    world.wait_for_live("production", "api", &world.first).await;
+    let values = two.values().await;
+    assert!(
+        values.contains(&format!("repository: {}/myapp/api", world.host)),
+        "{values}"
+    );
+    assert!(!two.is_there(&world.first).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_password_stays_with_its_host() {
+    let two = Two::start(Setup::default()).await;
+    let world = &two.world;
+    let mut document = two.document(true);
+    document["registries"][0]["name"] = json!("local");
+    document["clusters"][0]["registry"] = json!("local");
+    world.apply(&document).await;
+    // Written with its cluster, the document says nothing of who pushes.
+    document["registries"] = json!([]);
+    document["clusters"][0]["registry"] = json!({ "host": "other.example.com" });
+    let (status, answer) = world.try_apply(&document).await;
+    assert_eq!(status, 422, "{answer}");
+    let said = answer.to_string();
+    assert!(
+        said.contains("clusters[0].registry.host") && said.contains("nowhere else"),
+        "{said}"
+    );
 }

@@ -179,7 +179,8 @@ async fn start(
     let Some(image) = image else { return Ok(()) };
     let may_create = create_file.contains(&environment.id);
     if !resource.declares(&image.digest) {
-        sources::change_of(services, &before, &resource, &image, may_create).await?;
+        let placed = sources::placed_in(services, &before, &resource, &image).await?;
+        sources::change_of(services, &before, &resource, &placed, may_create).await?;
     }
     let (mut tx, caller, now) = reach::write_change(services, caller, &before).await?;
     let mut resource = reach::reread(&mut *tx, &resource).await?;
@@ -196,10 +197,11 @@ async fn start(
     let tags = TagCounts::of(&tx.order_of(resource.id).await?);
     let leads = course(&mut *tx, place.workspace.id, &tags, resource.desired.as_ref(), &image).await?;
     // What Git declared before Waybill ever moved it is adopted and stays, until something is published after that.
+    let placed = sources::placed(&mut *tx, place, environment, &resource, &image).await?;
     let is_of_source = resource
         .desired
         .as_ref()
-        .is_some_and(|runs| runs.repository == image.repository);
+        .is_some_and(|runs| runs.repository == image.repository || runs.repository == placed.repository);
     let is_adopted = is_of_source && tx.promotions_of(resource.id, 1).await?.is_empty();
     let runs = runs_there(&mut *tx, place, environment.id, &image).await?;
     if resource.pin().is_none() && (is_adopted || leads != Course::Newer || !runs) {

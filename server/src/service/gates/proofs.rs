@@ -5,7 +5,7 @@
 //! first (signing follows pushing), then once a minute; sooner when the registry tells that a signature was pushed.
 
 use crate::{
-    ports::registry::RegistryError,
+    ports::{image_copy::CopyEnd, registry::RegistryError},
     service::{context::Services, reach},
     signature::{Sought, sought},
     store::{Asked, StoreError, Tx, Waiting},
@@ -110,6 +110,68 @@ pub(crate) async fn ask_for_signatures(services: &Services, promotion: &Promotio
         (sought.fingerprint(), found, tries)
     });
     answered(services, workspace, image, found.collect()).await
+}
+
+/// Whether what opened a promotion's gates is at another place, too.
+#[derive(Debug)]
+pub(crate) enum ProofsThere {
+    /// All of it.
+    All,
+    /// Not that of this gate.
+    Lacks(String),
+    /// It could not be seen; why.
+    Unknown(String),
+}
+
+/// Looks at the target of a copy for the signatures and provenance that opened the promotion's gates: admission there asks for them.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn missing_proofs(
+    services: &Services,
+    promotion: &Promotion,
+    policy: Option<&Policy>,
+    target: &CopyEnd,
+) -> Result<ProofsThere, AppError> {
+    let image = &promotion.image;
+    let sought = policy.map(sought).unwrap_or_default();
+    if sought.is_empty() {
+        return Ok(ProofsThere::All);
+    }
+    let known = services
+        .store
+        .read()
+        .await?
+        .asked(promotion.workspace, &image.digest)
+        .await?;
+    let opened = |(gate, sought): (GateId, Sought)| {
+        let asked = known_of(&known, &sought.fingerprint(), &image.repository)?;
+        asked.is_proven().then_some((gate, sought))
+    };
+    let opened: Vec<(GateId, Sought)> = sought.into_iter().filter_map(opened).collect();
+    if opened.is_empty() {
+        return Ok(ProofsThere::All);
+    }
+    let says: Vec<&str> = opened.iter().flat_map(|(_, sought)| sought.says()).copied().collect();
+    let asking = (services.registry).attached(&target.access, &target.repository, &image.digest, &says);
+    let there = match tokio::time::timeout(LONGEST, asking).await {
+        Ok(Ok(there)) => there,
+        Ok(Err(error)) => return Ok(ProofsThere::Unknown(error.to_string())),
+        Err(_) => {
+            let host = target.repository.registry();
+            let why = format!("{host} did not answer within {} s.", LONGEST.as_secs());
+            return Ok(ProofsThere::Unknown(why));
+        }
+    };
+    for (gate, sought) in opened {
+        if sought.find(&image.digest, &there.attached) != Found::Valid {
+            return Ok(match &there.unseen {
+                Some(error) => ProofsThere::Unknown(error.to_string()),
+                None => ProofsThere::Lacks(gate.to_string().replace(':', " ")),
+            });
+        }
+    }
+    Ok(ProofsThere::All)
 }
 
 /// Writes what the registry said about what was sought, so many times in vain before, and has the promotions of the digest looked

@@ -366,8 +366,7 @@ async fn learn_offered(
         };
         let would_move = |follower: &&Resource| {
             let runs = follower.desired.as_ref();
-            follower.follows_by_itself()
-                && runs.is_some_and(|runs| runs.repository == image.repository && runs.digest != image.digest)
+            follower.follows_by_itself() && runs.is_some_and(|runs| runs.digest != image.digest)
         };
         if followers.get(&source.id).is_some_and(|all| all.iter().any(would_move)) {
             let known = tx.artifact(workspace, &image.repository, &image.digest).await?;

@@ -35,7 +35,8 @@ pub async fn edit_pin(
     let (image, origin) = image_to_pin(services, &place.project, &resource, digest)
         .await
         .map_err(unrecorded)?;
-    let preview = sources::change_of(services, &place, &resource, &image, create_file).await?;
+    let placed = sources::placed_in(services, &place, &resource, &image).await?;
+    let preview = sources::change_of(services, &place, &resource, &placed, create_file).await?;
     let (mut tx, caller, place) = reach::write_change(services, caller, &place).await?;
     let mut resource = reach::reread(&mut *tx, &resource).await?;
     if resource.pin().is_none() {

@@ -163,7 +163,8 @@ async fn promote_to(
     origin: Option<Origin>,
     create_file: bool,
 ) -> Result<PromotionId, AppError> {
-    let preview = sources::change_of(services, place, resource, &image, create_file).await?;
+    let placed = sources::placed_in(services, place, resource, &image).await?;
+    let preview = sources::change_of(services, place, resource, &placed, create_file).await?;
     let (mut tx, caller, place) = reach::write_change(services, caller, place).await?;
     let mut resource = reach::reread(&mut *tx, resource).await?;
     let open = tx.open_promotions(resource.id).await?;

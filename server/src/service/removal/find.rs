@@ -240,11 +240,11 @@ async fn registry_to_remove(tx: &mut dyn Tx, caller: &Caller, target: &Removing)
         .map(|cluster| cluster.cluster.name.to_string())
         .collect();
     let mut refusals = Vec::new();
-    let has_another = tx
-        .registries(workspace.id)
-        .await?
-        .iter()
-        .any(|other| other.registry.id != record.registry.id && other.registry.host == record.registry.host);
+    let has_another = tx.registries(workspace.id).await?.iter().any(|other| {
+        other.registry.id != record.registry.id
+            && other.registry.host == record.registry.host
+            && other.push_user.is_some()
+    });
     if !has_another && copies_to(tx, &workspace, &record.registry.host).await? {
         refusals.push(format!(
             "Registry {} stays: images are copied to it. Take it out of the mirrors of clusters and environments first.",

@@ -26,7 +26,7 @@ pub(crate) async fn course(
     let Some(runs) = runs else {
         return Ok(Course::of(None, offered, None));
     };
-    let runs = &in_repository_of(tx, workspace, runs, offered).await?;
+    let (runs, offered) = &in_one_repository(tx, workspace, runs, offered).await?;
     if runs.repository != offered.repository || runs.digest == offered.digest {
         return Ok(Course::of(Some((runs, None)), offered, None));
     }
@@ -46,22 +46,23 @@ pub(crate) async fn course(
     Ok(Course::of(Some((runs, was)), offered, is))
 }
 
-/// What runs, in the repository of what is offered, where that one has it too: a copy is the image itself.
-async fn in_repository_of(
+/// Two images in one repository, where one of them is known there too: a copy is the image itself.
+async fn in_one_repository(
     tx: &mut dyn Tx,
     workspace: WorkspaceId,
     runs: &ExactImage,
     offered: &ExactImage,
-) -> Result<ExactImage, StoreError> {
-    let is_copy = runs.repository != offered.repository
-        && (tx.artifact(workspace, &offered.repository, &runs.digest).await?).is_some();
-    Ok(match is_copy {
-        true => ExactImage {
-            repository: offered.repository.clone(),
-            ..runs.clone()
-        },
-        false => runs.clone(),
-    })
+) -> Result<(ExactImage, ExactImage), StoreError> {
+    if runs.repository == offered.repository {
+        return Ok((runs.clone(), offered.clone()));
+    }
+    if (tx.artifact(workspace, &offered.repository, &runs.digest).await?).is_some() {
+        return Ok((runs.in_repository(&offered.repository), offered.clone()));
+    }
+    if (tx.artifact(workspace, &runs.repository, &offered.digest).await?).is_some() {
+        return Ok((runs.clone(), offered.in_repository(&runs.repository)));
+    }
+    Ok((runs.clone(), offered.clone()))
 }
 
 /// Whether an image has a platform of an environment's cluster, as far as its registry said what it has.

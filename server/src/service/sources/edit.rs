@@ -5,17 +5,10 @@ use crate::{
     service::{
         context::Services,
         reach::{self, EnvironmentPlace, ProjectPlace},
-        sources::mirror::placed,
     },
 };
 use contract::error::AppError;
-use domain::{
-    artifact::ExactImage,
-    environment::Environment,
-    key::Key,
-    promotion::{Promotion, State},
-    resource::Resource,
-};
+use domain::{artifact::ExactImage, environment::Environment, key::Key, promotion::Promotion, resource::Resource};
 
 /// The change of the values file that running `image` would make, as a unified diff; `None` when Git can't say.
 ///
@@ -52,31 +45,22 @@ pub(crate) async fn change_of(
 pub(crate) fn edit_for_resource(place: &EnvironmentPlace, resource: &Resource, image: &ExactImage) -> PlaceEdit {
     PlaceEdit {
         runtime: resource.desired.is_none().then(|| resource.runtime.clone()),
-        ..image_edit(
-            &place.project,
-            &place.environment,
-            &resource.key,
-            &placed(&place.project, &place.environment, resource, image),
-        )
+        ..image_edit(&place.project, &place.environment, &resource.key, image)
     }
 }
 
-/// The change of the values file that a promotion makes.
+/// The change of the values file that a promotion makes; `image` is as it stands in Git then.
 pub(crate) fn edit_for_promotion(
     place: &ProjectPlace,
     environment: &Environment,
     resource: &Resource,
     promotion: &Promotion,
+    image: &ExactImage,
 ) -> PlaceEdit {
-    let image = match promotion.state {
-        // It is decided when the promotion is resolved.
-        State::Waiting | State::Queued => placed(place, environment, resource, &promotion.image),
-        _ => promotion.placed(),
-    };
     PlaceEdit {
         runtime: promotion.creates.then(|| resource.runtime.clone()),
         may_create: promotion.creates_file,
-        ..image_edit(place, environment, &resource.key, &image)
+        ..image_edit(place, environment, &resource.key, image)
     }
 }
 

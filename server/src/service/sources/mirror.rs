@@ -1,14 +1,23 @@
 //! Which repository an image has to lie in before it may run somewhere: where it is, or a copy of it in the target's registry.
 
-use crate::{service::reach::ProjectPlace, store::ClusterRecord};
+use crate::{
+    service::{
+        context::Services,
+        reach::{EnvironmentPlace, ProjectPlace},
+    },
+    store::{ClusterRecord, StoreError, Tx},
+};
 use domain::{
     artifact::{ExactImage, Repository},
-    copy::Mirror,
+    copy::{Attachments, Mirror},
     environment::Environment,
     id::ResourceId,
     resource::{Resource, Source},
 };
 use std::{collections::HashMap, fmt};
+
+/// Promotions that are looked through for the newest commit.
+const LOOK_BACK: i64 = 20;
 
 /// Where images of an environment are copied to: as it says itself, else as its cluster says.
 pub(crate) fn mirror_of<'a>(environment: &'a Environment, clusters: &'a [ClusterRecord]) -> Option<&'a Mirror> {
@@ -16,24 +25,54 @@ pub(crate) fn mirror_of<'a>(environment: &'a Environment, clusters: &'a [Cluster
     (environment.mirror.as_ref()).or_else(|| cluster?.cluster.mirror.as_ref())
 }
 
+/// What goes along with images that are copied for an environment.
+pub(crate) fn attachments(environment: &Environment, clusters: &[ClusterRecord]) -> Attachments {
+    let mirror = mirror_of(environment, clusters);
+    mirror.map(|mirror| mirror.attachments).unwrap_or_default()
+}
+
 /// Where an image of `source` must be copied to before `resource` may run it; `None` where it is pulled from `source` itself.
-pub(crate) fn target_repository(
+pub(crate) async fn target_repository(
+    tx: &mut dyn Tx,
     place: &ProjectPlace,
     environment: &Environment,
     resource: &Resource,
     source: &Repository,
-) -> Option<Repository> {
+) -> Result<Option<Repository>, StoreError> {
+    let mirror = mirror_of(environment, &place.clusters);
     let declared = match resource.source {
-        Source::Promote { .. } => resource.desired.as_ref().map(|image| &image.repository),
+        Source::Promote { .. } => declared(tx, resource, source, mirror.is_some()).await?,
         // Who names the repository means it, and the file follows.
         Source::Image { .. } => None,
     };
-    copied_to(mirror_of(environment, &place.clusters), declared, source)
+    Ok(copied_to(mirror, declared.as_ref(), source))
+}
+
+/// The repository of another registry that the file of a resource names because a person wrote it there; without a mirror also the one that
+/// was copied to before. What Waybill wrote as it followed its source says nothing.
+async fn declared(
+    tx: &mut dyn Tx,
+    resource: &Resource,
+    source: &Repository,
+    has_mirror: bool,
+) -> Result<Option<Repository>, StoreError> {
+    let named = resource.desired.as_ref().map(|image| &image.repository);
+    let Some(named) = named.filter(|named| named.registry() != source.registry()) else {
+        return Ok(None);
+    };
+    let history = tx.promotions_of(resource.id, LOOK_BACK).await?;
+    let newest = history.into_iter().find(|promotion| promotion.commit.is_some());
+    let is_meant = match newest {
+        Some(newest) if newest.placed().repository != *named => true,
+        Some(newest) => newest.copied_to.is_some() && !has_mirror,
+        None => true,
+    };
+    Ok(is_meant.then(|| named.clone()))
 }
 
 /// The same, given what the file names of a resource that is promoted to.
 ///
-/// The file wins where it names another registry than that of the image. Within the image's registry, the setting decides.
+/// What is set decides, unless the file names another repository of the registry that images are copied to.
 pub(crate) fn copied_to(
     mirror: Option<&Mirror>,
     declared: Option<&Repository>,
@@ -41,28 +80,40 @@ pub(crate) fn copied_to(
 ) -> Option<Repository> {
     let elsewhere = declared.filter(|declared| declared.registry() != source.registry());
     let target = match (elsewhere, mirror) {
-        (Some(elsewhere), _) => Some(elsewhere.clone()),
-        (None, Some(mirror)) => mirror.target(source),
+        (Some(elsewhere), Some(mirror)) if elsewhere.registry() == mirror.registry() => Some(elsewhere.clone()),
+        (_, Some(mirror)) => mirror.target(source),
+        (Some(elsewhere), None) => Some(elsewhere.clone()),
         // Another repository of the image's own registry is another image, most often.
         (None, None) => None,
     };
     target.filter(|target| target != source)
 }
 
-/// An image as Git will say it in a resource.
-pub(crate) fn placed(
+/// An image as a promotion to a resource will write it into Git.
+pub(crate) async fn placed(
+    tx: &mut dyn Tx,
     place: &ProjectPlace,
     environment: &Environment,
     resource: &Resource,
     image: &ExactImage,
-) -> ExactImage {
-    match target_repository(place, environment, resource, &image.repository) {
-        Some(repository) => ExactImage {
-            repository,
-            ..image.clone()
+) -> Result<ExactImage, StoreError> {
+    Ok(
+        match target_repository(tx, place, environment, resource, &image.repository).await? {
+            Some(repository) => image.in_repository(&repository),
+            None => image.clone(),
         },
-        None => image.clone(),
-    }
+    )
+}
+
+/// The same, outside of a transaction.
+pub(crate) async fn placed_in(
+    services: &Services,
+    place: &EnvironmentPlace,
+    resource: &Resource,
+    image: &ExactImage,
+) -> Result<ExactImage, StoreError> {
+    let mut tx = services.store.read().await?;
+    placed(&mut *tx, &place.project, &place.environment, resource, image).await
 }
 
 /// Why a promotion that needs a copy can't be made, and what to do.

@@ -11,7 +11,9 @@ mod tag_order;
 pub(crate) use course::{course, runs_there};
 pub(crate) use declared::{declared, declared_services, exact_image, lacks_file, whereabouts};
 pub(crate) use edit::{change_of, edit_for_promotion, edit_for_resource, image_edit};
-pub(crate) use mirror::{collision, copied_to, copy_targets, mirror_of, no_right_to_push, placed, target_repository};
+pub(crate) use mirror::{
+    attachments, collision, copied_to, copy_targets, mirror_of, no_right_to_push, placed, placed_in, target_repository,
+};
 pub(crate) use newest::{NewestArtifact, RECENT, count_newer, newest_arrival, newest_that_counts, none_counts};
 pub(crate) use source::{pinned_image, resolve_image, resolve_source, source_of, source_repository};
 pub(crate) use tag_order::{TagCounts, WhatCounts, check_tag_rule};

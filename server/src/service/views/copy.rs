@@ -44,7 +44,6 @@ pub(crate) async fn foretold(
     let (true, Ok(source)) = (asks, source) else {
         return Some(format!("{said}."));
     };
-    let mirror = sources::mirror_of(&place.environment, &place.project.clusters);
     let request = CopyRequest {
         from: CopyEnd {
             access: source,
@@ -55,7 +54,7 @@ pub(crate) async fn foretold(
             repository: to.clone(),
         },
         digest: image.digest.clone(),
-        attachments: mirror.map(|mirror| mirror.attachments).unwrap_or_default(),
+        attachments: sources::attachments(&place.environment, &place.project.clusters),
     };
     Some(
         match tokio::time::timeout(MOMENT, services.copier.plan(&request)).await {
@@ -104,8 +103,19 @@ pub(crate) async fn check_new_mirror(
     if resources.iter().all(|known| known.id != new.id) {
         resources.push(new.clone());
     }
-    match sources::collision(&environments, &place.project.clusters, &resources) {
-        Some(collision) => Err(FieldErrors::one("source", collision.to_string()).into()),
-        None => Ok(()),
-    }
+    let Some(collision) = sources::collision(&environments, &place.project.clusters, &resources) else {
+        return Ok(());
+    };
+    // What other projects have is not told to who may not know of them.
+    let here = |resource: &&Resource| place.project.environments.iter().any(|e| e.id == resource.environment);
+    let own: Vec<Resource> = resources.iter().filter(here).cloned().collect();
+    let is_own = sources::collision(&environments, &place.project.clusters, &own).is_some();
+    let why = match is_own {
+        true => collision.to_string(),
+        false => format!(
+            "Images of another repository are copied to {} already. Use {{path}} in place of {{name}} in its mirror, or copy one of them elsewhere.",
+            collision.target
+        ),
+    };
+    Err(FieldErrors::one("source", why).into())
 }

@@ -282,10 +282,7 @@ pub(crate) fn as_created(
     };
     let mirror = sources::mirror_of(&place.environment, &place.project.clusters);
     match sources::copied_to(mirror, declared, &image.repository) {
-        Some(repository) => ExactImage {
-            repository,
-            ..image.clone()
-        },
+        Some(repository) => image.in_repository(&repository),
         None => image.clone(),
     }
 }

@@ -39,6 +39,17 @@ const REVISION: usize = 12;
 /// For so long a form waits for a registry that nobody has looked at yet.
 const MOMENT: Duration = Duration::from_secs(3);
 
+/// What is foretold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PreviewOf {
+    /// What a person is about to decide: registries are asked what a copy would take.
+    Decision,
+    /// The same, shown beside everything else.
+    Page,
+    /// Going back to what ran.
+    Rollback,
+}
+
 /// What Create Resource would do with a draft, as far as Waybill knows: forms ask while somebody types, so nothing is written,
 /// Git is not fetched, and no repository is looked through; a registry is asked about a digest or tag that the form names.
 ///
@@ -77,13 +88,13 @@ pub async fn preview_create(
     let workspace = place.project.workspace.id;
     let leads = course(&mut *tx, workspace, &TagCounts::of(&order), runs.as_ref(), &image).await?;
     drop(tx);
-    let adopts = stands.map(|_| adopted(&place.environment, &new.key, runs.as_ref(), &image, leads));
+    let placed = form::as_created(&place, &new, runs.as_ref(), &image);
+    let adopts = stands.map(|_| adopted(&place.environment, &new.key, runs.as_ref(), &image, &placed, leads));
     let preview = preview_with(services, &place, &order, runs.as_ref(), &image, difference).await?;
     let cluster = place.project.cluster(&place.environment);
     let project = &place.project.record.project;
     let besides =
         cluster.and_then(|cluster| observe::brought_besides(services, cluster, project, &place.environment, true));
-    let placed = form::as_created(&place, &new, runs.as_ref(), &image);
     let copy = copy::foretold(services, &place, &image, &placed.repository, true).await;
     Ok(Preview {
         tags,
@@ -172,7 +183,7 @@ pub async fn preview_promote(
         ))
     };
     let image = latest.filter(|image| Some(&image.digest) != runs).ok_or_else(nothing)?;
-    preview_image(services, &place, &resource, &image, true).await
+    preview_image(services, &place, &resource, &image, PreviewOf::Decision).await
 }
 
 /// What pinning a resource to a digest would do.
@@ -188,26 +199,31 @@ pub async fn preview_pin(
 ) -> Result<Preview, AppError> {
     let (place, resource) = reach::resource_to_change(services, caller, at, resource).await?;
     let (image, _) = promotion::image_to_pin(services, &place.project, &resource, digest).await?;
-    preview_image(services, &place, &resource, &image, true).await
+    preview_image(services, &place, &resource, &image, PreviewOf::Decision).await
 }
 
-/// What running `image` would do, or why Git can't say. `asks` says whether registries are asked what a copy would take.
+/// What running `image` would do, or why Git can't say.
 async fn preview_image(
     services: &Services,
     place: &EnvironmentPlace,
     resource: &Resource,
     image: &ExactImage,
-    asks: bool,
+    kind: PreviewOf,
 ) -> Result<Preview, AppError> {
     let access = reach::repository_access(services, &place.project.record)?;
-    let edit = edit_for_resource(place, resource, image);
+    let placed = match kind {
+        // What ran before is written as it ran.
+        PreviewOf::Rollback => image.clone(),
+        PreviewOf::Decision | PreviewOf::Page => sources::placed_in(services, place, resource, image).await?,
+    };
+    let edit = edit_for_resource(place, resource, &placed);
     let difference = services.git.preview(&access, &[edit]).await?;
     let order = services.store.read().await?.order_of(resource.id).await?;
     let preview = preview_with(services, place, &order, resource.desired.as_ref(), image, difference).await?;
     let mut tx = services.store.read().await?;
-    let followers = queue::describe_followers(&mut *tx, &place.project, resource.id, image).await?;
+    let followers = queue::describe_followers(&mut *tx, &place.project, resource.id, &placed).await?;
     drop(tx);
-    let placed = sources::placed(&place.project, &place.environment, resource, image);
+    let asks = kind == PreviewOf::Decision;
     let copy = copy::foretold(services, place, image, &placed.repository, asks).await;
     Ok(Preview {
         followers,
@@ -222,8 +238,9 @@ pub(crate) async fn preview_of(
     place: &EnvironmentPlace,
     resource: &Resource,
     image: &ExactImage,
+    kind: PreviewOf,
 ) -> Option<Preview> {
-    preview_image(services, place, resource, image, false).await.ok()
+    preview_image(services, place, resource, image, kind).await.ok()
 }
 
 async fn preview_with(
@@ -278,6 +295,7 @@ fn adopted(
     key: &Key,
     runs: Option<&ExactImage>,
     image: &ExactImage,
+    placed: &ExactImage,
     leads: Course,
 ) -> String {
     let said = |image: &ExactImage| format!("{} ({})", image.short_label(), image.digest.short());
@@ -286,8 +304,8 @@ fn adopted(
         None => "without an exact image".to_owned(),
     };
     let then = match runs {
-        Some(runs) if runs == image => "leaves its image as it is".to_owned(),
-        Some(runs) if runs.repository != image.repository => {
+        Some(runs) if runs == image || runs == placed => "leaves its image as it is".to_owned(),
+        Some(runs) if runs.repository != image.repository && runs.repository != placed.repository => {
             format!(
                 "starts a promotion to another image, {} of {}",
                 said(image),

@@ -4,7 +4,7 @@ use crate::service::{
     context::Services,
     promotion, queue,
     reach::{self, Caller, EnvironmentPlace, ProjectPlace, PromotionEver},
-    sources::edit_for_promotion,
+    sources::{self, edit_for_promotion},
     views::copy,
 };
 use contract::{
@@ -62,7 +62,7 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
     } = at;
     let followers = match promotion.purpose {
         Purpose::Rollback | Purpose::Pin if !is_removed && newest.first().is_some_and(|p| p.id == promotion.id) => {
-            queue::describe_followers(&mut *tx, &place, promotion.resource, &promotion.image).await?
+            queue::describe_followers(&mut *tx, &place, promotion.resource, &promotion.placed()).await?
         }
         _ => Vec::new(),
     };
@@ -184,7 +184,20 @@ async fn commit_or_preview(
     if promotion.state.is_ended() && promotion.state != State::Failed {
         return (None, None);
     }
-    let edit = edit_for_promotion(place, environment, resource, promotion);
+    let image = match promotion.state {
+        // It is decided when the promotion is resolved.
+        State::Waiting | State::Queued if promotion.purpose != Purpose::Rollback => {
+            let Ok(mut tx) = services.store.read().await else {
+                return (None, None);
+            };
+            match sources::placed(&mut *tx, place, environment, resource, &promotion.image).await {
+                Ok(placed) => placed,
+                Err(_) => return (None, None),
+            }
+        }
+        _ => promotion.placed(),
+    };
+    let edit = edit_for_promotion(place, environment, resource, promotion, &image);
     (
         None,
         services

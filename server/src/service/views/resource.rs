@@ -129,7 +129,7 @@ async fn outlook(
 ) -> (Option<Preview>, Vec<EarlierImage>) {
     let runs = resource.desired.as_ref().map(|image| &image.digest);
     let preview = match latest.filter(|image| Some(&image.digest) != runs) {
-        Some(image) => preview::preview_of(services, at, resource, image).await,
+        Some(image) => preview::preview_of(services, at, resource, image, preview::PreviewOf::Page).await,
         None => None,
     };
     let mut earlier: Vec<EarlierImage> = Vec::new();
@@ -140,7 +140,7 @@ async fn outlook(
         }
         earlier.push(EarlierImage {
             image: image.clone(),
-            preview: preview::preview_of(services, at, resource, &image).await,
+            preview: preview::preview_of(services, at, resource, &image, preview::PreviewOf::Rollback).await,
         });
     }
     (preview, earlier)
@@ -163,8 +163,8 @@ async fn passed_over(
     let what = WhatCounts::new(tags, place.platforms(resource.environment));
     let tags = &what.tags;
     let mut backdated = Vec::new();
-    let runs = resource.desired.as_ref().filter(|runs| runs.repository == *repository);
-    if let Some(runs) = runs.filter(|_| tags.is_by_age())
+    // Where it is known by another name, it is a copy.
+    if let Some(runs) = resource.desired.as_ref().filter(|_| tags.is_by_age())
         && let Some(age) = tx.artifact_age(workspace, repository, &runs.digest).await?
     {
         let learned = tx

@@ -277,7 +277,13 @@ fn request(
     let project = &place.record.project;
     CommitRequest {
         promotion: promotion.id,
-        edits: vec![edit_for_promotion(place, environment, resource, promotion)],
+        edits: vec![edit_for_promotion(
+            place,
+            environment,
+            resource,
+            promotion,
+            &promotion.placed(),
+        )],
         subject: promotion.subject(project.commit_subject.as_deref(), &environment.name, &resource.name),
         trailers,
         author: author(project, &promotion.requested_by),

@@ -8,7 +8,7 @@ use crate::service::{
     sources,
 };
 use contract::error::AppError;
-use domain::promotion::{Promotion, State};
+use domain::promotion::{Promotion, Purpose, State};
 use std::time::Instant;
 
 pub(super) async fn run(
@@ -45,16 +45,27 @@ pub(super) async fn run(
 /// What follows: the commit, or a copy before it. Who may not push is told before anything is written.
 async fn next(services: &Services, promotion: &Promotion, place: &ProjectPlace) -> Result<Outcome, AppError> {
     let image = &promotion.image;
-    let resource = services.store.read().await?.resource(promotion.resource).await?;
+    let holds = format!("{} holds {}.", image.repository, image.digest);
+    // What ran before is committed as it ran.
+    if promotion.purpose == Purpose::Rollback {
+        return Ok(Outcome::done(State::Committing, holds));
+    }
+    let mut tx = services.store.read().await?;
+    let resource = tx.resource(promotion.resource).await?;
     let environment = place.environments.iter().find(|e| e.id == promotion.environment);
     let (Some(resource), Some(environment)) = (resource, environment) else {
         return Ok(super::gone("resource"));
     };
-    let holds = format!("{} holds {}.", image.repository, image.digest);
-    let Some(to) = sources::target_repository(place, environment, &resource, &image.repository) else {
+    let to = sources::target_repository(&mut *tx, place, environment, &resource, &image.repository).await?;
+    drop(tx);
+    let Some(to) = to else {
         return Ok(Outcome::done(State::Committing, holds));
     };
-    Ok(match reach::push_access_to(services, place, environment, &to)? {
+    let access = match reach::push_access_to(services, place, environment, &to) {
+        Err(AppError::Conflict(reason)) => return Ok(Outcome::Fail { reason }),
+        access => access?,
+    };
+    Ok(match access {
         Some(_) => Outcome::Copy {
             detail: format!("{holds} It is copied to {to}."),
             to,

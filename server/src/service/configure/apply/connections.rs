@@ -23,6 +23,7 @@ use domain::{
     id::{ClusterId, RegistryId},
     name::Name,
     outside,
+    removal::Removable,
 };
 use secrecy::SecretString;
 use std::collections::HashMap;
@@ -30,6 +31,8 @@ use std::collections::HashMap;
 /// A registry.
 #[derive(Debug)]
 pub struct CheckedRegistry<'a, S> {
+    /// Where its host stands.
+    pub at: String,
     /// Its name.
     pub name: Name,
     /// Its host.
@@ -92,6 +95,7 @@ pub(crate) fn check_registry<'a, S>(
     };
     let (pull, push) = (user("pull", &spec.pull), user("push", &spec.push));
     Some(CheckedRegistry {
+        at: format!("{at}.host"),
         name: name?,
         host: host.clone(),
         plain_http: spec.plain_http,
@@ -127,6 +131,7 @@ pub(crate) fn check_own_registry<'a, S>(
         errors.add(format!("{at}.registry"), why);
     }
     Some(CheckedRegistry {
+        at: format!("{at}.registry.host"),
         // What is wrong with it is said of the cluster.
         name: cluster.name.parse().ok()?,
         host: own.host.clone(),
@@ -156,8 +161,12 @@ fn registry_user(user: &str) -> Result<(), &'static str> {
 }
 
 pub(crate) fn check_mirror(mirror: Option<&Mirror>, at: &str, errors: &mut FieldErrors) {
-    if let Some(Err(why)) = mirror.map(Mirror::check) {
-        errors.add(format!("{at}.mirror.repository"), why);
+    let Some(mirror) = mirror else { return };
+    let at = format!("{at}.mirror.repository");
+    match mirror.check() {
+        Err(why) => errors.add(at, why),
+        Ok(()) if outside::is_forbidden(mirror.registry()) => errors.add(at, outside::WHY),
+        Ok(()) => {}
     }
 }
 
@@ -308,7 +317,7 @@ impl Plan {
             .map(|r| (r.record.registry.name.clone(), r.record.registry.id))
             .collect();
         for registry in &document.registries {
-            let id = self.registry(registry, stored, means)?;
+            let id = self.registry(registry, stored, means, errors)?;
             registries.insert(registry.name.clone(), id);
         }
         let mut clusters: HashMap<Name, ClusterId> = (stored.clusters.iter())
@@ -333,12 +342,30 @@ impl Plan {
         let clusters = newest(&self.clusters, stored.clusters.iter().map(|c| &c.record), |c| {
             c.cluster.id
         });
+        let absent = |project: &Name, environment: &Name, resource: Option<&Name>| {
+            document.absent.iter().any(|absent| match absent.what {
+                Removable::Project => absent.name == *project,
+                Removable::Environment => absent.project.as_ref() == Some(project) && absent.name == *environment,
+                Removable::Resource => {
+                    absent.project.as_ref() == Some(project)
+                        && absent.environment.as_ref() == Some(environment)
+                        && Some(&absent.name) == resource
+                }
+                Removable::Cluster | Removable::Registry | Removable::Workspace => false,
+            })
+        };
         let known = stored.projects.iter().flat_map(|project| &project.environments);
         let environments = newest(&self.environments, known, |e| e.id);
         let planned: Vec<_> = (self.new_resources.iter().chain(&self.changed_resources))
             .map(|(_, resource)| resource.clone())
             .collect();
-        let known = stored.projects.iter().flat_map(|project| &project.resources);
+        let known = stored.projects.iter().flat_map(|project| {
+            let name = &project.record.project.name;
+            project.resources.iter().filter(move |resource| {
+                let here = project.environments.iter().find(|e| e.id == resource.environment);
+                here.is_some_and(|here| !absent(name, &here.name, Some(&resource.name)))
+            })
+        });
         let resources = newest(&planned, known, |r| r.id);
         let Some(collision) = sources::collision(&environments, &clusters, &resources) else {
             return;
@@ -365,6 +392,7 @@ impl Plan {
         spec: &CheckedRegistry<'_, SecretText>,
         stored: &Stored,
         means: &PlanContext<'_>,
+        errors: &mut FieldErrors,
     ) -> Result<RegistryId, AppError> {
         let before = stored.registries.iter().find(|r| r.record.registry.name == spec.name);
         let id = before.map_or_else(|| RegistryId(means.ids.next()), |r| r.record.registry.id);
@@ -388,12 +416,24 @@ impl Plan {
                 )
             }
             None => (
+                // A document that doesn't say who pushes must not send their password elsewhere.
                 old.and_then(|old| old.ca.clone()),
                 old.and_then(|old| old.push_user.clone()),
                 old.and_then(|old| old.push_password.clone()),
                 before.and_then(|b| b.push_password.as_ref()),
             ),
         };
+        let goes_elsewhere =
+            |old: &RegistryRecord| old.registry.host != spec.host || (spec.plain_http && !old.registry.plain_http);
+        if spec.rest.is_none()
+            && let Some(old) = old.filter(|old| old.push_user.is_some() && goes_elsewhere(old))
+        {
+            let why = format!(
+                "The registry {} has a push user, whose password goes to {} and nowhere else. Write the registry under registries, with its push user.",
+                spec.name, old.registry.host
+            );
+            errors.add(&spec.at, why);
+        }
         let record = RegistryRecord {
             registry: Registry {
                 id,

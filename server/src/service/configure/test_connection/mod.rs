@@ -133,6 +133,10 @@ pub async fn test_cluster(
                     .cloned()
                     .collect();
                 registry::look(&*services.registry, access, host, &images, &mut registry_steps).await;
+                if images.is_empty() {
+                    let words = "No resource on this cluster takes its image from it, so no repository was read.";
+                    unsure(&mut registry_steps, "Images", words);
+                }
             }
             None => unsure(
                 &mut registry_steps,
@@ -195,6 +199,10 @@ pub async fn test_registry(
     in_time(&mut steps, looked);
     in_time(&mut pushes, pushed);
     steps.append(&mut pushes);
+    if here.images.is_empty() && push.is_none() {
+        let words = "No resource takes its image from it, so no repository was read.";
+        unsure(&mut steps, "Images", words);
+    }
     if let Some(other) = whose_sign_in(&registries, record) {
         let words = format!(
             "Registry {other} has the same host, and its sign-in is the one that Waybill reads images with. Give both the same user."

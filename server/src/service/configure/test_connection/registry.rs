@@ -61,10 +61,6 @@ pub(crate) async fn look(
             fine(steps, SIGN_IN, who);
         }
     }
-    if images.is_empty() {
-        let words = "No resource takes its image from it, so no repository was read.";
-        unsure(steps, "Images", words);
-    }
     for (repository, found) in read {
         let what = format!("Read {repository}");
         match found {
