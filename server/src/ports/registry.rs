@@ -30,7 +30,9 @@ pub enum RegistryError {
         reason: String,
     },
     /// It refused the credentials, or the right to pull.
-    #[error("The registry {registry} refused access to {repository}. Check the credentials of the cluster's registry.")]
+    #[error(
+        "The registry {registry} refused access to {repository}. Check its user and password under Settings, Registries."
+    )]
     Unauthorized {
         /// Its host.
         registry: String,

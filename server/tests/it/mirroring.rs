@@ -142,7 +142,7 @@ async fn an_image_is_copied_proven_and_then_committed() {
     let page = admin.get(&format!("/promotions/{}", promotion.id)).await;
     let words = page.words();
     for said in [
-        format!("It is copied to {}.", two.target()),
+        format!("Next, Waybill copies it to {}.", two.target()),
         format!("{} holds it: ", two.target()),
     ] {
         assert!(words.contains(&said), "{said:?} is missing in: {words}");
@@ -178,9 +178,17 @@ async fn without_the_right_to_push_nothing_is_written() {
     }
     assert_eq!(world.subjects().await, before);
     assert!(two.copy(&promotion).await.is_none());
+    // What it would do is told as it would do it.
+    let mut admin = world.admin().await;
+    let words = admin.get(&format!("/promotions/{}", promotion.id)).await.words();
+    for said in [
+        format!("Copies the image to {}.", two.target()),
+        format!("repository: {}", two.target()),
+    ] {
+        assert!(words.contains(&said), "{said:?} is missing in: {words}");
+    }
     // With the right, trying again does it.
     world.apply(&two.document(true)).await;
-    let mut admin = world.admin().await;
     let page = admin
         .post(&format!("/promotions/{}", promotion.id), &[("intent", "retry")])
         .await;
@@ -334,7 +342,10 @@ async fn the_file_wins_where_it_names_another_registry() {
     let there = two.live.digest("by-hand/api", &world.first).await.unwrap();
     assert_eq!(there.as_deref(), Some(&*world.first));
     let page = admin.get(&format!("/promotions/{id}")).await;
-    assert!(page.words().contains(&format!("It is copied to {elsewhere}.")));
+    assert!(
+        page.words()
+            .contains(&format!("Next, Waybill copies it to {elsewhere}."))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

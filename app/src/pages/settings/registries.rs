@@ -111,11 +111,11 @@ fn one(registry: &RegistryView, here: Here) -> AnyView {
         user => format!("as {user}, password {}", set(has_password)),
     };
     let pulls = signs_in(&draft.pull_user, "without signing in", registry.has_pull_password);
-    let pushes = signs_in(
-        &draft.push_user,
-        "no user, so nothing is copied to it",
-        registry.has_push_password,
-    );
+    let nobody = match registry.mirrors.is_empty() {
+        true => "no user, so nothing is copied to it",
+        false => "no user: promotions that copy images to it fail",
+    };
+    let pushes = signs_in(&draft.push_user, nobody, registry.has_push_password);
     let used = match registry.clusters.as_slice() {
         [] => "no cluster".to_owned(),
         clusters => clusters.iter().map(Name::as_str).collect::<Vec<_>>().join(", "),

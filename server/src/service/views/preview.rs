@@ -97,6 +97,7 @@ pub async fn preview_create(
         cluster.and_then(|cluster| observe::brought_besides(services, cluster, project, &place.environment, true));
     let copy = copy::foretold(services, &place, &image, &placed.repository, true).await;
     Ok(Preview {
+        image: placed,
         tags,
         adopts,
         besides,
@@ -226,6 +227,7 @@ async fn preview_image(
     let asks = kind == PreviewOf::Decision;
     let copy = copy::foretold(services, place, image, &placed.repository, asks).await;
     Ok(Preview {
+        image: placed,
         followers,
         copy,
         ..preview

@@ -12,6 +12,7 @@ use contract::{
     promotion::{CommitShown, PromotionView, StepStatus, StepView, TimelineEntry},
 };
 use domain::{
+    artifact::ExactImage,
     environment::Environment,
     event::{Event, Happened},
     promotion::{Promotion, Purpose, State, Step},
@@ -40,6 +41,17 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
         Some(_) => copy::of_promotion(&mut *tx, promotion.id).await?,
         None => None,
     };
+    let placed = match is_decided(&promotion) {
+        true => promotion.placed(),
+        false => sources::placed(&mut *tx, &place, &environment, &resource, &promotion.image).await?,
+    };
+    let mut promotion = promotion;
+    // What keeps a copy is said by the copy, which others may make.
+    if promotion.state == State::Mirroring
+        && let Some(copy) = &copy
+    {
+        promotion.waits_for.clone_from(&copy.problem);
+    }
     let (taken_back_by, takes_back) = tx.taken_back(promotion.id).await?;
     let details = tx
         .artifact(place.workspace.id, &promotion.image.repository, &promotion.image.digest)
@@ -68,7 +80,7 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
     };
     drop(tx);
 
-    let (commit, preview) = commit_or_preview(services, &place, &environment, &resource, &promotion).await;
+    let (commit, preview) = commit_or_preview(services, &place, &environment, &resource, &promotion, &placed).await;
     let no_gates = match promotion.purpose {
         _ if !gates.is_empty() => "All gates were open.",
         Purpose::Rollback if !environment.policy.is_empty() => "This rollback passed none of the environment's gates.",
@@ -103,7 +115,7 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
                 )),
         followers,
         copy,
-        steps: steps(&promotion, &events, git_only, no_gates),
+        steps: steps(&promotion, &placed, &events, git_only, no_gates),
         timeline: events.iter().filter_map(told).collect(),
         path: place.record.project.values_path(&environment.key),
         may_retry: promotion.state == State::Failed
@@ -126,7 +138,7 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
         environment: environment.name,
         resource: resource.name,
         purpose: promotion.purpose,
-        image: promotion.image,
+        image: placed,
         previous: promotion.previous,
         state: promotion.state,
         waits_for: promotion.waits_for,
@@ -146,6 +158,7 @@ async fn commit_or_preview(
     environment: &Environment,
     resource: &Resource,
     promotion: &Promotion,
+    placed: &ExactImage,
 ) -> (Option<CommitShown>, Option<String>) {
     let Ok(access) = reach::repository_access(services, &place.record) else {
         return (None, None);
@@ -184,20 +197,7 @@ async fn commit_or_preview(
     if promotion.state.is_ended() && promotion.state != State::Failed {
         return (None, None);
     }
-    let image = match promotion.state {
-        // It is decided when the promotion is resolved.
-        State::Waiting | State::Queued if promotion.purpose != Purpose::Rollback => {
-            let Ok(mut tx) = services.store.read().await else {
-                return (None, None);
-            };
-            match sources::placed(&mut *tx, place, environment, resource, &promotion.image).await {
-                Ok(placed) => placed,
-                Err(_) => return (None, None),
-            }
-        }
-        _ => promotion.placed(),
-    };
-    let edit = edit_for_promotion(place, environment, resource, promotion, &image);
+    let edit = edit_for_promotion(place, environment, resource, promotion, placed);
     (
         None,
         services
@@ -234,7 +234,13 @@ fn commit_url(repository: &str, commit: &str) -> Option<String> {
 }
 
 /// The steps, with their times from the ledger. After a retry the newest try is told.
-fn steps(promotion: &Promotion, events: &[Event], git_only: bool, no_gates: &str) -> Vec<StepView> {
+fn steps(
+    promotion: &Promotion,
+    placed: &ExactImage,
+    events: &[Event],
+    git_only: bool,
+    no_gates: &str,
+) -> Vec<StepView> {
     let mut began: Vec<(Step, Timestamp)> = Vec::new();
     let mut ended: Vec<(Step, Timestamp, Option<String>)> = Vec::new();
     let enter = |began: &mut Vec<(Step, Timestamp)>, state: State, at| {
@@ -283,6 +289,7 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool, no_gates: &str
         }
         enter(&mut began, *to, event.at);
     }
+    let will_copy = !is_decided(promotion) && placed.repository != promotion.image.repository;
     Step::ALL
         .into_iter()
         .map(|step| {
@@ -294,6 +301,7 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool, no_gates: &str
                 () if now => StepStatus::Now,
                 () if promotion.state == State::Failed && failed.is_some() => StepStatus::Failed,
                 () if began_at.is_some() && end.is_some() => StepStatus::Done,
+                () if step == Step::Mirror && will_copy => StepStatus::ToDo,
                 () if matches!(step, Step::Gates | Step::Mirror) => StepStatus::Skipped,
                 () if step == Step::Resolve && first == State::Committing => StepStatus::Skipped,
                 () if git_only && matches!(step, Step::Sync | Step::Verify) => StepStatus::Skipped,
@@ -308,6 +316,7 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool, no_gates: &str
                     Some((at, why)) if *at == step => why.clone(),
                     _ => skipped(step, git_only, no_gates),
                 },
+                StepStatus::ToDo if step == Step::Mirror => Some(format!("Copies the image to {}.", placed.repository)),
                 StepStatus::ToDo => None,
             };
             let ended_at = if now {
@@ -327,6 +336,19 @@ fn steps(promotion: &Promotion, events: &[Event], git_only: bool, no_gates: &str
 }
 
 /// Why a step was passed over; `no_gates` is that for the gates.
+/// Whether it is decided where the image is pulled from: when it is resolved, and of what ran before from the beginning.
+fn is_decided(promotion: &Promotion) -> bool {
+    let is_resolved = match promotion.state {
+        State::Waiting | State::Queued => false,
+        State::Failed => {
+            let step = promotion.failure.as_ref().map(|failure| failure.step);
+            !matches!(step, Some(Step::Gates | Step::Resolve))
+        }
+        _ => true,
+    };
+    is_resolved || promotion.purpose == Purpose::Rollback
+}
+
 fn skipped(step: Step, git_only: bool, no_gates: &str) -> Option<String> {
     let text = match step {
         Step::Gates => no_gates,

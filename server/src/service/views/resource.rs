@@ -54,10 +54,13 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
         .ok_or_else(|| not_found("resource", name))?;
     let latest = cells::latest(&cells, &mut *tx, &resource).await?;
     let history = tx.promotions_of(resource.id, HISTORY).await?;
-    let repository = match (&resource.desired, &resource.source, &latest) {
-        (Some(desired), ..) => Some(desired.repository.clone()),
-        (None, Source::Image { repository, .. }, _) => Some(repository.clone()),
-        (None, _, latest) => latest.as_ref().map(|image| image.repository.clone()),
+    // What its source offers can be pinned; where it runs a copy, that is in another repository.
+    let repository = match (&resource.source, &latest, &resource.desired) {
+        (Source::Image { repository, .. }, ..) => Some(repository.clone()),
+        (Source::Promote { .. }, Some(image), _) | (Source::Promote { .. }, None, Some(image)) => {
+            Some(image.repository.clone())
+        }
+        (Source::Promote { .. }, None, None) => None,
     };
     let mut recent = Vec::new();
     if let Some(repository) = &repository {

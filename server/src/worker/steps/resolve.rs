@@ -67,7 +67,7 @@ async fn next(services: &Services, promotion: &Promotion, place: &ProjectPlace) 
     };
     Ok(match access {
         Some(_) => Outcome::Copy {
-            detail: format!("{holds} It is copied to {to}."),
+            detail: format!("{holds} Next, Waybill copies it to {to}."),
             to,
         },
         None => Outcome::Fail {

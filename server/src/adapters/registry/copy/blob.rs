@@ -156,7 +156,7 @@ impl Carrier<'_> {
         let put = (to.client).put_blob(&to.place, &upload, &blob.digest, Body::wrap_stream(body), blob.size);
         let put = flow::watch(flow, self.settings, put).await;
         let answer = match (put, flow.fault()) {
-            (Err(stall), _) => return Err(Failed::Broken(self.stalled(stall))),
+            (Err(stall), _) => return Err(Failed::Final(self.stalled(stall))),
             (Ok(_), Some(Fault::OtherContent)) => return Err(Failed::Final(self.changed(blob))),
             (Ok(_), Some(fault)) => return Err(Failed::Broken(self.faulty(blob, fault))),
             (Ok(Err(error @ RegistryError::Unreachable { .. })), None) => return Err(Failed::Broken(target(error))),
