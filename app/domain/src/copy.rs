@@ -198,7 +198,7 @@ impl Mirror {
         let filled = repository.as_str().strip_prefix(before);
         let filled = filled.and_then(|rest| rest.strip_suffix(after));
         let is_name = &template[begin..=end] == "{name}";
-        filled.is_some_and(|filled| !filled.is_empty() && !(is_name && filled.contains('/')))
+        filled.is_some_and(|filled| !filled.is_empty() && (!is_name || !filled.contains('/')))
     }
 
     /// Where an image of `source` is copied to; `None` for a template that makes no repository of it. What was copied there already stays
