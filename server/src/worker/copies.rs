@@ -47,6 +47,7 @@ const MOST_TRIES: u32 = 10;
 const FIRST: i64 = 0;
 
 /// What has to be done about a copy.
+#[derive(Debug, PartialEq)]
 enum Turn {
     /// It is ours to make: its id, how often it failed in a row, and how far it was.
     Ours(CopyId, u32, CopyProgress),
@@ -286,7 +287,7 @@ async fn take_turn(
     let now = services.now();
     let known = tx.copy_of(wanted).await?;
     let turn = match &known {
-        Some(known) => known_turn(known, wanted, promotion, now.0),
+        Some(known) => known_turn(known, wanted, promotion.state_since, now.0),
         None => None,
     };
     let (id, tries, was) = match known {
@@ -303,7 +304,7 @@ async fn take_turn(
 }
 
 /// What is known of a copy; `None` when it is to be made. Times that a wrong clock wrote, further ahead than any can be, count for nothing.
-fn known_turn(known: &CopyRecord, wanted: &CopyWanted, promotion: &Promotion, now: i64) -> Option<Turn> {
+fn known_turn(known: &CopyRecord, wanted: &CopyWanted, waits_since: Timestamp, now: i64) -> Option<Turn> {
     let ahead = |at: Timestamp, most: i64| (at.0 > now && at.0 <= now.saturating_add(2 * most)).then_some(at.0 - now);
     if known
         .lease_until
@@ -322,7 +323,7 @@ fn known_turn(known: &CopyRecord, wanted: &CopyWanted, promotion: &Promotion, no
         (CopyState::Proven, Some(ended)) if now - ended.0 <= BELIEVED_MILLIS => {
             Some(Turn::Proven(known.proof.clone().unwrap_or_default()))
         }
-        (CopyState::Failed, Some(ended)) if ended >= promotion.state_since => {
+        (CopyState::Failed, Some(ended)) if ended >= waits_since => {
             Some(Turn::Failed(known.failure.clone().unwrap_or_default()))
         }
         (CopyState::Running, _) => {
@@ -377,4 +378,86 @@ fn request(
         digest: promotion.image.digest.clone(),
         attachments: sources::attachments(environment, &place.clusters),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{copy::Attachments, id::WorkspaceId};
+    use uuid::Uuid;
+
+    const NOW: i64 = 1_000_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    fn wanted(source: &str) -> CopyWanted {
+        CopyWanted {
+            workspace: WorkspaceId(Uuid::nil()),
+            source: source.parse().unwrap(),
+            target: "live.example/api".parse().unwrap(),
+            digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
+            attachments: Attachments::All,
+        }
+    }
+
+    fn known(state: CopyState) -> CopyRecord {
+        CopyRecord {
+            id: CopyId(Uuid::nil()),
+            wanted: wanted("builds.example/api"),
+            state,
+            plan: None,
+            progress: CopyProgress::default(),
+            proof: None,
+            failure: Some("It is down.".into()),
+            tries: 1,
+            next_at: Timestamp(NOW - 1),
+            ended_at: None,
+            lease_until: None,
+        }
+    }
+
+    fn turn(known: &CopyRecord) -> Option<Turn> {
+        known_turn(known, &wanted("builds.example/api"), Timestamp(NOW - 60_000), NOW)
+    }
+
+    #[test]
+    fn whoever_holds_the_lease_makes_it_unless_a_wrong_clock_wrote_that() {
+        let until = |millis| CopyRecord {
+            lease_until: Some(Timestamp(NOW + millis)),
+            ..known(CopyState::Running)
+        };
+        assert!(matches!(turn(&until(LEASE_MILLIS)), Some(Turn::Wait(LOOK_MILLIS, _))));
+        assert_eq!(turn(&until(-1)), None);
+        assert_eq!(turn(&until(HOUR)), None);
+    }
+
+    #[test]
+    fn a_pause_is_kept_unless_a_wrong_clock_wrote_it() {
+        let next = |millis| CopyRecord {
+            next_at: Timestamp(NOW + millis),
+            ..known(CopyState::Running)
+        };
+        assert_eq!(turn(&next(700)), Some(Turn::Wait(700, "It is down.".into())));
+        assert_eq!(turn(&next(40_000)), Some(Turn::Wait(LOOK_MILLIS, "It is down.".into())));
+        assert_eq!(turn(&next(HOUR)), None);
+    }
+
+    #[test]
+    fn an_end_counts_for_copies_of_the_same_source_and_for_a_while() {
+        let ended = |state, millis| CopyRecord {
+            ended_at: Some(Timestamp(NOW + millis)),
+            ..known(state)
+        };
+        let proven = |millis| ended(CopyState::Proven, millis);
+        assert!(matches!(turn(&proven(-HOUR / 10)), Some(Turn::Proven(_))));
+        assert_eq!(turn(&proven(-HOUR)), None, "it may be gone by now");
+        assert_eq!(turn(&proven(HOUR)), None, "a wrong clock");
+        let failed = |millis| ended(CopyState::Failed, millis);
+        assert_eq!(turn(&failed(-1_000)), Some(Turn::Failed("It is down.".into())));
+        assert_eq!(turn(&failed(-61_000)), None, "somebody tries again");
+        for record in [proven(-1_000), failed(-1_000)] {
+            let other = wanted("elsewhere.example/api");
+            assert_eq!(known_turn(&record, &other, Timestamp(0), NOW), None);
+        }
+        assert_eq!(turn(&ended(CopyState::Abandoned, -1_000)), None);
+    }
 }

@@ -567,3 +567,25 @@ async fn a_push_password_stays_with_its_host() {
         "{said}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_from_the_second_registry_already_is_adopted_as_it_is() {
+    let two = Two::start(Setup::default()).await;
+    let world = &two.world;
+    let content = format!(
+        "services:\n  api:\n    image:\n      repository: {}\n      tag: \"1.0.0\"\n      digest: {}\n",
+        two.target(),
+        world.first
+    );
+    world.outsider_writes("production", &content).await;
+    let next = world.push("1.1.0").await;
+    world.wait_for_live("staging", "api", &next).await;
+    world.apply(&two.document(true)).await;
+    world.wait_for_desired("production", "api", &world.first).await;
+    world.idle().await;
+    assert!(world.promotions("production", "api").await.is_empty());
+    // What is published after that arrives.
+    let newest = world.push("1.2.0").await;
+    world.wait_for_live("production", "api", &newest).await;
+    assert!(two.is_there(&newest).await);
+}
