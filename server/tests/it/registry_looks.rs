@@ -418,7 +418,7 @@ async fn a_repository_whose_tags_all_fail_fails_as_a_whole() {
     let resources = json!([{ "name": "api", "source": source }]);
     let environment = json!({ "name": "development", "cluster": "local", "resources": resources });
     let warnings = shop.apply(vec![environment]).await;
-    assert!(warnings[0].contains("Check the credentials"), "{warnings:?}");
+    assert!(warnings[0].contains("Check its user and password"), "{warnings:?}");
     let view = configure::registries(&shop.bench.services, &shop.admin, "demo")
         .await
         .unwrap();
