@@ -259,11 +259,11 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                     <legend>"Pull"</legend>
                     {text(here, "registry[pull_user]", "User", &draft.pull_user, "Empty: read without signing in.")}
                     {secret(here, "secrets[pull_password]", "Password", has_pull)}
-                    {tick(
+                    {(has_pull || draft.anonymous).then(|| tick(
                         "registry[anonymous]",
                         "Read without signing in, and forget user and password",
                         draft.anonymous,
-                    )}
+                    ))}
                 </fieldset>
                 <fieldset class="within">
                     <legend>"Push"</legend>
@@ -275,7 +275,11 @@ fn form(view: Signal<SettingsView>, was: &str, here: Here) -> AnyView {
                         "Only for a registry that images are copied to. Give this user the right to pull and push there.",
                     )}
                     {secret(here, "secrets[push_password]", "Password", has_push)}
-                    {tick("registry[no_push]", "Copy nothing to it, and forget user and password", draft.no_push)}
+                    {(has_push || draft.no_push).then(|| tick(
+                        "registry[no_push]",
+                        "Copy nothing to it, and forget user and password",
+                        draft.no_push,
+                    ))}
                 </fieldset>
                 <div class="row">
                     {button(here.sent, Intent::SaveRegistry, "Save registry", "button primary")}
