@@ -2,20 +2,21 @@
 
 use super::{
     CopyError, CopyPlan, CopyProof, CopyRequest, CopyWatch,
-    blob::{Carried, Carrier},
-    closure::{Blob, Bounds, Closure, Manifests as _, PARALLEL},
+    blob::{Carried, Carrier, SMALL},
+    closure::{Blob, Bounds, Closure, Manifests as _, Node},
     document::add,
     end::End,
     lanes::{Lanes, Slot},
     prove::{Expected, count, prove},
     referrers::{Hanging, Piece, gather},
     settings::CopySettings,
+    tags::Claim,
 };
 use domain::{
     artifact::Digest,
-    copy::{Attached, CopyProgress},
+    copy::{Attached, Attachments, CopyProgress},
 };
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream, try_join};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 const MOST_NODES: usize = 1_000;
 /// Bytes of the manifests of each.
 const MOST_MANIFEST_BYTES: usize = 32 * 1024 * 1024;
+/// What the target is asked for at the same time.
+const PARALLEL: usize = 16;
 /// How often a copy says how far it is.
 const REPORT: Duration = Duration::from_millis(250);
 
@@ -61,6 +64,18 @@ pub(super) struct Survey {
     image: Closure,
     hanging: Hanging,
     blobs: Vec<Seen>,
+    manifests: SeenManifests,
+}
+
+/// Manifests as the target has them.
+pub(super) type SeenManifests = BTreeMap<Digest, SeenManifest>;
+
+/// A manifest as the target has it.
+pub(super) struct SeenManifest {
+    /// By host: all its repositories share what it keeps. Taken before the target was asked.
+    pub(super) slot: Arc<Slot>,
+    /// Whether it was read, byte for byte.
+    pub(super) is_there: bool,
 }
 
 /// What a copy has done so far.
@@ -88,25 +103,51 @@ impl Lost {
 }
 
 impl Job<'_> {
-    /// Reads what belongs to the image at the source, and asks the target which blobs it has.
+    /// Reads what belongs to the image at the source, and asks the target what it has of that.
     pub(super) async fn survey(&self) -> Result<Survey, CopyError> {
         let bounds = Bounds {
             nodes: MOST_NODES,
             bytes: self.settings.most_bytes,
             manifest_bytes: MOST_MANIFEST_BYTES,
         };
-        let image = Closure::walk(&self.from, &self.request.digest, None, bounds).await?;
-        let hanging = gather(&self.from, &image, self.request.attachments, bounds).await?;
-        let mut all: BTreeMap<&Digest, (&Blob, bool)> = BTreeMap::new();
-        for blob in hanging.pieces.iter().flat_map(|piece| piece.closure.blobs.values()) {
-            all.insert(&blob.digest, (blob, false));
-        }
-        all.extend(image.blobs.values().map(|blob| (&blob.digest, (blob, true))));
-        let all: Vec<(Blob, bool)> = all
-            .into_values()
-            .map(|(blob, is_needed)| (blob.clone(), is_needed))
+        let (digest, attachments) = (&self.request.digest, self.request.attachments);
+        // Whoever looks for what hangs on the image then knows whether the registry keeps lists.
+        let probe = async {
+            if attachments != Attachments::None {
+                self.from.referrers(digest).await.ok();
+            }
+            Ok(())
+        };
+        let (image, ()) = try_join!(Closure::walk(&self.from, digest, None, bounds), probe)?;
+        let needed = image.blobs.values().cloned().collect();
+        let (hanging, mut blobs, mut manifests) = try_join!(
+            gather(&self.from, &image, attachments, bounds),
+            self.see(needed, true),
+            self.see_manifests(image.nodes.values().collect())
+        )?;
+        let pieces = || hanging.pieces.iter();
+        let more: BTreeMap<&Digest, &Blob> = (pieces().flat_map(|piece| &piece.closure.blobs))
+            .filter(|(digest, _)| !image.blobs.contains_key(digest))
             .collect();
-        let asking = all.into_iter().map(|(blob, is_needed)| async move {
+        let more = more.into_values().cloned().collect();
+        let nodes: BTreeMap<&Digest, &Node> = (pieces())
+            .flat_map(|piece| (piece.closure.nodes.iter()).filter(|(digest, _)| !piece.is_under_tag(digest)))
+            .filter(|(digest, _)| !image.nodes.contains_key(digest))
+            .collect();
+        let (more, others) = try_join!(self.see(more, false), self.see_manifests(nodes.into_values().collect()))?;
+        blobs.extend(more);
+        manifests.extend(others);
+        Ok(Survey {
+            image,
+            hanging,
+            blobs,
+            manifests,
+        })
+    }
+
+    /// Asks the target for blobs.
+    async fn see(&self, blobs: Vec<Blob>, is_needed: bool) -> Result<Vec<Seen>, CopyError> {
+        let asking = blobs.into_iter().map(|blob| async move {
             let slot = self.slot(blob.digest.as_str());
             let is_there = self.to.blob(&blob.digest).await?.is(blob.size);
             Ok::<_, CopyError>(Seen {
@@ -116,11 +157,24 @@ impl Job<'_> {
                 is_needed,
             })
         });
-        let blobs = stream::iter(asking.collect::<Vec<_>>())
+        stream::iter(asking.collect::<Vec<_>>())
             .buffered(PARALLEL)
             .try_collect()
-            .await?;
-        Ok(Survey { image, hanging, blobs })
+            .await
+    }
+
+    /// Reads manifests at the target.
+    async fn see_manifests(&self, nodes: Vec<&Node>) -> Result<SeenManifests, CopyError> {
+        let reading = nodes.into_iter().map(|node| async move {
+            let slot = self.lanes.slot(&self.to.host(), node.digest.as_str());
+            let raw = self.to.named(node.digest.as_str()).await?;
+            let is_there = raw.is_some_and(|raw| raw.bytes == node.bytes);
+            Ok::<_, CopyError>((node.digest.clone(), SeenManifest { slot, is_there }))
+        });
+        stream::iter(reading.collect::<Vec<_>>())
+            .buffer_unordered(PARALLEL)
+            .try_collect()
+            .await
     }
 
     fn slot(&self, name: &str) -> Arc<Slot> {
@@ -140,8 +194,8 @@ impl Job<'_> {
                 lost.lose(&piece.root, error);
             }
         }
-        let mut pushed = self.to.push_all(self.lanes, &survey.image, None).await?;
-        pushed += self.hang(&survey.hanging, &mut lost).await?;
+        let mut pushed = self.to.push_all(&survey.image, None, &survey.manifests).await?;
+        pushed += self.hang(&survey, &mut lost).await?;
         for claim in &mut survey.hanging.claims {
             claim.forget(&lost.roots);
         }
@@ -151,8 +205,8 @@ impl Job<'_> {
             .retain(|claim| claim.manifest().is_none_or(|of| !lost.roots.contains(of)));
         pushed += self.settle(&mut survey.hanging, &mut lost).await?;
 
-        let has_sent = pushed > 0 || done.sent.load(Ordering::Relaxed) + done.mounted.load(Ordering::Relaxed) > 0;
-        self.prove(survey, lost, done, has_sent, plan.left_out, began).await
+        let is_known = pushed == 0 && survey.is_all_there();
+        self.prove(survey, lost, done, is_known, plan.left_out, began).await
     }
 
     /// Carries all blobs that the target lacks, the largest first. Returns those of what hangs on the image that couldn't be had or were refused.
@@ -186,8 +240,8 @@ impl Job<'_> {
             });
         };
         let (carrier, report) = (&carrier, &report);
-        let carrying = absent.into_iter().map(|seen| async move {
-            let Seen { blob, slot, .. } = seen;
+        let carry = |seen| async move {
+            let Seen { blob, slot, .. }: &Seen = seen;
             match carrier.carry(blob, slot).await {
                 Ok(carried) => {
                     let counted = match carried {
@@ -205,11 +259,17 @@ impl Job<'_> {
                 }
                 Err(error) => Err(error),
             }
-        });
-        let carrying = stream::iter(carrying.collect::<Vec<_>>())
-            .buffer_unordered(self.settings.streams.max(1))
-            .try_filter_map(|missing| std::future::ready(Ok(missing)))
-            .try_collect();
+        };
+        let (small, large): (Vec<&Seen>, Vec<&Seen>) = absent.into_iter().partition(|seen| seen.blob.size <= SMALL);
+        let (small, large) = (small.into_iter().map(carry), large.into_iter().map(carry));
+        let carrying = async {
+            let (mut missing, more) = try_join!(
+                together(large.collect(), self.settings.streams),
+                together(small.collect(), self.settings.small_streams)
+            )?;
+            missing.extend(more);
+            Ok(missing)
+        };
         let reporting = async {
             loop {
                 tokio::time::sleep(REPORT).await;
@@ -224,8 +284,8 @@ impl Job<'_> {
     }
 
     /// Pushes what hangs on the image, what is nearer first. What the registry refuses is lost, and named.
-    async fn hang(&self, hanging: &Hanging, lost: &mut Lost) -> Result<u32, CopyError> {
-        let mut pushed = 0;
+    async fn hang(&self, survey: &Survey, lost: &mut Lost) -> Result<u32, CopyError> {
+        let (mut pushed, hanging) = (0, &survey.hanging);
         let last = hanging.pieces.iter().map(|piece| piece.level).max().unwrap_or_default();
         for level in 1..=last {
             let pieces: Vec<&Piece> = (hanging.pieces.iter())
@@ -233,10 +293,8 @@ impl Job<'_> {
                 .collect();
             let pushing = pieces.into_iter().map(|piece| async move {
                 let under_tag = piece.tag.is_some().then_some(&piece.root);
-                (
-                    &piece.root,
-                    self.to.push_all(self.lanes, &piece.closure, under_tag).await,
-                )
+                let pushed = self.to.push_all(&piece.closure, under_tag, &survey.manifests).await;
+                (&piece.root, pushed)
             });
             let results: Vec<(&Digest, Result<u32, CopyError>)> = stream::iter(pushing.collect::<Vec<_>>())
                 .buffered(self.settings.streams.max(1))
@@ -253,51 +311,71 @@ impl Job<'_> {
         Ok(pushed)
     }
 
-    /// Sees to it that the target lists what hangs on the image. Claims that can't be met are named and dropped.
+    /// Sees to it that the target lists what hangs on the image, and reads it there. Claims that can't be met are named and dropped.
     async fn settle(&self, hanging: &mut Hanging, lost: &mut Lost) -> Result<u32, CopyError> {
-        let (mut written, mut kept) = (0, Vec::new());
-        for claim in std::mem::take(&mut hanging.claims) {
-            match claim.unlisted(&self.to).await? {
-                Some(mut unlisted) => {
-                    // Some registries list a manifest only if it was pushed after its subject.
-                    for digest in &unlisted {
-                        let found = (hanging.pieces.iter()).find_map(|piece| piece.closure.nodes.get(digest));
-                        let Some(node) = found.filter(|node| node.document.subject.is_some()) else {
-                            continue;
-                        };
-                        match self.to.push(node).await {
-                            Ok(()) => written += 1,
-                            Err(error @ CopyError::Refused { .. }) => lost.notes.push(error.to_string()),
-                            Err(error) => return Err(error),
-                        }
-                    }
-                    if !unlisted.is_empty() {
-                        unlisted = claim.unlisted(&self.to).await?.unwrap_or_default();
-                    }
-                    lost.notes.extend(unlisted.iter().map(|digest| {
-                        format!(
-                            "{digest} is in {}, but that registry doesn't list it: it may name no subject.",
-                            self.to.place.repository
-                        )
-                    }));
-                    if unlisted.is_empty() {
-                        kept.push(claim);
-                    }
-                }
-                None => match claim.settle(&self.to, &self.slot(&claim.tag)).await? {
-                    Ok(times) => {
-                        written += times;
-                        kept.push(claim);
-                    }
-                    Err(note) => {
-                        lost.roots.extend(claim.manifest().cloned());
-                        lost.notes.push(note);
-                    }
-                },
+        let claims = std::mem::take(&mut hanging.claims);
+        if let Some(first) = claims.iter().find(|claim| claim.manifest().is_none()) {
+            // Once it is known that the registry keeps no lists, nobody asks for the others.
+            first.unlisted(&self.to).await?;
+        }
+        let pieces = &hanging.pieces;
+        let settling = claims.into_iter().map(|claim| async move {
+            let mut lost = Lost::default();
+            let written = self.settle_one(&claim, pieces, &mut lost).await?;
+            Ok::<_, CopyError>((claim, written, lost))
+        });
+        let settled: Vec<(Claim, Option<u32>, Lost)> = stream::iter(settling.collect::<Vec<_>>())
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        let mut all = 0;
+        for (claim, written, of) in settled {
+            lost.roots.extend(of.roots);
+            lost.notes.extend(of.notes);
+            if let Some(written) = written {
+                all += written;
+                hanging.claims.push(claim);
             }
         }
-        hanging.claims = kept;
-        Ok(written)
+        Ok(all)
+    }
+
+    /// How often something was written so that the claim holds; `None` when it doesn't.
+    async fn settle_one(&self, claim: &Claim, pieces: &[Piece], lost: &mut Lost) -> Result<Option<u32>, CopyError> {
+        let Some(mut unlisted) = claim.unlisted(&self.to).await? else {
+            return match claim.settle(&self.to, &self.slot(&claim.tag)).await? {
+                Ok(times) => Ok(Some(times)),
+                Err(note) => {
+                    lost.roots.extend(claim.manifest().cloned());
+                    lost.notes.push(note);
+                    Ok(None)
+                }
+            };
+        };
+        let mut written = 0;
+        // Some registries list a manifest only if it was pushed after its subject.
+        for digest in &unlisted {
+            let found = pieces.iter().find_map(|piece| piece.closure.nodes.get(digest));
+            let Some(node) = found.filter(|node| node.document.subject.is_some()) else {
+                continue;
+            };
+            match self.to.push(node).await {
+                Ok(()) => written += 1,
+                Err(error @ CopyError::Refused { .. }) => lost.notes.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        if !unlisted.is_empty() {
+            unlisted = claim.unlisted(&self.to).await?.unwrap_or_default();
+        }
+        lost.notes.extend(unlisted.iter().map(|digest| {
+            format!(
+                "{digest} is in {}, but that registry doesn't list it: it may name no subject.",
+                self.to.place.repository
+            )
+        }));
+        // What is left of it is written all the same: the manifests are there.
+        Ok(unlisted.is_empty().then_some(written))
     }
 
     async fn prove(
@@ -305,7 +383,7 @@ impl Job<'_> {
         survey: Survey,
         lost: Lost,
         done: Done,
-        has_sent: bool,
+        is_known: bool,
         mut left_out: Vec<String>,
         began: Instant,
     ) -> Result<CopyProof, CopyError> {
@@ -317,12 +395,11 @@ impl Job<'_> {
             closures: std::iter::once(&image)
                 .chain(arrived.iter().map(|piece| &piece.closure))
                 .collect(),
-            claims: &hanging.claims,
             tagged: (arrived.iter())
                 .filter(|piece| piece.tag.is_some())
                 .map(|piece| &piece.root)
                 .collect(),
-            blobs_are_known: !has_sent,
+            is_known,
         };
         let (manifests, blobs) = prove(&self.to, &expected).await?;
         left_out.extend(lost.notes);
@@ -339,7 +416,24 @@ impl Job<'_> {
     }
 }
 
+/// Does so many at the same time, and collects what they return.
+async fn together<T>(
+    tasks: Vec<impl Future<Output = Result<Option<T>, CopyError>>>,
+    streams: usize,
+) -> Result<Vec<T>, CopyError> {
+    stream::iter(tasks)
+        .buffer_unordered(streams.max(1))
+        .try_filter_map(|done| std::future::ready(Ok(done)))
+        .try_collect()
+        .await
+}
+
 impl Survey {
+    /// Whether the target had all blobs and manifests when it was asked.
+    fn is_all_there(&self) -> bool {
+        self.blobs.iter().all(|seen| seen.is_there) && self.manifests.values().all(|seen| seen.is_there)
+    }
+
     /// What is to do.
     pub(super) fn plan(&self) -> CopyPlan {
         let pieces = &self.hanging.pieces;

@@ -4,22 +4,23 @@
 
 use super::{
     CopyError,
-    closure::{Blob, Closure, Manifests as _, PARALLEL},
+    closure::{Blob, Closure, Manifests as _},
     end::End,
-    tags::Claim,
 };
 use domain::artifact::Digest;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream, try_join};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Asked for at the same time, of manifests and of blobs.
+const PARALLEL: usize = 16;
 
 /// What is to be there.
 pub(super) struct Expected<'a> {
     pub(super) closures: Vec<&'a Closure>,
-    pub(super) claims: &'a [Claim],
     /// Manifests that may have been merged into another one under their tag.
     pub(super) tagged: BTreeSet<&'a Digest>,
-    /// Whether nothing was pushed since the blobs were looked at.
-    pub(super) blobs_are_known: bool,
+    /// Whether nothing was pushed since all of it was found at the target.
+    pub(super) is_known: bool,
 }
 
 /// Reads all of it at the target. Returns how many manifests and blobs that are.
@@ -40,6 +41,9 @@ pub(super) async fn prove(to: &End, expected: &Expected<'_>) -> Result<(u32, u32
     }
     let counted = (count(nodes.len() + expected.tagged.len()), count(blobs.len()));
 
+    if expected.is_known {
+        return Ok(counted);
+    }
     let unproven = &unproven;
     let reading = nodes.into_values().map(|node| async move {
         match to.manifest(&node.digest).await? {
@@ -47,36 +51,15 @@ pub(super) async fn prove(to: &End, expected: &Expected<'_>) -> Result<(u32, u32
             _ => Err(unproven(format!("the manifest {}", node.digest))),
         }
     });
-    stream::iter(reading.collect::<Vec<_>>())
-        .buffer_unordered(PARALLEL)
-        .try_collect::<()>()
-        .await?;
-    if !expected.blobs_are_known {
-        let asking = blobs.into_values().map(|Blob { digest, size }| async move {
-            match to.blob(digest).await?.is(*size) {
-                true => Ok(()),
-                false => Err(unproven(format!("the blob {digest}"))),
-            }
-        });
-        stream::iter(asking.collect::<Vec<_>>())
-            .buffer_unordered(PARALLEL)
-            .try_collect::<()>()
-            .await?;
-    }
-    let claims = expected.claims.iter().map(|claim| async move {
-        let is_held = match claim.unlisted(to).await? {
-            Some(unlisted) => unlisted.is_empty(),
-            None => claim.is_held(to).await?,
-        };
-        match is_held {
+    let asking = blobs.into_values().map(|Blob { digest, size }| async move {
+        match to.blob(digest).await?.is(*size) {
             true => Ok(()),
-            false => Err(unproven(format!("what belongs to {}", claim.tag))),
+            false => Err(unproven(format!("the blob {digest}"))),
         }
     });
-    stream::iter(claims.collect::<Vec<_>>())
-        .buffer_unordered(PARALLEL)
-        .try_collect::<()>()
-        .await?;
+    let reading = stream::iter(reading.collect::<Vec<_>>()).buffer_unordered(PARALLEL);
+    let asking = stream::iter(asking.collect::<Vec<_>>()).buffer_unordered(PARALLEL);
+    try_join!(reading.try_collect::<()>(), asking.try_collect::<()>())?;
     Ok(counted)
 }
 
