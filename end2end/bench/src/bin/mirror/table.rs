@@ -186,16 +186,16 @@ impl Table<'_> {
 
     fn series(&self, text: &mut String, series: &Series) {
         let what = match series.delay {
-            None => "nothing lies between the programs and the registries".to_owned(),
+            None => "Nothing lies between the programs and the registries.".to_owned(),
             Some(delay) => format!(
-                "a proxy on this machine holds back all bytes for {} ms in each direction, and the first ones of a connection for a round trip \
-                 more; it limits no width. It runs in the measuring process, and shares the processors with everything else",
+                "A proxy on this machine holds back all bytes for {} ms in each direction, and the first ones of a connection for a round trip \
+                 more; it limits no width. It runs in the measuring process, and shares the processors with everything else.",
                 delay.as_millis()
             ),
         };
         let _ = writeln!(
             text,
-            "\n### {}: {what}\n\n| | program | median s | worst s | processor s | peak MB | requests at source | at target | left behind |\n|---|---|---:|---:|---:|---:|---:|---:|---|",
+            "\n### Copies, {}\n\n{what}\n\n| | program | median s | worst s | processor s | peak MB | requests at source | at target | left behind |\n|---|---|---:|---:|---:|---:|---:|---:|---|",
             series.name
         );
         for found in self.found.iter().filter(|found| found.series.name == series.name) {

@@ -1,10 +1,10 @@
-//! The proof: what was to be copied is read again at the target, after the last push.
+//! The proof: what was to be copied is read again at the target, after its last push.
 //!
-//! Every manifest comes back byte for byte, every blob has its size, and whatever is listed or tagged at the source is so at the target.
+//! Every manifest comes back byte for byte, and every blob has its size. Lists and tags were read by whoever wrote them (`tags`).
 
 use super::{
     CopyError,
-    closure::{Blob, Closure, Manifests as _},
+    closure::{Blob, Closure, Manifests as _, Node},
     end::End,
 };
 use domain::artifact::Digest;
@@ -19,31 +19,39 @@ pub(super) struct Expected<'a> {
     pub(super) closures: Vec<&'a Closure>,
     /// Manifests that may have been merged into another one under their tag.
     pub(super) tagged: BTreeSet<&'a Digest>,
-    /// Whether nothing was pushed since all of it was found at the target.
-    pub(super) is_known: bool,
 }
 
-/// Reads all of it at the target. Returns how many manifests and blobs that are.
-pub(super) async fn prove(to: &End, expected: &Expected<'_>) -> Result<(u32, u32), CopyError> {
+impl<'a> Expected<'a> {
+    /// An image alone.
+    pub(super) fn of(image: &'a Closure) -> Self {
+        Self {
+            closures: vec![image],
+            tagged: BTreeSet::new(),
+        }
+    }
+
+    fn nodes(&self) -> BTreeMap<&'a Digest, &'a Node> {
+        let all = self.closures.iter().flat_map(|closure| &closure.nodes);
+        all.filter(|(digest, _)| !self.tagged.contains(digest)).collect()
+    }
+
+    fn blobs(&self) -> BTreeMap<&'a Digest, &'a Blob> {
+        self.closures.iter().flat_map(|closure| &closure.blobs).collect()
+    }
+
+    /// How many manifests and blobs that are.
+    pub(super) fn counted(&self) -> (u32, u32) {
+        (count(self.nodes().len() + self.tagged.len()), count(self.blobs().len()))
+    }
+}
+
+/// Reads all of it at the target.
+pub(super) async fn prove(to: &End, expected: &Expected<'_>) -> Result<(), CopyError> {
     let unproven = |what: String| CopyError::Unproven {
         repository: to.place.repository.clone(),
         what,
     };
-    let (mut nodes, mut blobs) = (BTreeMap::new(), BTreeMap::new());
-    for closure in &expected.closures {
-        nodes.extend(
-            closure
-                .nodes
-                .iter()
-                .filter(|(digest, _)| !expected.tagged.contains(digest)),
-        );
-        blobs.extend(&closure.blobs);
-    }
-    let counted = (count(nodes.len() + expected.tagged.len()), count(blobs.len()));
-
-    if expected.is_known {
-        return Ok(counted);
-    }
+    let (nodes, blobs) = (expected.nodes(), expected.blobs());
     let unproven = &unproven;
     let reading = nodes.into_values().map(|node| async move {
         match to.manifest(&node.digest).await? {
@@ -60,7 +68,7 @@ pub(super) async fn prove(to: &End, expected: &Expected<'_>) -> Result<(u32, u32
     let reading = stream::iter(reading.collect::<Vec<_>>()).buffer_unordered(PARALLEL);
     let asking = stream::iter(asking.collect::<Vec<_>>()).buffer_unordered(PARALLEL);
     try_join!(reading.try_collect::<()>(), asking.try_collect::<()>())?;
-    Ok(counted)
+    Ok(())
 }
 
 pub(super) fn count(of: usize) -> u32 {
