@@ -1,7 +1,7 @@
 # Every command is a script in scripts/; this file names them. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-argocd test-supply soak fuzz bench bench-quick build lint fmt rooms dev deny setup clean-demo
+.PHONY: help run test test-argocd test-supply soak fuzz bench bench-quick bench-mirror build lint fmt rooms dev deny setup clean-demo
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: setup ## measure how fast the release is, and write docs/benchmarks.md (s
 
 bench-quick: setup ## the same with smaller numbers, in under two minutes
 	@scripts/bench --quick
+
+bench-mirror: setup ## measure copies between registries beside skopeo, crane and oras, into docs/benchmarks.md (a quarter of an hour)
+	@scripts/bench-mirror
 
 build: ## build the release: target/release/waybill and target/site
 	@scripts/setup --build

@@ -31,7 +31,7 @@ fn value(text: &str, key: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-fn said(program: &str, argument: &str) -> String {
+pub(crate) fn said(program: &str, argument: &str) -> String {
     Command::new(program)
         .arg(argument)
         .output()

@@ -15,6 +15,7 @@ mod person;
 mod report;
 mod repository;
 mod scale;
+mod section;
 mod seed;
 mod world;
 
@@ -75,7 +76,8 @@ async fn run(arguments: &Arguments) -> Outcome<bool> {
     let whole = arguments.only.is_empty() && !arguments.quick;
     let usual = whole.then(|| Path::new("docs/benchmarks.md").to_owned());
     if let Some(path) = arguments.table.clone().or(usual) {
-        std::fs::write(&path, report.markdown())?;
+        let old = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(&path, section::keep(&old, &report.markdown()))?;
         eprintln!("The table is in {}.", path.display());
     }
     eprintln!("{}", report.summary());

@@ -221,6 +221,12 @@ impl OciRegistry {
             .await
     }
 
+    /// Pushes a blob that a manifest will name.
+    pub async fn push_bytes(&self, repository: &str, bytes: Vec<u8>) -> Result<(), TestbedError> {
+        self.push_blob(repository, &Blob::new("application/octet-stream", bytes))
+            .await
+    }
+
     /// Lets `to` name what `from` (a tag or a digest) names, and returns the digest.
     pub async fn retag(&self, repository: &str, from: &str, to: &str) -> Result<String, TestbedError> {
         let url = self.url(&format!("{repository}/manifests/{from}"))?;

@@ -2,13 +2,17 @@
 
 use domain::{
     artifact::{Digest, Repository},
+    copy::{Attachments, CopyPlan, CopyProgress, CopyProof},
     gate::Found,
     policy::Policy,
 };
 use serde_json::json;
 use server::{
-    adapters::registry::RegistryClient,
-    ports::registry::{Registry as _, RegistryAccess},
+    adapters::registry::{Copier, RegistryClient},
+    ports::{
+        image_copy::{CopyEnd, CopyRequest, CopyWatch, ImageCopier as _},
+        registry::{Registry as _, RegistryAccess},
+    },
     signature::sought,
 };
 use std::{
@@ -19,6 +23,7 @@ use std::{
 use tempfile::TempDir;
 use testbed::{ImageSpec, OciRegistry, RegistryOptions};
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
 const BUILDER: &str = "https://ci.example.com/builder";
 const SOURCE: &str = "https://git.example.com/acme/api";
@@ -31,17 +36,82 @@ pub(crate) enum RegistryKind {
 }
 
 pub(crate) struct World {
-    // Before its folder: values are dropped in this order.
-    registry: OciRegistry,
+    place: Place,
     directory: TempDir,
-    _data: TempDir,
     pushed: AtomicU32,
 }
 
 /// An image by its digest.
 pub(crate) struct Image {
-    repository: Repository,
-    digest: Digest,
+    pub(crate) repository: Repository,
+    pub(crate) digest: Digest,
+}
+
+/// A registry with its data.
+pub(crate) struct Place {
+    // Before its folder: values are dropped in this order.
+    pub(crate) registry: OciRegistry,
+    _data: TempDir,
+}
+
+impl Place {
+    pub(crate) async fn new(kind: RegistryKind) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let registry = match kind {
+            RegistryKind::WithoutList => OciRegistry::start(RegistryOptions::new(data.path())).await,
+            RegistryKind::WithList => OciRegistry::run(&programs().join("registry"), data.path()).await,
+        };
+        Self {
+            registry: registry.unwrap(),
+            _data: data,
+        }
+    }
+}
+
+fn access() -> RegistryAccess {
+    RegistryAccess {
+        ca: None,
+        plain_http: true,
+        credentials: None,
+    }
+}
+
+/// Nobody watches a copy.
+struct Unwatched;
+
+impl CopyWatch for Unwatched {
+    fn planned(&self, _: &CopyPlan) {}
+    fn moved(&self, _: CopyProgress) {}
+}
+
+impl Image {
+    /// `HOST/PATH@DIGEST`.
+    pub(crate) fn reference(&self) -> String {
+        format!("{}@{}", self.repository, self.digest)
+    }
+
+    /// Copies it with all that hangs on it, as a promotion does.
+    pub(crate) async fn copy(&self, to: &Place) -> (Self, CopyProof) {
+        let there = Self {
+            repository: format!("{}/prod/{}", to.registry.host(), self.repository.path())
+                .parse()
+                .unwrap(),
+            digest: self.digest.clone(),
+        };
+        let end = |repository: &Repository| CopyEnd {
+            access: access(),
+            repository: repository.clone(),
+        };
+        let request = CopyRequest {
+            from: end(&self.repository),
+            to: end(&there.repository),
+            digest: self.digest.clone(),
+            attachments: Attachments::All,
+        };
+        let copier = Copier::new().unwrap();
+        let proof = copier.copy(&request, &Unwatched, &CancellationToken::new()).await;
+        (there, proof.unwrap())
+    }
 }
 
 fn programs() -> PathBuf {
@@ -52,15 +122,9 @@ fn programs() -> PathBuf {
 
 impl World {
     pub(crate) async fn new(kind: RegistryKind) -> Self {
-        let (directory, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let registry = match kind {
-            RegistryKind::WithoutList => OciRegistry::start(RegistryOptions::new(data.path())).await,
-            RegistryKind::WithList => OciRegistry::run(&programs().join("registry"), data.path()).await,
-        };
         let world = Self {
-            directory,
-            _data: data,
-            registry: registry.unwrap(),
+            place: Place::new(kind).await,
+            directory: tempfile::tempdir().unwrap(),
             pushed: AtomicU32::new(0),
         };
         for (name, content) in [
@@ -96,9 +160,10 @@ impl World {
         let n = self.pushed.fetch_add(1, Ordering::Relaxed);
         let path = format!("acme/api-{n}");
         let spec = ImageSpec::new(format!("image {n}"));
-        let pushed = self.registry.push_image(&path, "v1", &spec).await;
+        let registry = &self.place.registry;
+        let pushed = registry.push_image(&path, "v1", &spec).await;
         Image {
-            repository: format!("{}/{path}", self.registry.host()).parse().unwrap(),
+            repository: format!("{}/{path}", registry.host()).parse().unwrap(),
             digest: pushed.unwrap().parse().unwrap(),
         }
     }
@@ -127,17 +192,17 @@ impl World {
     }
 
     async fn ask(&self, program: &str, command: &[&str], key: &str, how: &[&str], image: &Image) {
-        let (key, reference) = (
-            format!("--key={key}.key"),
-            format!("{}@{}", image.repository, image.digest),
-        );
+        let (key, reference) = (format!("--key={key}.key"), image.reference());
         let common = ["--yes", "--allow-http-registry", &key];
         let arguments: Vec<&str> = [command, &common, how, &[&reference]].concat();
         self.run(program, &arguments).await;
     }
 
-    async fn run(&self, program: &str, arguments: &[&str]) {
-        let done = Command::new(programs().join(program))
+    /// Runs a program, which must succeed, and returns what it said.
+    pub(crate) async fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let built = programs().join(program);
+        // skopeo is Debian's.
+        let done = Command::new(if built.exists() { built } else { program.into() })
             .args(arguments)
             .current_dir(self.directory.path())
             .env("HOME", self.directory.path())
@@ -152,6 +217,7 @@ impl World {
             .unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{program} {arguments:?}: {said}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
     }
 
     /// What a policy that asks for both finds: the signature, and the provenance.
@@ -163,11 +229,7 @@ impl World {
         }))
         .unwrap();
         let client = RegistryClient::new().unwrap();
-        let access = RegistryAccess {
-            ca: None,
-            plain_http: true,
-            credentials: None,
-        };
+        let access = access();
         let mut found = Vec::new();
         for (_, sought) in sought(&policy) {
             let hanging = client

@@ -1,6 +1,6 @@
 //! One blob: linked by the registry where it can, else streamed from one registry to the other.
 //!
-//! The upload is begun first, then the source is opened, then all goes in one PUT. What breaks is tried again as a whole, with a new
+//! The upload is begun first, then the source is opened (of a small blob at the same time), then all goes in one PUT. What breaks is tried again as a whole, with a new
 //! upload and from the first byte: where a broken upload stands can't be found out for sure.
 
 use super::{
@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a blob is sent to a registry that asks to slow down.
 const MOST_BUSY: u32 = 5;
+/// Bytes of a blob that is small: it takes longer to ask for it than to send it.
+pub(super) const SMALL: u64 = 1024 * 1024;
 /// Bytes of an error that a source answers with.
 const ERROR_LIMIT: usize = 64 * 1024;
 
@@ -136,16 +138,31 @@ impl Carrier<'_> {
     async fn send(&self, blob: &Blob, begun: Option<Upload>, flow: &Arc<Flow>) -> Result<Carried, Failed> {
         let (to, what) = (self.to, format!("the blob {}", blob.digest));
         let target = |error: RegistryError| to.error(error);
-        let upload = match begun {
-            Some(upload) => upload,
-            None => match to.client.begin_upload(&to.place, None, &to.pace).await {
-                Ok(Begun::Upload(upload)) => upload,
-                Ok(Begun::Mounted) => return Ok(Carried::Mounted),
-                Ok(Begun::Refused(answer)) => return Err(Failed::Final(to.refused(&answer, &what))),
-                Err(error) => return Err(Failed::Final(target(error))),
-            },
+        let begin = async {
+            match begun {
+                Some(upload) => Ok(Ok(upload)),
+                None => match to.client.begin_upload(&to.place, None, &to.pace).await {
+                    Ok(Begun::Upload(upload)) => Ok(Ok(upload)),
+                    Ok(Begun::Mounted) => Ok(Err(Carried::Mounted)),
+                    Ok(Begun::Refused(answer)) => Err(Failed::Final(to.refused(&answer, &what))),
+                    Err(error) => Err(Failed::Final(target(error))),
+                },
+            }
         };
-        let source = self.from.open(blob).await.map_err(Failed::Final)?;
+        let open = async { self.from.open(blob).await.map_err(Failed::Final) };
+        // A large blob's source is not to wait, open, for a target that asks to slow down.
+        let (upload, source) = if blob.size <= SMALL {
+            let (upload, source) = futures::try_join!(begin, open)?;
+            match upload {
+                Ok(upload) => (upload, source),
+                Err(carried) => return Ok(carried),
+            }
+        } else {
+            match begin.await? {
+                Ok(upload) => (upload, open.await?),
+                Err(carried) => return Ok(carried),
+            }
+        };
         if says_other_length(&source, blob.size) {
             return Err(Failed::Final(self.changed(blob)));
         }

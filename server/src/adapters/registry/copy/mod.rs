@@ -1,13 +1,14 @@
 //! Copying an image between repositories by digest: [`Copier`].
 //!
 //! The parts, in the order in which a copy needs them: `closure` finds all that an image consists of, `referrers` what hangs on it; `lanes`
-//! shares the streams, `blob` carries one blob and `flow` watches its bytes; `node` pushes manifests, `tags` adds to what the target's tags
+//! shares the streams, `carriage` carries the blobs, `blob` one of them, and `flow` watches its bytes; `node` pushes manifests, `tags` adds to what the target's tags
 //! and lists hold, `prove` reads everything again. `job` puts them in order, `end` is a repository as it is asked.
 //!
 //! Nothing moves before everything below it is there: blobs, manifests, indexes, the image itself, what refers to it, then tags. So a copy
 //! may stop anywhere. The next one looks what is there and goes on. No state is kept for it.
 
 mod blob;
+mod carriage;
 mod closure;
 mod document;
 mod end;
@@ -92,7 +93,7 @@ impl Copier {
 #[async_trait]
 impl ImageCopier for Copier {
     async fn plan(&self, request: &CopyRequest) -> Result<CopyPlan, CopyError> {
-        Ok(self.job(request)?.survey().await?.plan())
+        self.job(request)?.plan().await
     }
 
     async fn copy(

@@ -8,7 +8,7 @@ use super::{
     CopyError,
     closure::{Closure, Node},
     end::End,
-    lanes::Lanes,
+    job::{SeenManifest, SeenManifests},
 };
 use domain::artifact::Digest;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -20,24 +20,28 @@ const USUAL_LIMIT: usize = 4 * 1024 * 1024;
 const PARALLEL: usize = 4;
 
 impl End {
-    /// Pushes the manifests of an image that aren't there, all but `left` (which is pushed under a tag). Returns how many were pushed.
+    /// Pushes the manifests of an image that weren't there, all but `left` (which is pushed under a tag). Returns how many were pushed.
     pub(super) async fn push_all(
         &self,
-        lanes: &Lanes,
         closure: &Closure,
         left: Option<&Digest>,
+        seen: &SeenManifests,
     ) -> Result<u32, CopyError> {
         let mut pushed = 0;
         for step in closure.steps() {
-            let nodes: Vec<&Node> = (step.into_iter()).filter(|node| Some(&node.digest) != left).collect();
-            let pushing = nodes.into_iter().map(|node| async move {
-                // By host: all its repositories share what it keeps.
-                let slot = lanes.slot(&self.host(), node.digest.as_str());
-                let _alone = slot.lock().await;
-                let is_there = self.has_manifest(&node.digest).await?;
+            let nodes: Vec<(&Node, &SeenManifest)> = (step.into_iter())
+                .filter(|node| Some(&node.digest) != left)
+                .filter_map(|node| Some((node, seen.get(&node.digest)?)))
+                .filter(|(_, seen)| !seen.is_there)
+                .collect();
+            let pushing = nodes.into_iter().map(|(node, seen)| async move {
+                let mut was_pushed = seen.slot.lock().await;
+                // Somebody else may have pushed it meanwhile, if to another repository perhaps.
+                let is_there = *was_pushed && self.has_manifest(&node.digest).await?;
                 if !is_there {
                     self.push(node).await?;
                 }
+                *was_pushed = true;
                 Ok::<_, CopyError>(!is_there)
             });
             let new: Vec<bool> = stream::iter(pushing.collect::<Vec<_>>())

@@ -40,6 +40,13 @@ pub(super) struct Piece {
     pub(super) tag: Option<String>,
 }
 
+impl Piece {
+    /// Whether this manifest is pushed under a tag of cosign, and not by its digest.
+    pub(super) fn is_under_tag(&self, digest: &Digest) -> bool {
+        self.tag.is_some() && self.root == *digest
+    }
+}
+
 /// All that hangs on an image.
 #[derive(Default)]
 pub(super) struct Hanging {

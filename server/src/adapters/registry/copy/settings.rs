@@ -18,6 +18,8 @@ pub struct CopySettings {
     pub floor_window: Duration,
     /// Blobs that one copy sends at the same time.
     pub streams: usize,
+    /// Small blobs that it sends besides: what they take is waiting for answers.
+    pub small_streams: usize,
     /// Blobs that all copies of the process send from or to one host at the same time.
     pub streams_per_host: usize,
     /// Bytes of all blobs of an image.
@@ -38,6 +40,7 @@ impl Default for CopySettings {
             floor: 50 * 1024,
             floor_window: Duration::from_secs(120),
             streams: 4,
+            small_streams: 8,
             streams_per_host: 8,
             most_bytes: 50 * 1024 * 1024 * 1024,
             pause_scale: 1.0,

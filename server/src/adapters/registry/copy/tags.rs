@@ -95,12 +95,6 @@ impl Claim {
         })
     }
 
-    /// Whether the target's tag holds all of it.
-    pub(super) async fn is_held(&self, to: &End) -> Result<bool, CopyError> {
-        let there = to.named(&self.tag).await?;
-        Ok(matches!(self.merge(there.as_ref()), Ok(None)))
-    }
-
     /// Writes the tag until it holds all of it. Returns how often it was written, or a sentence when it can't be.
     pub(super) async fn settle(&self, to: &End, slot: &Slot) -> Result<Result<u32, String>, CopyError> {
         let _alone = slot.lock().await;
