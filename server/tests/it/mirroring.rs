@@ -421,7 +421,6 @@ async fn killed_at_every_request_of_a_copy() {
     two.world.apply(&two.document(true)).await;
     two.world.wait_for_live("production", "api", &two.world.first).await;
     for (n, (moment, method, contains)) in [
-        (Moment::Before, "HEAD", "/live/api/manifests/"),
         (Moment::Before, "HEAD", "/live/api/blobs/"),
         (Moment::Before, "POST", "/live/api/blobs/uploads/"),
         (Moment::After, "POST", "/live/api/blobs/uploads/"),
