@@ -8,13 +8,12 @@ use super::{Outcome, Worker, claim::LEASE_MILLIS};
 use crate::{
     back_off,
     ports::{
-        image_copy::{CopyEnd, CopyError, CopyRequest, CopyWatch},
+        image_copy::{CopyError, CopyRequest, CopyWatch},
         registry::RegistryError,
     },
     service::{
         Services,
         gates::{self, ProofsThere},
-        reach::{self, ProjectPlace},
         sources,
     },
     store::{CopyEnded, CopyRecord, CopyWanted},
@@ -22,9 +21,9 @@ use crate::{
 };
 use contract::error::AppError;
 use domain::{
-    artifact::Repository,
     copy::{CopyPlan, CopyProgress, CopyProof, CopyState},
     id::CopyId,
+    policy::Policy,
     promotion::{Promotion, State},
     time::Timestamp,
 };
@@ -41,7 +40,7 @@ const BEAT: Duration = Duration::from_secs(1);
 const LOOK_MILLIS: i64 = 5_000;
 /// The longest pause of a copy, also where a registry asks for a longer one.
 const LONGEST_PAUSE_MILLIS: i64 = 60_000;
-/// Tries in a row that fail without a byte more, before the copy fails.
+/// Tries in a row that fail without a blob more, before the copy fails.
 const MOST_TRIES: u32 = 10;
 /// The first image of a resource. It has no others yet.
 const FIRST: i64 = 0;
@@ -89,7 +88,10 @@ impl Worker {
         let Some(place) = self.known.place(services, promotion.project, since).await? else {
             return Ok(super::steps::gone("project"));
         };
-        let request = match request(services, &place, promotion, to)? {
+        let Some(environment) = place.environments.iter().find(|e| e.id == promotion.environment) else {
+            return Ok(super::steps::gone("environment"));
+        };
+        let request = match sources::copy_request(services, &place, environment, &promotion.image, to)? {
             Ok(request) => request,
             Err(reason) => return Ok(Outcome::Fail { reason }),
         };
@@ -103,13 +105,13 @@ impl Worker {
         // A name of its own for each try, so that two tries of one server can't take each other's lease.
         let owner = format!("{}/{}", self.owner, services.ids.next());
         match take_turn(services, promotion, &wanted, &owner).await? {
-            Turn::Proven(proof) => self.arrived(promotion, &place, &request, &proof).await,
+            Turn::Proven(proof) => self.arrived(promotion, &environment.policy, &request, &proof).await,
             Turn::Failed(reason) => Ok(Outcome::Fail { reason }),
             Turn::Wait(millis, why) => Ok(Outcome::Wait { millis, why }),
             Turn::Ours(id, tries, was) => {
                 let copied = self.copy(id, &owner, &request).await;
-                match end(services, id, &owner, &request, copied, (tries, was)).await? {
-                    Ok(proof) => self.arrived(promotion, &place, &request, &proof).await,
+                match end(services, id, &owner, copied, (tries, was)).await? {
+                    Ok(proof) => self.arrived(promotion, &environment.policy, &request, &proof).await,
                     Err(outcome) => Ok(outcome),
                 }
             }
@@ -153,13 +155,11 @@ impl Worker {
     async fn arrived(
         &self,
         promotion: &Promotion,
-        place: &ProjectPlace,
+        policy: &Policy,
         request: &CopyRequest,
         proof: &CopyProof,
     ) -> Result<Outcome, AppError> {
         let to = &request.to.repository;
-        let environment = place.environments.iter().find(|e| e.id == promotion.environment);
-        let policy = environment.map(|environment| &environment.policy);
         Ok(
             match gates::missing_proofs(&self.services, promotion, policy, &request.to).await? {
                 ProofsThere::All => Outcome::done(State::Committing, format!("{to} holds it: {}.", proof.words())),
@@ -188,11 +188,11 @@ async fn end(
     services: &Services,
     id: CopyId,
     owner: &str,
-    request: &CopyRequest,
     copied: Copied,
     before: (u32, CopyProgress),
 ) -> Result<Result<CopyProof, Outcome>, AppError> {
     let (plan, progress) = copied.told.get();
+    let (tries, was) = before;
     let now = services.now();
     let mut ended = CopyEnded {
         state: CopyState::Running,
@@ -237,11 +237,7 @@ async fn end(
             ))
         }
         Err(error) => {
-            let (tries, was) = before;
-            ended.tries = match progress.bytes > was.bytes {
-                true => 1,
-                false => tries.saturating_add(1),
-            };
+            ended.tries = tries_after(tries, was, progress);
             if error.is_passing() && ended.tries < MOST_TRIES {
                 let millis = back_off::pause(ended.tries, id.0.as_u128());
                 let millis = i64::try_from(millis.as_millis()).unwrap_or(LONGEST_PAUSE_MILLIS);
@@ -258,15 +254,26 @@ async fn end(
         }
     };
     let mut tx = services.store.write().await?;
-    tx.copy_moved(id, owner, plan.as_ref(), progress, now).await?;
+    // A try that didn't get that far takes nothing away from what the target has.
+    let furthest = if progress.blobs < was.blobs { was } else { progress };
+    tx.copy_moved(id, owner, plan.as_ref(), furthest, now).await?;
     let is_ours = tx.end_copy(id, owner, &ended, now).await?;
     if is_ours {
         tx.wake_for_copy(id, now).await?;
     }
     tx.commit().await?;
     services.wake.worker.notify_one();
-    tracing::debug!(target = %request.to.repository, state = %ended.state, is_ours, "a copy ended");
+    tracing::debug!(copy = %id, state = %ended.state, is_ours, "a copy ended");
     Ok(outcome)
+}
+
+/// How often a copy has failed in a row, one try more counted. A blob more at the target than ever before begins a new row; bytes of a blob
+/// that didn't arrive are sent again, and count for nothing.
+fn tries_after(tries: u32, was: CopyProgress, progress: CopyProgress) -> u32 {
+    match progress.blobs > was.blobs {
+        true => 1,
+        false => tries.saturating_add(1),
+    }
 }
 
 /// It is tried again after a pause.
@@ -290,10 +297,8 @@ async fn take_turn(
         Some(known) => known_turn(known, wanted, promotion.state_since, now.0),
         None => None,
     };
-    let (id, tries, was) = match known {
-        Some(known) => (known.id, known.tries, known.progress),
-        None => (CopyId(services.ids.next()), 0, CopyProgress::default()),
-    };
+    let (tries, was) = known.as_ref().map(failed_before).unwrap_or_default();
+    let id = known.map_or_else(|| CopyId(services.ids.next()), |known| known.id);
     if turn.is_none() {
         tx.begin_copy(id, wanted, owner, now.plus_millis(LEASE_MILLIS), now)
             .await?;
@@ -337,6 +342,14 @@ fn known_turn(known: &CopyRecord, wanted: &CopyWanted, waits_since: Timestamp, n
     }
 }
 
+/// How often a copy failed in a row, and how far it was. One that ended begins anew: whoever tries it again has all tries.
+fn failed_before(known: &CopyRecord) -> (u32, CopyProgress) {
+    match known.state {
+        CopyState::Running => (known.tries, known.progress),
+        CopyState::Proven | CopyState::Failed | CopyState::Abandoned => Default::default(),
+    }
+}
+
 /// Writes the progress of a copy for those who watch; `false` when it is no longer ours to make, or nobody waits for it.
 async fn write_progress(services: &Services, id: CopyId, owner: &str, told: &Told) -> Result<bool, AppError> {
     let (plan, progress) = told.get();
@@ -346,38 +359,6 @@ async fn write_progress(services: &Services, id: CopyId, owner: &str, told: &Tol
     let is_wanted = tx.count_waiting(id).await? > 0;
     tx.commit().await?;
     Ok(is_ours && is_wanted)
-}
-
-/// The copy that a promotion needs; within, why it can't be made, a sentence.
-fn request(
-    services: &Services,
-    place: &ProjectPlace,
-    promotion: &Promotion,
-    to: &Repository,
-) -> Result<Result<CopyRequest, String>, AppError> {
-    let environment = place.environments.iter().find(|e| e.id == promotion.environment);
-    let Some(environment) = environment else {
-        return Ok(Err("The environment no longer exists.".into()));
-    };
-    let access = match reach::push_access_to(services, place, environment, to) {
-        Err(AppError::Conflict(why)) => return Ok(Err(why)),
-        access => access?,
-    };
-    let Some(access) = access else {
-        return Ok(Err(sources::no_right_to_push(&promotion.image.repository, to)));
-    };
-    Ok(Ok(CopyRequest {
-        from: CopyEnd {
-            access: reach::registry_access(services, &place.registries, &promotion.image.repository)?,
-            repository: promotion.image.repository.clone(),
-        },
-        to: CopyEnd {
-            access,
-            repository: to.clone(),
-        },
-        digest: promotion.image.digest.clone(),
-        attachments: sources::attachments(environment, &place.clusters),
-    }))
 }
 
 #[cfg(test)]
@@ -428,6 +409,23 @@ mod tests {
         assert!(matches!(turn(&until(LEASE_MILLIS)), Some(Turn::Wait(LOOK_MILLIS, _))));
         assert_eq!(turn(&until(-1)), None);
         assert_eq!(turn(&until(HOUR)), None);
+    }
+
+    #[test]
+    fn tries_are_counted_until_a_blob_more_arrived_or_somebody_tries_again() {
+        let far = |blobs, bytes| CopyProgress { blobs, bytes };
+        assert_eq!(tries_after(3, far(2, 100), far(3, 100)), 1);
+        assert_eq!(tries_after(3, far(2, 100), far(2, 900)), 4, "a blob that breaks off");
+        assert_eq!(tries_after(3, far(2, 100), far(0, 0)), 4, "a registry that is down");
+        let known = |state| CopyRecord {
+            tries: MOST_TRIES,
+            progress: far(2, 100),
+            ..known(state)
+        };
+        assert_eq!(failed_before(&known(CopyState::Running)), (MOST_TRIES, far(2, 100)));
+        for ended in [CopyState::Failed, CopyState::Abandoned, CopyState::Proven] {
+            assert_eq!(failed_before(&known(ended)), (0, far(0, 0)), "{ended}");
+        }
     }
 
     #[test]

@@ -4,16 +4,18 @@ use crate::{
     service::{
         context::{Services, unrecorded},
         queue::{self, Request},
-        reach::{self, Caller},
+        reach::{self, Caller, EnvironmentPlace},
         removal,
         sources::{self, WhatCounts, exact_image, newest_that_counts},
         views::{self, check_draft},
     },
-    store::{NewEvent, StoreError},
+    store::{NewEvent, StoreError, Tx},
 };
 use contract::{backend::At, error::AppError};
 use domain::{
+    artifact::Repository,
     draft::{ResourceDraft, taken_key},
+    environment::Environment,
     event::{Happened, Subject},
     field::FieldErrors,
     id::{PromotionId, ResourceId},
@@ -92,7 +94,7 @@ pub async fn create_resource(
         }
         other => other?,
     }
-    views::check_new_mirror(&mut *tx, &place, &resource, &image.repository).await?;
+    check_new_mirror(&mut *tx, &place, &resource, &image.repository).await?;
     if stands.is_some() {
         tx.set_desired(resource.id, stands.as_ref(), now).await?;
         resource.desired = stands;
@@ -147,4 +149,43 @@ pub async fn create_resource(
     services.wrote();
     services.connections_changed();
     Ok(promotion.id)
+}
+
+/// Refuses a new resource whose images would be copied to where those of another repository are.
+async fn check_new_mirror(
+    tx: &mut dyn Tx,
+    place: &EnvironmentPlace,
+    new: &Resource,
+    source: &Repository,
+) -> Result<(), AppError> {
+    let mirror = sources::mirror_of(&place.environment, &place.project.clusters);
+    if mirror
+        .and_then(|mirror| mirror.target(source))
+        .is_none_or(|target| target == *source)
+    {
+        return Ok(());
+    }
+    let (mut environments, mut resources): (Vec<Environment>, Vec<Resource>) = (Vec::new(), Vec::new());
+    for record in tx.projects(place.project.workspace.id).await? {
+        environments.extend(tx.environments(record.project.id).await?);
+        resources.extend(tx.resources(record.project.id).await?);
+    }
+    if resources.iter().all(|known| known.id != new.id) {
+        resources.push(new.clone());
+    }
+    let Some(collision) = sources::collision(&environments, &place.project.clusters, &resources) else {
+        return Ok(());
+    };
+    // What other projects have is not told to who may not know of them.
+    let here = |resource: &&Resource| place.project.environments.iter().any(|e| e.id == resource.environment);
+    let own: Vec<Resource> = resources.iter().filter(here).cloned().collect();
+    let is_own = sources::collision(&environments, &place.project.clusters, &own).is_some();
+    let why = match is_own {
+        true => collision.to_string(),
+        false => format!(
+            "Images of another repository are copied to {} already. Use {{path}} in place of {{name}} in its mirror, or copy one of them elsewhere.",
+            collision.target
+        ),
+    };
+    Err(FieldErrors::one("source", why).into())
 }

@@ -130,11 +130,11 @@ pub(crate) enum ProofsThere {
 pub(crate) async fn missing_proofs(
     services: &Services,
     promotion: &Promotion,
-    policy: Option<&Policy>,
+    policy: &Policy,
     target: &CopyEnd,
 ) -> Result<ProofsThere, AppError> {
     let image = &promotion.image;
-    let sought = policy.map(sought).unwrap_or_default();
+    let sought = sought(policy);
     if sought.is_empty() {
         return Ok(ProofsThere::All);
     }

@@ -1,15 +1,17 @@
 //! Which repository an image has to lie in before it may run somewhere: where it is, or a copy of it in the target's registry.
 
 use crate::{
+    ports::image_copy::{CopyEnd, CopyRequest},
     service::{
         context::Services,
-        reach::{EnvironmentPlace, ProjectPlace},
+        reach::{self, EnvironmentPlace, ProjectPlace},
     },
     store::{ClusterRecord, StoreError, Tx},
 };
+use contract::error::AppError;
 use domain::{
     artifact::{ExactImage, Repository},
-    copy::{Attachments, Mirror},
+    copy::Mirror,
     environment::Environment,
     id::ResourceId,
     resource::{Resource, Source},
@@ -17,18 +19,12 @@ use domain::{
 use std::{collections::HashMap, fmt};
 
 /// Promotions that are looked through for the newest commit.
-const LOOK_BACK: i64 = 20;
+const LOOK_BACK: i64 = 200;
 
 /// Where images of an environment are copied to: as it says itself, else as its cluster says.
 pub(crate) fn mirror_of<'a>(environment: &'a Environment, clusters: &'a [ClusterRecord]) -> Option<&'a Mirror> {
     let cluster = clusters.iter().find(|record| record.cluster.id == environment.cluster);
     (environment.mirror.as_ref()).or_else(|| cluster?.cluster.mirror.as_ref())
-}
-
-/// What goes along with images that are copied for an environment.
-pub(crate) fn attachments(environment: &Environment, clusters: &[ClusterRecord]) -> Attachments {
-    let mirror = mirror_of(environment, clusters);
-    mirror.map(|mirror| mirror.attachments).unwrap_or_default()
 }
 
 /// Where an image of `source` must be copied to before `resource` may run it; `None` where it is pulled from `source` itself.
@@ -116,10 +112,43 @@ pub(crate) async fn placed_in(
     placed(&mut *tx, &place.project, &place.environment, resource, image).await
 }
 
+/// The copy of an image that is to run in an environment; within, why it can't be made, a sentence.
+///
+/// # Errors
+/// When a stored password can't be opened, or the source may not be connected to.
+pub(crate) fn copy_request(
+    services: &Services,
+    place: &ProjectPlace,
+    environment: &Environment,
+    image: &ExactImage,
+    to: &Repository,
+) -> Result<Result<CopyRequest, String>, AppError> {
+    let access = match reach::push_access_to(services, place, environment, to) {
+        Err(AppError::Conflict(why)) => return Ok(Err(why)),
+        access => access?,
+    };
+    let Some(access) = access else {
+        return Ok(Err(no_right_to_push(&image.repository, to)));
+    };
+    let mirror = mirror_of(environment, &place.clusters);
+    Ok(Ok(CopyRequest {
+        from: CopyEnd {
+            access: reach::registry_access(services, &place.registries, &image.repository)?,
+            repository: image.repository.clone(),
+        },
+        to: CopyEnd {
+            access,
+            repository: to.clone(),
+        },
+        digest: image.digest.clone(),
+        attachments: mirror.map(|mirror| mirror.attachments).unwrap_or_default(),
+    }))
+}
+
 /// Why a promotion that needs a copy can't be made, and what to do.
-pub(crate) fn no_right_to_push(from: &Repository, to: &Repository) -> String {
+fn no_right_to_push(from: &Repository, to: &Repository) -> String {
     format!(
-        "The image must be copied from {from} to {to}, and Waybill has no right to push there. Under Settings, Registries, give the registry {} a user that may push. If it should be pulled from {from} instead, write that repository into the file in Git.",
+        "The image must be copied from {from} to {to}, and Waybill has no right to push there. Under Settings, Registries, give the registry {} a user that may push. If it should be pulled from {from} instead, take the mirror away, or, where there is none, write that repository into the file in Git.",
         to.registry()
     )
 }

@@ -12,7 +12,7 @@ pub(crate) use course::{course, runs_there};
 pub(crate) use declared::{declared, declared_services, exact_image, lacks_file, whereabouts};
 pub(crate) use edit::{change_of, edit_for_promotion, edit_for_resource, image_edit};
 pub(crate) use mirror::{
-    attachments, collision, copied_to, copy_targets, mirror_of, no_right_to_push, placed, placed_in, target_repository,
+    collision, copied_to, copy_request, copy_targets, mirror_of, placed, placed_in, target_repository,
 };
 pub(crate) use newest::{NewestArtifact, RECENT, count_newer, newest_arrival, newest_that_counts, none_counts};
 pub(crate) use source::{pinned_image, resolve_image, resolve_source, source_of, source_repository};

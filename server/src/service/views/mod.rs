@@ -16,7 +16,6 @@ mod resource;
 
 pub use activity::activity;
 pub use board::{board, environment};
-pub(crate) use copy::check_new_mirror;
 pub use form::form_options;
 pub(crate) use form::{check_draft, check_tags, check_values, first_image, form_options_in};
 pub use inbox::{inbox, inbox_count};

@@ -61,17 +61,11 @@ async fn next(services: &Services, promotion: &Promotion, place: &ProjectPlace) 
     let Some(to) = to else {
         return Ok(Outcome::done(State::Committing, holds));
     };
-    let access = match reach::push_access_to(services, place, environment, &to) {
-        Err(AppError::Conflict(reason)) => return Ok(Outcome::Fail { reason }),
-        access => access?,
-    };
-    Ok(match access {
-        Some(_) => Outcome::Copy {
+    Ok(match sources::copy_request(services, place, environment, image, &to)? {
+        Ok(_) => Outcome::Copy {
             detail: format!("{holds} Next, Waybill copies it to {to}."),
             to,
         },
-        None => Outcome::Fail {
-            reason: sources::no_right_to_push(&image.repository, &to),
-        },
+        Err(reason) => Outcome::Fail { reason },
     })
 }
