@@ -132,13 +132,24 @@ pub(crate) async fn plan_page(
         groups: Vec::new(),
         projects: Vec::new(),
     };
+    let mut errors = FieldErrors::default();
     match page {
-        Page::Registry(draft, typed) => document.registries.push(registry(draft, typed, &stored)?),
-        Page::Cluster(draft, typed) => document.clusters.push(cluster(draft, typed, &stored)?),
+        Page::Registry(draft, typed) => (document.registries).push(registry(draft, typed, &stored, &mut errors)?),
+        Page::Cluster(draft, typed) => (document.clusters).push(cluster(draft, typed, &stored, &mut errors)?),
         Page::Repository(draft, typed) => document.projects.push(repository(draft, typed, &stored)?),
         Page::Environment(draft) => document.projects.push(environment(draft, &stored)?),
     }
-    let checked = check::check_document(&document).map_err(in_form)?;
+    // All mistakes at once: those of the document, and those that only the form can see.
+    let checked = match check::check_document(&document).map_err(in_form) {
+        Ok(checked) => {
+            errors.into_result()?;
+            checked
+        }
+        Err(mut all) => {
+            all.0.extend(errors.0);
+            return Err(all.into());
+        }
+    };
     let seal = |context: &str, secret: &SecretString| apply::seal(services, context, secret);
     let means = PlanContext {
         ids: &*services.ids,
@@ -177,7 +188,12 @@ pub(crate) async fn carry_out_page(
     Ok(planned.plan.changes)
 }
 
-fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Result<ClusterSpec<SecretText>, AppError> {
+fn cluster(
+    draft: &ClusterDraft,
+    typed: &TypedSecrets,
+    stored: &Stored,
+    errors: &mut FieldErrors,
+) -> Result<ClusterSpec<SecretText>, AppError> {
     let named = |name: &str| stored.clusters.iter().find(|c| c.record.cluster.name.as_str() == name);
     let (name, before) = match draft.was.as_str() {
         "" if named(draft.name.trim()).is_some() => {
@@ -190,18 +206,17 @@ fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Resul
         "" => (draft.name.trim(), None),
         was => (was, Some(named(was).ok_or_else(|| not_found("cluster", was))?)),
     };
-    let mut errors = FieldErrors::default();
     let ca = optional(&lines(&draft.argocd_ca));
-    check_certificates(ca.as_ref(), "cluster[argocd_ca]", &mut errors);
+    check_certificates(ca.as_ref(), "cluster[argocd_ca]", errors);
     let argocd = match optional(&draft.argocd_url) {
         None if typed.argocd_token.is_some() => {
             errors.add("cluster[argocd_url]", "Write the address that this token is for.");
             None
         }
         None => None,
-        Some(url) => argocd_token(typed, before, &url, &mut errors).map(|token| ArgoCdSpec {
+        Some(url) => Some(ArgoCdSpec {
+            token: argocd_token(typed, before, &url, errors),
             url,
-            token,
             ca: ca.map(|ca| SecretText::from(ca.as_str())),
             application: optional(&draft.application),
             project: optional(&draft.argocd_project),
@@ -213,7 +228,6 @@ fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Resul
         repository,
         attachments: draft.attachments,
     });
-    errors.into_result()?;
     Ok(ClusterSpec {
         name: name.to_owned(),
         state: Presence::Present,
@@ -227,32 +241,33 @@ fn cluster(draft: &ClusterDraft, typed: &TypedSecrets, stored: &Stored) -> Resul
     })
 }
 
-/// The token that was typed, or the stored one when it goes where it went before.
+/// The token that was typed, or the stored one when it goes where it went before; an empty one beside the mistake that there is none.
 fn argocd_token(
     typed: &TypedSecrets,
     before: Option<&StoredCluster>,
     url: &str,
     errors: &mut FieldErrors,
-) -> Option<SecretText> {
+) -> SecretText {
     if let Some(token) = &typed.argocd_token {
-        return Some(token.clone());
+        return token.clone();
     }
     let known = before.filter(|before| before.record.argocd_token.is_some());
     let was = known.and_then(|known| known.record.cluster.argocd.as_ref());
     let why = match (known.and_then(|known| known.argocd_token.as_ref()), was) {
-        (Some(token), Some(was)) if same_server(&was.url, url) => return Some(SecretText(token.clone())),
+        (Some(token), Some(was)) if same_server(&was.url, url) => return SecretText(token.clone()),
         (Some(_), Some(was)) => other_server("token", origin(&was.url)),
         (None, Some(_)) => unreadable("token"),
         _ => "Give a token that may get and sync the applications.".to_owned(),
     };
     errors.add("secrets[argocd_token]", why);
-    None
+    SecretText::from("")
 }
 
 fn registry(
     draft: &RegistryDraft,
     typed: &TypedSecrets,
     stored: &Stored,
+    errors: &mut FieldErrors,
 ) -> Result<RegistrySpec<SecretText>, AppError> {
     let named = |name: &str| (stored.registries.iter()).find(|r| r.record.registry.name.as_str() == name);
     let (name, before) = match draft.was.as_str() {
@@ -266,9 +281,8 @@ fn registry(
         "" => (draft.name.trim(), None),
         was => (was, Some(named(was).ok_or_else(|| not_found("registry", was))?)),
     };
-    let mut errors = FieldErrors::default();
     let ca = optional(&lines(&draft.ca));
-    check_certificates(ca.as_ref(), "registry[ca]", &mut errors);
+    check_certificates(ca.as_ref(), "registry[ca]", errors);
     let host = draft.host.trim();
     // What is stored goes where it went before, and nowhere else.
     let goes_on = before.map(|before| &before.record.registry);
@@ -296,7 +310,9 @@ fn registry(
                 (None, None) => "Give the user's password too.".to_owned(),
             };
             errors.add(format!("secrets[{which}_password]"), why);
-            None
+            // Its user is checked all the same.
+            let password = SecretText::from("");
+            Some(RegistryUserSpec { user, password })
         };
     let of = |kept: fn(&StoredRegistry) -> (bool, Option<&SecretString>)| before.map_or((false, None), kept);
     let (is_stored, kept) = of(|r| (r.record.pull_password.is_some(), r.pull_password.as_ref()));
@@ -309,7 +325,6 @@ fn registry(
         true => None,
         false => login("push", &draft.push_user, typed.push_password.as_ref(), is_stored, kept),
     };
-    errors.into_result()?;
     Ok(RegistrySpec {
         name: name.to_owned(),
         state: Presence::Present,
