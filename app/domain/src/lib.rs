@@ -5,8 +5,8 @@
 //!
 //! - Who and where: [`id`], [`name`], [`environment`], [`rights`]; where no connection may lead, [`outside`]; which paths a
 //!   file of a repository may have, [`repository_path`].
-//! - What runs: [`artifact`], how it is copied, [`mod@copy`], [`resource`], which tags of a repository count for one, [`tag_rule`], and the rules of the form that creates one, [`draft`].
-//! - What an environment asks for, [`policy`], and whether it is there, [`gate`].
+//! - What runs: [`artifact`], how it is copied, [`mod@copy`], whether it can still be pulled, [`presence`], [`resource`], which tags of a repository count for one, [`tag_rule`], and the rules of the form that creates one, [`draft`].
+//! - What an environment asks for, [`policy`], and whether it is there, [`gate`]; which tags it has in the registry, [`environment_tags`].
 //! - What happens: [`promotion`] (the state machine), [`succession`] (who goes first of those that wait), [`plan`] (what Argo CD reports, and what to do next),
 //!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
 //!   [`removal`] (what can be taken away again), [`told`] (what happened, in words), [`notification`] (who is told elsewhere).
@@ -19,6 +19,7 @@ pub mod copy;
 pub mod door;
 pub mod draft;
 pub mod environment;
+pub mod environment_tags;
 pub mod event;
 pub mod field;
 pub mod follow;
@@ -30,6 +31,7 @@ pub mod notification;
 pub mod outside;
 pub mod plan;
 pub mod policy;
+pub mod presence;
 pub mod promotion;
 pub mod removal;
 pub mod repository_path;

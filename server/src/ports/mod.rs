@@ -6,4 +6,6 @@ pub mod clock;
 pub mod git;
 pub mod identity_provider;
 pub mod image_copy;
+pub mod image_look;
+pub mod image_tags;
 pub mod registry;
