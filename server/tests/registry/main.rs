@@ -15,5 +15,7 @@ mod odd_closures;
 mod odd_copies;
 mod odd_images;
 mod real;
+mod retag;
 mod signatures;
 mod token_registry;
+mod untag;

@@ -1,4 +1,4 @@
-//! Copying an image between repositories by digest: [`Copier`].
+//! Copying an image between repositories by digest: [`Copier`]. It also gives an image other tags in its repository (`retag`).
 //!
 //! The parts, in the order in which a copy needs them: `closure` finds all that an image consists of, `referrers` what hangs on it; `lanes`
 //! shares the streams, `carriage` carries the blobs, `blob` one of them, and `flow` watches its bytes; `node` pushes manifests, `tags` adds to what the target's tags
@@ -18,6 +18,7 @@ mod lanes;
 mod node;
 mod prove;
 mod referrers;
+mod retag;
 mod settings;
 mod tags;
 
