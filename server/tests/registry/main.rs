@@ -9,6 +9,7 @@
 mod copies;
 mod encrypted;
 mod fake;
+mod look;
 mod odd;
 mod odd_cases;
 mod odd_closures;
