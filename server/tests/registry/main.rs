@@ -9,11 +9,14 @@
 mod copies;
 mod encrypted;
 mod fake;
+mod look;
 mod odd;
 mod odd_cases;
 mod odd_closures;
 mod odd_copies;
 mod odd_images;
 mod real;
+mod retag;
 mod signatures;
 mod token_registry;
+mod untag;

@@ -1,4 +1,5 @@
-//! Copying an image between repositories by digest: [`Copier`].
+//! Copying an image between repositories by digest: [`Copier`]. It also gives an image other tags in its repository (`retag`), and looks whether
+//! all of it can still be pulled (`look`, with `gentle` for those who have time).
 //!
 //! The parts, in the order in which a copy needs them: `closure` finds all that an image consists of, `referrers` what hangs on it; `lanes`
 //! shares the streams, `carriage` carries the blobs, `blob` one of them, and `flow` watches its bytes; `node` pushes manifests, `tags` adds to what the target's tags
@@ -13,11 +14,14 @@ mod closure;
 mod document;
 mod end;
 mod flow;
+mod gentle;
 mod job;
 mod lanes;
+mod look;
 mod node;
 mod prove;
 mod referrers;
+mod retag;
 mod settings;
 mod tags;
 
@@ -33,18 +37,20 @@ use crate::ports::image_copy::{CopyEnd, CopyError, CopyRequest, CopyWatch, Image
 use async_trait::async_trait;
 use domain::copy::{CopyPlan, CopyProof};
 use end::End;
+use gentle::Gentle;
 use job::Job;
 use lanes::Lanes;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Copies images between OCI registries. Cheap to clone; it holds connections, tokens, and the number of streams for each host, so use one for
-/// the whole process.
+/// Copies images between OCI registries. Cheap to clone; it holds connections, tokens, and for each host the number of streams and the turns of
+/// looks that have time, so use one for the whole process.
 #[derive(Clone)]
 pub struct Copier {
     client: Arc<RegistryClient>,
     pace: Arc<Pace>,
     lanes: Arc<Lanes>,
+    gentle: Arc<Gentle>,
     settings: CopySettings,
 }
 
@@ -66,6 +72,7 @@ impl Copier {
             client: Arc::new(RegistryClient::with_timeouts(settings.timeouts)?),
             pace: Arc::new(Pace::new(settings.pause_scale)),
             lanes: Arc::new(Lanes::new(settings.streams_per_host)),
+            gentle: Arc::new(Gentle::new(settings.look_interval)),
             settings,
         })
     }

@@ -1,9 +1,9 @@
-//! What limits a copy.
+//! What limits a copy, and a look at an image.
 
 use super::super::Timeouts;
 use std::time::Duration;
 
-/// What limits a copy. The defaults are those of a server; tests take others.
+/// What limits a copy, and a look at an image. The defaults are those of a server; tests take others.
 #[derive(Clone, Copy, Debug)]
 pub struct CopySettings {
     /// For requests that aren't blobs: manifests, lists, the head of an answer.
@@ -26,6 +26,8 @@ pub struct CopySettings {
     pub most_bytes: u64,
     /// What the pauses between tries (1, 2, 4, … seconds) are multiplied by.
     pub pause_scale: f64,
+    /// The shortest time between two requests to one host by all looks of the process that have time.
+    pub look_interval: Duration,
 }
 
 impl Default for CopySettings {
@@ -44,6 +46,7 @@ impl Default for CopySettings {
             streams_per_host: 8,
             most_bytes: 50 * 1024 * 1024 * 1024,
             pause_scale: 1.0,
+            look_interval: Duration::from_secs(1),
         }
     }
 }
