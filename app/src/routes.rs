@@ -63,6 +63,11 @@ pub fn App() -> impl IntoView {
                     ssr=Async
                 />
                 <Route
+                    path=path!("/w/:workspace/:project/:environment/-/images")
+                    view={Lazy::<lazy::EnvironmentImagesPage>::new()}
+                    ssr=Async
+                />
+                <Route
                     path=path!("/w/:workspace/:project/:environment/-/policy")
                     view={Lazy::<lazy::EnvironmentPolicyPage>::new()}
                     ssr=Async

@@ -108,6 +108,7 @@ pub async fn services(
     let sealer = key::sealer(config, &*store).await?;
     let client = |client: &'static str| move |reason: String| RunError::Client { client, reason };
     let sso = config.sso.as_ref().map(Sso::new).transpose();
+    let copier = Copier::new().map_err(|e| client("copies")(e.to_string()))?;
     Ok(Services {
         store,
         git: Arc::new(
@@ -118,7 +119,9 @@ pub async fn services(
         registry: Arc::new(Measured(
             RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?,
         )),
-        copier: Arc::new(Copier::new().map_err(|e| client("copies")(e.to_string()))?),
+        copier: Arc::new(copier.clone()),
+        tags: Arc::new(copier.clone()),
+        looks: Arc::new(copier),
         notifier: Arc::new(
             Notifier::new(config.allow_private_targets, config.smtp.as_ref())
                 .map_err(|e| client("notifications")(e.to_string()))?,
@@ -195,6 +198,8 @@ pub async fn run_by(
     let owner = lease_owner(&config, &services).await?;
     background.spawn(Worker::new(services.clone(), settings, &owner).run(stop.clone()));
     background.spawn(worker::git_removals::run(services.clone(), owner.clone(), stop.clone()));
+    background.spawn(worker::tags::run(services.clone(), owner.clone(), stop.clone()));
+    background.spawn(worker::presence::run(services.clone(), owner.clone(), stop.clone()));
     background.spawn(worker::notify::run(
         services.clone(),
         owner,

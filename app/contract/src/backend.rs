@@ -14,6 +14,7 @@ use crate::{
         RepositoryDraft, Secrets,
     },
     environment::EnvironmentView,
+    environment_images::{EnvironmentImagesView, ImagesDraft},
     error::AppError,
     group::GroupsView,
     inbox::InboxView,
@@ -100,6 +101,8 @@ pub trait Resources: Send + Sync {
     -> Result<PromotionId, AppError>;
     /// Gives a resource the key that it has in Git now, and lifts its hold.
     async fn take_new_key(&self, at: &At, resource: &str) -> Result<(), AppError>;
+    /// Has what its registry lost of a resource's image copied from another repository.
+    async fn heal(&self, at: &At, resource: &str, from: &str) -> Result<(), AppError>;
     /// Lifts the hold of a resource; the promotion that catches up, if there is anything to catch up with.
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError>;
 }
@@ -132,6 +135,12 @@ pub trait Environments: Send + Sync {
     async fn policy(&self, at: &At) -> Result<PolicyView, AppError>;
     /// Writes what an environment asks for, unless it isn't any more what it was `before`.
     async fn set_policy(&self, at: &At, text: &str, before: Option<&str>) -> Result<(), AppError>;
+    /// Where images of an environment come from, and which tags they get.
+    async fn environment_images(&self, at: &At) -> Result<EnvironmentImagesView, AppError>;
+    /// Writes that.
+    async fn set_environment_images(&self, at: &At, draft: &ImagesDraft) -> Result<(), AppError>;
+    /// Has all tags of an environment set again.
+    async fn set_tags_again(&self, at: &At) -> Result<(), AppError>;
 }
 
 /// Members, groups, invitations and tokens of a workspace.

@@ -1,7 +1,7 @@
 //! The board: resources × environments of a project.
 
 use domain::{
-    artifact::ExactImage,
+    artifact::{ExactImage, Tag},
     follow::Course,
     id::PromotionId,
     name::Name,
@@ -93,6 +93,12 @@ pub struct Cell {
     /// Whether Git has it switched off.
     #[serde(default)]
     pub switched_off: bool,
+    /// Whether its registry lost parts of that image, so that it can't be pulled any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
+    /// The tag of its environment that somebody else moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_tag: Option<Tag>,
     /// What is live, compared with that.
     pub truth: Truth,
     /// Since when Argo CD can't be reached, where what is live is what it said last.

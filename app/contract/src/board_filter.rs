@@ -114,13 +114,15 @@ impl BoardFilter {
         let by_state = match self.state.as_str() {
             "moving" => cells().any(|cell| cell.moving.is_some()),
             "failed" => cells().any(|cell| cell.failed.is_some()),
-            "drift" => cells().any(|cell| matches!(cell.truth, Truth::Drift(_)) || cell.outside.is_some()),
+            "drift" => cells().any(|cell| {
+                matches!(cell.truth, Truth::Drift(_)) || cell.outside.is_some() || cell.moved_tag.is_some()
+            }),
             "held" => cells().any(|cell| cell.follows.hold.is_some()),
             "behind" => cells().any(|cell| {
                 let is_behind = |behind: &Behind| behind.course != Course::Older;
                 cell.behind.as_ref().is_some_and(is_behind)
             }),
-            "unhealthy" => cells().any(|cell| is_unhealthy(&cell.truth)),
+            "unhealthy" => cells().any(|cell| is_unhealthy(&cell.truth) || cell.incomplete),
             _ => true,
         };
         by_text && by_state && (self.diff != "1" || differs(&row.cells))
@@ -164,6 +166,8 @@ mod tests {
             unclear: None,
             switched_off: false,
             truth: Truth::Live(Health::Healthy),
+            incomplete: false,
+            moved_tag: None,
             out_of_sight: None,
             follows: Follows {
                 source: None,

@@ -11,6 +11,7 @@ pub mod board_filter;
 pub mod changed;
 pub mod connection;
 pub mod environment;
+pub mod environment_images;
 pub mod error;
 pub mod group;
 pub mod inbox;

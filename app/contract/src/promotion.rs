@@ -1,5 +1,6 @@
 //! One promotion: its steps, the commit it made, and all that happened.
 
+use crate::environment_images::TagView;
 use domain::{
     artifact::{ArtifactDetails, ExactImage, Repository},
     copy::{CopyPlan, CopyProgress, CopyProof},
@@ -75,6 +76,9 @@ pub struct PromotionView {
     /// The copy of its image that it waits for, or waited for.
     #[serde(default)]
     pub copy: Option<CopyView>,
+    /// The tags in the registry that it set, or is about to set.
+    #[serde(default)]
+    pub tags: Vec<TagView>,
     /// All that happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
     /// Whether it may be tried again, by the actor.

@@ -6,7 +6,7 @@ use crate::{
     preview::Preview,
 };
 use domain::{
-    artifact::{Artifact, ExactImage, Repository, Tag},
+    artifact::{Artifact, Digest, ExactImage, Repository, Tag},
     id::PromotionId,
     key::Key,
     name::Name,
@@ -38,6 +38,9 @@ pub struct ResourceView {
     pub may_remove: bool,
     /// What runs, as on the board.
     pub cell: Cell,
+    /// What its registry lost of the image that runs.
+    #[serde(default)]
+    pub incomplete: Option<IncompleteView>,
     /// Its image's repository, once known.
     pub repository: Option<Repository>,
     /// What its source offers now, when that is exact: what *Promote* would run.
@@ -72,8 +75,30 @@ pub struct ResourceView {
 pub struct EarlierImage {
     /// The image.
     pub image: ExactImage,
+    /// What its registry is known to have lost of it, a few words each.
+    #[serde(default)]
+    pub missing: Vec<String>,
     /// What rolling back to it would do; `None` when Git can't say.
     pub preview: Option<Preview>,
+}
+
+/// An image that runs and can't be pulled any more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IncompleteView {
+    /// The repository that lost parts of it.
+    pub repository: Repository,
+    /// The image.
+    pub digest: Digest,
+    /// What is gone, a few words each.
+    pub missing: Vec<String>,
+    /// When that was found.
+    pub since: Timestamp,
+    /// The repositories that it may be copied from.
+    pub from: Vec<Repository>,
+    /// The one that it is being copied from.
+    pub healing_from: Option<Repository>,
+    /// Why the last copy failed.
+    pub failure: Option<String>,
 }
 
 /// A promotion in a list.

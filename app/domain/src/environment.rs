@@ -2,6 +2,7 @@
 
 use crate::{
     copy::Mirror,
+    environment_tags::EnvironmentTags,
     id::{ClusterId, EnvironmentId, GroupId, ProjectId, RegistryId, WorkspaceId},
     key::Key,
     name::Name,
@@ -161,4 +162,7 @@ pub struct Environment {
     /// Where images are copied to before they run in it; `None`: as its cluster says.
     #[serde(default)]
     pub mirror: Option<Mirror>,
+    /// The tags that it has in the registry.
+    #[serde(default)]
+    pub tags: EnvironmentTags,
 }

@@ -45,6 +45,16 @@ pub struct Keep {
     pub last: u32,
 }
 
+impl Default for Keep {
+    /// Without a beginning yet, for the usual number of images.
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            last: USUAL_LAST,
+        }
+    }
+}
+
 fn usual_last() -> u32 {
     USUAL_LAST
 }

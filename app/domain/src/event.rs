@@ -1,7 +1,7 @@
 //! What happened: one event per transition. The same row is the ledger's entry and what wakes open pages.
 
 use crate::{
-    artifact::ExactImage,
+    artifact::{Digest, ExactImage, Repository, Tag},
     door::Door,
     gate::{CheckStatus, GateId},
     id::{EnvironmentId, ProjectId, PromotionId, ResourceId, WorkspaceId},
@@ -234,7 +234,7 @@ pub enum Happened {
     /// A resource's pin was moved.
     PinChanged {
         /// The digest it is pinned to now.
-        to: crate::artifact::Digest,
+        to: Digest,
     },
     /// A resource no longer follows its source by itself.
     Held {
@@ -271,7 +271,7 @@ pub enum Happened {
     /// A person approved a promotion.
     Approved {
         /// The digest that they saw.
-        digest: crate::artifact::Digest,
+        digest: Digest,
         /// `None` when they said nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         comment: Option<String>,
@@ -303,7 +303,7 @@ pub enum Happened {
     /// The result of a check was reported.
     CheckReported {
         /// The digest that it is about.
-        digest: crate::artifact::Digest,
+        digest: Digest,
         /// The check's name.
         name: String,
         /// How it stands.
@@ -397,6 +397,78 @@ pub enum Happened {
         /// The cluster's name.
         cluster: String,
     },
+    /// A tag of an environment names an image in the registry now.
+    TagMoved {
+        /// The repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// What it named before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Digest>,
+        /// What it names.
+        to: Digest,
+    },
+    /// A tag of an environment can't be set, or not be taken away. Nothing else depends on it.
+    TagRefused {
+        /// The repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// Why, and what to do, with the registry's own words.
+        reason: String,
+    },
+    /// Somebody else moved a tag of an environment.
+    TagDrifted {
+        /// The repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+        /// What it names now; `None` when it is gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Digest>,
+    },
+    /// A tag that kept an image was taken away: the image left the last few, and runs nowhere.
+    TagRemoved {
+        /// The repository.
+        repository: Repository,
+        /// The tag.
+        tag: Tag,
+    },
+    /// What runs can't be pulled any more: its registry lost parts of it.
+    ImageIncomplete {
+        /// The repository.
+        repository: Repository,
+        /// The image.
+        digest: Digest,
+        /// What is gone, a few words each.
+        missing: Vec<String>,
+    },
+    /// Somebody asked for the missing parts to be copied from another repository.
+    HealAsked {
+        /// The repository that lost them.
+        repository: Repository,
+        /// The image.
+        digest: Digest,
+        /// Where they are copied from.
+        from: Repository,
+    },
+    /// They could not be copied.
+    HealFailed {
+        /// The repository that lost them.
+        repository: Repository,
+        /// The image.
+        digest: Digest,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// It can be pulled again.
+    ImageWhole {
+        /// The repository.
+        repository: Repository,
+        /// The image.
+        digest: Digest,
+    },
 }
 
 impl Happened {
@@ -458,7 +530,15 @@ impl Happened {
             | Self::SyncEnded { .. }
             | Self::PromotionLiveAfterAll { .. }
             | Self::ArgoCdLost { .. }
-            | Self::ArgoCdFound { .. } => false,
+            | Self::ArgoCdFound { .. }
+            | Self::TagMoved { .. }
+            | Self::TagRefused { .. }
+            | Self::TagDrifted { .. }
+            | Self::TagRemoved { .. }
+            | Self::ImageIncomplete { .. }
+            | Self::HealAsked { .. }
+            | Self::HealFailed { .. }
+            | Self::ImageWhole { .. } => false,
         }
     }
 }

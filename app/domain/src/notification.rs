@@ -46,10 +46,12 @@ pub enum Occasion {
     Failed,
     /// One succeeded.
     Succeeded,
-    /// What runs isn't what Git says, or Git was changed by somebody else.
+    /// What runs isn't what Git says, or Git or a tag in the registry was changed by somebody else.
     Drift,
     /// A person pinned or rolled back, and automation is paused.
     Hold,
+    /// What runs can't be pulled any more: its registry lost parts of it.
+    ImageGone,
 }
 
 words! { Occasion:
@@ -59,6 +61,7 @@ words! { Occasion:
     Succeeded "Succeeded",
     Drift "Drift",
     Hold "Hold",
+    ImageGone "Image can't be pulled",
 }
 
 impl Occasion {
@@ -84,6 +87,8 @@ impl Occasion {
             Happened::Approved { .. } => Some(Self::Approved),
             Happened::PromotionLiveAfterAll { .. } => Some(Self::Succeeded),
             Happened::DesiredChanged { by: Some(_), .. } | Happened::LiveChanged { .. } => Some(Self::Drift),
+            Happened::TagDrifted { .. } => Some(Self::Drift),
+            Happened::ImageIncomplete { .. } => Some(Self::ImageGone),
             Happened::Held { .. } | Happened::TakenBack { .. } => Some(Self::Hold),
             // Waybill's own commits, and everything that no channel is notified of.
             Happened::DesiredChanged { by: None, .. }
@@ -129,7 +134,13 @@ impl Occasion {
             | Happened::ApplicationNotFound { .. }
             | Happened::SyncEnded { .. }
             | Happened::ArgoCdLost { .. }
-            | Happened::ArgoCdFound { .. } => None,
+            | Happened::ArgoCdFound { .. }
+            | Happened::TagMoved { .. }
+            | Happened::TagRefused { .. }
+            | Happened::TagRemoved { .. }
+            | Happened::HealAsked { .. }
+            | Happened::HealFailed { .. }
+            | Happened::ImageWhole { .. } => None,
         }
     }
 }

@@ -121,6 +121,14 @@ kinds! {
     PromotionLiveAfterAll Seldom "Live after all",
     ArgoCdLost Seldom "Lost connection to Argo CD",
     ArgoCdFound Seldom "Argo CD reached again",
+    TagMoved Often "Tag moved",
+    TagRefused Seldom "Tag not set",
+    TagDrifted Seldom "Tag moved by somebody else",
+    TagRemoved Often "Tag removed",
+    ImageIncomplete Seldom "Image incomplete",
+    HealAsked Seldom "Heal asked for",
+    HealFailed Seldom "Heal failed",
+    ImageWhole Seldom "Image whole again",
 }
 
 /// A text that is no [`EventKind`].
@@ -313,6 +321,68 @@ impl Happened {
             }
             Self::ArgoCdLost { cluster, why } => format!("lost the connection to the Argo CD of {cluster}: {why}"),
             Self::ArgoCdFound { cluster } => format!("reached the Argo CD of {cluster} again"),
+            Self::TagMoved {
+                repository,
+                tag,
+                from,
+                to,
+            } => match from {
+                Some(from) => format!(
+                    "moved the tag {tag} of {repository} from {} to {}",
+                    from.short(),
+                    to.short()
+                ),
+                None => format!("set the tag {tag} of {repository} to {}", to.short()),
+            },
+            Self::TagRefused {
+                repository,
+                tag,
+                reason,
+            } => {
+                more.push(reason.clone());
+                format!("could not change the tag {tag} of {repository}")
+            }
+            Self::TagDrifted { repository, tag, to } => match to {
+                Some(to) => format!(
+                    "saw that somebody else moved the tag {tag} of {repository} to {}",
+                    to.short()
+                ),
+                None => format!("saw that somebody else deleted the tag {tag} of {repository}"),
+            },
+            Self::TagRemoved { repository, tag } => {
+                more.push("The image left the last few that ran here, and runs nowhere.".into());
+                format!("removed the tag {tag} of {repository}")
+            }
+            Self::ImageIncomplete {
+                repository,
+                digest,
+                missing,
+            } => {
+                more.clone_from(missing);
+                format!(
+                    "found that {} can't be pulled from {repository} any more",
+                    digest.short()
+                )
+            }
+            Self::HealAsked {
+                repository,
+                digest,
+                from,
+            } => format!(
+                "asked for what {repository} lost of {} to be copied from {from}",
+                digest.short()
+            ),
+            Self::HealFailed {
+                repository,
+                digest,
+                reason,
+            } => {
+                more.push(reason.clone());
+                format!("could not copy what {repository} lost of {}", digest.short())
+            }
+            Self::ImageWhole { repository, digest } => {
+                format!("found that {} can be pulled from {repository} again", digest.short())
+            }
         };
         (did, more)
     }

@@ -10,6 +10,7 @@ pub mod activity;
 pub mod board;
 pub mod connection;
 pub mod environment;
+pub mod environment_images;
 pub mod group;
 pub mod inbox;
 pub mod member;

@@ -144,6 +144,25 @@ pub async fn take_new_key(
     )
 }
 
+/// Has what its registry lost of a resource's image copied from another repository.
+///
+/// # Errors
+/// In the field `from` when the image never lay there; when nothing is missing.
+#[server(prefix = "/api/ui", endpoint = "heal")]
+pub async fn heal(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+    from: String,
+) -> Result<(), AppError> {
+    answer(
+        backend()?
+            .heal(&At::new(workspace, project, environment), &resource, &from)
+            .await,
+    )
+}
+
 /// Lifts the hold of a resource. Returns the promotion that catches up with its source, if there is anything to catch up with.
 /// With `create_file` that one may make the values file.
 ///

@@ -85,7 +85,7 @@ pub fn cell_view(cell: &Cell, place: &CellContext, now: Signal<Timestamp>) -> An
     view! {
         <div class="cell" class:dimmed=cell.out_of_sight.is_some()>
             <div class="what">{what(cell, place)} {age}</div>
-            <div class="how">{said} {seen(cell, now)} {changed_outside(cell)} {how_it_follows} {kind(&cell.kind)} {button(cell, place)}</div>
+            <div class="how">{said} {seen(cell, now)} {changed_outside(cell)} {registry(cell)} {how_it_follows} {kind(&cell.kind)} {button(cell, place)}</div>
         </div>
     }
     .into_any()
@@ -208,6 +208,16 @@ pub fn changed_outside(cell: &Cell) -> Option<AnyView> {
         let title = format!("{} {}", outside.commit.get(..7).unwrap_or_default(), outside.subject);
         view! { <span class="says waiting" title=title>{icon("drift")} <span>{words}</span></span> }.into_any()
     })
+}
+
+/// What is wrong with its image in the registry: that it can't be pulled any more, or that somebody moved the environment's tag.
+#[must_use]
+pub fn registry(cell: &Cell) -> Option<AnyView> {
+    if cell.incomplete {
+        return Some(says(Meaning::Bad, "bad", "Can't be pulled any more"));
+    }
+    let tag = cell.moved_tag.as_ref()?;
+    Some(says(Meaning::Waiting, "drift", format!("Tag {tag} was moved")))
 }
 
 /// Who holds a resource, why and since when: `Held: rolled back by Ada 5 min ago`.
@@ -344,6 +354,8 @@ mod tests {
             unclear: None,
             switched_off: false,
             truth,
+            incomplete: false,
+            moved_tag: None,
             out_of_sight: None,
             follows: Follows {
                 source: None,

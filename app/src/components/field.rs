@@ -1,6 +1,8 @@
 //! Fields of a form: label, control, help and error, tied together for every reader.
 
+use domain::copy::Attachments;
 use leptos::prelude::*;
+use strum::VariantArray as _;
 
 /// The id of a field's control, from its name in the form: `env[0][name]` gives `f-env-0-name`.
 #[must_use]
@@ -189,6 +191,43 @@ pub fn SelectField(
     }
     .into_any();
     around(&name, label, help, error, control)
+}
+
+/// A box to tick.
+pub fn tick(name: &'static str, label: &'static str, is_ticked: bool) -> AnyView {
+    view! {
+        <label class="check">
+            <input type="checkbox" id=field_id(name) name=name value="true" checked=is_ticked />
+            {label}
+        </label>
+    }
+    .into_any()
+}
+
+/// What goes along with an image that is copied.
+pub fn attachments_field(name: &'static str, chosen: Attachments) -> AnyView {
+    let options: Vec<AnyView> = Attachments::VARIANTS
+        .iter()
+        .map(|attachments| {
+            let label = match attachments {
+                Attachments::All => "Everything: signatures, attestations, SBOMs",
+                Attachments::Signatures => "Signatures and attestations",
+                Attachments::None => "Nothing",
+            };
+            view! {
+                <option value=attachments.to_string() selected=*attachments == chosen>
+                    {label}
+                </option>
+            }
+            .into_any()
+        })
+        .collect();
+    view! {
+        <SelectField name=name label="Copies with each image">
+            {options}
+        </SelectField>
+    }
+    .into_any()
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub mod state_badge;
 pub mod stepper;
 pub mod summary;
 pub mod tag_rule;
+pub mod tag_state;
 pub mod time;
 pub mod timeline;
 pub mod truth;

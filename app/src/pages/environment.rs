@@ -6,7 +6,7 @@ use crate::{
         environment::{EnvironmentView, environment, pause_promotions, resume_promotions},
     },
     components::{
-        cell::{CellContext, CellPost, button, changed_outside, follows, head_labels, how, kind, seen, what},
+        cell::{CellContext, CellPost, button, changed_outside, follows, head_labels, how, kind, registry, seen, what},
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
@@ -193,7 +193,7 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
                 {kind(&cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
             </th>
             <td class="cell">{what(cell, &place)}</td>
-            <td class="row">{how(cell, now)} {seen(cell, now)} {changed_outside(cell)}</td>
+            <td class="row">{how(cell, now)} {seen(cell, now)} {changed_outside(cell)} {registry(cell)}</td>
             <td class="muted">{follows(&cell.follows, &place)}</td>
             <td class="muted">{age}</td>
             <td class="number">{button(cell, &place)}</td>
@@ -216,13 +216,16 @@ fn asks(view: &EnvironmentView) -> AnyView {
     } else {
         view! { <ul class="plain">{asks}</ul> }.into_any()
     };
-    let href = format!("/w/{}/{}/{}/-/policy", view.workspace, view.project, view.head.name);
+    let about = |what| format!("/w/{}/{}/{}/-/{what}", view.workspace, view.project, view.head.name);
+    let (href, images) = (about("policy"), about("images"));
     view! {
         <section class="stack tight" aria-labelledby="asks">
             <h2 id="asks">"Gates"</h2>
             {asks}
             <p>
                 <a href=href>"Policy"</a>
+                " · "
+                <a href=images>"Images"</a>
             </p>
         </section>
     }

@@ -4,8 +4,8 @@
 //! The build splits the WebAssembly at these borders (`scripts/build-web`); on the server they are plain calls.
 
 use super::{
-    account, activity, create_resource, environment, inbox, invitation, policy, projects, promotion, removal, resource,
-    settings, sign_in,
+    account, activity, create_resource, environment, environment_images, inbox, invitation, policy, projects,
+    promotion, removal, resource, settings, sign_in,
 };
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
@@ -77,6 +77,20 @@ impl LazyRoute for EnvironmentPolicyPage {
 
     fn view(_this: Self) -> AnyView {
         view! { <policy::PolicyPage /> }.into_any()
+    }
+}
+
+/// [`environment_images::EnvironmentImages`], when needed.
+pub struct EnvironmentImagesPage;
+
+#[lazy_route]
+impl LazyRoute for EnvironmentImagesPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <environment_images::EnvironmentImages /> }.into_any()
     }
 }
 

@@ -5,6 +5,7 @@ pub mod activity;
 pub mod board;
 pub mod create_resource;
 pub mod environment;
+pub mod environment_images;
 pub mod error;
 pub mod inbox;
 pub mod invitation;

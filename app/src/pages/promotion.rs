@@ -5,6 +5,7 @@
 
 use crate::{
     api::{
+        environment_images::TagView,
         inbox::{approve, override_gate, reject},
         promotion::{CommitShown, PromotionView, cancel, promotion, retry},
     },
@@ -19,6 +20,7 @@ use crate::{
         preview,
         state_badge::{badge, meaning, word},
         stepper::Stepper,
+        tag_state::tag_state,
         time::Ago,
         timeline::Timeline,
     },
@@ -144,6 +146,7 @@ fn content(
                         let before = view.previous.as_ref().map(|image| (image, view.previous_details.as_ref()));
                         image_change(before, (&view.image, view.details.as_ref()), now)
                     })}
+                    {part(|view, now| tags(view, now).into_any())}
                 </section>
             </div>
         </div>
@@ -203,6 +206,20 @@ fn head(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// The tags in the registry that it set, or is about to set.
+fn tags(view: &PromotionView, now: Signal<Timestamp>) -> Option<AnyView> {
+    if view.tags.is_empty() {
+        return None;
+    }
+    let each = |tag: &TagView| {
+        view! {
+            <dt class="mono">{tag.tag.to_string()}</dt>
+            <dd>{tag_state(&tag.state, now)}</dd>
+        }
+    };
+    Some(view! { <dl class="facts">{view.tags.iter().map(each).collect_view()}</dl> }.into_any())
 }
 
 /// What to say when a promotion that was moving has ended.
@@ -482,6 +499,7 @@ mod tests {
             digest: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
         };
         PromotionView {
+            tags: Vec::new(),
             copy: None,
             is_removed: false,
             id: "01934000-0000-7000-8000-000000000005".parse::<PromotionId>().unwrap(),

@@ -5,17 +5,13 @@ use crate::{
         board::{Behind, Cell, Follows, Truth},
         connection::PassedOver,
         preview::{preview_pin, preview_tags},
-        resource::{
-            EarlierImage, PromotionRow, ResourceView, change_tags, edit_pin, promote, resource, resume, rollback,
-            take_new_key,
-        },
+        resource::{ResourceView, change_tags, edit_pin, heal, promote, resource, resume, rollback, take_new_key},
     },
     components::{
         cell::{out_of_sight, starved_words},
         digest_chip::DigestChip,
         frame::{Crumb, Frame},
         notice::ErrorSummary,
-        preview,
         state_badge::{badge, meaning, word},
         time::Ago,
         truth::TruthLine,
@@ -26,17 +22,11 @@ use crate::{
 };
 
 mod actions;
+mod history;
 mod tags;
 
 use actions::{ActionOutcome, ResourceForm, ResourcePost};
-use domain::{
-    artifact::{Artifact, ExactImage},
-    follow::Course,
-    promotion::Purpose,
-    resource::Binding,
-    resource::Runtime,
-    time::Timestamp,
-};
+use domain::{artifact::Artifact, follow::Course, resource::Binding, resource::Runtime, time::Timestamp};
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_params_map};
 
@@ -107,6 +97,10 @@ pub fn ResourcePage() -> impl IntoView {
                             .and_then(|outlook| outlook)
                             .map(|preview| ActionOutcome::Previewed(Box::new(preview))),
                     )
+                }
+                _ if post.heals_from().is_some() => {
+                    let from = post.heals_from().unwrap_or_default().to_owned();
+                    Some(heal(w, p, e, r, from).await.map(|()| ActionOutcome::Started(None)))
                 }
                 (_, Some(back)) => Some(rollback(w, p, e, r, back.to_owned(), makes_file).await.map(started)),
                 _ => None,
@@ -180,7 +174,7 @@ fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Resou
         <section class="stack tight" aria-labelledby="history">
             <h2 id="history">"History"</h2>
             <ErrorSummary error=actions::rollback_error(sent) />
-            {move || view.with(|view| history(view, sent, now))}
+            {move || view.with(|view| history::history(view, sent, now))}
         </section>
         {part(delete)}
     }
@@ -482,118 +476,6 @@ fn runtime(runtime: &Runtime) -> AnyView {
             {text("Health path", runtime.health_path.clone())}
         </dl>
         {env}
-    }
-    .into_any()
-}
-
-fn history(view: &ResourceView, sent: ResourceForm, now: Signal<Timestamp>) -> AnyView {
-    if view.history.is_empty() {
-        return view! { <p class="muted">"Nothing was promoted here yet."</p> }.into_any();
-    }
-    // The newest entry of each image offers the way back to it; what ran before the first promotion has an entry of its own.
-    let first_of = |image: &ExactImage| view.history.iter().find(|row| row.image.digest == image.digest);
-    let mut rows: Vec<_> = Vec::new();
-    for row in &view.history {
-        let earlier = view
-            .earlier
-            .iter()
-            .find(|earlier| first_of(&earlier.image).is_some_and(|first| first.id == row.id));
-        rows.push(history_row(
-            row,
-            earlier.map(|earlier| way_back(earlier, sent, now)),
-            now,
-        ));
-    }
-    for earlier in view.earlier.iter().filter(|earlier| first_of(&earlier.image).is_none()) {
-        rows.push(unknown_row(&earlier.image, way_back(earlier, sent, now)));
-    }
-    view! {
-        <div class="table history">
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">"Image"</th>
-                        <th scope="col">"State"</th>
-                        <th scope="col">"What for"</th>
-                        <th scope="col">"Who"</th>
-                        <th scope="col">"When"</th>
-                        <th scope="col">
-                            <span class="visually-hidden">"Promotion"</span>
-                        </th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
-}
-
-/// The button *Roll back*, and what it would change.
-fn way_back(earlier: &EarlierImage, sent: ResourceForm, now: Signal<Timestamp>) -> WayBack {
-    WayBack {
-        button: actions::rollback_form(earlier, sent),
-        preview: earlier.preview.clone().map(|preview| {
-            let followers = preview::followers(&preview.followers);
-            view! { {followers} {preview::folded(preview, now)} }.into_any()
-        }),
-    }
-}
-
-struct WayBack {
-    button: AnyView,
-    preview: Option<AnyView>,
-}
-
-/// An image that ran before the promotions that are listed.
-fn unknown_row(image: &ExactImage, back: WayBack) -> AnyView {
-    view! {
-        <tr>
-            <td data-label="">
-                <DigestChip image=image.clone() tag=true />
-            </td>
-            <td colspan="4">
-                <span class="muted">"Ran before these promotions."</span>
-                {back.preview}
-            </td>
-            <td class="row">{back.button}</td>
-        </tr>
-    }
-    .into_any()
-}
-
-fn history_row(row: &PromotionRow, back: Option<WayBack>, now: Signal<Timestamp>) -> AnyView {
-    let what_for = match row.purpose {
-        Purpose::Deploy => "Deploy",
-        Purpose::Promote => "Promote",
-        Purpose::Pin => "Pin",
-        Purpose::Rollback => "Rollback",
-    };
-    let reason = row
-        .reason
-        .clone()
-        .map(|reason| view! { <p class="muted small break">{reason}</p> });
-    let said = if row.overtaken { "Overtaken" } else { word(row.state) };
-    let at = row.ended_at.unwrap_or(row.created_at);
-    let (back, preview) = match back {
-        Some(back) => (Some(back.button), back.preview),
-        None => (None, None),
-    };
-    view! {
-        <tr>
-            <td data-label="">
-                <DigestChip image=row.image.clone() tag=true />
-            </td>
-            <td>{badge(meaning(row.state), said)} {reason} {preview}</td>
-            <td data-label="What for">{what_for}</td>
-            <td data-label="Who">{row.requested_by.clone()}</td>
-            <td data-label="When">
-                <Ago at now />
-            </td>
-            <td class="row">
-                {back} <a href=format!("/promotions/{}", row.id)>"Promotion"</a>
-            </td>
-        </tr>
     }
     .into_any()
 }

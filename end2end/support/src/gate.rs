@@ -4,7 +4,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::{
@@ -40,6 +40,7 @@ struct Shared {
     upstream: String,
     client: reqwest::Client,
     rule: Mutex<Option<Rule>>,
+    refusals: Mutex<Vec<Refusal>>,
     down: CancellationToken,
 }
 
@@ -50,6 +51,15 @@ struct Rule {
     contains: String,
     held: watch::Sender<usize>,
     released: CancellationToken,
+}
+
+/// What is answered in the server's place.
+#[derive(Clone, Debug)]
+struct Refusal {
+    method: Method,
+    contains: String,
+    status: StatusCode,
+    body: String,
 }
 
 /// Requests are held while this lives.
@@ -88,6 +98,7 @@ impl Gate {
             upstream: upstream.trim_end_matches('/').to_owned(),
             client: reqwest::Client::new(),
             rule: Mutex::default(),
+            refusals: Mutex::default(),
             down: CancellationToken::new(),
         });
         let router = Router::new().fallback(serve).with_state(Arc::clone(&shared));
@@ -121,6 +132,26 @@ impl Gate {
         *self.shared.rule.lock().unwrap_or_else(PoisonError::into_inner) = Some(rule);
         Held { held, released }
     }
+
+    /// From now on requests with this method, whose path and query contain this, are answered with this JSON and don't reach the server.
+    pub fn refuse(&self, method: &str, contains: &str, status: u16, body: &str) {
+        let refusal = Refusal {
+            method: method.parse().unwrap_or_default(),
+            contains: contains.to_owned(),
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+            body: body.to_owned(),
+        };
+        self.refusals().push(refusal);
+    }
+
+    /// From now on nothing is refused.
+    pub fn allow_all(&self) {
+        self.refusals().clear();
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Vec<Refusal>> {
+        self.shared.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Gate {
@@ -141,6 +172,11 @@ impl Rule {
 async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let refusals = shared.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let refusal = (refusals.into_iter()).find(|it| it.method == parts.method && path.contains(&it.contains));
+    if let Some(Refusal { status, body, .. }) = refusal {
+        return (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    }
     let rule = shared.rule.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let rule = rule.filter(|rule| rule.method == parts.method && path.contains(&rule.contains));
     if let Some(rule) = rule.as_ref().filter(|rule| rule.moment == Moment::Before) {

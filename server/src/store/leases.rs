@@ -78,6 +78,10 @@ const RELEASE_LEASES: &str = "UPDATE promotions SET lease_until = 0 \
      WHERE lease_owner = COALESCE($1, lease_owner) AND next_at IS NOT NULL";
 const RELEASE_GIT_REMOVALS: &str = "UPDATE git_removals SET lease_until = 0 \
      WHERE lease_owner = COALESCE($1, lease_owner) AND next_at IS NOT NULL";
+const RELEASE_TAGS: &str = "UPDATE tag_moves SET lease_until = 0 \
+     WHERE lease_owner = COALESCE($1, lease_owner)";
+const RELEASE_PRESENCE: &str = "UPDATE presence SET lease_until = 0 \
+     WHERE lease_owner = COALESCE($1, lease_owner)";
 const IS_PUT_OFF: &str = "SELECT EXISTS (SELECT 1 FROM promotions WHERE next_at > $1)";
 const RECALL_PROMOTIONS: &str = "UPDATE promotions SET next_at = $2 WHERE next_at > $1";
 const LEASES_BEYOND: &str = "SELECT id, lease_until FROM promotions WHERE next_at IS NOT NULL AND lease_until > $1";
@@ -149,6 +153,8 @@ where
     async fn release_leases(&mut self, owner: Option<&str>) -> Result<(), StoreError> {
         run!(self, RELEASE_LEASES, owner)?;
         run!(self, RELEASE_GIT_REMOVALS, owner)?;
+        run!(self, RELEASE_TAGS, owner)?;
+        run!(self, RELEASE_PRESENCE, owner)?;
         Ok(())
     }
 

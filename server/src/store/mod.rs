@@ -27,6 +27,7 @@ pub mod notifications;
 pub mod open;
 pub mod people;
 pub mod postgres;
+pub mod presence;
 pub mod projects;
 pub mod promotions;
 pub mod proofs;
@@ -37,6 +38,7 @@ pub mod rows;
 pub mod sealed;
 pub mod sessions;
 pub mod sqlite;
+pub mod tag_moves;
 pub mod tags;
 pub mod tokens;
 pub mod tx;
@@ -58,6 +60,7 @@ pub use leases::{Lane, Leases};
 pub use ledger::{Ledger, NewEvent};
 pub use notifications::{Channel, Delivery, Notifications};
 pub use open::OpenError;
+pub use presence::{ImageAt, PresenceDue, PresenceRecord, Presences};
 pub use projects::{ProjectRecord, Projects};
 pub use promotions::{AskedFor, Promotions};
 pub use proofs::{Asked, Proofs};
@@ -66,6 +69,7 @@ pub use removals::{GitRemoval, Removals};
 pub use resources::Resources;
 pub use sealed::{Sealed, SealedColumn, SealedValue};
 pub use sessions::{SessionRecord, Sessions};
+pub use tag_moves::{TagDrift, TagLease, TagMove, TagMoves, TagWanted};
 pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
 pub use tokens::{ApiToken, Tokens};
 pub use workspaces::Workspaces;
@@ -157,6 +161,8 @@ pub trait Tx:
     + Clusters
     + Registries
     + Copies
+    + TagMoves
+    + Presences
     + Projects
     + Resources
     + Artifacts

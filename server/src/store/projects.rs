@@ -42,6 +42,8 @@ pub trait Projects: Send {
     async fn set_tip(&mut self, id: ProjectId, tip: Option<&str>, problem: Option<&str>) -> Result<(), StoreError>;
     /// In the project's order.
     async fn environments(&mut self, project: ProjectId) -> Result<Vec<Environment>, StoreError>;
+    /// All environments that have tags in the registry, of every workspace.
+    async fn tagged_environments(&mut self) -> Result<Vec<Environment>, StoreError>;
     /// Inserts or changes an environment. Fails with [`StoreError::Exists`] when the project has another one of this name, or with this key.
     async fn put_environment(&mut self, environment: &Environment) -> Result<(), StoreError>;
 }
@@ -58,10 +60,12 @@ const PUT_PROJECT: &str = "INSERT INTO projects (id, workspace_id, name, reposit
 const SET_TIP: &str = "UPDATE projects SET tip = COALESCE($2, tip), problem = $3 WHERE id = $1";
 const ENVIRONMENTS: &str =
     "SELECT * FROM environments WHERE project_id = $1 AND removed_at IS NULL ORDER BY position, name";
-const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, key, position, protected, policy, mirror) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+const TAGGED_ENVIRONMENTS: &str =
+    "SELECT * FROM environments WHERE tags IS NOT NULL AND removed_at IS NULL ORDER BY project_id, position, name";
+const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, key, position, protected, policy, mirror, tags) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
      ON CONFLICT (id) DO UPDATE SET cluster_id = excluded.cluster_id, key = excluded.key, position = excluded.position, \
-     protected = excluded.protected, policy = excluded.policy, mirror = excluded.mirror";
+     protected = excluded.protected, policy = excluded.policy, mirror = excluded.mirror, tags = excluded.tags";
 
 #[derive(FromRow)]
 pub(crate) struct ProjectRow {
@@ -124,6 +128,7 @@ pub(crate) struct EnvironmentRow {
     protected: bool,
     policy: String,
     mirror: Option<String>,
+    tags: Option<String>,
     name_was: Option<String>,
 }
 
@@ -151,6 +156,10 @@ impl TryFrom<EnvironmentRow> for Environment {
             protected: row.protected,
             policy: from_json("policy", &row.policy)?,
             mirror: mirror(row.mirror.as_ref())?,
+            tags: (row.tags.as_deref())
+                .map(|json| from_json("tags of an environment", json))
+                .transpose()?
+                .unwrap_or_default(),
         })
     }
 }
@@ -208,6 +217,10 @@ where
         all!(self, EnvironmentRow, ENVIRONMENTS, project.to_string())
     }
 
+    async fn tagged_environments(&mut self) -> Result<Vec<Environment>, StoreError> {
+        all!(self, EnvironmentRow, TAGGED_ENVIRONMENTS)
+    }
+
     async fn put_environment(&mut self, environment: &Environment) -> Result<(), StoreError> {
         // Each part by name, so that a new one can't be left out.
         let Environment {
@@ -220,6 +233,7 @@ where
             protected,
             policy,
             mirror,
+            tags,
         } = environment;
         run!(
             self,
@@ -233,6 +247,9 @@ where
             *protected,
             to_json("policy", policy)?,
             mirror.as_ref().map(|mirror| to_json("mirror", mirror)).transpose()?,
+            (!tags.is_none())
+                .then(|| to_json("tags of an environment", tags))
+                .transpose()?,
         )
         .map_err(taken)?;
         Ok(())

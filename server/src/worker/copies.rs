@@ -1,4 +1,4 @@
-//! Mirroring: the image is copied to where it will be pulled from, before anything is committed.
+//! Copies: the image is copied to where it will be pulled from, before anything is committed.
 //!
 //! Promotions of one image to one repository share a copy. The first of them makes it under a lease; the others wait, and are woken when it
 //! ends. Only sums are stored: a copy that was interrupted asks the target what is there, and continues. It ends when no promotion waits for
@@ -14,6 +14,7 @@ use crate::{
     service::{
         Services,
         gates::{self, ProofsThere},
+        reach::ProjectPlace,
         sources,
     },
     store::{CopyEnded, CopyRecord, CopyWanted},
@@ -21,10 +22,12 @@ use crate::{
 };
 use contract::error::AppError;
 use domain::{
+    artifact::Repository,
     copy::{CopyPlan, CopyProgress, CopyProof, CopyState},
+    environment::Environment,
     id::CopyId,
     policy::Policy,
-    promotion::{Promotion, State},
+    promotion::Promotion,
     time::Timestamp,
 };
 use std::{
@@ -79,21 +82,19 @@ impl CopyWatch for Told {
 }
 
 impl Worker {
-    /// What came of the step of a promotion whose image is to be copied. The promotion was read before `since`.
-    pub(super) async fn mirror(&self, promotion: &Promotion, since: Instant) -> Result<Outcome, AppError> {
+    /// Copies a promotion's image to a repository, or waits for whoever does. Within, what proves that it is there, a sentence, or what keeps
+    /// the promotion.
+    pub(super) async fn copy_image(
+        &self,
+        promotion: &Promotion,
+        place: &ProjectPlace,
+        environment: &Environment,
+        to: &Repository,
+    ) -> Result<Result<String, Outcome>, AppError> {
         let services = &self.services;
-        let Some(to) = &promotion.copied_to else {
-            return Ok(Outcome::done(State::Committing, "It is pulled from where it is."));
-        };
-        let Some(place) = self.known.place(services, promotion.project, since).await? else {
-            return Ok(super::steps::gone("project"));
-        };
-        let Some(environment) = place.environments.iter().find(|e| e.id == promotion.environment) else {
-            return Ok(super::steps::gone("environment"));
-        };
-        let request = match sources::copy_request(services, &place, environment, &promotion.image, to)? {
+        let request = match sources::copy_request(services, place, environment, &promotion.image, to)? {
             Ok(request) => request,
-            Err(reason) => return Ok(Outcome::Fail { reason }),
+            Err(reason) => return Ok(Err(Outcome::Fail { reason })),
         };
         let wanted = CopyWanted {
             workspace: promotion.workspace,
@@ -106,13 +107,13 @@ impl Worker {
         let owner = format!("{}/{}", self.owner, services.ids.next());
         match take_turn(services, promotion, &wanted, &owner).await? {
             Turn::Proven(proof) => self.arrived(promotion, &environment.policy, &request, &proof).await,
-            Turn::Failed(reason) => Ok(Outcome::Fail { reason }),
-            Turn::Wait(millis, why) => Ok(Outcome::Wait { millis, why }),
+            Turn::Failed(reason) => Ok(Err(Outcome::Fail { reason })),
+            Turn::Wait(millis, why) => Ok(Err(Outcome::Wait { millis, why })),
             Turn::Ours(id, tries, was) => {
                 let copied = self.copy(id, &owner, &request).await;
                 match end(services, id, &owner, copied, (tries, was)).await? {
                     Ok(proof) => self.arrived(promotion, &environment.policy, &request, &proof).await,
-                    Err(outcome) => Ok(outcome),
+                    Err(outcome) => Ok(Err(outcome)),
                 }
             }
         }
@@ -151,24 +152,24 @@ impl Worker {
         }
     }
 
-    /// The target holds the image: the commit follows, if the signatures arrived that opened the gates.
+    /// The target holds the image. Whether the signatures arrived, too, that opened the gates.
     async fn arrived(
         &self,
         promotion: &Promotion,
         policy: &Policy,
         request: &CopyRequest,
         proof: &CopyProof,
-    ) -> Result<Outcome, AppError> {
+    ) -> Result<Result<String, Outcome>, AppError> {
         let to = &request.to.repository;
         Ok(
             match gates::missing_proofs(&self.services, promotion, policy, &request.to).await? {
-                ProofsThere::All => Outcome::done(State::Committing, format!("{to} holds it: {}.", proof.words())),
-                ProofsThere::Lacks(gate) => Outcome::Fail {
+                ProofsThere::All => Ok(format!("{to} holds it: {}.", proof.words())),
+                ProofsThere::Lacks(gate) => Err(Outcome::Fail {
                     reason: format!(
                         "{to} holds the image, but not what opened the gate {gate}. Copy signatures and attestations with it, and check that the registry takes them."
                     ),
-                },
-                ProofsThere::Unknown(why) => Outcome::Retry { why },
+                }),
+                ProofsThere::Unknown(why) => Err(Outcome::Retry { why }),
             },
         )
     }

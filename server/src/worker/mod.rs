@@ -3,9 +3,9 @@
 //! [`Worker::run`] takes what is due under a lease ([`claim`]), runs the step of its state ([`steps`]), and records the
 //! [`Outcome`] in one transaction with the next step and the events ([`record`]). Where the next step follows at once the
 //! lease is kept. Where an image is pulled from another registry it is copied there
-//! first ([`copies`]). Commits gather per repository and go out together ([`batch`]). Any step may run twice: after a crash the
+//! first ([`copies`], [`ready`]). Commits gather per repository and go out together ([`batch`]). Any step may run twice: after a crash the
 //! lease ends and the step is taken again. What a promotion waits for is asked for beside that ([`signatures`]). [`poll`] and [`watch`] keep what Git, registries and Argo CD say up to date,
-//! [`late`] puts right what failed and is live after all, [`notify`] tells people elsewhere, [`git_removals`] removes from Git what was deleted here.
+//! [`tags`] sets the tags of environments, [`presence`] looks whether what runs can still be pulled, [`late`] puts right what failed and is live after all, [`notify`] tells people elsewhere, [`git_removals`] removes from Git what was deleted here.
 
 use crate::{
     service::{Services, gates, observe, queue},
@@ -41,9 +41,12 @@ mod late;
 pub mod notify;
 pub mod outcome;
 pub mod poll;
+pub mod presence;
+mod ready;
 mod record;
 mod signatures;
 pub mod steps;
+pub mod tags;
 pub mod watch;
 
 /// Steps up to the commit that run at once; commits are not among them.
@@ -282,7 +285,7 @@ impl Worker {
         let step = async {
             // A copy takes the time that its bytes take; the copier says itself when it stalls.
             if promotion.state == State::Mirroring {
-                return self.mirror(promotion, since).await;
+                return self.make_ready(promotion, since).await;
             }
             let step = steps::run(&self.services, &self.settings, &self.known, promotion, since);
             tokio::time::timeout(LONGEST_STEP, step)

@@ -17,10 +17,10 @@ pub enum Outcome {
         /// The commit that the remote has now, and the pushes it took (0: it was there already).
         commit: Option<(String, u32)>,
     },
-    /// The image must be copied there before it is committed.
-    Copy {
-        /// The repository.
-        to: Repository,
+    /// The registry that the image is pulled from must be made ready before the commit.
+    Prepare {
+        /// Where the image is copied to; `None`: it is pulled from where it is, and only tagged.
+        copy_to: Option<Repository>,
         /// Evidence, a sentence for the ledger.
         detail: String,
     },
@@ -82,7 +82,7 @@ impl Outcome {
     /// What it is called in metrics and traces.
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Self::Done { .. } | Self::Copy { .. } => "done",
+            Self::Done { .. } | Self::Prepare { .. } => "done",
             Self::Wait { .. } | Self::Paused { .. } | Self::Closed { .. } => "wait",
             Self::Retry { .. } => "retry",
             Self::Fail { .. } | Self::Failed(_) | Self::NoFile { .. } => "fail",

@@ -96,7 +96,7 @@ impl Worker {
         let services = &self.services;
         let now = services.now();
         let mut places = Places::default();
-        let (mut written, mut told) = (Vec::with_capacity(outcomes.len()), false);
+        let (mut written, mut told, mut marked) = (Vec::with_capacity(outcomes.len()), false, false);
         let mut tx = services.store.write().await?;
         for (promotion, outcome) in outcomes {
             let newer = match outcome {
@@ -143,9 +143,17 @@ impl Worker {
             {
                 promotion::take_back(services, &mut *tx, place, &change.promotion).await?;
             }
+            if change.promotion.state == State::Succeeded
+                && let Some(place) = places.of(&mut *tx, promotion.project).await?
+            {
+                marked |= promotion::mark(&mut *tx, place, &change.promotion, now).await?;
+            }
             written.push(change.goes_on.then_some(change.promotion));
         }
         tx.commit().await?;
+        if marked {
+            services.wake.tags.notify_one();
+        }
         if told {
             services.wrote();
         } else {
@@ -184,9 +192,9 @@ impl Transition {
         let mut events = Vec::new();
         let (mut goes_on, mut published, mut next_at) = (false, None, now);
         match outcome {
-            Outcome::Copy { to, detail } => {
+            Outcome::Prepare { copy_to, detail } => {
                 p = p.become_(State::Mirroring, now).map_err(|e| internal(&e))?;
-                p.copied_to = Some(to.clone());
+                p.copied_to.clone_from(copy_to);
                 events.push(moved(State::Mirroring, Some(detail.clone())));
             }
             Outcome::Done { next, detail, commit } => {

@@ -14,10 +14,10 @@ use std::{collections::BTreeSet, time::Duration};
 use testbed::{Gate, Held, ImageSpec, Moment, OciRegistry, REGISTRY_PASSWORD, REGISTRY_USER, RegistryOptions};
 
 /// A world whose production pulls from a second registry, which stands behind a gate.
-struct Two {
-    world: World,
-    live: OciRegistry,
-    gate: Gate,
+pub(crate) struct Two {
+    pub(crate) world: World,
+    pub(crate) live: OciRegistry,
+    pub(crate) gate: Gate,
 }
 
 /// How the second registry is started.
@@ -30,7 +30,7 @@ fn options(world: &World, port: Option<u16>) -> RegistryOptions {
 }
 
 impl Two {
-    async fn start(setup: Setup) -> Self {
+    pub(crate) async fn start(setup: Setup) -> Self {
         let world = World::with(setup).await;
         let live = OciRegistry::start(options(&world, None)).await.unwrap();
         let gate = Gate::start(&live.base_url()).await.unwrap();
@@ -46,17 +46,17 @@ impl Two {
     }
 
     /// The host of the second registry, as Waybill knows it.
-    fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.gate.url().trim_start_matches("http://").to_owned()
     }
 
     /// Where the image of `api` goes.
-    fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         format!("{}/live/api", self.host())
     }
 
     /// The document, with the second registry and an environment that is copied to it.
-    fn document(&self, may_push: bool) -> Value {
+    pub(crate) fn document(&self, may_push: bool) -> Value {
         let mut document = self.world.document();
         let user = json!({ "user": REGISTRY_USER, "password": REGISTRY_PASSWORD });
         let mut registry = json!({ "name": "live", "host": self.host(), "plainHttp": true, "pull": user });
@@ -75,7 +75,7 @@ impl Two {
     }
 
     /// The newest promotion of `api` in production, once there is one to this digest.
-    async fn promotion(&self, digest: &str) -> Promotion {
+    pub(crate) async fn promotion(&self, digest: &str) -> Promotion {
         until("the promotion to production", async || {
             let all = self.world.promotions("production", "api").await;
             all.into_iter().find(|p| p.image.digest.as_str() == digest)
@@ -96,7 +96,7 @@ impl Two {
         tx.copy_of(&wanted).await.unwrap()
     }
 
-    async fn is_there(&self, digest: &str) -> bool {
+    pub(crate) async fn is_there(&self, digest: &str) -> bool {
         self.live.digest("live/api", digest).await.unwrap().as_deref() == Some(digest)
     }
 
@@ -105,7 +105,7 @@ impl Two {
     }
 }
 
-async fn held(mut hold: Held, what: &str) -> Held {
+pub(crate) async fn held(mut hold: Held, what: &str) -> Held {
     tokio::time::timeout(Duration::from_secs(30), hold.held())
         .await
         .unwrap_or_else(|_| panic!("nothing came to be held: {what}"));

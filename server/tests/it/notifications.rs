@@ -66,7 +66,15 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
     house.happens(resource, Happened::Resumed).await;
     house.tell().await;
 
-    let wanted = ["needs_approval", "approved", "failed", "succeeded", "drift", "hold"];
+    let wanted = [
+        "needs_approval",
+        "approved",
+        "failed",
+        "succeeded",
+        "drift",
+        "hold",
+        "image_gone",
+    ];
     let hooks = receiver.on("/hook");
     assert_eq!(types(&hooks), wanted);
     let secret = made.secret.unwrap();

@@ -337,6 +337,7 @@ async fn one_place(store: &dyn Store) -> WorkspaceId {
         protected: false,
         policy: domain::policy::Policy::default(),
         mirror: None,
+        tags: Default::default(),
     };
     tx.put_environment(&environment).await.unwrap();
     let resource = Resource {

@@ -193,6 +193,7 @@ async fn configuration(store: &dyn Store, demo: &Workspace, acme: &Workspace) ->
         protected: false,
         policy: Policy::default(),
         mirror: None,
+        tags: Default::default(),
     };
     let mut staging = environment(52, "staging", 1);
     let development = environment(51, "development", 2);

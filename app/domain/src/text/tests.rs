@@ -137,7 +137,15 @@ fn words_of_notifications_stay_as_stored() {
     fn all<T: VariantArray + Display>() -> Vec<String> {
         T::VARIANTS.iter().map(ToString::to_string).collect()
     }
-    let occasions = ["needs_approval", "approved", "failed", "succeeded", "drift", "hold"];
+    let occasions = [
+        "needs_approval",
+        "approved",
+        "failed",
+        "succeeded",
+        "drift",
+        "hold",
+        "image_gone",
+    ];
     check::<Occasion>(&occasions, &UnknownOccasion);
     check_json::<Occasion>(&occasions);
     assert_eq!(all::<Occasion>(), occasions);

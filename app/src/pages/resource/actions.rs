@@ -5,7 +5,7 @@ use crate::{
     api::{
         board::Cell,
         preview::{Preview, preview_pin},
-        resource::{EarlierImage, ResourceView},
+        resource::ResourceView,
     },
     components::{
         cell::held_words,
@@ -14,6 +14,7 @@ use crate::{
         icon::icon,
         notice::ErrorSummary,
         preview,
+        time::Ago,
     },
     form::{self, Form},
 };
@@ -33,7 +34,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ResourcePost {
-    /// `promote`, `resume`, `take-new-key`, `tags`, `preview-tags`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`.
+    /// `promote`, `resume`, `take-new-key`, `tags`, `preview-tags`, `pin`, `preview-pin`, `use-sha256:…` to fill the digest in, or `rollback-sha256:…`, or
+    /// `heal-registry.example.com/api`.
     pub(super) intent: String,
     /// The digest to pin to.
     pub(super) digest: String,
@@ -59,6 +61,11 @@ impl ResourcePost {
     /// The digest to roll back to.
     pub(super) fn rolls_back_to(&self) -> Option<&str> {
         self.intent.strip_prefix("rollback-")
+    }
+
+    /// The repository to heal from.
+    pub(super) fn heals_from(&self) -> Option<&str> {
+        self.intent.strip_prefix("heal-")
     }
 
     /// Whether it was about which tags count.
@@ -102,7 +109,7 @@ pub(super) fn actions(
                 view! { <p class="muted">{denied}</p> }.into_any()
             } else {
                 let posted = posted.clone();
-                view! { {hold_form(view, sent, now)} {promote_form(view, sent, now)} {tags_form(view, posted.as_ref(), sent)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
+                view! { {incomplete_notice(view, sent, now)} {hold_form(view, sent, now)} {promote_form(view, sent, now)} {tags_form(view, posted.as_ref(), sent)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
             }
         }}
     }
@@ -149,6 +156,46 @@ fn button_form(
         </form>
     }
     .into_any()
+}
+
+/// What its registry lost of the image that runs, and *Heal*.
+fn incomplete_notice(view: Signal<ResourceView>, sent: ResourceForm, now: Signal<Timestamp>) -> impl IntoView {
+    let incomplete = Memo::new(move |_| view.with(|view| view.incomplete.clone()));
+    let error = Signal::derive(move || {
+        let is_it = sent.latest().is_some_and(|post| post.draft.heals_from().is_some());
+        sent.error().filter(|_| is_it)
+    });
+    move || {
+        incomplete.get().map(|incomplete| {
+            let lost = format!(
+                "{} lost parts of it, found ",
+                incomplete.repository
+            );
+            let parts = incomplete.missing.join(", ");
+            let next = match (&incomplete.healing_from, incomplete.from.is_empty()) {
+                (Some(from), _) => format!("What is missing is being copied from {from}."),
+                (None, true) => "No other repository of this project is known to hold it. Push the image again, or promote another one.".to_owned(),
+                (None, false) => "What runs goes on until a node has to pull it. Heal copies what is missing from another repository.".to_owned(),
+            };
+            let buttons: Vec<AnyView> = (incomplete.from.iter())
+                .filter(|_| incomplete.healing_from.is_none())
+                .map(|from| button_form(sent, format!("heal-{from}"), format!("Heal from {from}"), "button", None))
+                .collect();
+            view! {
+                <section class="notice bad" aria-labelledby="incomplete">
+                    {icon("bad")}
+                    <div class="body stack">
+                        <h2 id="incomplete">"This image can't be pulled any more"</h2>
+                        <p>{lost} <Ago at=incomplete.since now /> ": " <span class="break">{parts}</span> "."</p>
+                        <p>{next}</p>
+                        {incomplete.failure.clone().map(|why| view! { <p>{format!("The last try failed. {why}")}</p> })}
+                        <ErrorSummary error />
+                        <div class="row">{buttons}</div>
+                    </div>
+                </section>
+            }
+        })
+    }
 }
 
 /// Who holds it and why, and *Resume*.
@@ -218,28 +265,6 @@ pub(super) fn rollback_error(sent: ResourceForm) -> Signal<Option<AppError>> {
         let is_it = sent.latest().is_some_and(|post| post.draft.rolls_back_to().is_some());
         sent.error().filter(|_| is_it)
     })
-}
-
-/// *Roll back*, beside an image of the history.
-pub(super) fn rollback_form(earlier: &EarlierImage, sent: ResourceForm) -> AnyView {
-    let intent = format!("rollback-{}", earlier.image.digest);
-    let name = format!("Roll back to {}", earlier.image.short_label());
-    view! {
-        <form method="post" on:submit=sent.on_submit()>
-            {preview::file_to_make(earlier.preview.as_ref())}
-            <button
-                type="submit"
-                class="button small"
-                name="intent"
-                value=intent
-                aria-label=name
-                aria-disabled=move || sent.pending.get().then_some("true")
-            >
-                "Roll back"
-            </button>
-        </form>
-    }
-    .into_any()
 }
 
 /// Promote, while it is behind its source and nobody holds it: *Resume* does the same then.

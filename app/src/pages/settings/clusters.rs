@@ -2,14 +2,14 @@
 
 use super::{
     Here, SettingsView, button,
-    fields::{area, attachments_field, error_of, secret, set, text, tick},
+    fields::{area, error_of, secret, set, text},
     post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
     api::connection::{ClusterDraft, ClusterView, ClustersView, Secrets, save_cluster, test_cluster},
     components::{
         empty_state::EmptyState,
-        field::{SelectField, TextField},
+        field::{SelectField, TextField, attachments_field, tick},
     },
 };
 use contract::error::AppError;

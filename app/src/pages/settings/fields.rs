@@ -1,10 +1,8 @@
 //! Fields that forms of connections have: secrets, texts of several lines, boxes to tick.
 
 use super::Here;
-use crate::components::field::{Field, SelectField, TextField, described_by, field_id, in_textarea};
-use domain::copy::Attachments;
+use crate::components::field::{Field, TextField, described_by, field_id, in_textarea};
 use leptos::prelude::*;
-use strum::VariantArray as _;
 
 /// What is wrong with a field of the form that is on screen.
 pub(super) fn error_of(here: Here, name: &'static str) -> Signal<Option<String>> {
@@ -76,44 +74,7 @@ pub(super) fn secret_area(here: Here, name: &'static str, label: &'static str, i
     area(here, name, label, "", secret_help(here, is_stored))
 }
 
-/// A box to tick.
-pub(super) fn tick(name: &'static str, label: &'static str, is_ticked: bool) -> AnyView {
-    view! {
-        <label class="check">
-            <input type="checkbox" id=field_id(name) name=name value="true" checked=is_ticked />
-            {label}
-        </label>
-    }
-    .into_any()
-}
-
 /// Whether a secret is there, in a word.
 pub(super) fn set(is_stored: bool) -> &'static str {
     if is_stored { "stored" } else { "not set" }
-}
-
-/// What goes along with an image that is copied.
-pub(super) fn attachments_field(name: &'static str, chosen: Attachments) -> AnyView {
-    let options: Vec<AnyView> = Attachments::VARIANTS
-        .iter()
-        .map(|attachments| {
-            let label = match attachments {
-                Attachments::All => "Everything: signatures, attestations, SBOMs",
-                Attachments::Signatures => "Signatures and attestations",
-                Attachments::None => "Nothing",
-            };
-            view! {
-                <option value=attachments.to_string() selected=*attachments == chosen>
-                    {label}
-                </option>
-            }
-            .into_any()
-        })
-        .collect();
-    view! {
-        <SelectField name=name label="Copies with each image">
-            {options}
-        </SelectField>
-    }
-    .into_any()
 }

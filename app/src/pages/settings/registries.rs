@@ -2,12 +2,15 @@
 
 use super::{
     Here, SettingsView, button,
-    fields::{area, error_of, secret, set, text, tick},
+    fields::{area, error_of, secret, set, text},
     post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
     api::connection::{PassedOver, RegistriesView, RegistryDraft, RegistryView, Secrets, save_registry, test_registry},
-    components::{empty_state::EmptyState, field::TextField},
+    components::{
+        empty_state::EmptyState,
+        field::{TextField, tick},
+    },
 };
 use contract::error::AppError;
 use domain::name::Name;

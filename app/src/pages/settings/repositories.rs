@@ -2,7 +2,7 @@
 
 use super::{
     Here, SettingsView, button,
-    fields::{area, attachments_field, error_of, secret, secret_area, text, tick},
+    fields::{area, error_of, secret, secret_area, text},
     post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     },
     components::{
         empty_state::EmptyState,
-        field::{SelectField, TextField},
+        field::{SelectField, TextField, attachments_field, tick},
         state_badge::{Meaning, says},
     },
 };

@@ -3,7 +3,10 @@
 
 use crate::{
     service::{
-        configure::apply::{PlannedChange, Sign},
+        configure::{
+            apply::{PlannedChange, Sign},
+            create_resource::check_new_repository,
+        },
         context::Services,
         observe,
         reach::{self, Caller, EnvironmentPlace},
@@ -78,6 +81,7 @@ pub async fn change_tags(
     }
     let before = std::mem::replace(tags, rule);
     let words = resource.source.tags().map(|now| now.words()).unwrap_or_default();
+    check_new_repository(&mut *tx, &place, &resource, "tags_value").await?;
     tx.update_resource(&resource).await?;
     let platforms = place.project.platforms(place.environment.id);
     observe::relearn_after_rule_change(services, &mut *tx, place.project.workspace.id, &resource, platforms).await?;

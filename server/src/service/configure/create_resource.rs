@@ -13,7 +13,6 @@ use crate::{
 };
 use contract::{backend::At, error::AppError};
 use domain::{
-    artifact::Repository,
     draft::{ResourceDraft, taken_key},
     environment::Environment,
     event::{Happened, Subject},
@@ -94,7 +93,7 @@ pub async fn create_resource(
         }
         other => other?,
     }
-    check_new_mirror(&mut *tx, &place, &resource, &image.repository).await?;
+    check_new_repository(&mut *tx, &place, &resource, "source").await?;
     if stands.is_some() {
         tx.set_desired(resource.id, stands.as_ref(), now).await?;
         resource.desired = stands;
@@ -151,18 +150,17 @@ pub async fn create_resource(
     Ok(promotion.id)
 }
 
-/// Refuses a new resource whose images would be copied to where those of another repository are.
-async fn check_new_mirror(
+/// Refuses, in this field, a resource whose images would be copied to where those of another repository are, or that would count a tag which
+/// Waybill sets.
+pub(super) async fn check_new_repository(
     tx: &mut dyn Tx,
     place: &EnvironmentPlace,
     new: &Resource,
-    source: &Repository,
+    field: &str,
 ) -> Result<(), AppError> {
-    let mirror = sources::mirror_of(&place.environment, &place.project.clusters);
-    if mirror
-        .and_then(|mirror| mirror.target(source))
-        .is_none_or(|target| target == *source)
-    {
+    let clusters = &place.project.clusters;
+    let is_copied = sources::mirror_of(&place.environment, clusters).is_some();
+    if !is_copied && tx.tagged_environments().await?.is_empty() {
         return Ok(());
     }
     let (mut environments, mut resources): (Vec<Environment>, Vec<Resource>) = (Vec::new(), Vec::new());
@@ -170,22 +168,29 @@ async fn check_new_mirror(
         environments.extend(tx.environments(record.project.id).await?);
         resources.extend(tx.resources(record.project.id).await?);
     }
-    if resources.iter().all(|known| known.id != new.id) {
-        resources.push(new.clone());
-    }
-    let Some(collision) = sources::collision(&environments, &place.project.clusters, &resources) else {
-        return Ok(());
-    };
+    resources.retain(|known| known.id != new.id);
+    resources.push(new.clone());
     // What other projects have is not told to who may not know of them.
     let here = |resource: &&Resource| place.project.environments.iter().any(|e| e.id == resource.environment);
     let own: Vec<Resource> = resources.iter().filter(here).cloned().collect();
-    let is_own = sources::collision(&environments, &place.project.clusters, &own).is_some();
-    let why = match is_own {
-        true => collision.to_string(),
-        false => format!(
-            "Images of another repository are copied to {} already. Use {{path}} in place of {{name}} in its mirror, or copy one of them elsewhere.",
-            collision.target
-        ),
+    let why = if sources::tags_clash(&environments, clusters, &resources).is_some() {
+        match sources::tags_clash(&environments, clusters, &own) {
+            Some(own) => own.why,
+            None => format!(
+                "Another project of this workspace has tags in the repository that {} follows, or runs images of it. Choose another rule for its tags, or ask an administrator.",
+                new.name
+            ),
+        }
+    } else if let Some(collision) = sources::collision(&environments, clusters, &resources) {
+        match sources::collision(&environments, clusters, &own) {
+            Some(own) => own.to_string(),
+            None => format!(
+                "Images of another repository are copied to {} already. Use {{path}} in place of {{name}} in its mirror, or copy one of them elsewhere.",
+                collision.target
+            ),
+        }
+    } else {
+        return Ok(());
     };
-    Err(FieldErrors::one("source", why).into())
+    Err(FieldErrors::one(field, why).into())
 }

@@ -4,6 +4,7 @@ mod apply;
 mod change_tags;
 mod connections;
 mod create_resource;
+mod environment_images;
 mod new_key;
 mod start;
 mod test_connection;
@@ -16,5 +17,6 @@ pub use connections::{
     add_environment, clusters, registries, repositories, save_cluster, save_registry, save_repository,
 };
 pub use create_resource::create_resource;
+pub use environment_images::{environment_images, set_environment_images, set_tags_again};
 pub use new_key::take_new_key;
 pub use test_connection::{test_cluster, test_registry, test_repository};

@@ -2,6 +2,7 @@
 
 use contract::board::{BoardRow, Cell, Open};
 use domain::{
+    artifact::{Digest, Repository, Tag},
     id::{EnvironmentId, ProjectId, ResourceId, WorkspaceId},
     name::Name,
     promotion::{Promotion, State},
@@ -66,6 +67,10 @@ pub(crate) struct Cells {
     pub(crate) resources: HashMap<ResourceId, Resource>,
     /// Those that Git has switched off.
     pub(crate) switched_off: HashSet<ResourceId>,
+    /// Images that can't be pulled any more.
+    pub(crate) incomplete: HashSet<(Repository, Digest)>,
+    /// The tags of environments that somebody else moved, by the resource whose image they should name.
+    pub(crate) moved_tags: HashMap<ResourceId, Tag>,
     pub(crate) newest: HashMap<ResourceId, Promotion>,
     pub(crate) rows: Vec<Arc<BoardRow>>,
     /// Row and column of each resource.

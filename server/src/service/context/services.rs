@@ -9,6 +9,8 @@ use crate::{
         clock::{Clock, Ids},
         git::Git,
         image_copy::ImageCopier,
+        image_look::ImageLook,
+        image_tags::ImageTags,
         registry::Registry,
     },
     secrets::Sealer,
@@ -38,6 +40,10 @@ pub struct Services {
     pub registry: Arc<dyn Registry>,
     /// What copies images between them.
     pub copier: Arc<dyn ImageCopier>,
+    /// What sets tags there.
+    pub tags: Arc<dyn ImageTags>,
+    /// What looks whether images can still be pulled.
+    pub looks: Arc<dyn ImageLook>,
     /// What notifications leave through.
     pub notifier: Arc<Notifier>,
     /// Time.
@@ -83,6 +89,10 @@ pub struct Wake {
     pub deliveries: Notify,
     /// Blocks are to be removed from Git.
     pub removals: Notify,
+    /// A tag of an environment is to be set.
+    pub tags: Notify,
+    /// Missing parts of an image are to be copied.
+    pub presence: Notify,
     /// Clusters, projects or repositories changed: those who follow them look again.
     pub connections: watch::Sender<u64>,
     /// What Git declares of a resource is known for the first time: what its Application runs can be told by it.

@@ -239,6 +239,28 @@ fn words(event: &Event, occasion: Occasion, about: About<'_>, public_url: &str) 
                 format!("{} is live, and Git declares {declared}.", digests.join(" and ")),
             )
         }
+        (Occasion::Drift, Happened::TagDrifted { repository, tag, to }) => (
+            format!("{place}: somebody else changed the tag {tag}"),
+            match to {
+                Some(to) => format!("In {repository} it names {} now. What runs is as before.", to.short()),
+                None => format!("In {repository} it is gone. What runs is as before."),
+            },
+        ),
+        (
+            Occasion::ImageGone,
+            Happened::ImageIncomplete {
+                repository,
+                digest,
+                missing,
+            },
+        ) => (
+            format!("{place} runs an image that can't be pulled any more"),
+            format!(
+                "{repository} lost parts of {}: {}. What runs goes on until a node has to pull it.",
+                digest.short(),
+                missing.join(", ")
+            ),
+        ),
         (
             Occasion::Hold,
             Happened::Held {

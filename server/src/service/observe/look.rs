@@ -128,11 +128,15 @@ pub(crate) async fn find_in_repository(
         .map(|known| (known.tag.clone(), known))
         .collect();
     let running = tx.running_tags(workspace, repository).await?;
+    let own = tx.own_tags(workspace, repository).await?;
     drop(tx);
     let access = reach::registry_access(services, &registries, repository)?;
-    let listed: BTreeSet<Tag> = services.registry.tags(&access, repository).await?.into_iter().collect();
+    let mut listed: BTreeSet<Tag> = services.registry.tags(&access, repository).await?.into_iter().collect();
     // An empty list is what registries answer, too, that lost a repository or hide it: that says nothing about the tags.
-    let gone = match listed.is_empty() {
+    let is_empty = listed.is_empty();
+    // What Waybill tags itself was there before.
+    listed.retain(|tag| !own.contains(tag));
+    let gone = match is_empty {
         true => Vec::new(),
         false => known.keys().filter(|tag| !listed.contains(tag)).cloned().collect(),
     };
@@ -422,6 +426,7 @@ pub(crate) async fn is_newest_by_all_tags(
     let registries = tx.registries(workspace).await?;
     let known: HashSet<Tag> = (tx.tags_of_repository(workspace, repository).await?.into_iter())
         .map(|known| known.tag)
+        .chain(tx.own_tags(workspace, repository).await?)
         .collect();
     drop(tx);
     let access = reach::registry_access(services, &registries, repository)?;

@@ -75,12 +75,23 @@ pub async fn pushed(
     let Some(workspace) = find_told_workspace(&mut *tx, workspace).await?.map(|found| found.id) else {
         return Ok(0);
     };
+    let mut own = Vec::new();
+    for push in &pushes {
+        if let Some(tag) = &push.tag
+            && tx.is_own_tag(workspace, &push.repository_path, tag).await?
+        {
+            own.push((push.repository_path.clone(), tag.clone()));
+        }
+    }
     drop(tx);
+    look_at_own_tags(services, workspace, &own).await?;
     let read = async || Ok::<_, AppError>(Arc::new(services.store.read().await?.image_repositories().await?));
     let repositories = services.pushes.repositories.get(read).await?;
     let (mut concerned, mut refused, mut begun) = (0, 0, Vec::new());
     for push in pushes {
-        if push.tag.is_none() {
+        let Some(tag) = &push.tag else { continue };
+        // Waybill set it, or somebody moved it: no new image either way.
+        if own.iter().any(|(path, of)| *path == push.repository_path && of == tag) {
             continue;
         }
         let told = PushReport {
@@ -115,6 +126,21 @@ pub async fn pushed(
         return Err(AppError::Busy { seconds: BUSY_SECONDS });
     }
     Ok(concerned)
+}
+
+/// Has tags of environments looked at that were moved: by Waybill, or by somebody else.
+async fn look_at_own_tags(services: &Services, workspace: WorkspaceId, own: &[(String, Tag)]) -> Result<(), AppError> {
+    if own.is_empty() {
+        return Ok(());
+    }
+    let mut tx = services.store.write().await?;
+    let now = services.now();
+    for (path, tag) in own {
+        tx.look_at_tag(workspace, path, tag, now).await?;
+    }
+    tx.commit().await?;
+    services.wake.tags.notify_one();
+    Ok(())
 }
 
 /// A Git host told of pushes to the repositories of projects. They are read beside the answer: one after another for a project, and

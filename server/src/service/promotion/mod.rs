@@ -3,6 +3,8 @@
 
 mod approve;
 mod cancel;
+mod heal;
+mod mark;
 mod pause;
 mod pin;
 mod promote;
@@ -14,6 +16,9 @@ mod take_back;
 pub use approve::{approve, override_gate, reject};
 pub(crate) use approve::{approver, gates_for};
 pub use cancel::cancel;
+pub use heal::heal;
+pub(crate) use heal::{healers, image_at};
+pub(crate) use mark::mark;
 pub use pause::{pause_promotions, resume_promotions};
 pub use pin::edit_pin;
 pub(crate) use pin::image_to_pin;

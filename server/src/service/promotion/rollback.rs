@@ -1,6 +1,6 @@
 //! *Roll back*: a resource goes back to an image that ran there before, at once, and stays there until a person resumes it.
 
-use super::pin;
+use super::{heal::check_pullable, pin};
 use crate::service::{
     context::Services,
     queue::{self, Request},
@@ -24,7 +24,7 @@ pub(crate) const LOOK_BACK: i64 = 200;
 /// With `create_file` the values file is made where there is none: a person said so.
 ///
 /// # Errors
-/// In the field `digest` when it never ran there; else when it runs already, or the caller may not.
+/// In the field `digest` when it never ran there; else when it runs already, when its registry lost parts of it, or when the caller may not.
 pub async fn rollback(
     services: &Services,
     caller: &Caller,
@@ -52,6 +52,7 @@ pub async fn rollback(
         );
         FieldErrors::one("digest", why)
     })?;
+    check_pullable(services, &place, &image).await?;
     let preview = sources::change_of(services, &place, &resource, &image, create_file).await?;
 
     let (mut tx, caller, place) = reach::write_change(services, caller, &place).await?;

@@ -259,6 +259,19 @@ fn comes_from(
     Some(repository)
 }
 
+/// The repository that a resource's images are pulled from, as settings say; `None` where its source is gone.
+pub(super) fn lies_in(
+    resource: &Resource,
+    environments: &[Environment],
+    clusters: &[ClusterRecord],
+    resources: &[Resource],
+) -> Option<Repository> {
+    let source = comes_from(resource, environments, clusters, resources)?;
+    let environment = environments.iter().find(|e| e.id == resource.environment)?;
+    let copied = mirror_of(environment, clusters).and_then(|mirror| mirror.target(&source));
+    Some(copied.unwrap_or(source))
+}
+
 fn find(resources: &[Resource], id: ResourceId) -> Option<&Resource> {
     resources.iter().find(|resource| resource.id == id)
 }

@@ -15,6 +15,7 @@ use contract::{
 use domain::{
     artifact::{Digest, ExactImage},
     environment::Environment,
+    environment_tags::TagUse,
     id::EnvironmentId,
     promotion::{Promotion, State},
     resource::{Resource, Source, Unknown},
@@ -102,6 +103,13 @@ async fn read_cells(tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Cells, AppE
             .collect(),
         resources: tx.resources(project).await?.into_iter().map(|r| (r.id, r)).collect(),
         switched_off: tx.switched_off(project).await?,
+        incomplete: (tx.incomplete(place.workspace.id).await?.into_iter())
+            .map(|record| (record.image.repository, record.image.digest))
+            .collect(),
+        moved_tags: (tx.tags_of_project(project).await?.into_iter())
+            .filter(|tag| tag.drift.is_some() && tag.wanted.usage == TagUse::Marker)
+            .map(|tag| (tag.wanted.resource, tag.wanted.tag))
+            .collect(),
         newest: tx
             .newest_promotions(project)
             .await?
@@ -163,6 +171,11 @@ async fn make(cells: &Cells, tx: &mut dyn Tx, resource: &Resource) -> Result<Cel
         outside: resource.outside.clone(),
         unclear: resource.unclear.clone(),
         switched_off: cells.switched_off.contains(&resource.id),
+        incomplete: (resource.desired.as_ref()).is_some_and(|image| {
+            let at = (image.repository.clone(), image.digest.clone());
+            cells.incomplete.contains(&at)
+        }),
+        moved_tag: cells.moved_tags.get(&resource.id).cloned(),
         truth: truth(resource, newest, git_only, lost),
         out_of_sight: lost.filter(|_| resource.live.is_some() && !git_only),
         follows: Follows {

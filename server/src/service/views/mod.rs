@@ -9,10 +9,12 @@ mod inbox;
 mod inventory;
 mod ledger;
 mod pod_logs;
+mod presence;
 mod preview;
 mod project;
 mod promotion;
 mod resource;
+mod tags;
 
 pub use activity::activity;
 pub use board::{board, environment};
@@ -31,3 +33,4 @@ pub use preview::{preview_create, preview_pin, preview_promote};
 pub use project::projects;
 pub use promotion::promotion;
 pub use resource::resource;
+pub(crate) use tags::tag_view;

@@ -5,14 +5,14 @@ use crate::service::{
     promotion, queue,
     reach::{self, Caller, EnvironmentPlace, ProjectPlace, PromotionEver},
     sources::{self, edit_for_promotion},
-    views::copy,
+    views::{copy, tag_view},
 };
 use contract::{
     error::AppError,
     promotion::{CommitShown, PromotionView, StepStatus, StepView, TimelineEntry},
 };
 use domain::{
-    artifact::ExactImage,
+    artifact::{ExactImage, Tag},
     environment::Environment,
     event::{Event, Happened},
     promotion::{Promotion, Purpose, State, Step},
@@ -78,7 +78,15 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
         }
         _ => Vec::new(),
     };
+    let tags = (tx.tags_of_promotion(promotion.id).await?.into_iter())
+        .map(|tag| tag_view(tag, &[], environment.tags.on_drift))
+        .collect();
     drop(tx);
+    let keeper = match promotion.purpose {
+        // What ran before is committed as it ran.
+        Purpose::Rollback => None,
+        _ => environment.tags.keeper(&promotion.image.digest),
+    };
 
     let (commit, preview) = commit_or_preview(services, &place, &environment, &resource, &promotion, &placed).await;
     let no_gates = match promotion.purpose {
@@ -115,7 +123,8 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
                 )),
         followers,
         copy,
-        steps: steps(&promotion, &placed, &events, git_only, no_gates),
+        tags,
+        steps: steps(&promotion, (&placed, keeper.as_ref()), &events, git_only, no_gates),
         timeline: events.iter().filter_map(told).collect(),
         path: place.record.project.values_path(&environment.key),
         may_retry: promotion.state == State::Failed
@@ -236,7 +245,7 @@ fn commit_url(repository: &str, commit: &str) -> Option<String> {
 /// The steps, with their times from the ledger. After a retry the newest try is told.
 fn steps(
     promotion: &Promotion,
-    placed: &ExactImage,
+    (placed, keeper): (&ExactImage, Option<&Tag>),
     events: &[Event],
     git_only: bool,
     no_gates: &str,
@@ -289,7 +298,17 @@ fn steps(
         }
         enter(&mut began, *to, event.at);
     }
-    let will_copy = !is_decided(promotion) && placed.repository != promotion.image.repository;
+    let is_open = !is_decided(promotion);
+    let will_copy = is_open && placed.repository != promotion.image.repository;
+    let will = match (will_copy, keeper.filter(|_| is_open)) {
+        (false, None) => None,
+        (true, None) => Some(format!("Copies the image to {}.", placed.repository)),
+        (false, Some(tag)) => Some(format!("Gives the image the tag {tag}, which keeps it.")),
+        (true, Some(tag)) => Some(format!(
+            "Copies the image to {}, and gives it the tag {tag} there, which keeps it.",
+            placed.repository
+        )),
+    };
     Step::ALL
         .into_iter()
         .map(|step| {
@@ -301,7 +320,7 @@ fn steps(
                 () if now => StepStatus::Now,
                 () if promotion.state == State::Failed && failed.is_some() => StepStatus::Failed,
                 () if began_at.is_some() && end.is_some() => StepStatus::Done,
-                () if step == Step::Mirror && will_copy => StepStatus::ToDo,
+                () if step == Step::Mirror && will.is_some() => StepStatus::ToDo,
                 () if matches!(step, Step::Gates | Step::Mirror) => StepStatus::Skipped,
                 () if step == Step::Resolve && first == State::Committing => StepStatus::Skipped,
                 () if git_only && matches!(step, Step::Sync | Step::Verify) => StepStatus::Skipped,
@@ -316,7 +335,7 @@ fn steps(
                     Some((at, why)) if *at == step => why.clone(),
                     _ => skipped(step, git_only, no_gates),
                 },
-                StepStatus::ToDo if step == Step::Mirror => Some(format!("Copies the image to {}.", placed.repository)),
+                StepStatus::ToDo if step == Step::Mirror => will.clone(),
                 StepStatus::ToDo => None,
             };
             let ended_at = if now {
@@ -407,6 +426,17 @@ fn told(event: &Event) -> Option<TimelineEntry> {
                 .map(|failure| format!(" It had failed: {}", failure.reason))
                 .unwrap_or_default();
             format!("Live after all. {evidence}{failed}")
+        }
+        Happened::TagMoved { .. } | Happened::TagRefused { .. } | Happened::TagDrifted { .. } => {
+            let (did, more) = event.happened.told();
+            let mut text = did;
+            if let Some(first) = text.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            match more.first() {
+                Some(more) => format!("{text}: {more}"),
+                None => text,
+            }
         }
         Happened::GateOverridden { gate, reason } => format!("Overrode the gate {}: {reason}", gate.title()),
         // The move to `rejected` says it, with the reason.

@@ -9,10 +9,10 @@ use crate::{
         sources::{RECENT, WhatCounts},
         views::{
             board::{environment_head, hide_other_environments},
-            cells, preview,
+            cells, presence, preview,
         },
     },
-    store::Tx,
+    store::{PresenceRecord, Tx},
 };
 use contract::{
     backend::At,
@@ -74,6 +74,9 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
             .await?;
     }
     let (backdated, passed_over) = passed_over(&mut *tx, &place, &resource).await?;
+    let (workspace, project) = (place.workspace.id, place.record.project.id);
+    let incomplete = presence::incomplete_view(&mut *tx, workspace, project, &resource).await?;
+    let gone = tx.incomplete(workspace).await?;
     let followers = tx.followers(resource.id).await?;
     let followers = followers
         .into_iter()
@@ -88,7 +91,7 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
     };
     let denied = at.project.may_change(&at.environment).err();
     let (preview, earlier) = if denied.is_none() {
-        outlook(services, &at, &resource, latest.as_ref(), &history).await
+        outlook(services, &at, &resource, latest.as_ref(), &history, &gone).await
     } else {
         (None, Vec::new())
     };
@@ -104,6 +107,7 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
         denied: denied.map(|denied| denied.to_string()),
         may_remove: rights::check(place.role, Right::Administer).is_ok(),
         cell,
+        incomplete,
         repository,
         latest,
         preview,
@@ -129,6 +133,7 @@ async fn outlook(
     resource: &Resource,
     latest: Option<&ExactImage>,
     history: &[Promotion],
+    gone: &[PresenceRecord],
 ) -> (Option<Preview>, Vec<EarlierImage>) {
     let runs = resource.desired.as_ref().map(|image| &image.digest);
     let preview = match latest.filter(|image| Some(&image.digest) != runs) {
@@ -143,6 +148,7 @@ async fn outlook(
         }
         earlier.push(EarlierImage {
             image: image.clone(),
+            missing: presence::missing_of(gone, &image),
             preview: preview::preview_of(services, at, resource, &image, preview::PreviewOf::Rollback).await,
         });
     }

@@ -1,9 +1,10 @@
 //! What an environment asks for, and pausing it.
 
 use super::{RequestBackend, forward};
-use crate::service::{gates, promotion};
+use crate::service::{configure, gates, promotion};
 use contract::{
     backend::{At, Environments},
+    environment_images::{EnvironmentImagesView, ImagesDraft},
     error::AppError,
     policy::PolicyView,
 };
@@ -12,6 +13,9 @@ forward! {
     Environments;
     fn policy(at: &At) -> PolicyView = gates::policy;
     fn set_policy(at: &At, text: &str, before: Option<&str>) -> () = gates::set_policy;
+    fn environment_images(at: &At) -> EnvironmentImagesView = configure::environment_images;
+    fn set_environment_images(at: &At, draft: &ImagesDraft) -> () = configure::set_environment_images;
+    fn set_tags_again(at: &At) -> () = configure::set_tags_again;
     ;
 
     async fn pause_promotions(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError> {

@@ -26,6 +26,7 @@ forward! {
     fn preview_promote(at: &At, resource: &str) -> Preview = views::preview_promote;
     fn promote(at: &At, resource: &str, create_file: bool) -> PromotionId = promotion::promote;
     fn rollback(at: &At, resource: &str, digest: &str, create_file: bool) -> PromotionId = promotion::rollback;
+    fn heal(at: &At, resource: &str, from: &str) -> () = promotion::heal;
     fn resume(at: &At, resource: &str, create_file: bool) -> Option<PromotionId> = promotion::resume;
     ;
 

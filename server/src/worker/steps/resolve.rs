@@ -1,5 +1,5 @@
 //! Resolve: the promotion names an exact digest since it was asked for; here the registry is asked whether it is still there, and it is
-//! decided whether it must be copied to where it will be pulled from.
+//! decided whether it must be copied to where it will be pulled from, or tagged there.
 
 use super::{Outcome, SharedAnswers, known::ImagePresence};
 use crate::service::{
@@ -59,12 +59,18 @@ async fn next(services: &Services, promotion: &Promotion, place: &ProjectPlace) 
     let to = sources::target_repository(&mut *tx, place, environment, &resource, &image.repository).await?;
     drop(tx);
     let Some(to) = to else {
-        return Ok(Outcome::done(State::Committing, holds));
+        return Ok(match environment.tags.keeper(&image.digest) {
+            Some(tag) => Outcome::Prepare {
+                detail: format!("{holds} Next, Waybill gives it the tag {tag}, which keeps it."),
+                copy_to: None,
+            },
+            None => Outcome::done(State::Committing, holds),
+        });
     };
     Ok(match sources::copy_request(services, place, environment, image, &to)? {
-        Ok(_) => Outcome::Copy {
+        Ok(_) => Outcome::Prepare {
             detail: format!("{holds} Next, Waybill copies it to {to}."),
-            to,
+            copy_to: Some(to),
         },
         Err(reason) => Outcome::Fail { reason },
     })

@@ -123,6 +123,13 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("sh++++hh h+++++ ++h", "policy", Ui("policy", "{development}")),
     ("shrrr-hh hrrr-r r-h", "set_policy", Ui("set_policy", "{development}&text=")),
     ("shrrr-hh hrrr-r r-h", "set_policy", Ui("set_policy", "{closed}&text=x")),
+    ("sh++++hh h+++++ ++h", "environment_images", Ui("environment_images", "{development}")),
+    ("shrrr-hh hrrr-r r-h", "set_environment_images", Ui("set_environment_images", "{development}&draft[marker]=latest")),
+    ("shrrr-hh hrrr-r r-h", "set_environment_images", Ui("set_environment_images", "{closed}&draft[marker]=latest")),
+    ("shr+++hh hr++++ r+h", "set_tags_again", Ui("set_tags_again", "{development}")),
+    ("shrrrrhh hrrrr+ rrh", "set_tags_again", Ui("set_tags_again", "{closed}")),
+    ("shr---hh hr---- r-h", "heal", Ui("heal", "{development}&resource=api&from=r.example/api")),
+    ("shrrrrhh hrrrr- rrh", "heal", Ui("heal", "{closed}&resource=api&from=r.example/api")),
     // A check counts in all projects.
     ("shr+++rr hr++++ rrr", "report_check", Rest("POST /api/v1/checks", "{\"workspace\":\"demo\",\"digest\":\"{digest}\",\"name\":\"scan\",\"status\":\"passed\"}")),
     ("shr+++rr hr++++ rrr", "report_check", Graphql("mutation { reportCheck(input: { workspace: \"demo\" digest: \"{digest}\" name: \"scan\" status: \"passed\" }) { name } }")),

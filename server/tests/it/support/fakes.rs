@@ -6,6 +6,7 @@ use domain::{
     artifact::{ArtifactDetails, DeclaredImage, Digest, Repository, Tag},
     id::PromotionId,
     plan::{AppSnapshot, LogLine, Patient, PodEvent},
+    presence::{ImagePart, Presence},
     time::Timestamp,
 };
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -21,6 +22,8 @@ use server::{
             BlockRemoval, CommitId, CommitRequest, CommitView, Committed, DeclaredService, Difference, Git, GitError,
             PlaceEdit, Probe, RepositoryAccess, ServiceChange, ServicePlace, Unprobed,
         },
+        image_copy::{CopyEnd, CopyError},
+        image_look::{ImageLook, LookPace},
         registry::{Hanging, Registry, RegistryAccess, RegistryError},
     },
 };
@@ -478,5 +481,24 @@ impl Registry for FakeRegistry {
     }
     async fn check(&self, _: &RegistryAccess, _: &str) -> Result<(), RegistryError> {
         Ok(())
+    }
+}
+
+/// A registry that lost nothing.
+pub(crate) struct AllThere;
+
+#[async_trait]
+impl ImageLook for AllThere {
+    async fn look(
+        &self,
+        _at: &CopyEnd,
+        _digest: &Digest,
+        known: &[ImagePart],
+        _pace: LookPace,
+    ) -> Result<Presence, CopyError> {
+        Ok(Presence {
+            parts: known.to_vec(),
+            missing: Vec::new(),
+        })
     }
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 use database::Database;
 use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role, time::Timestamp};
-use fakes::{FakeArgoCd, FakeGit, FakeRegistry, SetClock};
+use fakes::{AllThere, FakeArgoCd, FakeGit, FakeRegistry, SetClock};
 use secrecy::SecretString;
 use server::{
     adapters::{notifier::Notifier, registry::Copier, system::System},
@@ -87,12 +87,15 @@ impl Bench {
         let git = Arc::new(FakeGit::default());
         let (registry, clock) = (Arc::new(FakeRegistry::default()), Arc::new(SetClock::default()));
         let key = EncryptionKey::parse(&SecretString::from("A".repeat(43))).unwrap();
+        let copier = Copier::new().unwrap();
         let services = Services {
             store: store.clone(),
             git: git.clone(),
             argocd: Arc::new(FakeArgoCd::default()),
             registry: registry.clone(),
-            copier: Arc::new(Copier::new().unwrap()),
+            copier: Arc::new(copier.clone()),
+            tags: Arc::new(copier),
+            looks: Arc::new(AllThere),
             // Receivers of tests stand on this machine.
             notifier: Arc::new(Notifier::new(true, None).unwrap()),
             clock: clock.clone(),

@@ -129,6 +129,7 @@ pub(crate) fn absent_environment(
         policy,
         restricted_to,
         mirror,
+        tags,
         create_file,
         resources,
     } = spec;
@@ -138,6 +139,7 @@ pub(crate) fn absent_environment(
         || policy.is_some()
         || !restricted_to.is_empty()
         || mirror.is_some()
+        || !tags.is_none()
         || *create_file
         || !resources.is_empty();
     if says_more {

@@ -11,7 +11,7 @@ use crate::service::{
         },
         connection_specs::ClusterRegistrySpec,
         connections::{
-            CheckedCluster, CheckedRegistry, check_cluster, check_mirror, check_own_registry, check_registry,
+            CheckedCluster, CheckedRegistry, check_cluster, check_images, check_own_registry, check_registry,
         },
         document::{
             BindingSpec, CredentialsSpec, Document, EnvironmentSpec, GroupSpec, Presence, ProjectSpec, ResourceSpec,
@@ -25,6 +25,7 @@ use domain::{
     commit_template,
     copy::Mirror,
     draft::{ResourceDraft, VariableDraft},
+    environment_tags::EnvironmentTags,
     field::FieldErrors,
     key::Key,
     name::Name,
@@ -129,6 +130,8 @@ pub struct CheckedEnvironment {
     pub restricted_to: Vec<Name>,
     /// Where images are copied to.
     pub mirror: Option<Mirror>,
+    /// Its tags in the registry.
+    pub tags: EnvironmentTags,
     /// Whether its values file may be made.
     pub create_file: bool,
     /// Its resources.
@@ -550,10 +553,7 @@ fn credentials<'a, S>(
 
 /// A key that may be left out.
 fn key(given: Option<&String>, at: &str, errors: &mut FieldErrors) -> Option<Option<Key>> {
-    match given {
-        Some(key) => parse(&format!("{at}.key"), key, errors).map(Some),
-        None => Some(None),
-    }
+    given.map_or(Some(None), |key| parse(&format!("{at}.key"), key, errors).map(Some))
 }
 
 fn environment(
@@ -566,7 +566,7 @@ fn environment(
     let name: Option<Name> = parse(&format!("{at}.name"), &spec.name, errors);
     let key = key(spec.key.as_ref(), at, errors);
     only_when_absent(spec.remove_from_git, spec.pin_followers, at, errors);
-    check_mirror(spec.mirror.as_ref(), at, errors);
+    check_images(spec, at, errors);
     let cluster = match &spec.cluster {
         Some(cluster) => parse(&format!("{at}.cluster"), cluster, errors),
         None => {
@@ -600,6 +600,7 @@ fn environment(
         policy: spec.policy.clone(),
         restricted_to: whole(restricted_to)?,
         mirror: spec.mirror.clone(),
+        tags: spec.tags.clone(),
         create_file: spec.create_file,
         resources: whole(resources)?,
     })

@@ -6,11 +6,11 @@ use crate::{
             check::{Checked, allowed, missing, parse},
             connection_specs::{ClusterRegistrySpec, ClusterSpec, OwnRegistrySpec, RegistrySpec, RegistryUserSpec},
             differences::Differences,
-            document::SecretText,
+            document::{EnvironmentSpec, SecretText},
             plan::{Plan, PlanContext, Stored, same},
         },
         reach::{argocd_token_context, pull_password_context, push_password_context},
-        sources,
+        sources::{self, TagsClash},
     },
     store::{ClusterRecord, RegistryRecord},
 };
@@ -20,7 +20,7 @@ use domain::{
     copy::Mirror,
     environment::{ArgoCdSettings, Cluster, Registry},
     field::FieldErrors,
-    id::{ClusterId, RegistryId},
+    id::{ClusterId, EnvironmentId, RegistryId},
     name::Name,
     outside,
     removal::Removable,
@@ -167,6 +167,14 @@ pub(crate) fn check_mirror(mirror: Option<&Mirror>, at: &str, errors: &mut Field
         Err(why) => errors.add(at, why),
         Ok(()) if outside::is_forbidden(mirror.registry()) => errors.add(at, outside::WHY),
         Ok(()) => {}
+    }
+}
+
+/// Where images of an environment are copied to, and their tags.
+pub(crate) fn check_images(spec: &EnvironmentSpec, at: &str, errors: &mut FieldErrors) {
+    check_mirror(spec.mirror.as_ref(), at, errors);
+    for (part, why) in spec.tags.faults() {
+        errors.add(format!("{at}.tags.{part}"), why);
     }
 }
 
@@ -337,8 +345,13 @@ impl Plan {
         Ok(clusters)
     }
 
-    /// Refuses mirrors that would put images of two sources into one repository.
-    pub(crate) fn check_mirrors(&self, document: &Checked<'_, SecretText>, stored: &Stored, errors: &mut FieldErrors) {
+    /// Refuses mirrors that would put images of two sources into one repository, and tags that two environments would set, or that a rule counts.
+    pub(crate) fn check_repositories(
+        &self,
+        document: &Checked<'_, SecretText>,
+        stored: &Stored,
+        errors: &mut FieldErrors,
+    ) {
         let clusters = newest(&self.clusters, stored.clusters.iter().map(|c| &c.record), |c| {
             c.cluster.id
         });
@@ -367,18 +380,31 @@ impl Plan {
             })
         });
         let resources = newest(&planned, known, |r| r.id);
+        let in_document = |id: EnvironmentId| {
+            document.projects.iter().find_map(|project| {
+                let of = self.project_ids.get(&project.name)?;
+                (project.environments.iter())
+                    .find(|named| self.environment_ids.get(&(*of, named.name.clone())) == Some(&id))
+            })
+        };
+        if let Some(TagsClash { environment, part, why }) = sources::tags_clash(&environments, &clusters, &resources) {
+            let at = match in_document(environment) {
+                Some(named) => format!("{}.tags.{part}", named.at),
+                None => "projects".to_owned(),
+            };
+            errors.add(at, why);
+        }
         let Some(collision) = sources::collision(&environments, &clusters, &resources) else {
             return;
         };
         let environment = collision.environment;
         let why = collision.to_string();
         // Said where the mirror stands in the document, or else where the environment does.
-        let mut named = document.projects.iter().flat_map(|project| &project.environments);
-        let in_document = named.find(|named| {
-            self.environment_ids.values().any(|id| *id == environment.id) && named.name == environment.name
-        });
         let mut clusters = document.clusters.iter();
-        let at = match (in_document, clusters.find(|cluster| cluster.mirror.is_some())) {
+        let at = match (
+            in_document(environment.id),
+            clusters.find(|cluster| cluster.mirror.is_some()),
+        ) {
             (Some(environment), _) if environment.mirror.is_some() => format!("{}.mirror", environment.at),
             (_, Some(cluster)) => format!("{}.mirror", cluster.at),
             (Some(environment), None) => environment.at.clone(),

@@ -1,6 +1,6 @@
 //! What differs about one thing between a document and what is stored, in words.
 
-use domain::copy::Mirror;
+use domain::{copy::Mirror, environment_tags::EnvironmentTags};
 use std::fmt;
 
 /// Collects what differs about one thing.
@@ -37,6 +37,11 @@ impl Differences {
             None => String::new(),
         };
         self.told("mirror", from != to, &words(from), &words(to));
+    }
+
+    /// The tags that an environment has in the registry.
+    pub(crate) fn tags(&mut self, from: &EnvironmentTags, to: &EnvironmentTags) {
+        self.told("tags", from != to, &from.words(), &to.words());
     }
 
     /// All of them; empty when nothing differs.

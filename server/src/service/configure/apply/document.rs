@@ -41,6 +41,7 @@
 use crate::service::configure::apply::connection_specs::{ClusterSpec, RegistrySpec};
 use domain::{
     copy::Mirror,
+    environment_tags::EnvironmentTags,
     policy::Policy,
     resource::{Kind, Size},
 };
@@ -209,6 +210,9 @@ pub struct EnvironmentSpec {
     /// Where images are copied to before they run in it. Default: as its cluster says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Mirror>,
+    /// Tags that Waybill sets in the registry for it. Default: none.
+    #[serde(default, skip_serializing_if = "EnvironmentTags::is_none")]
+    pub tags: EnvironmentTags,
     /// Whether what is started may make the values file, where there is none. Default false: nothing is started there then.
     #[serde(default, skip_serializing_if = "is_false")]
     pub create_file: bool,

@@ -62,6 +62,8 @@ use domain::{
     rights::{self, Right, Role},
 };
 
+pub(super) use connections::check_mirror;
+pub(super) use differences::Differences;
 pub use pages::TypedSecrets;
 pub(super) use pages::{Page, carry_out_page, plan_page};
 pub use plan::{PlannedChange, Sign};
@@ -174,6 +176,7 @@ pub async fn apply(
         services.wrote();
         services.connections_changed();
         services.wake.removals.notify_one();
+        services.wake.tags.notify_one();
     }
     if !start.is_empty() {
         let caller = with_workspace(caller, &plan);
@@ -370,6 +373,10 @@ pub(crate) async fn write_plan(
     }
     for environment in &plan.environments {
         tx.put_environment(environment).await?;
+    }
+    if !plan.registries.is_empty() || !plan.environments.is_empty() {
+        // What a registry refused may be allowed by now.
+        tx.retry_refused_tags(workspace.id, now).await?;
     }
     plan.people.write(tx, now).await?;
     let event = |subject, happened| NewEvent {

@@ -185,6 +185,7 @@ pub(crate) async fn carry_out_page(
     tx.commit().await?;
     services.wrote();
     services.connections_changed();
+    services.wake.tags.notify_one();
     Ok(planned.plan.changes)
 }
 
@@ -524,6 +525,7 @@ fn environment(draft: &EnvironmentDraft, stored: &Stored) -> Result<ProjectSpec<
             protected: *protected,
             policy: None,
             restricted_to: Vec::new(),
+            tags: Default::default(),
             mirror: optional(mirror).map(|repository| Mirror {
                 repository,
                 attachments: *attachments,

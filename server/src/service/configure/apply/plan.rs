@@ -194,7 +194,7 @@ pub(crate) fn plan(
             what: words(absent),
         });
     }
-    plan.check_mirrors(document, stored, &mut errors);
+    plan.check_repositories(document, stored, &mut errors);
     plan.people(document, &stored.people, means.ids, &mut errors);
     errors.into_result()?;
     Ok(plan)
@@ -377,6 +377,7 @@ impl Plan {
                 protected: environment.protected,
                 policy,
                 mirror: environment.mirror.clone(),
+                tags: environment.tags.clone(),
             };
             let what = format!("environment {}/{}", spec.name, environment.name);
             match before {
@@ -394,6 +395,7 @@ impl Plan {
                         protected,
                         policy,
                         mirror,
+                        tags,
                     } = old;
                     let cluster_name = |id: ClusterId| {
                         clusters
@@ -408,6 +410,7 @@ impl Plan {
                     let json = |policy: &Policy| serde_json::to_string(policy).unwrap_or_default();
                     differences.told("policy", *policy != new.policy, &json(policy), &json(&new.policy));
                     differences.mirror(mirror.as_ref(), new.mirror.as_ref());
+                    differences.tags(tags, &new.tags);
                     differences.compare("place", &(position + 1), &(new.position + 1));
                     if !self.change(&what, &differences) {
                         continue;

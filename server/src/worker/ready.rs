@@ -1,0 +1,31 @@
+//! *Mirroring*: the registry that an image will be pulled from is made ready before the commit. The image is copied there ([`super::copies`]), then
+//! the tag is set that keeps it ([`super::tags`]); each where it is asked for, and each is found done when it was.
+
+use super::{Outcome, Worker, steps::gone};
+use contract::error::AppError;
+use domain::promotion::{Promotion, State};
+use std::time::Instant;
+
+impl Worker {
+    /// What came of the step of a promotion whose image is to be copied or kept. The promotion was read before `since`.
+    pub(super) async fn make_ready(&self, promotion: &Promotion, since: Instant) -> Result<Outcome, AppError> {
+        let Some(place) = self.known.place(&self.services, promotion.project, since).await? else {
+            return Ok(gone("project"));
+        };
+        let Some(environment) = place.environments.iter().find(|e| e.id == promotion.environment) else {
+            return Ok(gone("environment"));
+        };
+        let copied = match &promotion.copied_to {
+            Some(to) => match self.copy_image(promotion, &place, environment, to).await? {
+                Ok(proof) => proof,
+                Err(outcome) => return Ok(outcome),
+            },
+            None => "It is pulled from where it is.".to_owned(),
+        };
+        Ok(match self.keep(promotion, environment).await? {
+            Ok(None) => Outcome::done(State::Committing, copied),
+            Ok(Some(kept)) => Outcome::done(State::Committing, format!("{copied} {kept}")),
+            Err(outcome) => outcome,
+        })
+    }
+}
