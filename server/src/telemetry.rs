@@ -63,10 +63,12 @@ const GIT_REMOVAL_OUTCOMES: [&str; 3] = ["done", "retry", "fail"];
 const COPIES: &str = "waybill_copies_total";
 const COPY_SECONDS: &str = "waybill_copy_seconds";
 const COPIED_BYTES: &str = "waybill_copied_bytes_total";
+const ENVIRONMENT_TAGS: &str = "waybill_environment_tags_total";
+const IMAGE_LOOKS: &str = "waybill_image_looks_total";
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
-pub const METRICS: [Metric; 20] = [
+pub const METRICS: [Metric; 22] = [
     (
         PROMOTIONS,
         Kind::Counter,
@@ -149,6 +151,16 @@ pub const METRICS: [Metric; 20] = [
         COPIED_BYTES,
         Kind::Counter,
         "Bytes of images that were copied, by the hosts of both registries and how (sent, mounted, or present before)",
+    ),
+    (
+        ENVIRONMENT_TAGS,
+        Kind::Counter,
+        "Looks at the tags of environments, by what came of them (set, same, drifted, refused, removed or retry)",
+    ),
+    (
+        IMAGE_LOOKS,
+        Kind::Counter,
+        "Looks whether images that run can still be pulled, by the registry's host and what came of them (whole, incomplete or unanswered)",
     ),
     (BUILD, Kind::Gauge, "1, with the version that runs"),
 ];
@@ -300,6 +312,16 @@ async fn together<T>(
 
 fn step_word(promotion: &Promotion) -> &'static str {
     promotion.state.step().map_or("none", domain::promotion::Step::as_str)
+}
+
+/// A look at a tag of an environment ended.
+pub(crate) fn looked_at_tag(outcome: &'static str) {
+    counter!(ENVIRONMENT_TAGS, "outcome" => outcome).increment(1);
+}
+
+/// A look whether an image can still be pulled ended.
+pub(crate) fn looked_at_image(registry: &str, outcome: &'static str) {
+    counter!(IMAGE_LOOKS, "registry" => registry.to_owned(), "outcome" => outcome).increment(1);
 }
 
 /// What is asked over HTTP, outside.

@@ -17,6 +17,7 @@ use crate::{
         sources,
     },
     store::{ImageAt, NewEvent, PresenceDue, PresenceRecord, StoreError, Tx},
+    telemetry,
 };
 use contract::error::AppError;
 use domain::{
@@ -318,6 +319,12 @@ async fn settle(
     found: Found,
     healed: Option<Result<(), String>>,
 ) -> Result<(), AppError> {
+    let outcome = match &found {
+        Found::Seen(_, missing) if missing.is_empty() => "whole",
+        Found::Seen(..) => "incomplete",
+        Found::Unseen(..) => "unanswered",
+    };
+    telemetry::looked_at_image(before.image.repository.registry(), outcome);
     let now = services.now();
     let mut after = before.clone();
     after.heal_from = None;

@@ -19,6 +19,7 @@ use crate::{
         sources,
     },
     store::{NewEvent, StoreError, TagDrift, TagLease, TagMove, TagWanted, Tx},
+    telemetry,
 };
 use contract::error::AppError;
 use domain::{
@@ -184,6 +185,7 @@ async fn settle(services: &Services, owner: &str, held: TagMove) -> Result<Settl
             LONGEST.as_secs()
         )))
     })?;
+    telemetry::looked_at_tag(looked.word());
     let now = services.now();
     let TagWanted {
         repository,
@@ -309,6 +311,20 @@ enum Looked {
     Removed,
     /// It isn't Waybill's any more.
     LetGo,
+}
+
+impl Looked {
+    /// What it is called in metrics.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Names { moved_from: Some(_) } => "set",
+            Self::Names { moved_from: None } | Self::LetGo => "same",
+            Self::Drifted(_) => "drifted",
+            Self::Refused(_) => "refused",
+            Self::Failed(_) => "retry",
+            Self::Removed => "removed",
+        }
+    }
 }
 
 async fn look(services: &Services, held: &TagMove) -> Result<Looked, AppError> {

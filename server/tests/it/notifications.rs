@@ -64,6 +64,12 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         )
         .await;
     house.happens(resource, Happened::Resumed).await;
+    let gone = Happened::ImageIncomplete {
+        repository: image("a").repository,
+        digest: image("a").digest,
+        missing: vec!["the blob sha256:1234".into()],
+    };
+    house.happens(resource, gone).await;
     house.tell().await;
 
     let wanted = [
