@@ -423,6 +423,9 @@ projects:
         protected: true
         mirror:
           repository: "{live}/production/{{name}}"
+        tags:
+          marker: production
+          keep: {{ prefix: prod-, last: 5 }}
         resources:
           - name: web
             kind: deployment

@@ -108,7 +108,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         .iter()
         .map(|one| one.json()["text"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(texts.len(), 6);
+    assert_eq!(texts.len(), 7);
     assert!(
         texts[0].starts_with(&format!("*<{link}|api → production needs approval>*\n")),
         "{}",
@@ -122,7 +122,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
     assert!(texts[2].contains("Said by &lt;Argo&gt; &amp; co."), "{}", texts[2]);
 
     let mails = mail.mails();
-    assert_eq!(mails.len(), 6);
+    assert_eq!(mails.len(), 7);
     for mail in &mails {
         assert_eq!(mail.to, ["<ada@example.com>", "<bob@example.com>"]);
         assert!(mail.from.starts_with("<waybill@example.com>"), "{}", mail.from);
@@ -130,7 +130,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
     }
     let log = house.log().await;
-    assert_eq!(log.len(), 18);
+    assert_eq!(log.len(), 21);
     assert!(
         log.iter()
             .all(|one| one.state == DeliveryState::Delivered && one.attempts == 1)
