@@ -60,7 +60,9 @@ async fn names(two: &Two, tag: &str) -> Option<String> {
 
 async fn until_named(two: &Two, tag: &str, digest: &str) {
     until(&format!("{tag} to name {digest}"), async || {
-        (names(two, tag).await.as_deref() == Some(digest)).then_some(())
+        // docker-registry answers 500 while it writes what a tag names.
+        let named = two.live.digest(PATH, tag).await.ok().flatten();
+        (named.as_deref() == Some(digest)).then_some(())
     })
     .await;
 }
@@ -303,7 +305,8 @@ async fn waybills_own_tags_are_no_new_images() {
     let registry = world.registry.as_ref().unwrap();
     let named = async |tag: &str, digest: &str| {
         until(&format!("{tag} to name {digest}"), async || {
-            (registry.digest("myapp/api", tag).await.unwrap().as_deref() == Some(digest)).then_some(())
+            let named = registry.digest("myapp/api", tag).await.ok().flatten();
+            (named.as_deref() == Some(digest)).then_some(())
         })
         .await;
     };
