@@ -167,7 +167,7 @@ fn edit(view: Signal<EnvironmentImagesView>, sent: Form<ImagesPost, ()>) -> AnyV
         None => "Before an image runs here, Waybill copies it by digest: registry.example.com/production/{name}. Empty: it is pulled from where it is.".to_owned(),
     };
     view! {
-        <form class="stack" method="post" on:submit=sent.on_submit() novalidate>
+        <form class="stack images-form" method="post" on:submit=sent.on_submit() novalidate>
             <ErrorSummary error=Signal::derive(move || sent.error()) />
             <section class="stack tight fields" aria-labelledby="copies">
                 <h2 id="copies">"Copies"</h2>
@@ -313,6 +313,7 @@ fn row(tag: &TagView, now: Signal<Timestamp>, base: &str) -> AnyView {
         <tr>
             <th scope="row">
                 <span class="mono">{tag.tag.to_string()}</span>
+                " "
                 <span class="label">{usage}</span>
                 <div class="muted small mono">{tag.repository.to_string()}</div>
             </th>

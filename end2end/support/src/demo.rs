@@ -387,6 +387,7 @@ registries:
   - name: builds
     host: "{host}"
     plainHttp: true
+    push: {{ user: {REGISTRY_USER}, password: {{ env: DEMO_REGISTRY_PASSWORD }} }}
   - name: live
     host: "{live}"
     plainHttp: true
