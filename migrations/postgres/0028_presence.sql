@@ -6,6 +6,7 @@ CREATE TABLE presence (
     parts TEXT COLLATE "C",                          -- JSON: what the image consists of, once that was read
     missing TEXT COLLATE "C",                        -- JSON: what of it is gone, a few words each; NULL: nothing
     gone_since BIGINT,                   -- when that was found
+    suspected_at BIGINT,                 -- when something seemed to be gone, until that is confirmed
     looked_at BIGINT,                    -- the last look that was answered
     trouble TEXT COLLATE "C",                        -- why it couldn't be looked at, a sentence
     heal_from TEXT COLLATE "C",                      -- the repository that the missing parts are copied from
@@ -16,4 +17,5 @@ CREATE TABLE presence (
     lease_until BIGINT,
     PRIMARY KEY (workspace_id, repository, digest)
 );
+CREATE INDEX presence_by_missing ON presence (workspace_id) WHERE missing IS NOT NULL;
 CREATE INDEX presence_by_due ON presence (next_at);

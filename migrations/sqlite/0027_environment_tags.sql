@@ -17,12 +17,14 @@ CREATE TABLE tag_moves (
     drifted_at BIGINT,                   -- when that was found
     note TEXT,                           -- why it isn't set, a sentence
     tries BIGINT NOT NULL,               -- that failed in a row
+    wish BIGINT NOT NULL,                -- counts what was wanted of it: a look that is under way writes nothing over a newer wish
     next_at BIGINT NOT NULL,             -- not looked at before then
     lease_owner TEXT,
     lease_until BIGINT,
     PRIMARY KEY (workspace_id, repository, tag)
 );
 CREATE INDEX tag_moves_by_due ON tag_moves (next_at);
+CREATE INDEX tag_moves_by_drift ON tag_moves (environment_id) WHERE drifted_at IS NOT NULL;
 CREATE INDEX tag_moves_by_environment ON tag_moves (environment_id);
 CREATE INDEX tag_moves_by_resource ON tag_moves (resource_id);
 CREATE INDEX tag_moves_by_tag ON tag_moves (tag);

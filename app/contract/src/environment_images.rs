@@ -19,6 +19,8 @@ pub struct EnvironmentImagesView {
     pub of_cluster: Option<String>,
     /// Whether the actor may change it.
     pub may_edit: bool,
+    /// Whether the actor may have tags set again.
+    pub may_change: bool,
     /// The tags that Waybill set, or should, by repository and name.
     pub tags: Vec<TagView>,
     /// When this was read.

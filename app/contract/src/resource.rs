@@ -41,6 +41,9 @@ pub struct ResourceView {
     /// What its registry lost of the image that runs.
     #[serde(default)]
     pub incomplete: Option<IncompleteView>,
+    /// Why it isn't known whether its image can still be pulled, a sentence.
+    #[serde(default)]
+    pub unseen: Option<String>,
     /// Its image's repository, once known.
     pub repository: Option<Repository>,
     /// What its source offers now, when that is exact: what *Promote* would run.

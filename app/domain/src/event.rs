@@ -435,6 +435,8 @@ pub enum Happened {
         /// The tag.
         tag: Tag,
     },
+    /// Somebody had all tags of an environment set again, whatever they named.
+    TagsSetAgain,
     /// What runs can't be pulled any more: its registry lost parts of it.
     ImageIncomplete {
         /// The repository.
@@ -535,6 +537,7 @@ impl Happened {
             | Self::TagRefused { .. }
             | Self::TagDrifted { .. }
             | Self::TagRemoved { .. }
+            | Self::TagsSetAgain
             | Self::ImageIncomplete { .. }
             | Self::HealAsked { .. }
             | Self::HealFailed { .. }

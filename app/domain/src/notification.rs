@@ -138,6 +138,7 @@ impl Occasion {
             | Happened::TagMoved { .. }
             | Happened::TagRefused { .. }
             | Happened::TagRemoved { .. }
+            | Happened::TagsSetAgain
             | Happened::HealAsked { .. }
             | Happened::HealFailed { .. }
             | Happened::ImageWhole { .. } => None,

@@ -125,6 +125,7 @@ kinds! {
     TagRefused Seldom "Tag not set",
     TagDrifted Seldom "Tag moved by somebody else",
     TagRemoved Often "Tag removed",
+    TagsSetAgain Seldom "Tags set again",
     ImageIncomplete Seldom "Image incomplete",
     HealAsked Seldom "Heal asked for",
     HealFailed Seldom "Heal failed",
@@ -353,6 +354,7 @@ impl Happened {
                 more.push("The image left the last few that ran here, and runs nowhere.".into());
                 format!("removed the tag {tag} of {repository}")
             }
+            Self::TagsSetAgain => "had all tags of the environment set again".into(),
             Self::ImageIncomplete {
                 repository,
                 digest,
@@ -368,10 +370,7 @@ impl Happened {
                 repository,
                 digest,
                 from,
-            } => format!(
-                "asked for what {repository} lost of {} to be copied from {from}",
-                digest.short()
-            ),
+            } => format!("started to heal {} in {repository} from {from}", digest.short()),
             Self::HealFailed {
                 repository,
                 digest,

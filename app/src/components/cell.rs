@@ -85,7 +85,7 @@ pub fn cell_view(cell: &Cell, place: &CellContext, now: Signal<Timestamp>) -> An
     view! {
         <div class="cell" class:dimmed=cell.out_of_sight.is_some()>
             <div class="what">{what(cell, place)} {age}</div>
-            <div class="how">{said} {seen(cell, now)} {changed_outside(cell)} {registry(cell)} {how_it_follows} {kind(&cell.kind)} {button(cell, place)}</div>
+            <div class="how">{said} {seen(cell, now)} {changed_outside(cell)} {registry_trouble(cell)} {how_it_follows} {kind(&cell.kind)} {button(cell, place)}</div>
         </div>
     }
     .into_any()
@@ -212,7 +212,7 @@ pub fn changed_outside(cell: &Cell) -> Option<AnyView> {
 
 /// What is wrong with its image in the registry: that it can't be pulled any more, or that somebody moved the environment's tag.
 #[must_use]
-pub fn registry(cell: &Cell) -> Option<AnyView> {
+pub fn registry_trouble(cell: &Cell) -> Option<AnyView> {
     if cell.incomplete {
         return Some(says(Meaning::Bad, "bad", "Can't be pulled any more"));
     }

@@ -20,7 +20,7 @@ pub fn tag_state(state: &TagState, now: Signal<Timestamp>) -> AnyView {
                 None => "Somebody else deleted it, seen ".to_owned(),
             };
             let then = match is_left {
-                true => ". It is left so.",
+                true => ". Waybill leaves it there.",
                 false => ". The next promotion sets it again.",
             };
             view! {

@@ -6,7 +6,10 @@ use crate::{
         environment::{EnvironmentView, environment, pause_promotions, resume_promotions},
     },
     components::{
-        cell::{CellContext, CellPost, button, changed_outside, follows, head_labels, how, kind, registry, seen, what},
+        cell::{
+            CellContext, CellPost, button, changed_outside, follows, head_labels, how, kind, registry_trouble, seen,
+            what,
+        },
         empty_state::EmptyState,
         frame::{Crumb, Frame},
         icon::icon,
@@ -193,7 +196,7 @@ fn row(view: &EnvironmentView, name: &Name, cell: &Cell, now: Signal<Timestamp>)
                 {kind(&cell.kind).map(|kind| view! { <span class="label">{kind}</span> })}
             </th>
             <td class="cell">{what(cell, &place)}</td>
-            <td class="row">{how(cell, now)} {seen(cell, now)} {changed_outside(cell)} {registry(cell)}</td>
+            <td class="row">{how(cell, now)} {seen(cell, now)} {changed_outside(cell)} {registry_trouble(cell)}</td>
             <td class="muted">{follows(&cell.follows, &place)}</td>
             <td class="muted">{age}</td>
             <td class="number">{button(cell, &place)}</td>

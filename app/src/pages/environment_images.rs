@@ -94,6 +94,7 @@ type Place = Memo<(String, String, String)>;
 
 fn content(view: Signal<EnvironmentImagesView>, sent: Form<ImagesPost, ()>, place: Place) -> AnyView {
     let may_edit = Memo::new(move |_| view.with(|view| view.may_edit));
+    let may_change = Memo::new(move |_| view.with(|view| view.may_change));
     let now = live::now(Signal::derive(move || view.with(|view| view.now)));
     let tags = Memo::new(move |_| view.with(|view| view.tags.clone()));
     let said = move || {
@@ -116,7 +117,7 @@ fn content(view: Signal<EnvironmentImagesView>, sent: Form<ImagesPost, ()>, plac
             true => edit(view, sent),
             false => facts(view),
         }}
-        {move || in_registry(&tags.get(), now, sent, place)}
+        {move || in_registry(&tags.get(), may_change.get(), now, sent, place)}
     }
     .into_any()
 }
@@ -222,7 +223,8 @@ fn edit(view: Signal<EnvironmentImagesView>, sent: Form<ImagesPost, ()>) -> AnyV
 }
 
 /// How a registry's clean-up rules keep what has these tags. Facts: the user guide of Amazon ECR, *Lifecycle policy properties*: what a rule
-/// of higher priority selects, none of lower priority expires; re-tagging doesn't make an image younger (aws/containers-roadmap#2746).
+/// of higher priority selects, none of lower priority expires; several patterns in one rule select only what has them all; re-tagging doesn't
+/// make an image younger (aws/containers-roadmap#2746).
 fn clean_up(draft: &ImagesDraft) -> AnyView {
     let prefix = match draft.prefix.as_str() {
         "" => "prod-",
@@ -232,35 +234,50 @@ fn clean_up(draft: &ImagesDraft) -> AnyView {
         "" => "production",
         marker => marker,
     };
-    let rule = format!(
-        r#"{{
-  "rulePriority": 1,
-  "description": "Keep what runs, and ran last",
-  "selection": {{
-    "tagStatus": "tagged",
-    "tagPatternList": ["{prefix}*", "{marker}"],
-    "countType": "imageCountMoreThan",
-    "countNumber": 1000
-  }},
-  "action": {{ "type": "expire" }}
-}}"#
-    );
+    let rules = [
+        rule(1, "Keep what ran last", &format!("{prefix}*")),
+        rule(2, "Keep what runs", marker),
+    ]
+    .join(",\n");
     view! {
         <details>
-            <summary>"A clean-up rule for Amazon ECR"</summary>
+            <summary>"Clean-up rules for Amazon ECR"</summary>
             <p>
-                "Put it before the rules that expire images by age: an image gets no younger when it is tagged again. What this rule selects, later rules keep. With other registries, exclude these tags from clean-up."
+                "Put them before the rules that expire images by age: an image gets no younger when it is tagged again. What a rule selects, later rules keep. With other registries, exclude these tags from clean-up."
             </p>
             <pre class="example">
-                <code>{rule}</code>
+                <code>{rules}</code>
             </pre>
         </details>
     }
     .into_any()
 }
 
+/// A rule of ECR that selects what has such a tag, and expires nothing of it.
+fn rule(priority: u8, description: &str, pattern: &str) -> String {
+    format!(
+        r#"{{
+  "rulePriority": {priority},
+  "description": "{description}",
+  "selection": {{
+    "tagStatus": "tagged",
+    "tagPatternList": ["{pattern}"],
+    "countType": "imageCountMoreThan",
+    "countNumber": 1000
+  }},
+  "action": {{ "type": "expire" }}
+}}"#
+    )
+}
+
 /// The tags, and how they stand.
-fn in_registry(tags: &[TagView], now: Signal<Timestamp>, sent: Form<ImagesPost, ()>, place: Place) -> Option<AnyView> {
+fn in_registry(
+    tags: &[TagView],
+    may_change: bool,
+    now: Signal<Timestamp>,
+    sent: Form<ImagesPost, ()>,
+    place: Place,
+) -> Option<AnyView> {
     if tags.is_empty() {
         return None;
     }
@@ -268,7 +285,7 @@ fn in_registry(tags: &[TagView], now: Signal<Timestamp>, sent: Form<ImagesPost, 
     let base = format!("/w/{workspace}/{project}/{environment}");
     let rows: Vec<AnyView> = tags.iter().map(|tag| row(tag, now, &base)).collect();
     let is_amiss = (tags.iter()).any(|tag| matches!(tag.state, TagState::Drifted { .. } | TagState::Refused { .. }));
-    let again = is_amiss.then(|| {
+    let again = (is_amiss && may_change).then(|| {
         view! {
             <form method="post" on:submit=sent.on_submit()>
                 <button class="button" name="intent" value=AGAIN aria-disabled=move || sent.pending.get().then_some("true")>
@@ -325,4 +342,17 @@ fn row(tag: &TagView, now: Signal<Timestamp>, base: &str) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rule;
+
+    #[test]
+    fn a_rule_of_ecr_selects_one_pattern() {
+        let rule = rule(2, "Keep what runs", "production");
+        // Several in one list would select only what has them all.
+        assert!(rule.contains(r#""tagPatternList": ["production"],"#), "{rule}");
+        assert!(rule.contains(r#""rulePriority": 2,"#), "{rule}");
+    }
 }

@@ -314,6 +314,10 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             </dd>
             {moving}
             {failed}
+            {view.unseen.clone().map(|why| view! {
+                <dt>"In the registry"</dt>
+                <dd>{format!("Waybill can't check whether the image can still be pulled. {why}")}</dd>
+            })}
             {repository}
             {key}
             <dt>"Follows"</dt>

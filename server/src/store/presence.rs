@@ -37,6 +37,8 @@ pub struct PresenceRecord {
     pub missing: Vec<String>,
     /// When that was found.
     pub gone_since: Option<Timestamp>,
+    /// When something seemed to be gone, until that is confirmed.
+    pub suspected_at: Option<Timestamp>,
     /// The last look that was answered.
     pub looked_at: Option<Timestamp>,
     /// Why it couldn't be looked at, a sentence.
@@ -73,8 +75,6 @@ pub trait Presences: Send {
     async fn presence(&mut self, image: &ImageAt) -> Result<Option<PresenceRecord>, StoreError>;
     /// Those of a workspace that lack something.
     async fn incomplete(&mut self, workspace: WorkspaceId) -> Result<Vec<PresenceRecord>, StoreError>;
-    /// The repositories that hold an image whole, as far as is known.
-    async fn held_whole(&mut self, workspace: WorkspaceId, digest: &Digest) -> Result<Vec<Repository>, StoreError>;
     /// Whether one is due, leases aside.
     async fn is_presence_due(
         &mut self,
@@ -99,15 +99,14 @@ pub trait Presences: Send {
     async fn heal(&mut self, image: &ImageAt, from: &Repository, now: Timestamp) -> Result<(), StoreError>;
 }
 
-const IMAGES_LOOKED_AFTER: &str = "SELECT * FROM presence ORDER BY workspace_id, repository, digest";
+const IMAGES_LOOKED_AFTER: &str =
+    "SELECT workspace_id, repository, digest FROM presence ORDER BY workspace_id, repository, digest";
 const LOOK_AFTER: &str = "INSERT INTO presence (workspace_id, repository, digest, tries, next_at) VALUES ($1, $2, $3, 0, $4) \
      ON CONFLICT (workspace_id, repository, digest) DO NOTHING";
 const STOP_LOOKING_AFTER: &str = "DELETE FROM presence WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
 const PRESENCE: &str = "SELECT * FROM presence WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
 const INCOMPLETE: &str =
     "SELECT * FROM presence WHERE workspace_id = $1 AND missing IS NOT NULL ORDER BY repository, digest";
-const HELD_WHOLE: &str = "SELECT repository FROM presence WHERE workspace_id = $1 AND digest = $2 AND missing IS NULL \
-     AND looked_at IS NOT NULL ORDER BY repository";
 const IS_LOOK_DUE: &str = "SELECT COUNT(*) FROM presence WHERE heal_from IS NULL AND (next_at <= $1 OR next_at > $2)";
 const IS_HEAL_DUE: &str =
     "SELECT COUNT(*) FROM presence WHERE heal_from IS NOT NULL AND (next_at <= $1 OR next_at > $2)";
@@ -119,8 +118,8 @@ const CLAIM_HEAL: &str = "UPDATE presence SET lease_owner = $1, lease_until = $3
      AND (lease_until IS NULL OR lease_until <= $2 OR lease_until > $4) ORDER BY next_at, repository, digest LIMIT 1) RETURNING *";
 const RENEW_PRESENCE: &str = "UPDATE presence SET lease_until = $5 WHERE workspace_id = $1 AND repository = $2 AND digest = $3 \
      AND lease_owner = $4";
-const SETTLE_PRESENCE: &str = "UPDATE presence SET parts = $5, missing = $6, gone_since = $7, looked_at = $8, trouble = $9, \
-     heal_from = $10, heal_failure = $11, tries = $12, next_at = $13, lease_owner = NULL, lease_until = NULL \
+const SETTLE_PRESENCE: &str = "UPDATE presence SET parts = $5, missing = $6, gone_since = $7, suspected_at = $8, looked_at = $9, \
+     trouble = $10, heal_from = $11, heal_failure = $12, tries = $13, next_at = $14, lease_owner = NULL, lease_until = NULL \
      WHERE workspace_id = $1 AND repository = $2 AND digest = $3 AND lease_owner = $4";
 const HEAL: &str = "UPDATE presence SET heal_from = $4, heal_failure = NULL, tries = 0, next_at = $5, lease_owner = NULL, lease_until = NULL \
      WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
@@ -133,6 +132,7 @@ struct PresenceRow {
     parts: Option<String>,
     missing: Option<String>,
     gone_since: Option<i64>,
+    suspected_at: Option<i64>,
     looked_at: Option<i64>,
     trouble: Option<String>,
     heal_from: Option<String>,
@@ -141,10 +141,17 @@ struct PresenceRow {
     next_at: i64,
 }
 
-impl TryFrom<PresenceRow> for ImageAt {
+#[derive(FromRow)]
+struct ImageRow {
+    workspace_id: String,
+    repository: String,
+    digest: String,
+}
+
+impl TryFrom<ImageRow> for ImageAt {
     type Error = StoreError;
 
-    fn try_from(row: PresenceRow) -> Result<Self, StoreError> {
+    fn try_from(row: ImageRow) -> Result<Self, StoreError> {
         Ok(Self {
             workspace: parse("workspace id", &row.workspace_id)?,
             repository: parse("repository", &row.repository)?,
@@ -172,6 +179,7 @@ impl TryFrom<PresenceRow> for PresenceRecord {
                 .transpose()?
                 .unwrap_or_default(),
             gone_since: row.gone_since.map(Timestamp),
+            suspected_at: row.suspected_at.map(Timestamp),
             looked_at: row.looked_at.map(Timestamp),
             trouble: row.trouble,
             heal_from: parse_if("repository", row.heal_from.as_ref())?,
@@ -198,7 +206,7 @@ where
     for<'v> Option<&'v str>: Encode<'v, D>,
 {
     async fn images_looked_after(&mut self) -> Result<Vec<ImageAt>, StoreError> {
-        all!(self, PresenceRow, IMAGES_LOOKED_AFTER)
+        all!(self, ImageRow, IMAGES_LOOKED_AFTER)
     }
 
     async fn look_after(&mut self, image: &ImageAt, next_at: Timestamp) -> Result<(), StoreError> {
@@ -237,15 +245,6 @@ where
 
     async fn incomplete(&mut self, workspace: WorkspaceId) -> Result<Vec<PresenceRecord>, StoreError> {
         all!(self, PresenceRow, INCOMPLETE, workspace.to_string())
-    }
-
-    async fn held_whole(&mut self, workspace: WorkspaceId, digest: &Digest) -> Result<Vec<Repository>, StoreError> {
-        let found = sqlx::query_scalar::<D, String>(HELD_WHOLE)
-            .bind(workspace.to_string())
-            .bind(digest.as_str())
-            .fetch_all(&mut self.tx)
-            .await?;
-        found.iter().map(|found| parse("repository", found)).collect()
     }
 
     async fn is_presence_due(
@@ -301,6 +300,7 @@ where
             parts,
             missing,
             gone_since,
+            suspected_at,
             looked_at,
             trouble,
             heal_from,
@@ -324,6 +324,7 @@ where
             parts,
             missing,
             gone_since.map(|at| at.0),
+            suspected_at.map(|at| at.0),
             looked_at.map(|at| at.0),
             trouble.as_deref().map(text),
             heal_from.as_ref().map(Repository::as_str),

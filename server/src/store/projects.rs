@@ -10,7 +10,7 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     environment::{Environment, Project},
-    id::{ProjectId, WorkspaceId},
+    id::{EnvironmentId, ProjectId, WorkspaceId},
 };
 use sqlx::{ColumnIndex, Encode, Executor, FromRow, IntoArguments, Type};
 
@@ -44,6 +44,8 @@ pub trait Projects: Send {
     async fn environments(&mut self, project: ProjectId) -> Result<Vec<Environment>, StoreError>;
     /// All environments that have tags in the registry, of every workspace.
     async fn tagged_environments(&mut self) -> Result<Vec<Environment>, StoreError>;
+    /// This environment, if it has tags in the registry.
+    async fn tagged_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>, StoreError>;
     /// Inserts or changes an environment. Fails with [`StoreError::Exists`] when the project has another one of this name, or with this key.
     async fn put_environment(&mut self, environment: &Environment) -> Result<(), StoreError>;
 }
@@ -62,6 +64,7 @@ const ENVIRONMENTS: &str =
     "SELECT * FROM environments WHERE project_id = $1 AND removed_at IS NULL ORDER BY position, name";
 const TAGGED_ENVIRONMENTS: &str =
     "SELECT * FROM environments WHERE tags IS NOT NULL AND removed_at IS NULL ORDER BY project_id, position, name";
+const TAGGED_ENVIRONMENT: &str = "SELECT * FROM environments WHERE id = $1 AND tags IS NOT NULL AND removed_at IS NULL";
 const PUT_ENVIRONMENT: &str = "INSERT INTO environments (id, project_id, cluster_id, name, key, position, protected, policy, mirror, tags) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
      ON CONFLICT (id) DO UPDATE SET cluster_id = excluded.cluster_id, key = excluded.key, position = excluded.position, \
@@ -215,6 +218,10 @@ where
 
     async fn environments(&mut self, project: ProjectId) -> Result<Vec<Environment>, StoreError> {
         all!(self, EnvironmentRow, ENVIRONMENTS, project.to_string())
+    }
+
+    async fn tagged_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>, StoreError> {
+        one!(self, EnvironmentRow, TAGGED_ENVIRONMENT, id.to_string())
     }
 
     async fn tagged_environments(&mut self) -> Result<Vec<Environment>, StoreError> {

@@ -51,6 +51,8 @@ pub struct TagMove {
     pub note: Option<String>,
     /// Tries that failed in a row.
     pub tries: u32,
+    /// Counts what was wanted of it.
+    pub wish: i64,
     /// When it is looked at next.
     pub next_at: Timestamp,
 }
@@ -108,19 +110,21 @@ pub trait TagMoves: Send {
     ) -> Result<Option<TagMove>, StoreError>;
     /// The names of those in a repository.
     async fn own_tags(&mut self, workspace: WorkspaceId, repository: &Repository) -> Result<Vec<Tag>, StoreError>;
+    /// The markers of a project's environments that somebody else moved, each with the resource whose image it should name.
+    async fn drifted_markers(&mut self, project: ProjectId) -> Result<Vec<TagMove>, StoreError>;
     /// Those of a project's environments, by repository and name.
     async fn tags_of_project(&mut self, project: ProjectId) -> Result<Vec<TagMove>, StoreError>;
     /// Those that a promotion set, or that it is to set.
     async fn tags_of_promotion(&mut self, promotion: PromotionId) -> Result<Vec<TagMove>, StoreError>;
     /// Those that keep images for a resource.
     async fn keepers_of(&mut self, resource: ResourceId) -> Result<Vec<TagMove>, StoreError>;
-    /// Whether there is one of this name, in any repository with this path.
-    async fn is_own_tag(&mut self, workspace: WorkspaceId, path: &str, tag: &Tag) -> Result<bool, StoreError>;
-    /// Makes those of this name due, in every repository with this path: somebody may have moved them.
+    /// The repositories that have one of this name.
+    async fn own_tags_called(&mut self, workspace: WorkspaceId, tag: &Tag) -> Result<Vec<Repository>, StoreError>;
+    /// Makes this one due: somebody may have moved it.
     async fn look_at_tag(
         &mut self,
         workspace: WorkspaceId,
-        path: &str,
+        repository: &Repository,
         tag: &Tag,
         now: Timestamp,
     ) -> Result<(), StoreError>;
@@ -142,38 +146,44 @@ pub trait TagMoves: Send {
     /// Writes what came of a look, and ends the lease; `false` when that is another's by now. If something else is wanted meanwhile, it stays due.
     async fn settle_tag(&mut self, settled: &TagMove, owner: &str, now: Timestamp) -> Result<bool, StoreError>;
     /// Lets a tag go: Waybill no longer looks after it. `false` when it is another's to say by now.
-    async fn forget_tag_move(&mut self, wanted: &TagWanted, owner: &str) -> Result<bool, StoreError>;
+    async fn forget_tag_move(&mut self, held: &TagMove, owner: &str) -> Result<bool, StoreError>;
 }
 
 const WANT_TAG: &str = "INSERT INTO tag_moves (workspace_id, repository, tag, tag_use, environment_id, resource_id, promotion_id, wanted, \
-     tries, next_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) \
+     tries, wish, next_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, $9) \
      ON CONFLICT (workspace_id, repository, tag) DO UPDATE SET tag_use = excluded.tag_use, environment_id = excluded.environment_id, \
      resource_id = excluded.resource_id, promotion_id = excluded.promotion_id, wanted = excluded.wanted, tries = 0, \
-     next_at = excluded.next_at, note = NULL, set_at = NULL";
+     next_at = excluded.next_at, note = NULL, set_at = NULL, \
+     wish = tag_moves.wish + 1";
 const TAG_MOVE: &str = "SELECT * FROM tag_moves WHERE workspace_id = $1 AND repository = $2 AND tag = $3";
 const OWN_TAGS: &str = "SELECT tag FROM tag_moves WHERE workspace_id = $1 AND repository = $2 ORDER BY tag";
 const TAGS_OF_PROJECT: &str = "SELECT t.* FROM tag_moves t JOIN environments e ON e.id = t.environment_id \
      WHERE e.project_id = $1 ORDER BY t.repository, t.tag";
+const DRIFTED_MARKERS: &str = "SELECT t.* FROM tag_moves t JOIN environments e ON e.id = t.environment_id \
+     WHERE e.project_id = $1 AND t.drifted_at IS NOT NULL AND t.tag_use = 'marker' ORDER BY t.repository, t.tag";
 const TAGS_OF_PROMOTION: &str = "SELECT * FROM tag_moves WHERE promotion_id = $1 ORDER BY repository, tag";
 const KEEPERS_OF: &str =
     "SELECT * FROM tag_moves WHERE resource_id = $1 AND tag_use = 'keeper' ORDER BY repository, tag";
-const IS_OWN_TAG: &str =
-    "SELECT COUNT(*) FROM tag_moves WHERE tag = $3 AND workspace_id = $1 AND repository LIKE $2 ESCAPE '\\'";
-const LOOK_AT_TAG: &str = "UPDATE tag_moves SET next_at = $4 WHERE workspace_id = $1 AND tag = $3 AND next_at > $4 \
-     AND repository LIKE $2 ESCAPE '\\'";
-const SET_TAGS_AGAIN: &str = "UPDATE tag_moves SET next_at = $2, last_set = NULL, set_at = NULL, note = NULL, tries = 0 WHERE environment_id = $1";
-const RETRY_REFUSED_TAGS: &str =
-    "UPDATE tag_moves SET next_at = $2, note = NULL, tries = 0 WHERE workspace_id = $1 AND note IS NOT NULL";
+const OWN_TAGS_CALLED: &str =
+    "SELECT repository FROM tag_moves WHERE tag = $2 AND workspace_id = $1 ORDER BY repository";
+const LOOK_AT_TAG: &str = "UPDATE tag_moves SET next_at = $4, wish = wish + 1 WHERE workspace_id = $1 AND tag = $3 \
+     AND repository = $2";
+const SET_TAGS_AGAIN: &str = "UPDATE tag_moves SET next_at = $2, last_set = NULL, set_at = NULL, note = NULL, tries = 0, \
+     wish = wish + 1 WHERE environment_id = $1";
+const RETRY_REFUSED_TAGS: &str = "UPDATE tag_moves SET next_at = $2, note = NULL, tries = 0, wish = wish + 1 WHERE workspace_id = $1 AND note IS NOT NULL AND set_at IS NULL";
 const NEXT_TAG_DUE: &str = "SELECT next_at FROM tag_moves ORDER BY next_at LIMIT 1";
 const CLAIM_TAG: &str = "UPDATE tag_moves SET lease_owner = $1, lease_until = $3 WHERE (workspace_id, repository, tag) = \
      (SELECT workspace_id, repository, tag FROM tag_moves WHERE (next_at <= $2 OR next_at > $4) \
      AND (lease_until IS NULL OR lease_until <= $2 OR lease_until > $5) ORDER BY next_at, repository, tag LIMIT 1) RETURNING *";
 const HOLD_TAG: &str = "UPDATE tag_moves SET lease_owner = $4, lease_until = $6 WHERE workspace_id = $1 AND repository = $2 AND tag = $3 \
      AND (lease_until IS NULL OR lease_until <= $5 OR lease_until > $7)";
-const SETTLE_TAG: &str = "UPDATE tag_moves SET last_set = $5, set_at = $6, seen = $7, drifted_at = $8, note = $9, tries = $10, \
-     next_at = CASE WHEN wanted = $11 THEN $12 ELSE $13 END, lease_owner = NULL, lease_until = NULL \
+const SETTLE_TAG: &str = "UPDATE tag_moves SET last_set = $5, set_at = CASE WHEN wish = $11 THEN $6 ELSE set_at END, \
+     seen = CASE WHEN wish = $11 THEN $7 ELSE seen END, drifted_at = CASE WHEN wish = $11 THEN $8 ELSE drifted_at END, \
+     note = CASE WHEN wish = $11 THEN $9 ELSE note END, tries = CASE WHEN wish = $11 THEN $10 ELSE tries END, \
+     next_at = CASE WHEN wish = $11 THEN $12 ELSE $13 END, lease_owner = NULL, lease_until = NULL \
      WHERE workspace_id = $1 AND repository = $2 AND tag = $3 AND lease_owner = $4";
-const FORGET_TAG_MOVE: &str = "DELETE FROM tag_moves WHERE workspace_id = $1 AND repository = $2 AND tag = $3 AND wanted = $4 AND lease_owner = $5";
+const FORGET_TAG_MOVE: &str =
+    "DELETE FROM tag_moves WHERE workspace_id = $1 AND repository = $2 AND tag = $3 AND wish = $4 AND lease_owner = $5";
 
 #[derive(FromRow)]
 struct TagMoveRow {
@@ -191,6 +201,7 @@ struct TagMoveRow {
     drifted_at: Option<i64>,
     note: Option<String>,
     tries: i64,
+    wish: i64,
     next_at: i64,
 }
 
@@ -217,15 +228,10 @@ impl TryFrom<TagMoveRow> for TagMove {
                 .map(|at| (seen.map_or(TagDrift::Gone, TagDrift::Names), Timestamp(at))),
             note: row.note,
             tries: u32::try_from(row.tries).unwrap_or(u32::MAX),
+            wish: row.wish,
             next_at: Timestamp(row.next_at),
         })
     }
-}
-
-/// A pattern of `LIKE` for repositories with this path, whatever their host.
-fn with_path(path: &str) -> String {
-    let escaped = path.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%/{escaped}")
 }
 
 #[async_trait]
@@ -285,6 +291,10 @@ where
         names.iter().map(|name| parse("tag", name)).collect()
     }
 
+    async fn drifted_markers(&mut self, project: ProjectId) -> Result<Vec<TagMove>, StoreError> {
+        all!(self, TagMoveRow, DRIFTED_MARKERS, project.to_string())
+    }
+
     async fn tags_of_project(&mut self, project: ProjectId) -> Result<Vec<TagMove>, StoreError> {
         all!(self, TagMoveRow, TAGS_OF_PROJECT, project.to_string())
     }
@@ -297,20 +307,19 @@ where
         all!(self, TagMoveRow, KEEPERS_OF, resource.to_string())
     }
 
-    async fn is_own_tag(&mut self, workspace: WorkspaceId, path: &str, tag: &Tag) -> Result<bool, StoreError> {
-        let found = sqlx::query_scalar::<D, i64>(IS_OWN_TAG)
+    async fn own_tags_called(&mut self, workspace: WorkspaceId, tag: &Tag) -> Result<Vec<Repository>, StoreError> {
+        let found = sqlx::query_scalar::<D, String>(OWN_TAGS_CALLED)
             .bind(workspace.to_string())
-            .bind(with_path(path))
             .bind(tag.as_str())
-            .fetch_one(&mut self.tx)
+            .fetch_all(&mut self.tx)
             .await?;
-        Ok(found > 0)
+        found.iter().map(|found| parse("repository", found)).collect()
     }
 
     async fn look_at_tag(
         &mut self,
         workspace: WorkspaceId,
-        path: &str,
+        repository: &Repository,
         tag: &Tag,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -318,7 +327,7 @@ where
             self,
             LOOK_AT_TAG,
             workspace.to_string(),
-            with_path(path),
+            repository.as_str(),
             tag.as_str(),
             now.0
         )?;
@@ -385,6 +394,7 @@ where
             drift,
             note,
             tries,
+            wish,
             next_at,
         } = settled;
         let seen = match drift {
@@ -404,33 +414,24 @@ where
             drift.as_ref().map(|(_, at)| at.0),
             note.as_deref().map(text),
             i64::from(*tries),
-            wanted.digest.as_str(),
+            *wish,
             next_at.0,
             now.0,
         )?;
         Ok(changed == 1)
     }
 
-    async fn forget_tag_move(&mut self, wanted: &TagWanted, owner: &str) -> Result<bool, StoreError> {
+    async fn forget_tag_move(&mut self, held: &TagMove, owner: &str) -> Result<bool, StoreError> {
+        let wanted = &held.wanted;
         let changed = run!(
             self,
             FORGET_TAG_MOVE,
             wanted.workspace.to_string(),
             wanted.repository.as_str(),
             wanted.tag.as_str(),
-            wanted.digest.as_str(),
+            held.wish,
             owner,
         )?;
         Ok(changed == 1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_path;
-
-    #[test]
-    fn a_path_is_no_pattern() {
-        assert_eq!(with_path("team/my_app"), r"%/team/my\_app");
     }
 }

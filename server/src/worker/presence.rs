@@ -1,7 +1,7 @@
 //! What runs must stay pullable: once a day it is looked whether the registry still holds every part of it, and of what can be gone back to.
 //!
 //! [`follow`] keeps the list of images that are looked after, and spreads their looks over the day. [`look_next`] takes the one that is due
-//! longest and asks for each part; what is gone is asked for once more before it is announced. [`heal_next`] copies what is gone from another
+//! longest and asks for each part; what is gone is asked for again after a minute before it is announced. [`heal_next`] copies what is gone from another
 //! repository, when a person asks for it: the same copy, the other way.
 
 use crate::{
@@ -39,9 +39,17 @@ const FOLLOW: Duration = Duration::from_secs(15);
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// Within which time an image that is new here is looked at first: it was proven to be there when it was promoted.
 const FIRST_MILLIS: i64 = 60 * 60 * 1000;
+/// When it is looked again at what seems to be gone, before it is announced.
+const CONFIRM_MILLIS: i64 = 60 * 1000;
+/// How often it is looked at what is gone, until it is there again.
+const INCOMPLETE_MILLIS: i64 = 15 * 60 * 1000;
+/// New images at once that are looked at within the hour; more of them are spread over the day.
+const FEW: usize = 100;
+/// Missing parts that are named.
+const MOST_NAMED: usize = 10;
 /// Longest pause after a registry failed.
 const LONGEST_PAUSE_MILLIS: i64 = 60 * 60 * 1000;
-/// Images that are looked at side by side: one registry that is slow holds none of the others up.
+/// Images that are looked at side by side.
 const SIDE_BY_SIDE: usize = 4;
 /// How long a lease lasts that isn't renewed, and how often it is.
 const LEASE_MILLIS: i64 = 60_000;
@@ -143,9 +151,10 @@ pub async fn follow(services: &Services, seen: Option<i64>) -> Result<Option<i64
     }
     let mut tx = services.store.write().await?;
     let now = services.now();
-    for image in wanted.difference(&known) {
-        tx.look_after(image, now.plus_millis(spread(image, FIRST_MILLIS)))
-            .await?;
+    let new: Vec<&ImageAt> = wanted.difference(&known).collect();
+    let within = if new.len() > FEW { DAY_MILLIS } else { FIRST_MILLIS };
+    for image in new {
+        tx.look_after(image, now.plus_millis(spread(image, within))).await?;
     }
     for image in known.difference(&wanted) {
         tx.stop_looking_after(image).await?;
@@ -226,7 +235,7 @@ enum Found {
     Unseen(String, bool),
 }
 
-/// Looks whether an image can be pulled. What is gone is asked for once more: a registry may err for a moment.
+/// Looks whether an image can be pulled.
 async fn look(services: &Services, record: &PresenceRecord, pace: LookPace) -> Result<Found, AppError> {
     let image = &record.image;
     let mut tx = services.store.read().await?;
@@ -242,22 +251,19 @@ async fn look(services: &Services, record: &PresenceRecord, pace: LookPace) -> R
         repository: image.repository.clone(),
     };
     let seen = services.looks.look(&at, &image.digest, &record.parts, pace).await;
-    let Presence { parts, mut missing } = match seen {
+    let Presence { parts, missing } = match seen {
         Ok(seen) => seen,
         Err(error) => return Ok(Found::Unseen(error.to_string(), error.is_passing())),
     };
-    if !missing.is_empty() {
-        missing = match services.looks.look(&at, &image.digest, &missing, pace).await {
-            Ok(again) => again.missing,
-            Err(error) => return Ok(Found::Unseen(error.to_string(), error.is_passing())),
-        };
+    let mut words: Vec<String> = missing.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    if missing.len() > MOST_NAMED {
+        words.push(format!("{} more parts", missing.len() - MOST_NAMED));
     }
-    let mut words: Vec<String> = missing.iter().map(ToString::to_string).collect();
     if words.is_empty() {
         words.extend(missing_proof(services, image, &at).await?);
     }
-    // What lies below a manifest that is gone can't be read: what was known of it stays.
-    let parts = match missing.is_empty() || record.parts.is_empty() {
+    // What lies below a manifest that is gone can't be read: only a whole image says what it consists of.
+    let parts = match missing.is_empty() {
         true => parts,
         false => record.parts.clone(),
     };
@@ -268,15 +274,18 @@ async fn look(services: &Services, record: &PresenceRecord, pace: LookPace) -> R
 async fn missing_proof(services: &Services, image: &ImageAt, at: &CopyEnd) -> Result<Option<String>, AppError> {
     let mut tx = services.store.read().await?;
     let mut brought = Vec::new();
-    for (place, environment, resource) in runs_at(&mut *tx, image).await? {
+    for (_, environment, resource) in runs_at(&mut *tx, image).await? {
         let history = tx.promotions_of(resource.id, LOOK_BACK).await?;
         let promotion = history
             .into_iter()
             .find(|promotion| promotion.commit.is_some() && promotion.image.digest == image.digest);
-        brought.extend(promotion.map(|promotion| (place, environment, promotion)));
+        brought.extend(promotion.map(|promotion| (environment, promotion)));
     }
     drop(tx);
-    for (_, environment, promotion) in brought {
+    // What one environment asks for is asked once, however many resources run the image there.
+    brought.sort_by_key(|(environment, _)| environment.id);
+    brought.dedup_by_key(|(environment, _)| environment.id);
+    for (environment, promotion) in brought {
         let policy = &environment.policy;
         if let ProofsThere::Lacks(gate) = gates::missing_proofs(services, &promotion, policy, at).await? {
             return Ok(Some(format!("what opened the gate {gate}")));
@@ -341,7 +350,15 @@ async fn settle(
     let failure = after.heal_failure.clone().filter(|_| before.heal_from.is_some());
     let day = now.plus_millis(DAY_MILLIS + spread(&before.image, FIRST_MILLIS));
     match found {
+        // A registry may err for a while: what seems to be gone is looked at again before anybody is told.
+        Found::Seen(_, missing)
+            if !missing.is_empty() && before.missing.is_empty() && before.suspected_at.is_none() =>
+        {
+            (after.suspected_at, after.looked_at, after.trouble, after.tries) = (Some(now), Some(now), None, 0);
+            after.next_at = now.plus_millis(CONFIRM_MILLIS);
+        }
         Found::Seen(parts, missing) => {
+            after.suspected_at = None;
             after.gone_since = match missing.is_empty() {
                 true => None,
                 false => before.gone_since.or(Some(now)),
@@ -350,7 +367,12 @@ async fn settle(
                 after.heal_failure = None;
             }
             (after.parts, after.missing) = (parts, missing);
-            (after.looked_at, after.trouble, after.tries, after.next_at) = (Some(now), None, 0, day);
+            (after.looked_at, after.trouble, after.tries) = (Some(now), None, 0);
+            after.next_at = match after.missing.is_empty() {
+                true => day,
+                // Somebody may be mending it.
+                false => now.plus_millis(INCOMPLETE_MILLIS),
+            };
         }
         Found::Unseen(why, is_passing) => {
             after.tries = before.tries.saturating_add(1);

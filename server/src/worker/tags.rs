@@ -6,7 +6,7 @@
 //! time each tag is looked at again, and what runs is held against the tags ([`follow`]), so that they are right also where no promotion
 //! brought the image.
 
-use super::{Outcome, Worker, steps::gone};
+use super::{Outcome, Worker};
 use crate::{
     back_off,
     ports::{
@@ -27,7 +27,7 @@ use domain::{
     environment::Environment,
     environment_tags::{OnDrift, TagUse},
     event::{Happened, Subject},
-    id::{ProjectId, WorkspaceId},
+    id::WorkspaceId,
     plan::Health,
     promotion::{Actor, Promotion},
     resource::Resource,
@@ -50,8 +50,10 @@ const LONGEST: Duration = Duration::from_secs(50);
 const LEASE_MILLIS: i64 = 60_000;
 /// Nothing is put off for longer: what is was so by a clock that ran ahead.
 const FARTHEST_MILLIS: i64 = 2 * KEEPER_MILLIS;
-/// How long a promotion waits for its keeper while somebody else is at it.
-const BUSY_MILLIS: i64 = 300;
+/// Tries after which a promotion goes on without its keeper: it stays due, and is set when it can be.
+const MOST_TRIES: u32 = 3;
+/// Tags that are looked at side by side.
+const SIDE_BY_SIDE: usize = 4;
 /// Promotions of a resource that are looked through for the one that brought an image.
 const LOOK_BACK: i64 = 20;
 
@@ -67,9 +69,20 @@ pub async fn run(services: Services, owner: String, stop: CancellationToken) {
                 Err(error) => complain(&error, "what runs could not be held against its tags"),
             }
         }
+        // One that hangs holds none of the others up for long.
+        let looks = (0..SIDE_BY_SIDE).map(|n| {
+            let (services, owner) = (&services, format!("{owner}/{n}"));
+            async move {
+                let mut looked = false;
+                while next(services, &owner).await? {
+                    looked = true;
+                }
+                Ok::<_, AppError>(looked)
+            }
+        });
         let looked = tokio::select! {
-            looked = next(&services, &owner) => looked,
-            // Its lease runs out, or is given back at the next start; whoever takes it up looks first.
+            looked = futures::future::try_join_all(looks) => looked.map(|looked| looked.contains(&true)),
+            // Its lease runs out; whoever takes it up looks first.
             () = stop.cancelled() => return,
         };
         match looked {
@@ -110,7 +123,7 @@ pub async fn next(services: &Services, owner: &str) -> Result<bool, AppError> {
         return Ok(false);
     };
     tx.commit().await?;
-    settle(services, owner, claimed).await?;
+    settle(services, owner, claimed, false).await?;
     Ok(true)
 }
 
@@ -145,21 +158,20 @@ impl Worker {
         let is_ours = tx.hold_tag(&wanted, &owner, lease(now)).await?;
         let held = tx.tag_move(wanted.workspace, &wanted.repository, &wanted.tag).await?;
         tx.commit().await?;
-        let Some(held) = held.filter(|_| is_ours) else {
-            let why = format!("The tag {} is being set.", wanted.tag);
-            return Ok(Err(Outcome::Wait {
-                millis: BUSY_MILLIS,
-                why,
-            }));
+        let settled = match held.filter(|_| is_ours) {
+            Some(held) => settle(services, &owner, held, true).await?,
+            None => Settled::Later(format!("Waybill is setting the tag {}.", wanted.tag)),
         };
-        Ok(match settle(services, &owner, held).await? {
+        Ok(match settled {
             Settled::Set => Ok(Some(format!(
                 "The tag {} keeps it in {}.",
                 wanted.tag, wanted.repository
             ))),
             Settled::Not(note) => Ok(Some(note)),
-            Settled::Gone => Err(gone("environment")),
-            Settled::Later(why) => Err(Outcome::Retry { why }),
+            // The environment no longer wants it.
+            Settled::Gone => Ok(None),
+            Settled::Later(why) if promotion.attempts + 1 < MOST_TRIES => Err(Outcome::Retry { why }),
+            Settled::Later(why) => Ok(Some(format!("The tag {} isn't set yet. {why}", wanted.tag))),
         })
     }
 }
@@ -176,9 +188,9 @@ enum Settled {
     Gone,
 }
 
-/// Looks at a tag that is held, sets it or takes it away, and writes what came of it.
-async fn settle(services: &Services, owner: &str, held: TagMove) -> Result<Settled, AppError> {
-    let looked = tokio::time::timeout(LONGEST, look(services, &held)).await;
+/// Looks at a tag that is held, sets it or takes it away, and writes what came of it. `is_needed`: a promotion is on its way to its image.
+async fn settle(services: &Services, owner: &str, held: TagMove, is_needed: bool) -> Result<Settled, AppError> {
+    let looked = tokio::time::timeout(LONGEST, look(services, &held, is_needed)).await;
     let looked = looked.unwrap_or_else(|_| {
         Ok(Looked::Failed(format!(
             "The registry hung for {} seconds.",
@@ -205,8 +217,9 @@ async fn settle(services: &Services, owner: &str, held: TagMove) -> Result<Settl
     let mut events = Vec::new();
     let settled = match looked {
         Looked::Names { moved_from } => {
+            let since = held.set_at.filter(|_| held.is_set()).unwrap_or(now);
             (after.drift, after.note) = (None, None);
-            (after.last_set, after.set_at) = (Some(digest.clone()), Some(now));
+            (after.last_set, after.set_at) = (Some(digest.clone()), Some(since));
             if let Some(from) = moved_from {
                 events.push(Happened::TagMoved {
                     repository: repository.clone(),
@@ -266,15 +279,13 @@ async fn settle(services: &Services, owner: &str, held: TagMove) -> Result<Settl
     };
     let mut tx = services.store.write().await?;
     let is_ours = match settled {
-        Settled::Gone => tx.forget_tag_move(&held.wanted, owner).await?,
+        Settled::Gone => tx.forget_tag_move(&held, owner).await?,
         _ => tx.settle_tag(&after, owner, now).await?,
     };
     let told = is_ours && !events.is_empty();
+    let environment = tx.tagged_environment(held.wanted.environment).await?;
+    let project = environment.map(|environment| environment.project);
     if told {
-        let project = match tx.resource(held.wanted.resource).await? {
-            Some(_) => project_of(&mut *tx, &held.wanted).await?,
-            None => None,
-        };
         for happened in events {
             let event = NewEvent {
                 workspace: held.wanted.workspace,
@@ -291,6 +302,10 @@ async fn settle(services: &Services, owner: &str, held: TagMove) -> Result<Settl
         }
     }
     tx.commit().await?;
+    if let Some(project) = project.filter(|_| held.drift.is_some()) {
+        // That it is as it should be again is no event.
+        services.kept_cells.forget(project);
+    }
     if told {
         services.wrote();
     }
@@ -327,7 +342,7 @@ impl Looked {
     }
 }
 
-async fn look(services: &Services, held: &TagMove) -> Result<Looked, AppError> {
+async fn look(services: &Services, held: &TagMove, is_needed: bool) -> Result<Looked, AppError> {
     let wanted = &held.wanted;
     let TagWanted {
         repository,
@@ -345,7 +360,8 @@ async fn look(services: &Services, held: &TagMove) -> Result<Looked, AppError> {
     }
     let is_kept = match wanted.usage {
         TagUse::Marker => tx.resource(wanted.resource).await?.is_some(),
-        TagUse::Keeper => sources::is_kept(&mut *tx, wanted.workspace, &environment, repository, digest).await?,
+        TagUse::Keeper if is_needed => true,
+        TagUse::Keeper => sources::is_kept(&mut *tx, &place, &environment, repository, digest).await?,
     };
     drop(tx);
     if !is_kept && wanted.usage == TagUse::Marker {
@@ -382,6 +398,10 @@ async fn look(services: &Services, held: &TagMove) -> Result<Looked, AppError> {
             (Some(named), _) if named == *digest => Looked::Names { moved_from: None },
             (_, Some(note)) => Looked::Refused(note.clone()),
             (Some(named), None) => Looked::Drifted(TagDrift::Names(named)),
+            // Some registries err for a moment: it is asked for once more.
+            (None, None) if held.tries == 0 && held.drift.is_none() => {
+                Looked::Failed(format!("{} says that there is no tag {tag}.", repository.registry()))
+            }
             (None, None) => Looked::Drifted(TagDrift::Gone),
         });
     }
@@ -416,23 +436,14 @@ fn failed(error: RegistryError) -> Looked {
 
 /// The environment of a tag, and its project; `None` when one of them is gone.
 async fn place_of(tx: &mut dyn Tx, wanted: &TagWanted) -> Result<Option<(ProjectPlace, Environment)>, AppError> {
-    let Some(project) = project_of(tx, wanted).await? else {
+    let Some(environment) = tx.tagged_environment(wanted.environment).await? else {
         return Ok(None);
     };
-    let Some(record) = tx.project(project).await? else {
+    let Some(record) = tx.project(environment.project).await? else {
         return Ok(None);
     };
     let place = reach::place_for_waybill(tx, record).await?;
-    let environment = place.environments.iter().find(|e| e.id == wanted.environment).cloned();
-    Ok(environment.map(|environment| (place, environment)))
-}
-
-async fn project_of(tx: &mut dyn Tx, wanted: &TagWanted) -> Result<Option<ProjectId>, StoreError> {
-    Ok(tx
-        .tagged_environments()
-        .await?
-        .into_iter()
-        .find_map(|environment| (environment.id == wanted.environment).then_some(environment.project)))
+    Ok(Some((place, environment)))
 }
 
 /// Writes what the tags should name where they don't yet: what ran before an environment had tags, what somebody wrote into Git, and what
@@ -486,7 +497,7 @@ pub async fn follow(services: &Services, seen: Option<i64>) -> Result<Option<i64
             tag,
             ..
         } = &one.wanted;
-        tx.look_at_tag(*workspace, repository.path(), tag, now).await?;
+        tx.look_at_tag(*workspace, repository, tag, now).await?;
     }
     tx.commit().await?;
     services.wake.tags.notify_one();
@@ -553,6 +564,8 @@ async fn too_many(
         .len()
         .saturating_sub(usize::try_from(keep.last).unwrap_or(usize::MAX));
     keepers.truncate(beyond);
+    // What its registry doesn't take away stays.
+    keepers.retain(|keeper| keeper.note.is_none());
     let lately = now.plus_millis(KEEPER_MILLIS - 60 * 60 * 1000);
     keepers.retain(|keeper| keeper.next_at > now && keeper.next_at <= lately);
     Ok(keepers)

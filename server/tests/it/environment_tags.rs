@@ -23,7 +23,7 @@ use server::{
         image_tags::{ImageTags, Replace, TagRemoved, TagSet},
         registry::RegistryError,
     },
-    store::{TagLease, TagMove, TagWanted},
+    store::{TagLease, TagMove, TagWanted, Tx},
     worker::tags,
 };
 use std::{
@@ -201,7 +201,7 @@ async fn a_marker_that_somebody_moves_is_told_and_set_again_by_the_next_promotio
     two.live.retag(PATH, "other", "production").await.unwrap();
     let last = world.push("1.2.0").await;
     world.wait_for_live("production", "api", &last).await;
-    let words = until_said(&two, "It is left so.").await;
+    let words = until_said(&two, "Waybill leaves it there.").await;
     assert_eq!(names(&two, "production").await.as_deref(), Some(&*other), "{words}");
     let page = admin
         .post("/w/demo/myapp/production/-/images", &[("intent", "set-again")])
@@ -498,27 +498,30 @@ async fn two_servers_never_write_one_tag_at_a_time_and_a_newer_wish_is_not_lost(
     assert!(tx.hold_tag(&first, "one", lease).await.unwrap());
     assert!(!tx.hold_tag(&first, "other", lease).await.unwrap(), "it is held");
     assert_eq!(tx.claim_tag("other", lease, now.plus_millis(1)).await.unwrap(), None);
+    let held = async |tx: &mut Box<dyn Tx>| {
+        let held = tx.tag_move(workspace, &first.repository, &first.tag).await.unwrap();
+        held.unwrap()
+    };
+    let mut done = held(&mut tx).await;
     // Meanwhile something else is wanted.
     let mut newer = first.clone();
     newer.digest = digest("e").parse().unwrap();
     tx.want_tag(&newer, now).await.unwrap();
-    let mut done = tx
-        .tag_move(workspace, &first.repository, &first.tag)
-        .await
-        .unwrap()
-        .unwrap();
-    done.wanted.digest = first.digest.clone();
     (done.last_set, done.set_at) = (Some(first.digest.clone()), Some(now));
+    done.note = Some("The image is gone.".into());
     done.next_at = now.plus_millis(1_000_000);
     assert!(!tx.settle_tag(&done, "other", now).await.unwrap(), "it is another's");
+    assert!(!tx.forget_tag_move(&done, "one").await.unwrap(), "it is wanted");
     assert!(tx.settle_tag(&done, "one", now).await.unwrap());
-    let after = tx
-        .tag_move(workspace, &first.repository, &first.tag)
-        .await
-        .unwrap()
-        .unwrap();
+    let after = held(&mut tx).await;
     assert_eq!(after.next_at, now, "the newer one is due");
     assert_eq!(after.wanted.digest, newer.digest);
+    assert_eq!(
+        (after.note.clone(), after.set_at),
+        (None, None),
+        "what was said of the other says nothing of it"
+    );
+    assert_eq!(after.last_set.as_ref(), Some(&first.digest));
     assert!(!after.is_set());
     // A lease that a wrong clock wrote holds nobody up.
     let far = TagLease {
@@ -528,4 +531,57 @@ async fn two_servers_never_write_one_tag_at_a_time_and_a_newer_wish_is_not_lost(
     assert!(tx.hold_tag(&first, "one", far).await.unwrap());
     assert!(tx.hold_tag(&first, "other", lease).await.unwrap());
     tx.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_fails_at_a_tag_fails_no_promotion() {
+    let two = Two::start(Setup::default()).await;
+    let world = &two.world;
+    let first = world.first.clone();
+    // Its disk is full, or its database is away: reading works.
+    two.gate.refuse("PUT", "manifests/prod", 500, "{}");
+    world.apply(&tagged(&two, &both())).await;
+    let promotion = two.promotion(&first).await;
+    world.ends(&promotion.id.to_string(), State::Succeeded).await;
+    let mut admin = world.admin().await;
+    let words = admin.get(&format!("/promotions/{}", promotion.id)).await.words();
+    assert!(
+        words.contains(&format!("The tag {} isn't set yet.", keeper(&first))),
+        "{words}"
+    );
+    // When it can, it is set without anybody's doing.
+    two.gate.allow_all();
+    world.forward(60 * 60 * 1000).await;
+    until_named(&two, &keeper(&first), &first).await;
+    until_named(&two, "production", &first).await;
+}
+
+#[tokio::test]
+async fn what_ran_before_waybill_and_what_promotions_are_on_their_way_to_is_kept() {
+    let (bench, tags, resource, workspace) = keeping().await;
+    let image = |letter: &str| ExactImage {
+        repository: IMAGE.parse().unwrap(),
+        tag: None,
+        digest: digest(letter).parse().unwrap(),
+    };
+    // The promotion that is open brings `a`, where `b` ran before it, which no promotion brought.
+    let mut tx = bench.store.write().await.unwrap();
+    let mut promotion = tx.promotions_of(resource.id, 1).await.unwrap().remove(0);
+    assert_eq!(promotion.image.digest, image("a").digest);
+    promotion.previous = Some(image("b"));
+    tx.update_promotion(&promotion, promotion.state, bench.services.now())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let all: Vec<TagWanted> = ["a", "b", "c"]
+        .map(|letter| wanted(&resource, workspace, letter))
+        .into();
+    for one in &all {
+        want(&bench, one).await;
+    }
+    settle_all(&bench).await;
+    let mut asked = tags.asked();
+    asked.sort();
+    let set = |wanted: &TagWanted| format!("set {} Nothing", wanted.tag);
+    assert_eq!(asked, [format!("remove {}", all[2].tag), set(&all[0]), set(&all[1])]);
 }

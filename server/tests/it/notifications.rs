@@ -161,7 +161,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
     house.tell().await;
     assert_eq!(
         receiver.on("/hook").len(),
-        6,
+        7,
         "a promotion is being rolled out: it may be the reason"
     );
     let mut tx = house.bench.store.write().await.unwrap();

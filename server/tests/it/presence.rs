@@ -5,6 +5,7 @@ use crate::{
     support::world::{Setup, until},
 };
 use domain::told::EventKind;
+use server::store::{ImageAt, PresenceRecord};
 
 const HOUR: i64 = 60 * 60 * 1000;
 const PATH: &str = "live/api";
@@ -43,22 +44,40 @@ async fn what_a_registry_lost_is_announced_and_healed() {
     // Three environments run it, from two repositories.
     two.is_looked_at(2, 2).await;
     let workspace = world.promotions("production", "api").await[0].workspace;
-    until("both to be found whole", async || {
+    let source = format!("{}/myapp/api", world.host);
+    let known = async |repository: &str| {
         let mut tx = world.store.read().await.unwrap();
-        let whole = tx.held_whole(workspace, &first.parse().unwrap()).await.unwrap();
-        (whole.len() == 2).then_some(())
+        let image = ImageAt {
+            workspace,
+            repository: repository.parse().unwrap(),
+            digest: first.parse().unwrap(),
+        };
+        tx.presence(&image).await.unwrap().unwrap()
+    };
+    until("both to be found whole", async || {
+        let both = [known(&source).await, known(&two.target()).await];
+        let is_whole = |record: &PresenceRecord| record.looked_at.is_some() && record.missing.is_empty();
+        both.iter().all(is_whole).then_some(())
     })
     .await;
+    assert!(known(&two.target()).await.parts.len() >= 3, "a manifest and its blobs");
 
     two.live.delete(PATH, &first).await.unwrap();
     assert!(!two.is_there(&first).await);
     two.is_looked_at(2, 26).await;
+    // It is told when it was looked at once more.
+    until("it to seem to be gone", async || {
+        known(&two.target()).await.suspected_at
+    })
+    .await;
+    let mut admin = world.admin().await;
+    assert!(!admin.get(PAGE).await.words().contains("can't be pulled any more"));
+    world.forward(2 * 60 * 1000).await;
     let words = two
         .until_page("the page to tell it", |words| {
             words.contains("This image can't be pulled any more")
         })
         .await;
-    let source = format!("{}/myapp/api", world.host);
     for said in [
         format!("the manifest {first}"),
         format!("Heal from {source}"),
@@ -66,13 +85,13 @@ async fn what_a_registry_lost_is_announced_and_healed() {
     ] {
         assert!(words.contains(&said), "{said:?} is missing in: {words}");
     }
-    let mut admin = world.admin().await;
     let board = admin.get("/w/demo/myapp").await.words();
     assert!(board.contains("Can't be pulled any more"), "{board}");
     // Not from where it never lay.
     let page = admin.post(PAGE, &[("intent", "heal-elsewhere.example/api")]).await;
     assert!(
-        page.words().contains("The image never lay in elsewhere.example/api"),
+        page.words()
+            .contains("This project never had the image in elsewhere.example/api"),
         "{}",
         page.words()
     );

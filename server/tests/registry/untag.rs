@@ -87,7 +87,11 @@ async fn a_registry_that_deletes_no_tags_says_so() {
             error("MANIFEST_UNKNOWN", "manifest unknown"),
             "MANIFEST_UNKNOWN manifest unknown",
         ),
-        (202, String::new(), "it says that the tag is gone, and still has it"),
+        (
+            202,
+            String::new(),
+            "it answered that the tag is gone, and it is still there",
+        ),
     ] {
         let (registry, image) = deleting(move || (code, body.clone()), Forgets::Nothing).await;
         let refused = remove(&registry.repository(), &image).await.unwrap();

@@ -106,7 +106,7 @@ pub(super) fn actions(
     view! {
         {move || {
             if let Some(denied) = denied.get() {
-                view! { <p class="muted">{denied}</p> }.into_any()
+                view! { {incomplete_notice(view, sent, now)} <p class="muted">{denied}</p> }.into_any()
             } else {
                 let posted = posted.clone();
                 view! { {incomplete_notice(view, sent, now)} {hold_form(view, sent, now)} {promote_form(view, sent, now)} {tags_form(view, posted.as_ref(), sent)} {pin_form(view, posted, sent, was_pin, now)} }.into_any()
@@ -166,6 +166,7 @@ fn incomplete_notice(view: Signal<ResourceView>, sent: ResourceForm, now: Signal
         sent.error().filter(|_| is_it)
     });
     move || {
+        let may_change = view.with(|view| view.denied.is_none());
         incomplete.get().map(|incomplete| {
             let lost = format!(
                 "{} lost parts of it, found ",
@@ -175,10 +176,10 @@ fn incomplete_notice(view: Signal<ResourceView>, sent: ResourceForm, now: Signal
             let next = match (&incomplete.healing_from, incomplete.from.is_empty()) {
                 (Some(from), _) => format!("What is missing is being copied from {from}."),
                 (None, true) => "No other repository of this project is known to hold it. Push the image again, or promote another one.".to_owned(),
-                (None, false) => "What runs goes on until a node has to pull it. Heal copies what is missing from another repository.".to_owned(),
+                (None, false) => "Running pods continue until a node must pull the image. Heal copies what is missing from another repository.".to_owned(),
             };
             let buttons: Vec<AnyView> = (incomplete.from.iter())
-                .filter(|_| incomplete.healing_from.is_none())
+                .filter(|_| may_change && incomplete.healing_from.is_none())
                 .map(|from| button_form(sent, format!("heal-{from}"), format!("Heal from {from}"), "button", None))
                 .collect();
             view! {

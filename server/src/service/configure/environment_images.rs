@@ -48,6 +48,7 @@ pub async fn environment_images(
         draft: draft_of(&environment),
         of_cluster: of_cluster.map(|mirror| mirror.repository),
         may_edit: rights::check(project.role, Right::Administer).is_ok(),
+        may_change: project.may_change(&environment).is_ok(),
         tags,
         now: services.now(),
     })
@@ -203,20 +204,19 @@ async fn check_repositories(tx: &mut dyn Tx, place: &EnvironmentPlace, after: &E
     // What other projects have is not told to who may not know of them.
     let own = |resource: &&Resource| place.project.environments.iter().any(|e| e.id == resource.environment);
     let of_project: Vec<Resource> = resources.iter().filter(own).cloned().collect();
-    let told = |why: String, is_own: bool| match is_own {
-        true => why,
-        false => {
-            "Another project's images lie in the same repository. Choose another one here, or another tag.".to_owned()
-        }
-    };
+    let others = "Another project's images lie in the same repository. Choose another one here, or another tag.";
     let mut errors = FieldErrors::default();
-    if let Some(collision) = sources::collision(&environments, clusters, &resources) {
-        let is_own = sources::collision(&environments, clusters, &of_project).is_some();
-        errors.add("images[mirror]", told(collision.to_string(), is_own));
+    if let Some(own) = sources::collision(&environments, clusters, &of_project) {
+        errors.add("images[mirror]", own.to_string());
+    } else if sources::collision(&environments, clusters, &resources).is_some() {
+        errors.add("images[mirror]", others);
     }
-    if let Some(TagsClash { part, why, .. }) = sources::tags_clash(&environments, clusters, &resources) {
-        let is_own = sources::tags_clash(&environments, clusters, &of_project).is_some();
-        errors.add(field_of(part), told(why, is_own));
+    // A clash that others have is theirs to mend.
+    let is_ours = |clash: &TagsClash| clash.environment == after.id || clash.other == Some(after.id);
+    if let Some(own) = sources::tags_clash(&environments, clusters, &of_project).filter(is_ours) {
+        errors.add(field_of(own.part), own.why);
+    } else if let Some(clash) = sources::tags_clash(&environments, clusters, &resources).filter(is_ours) {
+        errors.add(field_of(clash.part), others);
     }
     errors.into_result()?;
     Ok(())
@@ -231,7 +231,20 @@ pub async fn set_tags_again(services: &Services, caller: &Caller, at: &At) -> Re
     let place = reach::environment_place(&mut *tx, &caller, at).await?;
     place.project.may_change(&place.environment)?;
     tx.set_tags_again(place.environment.id, services.now()).await?;
+    let (project, environment) = (&place.project.record.project, &place.environment);
+    let event = NewEvent {
+        workspace: place.project.workspace.id,
+        subject: Subject {
+            project: Some(project.id),
+            environment: Some(environment.id),
+            ..Subject::default()
+        },
+        actor: caller.actor.clone(),
+        happened: Happened::TagsSetAgain,
+    };
+    tx.append_event(&event, services.now()).await?;
     tx.commit().await?;
+    services.wrote();
     services.wake.tags.notify_one();
     Ok(())
 }

@@ -256,7 +256,7 @@ fn words(event: &Event, occasion: Occasion, about: About<'_>, public_url: &str) 
         ) => (
             format!("{place} runs an image that can't be pulled any more"),
             format!(
-                "{repository} lost parts of {}: {}. What runs goes on until a node has to pull it.",
+                "{repository} lost parts of {}: {}. Running pods continue until a node must pull the image.",
                 digest.short(),
                 missing.join(", ")
             ),

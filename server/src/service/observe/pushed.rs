@@ -77,10 +77,14 @@ pub async fn pushed(
     };
     let mut own = Vec::new();
     for push in &pushes {
-        if let Some(tag) = &push.tag
-            && tx.is_own_tag(workspace, &push.repository_path, tag).await?
-        {
-            own.push((push.repository_path.clone(), tag.clone()));
+        if let Some(tag) = &push.tag {
+            let named = tx.own_tags_called(workspace, tag).await?.into_iter();
+            // The host that the registry calls itself may be another.
+            own.extend(
+                named
+                    .filter(|repository| repository.path() == push.repository_path)
+                    .map(|it| (it, tag.clone())),
+            );
         }
     }
     drop(tx);
@@ -89,13 +93,9 @@ pub async fn pushed(
     let repositories = services.pushes.repositories.get(read).await?;
     let (mut concerned, mut refused, mut begun) = (0, 0, Vec::new());
     for push in pushes {
-        let Some(tag) = &push.tag else { continue };
-        // Waybill set it, or somebody moved it: no new image either way.
-        if own.iter().any(|(path, of)| *path == push.repository_path && of == tag) {
-            continue;
-        }
+        let Some(tag) = push.tag.clone() else { continue };
         let told = PushReport {
-            tag: push.tag,
+            tag: Some(tag.clone()),
             digest: push.digest,
             entrance: entrance.clone(),
         };
@@ -104,6 +104,10 @@ pub async fn pushed(
             .iter()
             .filter(|(w, r)| *w == workspace && r.path() == push.repository_path);
         for (_, repository) in known {
+            // Waybill set it, or somebody moved it: no new image either way.
+            if own.iter().any(|(of, named)| of == repository && *named == tag) {
+                continue;
+            }
             concerned += 1;
             let key = (workspace, repository.clone(), PushScope::Tags);
             let lane = services.pushes.lane(repository);
@@ -129,14 +133,18 @@ pub async fn pushed(
 }
 
 /// Has tags of environments looked at that were moved: by Waybill, or by somebody else.
-async fn look_at_own_tags(services: &Services, workspace: WorkspaceId, own: &[(String, Tag)]) -> Result<(), AppError> {
+async fn look_at_own_tags(
+    services: &Services,
+    workspace: WorkspaceId,
+    own: &[(Repository, Tag)],
+) -> Result<(), AppError> {
     if own.is_empty() {
         return Ok(());
     }
     let mut tx = services.store.write().await?;
     let now = services.now();
-    for (path, tag) in own {
-        tx.look_at_tag(workspace, path, tag, now).await?;
+    for (repository, tag) in own {
+        tx.look_at_tag(workspace, repository, tag, now).await?;
     }
     tx.commit().await?;
     services.wake.tags.notify_one();

@@ -2,7 +2,10 @@
 //! back to an image it is looked whether that can be pulled.
 
 use crate::{
-    ports::{image_copy::CopyEnd, image_look::LookPace},
+    ports::{
+        image_copy::{CopyEnd, CopyError},
+        image_look::LookPace,
+    },
     service::{
         context::Services,
         reach::{self, Caller, EnvironmentPlace},
@@ -41,7 +44,7 @@ pub async fn heal(services: &Services, caller: &Caller, at: &At, resource: &str,
     let known = tx.presence(&image).await?;
     if known.is_none_or(|known| known.missing.is_empty()) {
         return Err(AppError::Conflict(format!(
-            "Nothing is known to be missing of {} in {}.",
+            "No part of {} is missing in {}.",
             image.digest.short(),
             image.repository
         )));
@@ -49,7 +52,7 @@ pub async fn heal(services: &Services, caller: &Caller, at: &At, resource: &str,
     let from = from.trim();
     let sources = healers(&mut *tx, project, &resource, &image).await?;
     let Some(from) = sources.into_iter().find(|source| source.as_str() == from) else {
-        let why = format!("The image never lay in {from} for this project. Choose one of those offered.");
+        let why = format!("This project never had the image in {from}. Choose one of those offered.");
         return Err(FieldErrors::one("from", why).into());
     };
     let now = services.now();
@@ -133,10 +136,22 @@ pub(crate) async fn check_pullable(
         access,
         repository: image.repository.clone(),
     };
-    let look = services.looks.look(&at, &image.digest, &parts, LookPace::Now);
+    let look = async {
+        let seen = services.looks.look(&at, &image.digest, &parts, LookPace::Now).await?;
+        match seen.missing.is_empty() {
+            true => Ok(seen),
+            // A registry may err for a moment.
+            false => {
+                services
+                    .looks
+                    .look(&at, &image.digest, &seen.missing, LookPace::Now)
+                    .await
+            }
+        }
+    };
     let missing = match tokio::time::timeout(LONGEST, look).await {
         Ok(Ok(presence)) => presence.missing,
-        Ok(Err(_)) | Err(_) => return Ok(()),
+        Ok(Err::<_, CopyError>(_)) | Err(_) => return Ok(()),
     };
     if missing.is_empty() {
         return Ok(());
@@ -146,7 +161,7 @@ pub(crate) async fn check_pullable(
         named.push(format!("{} more parts", missing.len() - MOST_NAMED));
     }
     Err(AppError::Conflict(format!(
-        "{} can't be pulled any more: {} lost {}. Promote it again from where it came from, so that it is copied anew, or choose another image.",
+        "{} can't be pulled any more: {} lost {}. Promote it again, or pin it, so that it is copied anew from where it came from; or choose another image.",
         image.short_label(),
         image.repository,
         named.join(", ")

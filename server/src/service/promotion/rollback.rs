@@ -89,6 +89,10 @@ pub async fn rollback(
         preview,
     };
     let promotion = queue::request(services, &mut *tx, &place.project, &resource, request).await?;
+    // It is committed at once; the tag that keeps it follows.
+    if let Some(keeper) = sources::keeper(&promotion, &place.environment.tags) {
+        tx.want_tag(&keeper, services.now()).await?;
+    }
     if create_file {
         tx.may_create_file(promotion.id).await?;
     }

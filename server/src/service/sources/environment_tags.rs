@@ -5,23 +5,24 @@ use crate::{
     ports::image_copy::CopyEnd,
     service::{
         context::Services,
+        promotion::that_ran,
         reach::{self, ProjectPlace},
     },
     store::{ClusterRecord, StoreError, TagWanted, Tx},
 };
 use contract::error::AppError;
 use domain::{
-    artifact::{Digest, Repository, Tag},
+    artifact::{Digest, ExactImage, Repository, Tag},
     environment::Environment,
     environment_tags::{EnvironmentTags, TagUse},
-    id::{EnvironmentId, WorkspaceId},
+    id::EnvironmentId,
     promotion::Promotion,
     resource::{Resource, Source},
     tag_rule::TagOrder,
 };
 
 /// Promotions of a resource that are looked through for the images that it ran last.
-const LOOK_BACK: i64 = 500;
+const LOOK_BACK: i64 = 200;
 /// Keepers as they may be called, to hold rules against that would count them.
 const KEEPERS: [&str; 4] = ["0123456789ab", "999999999999", "a1b2c3d4e5f6", "cafecafecafe"];
 
@@ -76,17 +77,22 @@ pub(crate) fn tagging_access(
     })
 }
 
-/// Whether an image must stay pullable in a repository: it is among the last that a resource of the environment ran there, or it runs, or
-/// is to run, anywhere in the workspace.
+/// Whether an image must stay in a repository: it is among the last that a resource of the environment ran there, a promotion is on its way to
+/// it, or it runs, or is to run, anywhere in the workspace. As long as an Argo CD doesn't say what runs in the environment, it must.
 pub(crate) async fn is_kept(
     tx: &mut dyn Tx,
-    workspace: WorkspaceId,
+    place: &ProjectPlace,
     environment: &Environment,
     repository: &Repository,
     digest: &Digest,
 ) -> Result<bool, StoreError> {
     let last = environment.tags.keep.as_ref().map_or(0, |keep| keep.last);
-    for record in tx.projects(workspace).await? {
+    let last = usize::try_from(last).unwrap_or(usize::MAX);
+    let has_argocd = place
+        .cluster(environment)
+        .is_some_and(|record| record.cluster.argocd.is_some());
+    let mut here = Vec::new();
+    for record in tx.projects(place.workspace.id).await? {
         for resource in tx.resources(record.project.id).await? {
             let is_declared = (resource.desired.as_ref())
                 .is_some_and(|image| image.digest == *digest && image.repository == *repository);
@@ -94,24 +100,30 @@ pub(crate) async fn is_kept(
             if is_declared || is_live {
                 return Ok(true);
             }
-            if resource.environment != environment.id {
-                continue;
+            if resource.environment == environment.id {
+                here.push(resource);
             }
-            let mut ran: Vec<Digest> = Vec::new();
-            for promotion in tx.promotions_of(resource.id, LOOK_BACK).await? {
-                let placed = promotion.placed();
-                // One that is on its way has its tag before its commit.
-                let counts = promotion.commit.is_some() || !promotion.state.is_ended();
-                if counts && placed.repository == *repository && !ran.contains(&placed.digest) {
-                    ran.push(placed.digest);
-                }
-                if ran.len() >= usize::try_from(last).unwrap_or(usize::MAX) {
-                    break;
-                }
+        }
+    }
+    for resource in here {
+        let is_unknown = has_argocd && resource.desired.is_some() && resource.live.is_none();
+        let history = tx.promotions_of(resource.id, LOOK_BACK).await?;
+        let is_it = |image: &ExactImage| image.digest == *digest && image.repository == *repository;
+        if history
+            .iter()
+            .any(|promotion| !promotion.state.is_ended() && is_it(&promotion.placed()))
+        {
+            return Ok(true);
+        }
+        let mut ran: Vec<ExactImage> = Vec::new();
+        for image in that_ran(&history) {
+            if image.repository == *repository && ran.iter().all(|known| known.digest != image.digest) {
+                ran.push(image);
             }
-            if ran.contains(digest) {
-                return Ok(true);
-            }
+        }
+        let counted = if is_unknown { ran.len() } else { last };
+        if ran.iter().take(counted).any(is_it) {
+            return Ok(true);
         }
     }
     Ok(false)
@@ -122,6 +134,8 @@ pub(crate) async fn is_kept(
 pub(crate) struct TagsClash {
     /// The environment.
     pub(crate) environment: EnvironmentId,
+    /// The other environment that would set the same tag, if it is that.
+    pub(crate) other: Option<EnvironmentId>,
     /// The part of its tags: `marker`, `keep.prefix`.
     pub(crate) part: &'static str,
     /// What is wrong, and what to do.
@@ -149,6 +163,7 @@ pub(crate) fn tags_clash(
             {
                 return Some(TagsClash {
                     environment: environment.id,
+                    other: Some(other.id),
                     part,
                     why: format!(
                         "{} and {} both have images in {repository}, and would set the same tags there. Choose another name in one of them.",
@@ -172,10 +187,11 @@ pub(crate) fn tags_clash(
             if let Some((part, tag)) = counted(&environment.tags, &TagCounts::of(tags)) {
                 return Some(TagsClash {
                     environment: environment.id,
+                    other: None,
                     part,
                     why: format!(
-                        "{} follows {repository}, and would count {tag}, which Waybill sets itself: it would promote its own tag. Choose another name, or leave it out there.",
-                        follower.name
+                        "{} follows {repository}, and would count {tag}, which Waybill sets itself: it would promote its own tag. Choose another name, or add it to the tags that never count for {}.",
+                        follower.name, follower.name
                     ),
                 });
             }

@@ -15,7 +15,6 @@ use contract::{
 use domain::{
     artifact::{Digest, ExactImage},
     environment::Environment,
-    environment_tags::TagUse,
     id::EnvironmentId,
     promotion::{Promotion, State},
     resource::{Resource, Source, Unknown},
@@ -106,8 +105,7 @@ async fn read_cells(tx: &mut dyn Tx, place: &ProjectPlace) -> Result<Cells, AppE
         incomplete: (tx.incomplete(place.workspace.id).await?.into_iter())
             .map(|record| (record.image.repository, record.image.digest))
             .collect(),
-        moved_tags: (tx.tags_of_project(project).await?.into_iter())
-            .filter(|tag| tag.drift.is_some() && tag.wanted.usage == TagUse::Marker)
+        moved_tags: (tx.drifted_markers(project).await?.into_iter())
             .map(|tag| (tag.wanted.resource, tag.wanted.tag))
             .collect(),
         newest: tx

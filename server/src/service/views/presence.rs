@@ -7,23 +7,23 @@ use crate::{
 use contract::resource::IncompleteView;
 use domain::{artifact::ExactImage, id::ProjectId, id::WorkspaceId, resource::Resource};
 
-/// What is gone of the image that a resource runs, and where it may be copied from.
+/// What is gone of the image that a resource runs, and where it may be copied from; and why the last look wasn't answered.
 pub(super) async fn incomplete_view(
     tx: &mut dyn Tx,
     workspace: WorkspaceId,
     project: ProjectId,
     resource: &Resource,
-) -> Result<Option<IncompleteView>, StoreError> {
+) -> Result<(Option<IncompleteView>, Option<String>), StoreError> {
     let Some(image) = image_at(workspace, resource) else {
-        return Ok(None);
+        return Ok((None, None));
     };
     let Some(record) = tx.presence(&image).await? else {
-        return Ok(None);
+        return Ok((None, None));
     };
     let Some(since) = record.gone_since else {
-        return Ok(None);
+        return Ok((None, record.trouble));
     };
-    Ok(Some(IncompleteView {
+    let incomplete = IncompleteView {
         from: healers(tx, project, resource, &image).await?,
         repository: image.repository,
         digest: image.digest,
@@ -31,7 +31,8 @@ pub(super) async fn incomplete_view(
         since,
         healing_from: record.heal_from,
         failure: record.heal_failure,
-    }))
+    };
+    Ok((Some(incomplete), record.trouble))
 }
 
 /// What is gone of an image, by what is known; empty when nothing is.

@@ -75,7 +75,7 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
     }
     let (backdated, passed_over) = passed_over(&mut *tx, &place, &resource).await?;
     let (workspace, project) = (place.workspace.id, place.record.project.id);
-    let incomplete = presence::incomplete_view(&mut *tx, workspace, project, &resource).await?;
+    let (incomplete, unseen) = presence::incomplete_view(&mut *tx, workspace, project, &resource).await?;
     let gone = tx.incomplete(workspace).await?;
     let followers = tx.followers(resource.id).await?;
     let followers = followers
@@ -108,6 +108,7 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
         may_remove: rights::check(place.role, Right::Administer).is_ok(),
         cell,
         incomplete,
+        unseen,
         repository,
         latest,
         preview,

@@ -40,7 +40,10 @@ use end::End;
 use gentle::Gentle;
 use job::Job;
 use lanes::Lanes;
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Copies images between OCI registries. Cheap to clone; it holds connections, tokens, and for each host the number of streams and the turns of
@@ -51,6 +54,8 @@ pub struct Copier {
     pace: Arc<Pace>,
     lanes: Arc<Lanes>,
     gentle: Arc<Gentle>,
+    /// Repositories that were found to delete an image with its tag.
+    deletes_images: Arc<Mutex<BTreeSet<String>>>,
     settings: CopySettings,
 }
 
@@ -73,6 +78,7 @@ impl Copier {
             pace: Arc::new(Pace::new(settings.pause_scale)),
             lanes: Arc::new(Lanes::new(settings.streams_per_host)),
             gentle: Arc::new(Gentle::new(settings.look_interval)),
+            deletes_images: Arc::default(),
             settings,
         })
     }

@@ -27,8 +27,10 @@ use crate::{
 use async_trait::async_trait;
 use domain::artifact::{Digest, Tag};
 use reqwest::{Method, StatusCode};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+/// Why a tag stays whose registry deletes images with their tags.
+const DELETES_IMAGES: &str = "it deletes an image with its tag, so Waybill put the image back";
 /// How often a tag is put while others write it, too.
 const MOST_PUTS: u32 = 2;
 
@@ -47,13 +49,42 @@ impl ImageTags for Copier {
     }
 
     async fn remove(&self, at: &CopyEnd, tag: &Tag, digest: &Digest) -> Result<TagRemoved, RegistryError> {
-        let (naming, slot) = self.naming(at, tag, digest)?;
-        let _alone = slot.lock().await;
-        naming.remove().await.map_err(|error| naming.registry_error(error))
+        let (copier, at, tag, digest) = (self.clone(), at.clone(), tag.clone(), digest.clone());
+        let host = at.repository.registry().to_owned();
+        // Whoever asked may go: what a registry deleted with the tag is put back all the same.
+        let removing = tokio::spawn(async move { copier.remove_tag(&at, &tag, &digest).await });
+        removing.await.unwrap_or_else(|_| {
+            Err(RegistryError::Unreachable {
+                registry: host,
+                reason: "the tag was not removed to the end".into(),
+            })
+        })
     }
 }
 
 impl Copier {
+    async fn remove_tag(&self, at: &CopyEnd, tag: &Tag, digest: &Digest) -> Result<TagRemoved, RegistryError> {
+        if self.deletes_images(at.repository.as_str(), false) {
+            return Ok(TagRemoved::Refused(DELETES_IMAGES.into()));
+        }
+        let (naming, slot) = self.naming(at, tag, digest)?;
+        let _alone = slot.lock().await;
+        let removed = naming.remove().await.map_err(|error| naming.registry_error(error))?;
+        if removed == TagRemoved::Refused(DELETES_IMAGES.into()) {
+            self.deletes_images(at.repository.as_str(), true);
+        }
+        Ok(removed)
+    }
+
+    /// Whether a repository was found to delete images with their tags: once is enough. `is_found` says that it was.
+    fn deletes_images(&self, repository: &str, is_found: bool) -> bool {
+        let mut known = self.deletes_images.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_found {
+            true => known.insert(repository.to_owned()),
+            false => known.contains(repository),
+        }
+    }
+
     /// A tag and an image, and the slot that one writer of the tag takes after the other.
     fn naming<'a>(
         &self,
@@ -98,7 +129,7 @@ impl Naming<'_> {
                 // What may not be replaced may not be replaced now either, and two who both want the tag don't fight for it without end.
                 Some(other) if puts == MOST_PUTS || !may_replace(replace, &other) => return Ok(TagSet::Names(other)),
                 None if puts == MOST_PUTS => {
-                    let reason = "it took the tag, and says that there is no such tag";
+                    let reason = "it accepted the tag and then answered that there is none";
                     return Ok(TagSet::Refused(reason.into()));
                 }
                 _ => {}
@@ -131,8 +162,7 @@ impl Naming<'_> {
         // Whatever it answered last: a try before, whose answer got lost, may have deleted the image.
         if self.end.manifest(self.digest).await?.is_none() {
             self.put_back(&image).await?;
-            let reason = "it deletes an image with its tag, so Waybill put the image back";
-            return Ok(TagRemoved::Refused(reason.into()));
+            return Ok(TagRemoved::Refused(DELETES_IMAGES.into()));
         }
         let answer = deleted.map_err(|error| self.end.error(error))?;
         let was_absent = answer.status == StatusCode::NOT_FOUND;
@@ -144,7 +174,7 @@ impl Naming<'_> {
             None => TagRemoved::Removed,
             Some(other) if other != *self.digest => TagRemoved::Names(other),
             Some(_) if was_absent => TagRemoved::Refused(words(&answer)),
-            Some(_) => TagRemoved::Refused("it says that the tag is gone, and still has it".into()),
+            Some(_) => TagRemoved::Refused("it answered that the tag is gone, and it is still there".into()),
         })
     }
 
@@ -193,7 +223,7 @@ impl Naming<'_> {
             return Err(self.failed(&answer));
         }
         let stored = content_digest(&answer.headers).filter(|stored| stored != self.digest);
-        Ok(stored.map(|other| format!("it says that it stored another image, {other}")))
+        Ok(stored.map(|other| format!("it answered that it stored another image, {other}")))
     }
 
     async fn delete(&self) -> Result<RegistryAnswer, RegistryError> {
@@ -225,7 +255,8 @@ impl Naming<'_> {
             Err(error) => return Err(lost(error.to_string())),
         }
         match self.end.manifest(self.digest).await {
-            Ok(Some(_)) => Ok(()),
+            // Untagged it would fall to the next clean-up. That the tag can't be put back loses nothing that wasn't to go.
+            Ok(Some(_)) => self.put(self.tag.as_str(), image).await.map(drop),
             Ok(None) => Err(lost("it took the image, and doesn't have it".into())),
             Err(error) => Err(lost(error.to_string())),
         }

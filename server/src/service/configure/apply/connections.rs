@@ -387,7 +387,10 @@ impl Plan {
                     .find(|named| self.environment_ids.get(&(*of, named.name.clone())) == Some(&id))
             })
         };
-        if let Some(TagsClash { environment, part, why }) = sources::tags_clash(&environments, &clusters, &resources) {
+        if let Some(TagsClash {
+            environment, part, why, ..
+        }) = sources::tags_clash(&environments, &clusters, &resources)
+        {
             let at = match in_document(environment) {
                 Some(named) => format!("{}.tags.{part}", named.at),
                 None => "projects".to_owned(),
