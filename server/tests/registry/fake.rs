@@ -93,7 +93,8 @@ impl Held {
         self.blobs.lock().unwrap().remove(&(repository.into(), digest.into()));
     }
 
-    fn referring(&self, repository: &str, subject: &str) -> Vec<Value> {
+    /// Entries of the list of what refers to a manifest.
+    pub(crate) fn referring(&self, repository: &str, subject: &str) -> Vec<Value> {
         let manifests = self.manifests.lock().unwrap();
         let entries = manifests.iter().filter_map(|((of, name), (kind, bytes))| {
             let value: Value = serde_json::from_slice(bytes).ok()?;

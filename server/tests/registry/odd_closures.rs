@@ -178,6 +178,42 @@ async fn registries_that_list_referrers_and_those_that_do_not_are_copied_between
 }
 
 #[tokio::test]
+async fn a_list_with_wrong_types_is_written_with_those_of_the_manifests() {
+    let source = Fake::start(true, |seen, held| {
+        if !seen.uri.contains("/referrers/") {
+            return Act::Usual;
+        }
+        let entries = held.referring(HERE, seen.uri.rsplit('/').next().unwrap());
+        let entries = entries.into_iter().map(|mut entry| {
+            entry["artifactType"] = "application/vnd.oci.empty.v1+json".into();
+            entry
+        });
+        let list = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries.collect::<Vec<_>>()});
+        Act::Answer(response(200, &[("content-type", INDEX)], list.to_string()))
+    })
+    .await;
+    let target = Fake::usual().await;
+    let root = source.image(&[b"a"]);
+    let layer = source.layer(SBOM, b"packages");
+    let mut sbom = json!({"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": SBOM, "config": source.layer("x/y", b"{}"),
+        "layers": [layer], "subject": root, "annotations": {"by": "ci"}});
+    let mut with_type = source.put(MANIFEST, &sbom);
+    with_type["artifactType"] = SBOM.into();
+    // A manifest without a type has that of its configuration.
+    sbom.as_object_mut().unwrap().remove("artifactType");
+    let mut without = source.put(MANIFEST, &sbom);
+    without["artifactType"] = "x/y".into();
+    let mut wanted = [with_type, without];
+    wanted
+        .iter_mut()
+        .for_each(|entry| entry["annotations"] = json!({"by": "ci"}));
+    wanted.sort_by_key(|entry| entry["digest"].to_string());
+    carry(&source, &target, &root).await.unwrap();
+    let list = target.held.manifest(HERE, &list_tag(&root)).unwrap();
+    assert_eq!(list["manifests"], json!(wanted));
+}
+
+#[tokio::test]
 async fn what_hangs_on_an_image_may_be_left_behind_by_choice() {
     let source = Fake::usual().await;
     let root = source.image(&[b"a"]);

@@ -2,8 +2,8 @@
 //! versions, and names their folder in `TEST_SUPPLY`.
 //!
 //! The registries are Debian's `docker-registry`, which keeps no list of what refers to an image, so that the tools write one themselves,
-//! each in its own way; and one that keeps it (`end2end/supply/registry`). No transparency log is asked or told. cosign tries to fetch
-//! Sigstore's trusted root, and goes on without it.
+//! each in its own way; and one that keeps it (`end2end/supply/registry`). No transparency log is asked or told. Bundles are verified with a
+//! trusted root that is empty; where cosign takes none, it tries to fetch Sigstore's, and goes on without it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -6,7 +6,7 @@ use domain::{
     gate::Found,
     policy::Policy,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use server::{
     adapters::registry::{Copier, RegistryClient},
     ports::{
@@ -15,6 +15,7 @@ use server::{
     },
     signature::sought,
 };
+use sha2::{Digest as _, Sha256};
 use std::{
     path::PathBuf,
     process::Stdio,
@@ -25,11 +26,12 @@ use testbed::{ImageSpec, OciRegistry, RegistryOptions};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const BUILDER: &str = "https://ci.example.com/builder";
 const SOURCE: &str = "https://git.example.com/acme/api";
 
 /// Whether a registry keeps a list of what refers to an image.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RegistryKind {
     WithoutList,
     WithList,
@@ -90,14 +92,32 @@ impl Image {
         format!("{}@{}", self.repository, self.digest)
     }
 
-    /// Copies it with all that hangs on it, as a promotion does.
-    pub(crate) async fn copy(&self, to: &Place) -> (Self, CopyProof) {
-        let there = Self {
-            repository: format!("{}/prod/{}", to.registry.host(), self.repository.path())
+    /// Where its copy in another registry is.
+    pub(crate) fn copy_in(&self, place: &Place) -> Self {
+        Self {
+            repository: format!("{}/prod/{}", place.registry.host(), self.repository.path())
                 .parse()
                 .unwrap(),
             digest: self.digest.clone(),
-        };
+        }
+    }
+
+    /// Another manifest of its repository.
+    pub(crate) fn sibling(&self, digest: &str) -> Self {
+        Self {
+            repository: self.repository.clone(),
+            digest: digest.parse().unwrap(),
+        }
+    }
+
+    /// The tag of the list of its referrers.
+    pub(crate) fn list_tag(&self) -> String {
+        format!("{}:sha256-{}", self.repository, self.digest.hex())
+    }
+
+    /// Copies it with all that hangs on it, as a promotion does.
+    pub(crate) async fn copy(&self, to: &Place) -> (Self, CopyProof) {
+        let there = self.copy_in(to);
         let end = |repository: &Repository| CopyEnd {
             access: access(),
             repository: repository.clone(),
@@ -112,6 +132,15 @@ impl Image {
         let proof = copier.copy(&request, &Unwatched, &CancellationToken::new()).await;
         (there, proof.unwrap())
     }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+fn descriptor(kind: &str, text: &str) -> Value {
+    json!({ "mediaType": kind, "digest": digest(text.as_bytes()), "size": text.len() })
 }
 
 fn programs() -> PathBuf {
@@ -145,10 +174,16 @@ impl World {
                 "services.json",
                 json!({ "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json", "rekorTlogConfig": {}, "tsaConfig": {} }),
             ),
+            // cosign verifies no bundle without a trusted root. A signature by a key needs nothing in it.
+            (
+                "root.json",
+                json!({ "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1", "tlogs": [],
+                    "certificateAuthorities": [], "ctlogs": [], "timestampAuthorities": [] }),
+            ),
         ] {
             std::fs::write(world.directory.path().join(name), content.to_string()).unwrap();
         }
-        for who in ["ours", "theirs"] {
+        for who in ["ours", "theirs", "others"] {
             let prefix = format!("--output-key-prefix={who}");
             world.run("cosign-3.1.3", &["generate-key-pair", &prefix]).await;
         }
@@ -166,6 +201,55 @@ impl World {
             repository: format!("{}/{path}", registry.host()).parse().unwrap(),
             digest: pushed.unwrap().parse().unwrap(),
         }
+    }
+
+    /// Pushes an index as BuildKit writes it: two platforms, then an attestation for each.
+    pub(crate) async fn push_index(&self) -> Image {
+        let n = self.pushed.fetch_add(1, Ordering::Relaxed);
+        let path = format!("acme/api-{n}");
+        let registry = &self.place.registry;
+        let spec = ImageSpec::new(format!("image {n}")).platforms(&["linux/amd64", "linux/arm64"]);
+        let platforms = registry.push_image(&path, "platforms", &spec).await.unwrap();
+        let platforms = format!("{}/{path}@{platforms}", registry.host());
+        let mut index: Value =
+            serde_json::from_str(&self.run("crane-0.22.1", &["manifest", &platforms]).await).unwrap();
+        let entries = index["manifests"].as_array_mut().unwrap();
+        for platform in entries.clone() {
+            let of = platform["digest"].as_str().unwrap();
+            let statement =
+                json!({ "_type": "https://in-toto.io/Statement/v0.1", "subject": [{ "name": of }] }).to_string();
+            let config = json!({ "architecture": "unknown", "os": "unknown", "config": {},
+                "rootfs": { "type": "layers", "diff_ids": [digest(statement.as_bytes())] } })
+            .to_string();
+            let mut layer = descriptor("application/vnd.in-toto+json", &statement);
+            layer["annotations"] = json!({ "in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2" });
+            let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST,
+                "config": descriptor("application/vnd.oci.image.config.v1+json", &config), "layers": [layer] });
+            let blobs = [config.into_bytes(), statement.into_bytes()];
+            let mut entry = descriptor(MANIFEST, &manifest.to_string());
+            let pushed = registry.push_artifact(&path, entry["digest"].as_str().unwrap(), &manifest, &blobs);
+            pushed.await.unwrap();
+            entry["platform"] = json!({ "architecture": "unknown", "os": "unknown" });
+            entry["annotations"] =
+                json!({ "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": of });
+            entries.push(entry);
+        }
+        let image = Image {
+            repository: format!("{}/{path}", registry.host()).parse().unwrap(),
+            digest: digest(index.to_string().as_bytes()).parse().unwrap(),
+        };
+        registry.push_artifact(&path, "v1", &index, &[]).await.unwrap();
+        image
+    }
+
+    /// The manifests that an index names, in its order.
+    pub(crate) async fn entries(&self, index: &Image) -> Vec<Image> {
+        let said = self.run("crane-0.22.1", &["manifest", &index.reference()]).await;
+        let read: Value = serde_json::from_str(&said).unwrap();
+        let entries = read["manifests"].as_array().unwrap().iter();
+        entries
+            .map(|entry| index.sibling(entry["digest"].as_str().unwrap()))
+            .collect()
     }
 
     pub(crate) async fn sign(&self, program: &str, key: &str, how: &[&str], image: &Image) {
@@ -200,6 +284,12 @@ impl World {
 
     /// Runs a program, which must succeed, and returns what it said.
     pub(crate) async fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let said = self.attempt(program, arguments).await;
+        said.unwrap_or_else(|error| panic!("{program} {arguments:?}: {error}"))
+    }
+
+    /// Runs a program and returns its output. The error is what it wrote to standard error.
+    pub(crate) async fn attempt(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         let built = programs().join(program);
         // skopeo is Debian's.
         let done = Command::new(if built.exists() { built } else { program.into() })
@@ -215,14 +305,20 @@ impl World {
             .output()
             .await
             .unwrap();
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "{program} {arguments:?}: {said}");
-        String::from_utf8_lossy(&done.stdout).into_owned()
+        match done.status.success() {
+            true => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
+            false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
+        }
     }
 
     /// What a policy that asks for both finds: the signature, and the provenance.
     pub(crate) async fn found(&self, image: &Image) -> [Found; 2] {
-        let key = std::fs::read_to_string(self.directory.path().join("ours.pub")).unwrap();
+        self.found_of("ours", image).await
+    }
+
+    /// The same by another key.
+    pub(crate) async fn found_of(&self, key: &str, image: &Image) -> [Found; 2] {
+        let key = std::fs::read_to_string(self.directory.path().join(format!("{key}.pub"))).unwrap();
         let policy: Policy = serde_json::from_value(json!({
             "signatures": [{ "name": "release", "key": key }],
             "provenance": [{ "name": "ci", "key": key, "builder": BUILDER, "repository": SOURCE }],

@@ -6,7 +6,7 @@ use super::super::manifest::{Descriptor, texts};
 use crate::nesting::{self, JsonError};
 use domain::copy::Attached;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -86,6 +86,20 @@ impl Document {
         .unwrap_or(shape)
     }
 
+    /// Sets the type and the annotations of its entry in a list of referrers. Whoever writes such a list must take them from the manifest (OCI
+    /// distribution 1.1, "Pushing Manifests with Subject").
+    pub(super) fn describe(&self, entry: &mut Value) {
+        let Some(entry) = entry.as_object_mut() else { return };
+        let own = self.artifact_type.as_deref().filter(|kind| !kind.is_empty());
+        let config = self.config.as_ref().map(|config| config.media_type.as_str());
+        if let Some(kind) = own.or(config) {
+            entry.insert("artifactType".into(), kind.into());
+        }
+        if !self.annotations.is_empty() {
+            entry.insert("annotations".into(), json!(self.annotations));
+        }
+    }
+
     /// What it is where it hangs on an image; counts a manifest once.
     pub(super) fn attached(&self) -> Attached {
         let config = self.config.as_ref().map(|config| config.media_type.as_str());
@@ -158,7 +172,6 @@ pub(super) fn add(to: &mut Attached, more: Attached) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn document(value: &Value) -> Document {
         read(value.to_string().as_bytes()).unwrap()

@@ -139,7 +139,8 @@ pub(super) async fn gather(
         }
     }
     for look in looks {
-        hanging.claims.extend(claims(look, &chosen));
+        let claims = claims(look, &chosen, &hanging.pieces);
+        hanging.claims.extend(claims);
     }
     let mut said = HashSet::new();
     hanging.left_out.retain(|note| said.insert(note.clone()));
@@ -147,7 +148,7 @@ pub(super) async fn gather(
 }
 
 /// What the target must hold of what was found at a manifest.
-fn claims(look: Look, chosen: &BTreeSet<Digest>) -> Vec<Claim> {
+fn claims(look: Look, chosen: &BTreeSet<Digest>, pieces: &[Piece]) -> Vec<Claim> {
     let Look {
         subject,
         mut entries,
@@ -157,6 +158,15 @@ fn claims(look: Look, chosen: &BTreeSet<Digest>) -> Vec<Claim> {
     } = look;
     let all = entries.len();
     entries.retain(|(digest, _)| chosen.contains(digest));
+    if raw.is_none() {
+        // A list that a registry keeps may lack types and annotations, or have wrong ones. Tools that filter by type would find nothing.
+        for (digest, entry) in &mut entries {
+            let piece = pieces.iter().find(|piece| piece.root == *digest);
+            if let Some(node) = piece.and_then(|piece| piece.closure.nodes.get(digest)) {
+                node.document.describe(entry);
+            }
+        }
+    }
     let mut claims = Vec::new();
     if !entries.is_empty() {
         claims.push(Claim {
