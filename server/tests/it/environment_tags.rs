@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use domain::{
     artifact::{Digest, ExactImage, Tag},
     environment_tags::TagUse,
-    id::WorkspaceId,
+    id::{PromotionId, WorkspaceId},
     promotion::State,
     resource::Resource,
     rights::Role,
@@ -564,14 +564,16 @@ async fn what_ran_before_waybill_and_what_promotions_are_on_their_way_to_is_kept
         tag: None,
         digest: digest(letter).parse().unwrap(),
     };
-    // The promotion that is open brings `a`, where `b` ran before it, which no promotion brought.
+    // The promotion that is open brings `a`; `b` ran before, and no promotion brought it.
     let mut tx = bench.store.write().await.unwrap();
     let mut promotion = tx.promotions_of(resource.id, 1).await.unwrap().remove(0);
     assert_eq!(promotion.image.digest, image("a").digest);
+    // And one that is over, which replaced it.
+    promotion.id = PromotionId(bench.services.ids.next());
+    promotion.number += 1;
     promotion.previous = Some(image("b"));
-    tx.update_promotion(&promotion, promotion.state, bench.services.now())
-        .await
-        .unwrap();
+    let promotion = promotion.cancel("not wanted", bench.services.now()).unwrap();
+    tx.insert_promotion(&promotion).await.unwrap();
     tx.commit().await.unwrap();
     let all: Vec<TagWanted> = ["a", "b", "c"]
         .map(|letter| wanted(&resource, workspace, letter))

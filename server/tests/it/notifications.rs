@@ -172,8 +172,8 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
     house.happens(resource, reported(Health::Healthy)).await;
     house.tell().await;
     let hooks = receiver.on("/hook");
-    assert_eq!(types(&hooks)[6..], ["drift"]);
-    let text = hooks[6].json()["data"]["text"].as_str().unwrap().to_owned();
+    assert_eq!(types(&hooks)[7..], ["drift"]);
+    let text = hooks[7].json()["data"]["text"].as_str().unwrap().to_owned();
     assert_eq!(text, "ccccccc is live, and Git declares one (aaaaaaa).");
 }
 

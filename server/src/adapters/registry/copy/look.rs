@@ -3,6 +3,9 @@
 //! A copy ends where something is missing; a look goes on and gathers it. A part is gone where the registry says so, or gives something else in
 //! its place: another size, other bytes, another digest. Any other answer is an error. Whoever reads of a missing part will push the image again,
 //! so a proxy's page or a method that a registry doesn't know must not look like one.
+//!
+//! What a registry says to be there is believed. distribution answers from a cache of sizes, if it has one, until that is emptied: a file of a
+//! layer that vanished beside it is found out later. Only reading every byte would tell.
 
 use super::{
     Copier, CopyEnd, CopyError, RegistryError,
