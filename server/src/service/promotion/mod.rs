@@ -26,5 +26,4 @@ pub use promote::{promote, promote_between};
 pub use resume::resume;
 pub use retry::retry;
 pub use rollback::rollback;
-pub(crate) use rollback::that_ran;
 pub(crate) use take_back::take_back;

@@ -4,7 +4,6 @@ use crate::{
     ports::git::GitError,
     service::{
         context::Services,
-        promotion::rollback::that_ran,
         queue::{self, Request},
         reach::{self, Caller},
         sources::{self, TagCounts, WhatCounts, course, newest_that_counts, runs_there},
@@ -74,7 +73,7 @@ pub async fn resume(
     let ran = match was_removed {
         true => {
             let history = tx.promotions_of(resource.id, 1).await?;
-            that_ran(&history).next()
+            sources::that_ran(&history).next()
         }
         false => None,
     };

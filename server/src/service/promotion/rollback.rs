@@ -8,14 +8,7 @@ use crate::service::{
     sources,
 };
 use contract::{backend::At, error::AppError};
-use domain::{
-    artifact::ExactImage,
-    draft::check_digest,
-    field::FieldErrors,
-    id::PromotionId,
-    promotion::{Promotion, Purpose, State},
-    resource::HoldCause,
-};
+use domain::{draft::check_digest, field::FieldErrors, id::PromotionId, promotion::Purpose, resource::HoldCause};
 
 /// Promotions of a resource that are looked through for an image that ran.
 pub(crate) const LOOK_BACK: i64 = 200;
@@ -42,7 +35,7 @@ pub async fn rollback(
         .await?
         .promotions_of(resource.id, LOOK_BACK)
         .await?;
-    let earlier = that_ran(&history).find(|image| image.digest == digest);
+    let earlier = sources::that_ran(&history).find(|image| image.digest == digest);
     let image = earlier.ok_or_else(|| {
         let why = format!(
             "{} never ran in {}/{}. Choose an image of its history, or pin it to this digest instead.",
@@ -99,13 +92,4 @@ pub async fn rollback(
     tx.commit().await?;
     services.wrote();
     Ok(promotion.id)
-}
-
-/// The images that ran according to a history, newest first, some more than once: those that promotions brought, and those
-/// that they replaced.
-pub(crate) fn that_ran(history: &[Promotion]) -> impl Iterator<Item = ExactImage> {
-    history.iter().flat_map(|promotion| {
-        let brought = (promotion.state == State::Succeeded).then(|| promotion.placed());
-        brought.into_iter().chain(promotion.previous.clone())
-    })
 }

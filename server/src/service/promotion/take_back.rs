@@ -7,9 +7,10 @@ use super::pin;
 use crate::{
     service::{
         context::Services,
-        promotion::rollback::{LOOK_BACK, that_ran},
+        promotion::rollback::LOOK_BACK,
         queue::{self, Request},
         reach::{Caller, ProjectPlace},
+        sources,
     },
     store::{NewEvent, Tx},
 };
@@ -111,6 +112,6 @@ async fn healthy_before(
         return Ok(None);
     };
     let history = tx.promotions_of(resource.id, LOOK_BACK).await?;
-    let ran = that_ran(&history).find(|image| image.digest == digest);
+    let ran = sources::that_ran(&history).find(|image| image.digest == digest);
     Ok(ran)
 }

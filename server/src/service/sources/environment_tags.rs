@@ -1,11 +1,10 @@
 //! The tags of environments: where they lie, which of them a promotion brings about, which two can't be together, and how long an image is kept.
 
-use super::{TagCounts, mirror::lies_in};
+use super::{TagCounts, history::that_ran, mirror::lies_in};
 use crate::{
     ports::image_copy::CopyEnd,
     service::{
         context::Services,
-        promotion::that_ran,
         reach::{self, ProjectPlace},
     },
     store::{ClusterRecord, StoreError, TagWanted, Tx},

@@ -4,6 +4,7 @@ mod course;
 mod declared;
 mod edit;
 mod environment_tags;
+mod history;
 mod mirror;
 mod newest;
 mod source;
@@ -13,6 +14,7 @@ pub(crate) use course::{course, runs_there};
 pub(crate) use declared::{declared, declared_services, exact_image, lacks_file, whereabouts};
 pub(crate) use edit::{change_of, edit_for_promotion, edit_for_resource, image_edit};
 pub(crate) use environment_tags::{TagsClash, is_kept, keeper, marker, tagging_access, tags_clash};
+pub(crate) use history::that_ran;
 pub(crate) use mirror::{
     collision, copied_to, copy_request, copy_targets, mirror_of, placed, placed_in, target_repository,
 };

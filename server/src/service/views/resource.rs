@@ -3,10 +3,9 @@
 use crate::{
     service::{
         context::Services,
-        promotion::that_ran,
         queue,
         reach::{self, Caller, EnvironmentPlace, ProjectPlace, not_found},
-        sources::{RECENT, WhatCounts},
+        sources::{self, RECENT, WhatCounts},
         views::{
             board::{environment_head, hide_other_environments},
             cells, presence, preview,
@@ -142,7 +141,7 @@ async fn outlook(
         None => None,
     };
     let mut earlier: Vec<EarlierImage> = Vec::new();
-    for image in that_ran(history) {
+    for image in sources::that_ran(history) {
         let known = earlier.iter().any(|e| e.image.digest == image.digest);
         if known || Some(&image.digest) == runs || earlier.len() == MOST_ROLLBACKS {
             continue;
