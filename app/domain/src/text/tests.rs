@@ -214,6 +214,15 @@ fn words_of_events_stay_as_stored() {
         "promotion_live_after_all",
         "argo_cd_lost",
         "argo_cd_found",
+        "tag_moved",
+        "tag_refused",
+        "tag_drifted",
+        "tag_removed",
+        "tags_set_again",
+        "image_incomplete",
+        "heal_asked",
+        "heal_failed",
+        "image_whole",
     ];
     check::<EventKind>(&kinds, &UnknownKind);
     // As the ledger stores them: serde lists all that it knows.
