@@ -5,7 +5,7 @@
 use crate::{
     artifact::{Digest, Tag},
     promotion::UnknownWord,
-    tags::is_of_a_tool,
+    tags::{TagKind, is_of_a_tool, kind},
 };
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString};
@@ -171,7 +171,7 @@ impl EnvironmentTags {
         }
         let taken = self.marker().zip(self.keep.as_ref());
         if taken.is_some_and(|(marker, keep)| keep.makes(&marker)) {
-            let why = "This is called as the tags that keep images. Choose another name, or another prefix.";
+            let why = "The keepers would be called like this. Choose another name, or another prefix.";
             faults.push(("marker", why.to_owned()));
         }
         faults
@@ -185,7 +185,12 @@ fn check_marker(marker: &str) -> Result<(), String> {
                 .into(),
         );
     }
-    check_name(marker)
+    check_name(marker)?;
+    let is_of_a_build = |tag: &Tag| matches!(kind(tag, &[]), TagKind::Version | TagKind::Commit);
+    if marker.parse().is_ok_and(|tag| is_of_a_build(&tag)) {
+        return Err("This is called like a build, and would be taken away from it. Choose a tag that says where the image runs: production.".into());
+    }
+    Ok(())
 }
 
 fn check_name(tag: &str) -> Result<(), String> {
@@ -251,6 +256,8 @@ mod tests {
             (Some("sha256-prod"), None, "marker"),
             (Some("-prod"), None, "marker"),
             (Some("buildcache"), None, "marker"),
+            (Some("1.4.1"), None, "marker"),
+            (Some("sha-77aa001"), None, "marker"),
             (Some(""), None, "marker"),
             (None, Some(""), "keep.prefix"),
             (None, Some("sha256-"), "keep.prefix"),

@@ -32,6 +32,8 @@ struct ImagesPost {
     images: ImagesDraft,
 }
 
+/// The button that saves.
+const SAVE: &str = "save";
 /// The button that has all tags set again.
 const AGAIN: &str = "set-again";
 
@@ -55,7 +57,9 @@ pub fn EnvironmentImages() -> impl IntoView {
         async move {
             let outcome = match post.intent.as_str() {
                 AGAIN => set_tags_again(workspace, project, name).await,
-                _ => set_environment_images(workspace, project, name, post.images.clone()).await,
+                SAVE => set_environment_images(workspace, project, name, post.images.clone()).await,
+                // No button of the page: an empty form would take everything away.
+                _ => return (post, None),
             };
             (post, Some(outcome))
         }
@@ -102,7 +106,7 @@ fn content(view: Signal<EnvironmentImagesView>, sent: Form<ImagesPost, ()>, plac
             let again = sent.latest().is_some_and(|post| post.draft.intent == AGAIN);
             let words = match again {
                 true => "Waybill sets the tags again.",
-                false => "Saved. Tags of what runs already are set in a moment.",
+                false => "Saved. In a moment, the tags follow what runs.",
             };
             view! {
                 <Notice meaning=Meaning::Good>
@@ -189,7 +193,7 @@ fn edit(view: Signal<EnvironmentImagesView>, sent: Form<ImagesPost, ()>) -> AnyV
                     name="images[marker]"
                     label="Marker"
                     value=draft.marker.clone()
-                    help="Moves to an image once it is verified live, and back on a rollback: production. Empty: none."
+                    help="Moves to an image once it is verified live, and back on a rollback. Example: production. Empty: none."
                     mono=true
                     error=error("images[marker]")
                 />
@@ -213,7 +217,7 @@ fn edit(view: Signal<EnvironmentImagesView>, sent: Form<ImagesPost, ()>) -> AnyV
                 {clean_up(&draft)}
             </section>
             <div class="row">
-                <button class="button primary" name="intent" value="save" aria-disabled=move || sent.pending.get().then_some("true")>
+                <button class="button primary" name="intent" value=SAVE aria-disabled=move || sent.pending.get().then_some("true")>
                     "Save"
                 </button>
             </div>

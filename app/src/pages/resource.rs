@@ -279,7 +279,8 @@ fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
             </dd>
         }
     });
-    let repository = view.repository.as_ref().map(|repository| {
+    let runs_from = cell.image.as_ref().map(|image| &image.repository);
+    let repository = runs_from.or(view.repository.as_ref()).map(|repository| {
         view! {
             <dt>"Repository"</dt>
             <dd class="mono">{repository.to_string()}</dd>

@@ -105,7 +105,15 @@ impl Worker {
         };
         // A name of its own for each try, so that two tries of one server can't take each other's lease.
         let owner = format!("{}/{}", self.owner, services.ids.next());
-        match take_turn(services, promotion, &wanted, &owner).await? {
+        let mut turn = take_turn(services, promotion, &wanted, &owner, true).await?;
+        if matches!(turn, Turn::Proven(_)) {
+            // Somebody may have deleted it since. Where the registry doesn't answer, the proof stands.
+            let (access, digest) = (&request.to.access, &request.digest);
+            if let Ok(false) = services.registry.exists(access, to, digest).await {
+                turn = take_turn(services, promotion, &wanted, &owner, false).await?;
+            }
+        }
+        match turn {
             Turn::Proven(proof) => self.arrived(promotion, &environment.policy, &request, &proof).await,
             Turn::Failed(reason) => Ok(Err(Outcome::Fail { reason })),
             Turn::Wait(millis, why) => Ok(Err(Outcome::Wait { millis, why })),
@@ -284,18 +292,20 @@ fn pause(ended: &mut CopyEnded, now: Timestamp, millis: i64, why: String) -> Out
     Outcome::Wait { millis, why }
 }
 
-/// Decides who makes a copy, and takes the lease where that is us.
+/// Decides who makes a copy, and takes the lease where that is us. `may_believe`: what was proven lately need not be made again.
 async fn take_turn(
     services: &Services,
     promotion: &Promotion,
     wanted: &CopyWanted,
     owner: &str,
+    may_believe: bool,
 ) -> Result<Turn, AppError> {
     let mut tx = services.store.write().await?;
     let now = services.now();
     let known = tx.copy_of(wanted).await?;
     let turn = match &known {
-        Some(known) => known_turn(known, wanted, promotion.state_since, now.0),
+        Some(known) => known_turn(known, wanted, promotion.state_since, now.0)
+            .filter(|turn| may_believe || !matches!(turn, Turn::Proven(_))),
         None => None,
     };
     let (tries, was) = known.as_ref().map(failed_before).unwrap_or_default();

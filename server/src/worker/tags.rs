@@ -359,7 +359,9 @@ async fn look(services: &Services, held: &TagMove, is_needed: bool) -> Result<Lo
         return Ok(Looked::LetGo);
     }
     let is_kept = match wanted.usage {
-        TagUse::Marker => tx.resource(wanted.resource).await?.is_some(),
+        // What its resource runs lies elsewhere by now: the old one is nobody's.
+        TagUse::Marker => (tx.resource(wanted.resource).await?)
+            .is_some_and(|resource| (resource.desired.as_ref()).is_none_or(|runs| runs.repository == *repository)),
         TagUse::Keeper if is_needed => true,
         TagUse::Keeper => sources::is_kept(&mut *tx, &place, &environment, repository, digest).await?,
     };
