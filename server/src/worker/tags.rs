@@ -29,7 +29,7 @@ use domain::{
     event::{Happened, Subject},
     id::WorkspaceId,
     plan::Health,
-    promotion::{Actor, Promotion},
+    promotion::{Actor, Promotion, State},
     resource::Resource,
     time::Timestamp,
 };
@@ -467,11 +467,14 @@ pub async fn follow(services: &Services, seen: Option<i64>) -> Result<Option<i64
             continue;
         };
         let workspace = record.project.workspace;
+        let clusters = tx.clusters(workspace).await?;
+        let own = clusters.iter().find(|known| known.cluster.id == environment.cluster);
+        let has_argocd = own.is_some_and(|known| known.cluster.argocd.is_some());
         for resource in tx.resources(environment.project).await? {
             if resource.environment != environment.id {
                 continue;
             }
-            for one in wanted_for(&mut *tx, workspace, environment, &resource).await? {
+            for one in wanted_for(&mut *tx, workspace, environment, &resource, has_argocd).await? {
                 let known = tx.tag_move(workspace, &one.repository, &one.tag).await?;
                 // Of several resources that share a repository, the one that was promoted last has the marker.
                 let is_right = known
@@ -512,11 +515,16 @@ async fn wanted_for(
     workspace: WorkspaceId,
     environment: &Environment,
     resource: &Resource,
+    has_argocd: bool,
 ) -> Result<Vec<TagWanted>, StoreError> {
-    let Some(runs) = verified(resource) else {
+    let history = tx.promotions_of(resource.id, LOOK_BACK).await?;
+    let runs = match has_argocd {
+        true => verified(resource),
+        false => brought_by_git(resource, &history),
+    };
+    let Some(runs) = runs else {
         return Ok(Vec::new());
     };
-    let history = tx.promotions_of(resource.id, LOOK_BACK).await?;
     // What is on its way has its tags when it arrives.
     if history
         .iter()
@@ -541,6 +549,14 @@ async fn wanted_for(
     let marker = tags.marker().map(|name| tag(name, TagUse::Marker));
     let keeper = tags.keeper(&runs.digest).map(|name| tag(name, TagUse::Keeper));
     Ok(marker.into_iter().chain(keeper).collect())
+}
+
+/// The image that Git declares because a promotion brought it, where nobody says what is live.
+fn brought_by_git<'a>(resource: &'a Resource, history: &[Promotion]) -> Option<&'a ExactImage> {
+    let declared = resource.desired.as_ref()?;
+    let is_it =
+        |promotion: &Promotion| promotion.state == State::Succeeded && promotion.placed().digest == declared.digest;
+    history.iter().any(is_it).then_some(declared)
 }
 
 /// The image that Git declares and that Argo CD reports as healthy, alone.
