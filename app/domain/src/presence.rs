@@ -41,6 +41,6 @@ impl fmt::Display for ImagePart {
 pub struct Presence {
     /// All that the image consists of, as far as it could be read: what lies below a manifest that is gone is known from an earlier look only.
     pub parts: Vec<ImagePart>,
-    /// Of those, what is gone.
+    /// Of those, what is gone, or there with another content.
     pub missing: Vec<ImagePart>,
 }

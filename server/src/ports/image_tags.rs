@@ -4,7 +4,8 @@ use super::{image_copy::CopyEnd, registry::RegistryError};
 use async_trait::async_trait;
 use domain::artifact::{Digest, Tag};
 
-/// What a tag may be taken away from.
+/// What a tag may be taken away from. One that isn't there is set in any case; and the same holds after the write, where somebody else was
+/// faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace<'a> {
     /// From nothing: only a tag that isn't there is set.

@@ -159,7 +159,10 @@ impl Worker {
         let held = tx.tag_move(wanted.workspace, &wanted.repository, &wanted.tag).await?;
         tx.commit().await?;
         let settled = match held.filter(|_| is_ours) {
-            Some(held) => settle(services, &owner, held, true).await?,
+            // A fault of our own doesn't keep it from its commit either.
+            Some(held) => {
+                (settle(services, &owner, held, true).await).unwrap_or_else(|error| Settled::Later(error.to_string()))
+            }
             None => Settled::Later(format!("Waybill is setting the tag {}.", wanted.tag)),
         };
         Ok(match settled {

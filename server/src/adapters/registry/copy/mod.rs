@@ -55,7 +55,7 @@ pub struct Copier {
     lanes: Arc<Lanes>,
     gentle: Arc<Gentle>,
     /// Repositories that were found to delete an image with its tag.
-    deletes_images: Arc<Mutex<BTreeSet<String>>>,
+    deleters: Arc<Mutex<BTreeSet<String>>>,
     settings: CopySettings,
 }
 
@@ -78,7 +78,7 @@ impl Copier {
             pace: Arc::new(Pace::new(settings.pause_scale)),
             lanes: Arc::new(Lanes::new(settings.streams_per_host)),
             gentle: Arc::new(Gentle::new(settings.look_interval)),
-            deletes_images: Arc::default(),
+            deleters: Arc::default(),
             settings,
         })
     }

@@ -27,7 +27,10 @@ use crate::{
 use async_trait::async_trait;
 use domain::artifact::{Digest, Tag};
 use reqwest::{Method, StatusCode};
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, MutexGuard, PoisonError},
+};
 
 /// Why a tag stays whose registry deletes images with their tags.
 const DELETES_IMAGES: &str = "it deletes an image with its tag, so Waybill put the image back";
@@ -64,25 +67,21 @@ impl ImageTags for Copier {
 
 impl Copier {
     async fn remove_tag(&self, at: &CopyEnd, tag: &Tag, digest: &Digest) -> Result<TagRemoved, RegistryError> {
-        if self.deletes_images(at.repository.as_str(), false) {
+        if self.deleters().contains(at.repository.as_str()) {
             return Ok(TagRemoved::Refused(DELETES_IMAGES.into()));
         }
         let (naming, slot) = self.naming(at, tag, digest)?;
         let _alone = slot.lock().await;
         let removed = naming.remove().await.map_err(|error| naming.registry_error(error))?;
         if removed == TagRemoved::Refused(DELETES_IMAGES.into()) {
-            self.deletes_images(at.repository.as_str(), true);
+            self.deleters().insert(at.repository.to_string());
         }
         Ok(removed)
     }
 
-    /// Whether a repository was found to delete images with their tags: once is enough. `is_found` says that it was.
-    fn deletes_images(&self, repository: &str, is_found: bool) -> bool {
-        let mut known = self.deletes_images.lock().unwrap_or_else(PoisonError::into_inner);
-        match is_found {
-            true => known.insert(repository.to_owned()),
-            false => known.contains(repository),
-        }
+    /// Repositories that were found to delete an image with its tag. Once is enough.
+    fn deleters(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.deleters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A tag and an image, and the slot that one writer of the tag takes after the other.
