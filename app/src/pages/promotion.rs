@@ -219,7 +219,15 @@ fn tags(view: &PromotionView, now: Signal<Timestamp>) -> Option<AnyView> {
             <dd>{tag_state(&tag.state, now)}</dd>
         }
     };
-    Some(view! { <dl class="facts">{view.tags.iter().map(each).collect_view()}</dl> }.into_any())
+    Some(
+        view! {
+            <div class="stack tight">
+                <h3>"Tags in the registry"</h3>
+                <dl class="facts">{view.tags.iter().map(each).collect_view()}</dl>
+            </div>
+        }
+        .into_any(),
+    )
 }
 
 /// What to say when a promotion that was moving has ended.

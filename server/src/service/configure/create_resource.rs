@@ -14,7 +14,6 @@ use crate::{
 use contract::{backend::At, error::AppError};
 use domain::{
     draft::{ResourceDraft, taken_key},
-    environment::Environment,
     event::{Happened, Subject},
     field::FieldErrors,
     id::{PromotionId, ResourceId},
@@ -163,11 +162,7 @@ pub(super) async fn check_new_repository(
     if !is_copied && tx.tagged_environments().await?.is_empty() {
         return Ok(());
     }
-    let (mut environments, mut resources): (Vec<Environment>, Vec<Resource>) = (Vec::new(), Vec::new());
-    for record in tx.projects(place.project.workspace.id).await? {
-        environments.extend(tx.environments(record.project.id).await?);
-        resources.extend(tx.resources(record.project.id).await?);
-    }
+    let (environments, mut resources) = sources::all_of_workspace(tx, place.project.workspace.id).await?;
     resources.retain(|known| known.id != new.id);
     resources.push(new.clone());
     // What other projects have is not told to who may not know of them.

@@ -190,11 +190,7 @@ fn field_of(part: &str) -> &'static str {
 
 /// Refuses what would put images of two sources into one repository, set one tag for two environments, or be counted by a rule for tags.
 async fn check_repositories(tx: &mut dyn Tx, place: &EnvironmentPlace, after: &Environment) -> Result<(), AppError> {
-    let (mut environments, mut resources): (Vec<Environment>, Vec<Resource>) = (Vec::new(), Vec::new());
-    for record in tx.projects(place.project.workspace.id).await? {
-        environments.extend(tx.environments(record.project.id).await?);
-        resources.extend(tx.resources(record.project.id).await?);
-    }
+    let (mut environments, resources) = sources::all_of_workspace(tx, place.project.workspace.id).await?;
     for environment in &mut environments {
         if environment.id == after.id {
             environment.clone_from(after);

@@ -14,7 +14,7 @@ use domain::{
     artifact::{Digest, ExactImage, Repository, Tag},
     environment::Environment,
     environment_tags::{EnvironmentTags, TagUse},
-    id::EnvironmentId,
+    id::{EnvironmentId, WorkspaceId},
     promotion::Promotion,
     resource::{Resource, Source},
     tag_rule::TagOrder,
@@ -126,6 +126,19 @@ pub(crate) async fn is_kept(
         }
     }
     Ok(false)
+}
+
+/// All environments and resources of a workspace: what rules about repositories are held against.
+pub(crate) async fn all_of_workspace(
+    tx: &mut dyn Tx,
+    workspace: WorkspaceId,
+) -> Result<(Vec<Environment>, Vec<Resource>), StoreError> {
+    let (mut environments, mut resources) = (Vec::new(), Vec::new());
+    for record in tx.projects(workspace).await? {
+        environments.extend(tx.environments(record.project.id).await?);
+        resources.extend(tx.resources(record.project.id).await?);
+    }
+    Ok((environments, resources))
 }
 
 /// Why the tags of an environment can't be as they are set.
