@@ -109,6 +109,6 @@ pub(super) async fn read(
             break;
         }
     }
-    observe::report_live(services, project, environment, &app).await?;
+    observe::report_live(services, project, environment, &at, &app).await?;
     Ok(())
 }

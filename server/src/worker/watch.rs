@@ -361,8 +361,8 @@ async fn try_report(
 ) -> Result<(), AppError> {
     services.deployed_sources.note(record.cluster.id, app);
     let is_it = |wanted: &AppRef| is_it(wanted, &app.name, app.namespace.as_deref(), own_namespace);
-    for (project, environment, _) in places(services, record, is_it).await? {
-        if observe::report_live(services, &project, &environment, app).await? == Reported::InDoubt {
+    for (project, environment, at) in places(services, record, is_it).await? {
+        if observe::report_live(services, &project, &environment, &at, app).await? == Reported::InDoubt {
             match &mut closer {
                 Some(closer) => closer.look(services, record, &project, &environment, app),
                 None => closer::read(services, record, &project, &environment, app.clone()).await?,
@@ -383,7 +383,7 @@ async fn absent(
     for (project, environment, app) in places(services, record, is_it).await? {
         let seen = seen(&environment);
         services.deployed_sources.forget_one(record.cluster.id, &app.name);
-        (observe::report_absent(services, &project, &environment, &app.name, seen)).await?;
+        (observe::report_absent(services, &project, &environment, &app, seen)).await?;
         observe::wake_waiting_in(services, &environment).await?;
     }
     Ok(())

@@ -148,6 +148,38 @@ async fn one_that_is_renamed_is_followed_under_its_new_name() {
     is_not_found(&world).await;
 }
 
+/// A promotion asked the old one, which answers when the environment has had another for a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_says_that_is_meant_no_more_is_not_shown() {
+    let world = World::start().await;
+    world
+        .standin
+        .inject(Some(STAGING), Fault::FreezeRefresh { on: true })
+        .unwrap();
+    let refreshes = || asked(&world, "refresh=normal");
+    let before = refreshes();
+    let second = world.push("1.1.0").await;
+    let id = promotion_of(&world, &second).await;
+    until("the promotion to ask for a refresh", async || {
+        (refreshes() > before).then_some(())
+    })
+    .await;
+    let mut document = world.document();
+    document["clusters"][0]["argocd"]["application"] = json!("nobody-{environment}");
+    world.apply(&document).await;
+    is_not_found(&world).await;
+    world
+        .standin
+        .inject(Some(STAGING), Fault::FreezeRefresh { on: false })
+        .unwrap();
+    until("the promotion to ask for the new one", async || {
+        let why = world.promotion(&id).await.waits_for.unwrap_or_default();
+        why.contains("Argo CD has no application nobody-staging").then_some(())
+    })
+    .await;
+    is_not_found(&world).await;
+}
+
 /// Argo CD deploys it anew; what ran in the old cluster is nothing to it any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_moves_to_another_cluster_is_proven_there() {

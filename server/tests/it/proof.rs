@@ -20,7 +20,7 @@ use domain::{
 use serde_json::{Value, json};
 use server::service::{
     observe::{self, Reported},
-    views,
+    reach, views,
 };
 use testbed::ImageSpec;
 use tokio::process::Command;
@@ -651,6 +651,8 @@ async fn what_the_summary_cannot_tell_is_being_checked_until_the_workloads_are_r
     let project = projects.into_iter().find(|one| one.project.name.as_str() == "myapp");
     let project = project.unwrap().project;
     let environment = tx.environments(project.id).await.unwrap().remove(0);
+    let cluster = tx.clusters(project.workspace).await.unwrap().remove(0);
+    let at = reach::application(&cluster, &project.name, &environment.name).unwrap();
     let begun = tx.newest_event().await.unwrap();
     drop(tx);
     let live = async || {
@@ -666,7 +668,7 @@ async fn what_the_summary_cannot_tell_is_being_checked_until_the_workloads_are_r
         ..AppSnapshot::default()
     };
     let report = async |app: &AppSnapshot| {
-        observe::report_live(&bench.services, &project, &environment, app)
+        observe::report_live(&bench.services, &project, &environment, &at, app)
             .await
             .unwrap()
     };

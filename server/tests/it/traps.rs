@@ -12,15 +12,15 @@ use crate::{
 use argocd_standin::{Fault, RolloutOutcome};
 use domain::{
     environment::Environment,
-    id::ClusterId,
     plan::{AppSnapshot, Health},
     promotion::{Promotion, State},
     rights::Role,
 };
+use serde_json::json;
 use server::{
     adapters::system::System,
-    ports::clock::{Clock as _, Ids as _},
-    service::observe,
+    ports::clock::Clock as _,
+    service::{observe, reach},
 };
 use std::time::Duration;
 
@@ -291,7 +291,9 @@ async fn what_comes_late_is_not_taken_for_live() {
     let bench = Bench::new().await;
     bench.registry.push(api, "one", &digest("a"));
     let (program, _) = bench.program("demo", "boss", Role::Admin).await;
-    bench.apply(&program, &document()).await;
+    let mut document = document();
+    document["clusters"][0]["argocd"] = json!({ "url": "http://127.0.0.1:8080", "token": "argo-secret" });
+    bench.apply(&program, &document).await;
     let mut tx = bench.store.read().await.unwrap();
     let workspace = program.access[0].0.id;
     let projects = tx.projects(workspace).await.unwrap();
@@ -300,6 +302,7 @@ async fn what_comes_late_is_not_taken_for_live() {
     let environment = tx.environments(project.id).await.unwrap().remove(0);
     let cluster = tx.clusters(workspace).await.unwrap().remove(0);
     drop(tx);
+    let at = reach::application(&cluster, &project.name, &environment.name).unwrap();
     let live = async |environment: &Environment, version: Option<u64>, letter: &str| {
         let app = AppSnapshot {
             version,
@@ -308,7 +311,7 @@ async fn what_comes_late_is_not_taken_for_live() {
             workloads_withheld: Some("permission denied".into()),
             ..AppSnapshot::default()
         };
-        observe::report_live(&bench.services, &project, environment, &app)
+        observe::report_live(&bench.services, &project, environment, &at, &app)
             .await
             .unwrap();
         let mut tx = bench.store.read().await.unwrap();
@@ -332,9 +335,18 @@ async fn what_comes_late_is_not_taken_for_live() {
     bench.clock.forward(1);
     assert_eq!(live(&environment, Some(1), "a").await, digest("a"));
     // Another cluster counts by itself.
-    let moved = Environment {
-        cluster: ClusterId(System.next()),
-        ..environment
-    };
+    let mut other = document["clusters"][0].clone();
+    other["name"] = json!("other");
+    document["clusters"].as_array_mut().unwrap().push(other);
+    document["projects"][0]["environments"][0]["cluster"] = json!("other");
+    bench.apply(&program, &document).await;
+    let mut tx = bench.store.read().await.unwrap();
+    let moved = tx.environments(project.id).await.unwrap().remove(0);
+    drop(tx);
+    assert_ne!(moved.cluster, cluster.cluster.id);
     assert_eq!(live(&moved, Some(0), "b").await, digest("b"));
+    // An Application that is not the environment's any more says nothing of it, however new it is.
+    document["clusters"][1]["argocd"]["application"] = json!("renamed-{environment}");
+    bench.apply(&program, &document).await;
+    assert_eq!(live(&moved, Some(9), "a").await, digest("b"));
 }

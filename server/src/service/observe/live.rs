@@ -1,10 +1,12 @@
 //! What is live, as Argo CD reports it.
 
 use crate::{
+    ports::argocd::AppRef,
     service::{
         context::{KEPT_MILLIS, Services},
         gates::{self, unseen_since},
         observe::what_runs::{Runs, what_runs},
+        reach,
     },
     store::{ClusterRecord, NewEvent, StoreError, Tx, Waiting},
 };
@@ -39,11 +41,11 @@ pub enum Reported {
     Known,
     /// Of a resource, the look doesn't tell what runs: the Application's workloads must be read.
     InDoubt,
-    /// What is stored is newer.
+    /// What is stored is newer, or the environment has another Application by now.
     Late,
 }
 
-/// Stores what an environment's Application runs, as far as this look tells.
+/// Stores what an environment's Application runs, as far as this look tells. `at` is what it was asked for by.
 ///
 /// # Errors
 /// When the database fails.
@@ -51,11 +53,15 @@ pub async fn report_live(
     services: &Services,
     project: &Project,
     environment: &Environment,
+    at: &AppRef,
     app: &AppSnapshot,
 ) -> Result<Reported, AppError> {
     let now = services.now();
     let (mut changed, mut untold) = (false, false);
     let mut tx = services.store.write().await?;
+    if !is_still_meant(&mut *tx, project, environment, at).await? {
+        return Ok(Reported::Late);
+    }
     // Writers stand in one line: nobody comes between this and the commit.
     if !services.kept_versions.advance(environment, app.version, now) {
         return Ok(Reported::Late);
@@ -144,12 +150,15 @@ pub async fn report_absent(
     services: &Services,
     project: &Project,
     environment: &Environment,
-    application: &str,
+    at: &AppRef,
     seen: Absence,
 ) -> Result<(), AppError> {
     let now = services.now();
     let mut changed = false;
     let mut tx = services.store.write().await?;
+    if !is_still_meant(&mut *tx, project, environment, at).await? {
+        return Ok(());
+    }
     let is_late = match seen {
         Absence::Deleted(version) => !services.kept_versions.advance(environment, version, now),
         Absence::NotFound { newest } => services.kept_versions.newest(environment.id) != newest,
@@ -180,7 +189,7 @@ pub async fn report_absent(
             subject: Subject::resource(project.id, &resource),
             actor: Actor::Waybill,
             happened: Happened::ApplicationNotFound {
-                application: application.to_owned(),
+                application: at.name.clone(),
             },
         };
         tx.append_event(&event, now).await?;
@@ -191,6 +200,24 @@ pub async fn report_absent(
         services.wrote();
     }
     Ok(())
+}
+
+/// Whether an environment's Application is this one still: whoever asked for it did so before its name, its cluster or the environment itself
+/// could be changed.
+async fn is_still_meant(
+    tx: &mut dyn Tx,
+    project: &Project,
+    environment: &Environment,
+    at: &AppRef,
+) -> Result<bool, StoreError> {
+    let environments = tx.environments(project.id).await?;
+    let Some(environment) = environments.iter().find(|now| now.id == environment.id) else {
+        return Ok(false);
+    };
+    let clusters = tx.clusters(project.workspace).await?;
+    let record = clusters.iter().find(|record| record.cluster.id == environment.cluster);
+    let meant = record.and_then(|record| reach::application(record, &project.name, &environment.name));
+    Ok(meant.as_ref() == Some(at))
 }
 
 /// The newest version of an environment's Application that is known, for [`Absence::NotFound`].

@@ -474,6 +474,7 @@ impl Rollout<'_> {
             self.work.services,
             &self.work.place.record.project,
             &self.work.environment,
+            &self.app,
             app,
         )
         .await
