@@ -318,7 +318,7 @@ impl Attached {
         match self {
             Self::Simple { payload, signature } => key.signed(payload, signature),
             Self::Envelope(envelope) => {
-                let message = envelope.message();
+                let message = message(&envelope.payload_type, &envelope.payload);
                 envelope
                     .signatures
                     .iter()
@@ -336,13 +336,12 @@ impl Envelope {
         let statement: Statement = nesting::json(&self.payload).ok().filter(|_| is_statement)?;
         Some(statement).filter(|statement| statement.kind.starts_with("https://in-toto.io/Statement/"))
     }
+}
 
-    /// What the signatures are over: type and text with their lengths, so that neither can be taken for the other.
-    fn message(&self) -> Vec<u8> {
-        let (kind, text) = (self.payload_type.as_bytes(), self.payload.as_slice());
-        let lengths = (format!("DSSEv1 {} ", kind.len()), format!(" {} ", text.len()));
-        [lengths.0.as_bytes(), kind, lengths.1.as_bytes(), text].concat()
-    }
+/// What the signatures of an envelope are over: type and text with their lengths, so that neither can be taken for the other.
+fn message(kind: &str, text: &[u8]) -> Vec<u8> {
+    let lengths = (format!("DSSEv1 {} ", kind.len()), format!(" {} ", text.len()));
+    [lengths.0.as_bytes(), kind.as_bytes(), lengths.1.as_bytes(), text].concat()
 }
 
 /// Whether one of these proves that whoever has the key signed this digest.
@@ -366,9 +365,15 @@ fn find(key: &PublicKey, digest: &Digest, attached: &[Attached]) -> Found {
     }
 }
 
+mod parts;
 mod provenance;
+mod signing_key;
+mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use parts::{StatementParts, StatementSubject, parts};
 use provenance::Build;
 pub use provenance::PROVENANCE;
+pub use signing_key::{SigningError, SigningKey};
+pub use statement::{Passed, SUMMARY, canonical, envelope, payload, policy_digest, sign};

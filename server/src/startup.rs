@@ -121,6 +121,7 @@ pub async fn services(
         )),
         copier: Arc::new(copier.clone()),
         tags: Arc::new(copier.clone()),
+        statements: Arc::new(copier.clone()),
         looks: Arc::new(copier),
         notifier: Arc::new(
             Notifier::new(config.allow_private_targets, config.smtp.as_ref())

@@ -65,10 +65,11 @@ const COPY_SECONDS: &str = "waybill_copy_seconds";
 const COPIED_BYTES: &str = "waybill_copied_bytes_total";
 const ENVIRONMENT_TAGS: &str = "waybill_environment_tags_total";
 const IMAGE_LOOKS: &str = "waybill_image_looks_total";
+const STATEMENTS: &str = "waybill_statements_total";
 const BUILD: &str = "waybill_build_info";
 
 /// Every metric.
-pub const METRICS: [Metric; 22] = [
+pub const METRICS: [Metric; 23] = [
     (
         PROMOTIONS,
         Kind::Counter,
@@ -161,6 +162,11 @@ pub const METRICS: [Metric; 22] = [
         IMAGE_LOOKS,
         Kind::Counter,
         "Looks whether images that run can still be pulled, by the registry's host and what came of them (whole, incomplete or unanswered)",
+    ),
+    (
+        STATEMENTS,
+        Kind::Counter,
+        "Tries to write a signed statement about a promotion, by what came of them (written, refused or retry)",
     ),
     (BUILD, Kind::Gauge, "1, with the version that runs"),
 ];
@@ -322,6 +328,11 @@ pub(crate) fn looked_at_tag(outcome: &'static str) {
 /// A look whether an image can still be pulled ended.
 pub(crate) fn looked_at_image(registry: &str, outcome: &'static str) {
     counter!(IMAGE_LOOKS, "registry" => registry.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// A try to write a signed statement ended.
+pub(crate) fn wrote_statement(outcome: &'static str) {
+    counter!(STATEMENTS, "outcome" => outcome).increment(1);
 }
 
 /// What is asked over HTTP, outside.

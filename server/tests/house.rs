@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The rooms from the ground up: each may use those before it, and none of those after it.
-const ROOMS: [&str; 32] = [
+const ROOMS: [&str; 33] = [
     // Of no noun: what any room may need.
     "nesting",
     "secrets",
@@ -38,6 +38,7 @@ const ROOMS: [&str; 32] = [
     "service::access",
     "service::sources",
     "service::gates",
+    "service::statements",
     "service::queue",
     "service::removal",
     "service::observe",

@@ -2,7 +2,7 @@
 //!
 //! Secrets go one way. What is read says whether there is one; what is written keeps the stored one where nothing is typed.
 
-use domain::{copy::Attachments, name::Name};
+use domain::{copy::Attachments, name::Name, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The clusters of a workspace.
@@ -34,6 +34,21 @@ pub struct RegistriesView {
     pub workspace: Name,
     /// Its registries, by name.
     pub registries: Vec<RegistryView>,
+    /// The keys of this installation that sign statements, the one that signs now first.
+    pub signing_keys: Vec<SigningKeyView>,
+}
+
+/// A key that signs statements, or did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SigningKeyView {
+    /// The beginning of its fingerprint.
+    pub name: String,
+    /// Its public half, PEM.
+    pub public_key: String,
+    /// Where everybody gets that.
+    pub address: String,
+    /// When another took its place.
+    pub retired_at: Option<Timestamp>,
 }
 
 /// A registry.

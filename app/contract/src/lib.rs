@@ -26,4 +26,5 @@ pub mod removal;
 pub mod resource;
 pub mod session;
 pub mod sso;
+pub mod statement;
 pub mod token;

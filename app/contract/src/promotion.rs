@@ -1,6 +1,6 @@
 //! One promotion: its steps, the commit it made, and all that happened.
 
-use crate::environment_images::TagView;
+use crate::{environment_images::TagView, statement::StatementView};
 use domain::{
     artifact::{ArtifactDetails, ExactImage, Repository},
     copy::{CopyPlan, CopyProgress, CopyProof},
@@ -79,6 +79,9 @@ pub struct PromotionView {
     /// The tags in the registry that it set, or is about to set.
     #[serde(default)]
     pub tags: Vec<TagView>,
+    /// What it passed, signed; `None` where nothing was signed.
+    #[serde(default)]
+    pub statement: Option<StatementView>,
     /// All that happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
     /// Whether it may be tried again, by the actor.

@@ -1,5 +1,7 @@
 //! What happened: one event per transition. The same row is the ledger's entry and what wakes open pages.
 
+mod shuts_out;
+
 use crate::{
     artifact::{Digest, ExactImage, Repository, Tag},
     door::Door,
@@ -11,6 +13,7 @@ use crate::{
     promotion::{Actor, Failure, Promotion, Purpose, State},
     removal::Removable,
     resource::{HoldCause, Outside, Resource},
+    statement::StatementForm,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -471,118 +474,28 @@ pub enum Happened {
         /// The image.
         digest: Digest,
     },
-}
-
-impl Happened {
-    /// Whether somebody may be shut out by it, so that whoever is connected should be asked again who they are.
-    #[must_use]
-    pub fn shuts_out(&self) -> bool {
-        match self {
-            Self::TokenRevoked { .. }
-            | Self::RoleChanged { .. }
-            | Self::MemberRemoved { .. }
-            | Self::AccountDeactivated { .. }
-            | Self::PasswordChanged
-            | Self::PasswordRemoved
-            | Self::SignedOutEverywhere => true,
-            Self::Removed { what, .. } => match what {
-                Removable::Workspace | Removable::Project | Removable::Environment => true,
-                Removable::Resource | Removable::Cluster | Removable::Registry => false,
-            },
-            Self::SignedIn { .. }
-            | Self::SignInFailed { .. }
-            | Self::TokenCreated { .. }
-            | Self::MemberInvited { .. }
-            | Self::InvitationWithdrawn { .. }
-            | Self::MemberJoined { .. }
-            | Self::AccountActivated { .. }
-            | Self::GroupCreated { .. }
-            | Self::GroupJoined { .. }
-            | Self::GroupLeft { .. }
-            | Self::ChannelAdded { .. }
-            | Self::ChannelPaused { .. }
-            | Self::ChannelRemoved { .. }
-            | Self::NotificationRedelivered { .. }
-            | Self::Applied { .. }
-            | Self::ResourceCreated
-            | Self::RemovedFromGit { .. }
-            | Self::NotRemovedFromGit { .. }
-            | Self::PinChanged { .. }
-            | Self::Held { .. }
-            | Self::Resumed
-            | Self::KeyTaken { .. }
-            | Self::ArtifactSeen { .. }
-            | Self::PromotionRequested { .. }
-            | Self::Approved { .. }
-            | Self::Rejected { .. }
-            | Self::GateOverridden { .. }
-            | Self::LineStopped { .. }
-            | Self::LineResumed
-            | Self::PolicyChanged { .. }
-            | Self::CheckReported { .. }
-            | Self::PromotionMoved { .. }
-            | Self::TakenBack { .. }
-            | Self::PromotionWaits { .. }
-            | Self::Committed { .. }
-            | Self::DesiredChanged { .. }
-            | Self::SwitchedInGit { .. }
-            | Self::LiveChanged { .. }
-            | Self::LiveForgotten
-            | Self::ApplicationNotFound { .. }
-            | Self::SyncEnded { .. }
-            | Self::PromotionLiveAfterAll { .. }
-            | Self::ArgoCdLost { .. }
-            | Self::ArgoCdFound { .. }
-            | Self::TagMoved { .. }
-            | Self::TagRefused { .. }
-            | Self::TagDrifted { .. }
-            | Self::TagRemoved { .. }
-            | Self::TagsSetAgain
-            | Self::ImageIncomplete { .. }
-            | Self::HealAsked { .. }
-            | Self::HealFailed { .. }
-            | Self::ImageWhole { .. } => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shuts_out_who_loses_a_right() {
-        let removed = |what| Happened::Removed {
-            what,
-            name: "x".into(),
-            with: Vec::new(),
-            from_git: false,
-        };
-        let email = || "ada@example.com".to_owned();
-        for (happened, shuts_out) in [
-            (Happened::TokenRevoked { name: "ci".into() }, true),
-            (
-                Happened::RoleChanged {
-                    email: email(),
-                    role: "viewer".into(),
-                },
-                true,
-            ),
-            (Happened::MemberRemoved { email: email() }, true),
-            (Happened::AccountDeactivated { email: email() }, true),
-            (Happened::PasswordChanged, true),
-            (Happened::PasswordRemoved, true),
-            (Happened::SignedOutEverywhere, true),
-            (removed(Removable::Workspace), true),
-            (removed(Removable::Project), true),
-            (removed(Removable::Environment), true),
-            (removed(Removable::Resource), false),
-            (removed(Removable::Cluster), false),
-            (removed(Removable::Registry), false),
-            (Happened::AccountActivated { email: email() }, false),
-            (Happened::LineResumed, false),
-        ] {
-            assert_eq!(happened.shuts_out(), shuts_out, "{happened:?}");
-        }
-    }
+    /// A signed statement of what a promotion passed hangs on its image.
+    StatementWritten {
+        /// The repository.
+        repository: Repository,
+        /// How it hangs there.
+        form: StatementForm,
+        /// What was hung there: the digest of the bundle, or of the envelope.
+        layer: Digest,
+    },
+    /// A signed statement could not be written.
+    StatementRefused {
+        /// The repository.
+        repository: Repository,
+        /// Why, and what to do, with the registry's own words.
+        reason: String,
+    },
+    /// Another key signs statements from now on.
+    SigningKeySet {
+        /// The beginning of its fingerprint.
+        key: String,
+        /// That of the key before, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+    },
 }

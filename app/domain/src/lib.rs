@@ -37,6 +37,7 @@ pub mod removal;
 pub mod repository_path;
 pub mod resource;
 pub mod rights;
+pub mod statement;
 pub mod succession;
 pub mod tag_rule;
 pub mod tags;

@@ -141,7 +141,10 @@ impl Occasion {
             | Happened::TagsSetAgain
             | Happened::HealAsked { .. }
             | Happened::HealFailed { .. }
-            | Happened::ImageWhole { .. } => None,
+            | Happened::ImageWhole { .. }
+            | Happened::StatementWritten { .. }
+            | Happened::StatementRefused { .. }
+            | Happened::SigningKeySet { .. } => None,
         }
     }
 }

@@ -55,6 +55,21 @@ pub struct Policy {
     /// How much of an Application is synced that does not sync by itself.
     #[serde(skip_serializing_if = "SyncScope::is_application")]
     pub sync: SyncScope,
+    /// Whether a signed statement of what passed is written before the commit; left out: [`Self::attests`] says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
+}
+
+/// Whether a signed statement of what a promotion passed hangs on its image before the commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Attestation {
+    /// None is written.
+    Off,
+    /// One is written. Where that fails, the promotion goes on and says so.
+    BestEffort,
+    /// The commit waits for it.
+    Required,
 }
 
 /// How much of an Application is synced that does not sync by itself.
@@ -237,11 +252,13 @@ impl Policy {
             signatures,
             provenance,
             freezes,
-            // Who may open a gate, which of them a rollback passes, what comes of a failure and what is synced: no gates themselves.
+            // Who may open a gate, which of them a rollback passes, what comes of a failure, what is synced and what is signed: no
+            // gates themselves.
             overrides: _,
             on_rollback: _,
             on_failure: _,
             sync: _,
+            attestation: _,
         } = self;
         approvals.is_none()
             && checks.is_empty()
@@ -260,6 +277,17 @@ impl Policy {
         }
     }
 
+    /// Whether a signed statement of what passed is written before the commit, where there is a key to sign with. Unless it says, one is written
+    /// where something had to be passed.
+    #[must_use]
+    pub fn attests(&self) -> Attestation {
+        match self.attestation {
+            Some(attestation) => attestation,
+            None if self.is_empty() => Attestation::Off,
+            None => Attestation::BestEffort,
+        }
+    }
+
     /// What it asks for, a sentence each.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
@@ -275,6 +303,7 @@ impl Policy {
             on_rollback: _,
             on_failure,
             sync,
+            attestation,
         } = self;
         let mut words = Vec::new();
         if let Some(approvals) = approvals {
@@ -343,6 +372,16 @@ impl Policy {
             }
             SyncScope::Application => {}
         }
+        match attestation {
+            Some(Attestation::Required) => {
+                words.push("Commits only once a signed statement of what passed is in the registry.".into());
+            }
+            Some(Attestation::BestEffort) => {
+                words.push("Writes a signed statement of what passed to the registry.".into())
+            }
+            Some(Attestation::Off) => words.push("Writes no signed statement.".into()),
+            None => {}
+        }
         words
     }
 
@@ -357,10 +396,11 @@ impl Policy {
             provenance,
             freezes,
             overrides,
-            // Kinds of gates, whatever they are, and none at all: nothing to be wrong. Nor with one of two words.
+            // Kinds of gates, whatever they are, and none at all: nothing to be wrong. Nor with one of a few words.
             on_rollback: _,
             on_failure: _,
             sync: _,
+            attestation: _,
         } = self;
         if let Some(approvals) = approvals {
             let Approvals {

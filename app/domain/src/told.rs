@@ -130,6 +130,9 @@ kinds! {
     HealAsked Seldom "Heal asked for",
     HealFailed Seldom "Heal failed",
     ImageWhole Seldom "Image whole again",
+    StatementWritten Often "Statement written",
+    StatementRefused Seldom "Statement not written",
+    SigningKeySet Seldom "Signing key set",
 }
 
 /// A text that is no [`EventKind`].
@@ -382,6 +385,18 @@ impl Happened {
             Self::ImageWhole { repository, digest } => {
                 format!("found that {} can be pulled from {repository} again", digest.short())
             }
+            Self::StatementWritten { repository, form, .. } => {
+                more.push(form.words().to_owned());
+                format!("wrote a signed statement to {repository}")
+            }
+            Self::StatementRefused { repository, reason } => {
+                more.push(reason.clone());
+                format!("could not write a signed statement to {repository}")
+            }
+            Self::SigningKeySet { key, before } => match before {
+                Some(before) => format!("had the key {key} sign statements in place of {before}"),
+                None => format!("had the key {key} sign statements"),
+            },
         };
         (did, more)
     }

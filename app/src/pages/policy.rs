@@ -43,6 +43,7 @@ overrides: [{ gates: [freeze, stop], by: [{ role: admin }] }]
 onRollback: [check]
 onFailure: takeBack
 sync: service
+attestation: required
 ";
 /// A policy that asks for nothing.
 const NOTHING: &str = "{}";

@@ -5,7 +5,6 @@
 
 use crate::{
     api::{
-        environment_images::TagView,
         inbox::{approve, override_gate, reject},
         promotion::{CommitShown, PromotionView, cancel, promotion, retry},
     },
@@ -20,7 +19,6 @@ use crate::{
         preview,
         state_badge::{badge, meaning, word},
         stepper::Stepper,
-        tag_state::tag_state,
         time::Ago,
         timeline::Timeline,
     },
@@ -30,6 +28,7 @@ use crate::{
 };
 
 mod gates;
+mod registry;
 
 use domain::{
     id::PromotionId,
@@ -146,8 +145,9 @@ fn content(
                         let before = view.previous.as_ref().map(|image| (image, view.previous_details.as_ref()));
                         image_change(before, (&view.image, view.details.as_ref()), now)
                     })}
-                    {part(|view, now| tags(view, now).into_any())}
+                    {part(|view, now| registry::tags(view, now).into_any())}
                 </section>
+                {part(|view, now| registry::statement(view, now).into_any())}
             </div>
         </div>
         <section class="stack tight" aria-labelledby="story">
@@ -206,28 +206,6 @@ fn head(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
         </div>
     }
     .into_any()
-}
-
-/// The tags in the registry that it set, or is about to set.
-fn tags(view: &PromotionView, now: Signal<Timestamp>) -> Option<AnyView> {
-    if view.tags.is_empty() {
-        return None;
-    }
-    let each = |tag: &TagView| {
-        view! {
-            <dt class="mono">{tag.tag.to_string()}</dt>
-            <dd>{tag_state(&tag.state, now)}</dd>
-        }
-    };
-    Some(
-        view! {
-            <div class="stack tight">
-                <h3>"Tags in the registry"</h3>
-                <dl class="facts">{view.tags.iter().map(each).collect_view()}</dl>
-            </div>
-        }
-        .into_any(),
-    )
 }
 
 /// What to say when a promotion that was moving has ended.
@@ -508,6 +486,7 @@ mod tests {
         };
         PromotionView {
             tags: Vec::new(),
+            statement: None,
             copy: None,
             is_removed: false,
             id: "01934000-0000-7000-8000-000000000005".parse::<PromotionId>().unwrap(),

@@ -16,12 +16,11 @@ pub(super) async fn replace(config: Option<&Path>) -> Result<(), Failure> {
         say("These stored secrets don't open with it and have to be entered again:");
     }
     for value in unopened {
-        say(&format!(
-            "  {} of {} in workspace {}",
-            value.column.name(),
-            value.of,
-            value.workspace
-        ));
+        let whose = match value.workspace {
+            Some(workspace) => format!(" in workspace {workspace}"),
+            None => String::new(),
+        };
+        say(&format!("  {} of {}{whose}", value.column.name(), value.of));
     }
     Ok(())
 }

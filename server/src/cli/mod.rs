@@ -1,11 +1,12 @@
 //! The command line: `waybill serve`, `waybill apply`, `waybill token create`, `waybill ledger verify` and `export`, `waybill migrate`,
-//! `waybill key replace`.
+//! `waybill key replace`, `waybill keys generate`, `import` and `public`.
 //!
 //! Exit codes: 0 when it is done, 1 when it failed, 2 when what was given can't be used (arguments, configuration, a file).
 //! What a command is asked for goes to the standard output, everything else to the standard error.
 
 pub mod apply;
 mod key;
+mod keys;
 mod ledger;
 mod migrate;
 mod serve;
@@ -66,10 +67,47 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// The encryption key
+    /// The encryption key of stored secrets
     Key {
         #[command(subcommand)]
         command: KeyCommand,
+    },
+    /// The keys that sign what Waybill states about promotions
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make a key, have it sign from now on, and print its public half. Works on the database that the configuration names; the server may
+    /// be running
+    Generate {
+        /// Take the place of the key there is; what that one signed stays valid
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Have a key sign that was made elsewhere: PKCS#8 in PEM, on P-256, not encrypted
+    Import {
+        /// The private key's file; - reads the standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Take the place of the key there is; what that one signed stays valid
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Print the public half of the key that signs
+    Public {
+        /// Of every key there ever was
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        config: ConfigFile,
     },
 }
 
@@ -176,6 +214,15 @@ pub fn main() -> ExitCode {
             Command::Key {
                 command: KeyCommand::Replace { config },
             } => key::replace(config.config.as_deref()).await,
+            Command::Keys {
+                command: KeysCommand::Generate { replace, config },
+            } => keys::generate(replace, config.config.as_deref()).await,
+            Command::Keys {
+                command: KeysCommand::Import { file, replace, config },
+            } => keys::import(&file, replace, config.config.as_deref()).await,
+            Command::Keys {
+                command: KeysCommand::Public { all, config },
+            } => keys::public(all, config.config.as_deref()).await,
             Command::Migrate { grant_to, config } => migrate::run(grant_to.as_deref(), config.config.as_deref()).await,
         }
     });

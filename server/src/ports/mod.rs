@@ -7,5 +7,6 @@ pub mod git;
 pub mod identity_provider;
 pub mod image_copy;
 pub mod image_look;
+pub mod image_statements;
 pub mod image_tags;
 pub mod registry;

@@ -1,7 +1,7 @@
 //! The use cases. Every door (pages, GraphQL, REST, command line, webhooks) calls these and nothing else.
 //!
 //! A use case authorises its [`Caller`], reads, asks the outside world where it must, and then writes the change, the next step and the event
-//! in one transaction. The rooms stand one upon the other, from the ground up: `context`, `reach`, `access`, `sources`, `gates`,
+//! in one transaction. The rooms stand one upon the other, from the ground up: `context`, `reach`, `access`, `sources`, `gates`, `statements`,
 //! `queue`, `removal`, `observe`, `promotion`, `views`, `configure`, `notification`. Each may call those before it, and none after it;
 //! a room's `mod.rs` is its only door. `tests/house.rs` keeps it so.
 
@@ -16,6 +16,7 @@ pub mod queue;
 pub mod reach;
 pub mod removal;
 pub mod sources;
+pub mod statements;
 pub mod views;
 
 pub use context::{Services, Wake};

@@ -79,7 +79,7 @@ async fn adopt(sealer: &Sealer, store: &dyn Store, place: &str) -> Result<(), Se
     }
     for value in &unopened {
         tracing::warn!(
-            column = value.column.name(), of = %value.of, workspace = %value.workspace,
+            column = value.column.name(), of = %value.of, workspace = value.workspace.as_deref(),
             "a stored secret was sealed with another key and has to be entered again"
         );
     }

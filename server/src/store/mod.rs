@@ -37,7 +37,9 @@ pub mod resources;
 pub mod rows;
 pub mod sealed;
 pub mod sessions;
+pub mod signing_keys;
 pub mod sqlite;
+pub mod statements;
 pub mod tag_moves;
 pub mod tags;
 pub mod tokens;
@@ -69,6 +71,8 @@ pub use removals::{GitRemoval, Removals};
 pub use resources::Resources;
 pub use sealed::{Sealed, SealedColumn, SealedValue};
 pub use sessions::{SessionRecord, Sessions};
+pub use signing_keys::{SigningKeyRecord, SigningKeys};
+pub use statements::{StatementRecord, Statements};
 pub use tag_moves::{TagDrift, TagLease, TagMove, TagMoves, TagWanted};
 pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
 pub use tokens::{ApiToken, Tokens};
@@ -163,6 +167,8 @@ pub trait Tx:
     + Copies
     + TagMoves
     + Presences
+    + SigningKeys
+    + Statements
     + Projects
     + Resources
     + Artifacts

@@ -21,16 +21,19 @@ pub enum SealedColumn {
     PushPassword,
     /// Where a channel for notifications leads, and its key.
     ChannelTarget,
+    /// The private half of the key that signs statements.
+    SigningKey,
 }
 
 impl SealedColumn {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ProjectCredentials,
         Self::ArgoCdToken,
         Self::PullPassword,
         Self::PushPassword,
         Self::ChannelTarget,
+        Self::SigningKey,
     ];
 
     /// Its table and name, joined with a dot.
@@ -42,6 +45,7 @@ impl SealedColumn {
             Self::PullPassword => "registries.pull_password",
             Self::PushPassword => "registries.push_password",
             Self::ChannelTarget => "channels.target",
+            Self::SigningKey => "signing_keys.private_key",
         }
     }
 }
@@ -53,10 +57,10 @@ pub struct SealedValue {
     pub column: SealedColumn,
     /// The row's id.
     pub id: String,
-    /// The name of what it belongs to: of a project, a cluster, a registry or a channel.
+    /// The name of what it belongs to: of a project, a cluster, a registry or a channel, or a key's fingerprint.
     pub of: String,
-    /// The name of its workspace.
-    pub workspace: String,
+    /// The name of its workspace; `None`: it is the installation's.
+    pub workspace: Option<String>,
     /// The value.
     pub sealed: String,
 }
@@ -77,7 +81,7 @@ struct Row {
     place: String,
     id: String,
     name: String,
-    workspace: String,
+    workspace: Option<String>,
     sealed: String,
 }
 
@@ -94,7 +98,9 @@ const SEALED_VALUES: &str = "\
      SELECT 'registries.push_password' AS place, x.id, x.name, w.name AS workspace, x.push_password AS sealed \
      FROM registries x JOIN workspaces w ON w.id = x.workspace_id WHERE x.push_password IS NOT NULL UNION ALL \
      SELECT 'channels.target' AS place, x.id, x.name, w.name AS workspace, x.target AS sealed \
-     FROM channels x JOIN workspaces w ON w.id = x.workspace_id";
+     FROM channels x JOIN workspaces w ON w.id = x.workspace_id UNION ALL \
+     SELECT 'signing_keys.private_key' AS place, x.fingerprint AS id, x.fingerprint AS name, NULL AS workspace, x.private_key AS sealed \
+     FROM signing_keys x WHERE x.private_key IS NOT NULL";
 
 #[async_trait]
 impl<D: Dialect> Sealed for SqlTx<D>

@@ -22,6 +22,7 @@ pub mod router;
 pub mod routes;
 pub mod serving;
 pub mod session_store;
+mod signing_keys;
 pub mod sse;
 pub mod sso;
 

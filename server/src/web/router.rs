@@ -2,7 +2,7 @@
 
 use super::{
     WebState, assets, auth, client, drain, error, graphql, headers, health, leptos, origin, rest, routes::Routes,
-    serving, session_store::StoredSessions, sse, sso,
+    serving, session_store::StoredSessions, signing_keys, sse, sso,
 };
 use axum::{Router, extract::DefaultBodyLimit, http::Request, middleware};
 use time::Duration;
@@ -81,6 +81,8 @@ pub fn routes(state: WebState) -> Routes {
         ))
         .get("/pkg/{version}/{file}", assets::serve)
         .get("/favicon.ico", assets::favicon)
+        .get("/.well-known/waybill/cosign.pub", signing_keys::active)
+        .get("/.well-known/waybill/keys/{file}", signing_keys::named)
         .get("/healthz", health::alive)
         .get("/readyz", health::ready)
         .with(|routes| {

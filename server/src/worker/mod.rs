@@ -45,6 +45,7 @@ pub mod presence;
 mod ready;
 mod record;
 mod signatures;
+mod statements;
 pub mod steps;
 pub mod tags;
 pub mod watch;

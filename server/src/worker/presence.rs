@@ -473,7 +473,7 @@ async fn heal(
         return Ok(Err("Nothing runs this image any more.".into()));
     };
     drop(tx);
-    let to = match sources::tagging_access(services, &place, &environment, &image.repository)? {
+    let to = match sources::push_end(services, &place, &environment, &image.repository)? {
         Ok(to) => to,
         Err(why) => return Ok(Err(why)),
     };

@@ -1,5 +1,6 @@
 //! *Mirroring*: the registry that an image will be pulled from is made ready before the commit. The image is copied there ([`super::copies`]), then
-//! the tag is set that keeps it ([`super::tags`]); each where it is asked for, and each is found done when it was.
+//! the tag is set that keeps it ([`super::tags`]), then the statement is hung on it that says what it passed ([`super::statements`]); each where it
+//! is asked for, and each is found done when it was.
 
 use super::{Outcome, Worker, steps::gone};
 use contract::error::AppError;
@@ -22,10 +23,15 @@ impl Worker {
             },
             None => "It is pulled from where it is.".to_owned(),
         };
-        Ok(match self.keep(promotion, environment).await? {
-            Ok(None) => Outcome::done(State::Committing, copied),
-            Ok(Some(kept)) => Outcome::done(State::Committing, format!("{copied} {kept}")),
-            Err(outcome) => outcome,
-        })
+        let kept = match self.keep(promotion, environment).await? {
+            Ok(kept) => kept,
+            Err(outcome) => return Ok(outcome),
+        };
+        let attested = match self.attest(promotion, &place, environment).await? {
+            Ok(attested) => attested,
+            Err(outcome) => return Ok(outcome),
+        };
+        let done: Vec<String> = [Some(copied), kept, attested].into_iter().flatten().collect();
+        Ok(Outcome::done(State::Committing, done.join(" ")))
     }
 }

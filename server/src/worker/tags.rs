@@ -372,7 +372,7 @@ async fn look(services: &Services, held: &TagMove, is_needed: bool) -> Result<Lo
     if !is_kept && wanted.usage == TagUse::Marker {
         return Ok(Looked::LetGo);
     }
-    let at = match sources::tagging_access(services, &place, &environment, repository)? {
+    let at = match sources::push_end(services, &place, &environment, repository)? {
         Ok(at) => at,
         Err(why) => return Ok(Looked::Refused(why)),
     };

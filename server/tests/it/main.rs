@@ -60,6 +60,7 @@ mod sign_ins;
 mod signatures;
 mod soak;
 mod sso;
+mod statements;
 mod store_story;
 mod story;
 mod strict;

@@ -34,6 +34,7 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         on_rollback: _,
         on_failure: _,
         sync: _,
+        attestation: _,
     } = policy;
     let Evidence {
         now,

@@ -201,12 +201,33 @@ fn each_part_makes_a_policy_say_something() {
 }
 
 #[test]
+fn what_had_to_be_passed_is_attested_unless_it_says_otherwise() {
+    let read = |json: serde_json::Value| -> Policy { serde_json::from_value(json).unwrap() };
+    assert_eq!(read(serde_json::json!({})).attests(), Attestation::Off);
+    let with_gates = serde_json::json!({ "approvals": { "count": 1 } });
+    assert_eq!(read(with_gates.clone()).attests(), Attestation::BestEffort);
+    for (word, is) in [
+        ("off", Attestation::Off),
+        ("bestEffort", Attestation::BestEffort),
+        ("required", Attestation::Required),
+    ] {
+        assert_eq!(read(serde_json::json!({ "attestation": word })).attests(), is);
+        let mut with_gates = with_gates.clone();
+        with_gates["attestation"] = word.into();
+        assert_eq!(read(with_gates).attests(), is);
+    }
+}
+
+#[test]
 fn only_what_is_unusual_is_written() {
     for (json, unusual) in [
         (serde_json::json!({ "sync": "service" }), true),
         (serde_json::json!({ "sync": "application" }), false),
         (serde_json::json!({ "onFailure": "takeBack" }), true),
         (serde_json::json!({ "onFailure": "stop" }), false),
+        (serde_json::json!({ "attestation": "off" }), true),
+        (serde_json::json!({ "attestation": "bestEffort" }), true),
+        (serde_json::json!({ "attestation": "required" }), true),
     ] {
         let policy: Policy = serde_json::from_value(json.clone()).unwrap();
         let written = serde_json::to_value(&policy).unwrap();

@@ -6,7 +6,9 @@ use super::{
     post::{SectionPost, SettingsOutcome, SettingsPost},
 };
 use crate::{
-    api::connection::{PassedOver, RegistriesView, RegistryDraft, RegistryView, Secrets, save_registry, test_registry},
+    api::connection::{
+        PassedOver, RegistriesView, RegistryDraft, RegistryView, Secrets, SigningKeyView, save_registry, test_registry,
+    },
     components::{
         empty_state::EmptyState,
         field::{TextField, tick},
@@ -86,6 +88,53 @@ fn list(view: Signal<SettingsView>, here: Here) -> AnyView {
                 "Add a registry"
             </a>
         </p>
+        {move || view.with(|view| match view {
+            SettingsView::Registries(view) => Some(signing_keys(&view.signing_keys)),
+            _ => None,
+        })}
+    }
+    .into_any()
+}
+
+/// The keys with which statements are signed that hang on images.
+fn signing_keys(keys: &[SigningKeyView]) -> AnyView {
+    let [active, before @ ..] = keys else {
+        return view! {
+            <section class="stack tight" aria-labelledby="signing">
+                <h2 id="signing">"Signing key"</h2>
+                <p class="muted">
+                    "None. With one, Waybill hangs a signed statement on each image of what it passed. Whoever runs Waybill makes it with "
+                    <code>"waybill keys generate"</code> "."
+                </p>
+            </section>
+        }
+        .into_any();
+    };
+    let old = |key: &SigningKeyView| {
+        view! {
+            <li>
+                <a class="mono" href=key.address.clone()>
+                    {key.name.clone()}
+                </a>
+            </li>
+        }
+    };
+    let before = (!before.is_empty()).then(|| {
+        view! {
+            <p>"Keys that signed before, whose statements stay valid:"</p>
+            <ul class="plain-list">{before.iter().map(old).collect_view()}</ul>
+        }
+    });
+    view! {
+        <section class="stack tight" aria-labelledby="signing">
+            <h2 id="signing">"Signing key"</h2>
+            <p>
+                "Signs what images passed, for all workspaces. Give this public half to whoever verifies that; it is also served at "
+                <a href=active.address.clone()>{active.address.clone()}</a> "."
+            </p>
+            <pre class="command">{active.public_key.clone()}</pre>
+            {before}
+        </section>
     }
     .into_any()
 }

@@ -7,13 +7,14 @@ use crate::{
         configure::apply::{self, Page, PlannedChange, Sign, TypedSecrets},
         context::Services,
         reach::{Caller, SealedCredentials, credentials_context},
+        statements,
     },
     store::{ClusterRecord, ProjectRecord, RegistryRecord},
 };
 use contract::{
     connection::{
         ClusterDraft, ClusterView, ClustersView, EnvironmentDraft, PassedOver, RegistriesView, RegistryDraft,
-        RegistryView, RepositoriesView, RepositoryDraft, RepositoryView,
+        RegistryView, RepositoriesView, RepositoryDraft, RepositoryView, SigningKeyView,
     },
     error::AppError,
 };
@@ -91,9 +92,21 @@ pub async fn registries(services: &Services, caller: &Caller, workspace: &str) -
             }
         }
     }
+    let signing_keys = tx.signing_keys().await?.into_iter();
     let registries = tx.registries(workspace.id).await?.into_iter();
     Ok(RegistriesView {
         workspace: workspace.name.clone(),
+        signing_keys: signing_keys
+            .map(|key| {
+                let name = statements::shortened(&key.fingerprint);
+                SigningKeyView {
+                    address: format!("{}/.well-known/waybill/keys/{name}.pub", services.public_url),
+                    name,
+                    public_key: key.public_key,
+                    retired_at: key.retired_at,
+                }
+            })
+            .collect(),
         registries: registries
             .map(|record| {
                 let here = record.registry.id;

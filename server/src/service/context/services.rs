@@ -10,6 +10,7 @@ use crate::{
         git::Git,
         image_copy::ImageCopier,
         image_look::ImageLook,
+        image_statements::ImageStatements,
         image_tags::ImageTags,
         registry::Registry,
     },
@@ -42,6 +43,8 @@ pub struct Services {
     pub copier: Arc<dyn ImageCopier>,
     /// What sets tags there.
     pub tags: Arc<dyn ImageTags>,
+    /// What hangs statements on them.
+    pub statements: Arc<dyn ImageStatements>,
     /// What looks whether images can still be pulled.
     pub looks: Arc<dyn ImageLook>,
     /// What notifications leave through.

@@ -56,6 +56,7 @@ pub(crate) async fn decide_gates(
         on_rollback: _,
         on_failure: _,
         sync: _,
+        attestation: _,
     } = policy;
     if policy.is_empty() && stops.is_empty() {
         return Ok(Decision::default());

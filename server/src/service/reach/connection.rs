@@ -75,12 +75,19 @@ pub fn channel_context(channel: ChannelId) -> String {
     format!("channel/{channel}/target")
 }
 
+/// What the private half of a signing key is sealed with, by its fingerprint.
+#[must_use]
+pub fn signing_key_context(fingerprint: &str) -> String {
+    format!("signing-key/{fingerprint}/private-key")
+}
+
 /// What the values of a column are sealed with, by the row's id as it is stored.
 #[must_use]
-pub fn sealed_context(column: SealedColumn, id: &str) -> String {
+pub fn sealed_context(column: SealedColumn, of: &str) -> String {
     // An id that isn't one opens nothing.
-    let id = Uuid::parse_str(id).unwrap_or_default();
+    let id = Uuid::parse_str(of).unwrap_or_default();
     match column {
+        SealedColumn::SigningKey => signing_key_context(of),
         SealedColumn::ProjectCredentials => credentials_context(ProjectId(id)),
         SealedColumn::ArgoCdToken => argocd_token_context(ClusterId(id)),
         SealedColumn::PullPassword => pull_password_context(RegistryId(id)),
@@ -300,6 +307,7 @@ mod tests {
             ("service/configure/apply/mod.rs", 2),
             ("service/configure/apply/pages.rs", 1),
             ("service/notification/channels.rs", 1),
+            ("service/statements/signing_keys.rs", 1),
             ("startup/key.rs", 1),
         ];
         assert_eq!(

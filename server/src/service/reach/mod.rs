@@ -11,7 +11,7 @@ pub(crate) use caller::{
 };
 pub use connection::{
     SealedCredentials, application, application_page, argocd_token_context, channel_context, credentials_context,
-    pull_password_context, push_password_context, sealed_context,
+    pull_password_context, push_password_context, sealed_context, signing_key_context,
 };
 pub(crate) use connection::{
     argocd_access, pull_access, push_access, push_access_to, registry_access, repository_access, unseal,

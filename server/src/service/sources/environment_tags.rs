@@ -54,7 +54,7 @@ fn wanted(promotion: &Promotion, tag: Tag, usage: TagUse) -> TagWanted {
 ///
 /// # Errors
 /// When a stored password can't be opened.
-pub(crate) fn tagging_access(
+pub(crate) fn push_end(
     services: &Services,
     place: &ProjectPlace,
     environment: &Environment,

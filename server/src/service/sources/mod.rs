@@ -13,7 +13,7 @@ mod tag_order;
 pub(crate) use course::{course, runs_there};
 pub(crate) use declared::{declared, declared_services, exact_image, lacks_file, whereabouts};
 pub(crate) use edit::{change_of, edit_for_promotion, edit_for_resource, image_edit};
-pub(crate) use environment_tags::{TagsClash, all_of_workspace, is_kept, keeper, marker, tagging_access, tags_clash};
+pub(crate) use environment_tags::{TagsClash, all_of_workspace, is_kept, keeper, marker, push_end, tags_clash};
 pub(crate) use history::that_ran;
 pub(crate) use mirror::{
     collision, copied_to, copy_request, copy_targets, mirror_of, placed, placed_in, target_repository,

@@ -14,6 +14,7 @@ mod preview;
 mod project;
 mod promotion;
 mod resource;
+mod statement;
 mod tags;
 
 pub use activity::activity;

@@ -5,7 +5,8 @@ use crate::service::{
     promotion, queue,
     reach::{self, Caller, EnvironmentPlace, ProjectPlace, PromotionEver},
     sources::{self, edit_for_promotion},
-    views::{copy, tag_view},
+    statements,
+    views::{copy, statement::statement_view, tag_view},
 };
 use contract::{
     error::AppError,
@@ -81,7 +82,10 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
     let tags = (tx.tags_of_promotion(promotion.id).await?.into_iter())
         .map(|tag| tag_view(tag, &[], environment.tags.on_drift))
         .collect();
+    let statement = tx.statement(promotion.id).await?;
+    let will_attest = statements::will_attest(&mut *tx, &environment, promotion.purpose).await?;
     drop(tx);
+    let statement = statement.map(|of| statement_view(of, &place, &services.public_url));
     let keeper = match promotion.purpose {
         // What ran before is committed as it ran.
         Purpose::Rollback => None,
@@ -124,7 +128,18 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
         followers,
         copy,
         tags,
-        steps: steps(&promotion, (&placed, keeper.as_ref()), &events, git_only, no_gates),
+        statement,
+        steps: steps(
+            &promotion,
+            &Readied {
+                placed: &placed,
+                keeper: keeper.as_ref(),
+                will_attest,
+            },
+            &events,
+            git_only,
+            no_gates,
+        ),
         timeline: events.iter().filter_map(told).collect(),
         path: place.record.project.values_path(&environment.key),
         may_retry: promotion.state == State::Failed
@@ -242,10 +257,36 @@ fn commit_url(repository: &str, commit: &str) -> Option<String> {
     }
 }
 
+/// What the registry is made ready with before the commit.
+struct Readied<'a> {
+    /// The image where it will be pulled from.
+    placed: &'a ExactImage,
+    /// The tag that keeps it there.
+    keeper: Option<&'a Tag>,
+    /// Whether a signed statement is hung on it.
+    will_attest: bool,
+}
+
+impl Readied<'_> {
+    /// In words, before it is done; `None` when nothing is.
+    fn words(&self, image: &ExactImage) -> Option<String> {
+        let copies = self.placed.repository != image.repository;
+        let copies = copies.then(|| format!("copies the image to {}", self.placed.repository));
+        let keeps = self.keeper.map(|tag| format!("gives it the tag {tag}, which keeps it"));
+        let attests = self.will_attest.then(|| "hangs a signed statement on it".to_owned());
+        let all: Vec<String> = [copies, keeps, attests].into_iter().flatten().collect();
+        let (last, others) = all.split_last()?;
+        Some(match others.is_empty() {
+            true => format!("Waybill {last}."),
+            false => format!("Waybill {} and {last}.", others.join(", ")),
+        })
+    }
+}
+
 /// The steps, with their times from the ledger. After a retry the newest try is told.
 fn steps(
     promotion: &Promotion,
-    (placed, keeper): (&ExactImage, Option<&Tag>),
+    ready: &Readied<'_>,
     events: &[Event],
     git_only: bool,
     no_gates: &str,
@@ -299,16 +340,7 @@ fn steps(
         enter(&mut began, *to, event.at);
     }
     let is_open = !is_decided(promotion);
-    let will_copy = is_open && placed.repository != promotion.image.repository;
-    let will = match (will_copy, keeper.filter(|_| is_open)) {
-        (false, None) => None,
-        (true, None) => Some(format!("Copies the image to {}.", placed.repository)),
-        (false, Some(tag)) => Some(format!("Gives the image the tag {tag}, which keeps it.")),
-        (true, Some(tag)) => Some(format!(
-            "Copies the image to {}, and gives it the tag {tag} there, which keeps it.",
-            placed.repository
-        )),
-    };
+    let will = ready.words(&promotion.image).filter(|_| is_open);
     Step::ALL
         .into_iter()
         .map(|step| {

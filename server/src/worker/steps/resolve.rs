@@ -1,11 +1,12 @@
 //! Resolve: the promotion names an exact digest since it was asked for; here the registry is asked whether it is still there, and it is
-//! decided whether it must be copied to where it will be pulled from, or tagged there.
+//! decided whether it must be copied to where it will be pulled from, or something is to be written beside it there.
 
 use super::{Outcome, SharedAnswers, known::ImagePresence};
 use crate::service::{
     Services,
     reach::{self, ProjectPlace},
     sources,
+    statements::{self, Attests},
 };
 use contract::error::AppError;
 use domain::promotion::{Promotion, Purpose, State};
@@ -57,14 +58,18 @@ async fn next(services: &Services, promotion: &Promotion, place: &ProjectPlace) 
         return Ok(super::gone("resource"));
     };
     let to = sources::target_repository(&mut *tx, place, environment, &resource, &image.repository).await?;
+    let attests = statements::attests(services, &mut *tx, environment, promotion.purpose).await?;
     drop(tx);
     let Some(to) = to else {
-        return Ok(match environment.tags.keeper(&image.digest) {
-            Some(tag) => Outcome::Prepare {
-                detail: format!("{holds} Next, Waybill gives it the tag {tag}, which keeps it."),
+        let tag = (environment.tags.keeper(&image.digest)).map(|tag| format!("gives it the tag {tag}, which keeps it"));
+        let says = (!matches!(attests, Attests::No)).then(|| "hangs a signed statement on it".to_owned());
+        let next: Vec<String> = tag.into_iter().chain(says).collect();
+        return Ok(match next.is_empty() {
+            true => Outcome::done(State::Committing, holds),
+            false => Outcome::Prepare {
+                detail: format!("{holds} Next, Waybill {}.", next.join(" and ")),
                 copy_to: None,
             },
-            None => Outcome::done(State::Committing, holds),
         });
     };
     Ok(match sources::copy_request(services, place, environment, image, &to)? {

@@ -36,6 +36,8 @@ const OPEN: &[(&str, &str)] = &[
     ("POST /theme", "a cookie of the reader's own browser"),
     ("GET /pkg/{version}/{file}", "what every browser downloads"),
     ("GET /favicon.ico", "what every browser downloads"),
+    ("GET /.well-known/waybill/cosign.pub", "the public half of a key is for everybody who verifies"),
+    ("GET /.well-known/waybill/keys/{file}", "the same, of keys that signed before, too"),
     ("GET /healthz", "tells nothing but that it lives"),
     ("GET /readyz", "tells nothing but whether it can serve, and what is wrong with the database"),
     ("GET /metrics", "numbers without names: docs/operations.md says to keep them inside"),

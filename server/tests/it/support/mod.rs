@@ -94,7 +94,8 @@ impl Bench {
             argocd: Arc::new(FakeArgoCd::default()),
             registry: registry.clone(),
             copier: Arc::new(copier.clone()),
-            tags: Arc::new(copier),
+            tags: Arc::new(copier.clone()),
+            statements: Arc::new(copier),
             looks: Arc::new(AllThere),
             // Receivers of tests stand on this machine.
             notifier: Arc::new(Notifier::new(true, None).unwrap()),

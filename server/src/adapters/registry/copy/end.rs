@@ -116,6 +116,17 @@ impl End {
         }
     }
 
+    /// What went wrong, as it is said of this registry alone.
+    pub(super) fn registry_error(&self, error: CopyError) -> RegistryError {
+        match error {
+            CopyError::Source(error) | CopyError::Target(error) => error,
+            CopyError::Changed { what, .. } => {
+                (self.place).odd(format!("other content for {what} than its digest says"))
+            }
+            other => self.place.odd(other.to_string()),
+        }
+    }
+
     pub(super) fn url(&self, rest: &str) -> Result<Url, CopyError> {
         self.place.url(rest).map_err(|error| self.error(error))
     }

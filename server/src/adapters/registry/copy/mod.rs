@@ -1,5 +1,5 @@
-//! Copying an image between repositories by digest: [`Copier`]. It also gives an image other tags in its repository (`retag`), and looks whether
-//! all of it can still be pulled (`look`, with `gentle` for those who have time).
+//! Copying an image between repositories by digest: [`Copier`]. It also gives an image other tags in its repository (`retag`), hangs
+//! statements on it (`hang`), and looks whether all of it can still be pulled (`look`, with `gentle` for those who have time).
 //!
 //! The parts, in the order in which a copy needs them: `closure` finds all that an image consists of, `referrers` what hangs on it; `lanes`
 //! shares the streams, `carriage` carries the blobs, `blob` one of them, and `flow` watches its bytes; `node` pushes manifests, `tags` adds to what the target's tags
@@ -15,6 +15,7 @@ mod document;
 mod end;
 mod flow;
 mod gentle;
+mod hang;
 mod job;
 mod lanes;
 mod look;

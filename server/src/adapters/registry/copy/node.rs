@@ -12,6 +12,7 @@ use super::{
 };
 use domain::artifact::Digest;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use hyper::body::Bytes;
 use reqwest::StatusCode;
 
 /// Bytes of a manifest that every registry takes.
@@ -55,34 +56,34 @@ impl End {
 
     /// Pushes a manifest by its digest.
     pub(super) async fn push(&self, node: &Node) -> Result<(), CopyError> {
-        let mut tries = 0;
-        let answer = loop {
-            tries += 1;
-            let answer = (self.client)
-                .put_manifest(
-                    &self.place,
-                    node.digest.as_str(),
-                    node.bytes.clone(),
-                    &node.kind,
-                    &self.pace,
-                )
-                .await
-                .map_err(|error| self.error(error))?;
-            if answer.status.is_success() {
-                break answer;
-            }
-            if !is_digest_refused(&answer) || tries >= MOST_BROKEN {
-                let what = format!("the manifest {}", node.digest);
-                return Err(self.refused_manifest(&answer, &what, node.bytes.len()));
-            }
-            tokio::time::sleep(self.pace.after(tries)).await;
-        };
+        let answer = self.put(node.digest.as_str(), &node.bytes, &node.kind).await?;
+        if !answer.status.is_success() {
+            let what = format!("the manifest {}", node.digest);
+            return Err(self.refused_manifest(&answer, &what, node.bytes.len()));
+        }
         match content_digest(&answer.headers) {
             Some(other) if other != node.digest => Err(CopyError::Changed {
                 registry: self.place.registry.clone(),
                 what: format!("the manifest {}, which it calls {other}", node.digest),
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// Puts a manifest under a tag or its digest; whatever the answer's status.
+    pub(super) async fn put(&self, reference: &str, bytes: &Bytes, kind: &str) -> Result<RegistryAnswer, CopyError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answer = (self.client)
+                .put_manifest(&self.place, reference, bytes.clone(), kind, &self.pace)
+                .await
+                .map_err(|error| self.error(error))?;
+            // Somebody else is just writing the same bytes.
+            if !is_digest_refused(&answer) || tries >= MOST_BROKEN {
+                return Ok(answer);
+            }
+            tokio::time::sleep(self.pace.after(tries)).await;
         }
     }
 

@@ -19,7 +19,6 @@ use crate::{
     adapters::registry::{
         client::{Endpoint, content_digest},
         manifest::ACCEPT_MANIFESTS,
-        push::MOST_BROKEN,
         transport::{ANSWER_LIMIT, RegistryAnswer, shown_status},
     },
     ports::image_tags::{ImageTags, Replace, TagRemoved, TagSet},
@@ -48,7 +47,10 @@ impl ImageTags for Copier {
     ) -> Result<TagSet, RegistryError> {
         let (naming, slot) = self.naming(at, tag, digest)?;
         let _alone = slot.lock().await;
-        naming.set(replace).await.map_err(|error| naming.registry_error(error))
+        naming
+            .set(replace)
+            .await
+            .map_err(|error| naming.end.registry_error(error))
     }
 
     async fn remove(&self, at: &CopyEnd, tag: &Tag, digest: &Digest) -> Result<TagRemoved, RegistryError> {
@@ -72,7 +74,10 @@ impl Copier {
         }
         let (naming, slot) = self.naming(at, tag, digest)?;
         let _alone = slot.lock().await;
-        let removed = naming.remove().await.map_err(|error| naming.registry_error(error))?;
+        let removed = naming
+            .remove()
+            .await
+            .map_err(|error| naming.end.registry_error(error))?;
         if removed == TagRemoved::Refused(DELETES_IMAGES.into()) {
             self.deleters().insert(at.repository.to_string());
         }
@@ -202,19 +207,7 @@ impl Naming<'_> {
     async fn put(&self, reference: &str, image: &Raw) -> Result<Option<String>, CopyError> {
         let end = &self.end;
         let kind = kind(image);
-        let mut tries = 0;
-        let answer = loop {
-            tries += 1;
-            let answer = (end.client)
-                .put_manifest(&end.place, reference, image.bytes.clone(), &kind, &end.pace)
-                .await
-                .map_err(|error| end.error(error))?;
-            // Somebody else is just writing the same bytes.
-            if !is_digest_refused(&answer) || tries >= MOST_BROKEN {
-                break answer;
-            }
-            tokio::time::sleep(end.pace.after(tries)).await;
-        };
+        let answer = end.put(reference, &image.bytes, &kind).await?;
         if let Some(refusal) = refusal(&answer) {
             return Ok(Some(refusal));
         }
@@ -271,17 +264,6 @@ impl Naming<'_> {
             _ => self.end.unexpected(answer),
         }
     }
-
-    /// What went wrong, as it is said of a registry.
-    fn registry_error(&self, error: CopyError) -> RegistryError {
-        match error {
-            CopyError::Source(error) | CopyError::Target(error) => error,
-            CopyError::Changed { what, .. } => {
-                (self.end.place).odd(format!("other content for {what} than its digest says"))
-            }
-            other => self.end.place.odd(other.to_string()),
-        }
-    }
 }
 
 /// Whether a tag may be taken away from the image that it names.
@@ -294,7 +276,7 @@ fn may_replace(replace: Replace<'_>, named: &Digest) -> bool {
 }
 
 /// The media type to put an image with: that with which it was served. What no other part of Waybill can read is put all the same.
-fn kind(image: &Raw) -> String {
+pub(super) fn kind(image: &Raw) -> String {
     let served = image.kind.as_deref();
     match document::read(&image.bytes) {
         Ok(document) => document.kind(served).to_owned(),
@@ -303,7 +285,7 @@ fn kind(image: &Raw) -> String {
 }
 
 /// What a registry says that doesn't want to; `None` where it does, or where it may want to later.
-fn refusal(answer: &RegistryAnswer) -> Option<String> {
+pub(super) fn refusal(answer: &RegistryAnswer) -> Option<String> {
     let is_passing = matches!(
         answer.status,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS

@@ -1,0 +1,8 @@
+//! What Waybill says of promotions, signed: the key that signs, who is told of it, and the statement itself.
+
+mod make;
+mod signing_keys;
+
+pub(crate) use make::{Attests, attests, make, will_attest};
+pub(crate) use signing_keys::signing_key;
+pub use signing_keys::{NewSigningKey, public_key_called, public_keys, set_signing_key, shortened};
