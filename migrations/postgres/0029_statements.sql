@@ -1,6 +1,6 @@
 -- The keys that Waybill's own statements are signed with. One is active; of the others the public half stays.
 CREATE TABLE signing_keys (
-    fingerprint TEXT COLLATE "C" PRIMARY KEY,        -- SHA-256 of the public half
+    fingerprint TEXT COLLATE "C" NOT NULL PRIMARY KEY,        -- SHA-256 of the public half
     public_key TEXT COLLATE "C" NOT NULL,            -- PEM
     private_key TEXT COLLATE "C",                    -- sealed; NULL once another took its place
     created_at BIGINT NOT NULL,
@@ -9,13 +9,13 @@ CREATE TABLE signing_keys (
 
 -- Policies as statements sum them up.
 CREATE TABLE stated_policies (
-    digest TEXT COLLATE "C" PRIMARY KEY,             -- SHA-256 of the text, hexadecimal
+    digest TEXT COLLATE "C" NOT NULL PRIMARY KEY,             -- SHA-256 of the text, hexadecimal
     policy TEXT COLLATE "C" NOT NULL                 -- JSON with sorted keys
 );
 
 -- What Waybill says of a promotion, signed: the bytes that are pushed, so that another try pushes the same.
 CREATE TABLE statements (
-    promotion_id TEXT COLLATE "C" PRIMARY KEY REFERENCES promotions (id),
+    promotion_id TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES promotions (id),
     form TEXT COLLATE "C" NOT NULL,                  -- bundle or attachment
     repository TEXT COLLATE "C" NOT NULL,            -- with its registry's host
     digest TEXT COLLATE "C" NOT NULL,                -- of the image

@@ -1,6 +1,6 @@
 -- The keys that Waybill's own statements are signed with. One is active; of the others the public half stays.
 CREATE TABLE signing_keys (
-    fingerprint TEXT PRIMARY KEY,        -- SHA-256 of the public half
+    fingerprint TEXT NOT NULL PRIMARY KEY, -- SHA-256 of the public half
     public_key TEXT NOT NULL,            -- PEM
     private_key TEXT,                    -- sealed; NULL once another took its place
     created_at BIGINT NOT NULL,
@@ -9,13 +9,13 @@ CREATE TABLE signing_keys (
 
 -- Policies as statements sum them up.
 CREATE TABLE stated_policies (
-    digest TEXT PRIMARY KEY,             -- SHA-256 of the text, hexadecimal
+    digest TEXT NOT NULL PRIMARY KEY,    -- SHA-256 of the text, hexadecimal
     policy TEXT NOT NULL                 -- JSON with sorted keys
 );
 
 -- What Waybill says of a promotion, signed: the bytes that are pushed, so that another try pushes the same.
 CREATE TABLE statements (
-    promotion_id TEXT PRIMARY KEY REFERENCES promotions (id),
+    promotion_id TEXT NOT NULL PRIMARY KEY REFERENCES promotions (id),
     form TEXT NOT NULL,                  -- bundle or attachment
     repository TEXT NOT NULL,            -- with its registry's host
     digest TEXT NOT NULL,                -- of the image

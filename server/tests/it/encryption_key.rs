@@ -164,6 +164,8 @@ async fn sealed_values_lie_where_the_list_says() {
         { "name": "live", "host": "live.example.com", "push": { "user": "pusher", "password": "push-password" } },
     ]);
     world.apply(&document).await;
+    let Ended { code, said } = run(&mut world.program(&["keys", "generate"])).await;
+    assert_eq!(code, 0, "{said}");
     let pool = sqlx::SqlitePool::connect(&world.database.url()).await.unwrap();
     let columns: Vec<(String, String)> = sqlx::query_as(
         "SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c \

@@ -223,6 +223,9 @@ fn words_of_events_stay_as_stored() {
         "heal_asked",
         "heal_failed",
         "image_whole",
+        "statement_written",
+        "statement_refused",
+        "signing_key_set",
     ];
     check::<EventKind>(&kinds, &UnknownKind);
     // As the ledger stores them: serde lists all that it knows.
