@@ -1,11 +1,13 @@
 //! A registry, keys, and the programs that sign with them.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     artifact::{Digest, Repository},
     copy::{Attachments, CopyPlan, CopyProgress, CopyProof},
     gate::Found,
     policy::Policy,
 };
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use server::{
     adapters::registry::{Copier, RegistryClient},
@@ -13,7 +15,7 @@ use server::{
         image_copy::{CopyEnd, CopyRequest, CopyWatch, ImageCopier as _},
         registry::{Registry as _, RegistryAccess},
     },
-    signature::sought,
+    signature::{SigningKey, sought},
 };
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -41,6 +43,8 @@ pub(crate) struct World {
     place: Place,
     directory: TempDir,
     pushed: AtomicU32,
+    /// Waybill's private key.
+    private: SecretString,
 }
 
 /// An image by its digest.
@@ -70,7 +74,7 @@ impl Place {
     }
 }
 
-fn access() -> RegistryAccess {
+pub(crate) fn access() -> RegistryAccess {
     RegistryAccess {
         ca: None,
         plain_http: true,
@@ -151,11 +155,14 @@ fn programs() -> PathBuf {
 
 impl World {
     pub(crate) async fn new(kind: RegistryKind) -> Self {
+        let (key, private) = SigningKey::generate().unwrap();
         let world = Self {
             place: Place::new(kind).await,
             directory: tempfile::tempdir().unwrap(),
             pushed: AtomicU32::new(0),
+            private,
         };
+        world.set_public_key(&key);
         for (name, content) in [
             (
                 "provenance.json",
@@ -174,6 +181,11 @@ impl World {
                 "services.json",
                 json!({ "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json", "rekorTlogConfig": {}, "tsaConfig": {} }),
             ),
+            // As the documentation has it, for a key.
+            (
+                "empty-root.json",
+                json!({ "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1" }),
+            ),
             // cosign verifies no bundle without a trusted root. A signature by a key needs nothing in it.
             (
                 "root.json",
@@ -188,6 +200,21 @@ impl World {
             world.run("cosign-3.1.3", &["generate-key-pair", &prefix]).await;
         }
         world
+    }
+
+    /// The key that Waybill signs with.
+    pub(crate) fn signing_key(&self) -> SigningKey {
+        SigningKey::read(&self.private).unwrap()
+    }
+
+    /// Has cosign take this key for Waybill's.
+    pub(crate) fn set_public_key(&self, key: &SigningKey) {
+        std::fs::write(self.directory.path().join("waybill.pub"), key.public_pem()).unwrap();
+    }
+
+    /// What Base64 stands for.
+    pub(crate) fn decoded(text: &str) -> Vec<u8> {
+        STANDARD.decode(text).unwrap()
     }
 
     /// Pushes an image that was not there before.

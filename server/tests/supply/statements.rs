@@ -1,0 +1,214 @@
+//! What Waybill signs, verified by cosign with the commands that its pages and its documentation show, and beside what others signed before.
+
+use crate::{
+    OLD_FORM, REGISTRIES,
+    world::{Image, Place, World, access},
+};
+use domain::{statement::StatementForm, time::Timestamp};
+use serde_json::{Value, json};
+use server::{
+    adapters::registry::Copier,
+    ports::{
+        image_copy::CopyEnd,
+        image_statements::{ImageStatements as _, StatementHung},
+    },
+    signature::{SUMMARY, SigningKey, parts, sign},
+};
+
+/// As the page of a promotion shows it, but for the image.
+const AS_SHOWN: [&str; 5] = [
+    "verify-attestation",
+    "--key=waybill.pub",
+    "--insecure-ignore-tlog=true",
+    "--type=https://slsa.dev/verification_summary/v1",
+    "--allow-http-registry",
+];
+/// What the documentation adds for a bundle and cosign 2.6.
+const OF_BUNDLES: [&str; 2] = ["--new-bundle-format", "--trusted-root=empty-root.json"];
+const THIRD: [&str; 2] = ["cosign-3.0.6", "cosign-3.1.3"];
+
+/// Hangs a statement on an image as a promotion does, and writes the public key beside cosign's; how it hangs.
+async fn hang(world: &World, image: &Image, environment: &str) -> StatementForm {
+    let key = world.signing_key();
+    let at = CopyEnd {
+        access: access(),
+        repository: image.repository.clone(),
+    };
+    let copier = Copier::new().unwrap();
+    let subject = copier.look(&at, &image.digest).await.unwrap().unwrap();
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{ "name": image.repository.as_str(), "digest": { "sha256": image.digest.hex() } }],
+        "predicateType": SUMMARY,
+        "predicate": {
+            "verifier": { "id": "https://waybill.example.com/verifier/v1" },
+            "timeVerified": "2026-11-29T08:05:42Z",
+            "resourceUri": image.reference(),
+            "policy": { "uri": format!("https://waybill.example.com/w/demo/shop/{environment}/-/policy") },
+            "verificationResult": "PASSED",
+            "verifiedLevels": [format!("WAYBILL_ENVIRONMENT_{environment}")],
+        },
+    });
+    let envelope = sign(statement.to_string().as_bytes(), &key).unwrap();
+    let made = Timestamp(1_795_169_043_123);
+    let parts = parts(&envelope, &key.hint(), SUMMARY, &subject, &image.digest, made);
+    let hung = copier.hang(&at, &image.digest, &parts).await.unwrap();
+    assert_eq!(hung, StatementHung::Hung);
+    let again = copier.hang(&at, &image.digest, &parts).await.unwrap();
+    assert_eq!(again, StatementHung::Was);
+    parts.form
+}
+
+/// The environments whose statements cosign verifies; the error is what it wrote.
+async fn verified(world: &World, program: &str, more: &[&str], image: &Image) -> Result<Vec<String>, String> {
+    let reference = image.reference();
+    let arguments = [&AS_SHOWN[..], more, &[&reference]].concat();
+    let said = world.attempt(program, &arguments).await?;
+    let mut found: Vec<String> = (said.lines().filter(|line| line.starts_with('{')))
+        .map(|line| {
+            let envelope: Value = serde_json::from_str(line).unwrap();
+            let payload = World::decoded(envelope["payload"].as_str().unwrap());
+            let said: Value = serde_json::from_slice(&payload).unwrap();
+            said["predicate"]["verifiedLevels"][0].as_str().unwrap().to_owned()
+        })
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Every version reads it, the oldest with what the documentation adds for bundles.
+async fn all_verify(world: &World, form: StatementForm, image: &Image, environments: &[&str]) {
+    let wanted: Vec<String> = environments
+        .iter()
+        .map(|e| format!("WAYBILL_ENVIRONMENT_{e}"))
+        .collect();
+    for program in THIRD {
+        assert_eq!(
+            verified(world, program, &[], image).await,
+            Ok(wanted.clone()),
+            "{program}"
+        );
+    }
+    let more: &[&str] = match form {
+        StatementForm::Bundle => &OF_BUNDLES,
+        StatementForm::Attachment => &[],
+    };
+    assert_eq!(verified(world, "cosign-2.6.5", more, image).await, Ok(wanted));
+}
+
+/// Whether cosign verifies the signature of our key.
+async fn is_signed(world: &World, program: &str, more: &[&str], image: &Image) -> Result<String, String> {
+    let reference = image.reference();
+    let common = [
+        "verify",
+        "--key=ours.pub",
+        "--insecure-ignore-tlog=true",
+        "--allow-http-registry",
+    ];
+    let arguments = [&common[..], more, &[&reference]].concat();
+    world.attempt(program, &arguments).await
+}
+
+#[tokio::test]
+#[ignore = "needs TEST_SUPPLY: make test-supply"]
+async fn cosign_verifies_what_waybill_states() {
+    for kind in REGISTRIES {
+        let world = World::new(kind).await;
+        let image = world.push().await;
+        assert!(
+            verified(&world, "cosign-3.1.3", &[], &image).await.is_err(),
+            "nothing hangs there"
+        );
+        let form = hang(&world, &image, "staging").await;
+        assert_eq!(form, StatementForm::Bundle);
+        all_verify(&world, form, &image, &["staging"]).await;
+        // Another environment's is beside it.
+        hang(&world, &image, "production").await;
+        all_verify(&world, form, &image, &["production", "staging"]).await;
+        // An index is no other than an image, and what crosses registries is verified there.
+        let index = world.push_index().await;
+        hang(&world, &index, "production").await;
+        for to in REGISTRIES {
+            let place = Place::new(to).await;
+            let (there, _) = index.copy(&place).await;
+            all_verify(&world, form, &there, &["production"]).await;
+            hang(&world, &there, "elsewhere").await;
+            all_verify(&world, form, &there, &["elsewhere", "production"]).await;
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs TEST_SUPPLY: make test-supply"]
+async fn a_statement_of_another_key_is_refused() {
+    let world = World::new(REGISTRIES[0]).await;
+    let image = world.push().await;
+    hang(&world, &image, "production").await;
+    world.set_public_key(&SigningKey::generate().unwrap().0);
+    for program in THIRD {
+        assert!(verified(&world, program, &[], &image).await.is_err(), "{program}");
+    }
+}
+
+/// A bundle would hide them from cosign, and so from admission.
+#[tokio::test]
+#[ignore = "needs TEST_SUPPLY: make test-supply"]
+async fn signatures_in_the_older_form_stay_seen() {
+    for kind in REGISTRIES {
+        for (program, how) in [
+            ("cosign-2.6.5", &["--tlog-upload=false"][..]),
+            ("cosign-3.0.6", OLD_FORM),
+            ("cosign-3.1.3", OLD_FORM),
+        ] {
+            let world = World::new(kind).await;
+            let image = world.push().await;
+            world.sign(program, "ours", how, &image).await;
+            let form = hang(&world, &image, "production").await;
+            assert_eq!(form, StatementForm::Attachment, "{kind:?} {program}");
+            all_verify(&world, form, &image, &["production"]).await;
+            for verifier in ["cosign-2.6.5", "cosign-3.0.6", "cosign-3.1.3"] {
+                let signed = is_signed(&world, verifier, &[], &image).await;
+                assert!(signed.is_ok(), "{kind:?} {program} {verifier}: {signed:?}");
+            }
+            // What was attested in the same place before, and is after, is still there.
+            let provenance = ("slsaprovenance1", "provenance.json");
+            world.attest(program, "ours", how, provenance, &image).await;
+            hang(&world, &image, "staging").await;
+            all_verify(&world, form, &image, &["production", "staging"]).await;
+            let attested = ["verify-attestation", "--type=slsaprovenance1", "--key=ours.pub"];
+            let more = [
+                "--insecure-ignore-tlog=true",
+                "--allow-http-registry",
+                &image.reference(),
+            ];
+            let attested = world.attempt(program, &[&attested[..], &more].concat()).await;
+            assert!(attested.is_ok(), "{kind:?} {program}: {attested:?}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs TEST_SUPPLY: make test-supply"]
+async fn beside_a_bundle_it_is_one() {
+    for kind in REGISTRIES {
+        for program in THIRD {
+            let world = World::new(kind).await;
+            let image = world.push().await;
+            world
+                .sign(program, "ours", &["--signing-config=services.json"], &image)
+                .await;
+            let form = hang(&world, &image, "production").await;
+            assert_eq!(form, StatementForm::Bundle, "{kind:?} {program}");
+            all_verify(&world, form, &image, &["production"]).await;
+            for verifier in THIRD {
+                let signed = is_signed(&world, verifier, &[], &image).await;
+                assert!(signed.is_ok(), "{kind:?} {program} {verifier}: {signed:?}");
+            }
+            // What cosign adds after it hides neither.
+            world
+                .sign("cosign-3.1.3", "theirs", &["--signing-config=services.json"], &image)
+                .await;
+            all_verify(&world, form, &image, &["production"]).await;
+        }
+    }
+}
