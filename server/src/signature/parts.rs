@@ -1,7 +1,7 @@
-//! The bytes that make up a statement in a registry, as cosign writes them: a Sigstore bundle with a manifest that refers to the image, or a bare
-//! envelope as a layer of cosign's attachments.
+//! The bytes that make a signed statement hang on an image: a layer that holds it, a configuration, and the manifest that names both.
 //!
-//! Formats: Sigstore bundle 0.3 (`sigstore_bundle.proto`), OCI image manifest 1.1 with `subject`, and cosign's attestations as layers of an image.
+//! Bundles are laid out as cosign 3.1 writes them, attachments as cosign 2 does; both were read in its source. The same input gives the same
+//! bytes, so the same digests.
 
 use domain::{artifact::Digest, statement::StatementForm, time::Timestamp};
 use serde_json::{Value, json};
@@ -13,208 +13,240 @@ const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
-/// An image that a statement is about.
+/// An image, as a statement that hangs on it must know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementSubject {
-    /// The media type of its manifest, or index.
+    /// The media type of its manifest or index.
     pub kind: String,
-    /// That one's bytes.
+    /// Bytes of that.
     pub size: u64,
-    /// The form that hides nothing of what hangs there.
+    /// The form in which statements should hang on it.
     pub form: StatementForm,
 }
 
-/// The bytes that make up a statement in a registry. They are kept before they are pushed, and are the same each time.
+/// A signed statement as it is pushed. Signatures are random, so it is kept before it is pushed: a second try then pushes the same bytes, and
+/// the registry has them once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementParts {
-    /// How it hangs there.
+    /// Its form.
     pub form: StatementForm,
-    /// The bundle, or the envelope. JSON.
+    /// The bundle, or the bare envelope: JSON.
     pub layer: Vec<u8>,
-    /// The configuration that the manifest names.
+    /// The configuration of the manifest.
     pub config: Vec<u8>,
-    /// The manifest that names both. That of an attachment is the one for an image that has no other.
+    /// The manifest that has the layer: of a bundle with the image as its subject; of an attachment as it lies under the tag where nothing else
+    /// does.
     pub manifest: Vec<u8>,
 }
 
-/// The parts of a statement in an envelope (DSSE, JSON), signed with the key of this hint, about an image.
+/// The parts of a statement.
+///
+/// - `envelope`: the DSSE envelope, JSON, with exactly one signature. It is used byte for byte. Its signature has no `keyid`: verifiers pass
+///   over one that is spelled otherwise than they would.
+/// - `key_hint`: the SHA-256 of the public key (`SubjectPublicKeyInfo`, DER) in Base64.
+/// - `predicate_type`: what the statement says of itself, an address.
 #[must_use]
 pub fn parts(
+    form: StatementForm,
     envelope: &[u8],
-    hint: &str,
+    key_hint: &str,
     predicate_type: &str,
     subject: &StatementSubject,
     digest: &Digest,
     created: Timestamp,
 ) -> StatementParts {
-    match subject.form {
-        StatementForm::Bundle => bundle(envelope, hint, predicate_type, subject, digest, created),
-        StatementForm::Attachment => attachment(envelope, predicate_type),
+    match form {
+        StatementForm::Bundle => {
+            let layer = bundle(envelope, key_hint);
+            let config = b"{}".to_vec();
+            let manifest = json!({
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "artifactType": BUNDLE,
+                "config": descriptor(EMPTY, &config),
+                "layers": [descriptor(BUNDLE, &layer)],
+                "subject": { "mediaType": subject.kind, "size": subject.size, "digest": digest },
+                "annotations": {
+                    "org.opencontainers.image.created": created.rfc3339(),
+                    "dev.sigstore.bundle.content": "dsse-envelope",
+                    "dev.sigstore.bundle.predicateType": predicate_type,
+                },
+            });
+            StatementParts {
+                form,
+                layer,
+                config,
+                manifest: manifest.to_string().into_bytes(),
+            }
+        }
+        StatementForm::Attachment => {
+            let layer = envelope.to_vec();
+            let config = json!({
+                "architecture": "",
+                "os": "",
+                "config": {},
+                "rootfs": { "type": "layers", "diff_ids": [sum(&layer)] },
+            });
+            let config = config.to_string().into_bytes();
+            let mut held = descriptor(ENVELOPE, &layer);
+            // cosign reads nothing at all under the tag where one layer lacks the first, empty as it is.
+            held["annotations"] = json!({ "dev.cosignproject.cosign/signature": "", "predicateType": predicate_type });
+            let manifest = json!({
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": descriptor(CONFIG, &config),
+                "layers": [held],
+            });
+            StatementParts {
+                form,
+                layer,
+                config,
+                manifest: manifest.to_string().into_bytes(),
+            }
+        }
     }
 }
 
-fn bundle(
-    envelope: &[u8],
-    hint: &str,
-    predicate_type: &str,
-    subject: &StatementSubject,
-    digest: &Digest,
-    created: Timestamp,
-) -> StatementParts {
-    let envelope: Value = serde_json::from_slice(envelope).unwrap_or_default();
-    let layer = bytes(&json!({
-        "dsseEnvelope": envelope,
-        "mediaType": BUNDLE,
-        "verificationMaterial": { "publicKey": { "hint": hint } },
-    }));
-    let config = b"{}".to_vec();
-    let manifest = bytes(&json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "artifactType": BUNDLE,
-        "config": descriptor(EMPTY, &config),
-        "layers": [descriptor(BUNDLE, &layer)],
-        "subject": { "mediaType": subject.kind, "digest": digest, "size": subject.size },
-        "annotations": {
-            "org.opencontainers.image.created": created.rfc3339(),
-            "dev.sigstore.bundle.content": "dsse-envelope",
-            "dev.sigstore.bundle.predicateType": predicate_type,
-        },
-    }));
-    StatementParts {
-        form: StatementForm::Bundle,
-        layer,
-        config,
-        manifest,
-    }
+/// A Sigstore bundle around an envelope, which stays as it is.
+fn bundle(envelope: &[u8], key_hint: &str) -> Vec<u8> {
+    let material = json!({ "publicKey": { "hint": key_hint } });
+    let before = format!(r#"{{"mediaType":"{BUNDLE}","verificationMaterial":{material},"dsseEnvelope":"#);
+    [before.as_bytes(), envelope, b"}"].concat()
 }
 
-fn attachment(envelope: &[u8], predicate_type: &str) -> StatementParts {
-    let layer = envelope.to_vec();
-    let config = bytes(&json!({
-        "architecture": "",
-        "config": {},
-        "os": "",
-        "rootfs": { "diff_ids": [sum(&layer)], "type": "layers" },
-    }));
-    let mut of = descriptor(ENVELOPE, &layer);
-    // cosign reads none of the layers where this is missing.
-    of["annotations"] = json!({ "dev.cosignproject.cosign/signature": "", "predicateType": predicate_type });
-    let manifest = bytes(&json!({
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": descriptor(CONFIG, &config),
-        "layers": [of],
-    }));
-    StatementParts {
-        form: StatementForm::Attachment,
-        layer,
-        config,
-        manifest,
-    }
+fn descriptor(kind: &str, bytes: &[u8]) -> Value {
+    json!({ "mediaType": kind, "size": bytes.len(), "digest": sum(bytes) })
 }
 
-fn descriptor(kind: &str, of: &[u8]) -> Value {
-    json!({ "mediaType": kind, "digest": sum(of), "size": of.len() })
-}
-
-fn sum(of: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(of)))
-}
-
-fn bytes(value: &Value) -> Vec<u8> {
-    value.to_string().into_bytes()
+fn sum(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SAYS: &str = "https://slsa.dev/verification_summary/v1";
+    const VSA: &str = "https://slsa.dev/verification_summary/v1";
+    /// With a space that nobody who writes it anew would keep.
+    const ENVELOPED: &[u8] =
+        br#"{"payload": "eyJ9","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"c2ln"}]}"#;
+
+    fn image() -> Digest {
+        format!("sha256:{}", "d0".repeat(32)).parse().unwrap()
+    }
 
     fn made(form: StatementForm) -> StatementParts {
-        let envelope =
-            br#"{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AA=="}]}"#;
         let subject = StatementSubject {
             kind: "application/vnd.oci.image.index.v1+json".into(),
             size: 1234,
             form,
         };
-        let digest = format!("sha256:{}", "d".repeat(64)).parse().unwrap();
-        parts(
-            envelope,
-            "aGludA==",
-            SAYS,
-            &subject,
-            &digest,
-            Timestamp(1_795_169_043_123),
-        )
+        let created = Timestamp(1_795_939_542_999);
+        parts(form, ENVELOPED, "a/+\"=", VSA, &subject, &image(), created)
     }
 
-    fn read(bytes: &[u8]) -> Value {
+    fn json_of(bytes: &[u8]) -> Value {
         serde_json::from_slice(bytes).unwrap()
     }
 
     #[test]
-    fn a_bundle_refers_to_the_image_and_names_no_key() {
-        let made = made(StatementForm::Bundle);
-        let bundle = read(&made.layer);
-        assert_eq!(bundle["mediaType"], BUNDLE);
+    fn a_bundle_is_laid_out_as_cosign_writes_it() {
+        let StatementParts {
+            form,
+            layer,
+            config,
+            manifest,
+        } = made(StatementForm::Bundle);
+        assert_eq!(form, StatementForm::Bundle);
         assert_eq!(
-            bundle["verificationMaterial"],
-            json!({ "publicKey": { "hint": "aGludA==" } })
-        );
-        assert_eq!(bundle["dsseEnvelope"]["signatures"], json!([{ "sig": "AA==" }]));
-        let manifest = read(&made.manifest);
-        assert_eq!(manifest["artifactType"], BUNDLE);
-        // The digest of `{}`, as the image specification gives it.
-        assert_eq!(
-            manifest["config"],
+            json_of(&layer),
             json!({
-                "mediaType": EMPTY, "size": 2,
-                "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+                "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+                "verificationMaterial": { "publicKey": { "hint": "a/+\"=" } },
+                "dsseEnvelope": json_of(ENVELOPED),
             })
         );
+        let text = String::from_utf8(layer.clone()).unwrap();
+        assert!(text.contains(std::str::from_utf8(ENVELOPED).unwrap()), "byte for byte");
+        assert_eq!(config, b"{}");
         assert_eq!(
-            manifest["layers"],
-            json!([{ "mediaType": BUNDLE, "size": made.layer.len(), "digest": sum(&made.layer) }])
-        );
-        assert_eq!(
-            manifest["subject"],
+            json_of(&manifest),
             json!({
-                "mediaType": "application/vnd.oci.image.index.v1+json", "size": 1234,
-                "digest": format!("sha256:{}", "d".repeat(64)),
-            })
-        );
-        assert_eq!(
-            manifest["annotations"],
-            json!({
-                "org.opencontainers.image.created": "2026-11-20T10:04:03Z",
-                "dev.sigstore.bundle.content": "dsse-envelope",
-                "dev.sigstore.bundle.predicateType": SAYS,
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "artifactType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+                "config": {
+                    "mediaType": "application/vnd.oci.empty.v1+json",
+                    "size": 2,
+                    "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+                },
+                "layers": [{
+                    "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+                    "size": layer.len(),
+                    "digest": sum(&layer),
+                }],
+                "subject": {
+                    "mediaType": "application/vnd.oci.image.index.v1+json",
+                    "size": 1234,
+                    "digest": image(),
+                },
+                "annotations": {
+                    "org.opencontainers.image.created": "2026-11-29T08:05:42Z",
+                    "dev.sigstore.bundle.content": "dsse-envelope",
+                    "dev.sigstore.bundle.predicateType": VSA,
+                },
             })
         );
     }
 
     #[test]
-    fn an_attachment_is_a_layer_with_an_empty_signature_beside_it() {
-        let made = made(StatementForm::Attachment);
-        assert!(read(&made.layer).get("payload").is_some());
-        let manifest = read(&made.manifest);
+    fn an_attachment_is_a_bare_envelope_with_the_annotation_that_cosign_asks_for() {
+        let StatementParts {
+            form,
+            layer,
+            config,
+            manifest,
+        } = made(StatementForm::Attachment);
+        assert_eq!(form, StatementForm::Attachment);
+        assert_eq!(layer, ENVELOPED);
         assert_eq!(
-            manifest["layers"][0]["annotations"],
-            json!({ "dev.cosignproject.cosign/signature": "", "predicateType": SAYS })
+            json_of(&config),
+            json!({
+                "architecture": "",
+                "os": "",
+                "config": {},
+                "rootfs": { "type": "layers", "diff_ids": [sum(ENVELOPED)] },
+            })
         );
-        assert_eq!(manifest["layers"][0]["mediaType"], ENVELOPE);
-        assert_eq!(manifest["config"]["mediaType"], CONFIG);
-        assert_eq!(manifest["config"]["digest"], sum(&made.config));
-        assert_eq!(read(&made.config)["rootfs"]["diff_ids"], json!([sum(&made.layer)]));
+        assert_eq!(
+            json_of(&manifest),
+            json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": {
+                    "mediaType": "application/vnd.oci.image.config.v1+json",
+                    "size": config.len(),
+                    "digest": sum(&config),
+                },
+                "layers": [{
+                    "mediaType": "application/vnd.dsse.envelope.v1+json",
+                    "size": ENVELOPED.len(),
+                    "digest": sum(ENVELOPED),
+                    "annotations": { "dev.cosignproject.cosign/signature": "", "predicateType": VSA },
+                }],
+            })
+        );
     }
 
     #[test]
-    fn the_same_is_made_of_the_same() {
+    fn the_same_input_gives_the_same_bytes_and_no_key_is_named_beside_a_signature() {
         for form in [StatementForm::Bundle, StatementForm::Attachment] {
-            assert_eq!(made(form), made(form));
+            let parts = made(form);
+            assert_eq!(parts, made(form));
+            for bytes in [&parts.layer, &parts.config, &parts.manifest] {
+                let text = String::from_utf8_lossy(bytes);
+                assert!(!text.contains("keyid"), "{text}");
+            }
         }
     }
 }

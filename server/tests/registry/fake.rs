@@ -38,6 +38,8 @@ pub(crate) enum Act {
     Usual,
     /// It answers this, without looking at the body.
     Answer(Response),
+    /// What registries do; its answer is lost on the way.
+    Lost,
     /// It takes the first bytes and tells the first; it takes the others when told by the second, and tells the third if they end early.
     Hang([Arc<Notify>; 3]),
 }
@@ -259,12 +261,14 @@ async fn handle(State((script, held)): State<(Script, Arc<Held>)>, request: Requ
     held.log.lock().unwrap().push(seen.clone());
     match act {
         Act::Answer(response) => response,
-        Act::Usual => {
+        Act::Usual | Act::Lost => {
+            let is_lost = matches!(act, Act::Lost);
             // A body that is cut short is nothing that was pushed.
             let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
                 return status(400);
             };
-            usual(&seen, &held, body.to_vec())
+            let answer = usual(&seen, &held, body.to_vec());
+            if is_lost { status(502) } else { answer }
         }
         Act::Hang([begun, go_on, ended_early]) => {
             let mut chunks = body.into_data_stream();

@@ -9,6 +9,7 @@
 mod copies;
 mod encrypted;
 mod fake;
+mod hang;
 mod look;
 mod odd;
 mod odd_cases;
@@ -18,5 +19,6 @@ mod odd_images;
 mod real;
 mod retag;
 mod signatures;
+mod statement_form;
 mod token_registry;
 mod untag;

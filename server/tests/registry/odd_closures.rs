@@ -151,6 +151,28 @@ async fn a_list_that_another_writer_changes_meanwhile_is_added_to_again() {
 }
 
 #[tokio::test]
+async fn layers_that_a_copy_adds_are_counted_by_the_configuration() {
+    let (source, target) = (Fake::usual().await, Fake::usual().await);
+    let (root, same) = (source.image(&[b"a"]), target.image(&[b"a"]));
+    assert_eq!(root, same);
+    let att = format!("{}.att", list_tag(&root));
+    for (registry, by) in [(&source, b"ours".as_slice()), (&target, b"theirs")] {
+        let layer = registry.layer("application/vnd.dsse.envelope.v1+json", by);
+        let config = json!({"rootfs": {"diff_ids": [layer["digest"]]}}).to_string();
+        let config = registry.layer("application/vnd.oci.image.config.v1+json", config.as_bytes());
+        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
+        registry.tag(&att, MANIFEST, &manifest);
+    }
+    carry(&source, &target, &root).await.unwrap();
+    let merged = target.held.manifest(HERE, &att).unwrap();
+    let config = target.held.blob(HERE, merged["config"]["digest"].as_str().unwrap());
+    let config: Value = serde_json::from_slice(&config.unwrap()).unwrap();
+    let both = [b"theirs".as_slice(), b"ours"].map(digest);
+    assert_eq!(config["rootfs"]["diff_ids"], json!(both));
+    assert_eq!(merged["layers"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
 async fn registries_that_list_referrers_and_those_that_do_not_are_copied_between() {
     for (source_lists, target_lists) in [(true, true), (true, false), (false, true)] {
         let source = Fake::start(source_lists, |_, _| Act::Usual).await;

@@ -51,7 +51,15 @@ async fn hang(world: &World, image: &Image, environment: &str) -> StatementForm 
     });
     let envelope = sign(statement.to_string().as_bytes(), &key).unwrap();
     let made = Timestamp(1_795_169_043_123);
-    let parts = parts(&envelope, &key.hint(), SUMMARY, &subject, &image.digest, made);
+    let parts = parts(
+        subject.form,
+        &envelope,
+        &key.hint(),
+        SUMMARY,
+        &subject,
+        &image.digest,
+        made,
+    );
     let hung = copier.hang(&at, &image.digest, &parts).await.unwrap();
     assert_eq!(hung, StatementHung::Hung);
     let again = copier.hang(&at, &image.digest, &parts).await.unwrap();

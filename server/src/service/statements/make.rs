@@ -123,7 +123,15 @@ pub(crate) async fn make(
     }
     let passed = passed(now);
     let envelope = signature::sign(&passed.statement(), key).map_err(|e| internal(&e))?;
-    let parts = signature::parts(&envelope, &key.hint(), SUMMARY, subject, &image.digest, now);
+    let parts = signature::parts(
+        subject.form,
+        &envelope,
+        &key.hint(),
+        SUMMARY,
+        subject,
+        &image.digest,
+        now,
+    );
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|e| internal(&e));
     let statement = StatementRecord {
         promotion: promotion.id,

@@ -5,7 +5,8 @@
 
 use super::{
     super::{
-        push::{Begun, MOST_BROKEN, Upload, is_busy, is_private},
+        client::sha256,
+        push::{Begun, MOST_BROKEN, Pace, Upload, is_busy, is_private},
         transport::{RegistryAnswer, read},
     },
     CopyError, RegistryError,
@@ -16,6 +17,7 @@ use super::{
     node::is_digest_refused,
     settings::CopySettings,
 };
+use hyper::body::Bytes;
 use reqwest::{Body, Method, Response, StatusCode, header::CONTENT_LENGTH};
 use std::{
     sync::{
@@ -57,15 +59,73 @@ pub(super) struct Carrier<'a> {
     pub(super) mounts_nothing: AtomicBool,
 }
 
-/// Why one try came to nothing.
-enum Failed {
+/// Why one try came to nothing, with what is to be said of it when it was the last.
+enum Failed<E = CopyError> {
     /// Another try may do better.
-    Broken(CopyError),
+    Broken(E),
     /// A registry asks to wait so long.
-    Busy(Duration, CopyError),
+    Busy(Duration, E),
     /// The token has run out; there is a fresh one.
-    SignIn(CopyError),
-    Final(CopyError),
+    SignIn(E),
+    Final(E),
+}
+
+impl Failed<RegistryAnswer> {
+    /// What it means that an upload was answered so, which is no success.
+    fn of(answer: RegistryAnswer, pace: &Pace) -> Self {
+        match answer.status {
+            StatusCode::UNAUTHORIZED => Self::SignIn(answer),
+            status if is_busy(status) => Self::Busy(pace.asked_for(&answer, 1), answer),
+            status if status.is_server_error() => Self::Broken(answer),
+            // The upload is gone, or the bytes were changed on their way: they were right here.
+            StatusCode::NOT_FOUND => Self::Broken(answer),
+            _ if is_digest_refused(&answer) => Self::Broken(answer),
+            _ => Self::Final(answer),
+        }
+    }
+
+    /// With what is to be said of the answer.
+    fn map<E>(self, say: impl FnOnce(RegistryAnswer) -> E) -> Failed<E> {
+        match self {
+            Self::Broken(answer) => Failed::Broken(say(answer)),
+            Self::Busy(pause, answer) => Failed::Busy(pause, say(answer)),
+            Self::SignIn(answer) => Failed::SignIn(say(answer)),
+            Self::Final(answer) => Failed::Final(say(answer)),
+        }
+    }
+}
+
+/// The tries of one blob so far.
+#[derive(Default)]
+struct Tries {
+    broken: u32,
+    busy: u32,
+    has_signed_in: bool,
+}
+
+impl Tries {
+    /// How long to wait before the next; the error when this was the last.
+    fn pause<E>(&mut self, failed: Failed<E>, pace: &Pace) -> Result<Duration, E> {
+        match failed {
+            Failed::Final(error) => Err(error),
+            Failed::SignIn(error) if self.has_signed_in => Err(error),
+            Failed::SignIn(_) => {
+                self.has_signed_in = true;
+                Ok(Duration::ZERO)
+            }
+            Failed::Busy(pause, error) => {
+                self.busy += 1;
+                if self.busy < MOST_BUSY { Ok(pause) } else { Err(error) }
+            }
+            Failed::Broken(error) => {
+                self.broken += 1;
+                match self.broken < MOST_BROKEN {
+                    true => Ok(pace.after(self.broken)),
+                    false => Err(error),
+                }
+            }
+        }
+    }
 }
 
 impl Carrier<'_> {
@@ -100,7 +160,7 @@ impl Carrier<'_> {
     }
 
     async fn stream(&self, blob: &Blob, mut begun: Option<Upload>) -> Result<Carried, CopyError> {
-        let (mut broken, mut busy, mut has_signed_in) = (0, 0, false);
+        let mut tries = Tries::default();
         loop {
             let flow = Arc::new(Flow::default());
             let failed = match self.send(blob, begun.take(), &flow).await {
@@ -108,29 +168,7 @@ impl Carrier<'_> {
                 Err(failed) => failed,
             };
             self.moved.fetch_sub(flow.moved(), Ordering::Relaxed);
-            let pause = match failed {
-                Failed::Final(error) => return Err(error),
-                Failed::SignIn(error) if has_signed_in => return Err(error),
-                Failed::SignIn(_) => {
-                    has_signed_in = true;
-                    continue;
-                }
-                Failed::Busy(pause, error) => {
-                    busy += 1;
-                    if busy >= MOST_BUSY {
-                        return Err(error);
-                    }
-                    pause
-                }
-                Failed::Broken(error) => {
-                    broken += 1;
-                    if broken >= MOST_BROKEN {
-                        return Err(error);
-                    }
-                    self.to.pace.after(broken)
-                }
-            };
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(tries.pause(failed, &self.to.pace)?).await;
         }
     }
 
@@ -180,10 +218,10 @@ impl Carrier<'_> {
             (Ok(Err(error)), None) => return Err(Failed::Final(target(error))),
             (Ok(Ok(answer)), None) => answer,
         };
-        self.judge(blob, flow, &answer, &what).await
+        self.judge(blob, flow, answer, &what).await
     }
 
-    async fn judge(&self, blob: &Blob, flow: &Flow, answer: &RegistryAnswer, what: &str) -> Result<Carried, Failed> {
+    async fn judge(&self, blob: &Blob, flow: &Flow, answer: RegistryAnswer, what: &str) -> Result<Carried, Failed> {
         let to = self.to;
         match answer.status {
             status if status.is_success() && flow.is_done() => Ok(Carried::Sent),
@@ -196,13 +234,7 @@ impl Carrier<'_> {
                     )),
                 }
             }
-            StatusCode::UNAUTHORIZED => Err(Failed::SignIn(to.refused(answer, what))),
-            status if is_busy(status) => Err(Failed::Busy(to.pace.asked_for(answer, 1), to.unexpected(answer))),
-            status if status.is_server_error() => Err(Failed::Broken(to.unexpected(answer))),
-            // The upload is gone, or the bytes were changed on their way: they were right here.
-            StatusCode::NOT_FOUND => Err(Failed::Broken(to.refused(answer, what))),
-            _ if is_digest_refused(answer) => Err(Failed::Broken(to.refused(answer, what))),
-            _ => Err(Failed::Final(to.refused(answer, what))),
+            _ => Err(Failed::of(answer, &to.pace).map(|answer| to.refused(&answer, what))),
         }
     }
 
@@ -247,6 +279,40 @@ fn says_other_length(source: &Response, size: u64) -> bool {
 }
 
 impl End {
+    /// Puts a small blob whose bytes are at hand, if it isn't there; whether it was sent, or the answer of a registry that doesn't take it.
+    pub(super) async fn put_small(&self, bytes: &Bytes) -> Result<Result<bool, RegistryAnswer>, CopyError> {
+        let digest = sha256(bytes).ok_or_else(|| self.error(self.place.odd("a blob that cannot be hashed")))?;
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if self.blob(&digest).await?.is(size) {
+            return Ok(Ok(false));
+        }
+        let Self {
+            client, place, pace, ..
+        } = self;
+        let mut tries = Tries::default();
+        loop {
+            let begun = client.begin_upload(place, None, pace).await;
+            let upload = match begun.map_err(|error| self.error(error))? {
+                Begun::Upload(upload) => upload,
+                Begun::Mounted => return Ok(Ok(true)),
+                Begun::Refused(answer) => return Ok(Err(answer)),
+            };
+            let put = client.put_blob(place, &upload, &digest, Body::from(bytes.clone()), size);
+            let failed: Failed<Result<RegistryAnswer, CopyError>> =
+                match client.transport.in_time(&place.registry, put).await {
+                    Ok(answer) if answer.status.is_success() => return Ok(Ok(true)),
+                    Ok(answer) => Failed::of(answer, pace).map(Ok),
+                    Err(error @ RegistryError::Unreachable { .. }) => Failed::Broken(Err(self.error(error))),
+                    Err(error) => Failed::Final(Err(self.error(error))),
+                };
+            match tries.pause(failed, pace) {
+                Ok(pause) => tokio::time::sleep(pause).await,
+                Err(Ok(answer)) => return Ok(Err(answer)),
+                Err(Err(error)) => return Err(error),
+            }
+        }
+    }
+
     /// Opens a blob; its bytes are the caller's to read.
     async fn open(&self, blob: &Blob) -> Result<Response, CopyError> {
         let place = &self.place;

@@ -28,6 +28,17 @@ pub(in super::super) struct Raw {
     pub(super) bytes: Bytes,
 }
 
+impl Raw {
+    /// The media type to put it with: that with which it was served. What no other part of Waybill can read is put all the same.
+    pub(super) fn kind_to_put(&self) -> String {
+        let served = self.kind.as_deref();
+        match document::read(&self.bytes) {
+            Ok(document) => document.kind(served).to_owned(),
+            Err(_) => served.unwrap_or(document::MANIFEST).to_owned(),
+        }
+    }
+}
+
 /// How large a registry says that a blob is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {

@@ -4,7 +4,7 @@
 
 use super::super::manifest::{Descriptor, texts};
 use crate::nesting::{self, JsonError};
-use domain::copy::Attached;
+use domain::{copy::Attached, statement::StatementForm};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,13 +28,15 @@ const NOT_PASSED_ON: [&str; 2] = [
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// The annotation with which cosign says what a bundle attests.
 const BUNDLE_SAYS: &str = "dev.sigstore.bundle.predicateType";
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
+pub(super) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 const SIGN: &str = "https://sigstore.dev/cosign/sign/";
 const SIGNATURES: [&str; 3] = [
     "application/vnd.dev.cosign.simplesigning.v1+json",
     "application/vnd.dev.cosign.artifact.sig.v1+json",
     "application/vnd.cncf.notary.signature",
 ];
+/// What is signed in cosign's older form: the first two are its signatures, the last its attestations.
+const OLDER: [&str; 3] = [SIGNATURES[0], SIGNATURES[1], ATTESTATIONS[1]];
 const ATTESTATIONS: [&str; 2] = ["application/vnd.in-toto+json", "application/vnd.dsse.envelope.v1+json"];
 
 /// A manifest or index, as far as a copy is concerned.
@@ -133,6 +135,17 @@ impl Document {
         counted
     }
 
+    /// In which of cosign's forms it holds something signed; `None` when it holds nothing of the kind.
+    pub(super) fn signed_form(&self) -> Option<StatementForm> {
+        let layers = self.layers.iter().flatten().map(|layer| layer.media_type.as_str());
+        let kinds: Vec<&str> = self.artifact_type.as_deref().into_iter().chain(layers).collect();
+        if kinds.iter().any(|kind| kind.starts_with(BUNDLE)) {
+            return Some(StatementForm::Bundle);
+        }
+        let is_older = kinds.iter().any(|kind| OLDER.contains(kind));
+        is_older.then_some(StatementForm::Attachment)
+    }
+
     /// Entries in which BuildKit attests something.
     pub(super) fn attestations(&self) -> u32 {
         let entries = self.manifests.as_deref().unwrap_or_default();
@@ -198,6 +211,28 @@ mod tests {
         assert_eq!(counted(json!({"artifactType": SIGNATURES[2]})), [1, 0, 0, 0]);
         assert_eq!(counted(bundle("https://sigstore.dev/cosign/sign/v1")), [1, 0, 0, 0]);
         assert_eq!(counted(bundle("https://slsa.dev/provenance/v1")), [0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_signed_has_one_of_two_forms() {
+        let form = |value: Value| document(&value).signed_form();
+        let layer =
+            |kind: &str| json!({"artifactType": "application/x", "layers": [{"mediaType": kind, "digest": "x"}]});
+        let bundle = format!("{BUNDLE}.v0.3+json");
+        assert_eq!(form(layer(&bundle)), Some(StatementForm::Bundle));
+        assert_eq!(form(json!({"artifactType": bundle})), Some(StatementForm::Bundle));
+        for older in [SIGNATURES[0], ATTESTATIONS[1]] {
+            assert_eq!(form(layer(older)), Some(StatementForm::Attachment), "{older}");
+        }
+        assert_eq!(
+            form(json!({"artifactType": SIGNATURES[1]})),
+            Some(StatementForm::Attachment)
+        );
+        // Statements that nobody signed, and signatures of another tool.
+        for other in [ATTESTATIONS[0], SIGNATURES[2], "text/spdx+json"] {
+            assert_eq!(form(layer(other)), None, "{other}");
+            assert_eq!(form(json!({"artifactType": other})), None, "{other}");
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use super::{
     super::{
-        client::{Endpoint, RegistryClient, next_page, sha256},
+        client::{Endpoint, RegistryClient, content_digest, next_page, sha256},
         manifest::ACCEPT_MANIFESTS,
-        push::{MOST_BROKEN, Pace},
+        push::{MOST_BROKEN, Pace, is_private},
         transport::{RegistryAnswer, shown_status},
     },
     CopyError, RegistryError,
@@ -116,13 +116,28 @@ impl End {
         }
     }
 
-    /// What went wrong, as it is said of this registry alone.
+    /// The error for an answer that is neither a success nor a refusal.
+    pub(super) fn failed(&self, answer: &RegistryAnswer) -> CopyError {
+        match answer.status {
+            StatusCode::REQUEST_TIMEOUT => self.error(RegistryError::Unreachable {
+                registry: self.place.registry.clone(),
+                reason: words(answer),
+            }),
+            _ => self.unexpected(answer),
+        }
+    }
+
+    /// What went wrong, as it is said of a registry.
     pub(super) fn registry_error(&self, error: CopyError) -> RegistryError {
         match error {
             CopyError::Source(error) | CopyError::Target(error) => error,
             CopyError::Changed { what, .. } => {
                 (self.place).odd(format!("other content for {what} than its digest says"))
             }
+            CopyError::Unproven { what, .. } => RegistryError::Unreachable {
+                registry: self.place.registry.clone(),
+                reason: format!("after writing, it lacks {what}"),
+            },
             other => self.place.odd(other.to_string()),
         }
     }
@@ -168,12 +183,48 @@ impl End {
         }))
     }
 
+    /// The digest that a tag or digest names, by HEAD where the registry answers it in full, else by GET.
+    pub(super) async fn names(&self, reference: &str) -> Result<Option<Digest>, CopyError> {
+        let url = self.url(&format!("manifests/{reference}"))?;
+        let head = self.ask(Method::HEAD, url, ACCEPT_MANIFESTS, 0).await?;
+        if head.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if head.status.is_success()
+            && !head.is_html()
+            && let Some(digest) = content_digest(&head.headers)
+        {
+            return Ok(Some(digest));
+        }
+        if let Some(error) = head.refused(&self.place.registry, &self.place.repository) {
+            return Err(self.error(error));
+        }
+        // No HEAD, no digest, or a page for people: GET tells.
+        Ok(self.named(reference).await?.map(|raw| raw.digest))
+    }
+
+    /// The bytes of a small blob; `None` when it isn't there, or isn't what its digest says.
+    pub(super) async fn small(&self, digest: &Digest, limit: usize) -> Result<Option<Vec<u8>>, CopyError> {
+        let url = self.url(&format!("blobs/{digest}"))?;
+        let mut request = self.place.request(Method::GET, url, "*/*", limit);
+        request.allow_private = *self.is_private.get_or_init(|| is_private(&self.place.base)).await;
+        let answer = self.client.patiently(&self.place, request, &self.pace).await;
+        let answer = answer.map_err(|error| self.error(error))?;
+        if answer.status.is_success() {
+            return Ok((sha256(&answer.body).as_ref() == Some(digest)).then_some(answer.body));
+        }
+        match answer.refused(&self.place.registry, &self.place.repository) {
+            Some(error) => Err(self.error(error)),
+            None => Ok(None),
+        }
+    }
+
     /// Whether a manifest is there, by HEAD.
     pub(super) async fn has_manifest(&self, digest: &Digest) -> Result<bool, CopyError> {
         let url = self.url(&format!("manifests/{digest}"))?;
         let answer = self.ask(Method::HEAD, url, ACCEPT_MANIFESTS, 0).await?;
         if answer.status.is_success() && !answer.is_html() {
-            let named = super::super::client::content_digest(&answer.headers);
+            let named = content_digest(&answer.headers);
             return Ok(named.is_none_or(|named| named == *digest));
         }
         match answer.refused(&self.place.registry, &self.place.repository) {
@@ -217,6 +268,21 @@ impl End {
         }
         Ok(Listed::Kept(entries))
     }
+}
+
+/// What a registry says that doesn't want to; `None` where it does, or where it may want to later.
+pub(super) fn refusal(answer: &RegistryAnswer) -> Option<String> {
+    let is_passing = matches!(
+        answer.status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+    );
+    (answer.status.is_client_error() && !is_passing).then(|| words(answer))
+}
+
+/// The registry's own words, or its status where it has none, without a full stop.
+pub(super) fn words(answer: &RegistryAnswer) -> String {
+    let said = (answer.message()).unwrap_or_else(|| format!("it answered {}", shown_status(answer.status)));
+    said.trim_end_matches('.').to_owned()
 }
 
 /// A list in a document, as it was written; `None` when there is no such list.

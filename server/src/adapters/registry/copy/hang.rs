@@ -1,57 +1,41 @@
-//! Hanging a signed statement on an image, beside all that hangs there.
+//! Hanging a signed statement on an image that lies in its repository.
 //!
-//! There are two places. The newer one is a manifest that refers to the image, with a Sigstore bundle; the registry lists it, or the tag
-//! `sha256-…` does. The older one is a layer of the manifest under `sha256-….att`. As soon as one bundle hangs on an image, whatever it says, cosign
-//! (from 2.6), Kyverno and others no longer look at the older places (cosign's `verify.go`, Kyverno's `ivpol/cosign/verifier.go`). So an image whose
-//! signatures lie there gets no first bundle.
+//! What is pushed is given byte for byte, so a second try finds what the first has done. Everything goes before what names it: the blobs, then the
+//! manifest, then the list or the tag. A bundle refers to the image, and the registry lists it, or a tag `sha256-…` does where it keeps no
+//! lists (OCI distribution 1.1, "Pushing Manifests with Subject"); an attachment is one more layer under cosign's tag. Lists and tags are
+//! others', too: they are added to (`tags`).
+//!
+//! A registry that refuses has its reasons, so its words are the answer.
 
 use super::{
     Copier, CopyEnd, CopyError, RegistryError,
     closure::{Manifests as _, Raw},
-    document::MANIFEST,
-    end::{End, Listed, list},
-    lanes::Slot,
-    retag::{kind, refusal},
-    tags::{Claim, Claimed},
+    document::{self, MANIFEST},
+    end::{End, refusal},
+    lanes::Lanes,
+    referrers::{list_tag, tag_of},
+    tags::{Claim, Claimed, Settled},
 };
 use crate::{
     adapters::registry::{
-        client::{Endpoint, sha256},
-        push::{Begun, MOST_BROKEN, is_busy},
+        client::{Endpoint, content_digest, sha256},
+        transport::RegistryAnswer,
     },
-    nesting,
-    ports::image_statements::{ImageStatements, StatementHung},
-    signature::{StatementParts, StatementSubject},
+    ports::image_statements::{ImageStatements, StatementHung, StatementParts, StatementSubject},
 };
 use async_trait::async_trait;
 use domain::{artifact::Digest, statement::StatementForm};
 use hyper::body::Bytes;
-use reqwest::{Body, StatusCode};
-use serde_json::{Value, json};
-use std::sync::Arc;
+use serde_json::json;
 
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
-/// Artifact types that cosign writes for want of a better one into lists of its own, up to 3.0.6.
-const UNTOLD: [&str; 3] = [
-    "",
-    "application/vnd.oci.empty.v1+json",
-    "application/vnd.oci.image.config.v1+json",
-];
-/// cosign's older form, where it refers to an image.
-const OLDER: [&str; 2] = [
-    "application/vnd.dev.cosign.artifact.sig.v1+json",
-    "application/vnd.in-toto+json",
-];
-/// Manifests that are read to find out what they are.
-const MOST_READ: usize = 32;
-/// How often a blob is sent.
-const MOST_SENT: u32 = 5;
+/// How often a tag is looked at again after others may have written it, and a list of a registry that takes its time.
+const MOST_LOOKS: u32 = 5;
 
 #[async_trait]
 impl ImageStatements for Copier {
     async fn look(&self, at: &CopyEnd, digest: &Digest) -> Result<Option<StatementSubject>, RegistryError> {
-        let end = self.pushing_end(at)?;
-        (subject(&end, digest).await).map_err(|error| end.registry_error(error))
+        let end = self.end(Endpoint::new(&at.access, &at.repository)?, false);
+        look(&end, digest).await.map_err(|error| end.registry_error(error))
     }
 
     async fn hang(
@@ -60,255 +44,241 @@ impl ImageStatements for Copier {
         digest: &Digest,
         parts: &StatementParts,
     ) -> Result<StatementHung, RegistryError> {
-        let end = self.pushing_end(at)?;
-        let odd = || end.place.odd("a statement that can't be hashed");
-        let raw = Raw {
-            digest: sha256(&parts.manifest).ok_or_else(odd)?,
-            kind: Some(MANIFEST.to_owned()),
-            bytes: Bytes::from(parts.manifest.clone()),
+        let end = self.end(Endpoint::new(&at.access, &at.repository)?.for_push(), false);
+        let hung = match Hanger::new(&end, &self.lanes, digest, parts) {
+            Ok(hanger) => hanger.hang(parts.form).await,
+            Err(error) => Err(Stopped::Failed(error)),
         };
-        let claim = match parts.form {
-            StatementForm::Bundle => Claim {
-                tag: list_tag(digest),
-                claimed: Claimed::Referrers {
-                    subject: digest.clone(),
-                    entries: vec![(raw.digest.clone(), entry(&raw))],
-                    list: None,
-                },
-            },
-            StatementForm::Attachment => Claim {
-                tag: format!("{}.att", list_tag(digest)),
-                claimed: Claimed::Layers(raw.clone()),
-            },
-        };
-        let slot = self.lanes.slot(&end.place.repository, &claim.tag);
-        let hanging = Hanging {
-            end,
-            digest,
-            parts,
-            raw,
-            claim,
-            slot,
-        };
-        match hanging.hang().await {
-            Err(CopyError::Refused { said, .. }) => Ok(StatementHung::Refused(said)),
-            hung => hung.map_err(|error| hanging.end.registry_error(error)),
+        match hung {
+            Ok(hung) => Ok(hung),
+            Err(Stopped::Refused(words)) => Ok(StatementHung::Refused(words)),
+            Err(Stopped::Failed(error)) => Err(end.registry_error(error)),
         }
     }
 }
 
-impl Copier {
-    fn pushing_end(&self, at: &CopyEnd) -> Result<End, RegistryError> {
-        let place = Endpoint::new(&at.access, &at.repository)?.for_push();
-        Ok(self.end(place, false))
-    }
-}
-
-/// The tag with the list of what refers to an image, where its registry keeps none (OCI distribution 1.1, "Referrers Tag Schema").
-fn list_tag(digest: &Digest) -> String {
-    format!("sha256-{}", digest.hex())
-}
-
-/// The entry of a manifest in that list, with the type and the annotations of the manifest.
-fn entry(raw: &Raw) -> Value {
-    let manifest: Value = nesting::json(&raw.bytes).unwrap_or_default();
-    json!({
-        "mediaType": MANIFEST,
-        "digest": raw.digest,
-        "size": raw.bytes.len(),
-        "artifactType": manifest["artifactType"],
-        "annotations": manifest["annotations"],
-    })
-}
-
-/// The image, and the form that hides nothing of what hangs on it.
-async fn subject(end: &End, digest: &Digest) -> Result<Option<StatementSubject>, CopyError> {
-    let Some(raw) = end.manifest(digest).await? else {
+async fn look(end: &End, digest: &Digest) -> Result<Option<StatementSubject>, CopyError> {
+    let Some(image) = end.manifest(digest).await? else {
         return Ok(None);
     };
     Ok(Some(StatementSubject {
-        kind: kind(&raw),
-        size: u64::try_from(raw.bytes.len()).unwrap_or(u64::MAX),
-        form: form(end, digest).await?,
+        kind: image.kind_to_put(),
+        size: length(&image.bytes),
+        form: end.form(digest).await?,
     }))
 }
 
-async fn form(end: &End, digest: &Digest) -> Result<StatementForm, CopyError> {
-    let listed = match end.referrers(digest).await? {
-        Listed::Kept(entries) => entries,
-        Listed::NotKept | Listed::Refused => {
-            let under_tag = end.named(&list_tag(digest)).await?;
-            under_tag
-                .and_then(|raw| list(&raw.bytes, "manifests"))
-                .unwrap_or_default()
-        }
-    };
-    let mut has_older = false;
-    let mut untold = Vec::new();
-    for entry in &listed {
-        let says = entry.get("artifactType").and_then(Value::as_str).unwrap_or_default();
-        if says.starts_with(BUNDLE) {
-            return Ok(StatementForm::Bundle);
-        }
-        has_older |= OLDER.contains(&says);
-        if UNTOLD.contains(&says) {
-            let named = entry.get("digest").and_then(Value::as_str);
-            untold.extend(named.and_then(|named| named.parse::<Digest>().ok()));
-        }
-    }
-    for of in untold.iter().take(MOST_READ) {
-        match end.manifest(of).await? {
-            Some(raw) if is_bundle(&raw) => return Ok(StatementForm::Bundle),
-            _ => {}
-        }
-    }
-    if has_older {
-        return Ok(StatementForm::Attachment);
-    }
-    for end_of_tag in ["sig", "att"] {
-        if end
-            .named(&format!("{}.{end_of_tag}", list_tag(digest)))
-            .await?
-            .is_some()
-        {
-            return Ok(StatementForm::Attachment);
-        }
-    }
-    Ok(StatementForm::Bundle)
+/// Why a statement doesn't hang there.
+enum Stopped {
+    /// The registry doesn't want it, or what lies there can't be added to; without a full stop.
+    Refused(String),
+    Failed(CopyError),
 }
 
-/// Whether a manifest is that of a bundle, whatever a list says of it.
-fn is_bundle(raw: &Raw) -> bool {
-    let manifest: Value = nesting::json(&raw.bytes).unwrap_or_default();
-    let layers = manifest.get("layers").and_then(Value::as_array);
-    let layers = layers.into_iter().flatten().filter_map(|layer| layer.get("mediaType"));
-    let mut kinds = manifest.get("artifactType").into_iter().chain(layers);
-    kinds.any(|kind| kind.as_str().is_some_and(|kind| kind.starts_with(BUNDLE)))
+impl From<CopyError> for Stopped {
+    fn from(error: CopyError) -> Self {
+        Self::Failed(error)
+    }
 }
 
-/// A statement on its way to an image.
-struct Hanging<'a> {
-    end: End,
-    digest: &'a Digest,
-    parts: &'a StatementParts,
-    /// Its manifest.
-    raw: Raw,
-    /// What the registry must list in the end.
-    claim: Claim,
-    /// The list's, or the tag's.
-    slot: Arc<Slot>,
+/// A statement that is hung on an image.
+struct Hanger<'a> {
+    end: &'a End,
+    lanes: &'a Lanes,
+    image: &'a Digest,
+    config: Bytes,
+    layer: Bytes,
+    layer_digest: Digest,
+    manifest: Raw,
 }
 
-impl Hanging<'_> {
-    async fn hang(&self) -> Result<StatementHung, CopyError> {
-        if !self.end.has_manifest(self.digest).await? {
-            return Ok(StatementHung::NoImage);
+impl<'a> Hanger<'a> {
+    fn new(end: &'a End, lanes: &'a Lanes, image: &'a Digest, parts: &StatementParts) -> Result<Self, CopyError> {
+        let hashed =
+            |bytes: &[u8]| sha256(bytes).ok_or_else(|| end.error(end.place.odd("bytes that cannot be hashed")));
+        Ok(Self {
+            end,
+            lanes,
+            image,
+            config: parts.config.clone().into(),
+            layer: parts.layer.clone().into(),
+            layer_digest: hashed(&parts.layer)?,
+            manifest: Raw {
+                digest: hashed(&parts.manifest)?,
+                kind: Some(MANIFEST.into()),
+                bytes: parts.manifest.clone().into(),
+            },
+        })
+    }
+
+    async fn hang(&self, form: StatementForm) -> Result<StatementHung, Stopped> {
+        match self.end.names(self.image.as_str()).await? {
+            None => return Ok(StatementHung::NoImage),
+            Some(named) if named != *self.image => return Err(self.changed(format!("the manifest {}", self.image))),
+            Some(_) => {}
         }
-        if self.hangs().await? {
+        let is_written = match form {
+            StatementForm::Bundle => self.hang_bundle().await?,
+            StatementForm::Attachment => self.hang_attachment().await?,
+        };
+        if !is_written {
             return Ok(StatementHung::Was);
         }
-        for bytes in [&self.parts.config, &self.parts.layer] {
-            if let Some(said) = self.push_blob(bytes).await? {
-                return Ok(StatementHung::Refused(said));
-            }
+        match self.has_layer().await? {
+            true => Ok(StatementHung::Hung),
+            false => Err(self.lacks(format!("the blob {}", self.layer_digest))),
         }
-        if self.parts.form == StatementForm::Bundle
-            && let Some(said) = self.push_manifest().await?
-        {
-            return Ok(StatementHung::Refused(said));
-        }
-        self.have_it_listed().await
     }
 
-    /// Whether it hangs there already.
-    async fn hangs(&self) -> Result<bool, CopyError> {
-        if self.parts.form == StatementForm::Bundle && !self.end.has_manifest(&self.raw.digest).await? {
+    /// Has the registry list the bundle. Whether anything was written.
+    async fn hang_bundle(&self) -> Result<bool, Stopped> {
+        let is_sent = self.put_blobs().await?;
+        let is_new = self.put_manifest_once().await?;
+        let is_written = self.list(is_new).await? || is_new || is_sent;
+        if is_written && self.end.manifest(&self.manifest.digest).await?.is_none() {
+            return Err(self.lacks(format!("the manifest {}", self.manifest.digest)));
+        }
+        Ok(is_written)
+    }
+
+    /// Has the list of what refers to the image name the bundle, whose manifest may just have been put. Whether anything was written.
+    async fn list(&self, mut is_put: bool) -> Result<bool, Stopped> {
+        let claim = self.listing();
+        for looks in 1..=MOST_LOOKS {
+            match claim.unlisted(self.end).await? {
+                None => return self.settle(&claim).await,
+                Some(unlisted) if unlisted.is_empty() => return Ok(is_put),
+                // Some registries list a manifest only if it was pushed after its subject.
+                Some(_) if !is_put => {
+                    self.put_manifest().await?;
+                    is_put = true;
+                }
+                Some(_) => tokio::time::sleep(self.end.pace.after(looks)).await,
+            }
+        }
+        let what = format!("{} in its list of what refers to the image", self.manifest.digest);
+        Err(self.lacks(what))
+    }
+
+    /// Adds the layer to those under cosign's tag. Whether anything was written.
+    async fn hang_attachment(&self) -> Result<bool, Stopped> {
+        let claim = Claim {
+            tag: tag_of(self.image, "att"),
+            claimed: Claimed::Layers(self.manifest.clone()),
+        };
+        let there = self.end.named(&claim.tag).await?;
+        let merged = claim
+            .merge(there.as_ref())
+            .map_err(|reason| unfit(&claim.tag, &reason))?;
+        // The configuration isn't asked for: where others' layers lie, it is theirs.
+        if merged.is_none() && self.has_layer().await? {
             return Ok(false);
         }
-        if let Some(unlisted) = self.claim.unlisted(&self.end).await? {
-            return Ok(unlisted.is_empty());
-        }
-        let there = self.end.named(&self.claim.tag).await?;
-        Ok(there.is_some() && matches!(self.claim.merge(there.as_ref()), Ok(None)))
+        self.put_blobs().await?;
+        self.settle(&claim).await?;
+        Ok(true)
     }
 
-    /// Has the registry list it, or lists it under the tag; both are read again.
-    async fn have_it_listed(&self) -> Result<StatementHung, CopyError> {
-        for _ in 0..MOST_BROKEN {
-            match self.claim.unlisted(&self.end).await? {
-                Some(unlisted) if unlisted.is_empty() => return Ok(StatementHung::Hung),
-                // Some registries list a manifest only when it is pushed again.
-                Some(_) => {
-                    if let Some(said) = self.push_manifest().await? {
-                        return Ok(StatementHung::Refused(said));
-                    }
-                }
-                None => {
-                    let settled = self.claim.settle(&self.end, &self.slot).await?;
-                    return Ok(match settled {
-                        Ok(_) => StatementHung::Hung,
-                        Err(why) => StatementHung::Refused(why.trim_end_matches('.').to_owned()),
-                    });
-                }
+    /// Adds to a tag, until it is still there after those who read the tag before had the time to write it. Whether anything was written.
+    async fn settle(&self, claim: &Claim) -> Result<bool, Stopped> {
+        let slot = self.lanes.slot(&self.end.place.repository, &claim.tag);
+        for looks in 0..MOST_LOOKS {
+            match claim.settle(self.end, &slot).await? {
+                Settled::Holds(0) => return Ok(looks > 0),
+                Settled::Holds(_) => tokio::time::sleep(self.end.pace.after(1)).await,
+                Settled::Unfit(reason) => return Err(unfit(&claim.tag, &reason)),
+                Settled::NotTaken(answer, _) => return Err(self.refused(&answer)),
             }
         }
-        let why = "it took the statement, and doesn't list it beside the image";
-        Ok(StatementHung::Refused(why.into()))
+        Err(claim.contested(self.end).into())
     }
 
-    /// Puts the manifest by its digest; a refusal comes back in words.
-    async fn push_manifest(&self) -> Result<Option<String>, CopyError> {
-        let answer = self
-            .end
-            .put(self.raw.digest.as_str(), &self.raw.bytes, MANIFEST)
-            .await?;
-        match refusal(&answer) {
-            None if !answer.status.is_success() => Err(self.end.unexpected(&answer)),
-            said => Ok(said),
+    /// The claim that the bundle is listed as referring to the image.
+    fn listing(&self) -> Claim {
+        let mut entry = json!({
+            "mediaType": MANIFEST,
+            "digest": self.manifest.digest,
+            "size": self.manifest.bytes.len(),
+        });
+        if let Ok(document) = document::read(&self.manifest.bytes) {
+            document.describe(&mut entry);
+        }
+        Claim {
+            tag: list_tag(self.image),
+            claimed: Claimed::Referrers {
+                subject: self.image.clone(),
+                entries: vec![(self.manifest.digest.clone(), entry)],
+                list: None,
+            },
         }
     }
 
-    /// Puts a blob that isn't there; a refusal comes back in words.
-    async fn push_blob(&self, bytes: &[u8]) -> Result<Option<String>, CopyError> {
-        let end = &self.end;
-        let odd = || end.error(end.place.odd("a part that can't be hashed"));
-        let digest = sha256(bytes).ok_or_else(odd)?;
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if end.blob(&digest).await?.is(length) {
-            return Ok(None);
+    /// Puts the blobs that aren't there; whether there was one.
+    async fn put_blobs(&self) -> Result<bool, Stopped> {
+        let mut is_sent = false;
+        for blob in [&self.config, &self.layer] {
+            let sent = self.end.put_small(blob).await?;
+            is_sent |= sent.map_err(|answer| self.refused(&answer))?;
         }
-        let mut sent = 0;
-        loop {
-            sent += 1;
-            let begun = end.client.begin_upload(&end.place, None, &end.pace).await;
-            let upload = match begun.map_err(|error| end.error(error))? {
-                Begun::Mounted => return Ok(None),
-                Begun::Upload(upload) => upload,
-                Begun::Refused(answer) => match refusal(&answer) {
-                    Some(said) => return Ok(Some(said)),
-                    None => return Err(end.unexpected(&answer)),
-                },
-            };
-            let body = Body::from(bytes.to_vec());
-            let put = end.client.put_blob(&end.place, &upload, &digest, body, length).await;
-            let last = sent >= MOST_SENT;
-            match put {
-                Ok(answer) if answer.status.is_success() => return Ok(None),
-                // A fresh token was asked for.
-                Ok(answer) if answer.status == StatusCode::UNAUTHORIZED && sent == 1 => continue,
-                Ok(answer) if is_busy(answer.status) && !last => {
-                    tokio::time::sleep(end.pace.asked_for(&answer, sent)).await;
-                    continue;
-                }
-                Ok(answer) if answer.status.is_server_error() && !last => {}
-                Ok(answer) => match refusal(&answer) {
-                    Some(said) => return Ok(Some(said)),
-                    None => return Err(end.unexpected(&answer)),
-                },
-                Err(error) if !last && error.is_passing() => {}
-                Err(error) => return Err(end.error(error)),
+        Ok(is_sent)
+    }
+
+    /// Puts the manifest, if it isn't there; whether it wasn't.
+    async fn put_manifest_once(&self) -> Result<bool, Stopped> {
+        let digest = &self.manifest.digest;
+        let slot = self.lanes.slot(&self.end.host(), digest.as_str());
+        let _alone = slot.lock().await;
+        if self.end.has_manifest(digest).await? {
+            return Ok(false);
+        }
+        self.put_manifest().await?;
+        Ok(true)
+    }
+
+    /// Puts the manifest by its digest.
+    async fn put_manifest(&self) -> Result<(), Stopped> {
+        let Raw { digest, bytes, .. } = &self.manifest;
+        let answer = self.end.put(digest.as_str(), bytes, MANIFEST).await?;
+        if !answer.status.is_success() {
+            return Err(self.refused(&answer));
+        }
+        match content_digest(&answer.headers) {
+            Some(other) if other != *digest => {
+                Err(self.changed(format!("the manifest {digest}, which it calls {other}")))
             }
-            tokio::time::sleep(end.pace.after(sent)).await;
+            _ => Ok(()),
         }
     }
+
+    async fn has_layer(&self) -> Result<bool, CopyError> {
+        Ok(self.end.blob(&self.layer_digest).await?.is(length(&self.layer)))
+    }
+
+    /// What a registry says that doesn't want to; the error where it may want to later.
+    fn refused(&self, answer: &RegistryAnswer) -> Stopped {
+        match refusal(answer) {
+            Some(words) => Stopped::Refused(words),
+            None => self.end.failed(answer).into(),
+        }
+    }
+
+    /// The error for what is something else than its digest says.
+    fn changed(&self, what: String) -> Stopped {
+        let registry = self.end.place.registry.clone();
+        CopyError::Changed { registry, what }.into()
+    }
+
+    /// The error for what isn't there after it was written.
+    fn lacks(&self, what: String) -> Stopped {
+        let repository = self.end.place.repository.clone();
+        CopyError::Unproven { repository, what }.into()
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+fn unfit(tag: &str, reason: &str) -> Stopped {
+    Stopped::Refused(format!("under the tag {tag}, {reason}"))
 }

@@ -11,7 +11,7 @@ use super::{
     prove::{Expected, count, prove},
     referrers::{Hanging, Piece, gather},
     settings::CopySettings,
-    tags::Claim,
+    tags::{Claim, Settled},
 };
 use domain::{
     artifact::Digest,
@@ -309,14 +309,20 @@ impl Job<'_> {
     /// How often something was written so that the claim holds; `None` when it doesn't.
     async fn settle_one(&self, claim: &Claim, pieces: &[Piece], lost: &mut Lost) -> Result<Option<u32>, CopyError> {
         let Some(mut unlisted) = claim.unlisted(&self.to).await? else {
-            return match claim.settle(&self.to, &self.slot(&claim.tag)).await? {
-                Ok(times) => Ok(Some(times)),
-                Err(note) => {
-                    lost.roots.extend(claim.manifest().cloned());
-                    lost.notes.push(note);
-                    Ok(None)
+            let note = match claim.settle(&self.to, &self.slot(&claim.tag)).await? {
+                Settled::Holds(times) => return Ok(Some(times)),
+                Settled::Unfit(reason) => format!("{} in {}: {reason}.", claim.tag, self.to.place.repository),
+                Settled::NotTaken(answer, size) => {
+                    let what = format!("the tag {}", claim.tag);
+                    match self.to.refused_manifest(&answer, &what, size) {
+                        error @ CopyError::Refused { .. } => error.to_string(),
+                        error => return Err(error),
+                    }
                 }
             };
+            lost.roots.extend(claim.manifest().cloned());
+            lost.notes.push(note);
+            return Ok(None);
         };
         let mut written = 0;
         // Some registries list a manifest only if it was pushed after its subject.

@@ -1,9 +1,9 @@
-//! Copying an image between repositories by digest: [`Copier`]. It also gives an image other tags in its repository (`retag`), hangs
-//! statements on it (`hang`), and looks whether all of it can still be pulled (`look`, with `gentle` for those who have time).
+//! Copying an image between repositories by digest: [`Copier`]. It also gives an image other tags in its repository (`retag`), looks whether
+//! all of it can still be pulled (`look`, with `gentle` for those who have time), and hangs signed statements on it (`hang`, in the form that `form` finds).
 //!
 //! The parts, in the order in which a copy needs them: `closure` finds all that an image consists of, `referrers` what hangs on it; `lanes`
 //! shares the streams, `carriage` carries the blobs, `blob` one of them, and `flow` watches its bytes; `node` pushes manifests, `tags` adds to what the target's tags
-//! and lists hold, `prove` reads everything again. `job` puts them in order, `end` is a repository as it is asked.
+//! and lists hold (`layers` counts the layers that it adds), `prove` reads everything again. `job` puts them in order, `end` is a repository as it is asked.
 //!
 //! Nothing moves before everything below it is there: blobs, manifests, indexes, the image itself, what refers to it, then tags. So a copy
 //! may stop anywhere. The next one looks what is there and goes on. No state is kept for it.
@@ -14,10 +14,12 @@ mod closure;
 mod document;
 mod end;
 mod flow;
+mod form;
 mod gentle;
 mod hang;
 mod job;
 mod lanes;
+mod layers;
 mod look;
 mod node;
 mod prove;

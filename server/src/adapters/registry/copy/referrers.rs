@@ -170,7 +170,7 @@ fn claims(look: Look, chosen: &BTreeSet<Digest>, pieces: &[Piece]) -> Vec<Claim>
     let mut claims = Vec::new();
     if !entries.is_empty() {
         claims.push(Claim {
-            tag: format!("sha256-{}", subject.hex()),
+            tag: list_tag(&subject),
             claimed: Claimed::Referrers {
                 // Where some are left out, the source's list is not the target's.
                 list: raw.filter(|_| entries.len() == all),
@@ -280,7 +280,13 @@ fn counted_of(suffix: &str, layers: usize) -> Attached {
     counted
 }
 
-fn tag_of(subject: &Digest, suffix: &str) -> String {
+/// The tag under which the list of what refers to a manifest lies where its registry keeps none.
+pub(super) fn list_tag(subject: &Digest) -> String {
+    format!("sha256-{}", subject.hex())
+}
+
+/// The tag of cosign for something that hangs on a manifest.
+pub(super) fn tag_of(subject: &Digest, suffix: &str) -> String {
     format!("sha256-{}.{suffix}", subject.hex())
 }
 
@@ -333,7 +339,7 @@ fn is_copied(raw: &Raw) -> bool {
 }
 
 /// The list of what refers to a manifest, the tag that it lies under where the registry keeps none, and what is to be said of it.
-async fn listed(from: &End, subject: &Digest) -> Result<(Vec<Value>, Option<Raw>, Vec<String>), CopyError> {
+pub(super) async fn listed(from: &End, subject: &Digest) -> Result<(Vec<Value>, Option<Raw>, Vec<String>), CopyError> {
     let mut notes = Vec::new();
     match from.referrers(subject).await? {
         Listed::Kept(entries) => return Ok((entries, None, notes)),
@@ -343,7 +349,7 @@ async fn listed(from: &End, subject: &Digest) -> Result<(Vec<Value>, Option<Raw>
             from.place.registry
         )),
     }
-    let raw = from.named(&format!("sha256-{}", subject.hex())).await?;
+    let raw = from.named(&list_tag(subject)).await?;
     let entries = raw.as_ref().and_then(|raw| list(&raw.bytes, "manifests"));
     Ok((entries.unwrap_or_default(), raw, notes))
 }

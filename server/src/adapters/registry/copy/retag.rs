@@ -10,16 +10,14 @@
 use super::{
     Copier, CopyEnd, CopyError, RegistryError,
     closure::{Manifests as _, Raw},
-    document::{self, MANIFEST},
-    end::End,
+    end::{End, refusal, words},
     lanes::Slot,
     node::is_digest_refused,
 };
 use crate::{
     adapters::registry::{
         client::{Endpoint, content_digest},
-        manifest::ACCEPT_MANIFESTS,
-        transport::{ANSWER_LIMIT, RegistryAnswer, shown_status},
+        transport::{ANSWER_LIMIT, RegistryAnswer},
     },
     ports::image_tags::{ImageTags, Replace, TagRemoved, TagSet},
 };
@@ -112,7 +110,7 @@ struct Naming<'a> {
 
 impl Naming<'_> {
     async fn set(&self, replace: Replace<'_>) -> Result<TagSet, CopyError> {
-        let before = self.named().await?;
+        let before = self.end.names(self.tag.as_str()).await?;
         if before.as_ref() == Some(self.digest) {
             return Ok(TagSet::Was);
         }
@@ -128,7 +126,7 @@ impl Naming<'_> {
                 return Ok(TagSet::Refused(refusal));
             }
             puts += 1;
-            match self.named().await? {
+            match self.end.names(self.tag.as_str()).await? {
                 Some(named) if named == *self.digest => return Ok(TagSet::Moved { from: before }),
                 // What may not be replaced may not be replaced now either, and two who both want the tag don't fight for it without end.
                 Some(other) if puts == MOST_PUTS || !may_replace(replace, &other) => return Ok(TagSet::Names(other)),
@@ -142,7 +140,7 @@ impl Naming<'_> {
     }
 
     async fn remove(&self) -> Result<TagRemoved, CopyError> {
-        match self.named().await? {
+        match self.end.names(self.tag.as_str()).await? {
             None => return Ok(TagRemoved::Absent),
             Some(other) if other != *self.digest => return Ok(TagRemoved::Names(other)),
             Some(_) => {}
@@ -171,9 +169,9 @@ impl Naming<'_> {
         let answer = deleted.map_err(|error| self.end.error(error))?;
         let was_absent = answer.status == StatusCode::NOT_FOUND;
         if !(answer.status.is_success() || was_absent) {
-            return Err(self.failed(&answer));
+            return Err(self.end.failed(&answer));
         }
-        Ok(match self.named().await? {
+        Ok(match self.end.names(self.tag.as_str()).await? {
             None if was_absent => TagRemoved::Absent,
             None => TagRemoved::Removed,
             Some(other) if other != *self.digest => TagRemoved::Names(other),
@@ -182,37 +180,15 @@ impl Naming<'_> {
         })
     }
 
-    /// The digest that the tag names, by HEAD where the registry answers it in full, else by GET.
-    async fn named(&self) -> Result<Option<Digest>, CopyError> {
-        let end = &self.end;
-        let url = end.url(&format!("manifests/{}", self.tag))?;
-        let head = end.ask(Method::HEAD, url, ACCEPT_MANIFESTS, 0).await?;
-        if head.status == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        if head.status.is_success()
-            && !head.is_html()
-            && let Some(digest) = content_digest(&head.headers)
-        {
-            return Ok(Some(digest));
-        }
-        if let Some(error) = head.refused(&end.place.registry, &end.place.repository) {
-            return Err(end.error(error));
-        }
-        // No HEAD, no digest, or a page for people: GET tells.
-        Ok(end.named(self.tag.as_str()).await?.map(|raw| raw.digest))
-    }
-
     /// Puts the image under a tag or its digest; a refusal comes back in words.
     async fn put(&self, reference: &str, image: &Raw) -> Result<Option<String>, CopyError> {
         let end = &self.end;
-        let kind = kind(image);
-        let answer = end.put(reference, &image.bytes, &kind).await?;
+        let answer = end.put(reference, &image.bytes, &image.kind_to_put()).await?;
         if let Some(refusal) = refusal(&answer) {
             return Ok(Some(refusal));
         }
         if !answer.status.is_success() {
-            return Err(self.failed(&answer));
+            return Err(self.end.failed(&answer));
         }
         let stored = content_digest(&answer.headers).filter(|stored| stored != self.digest);
         Ok(stored.map(|other| format!("it answered that it stored another image, {other}")))
@@ -253,17 +229,6 @@ impl Naming<'_> {
             Err(error) => Err(lost(error.to_string())),
         }
     }
-
-    /// The error for an answer that is neither a success nor a refusal.
-    fn failed(&self, answer: &RegistryAnswer) -> CopyError {
-        match answer.status {
-            StatusCode::REQUEST_TIMEOUT => self.end.error(RegistryError::Unreachable {
-                registry: self.end.place.registry.clone(),
-                reason: words(answer),
-            }),
-            _ => self.end.unexpected(answer),
-        }
-    }
 }
 
 /// Whether a tag may be taken away from the image that it names.
@@ -273,30 +238,6 @@ fn may_replace(replace: Replace<'_>, named: &Digest) -> bool {
         Replace::Only(digest) => digest == named,
         Replace::Anything => true,
     }
-}
-
-/// The media type to put an image with: that with which it was served. What no other part of Waybill can read is put all the same.
-pub(super) fn kind(image: &Raw) -> String {
-    let served = image.kind.as_deref();
-    match document::read(&image.bytes) {
-        Ok(document) => document.kind(served).to_owned(),
-        Err(_) => served.unwrap_or(MANIFEST).to_owned(),
-    }
-}
-
-/// What a registry says that doesn't want to; `None` where it does, or where it may want to later.
-pub(super) fn refusal(answer: &RegistryAnswer) -> Option<String> {
-    let is_passing = matches!(
-        answer.status,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-    );
-    (answer.status.is_client_error() && !is_passing).then(|| words(answer))
-}
-
-/// The registry's own words, or its status where it has none, without a full stop.
-fn words(answer: &RegistryAnswer) -> String {
-    let said = (answer.message()).unwrap_or_else(|| format!("it answered {}", shown_status(answer.status)));
-    said.trim_end_matches('.').to_owned()
 }
 
 /// This place, signed in to with the right to delete.

@@ -5,6 +5,7 @@
 //! nothing is missing.
 
 use super::{
+    super::transport::RegistryAnswer,
     CopyError,
     closure::Raw,
     document::INDEX,
@@ -43,6 +44,16 @@ pub(super) enum Claimed {
 
 /// A manifest to write, with its media type.
 type Written = (Bytes, String);
+
+/// What came of the wish that a tag holds what is claimed.
+pub(super) enum Settled {
+    /// It holds all of it, and was written so often.
+    Holds(u32),
+    /// What is claimed can't be added to what lies there; why.
+    Unfit(String),
+    /// The registry answered so to a write of so many bytes.
+    NotTaken(RegistryAnswer, usize),
+}
 
 impl Claim {
     /// What to write so that the tag holds all of it, besides what is there; `None` when it does. The error says why it can't be added.
@@ -95,17 +106,22 @@ impl Claim {
         })
     }
 
-    /// Writes the tag until it holds all of it. Returns how often it was written, or a sentence when it can't be.
-    pub(super) async fn settle(&self, to: &End, slot: &Slot) -> Result<Result<u32, String>, CopyError> {
+    /// Writes the tag until it holds all of it.
+    pub(super) async fn settle(&self, to: &End, slot: &Slot) -> Result<Settled, CopyError> {
         let _alone = slot.lock().await;
-        let left_out = |reason: &str| format!("{} in {}: {reason}.", self.tag, to.place.repository);
         for writes in 0..MOST_WRITES {
             let there = to.named(&self.tag).await?;
-            let (bytes, kind) = match self.merge(there.as_ref()) {
-                Ok(None) => return Ok(Ok(writes)),
+            let (mut bytes, kind) = match self.merge(there.as_ref()) {
+                Ok(None) => return Ok(Settled::Holds(writes)),
                 Ok(Some(written)) => written,
-                Err(reason) => return Ok(Err(left_out(&reason))),
+                Err(reason) => return Ok(Settled::Unfit(reason)),
             };
+            if matches!(self.claimed, Claimed::Layers(_)) && there.is_some() {
+                bytes = match to.count_layers(bytes).await? {
+                    Ok(counted) => counted,
+                    Err((answer, size)) => return Ok(Settled::NotTaken(answer, size)),
+                };
+            }
             let size = bytes.len();
             let answer = (to.client)
                 .put_manifest(&to.place, &self.tag, bytes, &kind, &to.pace)
@@ -117,19 +133,21 @@ impl Claim {
                 continue;
             }
             if !answer.status.is_success() {
-                return match to.refused_manifest(&answer, &format!("the tag {}", self.tag), size) {
-                    error @ CopyError::Refused { .. } => Ok(Err(error.to_string())),
-                    error => Err(error),
-                };
+                return Ok(Settled::NotTaken(answer, size));
             }
         }
-        Err(CopyError::Unproven {
+        Err(self.contested(to))
+    }
+
+    /// The error for a tag that doesn't stay as it was written.
+    pub(super) fn contested(&self, to: &End) -> CopyError {
+        CopyError::Unproven {
             repository: to.place.repository.clone(),
             what: format!(
                 "the tag {} as Waybill wrote it, because others keep writing it",
                 self.tag
             ),
-        })
+        }
     }
 }
 
@@ -192,7 +210,7 @@ fn add<'a>(
     Ok(Some((Bytes::from(document.to_string()), kind)))
 }
 
-fn digest_of(entry: &Value) -> Option<&str> {
+pub(super) fn digest_of(entry: &Value) -> Option<&str> {
     entry.get("digest")?.as_str()
 }
 
