@@ -1,5 +1,5 @@
-//! Signatures of images, and attestations of where they come from, as cosign makes them with a key: what a key is, what was signed, and
-//! whether that proves what a policy asks for.
+//! Signatures of images, and attestations of where they come from and who vouches for them, as cosign makes them with a key: what a key is,
+//! what was signed, and whether that proves what a policy asks for.
 //!
 //! Pure: what a registry holds is fetched elsewhere ([`crate::adapters::registry`]). A signature counts when the key made it *and* what
 //! was signed names this very digest; one of an image's platforms, or of the index above it, is another image.
@@ -133,9 +133,12 @@ impl PublicKey {
 pub fn check(policy: &Policy) -> Vec<(String, &'static str)> {
     let keys = policy.signatures.iter().map(|one| &one.key).enumerate();
     let builds = policy.provenance.iter().map(|one| &one.key).enumerate();
+    let verifiers = policy.summaries.iter().map(|one| &one.key).enumerate();
     let keys = keys.map(|(i, key)| (format!("signatures[{i}].key"), key));
     let builds = builds.map(|(i, key)| (format!("provenance[{i}].key"), key));
+    let verifiers = verifiers.map(|(i, key)| (format!("summaries[{i}].key"), key));
     keys.chain(builds)
+        .chain(verifiers)
         .filter_map(|(field, key)| Some((field, PublicKey::read(key).err()?)))
         .collect()
 }
@@ -144,8 +147,18 @@ pub fn check(policy: &Policy) -> Vec<(String, &'static str)> {
 #[derive(Clone, Debug)]
 pub struct Sought {
     key: PublicKey,
-    /// The build that it must come from; `None`: that it is signed will do.
-    build: Option<Build>,
+    what: What,
+}
+
+/// What whoever has the key must have said of the image.
+#[derive(Clone, Debug)]
+enum What {
+    /// That it is signed.
+    Signed,
+    /// That it comes from this build.
+    Built(Build),
+    /// That this verification vouches for it.
+    Verified(Verification),
 }
 
 /// What a policy asks for, with the gate that does. Keys were checked when it was written; one that can't be read now is never found.
@@ -153,44 +166,52 @@ pub struct Sought {
 pub fn sought(policy: &Policy) -> Vec<(GateId, Sought)> {
     let signatures = policy.signatures.iter().filter_map(|one| {
         let key = PublicKey::read(&one.key).ok()?;
-        Some((GateId::of(GateKind::Signature, &one.name), Sought { key, build: None }))
+        let what = What::Signed;
+        Some((GateId::of(GateKind::Signature, &one.name), Sought { key, what }))
     });
     let provenance = policy.provenance.iter().filter_map(|one| {
         let key = PublicKey::read(&one.key).ok()?;
-        let build = Some(Build::new(&one.builder, &one.repository));
-        Some((GateId::of(GateKind::Provenance, &one.name), Sought { key, build }))
+        let what = What::Built(Build::new(&one.builder, &one.repository));
+        Some((GateId::of(GateKind::Provenance, &one.name), Sought { key, what }))
     });
-    signatures.chain(provenance).collect()
+    let summaries = policy.summaries.iter().filter_map(|one| {
+        let key = PublicKey::read(&one.key).ok()?;
+        let what = What::Verified(Verification::of(one));
+        Some((GateId::of(GateKind::Summary, &one.name), Sought { key, what }))
+    });
+    signatures.chain(provenance).chain(summaries).collect()
 }
 
 impl Sought {
     /// What tells it from all else that is asked for.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        match &self.build {
-            None => self.key.fingerprint(),
-            Some(build) => {
-                let text = format!("{}\n{}\n{}", self.key.fingerprint(), build.builder, build.repository);
-                hex::encode(Sha256::digest(text.as_bytes()))
-            }
-        }
+        let key = self.key.fingerprint();
+        let text = match &self.what {
+            What::Signed => return key,
+            What::Built(build) => format!("{key}\n{}\n{}", build.builder, build.repository),
+            What::Verified(verification) => verification.distinct(&key),
+        };
+        hex::encode(Sha256::digest(text.as_bytes()))
     }
 
     /// What attests it must say that it is.
     #[must_use]
     pub fn says(&self) -> &'static [&'static str] {
-        match self.build {
-            None => &[SIGNED],
-            Some(_) => &PROVENANCE,
+        match self.what {
+            What::Signed => &[SIGNED],
+            What::Built(_) => &PROVENANCE,
+            What::Verified(_) => &SUMMARIES,
         }
     }
 
     /// Whether one of these proves it of this digest.
     #[must_use]
     pub fn find(&self, digest: &Digest, attached: &[Attached]) -> Found {
-        match &self.build {
-            None => find(&self.key, digest, attached),
-            Some(build) => build.find(&self.key, digest, attached),
+        match &self.what {
+            What::Signed => find(&self.key, digest, attached),
+            What::Built(build) => build.find(&self.key, digest, attached),
+            What::Verified(verification) => verification.find(&self.key, digest, attached),
         }
     }
 }
@@ -365,10 +386,20 @@ fn find(key: &PublicKey, digest: &Digest, attached: &[Attached]) -> Found {
     }
 }
 
+/// Characters of what a statement says that are shown.
+const SHOWN: usize = 200;
+
+/// What a statement says, as it is shown: short, and without what moves a line; `None` when nothing is left.
+fn shown(text: &str) -> Option<String> {
+    let clean: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    (!clean.is_empty()).then_some(clean)
+}
+
 mod parts;
 mod provenance;
 mod signing_key;
 mod statement;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -377,3 +408,4 @@ use provenance::Build;
 pub use provenance::PROVENANCE;
 pub use signing_key::{SigningError, SigningKey};
 pub use statement::{Passed, SUMMARY, canonical, envelope, payload, policy_digest, sign};
+use summary::{SUMMARIES, Verification};

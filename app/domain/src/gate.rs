@@ -34,6 +34,8 @@ pub enum GateKind {
     Signature,
     /// It is attested where the digest comes from.
     Provenance,
+    /// A verifier elsewhere vouches for the digest.
+    Summary,
     /// No freeze window is open.
     Freeze,
     /// Nobody paused promotions.
@@ -54,24 +56,24 @@ impl GateKind {
     #[must_use]
     pub fn is_asked_for(self) -> bool {
         match self {
-            Self::Signature | Self::Provenance => true,
+            Self::Signature | Self::Provenance | Self::Summary => true,
             Self::Approvals | Self::Check | Self::RanIn | Self::Freeze | Self::Stop => false,
         }
     }
 
     /// Whether a rollback must pass gates of this kind, unless a policy says otherwise: the way back doesn't wait for people or hours, and
-    /// leads to nothing that isn't signed, or is of unknown origin.
+    /// leads to nothing that isn't signed, is of unknown origin, or isn't vouched for.
     #[must_use]
     pub fn holds_rollbacks(self) -> bool {
         match self {
-            Self::Signature | Self::Provenance => true,
+            Self::Signature | Self::Provenance | Self::Summary => true,
             Self::Approvals | Self::Check | Self::RanIn | Self::Freeze | Self::Stop => false,
         }
     }
 }
 
 /// One gate of an environment: `approvals`, `check:integration`, `ranIn:staging`, `signature:release`, `provenance:ci`,
-/// `freeze:weekend`, `stop`.
+/// `summary:other`, `freeze:weekend`, `stop`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GateId {
     /// What it asks for.
@@ -101,6 +103,7 @@ impl GateId {
             GateKind::RanIn => format!("Healthy in {}", self.name),
             GateKind::Signature => format!("Signed by {}", self.name),
             GateKind::Provenance => format!("Provenance {}", self.name),
+            GateKind::Summary => format!("Vouched for by {}", self.name),
             GateKind::Freeze => format!("Freeze {}", self.name),
             GateKind::Stop if self.name.is_empty() => "Pause".into(),
             GateKind::Stop => format!("Pause of the {}", self.name),

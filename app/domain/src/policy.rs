@@ -2,10 +2,14 @@
 //!
 //! Whether it is met for one promotion is said by [`crate::gate`].
 
+mod attestation;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod times;
 
+pub use attestation::Attestation;
+pub use summary::RequiredSummary;
 pub use times::{DateTime, WeekTime};
 
 use crate::{field::FieldErrors, gate::GateKind, name::Name, rights::Role};
@@ -40,6 +44,9 @@ pub struct Policy {
     /// Builds that the digest must come from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub provenance: Vec<RequiredProvenance>,
+    /// Verifiers elsewhere that must vouch for the digest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub summaries: Vec<RequiredSummary>,
     /// When nothing new may run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freezes: Vec<Freeze>,
@@ -58,18 +65,6 @@ pub struct Policy {
     /// Whether a signed statement of what passed is written before the commit; left out: [`Self::attests`] says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attestation: Option<Attestation>,
-}
-
-/// Whether a signed statement of what a promotion passed hangs on its image before the commit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Attestation {
-    /// None is written.
-    Off,
-    /// One is written. Where that fails, the promotion goes on and says so.
-    BestEffort,
-    /// The commit waits for it.
-    Required,
 }
 
 /// How much of an Application is synced that does not sync by itself.
@@ -251,6 +246,7 @@ impl Policy {
             ran_in,
             signatures,
             provenance,
+            summaries,
             freezes,
             // Who may open a gate, which of them a rollback passes, what comes of a failure, what is synced and what is signed: no
             // gates themselves.
@@ -265,6 +261,7 @@ impl Policy {
             && ran_in.is_empty()
             && signatures.is_empty()
             && provenance.is_empty()
+            && summaries.is_empty()
             && freezes.is_empty()
     }
 
@@ -277,17 +274,6 @@ impl Policy {
         }
     }
 
-    /// Whether a signed statement of what passed is written before the commit, where there is a key to sign with. Unless it says, one is written
-    /// where something had to be passed.
-    #[must_use]
-    pub fn attests(&self) -> Attestation {
-        match self.attestation {
-            Some(attestation) => attestation,
-            None if self.is_empty() => Attestation::Off,
-            None => Attestation::BestEffort,
-        }
-    }
-
     /// What it asks for, a sentence each.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
@@ -297,13 +283,15 @@ impl Policy {
             ran_in,
             signatures,
             provenance,
+            summaries,
             freezes,
             // Told with each gate, where it matters.
             overrides: _,
             on_rollback: _,
             on_failure,
             sync,
-            attestation,
+            // Told by itself, below.
+            attestation: _,
         } = self;
         let mut words = Vec::new();
         if let Some(approvals) = approvals {
@@ -354,6 +342,7 @@ impl Policy {
             } = one;
             format!("Built by {builder} from {repository}, as {name} attests.")
         }));
+        words.extend(summaries.iter().map(RequiredSummary::words));
         words.extend(freezes.iter().map(|freeze| {
             let Freeze { name, time_zone, when } = freeze;
             let (from, to) = match when {
@@ -372,16 +361,7 @@ impl Policy {
             }
             SyncScope::Application => {}
         }
-        match attestation {
-            Some(Attestation::Required) => {
-                words.push("Commits only once a signed statement of what passed is in the registry.".into());
-            }
-            Some(Attestation::BestEffort) => {
-                words.push("Writes a signed statement of what passed to the registry.".into())
-            }
-            Some(Attestation::Off) => words.push("Writes no signed statement.".into()),
-            None => {}
-        }
+        words.extend(self.attestation_words().map(str::to_owned));
         words
     }
 
@@ -394,6 +374,7 @@ impl Policy {
             ran_in,
             signatures,
             provenance,
+            summaries,
             freezes,
             overrides,
             // Kinds of gates, whatever they are, and none at all: nothing to be wrong. Nor with one of a few words.
@@ -449,7 +430,13 @@ impl Policy {
         named(&format!("{at}.signatures"), "key", names, errors);
         let names = provenance.iter().map(|one| one.name.as_str());
         named(&format!("{at}.provenance"), "build", names, errors);
-        for (field, count) in [("signatures", signatures.len()), ("provenance", provenance.len())] {
+        let names = summaries.iter().map(|one| one.name.as_str());
+        named(&format!("{at}.summaries"), "verifier", names, errors);
+        for (field, count) in [
+            ("signatures", signatures.len()),
+            ("provenance", provenance.len()),
+            ("summaries", summaries.len()),
+        ] {
             if count > MOST_KEYS {
                 errors.add(format!("{at}.{field}"), format!("Ask for at most {MOST_KEYS}."));
             }
@@ -468,6 +455,9 @@ impl Policy {
                     errors.add(format!("{at}.provenance[{i}].{field}"), why);
                 }
             }
+        }
+        for (i, one) in summaries.iter().enumerate() {
+            one.check(&format!("{at}.summaries[{i}]"), errors);
         }
         let names = freezes.iter().map(|freeze| freeze.name.as_str());
         named(&format!("{at}.freezes"), "freeze", names, errors);
@@ -524,7 +514,7 @@ fn named<'a>(at: &str, what: &str, names: impl Iterator<Item = &'a str>, errors:
     }
 }
 
-/// Whether a check, a key, a build or a freeze may be called so.
+/// Whether a check, a key, a build, a verifier or a freeze may be called so.
 ///
 /// # Errors
 /// Why not, a sentence.

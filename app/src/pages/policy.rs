@@ -39,6 +39,15 @@ provenance:
       -----BEGIN PUBLIC KEY-----
       …
       -----END PUBLIC KEY-----
+summaries:
+  - name: platform
+    verifier: https://waybill.example.com/verifier/v1
+    policy: https://waybill.example.com/platform/base/production/policy
+    levels: [WAYBILL_ENVIRONMENT_production]
+    key: |
+      -----BEGIN PUBLIC KEY-----
+      …
+      -----END PUBLIC KEY-----
 overrides: [{ gates: [freeze, stop], by: [{ role: admin }] }]
 onRollback: [check]
 onFailure: takeBack

@@ -1,13 +1,11 @@
 //! Provenance: who built an image, and from which repository, as a statement with SLSA's predicate says (versions 0.2 and 1).
 
-use super::{Attached, PublicKey, Statement};
+use super::{Attached, PublicKey, Statement, shown};
 use domain::{artifact::Digest, gate::Found};
 use serde_json::Value;
 
 /// How the statement says what it is.
 pub const PROVENANCE: [&str; 2] = ["https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"];
-/// Characters of what a statement says that are shown.
-const SHOWN: usize = 200;
 
 /// A build.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,19 +77,9 @@ impl Build {
     }
 
     fn words(&self) -> String {
-        let shown = |text: &str| -> String {
-            let clean: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
-            if clean.is_empty() {
-                "somebody unnamed".into()
-            } else {
-                clean
-            }
-        };
-        let from = match self.repository.as_str() {
-            "" => "no repository that it names".to_owned(),
-            repository => shown(repository),
-        };
-        format!("{} built it from {from}", shown(&self.builder))
+        let builder = shown(&self.builder).unwrap_or_else(|| "somebody unnamed".into());
+        let from = shown(&self.repository).unwrap_or_else(|| "no repository that it names".into());
+        format!("{builder} built it from {from}")
     }
 }
 

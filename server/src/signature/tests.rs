@@ -1,5 +1,7 @@
 //! Keys that are made here sign what a person, a thief or a bungler would.
 
+mod summaries;
+
 use super::*;
 use aws_lc_rs::{
     rand::SystemRandom,

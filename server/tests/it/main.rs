@@ -64,6 +64,7 @@ mod statements;
 mod store_story;
 mod story;
 mod strict;
+mod summaries;
 mod support;
 mod take_back;
 mod telemetry;

@@ -93,6 +93,7 @@ fn what_cannot_be_read_is_no_example() {
         "ada (admin) overrides everything",
         "healthy in ghost for 3 min",
         "signed by release",
+        "vouched for by other",
     ] {
         assert!(Known::read(known, &policy).is_err(), "{known:?}");
     }
@@ -334,11 +335,20 @@ impl Known {
         let (kind, named) = match part.split_once("ed by ") {
             Some(("sign", "others")) => (Some(GateKind::Signature), None),
             Some(("sign", name)) => (Some(GateKind::Signature), Some(name)),
-            _ => match part.strip_prefix("built by ") {
-                Some("somebody else") => (Some(GateKind::Provenance), None),
-                Some(name) => (Some(GateKind::Provenance), Some(name)),
-                None => (None, None),
-            },
+            _ => {
+                let kinds = [
+                    ("built by ", GateKind::Provenance),
+                    ("vouched for by ", GateKind::Summary),
+                ];
+                let said = kinds
+                    .iter()
+                    .find_map(|(says, kind)| Some((kind, part.strip_prefix(says)?)));
+                match said {
+                    Some((kind, "somebody else")) => (Some(*kind), None),
+                    Some((kind, name)) => (Some(*kind), Some(name)),
+                    None => (None, None),
+                }
+            }
         };
         let named = named.map(|rest| rest.strip_suffix(" on another digest").unwrap_or(rest));
         let signatures = policy
@@ -349,7 +359,11 @@ impl Known {
             .provenance
             .iter()
             .map(|one| GateId::of(GateKind::Provenance, &one.name));
-        let gates: Vec<GateId> = (signatures.chain(builds))
+        let verifiers = policy
+            .summaries
+            .iter()
+            .map(|one| GateId::of(GateKind::Summary, &one.name));
+        let gates: Vec<GateId> = (signatures.chain(builds).chain(verifiers))
             .filter(|gate| kind.is_none_or(|kind| gate.kind == kind) && named.is_none_or(|named| gate.name == named))
             .collect();
         let is_one = !gates.is_empty();
@@ -428,7 +442,8 @@ fn found(part: &str) -> Option<Found> {
             passes: true,
         },
         "built by somebody else" => Found::Otherwise("somebody else built it".into()),
-        part if part.starts_with("built by ") => Found::Valid,
+        "vouched for by somebody else" => Found::Otherwise("https://waybill.example.org vouches for it".into()),
+        part if part.starts_with("built by ") || part.starts_with("vouched for by ") => Found::Valid,
         part if !part.starts_with("signed by ") => return None,
         part if part.ends_with(" on another digest") => Found::OfAnotherDigest,
         _ => Found::Valid,

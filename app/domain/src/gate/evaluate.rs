@@ -28,6 +28,7 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
         ran_in: runs,
         signatures,
         provenance,
+        summaries,
         freezes,
         // Asked for each gate, by `who_overrides` and `applies`.
         overrides: _,
@@ -101,7 +102,8 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
     }
     let keys = signatures.iter().map(|one| (GateKind::Signature, &one.name));
     let builds = provenance.iter().map(|one| (GateKind::Provenance, &one.name));
-    for (kind, name) in keys.chain(builds).filter(|(kind, _)| applies(*kind)) {
+    let verifiers = summaries.iter().map(|one| (GateKind::Summary, &one.name));
+    for (kind, name) in keys.chain(builds).chain(verifiers).filter(|(kind, _)| applies(*kind)) {
         let (gate, again) = proven(kind, name, evidence);
         add(gate, again);
     }
@@ -123,7 +125,12 @@ pub fn evaluate(policy: &Policy, evidence: &Evidence<'_>) -> Decision {
 fn by_time(gate: &Gate, again: Option<Timestamp>) -> Opens {
     let opens_by_time = match gate.id.kind {
         GateKind::RanIn | GateKind::Freeze => gate.state == GateState::Waiting,
-        GateKind::Approvals | GateKind::Check | GateKind::Signature | GateKind::Provenance | GateKind::Stop => false,
+        GateKind::Approvals
+        | GateKind::Check
+        | GateKind::Signature
+        | GateKind::Provenance
+        | GateKind::Summary
+        | GateKind::Stop => false,
     };
     match again {
         Some(at) if opens_by_time => Opens::At(at),
@@ -339,30 +346,77 @@ fn ran_in(required: &RanIn, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>
     }
 }
 
-/// Whether a registry holds what proves something about the digest: a signature, or provenance.
+/// What a registry may hold that proves something, in words.
+struct ProofWords {
+    /// On a badge, before its name.
+    badge: &'static str,
+    noun: &'static str,
+    /// The noun with its article, where it has one.
+    one: &'static str,
+    valid: &'static str,
+    /// One of several.
+    each: &'static str,
+    /// What who has the key did to the digest.
+    deed: &'static str,
+    /// What opens the gate, a sentence.
+    opens: String,
+}
+
+impl ProofWords {
+    fn of(kind: GateKind, name: &str) -> Self {
+        match kind {
+            GateKind::Provenance => Self {
+                badge: "provenance",
+                noun: "provenance",
+                one: "provenance",
+                valid: "valid provenance",
+                each: "attestation",
+                deed: "built",
+                opens: format!("Opens once {name} attests that it built this digest."),
+            },
+            GateKind::Summary => Self {
+                badge: "summary",
+                noun: "verification summary",
+                one: "a verification summary",
+                valid: "a valid verification summary",
+                each: "attestation",
+                deed: "vouched for",
+                opens: format!("Opens once {name} vouches for this digest."),
+            },
+            // Registries prove no others.
+            GateKind::Signature
+            | GateKind::Approvals
+            | GateKind::Check
+            | GateKind::RanIn
+            | GateKind::Freeze
+            | GateKind::Stop => Self {
+                badge: "signature",
+                noun: "signature",
+                one: "a signature",
+                valid: "a valid signature",
+                each: "signature",
+                deed: "signed",
+                opens: format!("Opens once this digest is signed with the key {name}."),
+            },
+        }
+    }
+}
+
+/// Whether a registry holds what proves something about the digest: a signature, provenance, or a verification summary.
 fn proven(kind: GateKind, name: &str, evidence: &Evidence<'_>) -> (Gate, Option<Timestamp>) {
     let id = GateId::of(kind, name);
     let proof = evidence.proofs.iter().find(|proof| proof.gate == id);
-    let is_provenance = match kind {
-        GateKind::Provenance => true,
-        // Registries prove no others.
-        GateKind::Signature
-        | GateKind::Approvals
-        | GateKind::Check
-        | GateKind::RanIn
-        | GateKind::Freeze
-        | GateKind::Stop => false,
-    };
-    let (what, one, valid, many, deed) = match is_provenance {
-        true => ("provenance", "provenance", "valid provenance", "attestation", "built"),
-        false => ("signature", "a signature", "a valid signature", "signature", "signed"),
-    };
-    let missing = format!("{what} {name}");
+    let ProofWords {
+        badge,
+        noun,
+        one,
+        valid,
+        each,
+        deed,
+        opens,
+    } = ProofWords::of(kind, name);
+    let missing = format!("{badge} {name}");
     let differs = format!("not {deed} by {name}");
-    let signs = || match is_provenance {
-        true => format!("Opens once {name} attests that it built this digest."),
-        false => format!("Opens once this digest is signed with the key {name}."),
-    };
     let Some(Proof {
         gate: _,
         found,
@@ -381,21 +435,21 @@ fn proven(kind: GateKind, name: &str, evidence: &Evidence<'_>) -> (Gate, Option<
             (GateState::Met, format!("{deed} by {name}"), why, String::new())
         }
         Found::Nothing => {
-            let why = format!("{repository} held no {what} of it at {}.", at.exact());
-            (GateState::Waiting, missing, why, signs())
+            let why = format!("{repository} held no {noun} of it at {}.", at.exact());
+            (GateState::Waiting, missing, why, opens)
         }
         Found::OfOthers(count) => {
-            let found = plural(*count, &format!("other {many}"));
+            let found = plural(*count, &format!("other {each}"));
             let why = format!("There is {one}, but not with this key: {found}.");
-            (GateState::Failed, differs, why, signs())
+            (GateState::Failed, differs, why, opens)
         }
         Found::OfAnotherDigest => {
             let why = format!("There is {one} with this key, but of another image.");
-            (GateState::Failed, differs, why, signs())
+            (GateState::Failed, differs, why, opens)
         }
         Found::Otherwise(says) => {
             let why = format!("It says that {}", sentence(says));
-            (GateState::Failed, differs, why, signs())
+            (GateState::Failed, differs, why, opens)
         }
         Found::Unknown { why, passes } => {
             let state = if *passes { GateState::Waiting } else { GateState::Failed };

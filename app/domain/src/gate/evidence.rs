@@ -162,7 +162,8 @@ pub struct HealthyRun {
     pub replaced: bool,
 }
 
-/// What came of looking for a proof of a digest where its image is: a signature with a key, provenance.
+/// What came of looking for a proof of a digest where its image is: a signature with a key, provenance, a
+/// verification summary.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Proof {
     /// The gate that asks for it.

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod overrides;
+mod proofs;
 
 use super::*;
 use crate::{
@@ -358,122 +359,11 @@ fn proof(name: &str, found: Found, again: Option<i64>) -> Proof {
     }
 }
 
-#[test]
-fn a_digest_must_come_from_the_build_that_is_asked_for() {
-    let mut known = Known::nothing();
-    let from_ci = policy(serde_json::json!({ "provenance": [{ "name": "ci", "key": "PEM",
-        "builder": "https://ci.example.com/builder", "repository": "https://git.example.com/acme/api" }] }));
-    assert_eq!(known.decide(&from_ci).waits_for().as_deref(), Some("provenance ci"));
-    let of = |found: Found| Proof {
-        gate: GateId::of(GateKind::Provenance, "ci"),
-        ..proof("", found, Some(1))
-    };
-    // The key's signature of the image is no provenance.
-    known.proofs = vec![proof("ci", Found::Valid, None)];
-    assert!(!known.decide(&from_ci).opens());
-    known.proofs = vec![of(Found::Otherwise("https://laptop.example.com built it".into()))];
-    let decision = known.decide(&from_ci);
-    let gate = &decision.gates[0];
-    assert_eq!(
-        (gate.state, gate.short.as_str()),
-        (GateState::Failed, "not built by ci")
-    );
-    assert_eq!(gate.why, "It says that https://laptop.example.com built it.");
-    known.proofs = vec![of(Found::Valid)];
-    assert!(known.decide(&from_ci).opens());
-    known.purpose = Purpose::Rollback;
-    known.proofs.clear();
-    assert_eq!(known.decide(&from_ci).waits_for().as_deref(), Some("provenance ci"));
-}
-
 fn signed_by(names: &[&str]) -> Policy {
     let keys: Vec<_> = (names.iter())
         .map(|name| serde_json::json!({ "name": name, "key": "PEM" }))
         .collect();
     policy(serde_json::json!({ "signatures": keys }))
-}
-
-#[test]
-fn a_digest_must_be_signed_with_each_key_and_silence_is_no_signature() {
-    let mut known = Known::nothing();
-    let one = signed_by(&["release"]);
-    let decision = known.decide(&one);
-    assert_eq!(decision.waits_for().as_deref(), Some("signature release"));
-    let soon = decision.look_again.unwrap();
-    assert!(soon > NOW && soon <= NOW.plus_millis(60_000), "nobody asked yet");
-
-    known.proofs = vec![proof("release", Found::Nothing, Some(2_000))];
-    let decision = known.decide(&one);
-    assert_eq!(decision.gates[0].state, GateState::Waiting);
-    assert_eq!(decision.look_again, Some(NOW.plus_millis(2_000)));
-    assert_eq!(
-        decision.gates[0].why,
-        "registry.example.com/myapp/api held no signature of it at 1970-01-12 13:46:39 UTC."
-    );
-
-    known.proofs = vec![proof("release", Found::Valid, None)];
-    let decision = known.decide(&one);
-    assert!(decision.opens() && decision.look_again.is_none(), "for good");
-    let both = signed_by(&["release", "security"]);
-    assert_eq!(known.decide(&both).waits_for().as_deref(), Some("signature security"));
-    known.proofs.push(proof("security", Found::Valid, None));
-    assert!(known.decide(&both).opens());
-}
-
-#[test]
-fn a_signature_of_others_or_of_something_else_and_a_silent_registry_keep_it_shut() {
-    let mut known = Known::nothing();
-    let one = signed_by(&["release"]);
-    let mut told = |found: Found| {
-        known.proofs = vec![proof("release", found, Some(1))];
-        let decision = known.decide(&one);
-        let gate = decision.gates[0].clone();
-        (gate.state, gate.short, gate.why)
-    };
-    let not_by = "not signed by release".to_owned();
-    assert_eq!(
-        told(Found::OfOthers(2)),
-        (
-            GateState::Failed,
-            not_by.clone(),
-            "There is a signature, but not with this key: 2 other signatures.".into()
-        )
-    );
-    assert_eq!(told(Found::OfAnotherDigest).0, GateState::Failed);
-    for (passes, state) in [(true, GateState::Waiting), (false, GateState::Failed)] {
-        let why = "The registry is down".to_owned();
-        assert_eq!(
-            told(Found::Unknown { why, passes }),
-            (
-                state,
-                "signature release unknown".into(),
-                "It can't be said whether there is a signature: The registry is down.".into()
-            )
-        );
-    }
-}
-
-#[test]
-fn a_rollback_must_be_signed_unless_the_policy_names_other_gates_for_it() {
-    let mut known = Known::nothing();
-    known.purpose = Purpose::Rollback;
-    let with = |on_rollback: Option<&[&str]>| {
-        let mut json = serde_json::to_value(signed_by(&["release"])).unwrap();
-        json["approvals"] = serde_json::json!({ "count": 1 });
-        if let Some(kinds) = on_rollback {
-            json["onRollback"] = serde_json::json!(kinds);
-        }
-        policy(json)
-    };
-    let waits = |known: &Known, policy: &Policy| known.decide(policy).waits_for();
-    assert_eq!(waits(&known, &with(None)).as_deref(), Some("signature release"));
-    assert_eq!(waits(&known, &with(Some(&[]))), None);
-    assert_eq!(
-        waits(&known, &with(Some(&["approvals"]))).as_deref(),
-        Some("0 of 1 approval")
-    );
-    known.proofs = vec![proof("release", Found::Valid, None)];
-    assert_eq!(waits(&known, &with(None)), None);
 }
 
 #[test]
@@ -503,6 +393,7 @@ fn gates_are_named_as_they_are_read() {
         "ranIn:staging",
         "signature:release",
         "provenance:ci",
+        "summary:other",
         "freeze:a:b",
         "stop",
     ] {
@@ -545,7 +436,7 @@ fn a_check_leads_to_its_evidence() {
 #[test]
 fn kinds_of_gates_say_what_they_are_like() {
     for kind in GateKind::ALL {
-        let is_proof = matches!(kind, GateKind::Signature | GateKind::Provenance);
+        let is_proof = matches!(kind, GateKind::Signature | GateKind::Provenance | GateKind::Summary);
         assert_eq!(
             (kind.is_asked_for(), kind.holds_rollbacks()),
             (is_proof, is_proof),
@@ -556,4 +447,5 @@ fn kinds_of_gates_say_what_they_are_like() {
     assert_eq!(title(GateKind::Stop, ""), "Pause");
     assert_eq!(title(GateKind::Stop, "project"), "Pause of the project");
     assert_eq!(title(GateKind::Freeze, "weekend"), "Freeze weekend");
+    assert_eq!(title(GateKind::Summary, "other"), "Vouched for by other");
 }

@@ -22,6 +22,12 @@ fn a_policy_reads_as_people_write_it_and_back() {
         "signatures": [{ "name": "release", "key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n" }],
         "provenance": [{ "name": "ci", "key": "PEM", "builder": "https://ci.example.com/builder",
             "repository": "https://git.example.com/acme/api" }],
+        "summaries": [
+            { "name": "other", "verifier": "https://waybill.example.com/verifier/v1",
+              "policy": "https://waybill.example.com/demo/api/staging/policy",
+              "levels": ["SLSA_BUILD_LEVEL_2", "WAYBILL_ENVIRONMENT_staging"], "key": "PEM" },
+            { "name": "any of its policies", "verifier": "urn:example:verifier", "key": "PEM" },
+        ],
         "overrides": [{ "gates": ["freeze", "stop"], "by": [{ "role": "admin" }] }],
         "onRollback": ["check"],
     });
@@ -50,7 +56,7 @@ fn what_a_rollback_passes_has_a_default_which_a_list_replaces_also_an_empty_one(
         .copied()
         .filter(|kind| unsaid.holds_rollbacks(*kind))
         .collect();
-    assert_eq!(held, [GateKind::Signature, GateKind::Provenance]);
+    assert_eq!(held, [GateKind::Signature, GateKind::Provenance, GateKind::Summary]);
     for (json, signature, check) in [
         (r#"{"onRollback":[]}"#, false, false),
         (r#"{"onRollback":["check"]}"#, false, true),
@@ -76,6 +82,7 @@ fn what_is_wrong_is_said_at_its_field() {
             { "environment": "staging" }, { "environment": "staging" }],
         "signatures": [{ "name": "release", "key": "" }, { "name": "release", "key": "" }],
         "provenance": [{ "name": "ci", "key": "", "builder": "ci", "repository": "https://a b" }],
+        "summaries": [{ "name": "other", "key": "", "verifier": "waybill" }],
         "freezes": [{ "name": "x", "timeZone": "UTC", "when": { "weekly": { "from": "friday 17:00", "to": "friday 17:00" } } }],
         "overrides": [{ "gates": [], "by": [] }],
     }))
@@ -102,6 +109,7 @@ fn what_is_wrong_is_said_at_its_field() {
             "p.signatures[1].name",
             "p.provenance[0].builder",
             "p.provenance[0].repository",
+            "p.summaries[0].verifier",
             "p.freezes[0].when",
             "p.overrides[0].gates",
             "p.overrides[0].by",
@@ -185,6 +193,15 @@ fn each_part_makes_a_policy_say_something() {
             "Built by https://b.example from https://r.example, as ci attests.",
         ),
         (
+            serde_json::json!({ "summaries": [{ "name": "other", "key": "k", "verifier": "https://v.example" }] }),
+            "Vouched for by https://v.example, as other attests.",
+        ),
+        (
+            serde_json::json!({ "summaries": [{ "name": "other", "key": "k", "verifier": "https://v.example",
+                "policy": "https://v.example/p", "levels": ["SLSA_BUILD_LEVEL_2", "scanned"] }] }),
+            "Vouched for by https://v.example under https://v.example/p with SLSA_BUILD_LEVEL_2, scanned, as other attests.",
+        ),
+        (
             serde_json::json!({ "freezes": [{ "name": "weekend", "timeZone": "UTC",
                 "when": { "weekly": { "from": "friday 17:00", "to": "monday 09:00" } } }] }),
             "weekend",
@@ -252,6 +269,7 @@ fn so_many_keys_and_builds_are_asked_for_and_no_more() {
         let policy: Policy = serde_json::from_value(serde_json::json!({
             "signatures": named(serde_json::json!({ "key": "k" })),
             "provenance": named(serde_json::json!({ "key": "k", "builder": "https://b.example", "repository": "https://r.example" })),
+            "summaries": named(serde_json::json!({ "key": "k", "verifier": "https://v.example" })),
         }))
         .unwrap();
         let mut errors = FieldErrors::default();
@@ -259,7 +277,57 @@ fn so_many_keys_and_builds_are_asked_for_and_no_more() {
         errors.0.into_iter().map(|error| error.field).collect::<Vec<_>>()
     };
     assert_eq!(wrong(MOST_KEYS), Vec::<String>::new());
-    assert_eq!(wrong(MOST_KEYS + 1), ["p.signatures", "p.provenance"]);
+    assert_eq!(wrong(MOST_KEYS + 1), ["p.signatures", "p.provenance", "p.summaries"]);
+}
+
+#[test]
+fn a_verifier_is_a_uri_and_a_level_has_few_characters() {
+    let wrong = |change: serde_json::Value| {
+        let mut one = serde_json::json!({ "name": "other", "key": "k", "verifier": "https://v.example" });
+        for (key, value) in change.as_object().unwrap() {
+            one[key] = value.clone();
+        }
+        let policy: Policy = serde_json::from_value(serde_json::json!({ "summaries": [one] })).unwrap();
+        let mut errors = FieldErrors::default();
+        policy.check("p", &name("production"), &[], &mut errors);
+        errors.0.into_iter().map(|error| error.field).collect::<Vec<_>>()
+    };
+    let long = |count: usize| "x".repeat(count);
+    let most = vec!["a"; 10];
+    for right in [
+        serde_json::json!({ "verifier": "urn:example:verifier" }),
+        serde_json::json!({ "verifier": "git+ssh://v.example" }),
+        serde_json::json!({ "policy": "/policies/build-gate" }),
+        serde_json::json!({ "levels": ["SLSA_BUILD_LEVEL_3", "a.b-c", long(100)] }),
+        serde_json::json!({ "levels": most }),
+    ] {
+        assert_eq!(wrong(right.clone()), Vec::<String>::new(), "{right}");
+    }
+    for verifier in [
+        "",
+        "waybill",
+        "v.example/verifier",
+        "https:",
+        "://v.example",
+        "1https://v.example",
+        "a b:c",
+        "https://v .example",
+        "https://v\n.example",
+        &format!("https://{}", long(500)),
+    ] {
+        let change = serde_json::json!({ "verifier": verifier });
+        assert_eq!(wrong(change), ["p.summaries[0].verifier"], "{verifier:?}");
+    }
+    for policy in ["", "a b", &long(501)] {
+        let change = serde_json::json!({ "policy": policy });
+        assert_eq!(wrong(change), ["p.summaries[0].policy"], "{policy:?}");
+    }
+    for level in ["", "a b", "a:b", "ä", &long(101)] {
+        let change = serde_json::json!({ "levels": ["fine", level] });
+        assert_eq!(wrong(change), ["p.summaries[0].levels[1]"], "{level:?}");
+    }
+    let many = vec!["a"; 11];
+    assert_eq!(wrong(serde_json::json!({ "levels": many })), ["p.summaries[0].levels"]);
 }
 
 #[test]

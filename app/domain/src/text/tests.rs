@@ -86,6 +86,7 @@ fn words_of_gates_stay_as_stored() {
         "ranIn",
         "signature",
         "provenance",
+        "summary",
         "freeze",
         "stop",
     ];

@@ -48,9 +48,10 @@ pub(crate) async fn decide_gates(
         approvals: wants_approvals,
         checks: wanted_checks,
         ran_in,
-        // Both are `proofs` below; freezes ask the calendar, overrides what was overridden; a rollback asks nothing more.
+        // All three are `proofs` below; freezes ask the calendar, overrides what was overridden; a rollback asks nothing more.
         signatures: _,
         provenance: _,
+        summaries: _,
         freezes: _,
         overrides: _,
         on_rollback: _,

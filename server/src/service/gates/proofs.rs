@@ -1,4 +1,4 @@
-//! Proofs for gates: registries are asked whether a digest is signed, and built, as its environment's policy asks for.
+//! Proofs for gates: registries are asked whether a digest is signed, built, and vouched for, as its environment's policy asks for.
 //!
 //! Asking is network, so it happens beside the gates: the worker asks for a promotion that waits ([`ask_for_signatures`]),
 //! what came of it is stored, and the promotion is looked at again. What was found is so for good. What wasn't is asked again, soon at
@@ -37,7 +37,8 @@ pub(crate) async fn proofs(
     workspace: WorkspaceId,
     image: &ExactImage,
 ) -> Result<Vec<Proof>, StoreError> {
-    if policy.signatures.is_empty() && policy.provenance.is_empty() {
+    let sought = sought(policy);
+    if sought.is_empty() {
         return Ok(Vec::new());
     }
     let known = tx.asked(workspace, &image.digest).await?;
@@ -51,7 +52,7 @@ pub(crate) async fn proofs(
             again: (!asked.is_proven()).then_some(asked.next_at),
         })
     };
-    Ok(sought(policy).into_iter().filter_map(proof).collect())
+    Ok(sought.into_iter().filter_map(proof).collect())
 }
 
 /// Asks the registry for the signatures that a promotion waits for, where it is time to, and has it looked at again.
@@ -123,7 +124,7 @@ pub(crate) enum ProofsThere {
     Unknown(String),
 }
 
-/// Looks at the target of a copy for the signatures and provenance that opened the promotion's gates: admission there asks for them.
+/// Looks at the target of a copy for the signatures, provenance and verification summaries that opened the promotion's gates: admission there asks for them.
 ///
 /// # Errors
 /// When the database fails.

@@ -272,14 +272,18 @@ impl Readied<'_> {
     fn words(&self, image: &ExactImage) -> Option<String> {
         let copies = self.placed.repository != image.repository;
         let copies = copies.then(|| format!("copies the image to {}", self.placed.repository));
-        let keeps = self.keeper.map(|tag| format!("gives it the tag {tag}, which keeps it"));
+        let keeps = self.keeper.map(|tag| format!("gives it the tag {tag} to keep it"));
         let attests = self.will_attest.then(|| "hangs a signed statement on it".to_owned());
         let all: Vec<String> = [copies, keeps, attests].into_iter().flatten().collect();
         let (last, others) = all.split_last()?;
-        Some(match others.is_empty() {
-            true => format!("Waybill {last}."),
-            false => format!("Waybill {} and {last}.", others.join(", ")),
-        })
+        let mut words = match others.is_empty() {
+            true => format!("{last}."),
+            false => format!("{} and {last}.", others.join(", ")),
+        };
+        if let Some(first) = words.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Some(words)
     }
 }
 

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 const REPOSITORY: &str = "myapp/api";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
 
 pub(crate) struct Signer {
     pair: EcdsaKeyPair,
@@ -76,10 +77,19 @@ pub(crate) async fn sign(world: &World, digest: &str, signers: &[&Signer]) {
 /// Somebody attests in the older place that a builder made an image from a repository; what was attested before is replaced.
 pub(crate) async fn attest(world: &World, digest: &str, signer: &Signer, builder: &str, from: &str) {
     let predicate = json!({ "builder": { "id": builder }, "invocation": { "configSource": { "uri": from } } });
-    let envelope = envelope(digest, "https://slsa.dev/provenance/v0.2", &predicate, signer);
+    state(world, digest, signer, "https://slsa.dev/provenance/v0.2", &predicate).await;
+}
+
+/// Somebody vouches for an image in the older place, with this predicate; what was attested before is replaced.
+pub(crate) async fn vouch(world: &World, digest: &str, signer: &Signer, predicate: &Value) {
+    state(world, digest, signer, SUMMARY, predicate).await;
+}
+
+async fn state(world: &World, digest: &str, signer: &Signer, says: &str, predicate: &Value) {
+    let envelope = envelope(digest, says, predicate, signer);
     let (config, envelope) = (b"{}".to_vec(), envelope.to_string().into_bytes());
     let mut layer = descriptor("application/vnd.dsse.envelope.v1+json", &envelope);
-    layer["annotations"] = json!({ "predicateType": "https://slsa.dev/provenance/v0.2" });
+    layer["annotations"] = json!({ "predicateType": says });
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -108,10 +118,19 @@ fn envelope(digest: &str, says: &str, predicate: &Value, signer: &Signer) -> Val
 
 /// Somebody signs an image in the newer place, as a bundle that refers to it.
 pub(crate) async fn sign_as_bundle(world: &World, digest: &str, signer: &Signer) {
+    state_as_bundle(world, digest, signer, "https://sigstore.dev/cosign/sign/v1", &json!({})).await;
+}
+
+/// Somebody vouches for an image in the newer place, with this predicate.
+pub(crate) async fn vouch_as_bundle(world: &World, digest: &str, signer: &Signer, predicate: &Value) {
+    state_as_bundle(world, digest, signer, SUMMARY, predicate).await;
+}
+
+async fn state_as_bundle(world: &World, digest: &str, signer: &Signer, says: &str, predicate: &Value) {
     let bundle = json!({
         "mediaType": BUNDLE,
         "verificationMaterial": { "publicKey": { "hint": "release" } },
-        "dsseEnvelope": envelope(digest, "https://sigstore.dev/cosign/sign/v1", &json!({}), signer),
+        "dsseEnvelope": envelope(digest, says, predicate, signer),
     });
     let (bundle, empty) = (bundle.to_string().into_bytes(), b"{}".to_vec());
     let manifest = json!({
