@@ -6,6 +6,7 @@
 
 pub mod board_filter;
 pub mod cell;
+pub mod command;
 pub mod decide;
 pub mod diff;
 pub mod digest_chip;

@@ -179,8 +179,8 @@ impl Demo {
         format!(
             "\n  Waybill is ready:  {}\n  sign in as         {ADMIN_EMAIL}\n  with password      {}\n\n  \
              GitOps repository  {}  (user {GIT_USER}, token {})\n  \
-             image registry     {}\n  production pulls   {}  (Waybill copies images there)\n  Argo CD stand-in   {}\n  \
-             state and log      {}\n\n  Try it: open myapp, then production, then Create Resource. Ctrl-C stops; `make clean-demo` forgets.\n",
+             image registry     {}\n  production pulls   {}  (Waybill copies images there, and signs what they passed)\n  Argo CD stand-in   {}\n  \
+             state and log      {}\n\n  Try it: open myapp, then production, then Create Resource. The page of the promotion shows\n  the command with which anybody verifies with cosign what was signed about the image.\n  Ctrl-C stops; `make clean-demo` forgets.\n",
             self.waybill.base_url(),
             self.kept.admin_password,
             self.git.url("deploy.git"),
@@ -427,6 +427,8 @@ projects:
         tags:
           marker: production
           keep: {{ prefix: prod-, last: 5 }}
+        policy:
+          attestation: bestEffort
         resources:
           - name: web
             kind: deployment
@@ -440,6 +442,8 @@ projects:
     );
     let file = server.directory.join("demo.yaml");
     write(&file, &text)?;
+    // What is promoted to production gets a signed statement.
+    run(server, &["keys", "generate"], &[])?;
     let token = run(
         server,
         &[

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{environment_images::TagView, promotion::PromotionView},
-    components::{tag_state::tag_state, time::Ago},
+    components::{command::command, tag_state::tag_state, time::Ago},
 };
 use contract::statement::{StatementState, StatementView};
 use domain::time::Timestamp;
@@ -55,7 +55,7 @@ pub(super) fn statement(view: &PromotionView, now: Signal<Timestamp>) -> Option<
     let verify = is_written.then(|| {
         view! {
             <p>"Anybody who can pull the image can verify this with cosign:"</p>
-            <pre class="command">{commands}</pre>
+            {command("Commands", commands)}
         }
     });
     let level = |level: String| view! { <li class="mono">{level}</li> };
@@ -78,7 +78,7 @@ pub(super) fn statement(view: &PromotionView, now: Signal<Timestamp>) -> Option<
                 {verify}
                 <details>
                     <summary>"The whole statement"</summary>
-                    <pre class="command">{text}</pre>
+                    {command("The whole statement", text)}
                 </details>
             </section>
         }

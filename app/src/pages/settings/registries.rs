@@ -10,6 +10,7 @@ use crate::{
         PassedOver, RegistriesView, RegistryDraft, RegistryView, Secrets, SigningKeyView, save_registry, test_registry,
     },
     components::{
+        command::command,
         empty_state::EmptyState,
         field::{TextField, tick},
     },
@@ -132,7 +133,7 @@ fn signing_keys(keys: &[SigningKeyView]) -> AnyView {
                 "Signs what images passed, for all workspaces. Give this public half to whoever verifies that; it is also served at "
                 <a href=active.address.clone()>{active.address.clone()}</a> "."
             </p>
-            <pre class="command">{active.public_key.clone()}</pre>
+            {command("Public key", active.public_key.clone())}
             {before}
         </section>
     }
