@@ -91,6 +91,11 @@ impl Outcome {
         }
     }
 
+    /// A gate shut since it was let through, so it waits again: `what` for, in a few words.
+    pub(crate) fn held(what: &str) -> Self {
+        Self::done(State::Waiting, format!("A gate shut meanwhile: {what}."))
+    }
+
     /// Done, with evidence.
     pub(crate) fn done(next: State, detail: impl Into<String>) -> Self {
         Self::Done {

@@ -10,7 +10,7 @@ use crate::{
         context::internal,
         reach::ProjectPlace,
         sources,
-        statements::{self, Attests},
+        statements::{self, Attests, Made},
     },
     signature::{SigningKey, StatementParts},
     store::{NewEvent, StatementRecord},
@@ -43,6 +43,8 @@ enum Written {
     Refused(Option<StatementRecord>, String),
     /// It failed in a way that may pass; a sentence.
     Failed(String),
+    /// A gate shut meanwhile; what it waits for, in a few words.
+    Shut(String),
 }
 
 impl Worker {
@@ -63,10 +65,12 @@ impl Worker {
             Attests::With { key, is_required } => (key, is_required),
         };
         let writing = write(services, promotion, place, environment, &key);
-        let written = tokio::time::timeout(LONGEST, writing).await.unwrap_or_else(|_| {
-            let seconds = LONGEST.as_secs();
-            Ok(Written::Failed(format!("The registry hung for {seconds} seconds.")))
-        })?;
+        let written = match tokio::time::timeout(LONGEST, writing).await {
+            Ok(Ok(written)) => written,
+            // A fault of our own doesn't keep it from its commit either, where nothing is required.
+            Ok(Err(error)) => Written::Failed(error.to_string()),
+            Err(_) => Written::Failed(format!("The registry hung for {} seconds.", LONGEST.as_secs())),
+        };
         let repository = &promotion.placed().repository;
         Ok(match written {
             Written::There(statement) => {
@@ -90,6 +94,7 @@ impl Worker {
                     false => Ok(Some(format!("No signed statement was written. {why}"))),
                 }
             }
+            Written::Shut(what) => Err(Outcome::held(&what)),
             Written::Failed(why) => {
                 telemetry::wrote_statement("retry");
                 match is_required || promotion.attempts + 1 < MOST_TRIES {
@@ -124,7 +129,11 @@ async fn write(
         Err(error) if error.is_passing() => return Ok(Written::Failed(error.to_string())),
         Err(error) => return Ok(Written::Refused(None, error.to_string())),
     };
-    let statement = statements::make(services, place, environment, promotion, &subject, key).await?;
+    let made = statements::make(services, place, promotion, &subject, key).await?;
+    let statement = match made {
+        Made::Statement(statement) => statement,
+        Made::Shut(what) => return Ok(Written::Shut(what)),
+    };
     let parts = StatementParts {
         form: statement.form,
         layer: statement.layer.clone().into_bytes(),

@@ -202,10 +202,40 @@ async fn a_promotion_waits_for_what_is_required_and_says_what_is_missing() {
         .await;
     };
     waits_for("waybill keys generate").await;
+    let page = world.admin().await.get(&format!("/promotions/{}", promotion.id)).await;
+    assert!(page.words().contains("waybill keys generate"), "{}", page.words());
     assert_eq!(world.subjects().await, before);
     generate(world, &[]).await;
     world.ends(&promotion.id.to_string(), State::Succeeded).await;
     assert_eq!(bundles(&two, &first).await.len(), 1);
+}
+
+/// The policy is changed while the image is on its way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_stated_of_what_passes_no_more() {
+    let two = Two::start(Setup::default()).await;
+    let world = &two.world;
+    let first = world.first.clone();
+    generate(world, &[]).await;
+    let hold = two.gate.hold(Moment::Before, "PUT", "/blobs/uploads/");
+    world.apply(&document(&two, true, &ran_in_staging("required"))).await;
+    let hold = held(hold, "a blob").await;
+    let mut policy = ran_in_staging("required");
+    policy["approvals"] = json!({ "count": 1 });
+    world.apply(&document(&two, true, &policy)).await;
+    drop(hold);
+    let promotion = two.promotion(&first).await;
+    let id = promotion.id.to_string();
+    until("the promotion to wait for an approval", async || {
+        let promotion = world.promotion(&id).await;
+        assert!(!promotion.state.is_ended(), "{promotion:?}");
+        (promotion.waits_for.as_deref() == Some("0 of 1 approval")).then_some(())
+    })
+    .await;
+    assert!(two.is_there(&first).await, "it was copied");
+    let mut tx = world.store.read().await.unwrap();
+    assert_eq!(tx.statement(promotion.id).await.unwrap(), None);
+    assert_eq!(bundles(&two, &first).await, [Value::Null; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -83,6 +83,8 @@ async fn a_build_goes_from_the_registry_to_production() {
         format!("Waybill-Promotion: {id}"),
         format!("Waybill-Digest: {second}"),
         "Waybill-Source: staging/api".to_owned(),
+        "Source-Repository: https://git.example.com/acme/api".to_owned(),
+        "Source-Revision: 3f1c0d9e".to_owned(),
         format!("Waybill-Link: {}/promotions/{id}", world.base_url),
     ] {
         assert!(

@@ -4,6 +4,7 @@ use super::signing_key;
 use crate::{
     service::{
         context::{Services, internal},
+        gates,
         reach::ProjectPlace,
     },
     signature::{self, Passed, SUMMARY, SigningKey, StatementSubject},
@@ -83,22 +84,38 @@ pub(crate) async fn attests(
     })
 }
 
+/// What came of making a statement.
+pub(crate) enum Made {
+    /// It is kept, and can be pushed.
+    Statement(StatementRecord),
+    /// A gate shut meanwhile, so that there is nothing to state; what it waits for, in a few words.
+    Shut(String),
+}
+
 /// The statement about a promotion: the one that was made before where it says the same, else a new one, which is kept before anybody pushes it.
+/// The gates are held against the policy that it names, there and then.
 ///
 /// # Errors
 /// When the database fails, or the system gives no randomness.
 pub(crate) async fn make(
     services: &Services,
     place: &ProjectPlace,
-    environment: &Environment,
     promotion: &Promotion,
     subject: &StatementSubject,
     key: &SigningKey,
-) -> Result<StatementRecord, AppError> {
+) -> Result<Made, AppError> {
     let now = services.now();
     let mut tx = services.store.write().await?;
+    // The policy may have changed while the image was copied.
+    let environments = tx.environments(promotion.project).await?;
+    let Some(environment) = environments.iter().find(|e| e.id == promotion.environment) else {
+        return Ok(Made::Shut("its environment no longer exists".into()));
+    };
+    let decision = gates::decide_gates(services, &mut *tx, environment, &environments, promotion).await?;
+    if !decision.opens() {
+        return Ok(Made::Shut(decision.waits_for().unwrap_or_default()));
+    }
     let before = tx.statement(promotion.id).await?;
-    let decision = tx.gates(promotion.id).await?.unwrap_or_default();
     let image = promotion.placed();
     let origin = promotion.origin.as_ref().map(|origin| &origin.environment);
     let passed = |at| Passed {
@@ -118,7 +135,7 @@ pub(crate) async fn make(
         let says = signature::payload(before.layer.as_bytes());
         let is_same = says.is_some_and(|says| says == passed(before.made_at).statement());
         if is_same && before.repository == image.repository {
-            return Ok(before);
+            return Ok(Made::Statement(before));
         }
     }
     let passed = passed(now);
@@ -151,5 +168,5 @@ pub(crate) async fn make(
         .await?;
     tx.set_statement(&statement).await?;
     tx.commit().await?;
-    Ok(statement)
+    Ok(Made::Statement(statement))
 }

@@ -3,6 +3,6 @@
 mod make;
 mod signing_keys;
 
-pub(crate) use make::{Attests, attests, make, will_attest};
+pub(crate) use make::{Attests, Made, attests, make, will_attest};
 pub(crate) use signing_keys::signing_key;
 pub use signing_keys::{NewSigningKey, public_key_called, public_keys, set_signing_key, shortened};

@@ -47,9 +47,9 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
         false => sources::placed(&mut *tx, &place, &environment, &resource, &promotion.image).await?,
     };
     let mut promotion = promotion;
-    // What keeps a copy is said by the copy, which others may make.
+    // What keeps a copy is said by the copy, which others may make; what comes after it, by the promotion.
     if promotion.state == State::Mirroring
-        && let Some(copy) = &copy
+        && let Some(copy) = copy.as_ref().filter(|copy| copy.proof.is_none())
     {
         promotion.waits_for.clone_from(&copy.problem);
     }

@@ -1,6 +1,7 @@
 //! The signed statement about a promotion, as its page shows it, with the commands that verify it.
 
 use crate::{
+    nesting,
     service::{reach::ProjectPlace, statements},
     signature::{self, SUMMARY},
     store::StatementRecord,
@@ -12,7 +13,7 @@ use serde_json::Value;
 /// A statement of this installation.
 pub(super) fn statement_view(of: StatementRecord, place: &ProjectPlace, installation: &str) -> StatementView {
     let payload = signature::payload(of.layer.as_bytes()).unwrap_or_default();
-    let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
+    let said: Value = nesting::json(&payload).unwrap_or_default();
     let levels = said.pointer("/predicate/verifiedLevels").and_then(Value::as_array);
     let levels = levels.into_iter().flatten().filter_map(Value::as_str);
     let key = statements::shortened(&of.fingerprint);

@@ -13,6 +13,7 @@ use crate::{
 };
 use contract::error::AppError;
 use domain::{
+    artifact::ArtifactDetails,
     commit_template,
     environment::{Environment, Project},
     gate::Approval,
@@ -24,6 +25,9 @@ use std::{collections::HashMap, time::Duration};
 
 /// A batch that takes longer hangs: a first fetch has ten minutes, and everything else less.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Bytes of what a label says, to stand in a commit.
+const LONGEST_CLAIM: usize = 500;
 
 /// One outcome for each of the promotions, which are of one project, with those of one resource in their order.
 pub(super) async fn run(services: &Services, promotions: &[Promotion]) -> Vec<Outcome> {
@@ -110,14 +114,22 @@ async fn try_run(
         if let Some(what) = &shut
             && promotion.attempts == 0
         {
-            outcomes[place_of] = Some(held(what));
+            outcomes[place_of] = Some(Outcome::held(what));
             continue;
         }
         let approved = match environment.policy.approvals {
             Some(_) => tx.approvals(promotion.id).await?,
             None => Vec::new(),
         };
+        let image = &promotion.image;
+        let artifact = tx
+            .artifact(promotion.workspace, &image.repository, &image.digest)
+            .await?;
+        let details = artifact.and_then(|artifact| artifact.details);
         let mut request = request(services, &place, environment, resource, promotion, &approved);
+        request
+            .trailers
+            .extend(details.as_ref().map(built_from).unwrap_or_default());
         request.held = shut.is_some() || by.is_some();
         request.retry |= by.is_some();
         if promotion.requested_by == Actor::Waybill
@@ -148,7 +160,7 @@ async fn try_run(
             continue;
         }
         if let (Ok(Committed::Absent), Some(what)) = (&done, &shut) {
-            outcomes[place_of] = Some(held(what));
+            outcomes[place_of] = Some(Outcome::held(what));
             continue;
         }
         if let Ok(Committed::Moved) = done {
@@ -198,11 +210,6 @@ fn made_before(done: &Result<Committed, GitError>) -> Option<Option<String>> {
 async fn is_followed_by_another(services: &Services, promotion: &Promotion) -> Result<bool, AppError> {
     let open = services.store.read().await?.open_promotions(promotion.resource).await?;
     Ok(open.iter().any(|other| other.number > promotion.number))
-}
-
-/// It waits again: `what` for, in a few words.
-fn held(what: &str) -> Outcome {
-    Outcome::done(State::Waiting, format!("A gate shut meanwhile: {what}."))
 }
 
 fn outcome(done: Result<Committed, GitError>, request: &CommitRequest, branch: &str, next: State) -> Outcome {
@@ -297,6 +304,29 @@ fn request(
     }
 }
 
+/// What the image's labels say of where it was built from, as trailers: claims of its builder. What is no single line of a sensible length is left
+/// out, and so is what somebody may sign in with.
+fn built_from(details: &ArtifactDetails) -> Vec<(String, String)> {
+    let is_plain = |text: &str| text.len() <= LONGEST_CLAIM && !text.contains(char::is_control);
+    let said = [
+        ("Source-Repository", details.source().map(without_user)),
+        ("Source-Revision", details.revision().map(str::to_owned)),
+    ];
+    said.into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text.filter(|text| is_plain(text))?)))
+        .collect()
+}
+
+/// An address without the user and password in it.
+fn without_user(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 /// Who a commit is by.
 pub(in crate::worker) fn author(project: &Project, actor: &Actor) -> Signature {
     match actor {
@@ -325,4 +355,38 @@ pub(in crate::worker) fn waybill() -> Signature {
 
 fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_labels_say_stands_in_a_commit_as_one_line_and_without_passwords() {
+        let said = |source: &str, revision: &str| {
+            let labels = [
+                ("org.opencontainers.image.source", source),
+                ("org.opencontainers.image.revision", revision),
+            ];
+            let details = ArtifactDetails {
+                created_at: None,
+                size_bytes: 0,
+                platforms: Vec::new(),
+                labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            };
+            built_from(&details)
+                .into_iter()
+                .map(|(_, text)| text)
+                .collect::<Vec<_>>()
+        };
+        let at = "https://git.example.com/acme/api";
+        assert_eq!(said(at, "3f1c0d9e"), [at, "3f1c0d9e"]);
+        assert_eq!(said("https://ci:secret@git.example.com/acme/api", ""), [at]);
+        assert_eq!(said("https://git.example.com/a@b", ""), ["https://git.example.com/a@b"]);
+        assert_eq!(
+            said("git@git.example.com:acme/api", ""),
+            ["git@git.example.com:acme/api"]
+        );
+        assert_eq!(said(&"x".repeat(501), "a\nWaybill-Promotion: other"), [""; 0]);
+    }
 }

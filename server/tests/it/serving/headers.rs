@@ -18,6 +18,7 @@ async fn every_answer_has_the_headers_of_safety() {
     let (https, http) = (over_https().await, served(|_| {}).await);
     for (served, is_https) in [(https, true), (http, false)] {
         let mut browser = Browser::new(&format!("http://{}", served.address));
+        let mut pages = 0;
         for (method, path, body, status) in [
             (Method::GET, "/", String::new(), 303),
             (Method::GET, "/sign-in", String::new(), 200),
@@ -48,14 +49,20 @@ async fn every_answer_has_the_headers_of_safety() {
             }
             let policy = answer.header("content-security-policy").unwrap_or_default();
             assert!(policy.contains("default-src 'none'"), "{method} {path} {policy}");
-            let permissions = answer.header("permissions-policy").unwrap_or_default();
-            assert!(
-                permissions.contains("camera=()") && permissions.contains("clipboard-write=(self)"),
-                "{method} {path} {permissions}"
-            );
+            let permissions = answer.header("permissions-policy");
+            let is_page = answer
+                .header("content-type")
+                .is_some_and(|kind| kind.starts_with("text/html"));
+            assert_eq!(permissions.is_some(), is_page, "{method} {path}");
+            if let Some(permissions) = permissions {
+                let is_said = permissions.contains("camera=()") && permissions.contains("clipboard-write=(self)");
+                assert!(is_said, "{method} {path} {permissions}");
+                pages += 1;
+            }
             let only_https = answer.header("strict-transport-security");
             assert_eq!(only_https, is_https.then_some("max-age=31536000"), "{method} {path}");
         }
+        assert!(pages >= 2, "{pages}");
     }
 }
 

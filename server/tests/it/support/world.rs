@@ -759,6 +759,8 @@ fn build(service: &str, tag: &str) -> ImageSpec {
     ImageSpec::new(format!("{service} {tag}"))
         .created("2026-11-02T09:12:00Z")
         .label("org.opencontainers.image.version", tag)
+        .label("org.opencontainers.image.source", "https://git.example.com/acme/api")
+        .label("org.opencontainers.image.revision", "3f1c0d9e")
 }
 
 fn registry_options(root: &Path, port: Option<u16>, tells: Option<&String>) -> RegistryOptions {
