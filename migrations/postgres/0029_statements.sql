@@ -6,12 +6,7 @@ CREATE TABLE signing_keys (
     created_at BIGINT NOT NULL,
     retired_at BIGINT                    -- when another took its place
 );
-
--- Policies as statements sum them up.
-CREATE TABLE stated_policies (
-    digest TEXT COLLATE "C" NOT NULL PRIMARY KEY,             -- SHA-256 of the text, hexadecimal
-    policy TEXT COLLATE "C" NOT NULL                 -- JSON with sorted keys
-);
+CREATE UNIQUE INDEX signing_keys_active ON signing_keys ((retired_at IS NULL)) WHERE retired_at IS NULL;
 
 -- What Waybill says of a promotion, signed: the bytes that are pushed, so that another try pushes the same.
 CREATE TABLE statements (

@@ -403,9 +403,9 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use parts::{StatementParts, StatementSubject, parts};
+pub use parts::{StatementParts, StatementSubject, parts, sum};
 use provenance::Build;
 pub use provenance::PROVENANCE;
 pub use signing_key::{SigningError, SigningKey};
-pub use statement::{Passed, SUMMARY, canonical, envelope, payload, policy_digest, sign};
+pub use statement::{Passed, SUMMARY, payload, policy_digest, sign, stated_policy};
 use summary::{SUMMARIES, Verification};

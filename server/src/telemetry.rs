@@ -253,9 +253,25 @@ pub fn render(now: Timestamp, due: Option<Timestamp>) -> String {
         gauge!(STREAM_AGE, "argocd" => host).set(age.as_secs_f64());
     }
     match HANDLE.get() {
-        Some(Some(handle)) => handle.render(),
+        Some(Some(handle)) => with_all(handle.render()),
         _ => String::new(),
     }
+}
+
+/// The text with a description of those metrics, too, that nothing has counted yet: who sets up an alert finds them.
+fn with_all(mut text: String) -> String {
+    for (name, kind, what) in METRICS {
+        if text.contains(&format!("# HELP {name} ")) {
+            continue;
+        }
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Seconds | Kind::Sizes => "histogram",
+        };
+        text.push_str(&format!("# HELP {name} {what}\n# TYPE {name} {kind}\n\n"));
+    }
+    text
 }
 
 /// A promotion came to its state; called where that is written, in whichever way it came about.

@@ -18,7 +18,7 @@ pub enum StatementForm {
 }
 
 impl StatementForm {
-    /// In words, to go on after what hangs there.
+    /// A few words for it.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {

@@ -394,8 +394,8 @@ impl Happened {
                 format!("could not write a signed statement to {repository}")
             }
             Self::SigningKeySet { key, before } => match before {
-                Some(before) => format!("had the key {key} sign statements in place of {before}"),
-                None => format!("had the key {key} sign statements"),
+                Some(before) => format!("set the key that signs statements to {key}; before, it was {before}"),
+                None => format!("set the key that signs statements to {key}"),
             },
         };
         (did, more)

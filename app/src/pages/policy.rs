@@ -42,7 +42,7 @@ provenance:
 summaries:
   - name: platform
     verifier: https://waybill.example.com/verifier/v1
-    policy: https://waybill.example.com/platform/base/production/policy
+    policy: https://waybill.example.com/w/platform/base/production/-/policy
     levels: [WAYBILL_ENVIRONMENT_production]
     key: |
       -----BEGIN PUBLIC KEY-----

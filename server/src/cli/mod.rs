@@ -81,21 +81,21 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Make a key, have it sign from now on, and print its public half. Works on the database that the configuration names; the server may
+    /// Make a signing key and print its public half. Works on the database that the configuration names; the server may
     /// be running
     Generate {
-        /// Take the place of the key there is; what that one signed stays valid
+        /// Replace the current key; what that one signed stays valid
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Have a key sign that was made elsewhere: PKCS#8 in PEM, on P-256, not encrypted
+    /// Import a signing key: PKCS#8 in PEM, on P-256, not encrypted
     Import {
         /// The private key's file; - reads the standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Take the place of the key there is; what that one signed stays valid
+        /// Replace the current key; what that one signed stays valid
         #[arg(long)]
         replace: bool,
         #[command(flatten)]

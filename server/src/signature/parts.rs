@@ -118,7 +118,9 @@ fn descriptor(kind: &str, bytes: &[u8]) -> Value {
     json!({ "mediaType": kind, "size": bytes.len(), "digest": sum(bytes) })
 }
 
-fn sum(bytes: &[u8]) -> String {
+/// The digest of some bytes, as registries write it.
+#[must_use]
+pub fn sum(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 

@@ -147,8 +147,10 @@ impl Passed<'_> {
     }
 
     /// The statement, compact JSON.
-    #[must_use]
-    pub fn statement(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// When the policy can't be written as JSON.
+    pub fn statement(&self) -> serde_json::Result<Vec<u8>> {
         let Self {
             installation, image, ..
         } = self;
@@ -162,7 +164,7 @@ impl Passed<'_> {
             state: match gate.state {
                 GateState::Met => "passed",
                 GateState::Overridden => "overridden",
-                GateState::Waiting | GateState::Failed => "open",
+                GateState::Waiting | GateState::Failed => "shut",
             },
         });
         let summary = Summary {
@@ -176,7 +178,7 @@ impl Passed<'_> {
                 }),
                 time_verified: self.at.rfc3339(),
                 resource_uri,
-                policy: json!({ "digest": { "sha256": policy_digest(self.policy) }, "uri": self.policy_uri() }),
+                policy: json!({ "digest": { "sha256": policy_digest(self.policy)? }, "uri": self.policy_uri() }),
                 verification_result: "PASSED",
                 verified_levels: self.levels(),
                 slsa_version: SLSA_VERSION,
@@ -191,20 +193,47 @@ impl Passed<'_> {
                 },
             },
         };
-        serde_json::to_vec(&summary).unwrap_or_default()
+        serde_json::to_vec(&summary)
+    }
+
+    /// Whether what was signed before says the same, whichever release of Waybill signed it.
+    ///
+    /// # Errors
+    /// As [`Self::statement`].
+    pub fn is_said_by(&self, layer: &[u8]) -> serde_json::Result<bool> {
+        let without_release = |statement: &[u8]| -> Option<Value> {
+            let mut statement: Value = nesting::json(statement).ok()?;
+            statement
+                .pointer_mut("/predicate/verifier")?
+                .as_object_mut()?
+                .remove("version");
+            Some(statement)
+        };
+        let now = without_release(&self.statement()?);
+        let before = payload(layer).and_then(|said| without_release(&said));
+        Ok(now.is_some() && now == before)
     }
 }
 
-/// A policy as it is summed up: JSON with sorted keys.
-#[must_use]
-pub fn canonical(policy: &Policy) -> String {
-    serde_json::to_value(policy).unwrap_or_default().to_string()
+/// A policy as it is summed up: JSON with sorted keys and no spaces.
+fn canonical(policy: &Policy) -> serde_json::Result<String> {
+    Ok(serde_json::to_value(policy)?.to_string())
 }
 
-/// The SHA-256 of [`canonical`], hexadecimal.
+/// The SHA-256 of a policy as JSON with sorted keys and no spaces, hexadecimal.
+///
+/// # Errors
+/// When it can't be written as JSON.
+pub fn policy_digest(policy: &Policy) -> serde_json::Result<String> {
+    Ok(hex::encode(Sha256::digest(canonical(policy)?.as_bytes())))
+}
+
+/// The digest of the policy that a signed statement sums up.
 #[must_use]
-pub fn policy_digest(policy: &Policy) -> String {
-    hex::encode(Sha256::digest(canonical(policy).as_bytes()))
+pub fn stated_policy(layer: &[u8]) -> Option<String> {
+    let statement: Value = nesting::json(&payload(layer)?).ok()?;
+    let digest = statement.pointer("/predicate/policy/digest/sha256")?;
+    digest.as_str().map(str::to_owned)
 }
 
 /// A statement in its envelope, JSON. It names no key: readers take a name in any other spelling than their own for another key's.
@@ -228,8 +257,7 @@ pub fn payload(layer: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The envelope of a bundle, or the envelope that it is itself.
-#[must_use]
-pub fn envelope(layer: &[u8]) -> Option<Value> {
+fn envelope(layer: &[u8]) -> Option<Value> {
     let mut layer: Value = nesting::json(layer).ok()?;
     Some(match layer.get_mut("dsseEnvelope") {
         Some(envelope) => envelope.take(),
@@ -237,10 +265,19 @@ pub fn envelope(layer: &[u8]) -> Option<Value> {
     })
 }
 
-/// A name in the characters that all readers of levels take.
+/// A name in the characters that all readers of levels take. Two names never become one: another character stands there as its number, `_u20_`, and
+/// so does a `_` that could be taken for the beginning of such a number.
 fn word(name: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect()
+    let mut word = String::new();
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '_' if rest.peek() == Some(&'u') => word.push_str("_u5F_"),
+            c if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') => word.push(c),
+            c => word.push_str(&format!("_u{:X}_", u32::from(c))),
+        }
+    }
+    word
 }
 
 /// `ranIn` as `RAN_IN`.
@@ -272,6 +309,10 @@ mod tests {
     }
 
     fn say(gates: &[Gate], policy: &Policy) -> Vec<u8> {
+        with_passed(gates, policy, |passed| passed.statement().unwrap())
+    }
+
+    fn with_passed<T>(gates: &[Gate], policy: &Policy, ask: impl FnOnce(&Passed<'_>) -> T) -> T {
         let name = |text: &str| -> Name { text.parse().unwrap() };
         let image: ExactImage = ExactImage {
             repository: "registry.example.com/acme/web".parse().unwrap(),
@@ -279,7 +320,7 @@ mod tests {
             digest: format!("sha256:{}", "a".repeat(64)).parse().unwrap(),
         };
         let (demo, shop, production, staging) = (name("demo"), name("shop"), name("production"), name("staging"));
-        Passed {
+        ask(&Passed {
             installation: "https://waybill.example.com",
             workspace: &demo,
             project: &shop,
@@ -290,8 +331,7 @@ mod tests {
             policy,
             gates,
             at: Timestamp(1_795_169_043_123),
-        }
-        .statement()
+        })
     }
 
     fn policy() -> Policy {
@@ -342,13 +382,16 @@ mod tests {
             predicate["policy"]["uri"],
             "https://waybill.example.com/w/demo/shop/production/-/policy"
         );
-        assert_eq!(predicate["policy"]["digest"]["sha256"], policy_digest(&policy()));
+        assert_eq!(
+            predicate["policy"]["digest"]["sha256"],
+            policy_digest(&policy()).unwrap()
+        );
         assert_eq!(
             predicate["verifiedLevels"],
             json!([
                 "WAYBILL_ENVIRONMENT_production",
                 "WAYBILL_APPROVALS_2",
-                "WAYBILL_CHECK_load_test",
+                "WAYBILL_CHECK_load_u20_test",
                 "WAYBILL_OVERRIDDEN_RAN_IN",
                 "WAYBILL_SIGNATURE_release",
             ])
@@ -376,14 +419,56 @@ mod tests {
 
     #[test]
     fn a_policy_has_one_digest_however_it_was_written() {
-        assert_eq!(policy_digest(&policy()), policy_digest(&policy()));
-        assert_ne!(policy_digest(&policy()), policy_digest(&Policy::default()));
-        let keys: Vec<String> = serde_json::from_str::<serde_json::Map<String, Value>>(&canonical(&policy()))
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect();
-        assert!(keys.is_sorted(), "{keys:?}");
+        let read = |text: &str| policy_digest(&serde_json::from_str(text).unwrap()).unwrap();
+        let one = read(r#"{"approvals":{"count":2,"selfApproval":false},"checks":[{"name":"load test"}]}"#);
+        let other =
+            read(r#"{ "checks": [{ "name": "load test" }], "approvals": { "selfApproval": false, "count": 2 } }"#);
+        assert_eq!(one, other);
+        assert_eq!(one, policy_digest(&policy()).unwrap());
+        assert_ne!(one, read("{}"));
+        // As the documentation says how to make it: sorted keys, no spaces.
+        let text = r#"{"approvals":{"count":2,"selfApproval":false},"checks":[{"name":"load test"}]}"#;
+        assert_eq!(one, hex::encode(Sha256::digest(text)));
+    }
+
+    #[test]
+    fn two_names_are_two_words() {
+        let names = [
+            "load test",
+            "load_test",
+            "load_u20_test",
+            "load-test",
+            "load.test",
+            "\u{e9}t\u{e9}",
+            "_",
+            "__u",
+            "\u{5f}u",
+        ];
+        let words: std::collections::BTreeSet<String> = names.iter().map(|name| word(name)).collect();
+        assert_eq!(words.len(), names.len(), "{words:?}");
+        for word in &words {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            assert!(word.chars().all(is_plain), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_another_release_signed_says_the_same_and_what_changed_does_not() {
+        let (key, _) = SigningKey::generate().unwrap();
+        let said = say(&[], &policy());
+        let mut older: Value = serde_json::from_slice(&said).unwrap();
+        older["predicate"]["verifier"]["version"]["waybill"] = "0.0.1".into();
+        let older = sign(older.to_string().as_bytes(), &key).unwrap();
+        let mut other: Value = serde_json::from_slice(&said).unwrap();
+        other["predicate"]["policy"]["digest"]["sha256"] = "0".repeat(64).into();
+        let other = sign(other.to_string().as_bytes(), &key).unwrap();
+        let holds = |layer: &[u8]| with_passed(&[], &policy(), |passed| passed.is_said_by(layer).unwrap());
+        assert!(holds(&sign(&said, &key).unwrap()));
+        assert!(holds(&older));
+        assert!(!holds(&other));
+        assert!(!holds(b"{}"));
+        assert_eq!(stated_policy(&older), policy_digest(&policy()).ok());
+        assert_eq!(stated_policy(&other), Some("0".repeat(64)));
     }
 
     #[test]

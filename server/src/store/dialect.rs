@@ -21,6 +21,8 @@ pub(crate) trait Dialect: Database {
     const CLAIM_COMMIT: &'static str;
     /// The same where images are copied.
     const CLAIM_COPY: &'static str;
+    /// The same where only something is to be written beside an image.
+    const CLAIM_PREPARE: &'static str;
     /// The same in the lane after the push.
     const CLAIM_ROLLOUT: &'static str;
     /// When the next promotion becomes due.

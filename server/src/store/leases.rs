@@ -22,6 +22,8 @@ pub enum Lane {
     Commit,
     /// While the image is copied: `mirroring`. That may take hours, and keeps no other commit waiting.
     Copy,
+    /// The same where nothing is copied: a tag or a statement takes a few requests, and waits behind no copy.
+    Prepare,
     /// After it: `syncing`, `verifying`.
     Rollout,
 }
@@ -120,6 +122,7 @@ where
         let statement = match lane {
             Lane::Commit => D::CLAIM_COMMIT,
             Lane::Copy => D::CLAIM_COPY,
+            Lane::Prepare => D::CLAIM_PREPARE,
             Lane::Rollout => D::CLAIM_ROLLOUT,
         };
         let claimed: Result<Vec<Promotion>, StoreError> =
@@ -189,8 +192,8 @@ where
     async fn open_since(&mut self, lane: Lane, since: Timestamp, limit: i64) -> Result<Vec<Promotion>, StoreError> {
         let statement = match lane {
             Lane::Commit => OPEN_SINCE_COMMIT,
-            // A copy takes the time that its bytes take, and says itself when it stalls.
-            Lane::Copy => return Ok(Vec::new()),
+            // A copy takes the time that its bytes take, and says itself when it stalls; what is required beside it is waited for.
+            Lane::Copy | Lane::Prepare => return Ok(Vec::new()),
             Lane::Rollout => OPEN_SINCE_ROLLOUT,
         };
         all!(self, PromotionRow, statement, since.0, limit)

@@ -52,7 +52,8 @@ impl Dialect for Postgres {
     const LOCK_RESOURCE: &'static str = "SELECT id FROM resources WHERE id = $1 FOR UPDATE";
     // Made in turn, like all that is written: two at once would not see each other's leases.
     const CLAIM_COMMIT: &'static str = claim!("'waiting', 'queued', 'committing'", of_one_writer!());
-    const CLAIM_COPY: &'static str = claim!("'mirroring'", "");
+    const CLAIM_COPY: &'static str = claim!("'mirroring'", "AND target_repository IS NOT NULL");
+    const CLAIM_PREPARE: &'static str = claim!("'mirroring'", "AND target_repository IS NULL");
     const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
     const NEXT_DUE: &'static str = "SELECT MIN(GREATEST(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";

@@ -41,7 +41,8 @@ impl Dialect for Sqlite {
     // There is one writer, who has the whole file to itself.
     const LOCK_RESOURCE: &'static str = "SELECT COUNT(*) FROM resources WHERE id = $1";
     const CLAIM_COMMIT: &'static str = claim!("'waiting', 'queued', 'committing'", of_one_writer!());
-    const CLAIM_COPY: &'static str = claim!("'mirroring'", "");
+    const CLAIM_COPY: &'static str = claim!("'mirroring'", "AND target_repository IS NOT NULL");
+    const CLAIM_PREPARE: &'static str = claim!("'mirroring'", "AND target_repository IS NULL");
     const CLAIM_ROLLOUT: &'static str = claim!("'syncing', 'verifying'", "");
     const NEXT_DUE: &'static str = "SELECT MIN(MAX(next_at, COALESCE(lease_until, 0))) FROM promotions \
          WHERE next_at IS NOT NULL";

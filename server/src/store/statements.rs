@@ -6,6 +6,7 @@ use super::{
     rows::{parse, text},
     tx::{SqlTx, one, run},
 };
+use crate::signature::StatementParts;
 use async_trait::async_trait;
 use domain::{
     artifact::{Digest, Repository},
@@ -42,6 +43,17 @@ pub struct StatementRecord {
     pub refusal: Option<String>,
 }
 
+impl From<&StatementRecord> for StatementParts {
+    fn from(record: &StatementRecord) -> Self {
+        Self {
+            form: record.form,
+            layer: record.layer.clone().into_bytes(),
+            config: record.config.clone().into_bytes(),
+            manifest: record.manifest.clone().into_bytes(),
+        }
+    }
+}
+
 /// Statements.
 #[async_trait]
 pub trait Statements: Send {
@@ -49,8 +61,8 @@ pub trait Statements: Send {
     async fn statement(&mut self, promotion: PromotionId) -> Result<Option<StatementRecord>, StoreError>;
     /// Writes it, in place of one that is there.
     async fn set_statement(&mut self, statement: &StatementRecord) -> Result<(), StoreError>;
-    /// Keeps a policy that a statement sums up, by its SHA-256.
-    async fn keep_policy(&mut self, digest: &str, policy: &str) -> Result<(), StoreError>;
+    /// Writes whether the registry has it; `false` when another statement has taken its place.
+    async fn settle_statement(&mut self, settled: &StatementRecord) -> Result<bool, StoreError>;
 }
 
 const STATEMENT: &str = "SELECT * FROM statements WHERE promotion_id = $1";
@@ -59,8 +71,8 @@ const SET_STATEMENT: &str = "INSERT INTO statements (promotion_id, form, reposit
      ON CONFLICT (promotion_id) DO UPDATE SET form = excluded.form, repository = excluded.repository, digest = excluded.digest, \
      fingerprint = excluded.fingerprint, layer = excluded.layer, config = excluded.config, manifest = excluded.manifest, \
      made_at = excluded.made_at, written_at = excluded.written_at, refusal = excluded.refusal";
-const KEEP_POLICY: &str =
-    "INSERT INTO stated_policies (digest, policy) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING";
+const SETTLE_STATEMENT: &str =
+    "UPDATE statements SET written_at = $3, refusal = $4 WHERE promotion_id = $1 AND layer = $2";
 
 #[derive(FromRow)]
 struct StatementRow {
@@ -148,8 +160,15 @@ where
         Ok(())
     }
 
-    async fn keep_policy(&mut self, digest: &str, policy: &str) -> Result<(), StoreError> {
-        run!(self, KEEP_POLICY, digest, policy)?;
-        Ok(())
+    async fn settle_statement(&mut self, settled: &StatementRecord) -> Result<bool, StoreError> {
+        let changed = run!(
+            self,
+            SETTLE_STATEMENT,
+            settled.promotion.to_string(),
+            settled.layer.as_str(),
+            settled.written_at.map(|at| at.0),
+            settled.refusal.as_deref().map(text),
+        )?;
+        Ok(changed == 1)
     }
 }

@@ -26,6 +26,8 @@ const MOST_CLAIMED: usize = 256;
 const MOST_TO_COMMIT: usize = 1_024;
 /// Promotions held at once whose images are copied: as many as are copied at once, so that others may take the rest.
 const MOST_TO_COPY: usize = super::MIRRORING;
+/// The same of those that have nothing to copy.
+const MOST_TO_PREPARE: usize = super::PREPARING;
 /// Promotions held at once, after it: more could not be looked at anyway.
 const MOST_TO_ROLL_OUT: usize = 64;
 
@@ -52,15 +54,16 @@ impl HeldPromotions {
         let most = match lane {
             Lane::Commit => MOST_TO_COMMIT,
             Lane::Copy => MOST_TO_COPY,
+            Lane::Prepare => MOST_TO_PREPARE,
             Lane::Rollout => MOST_TO_ROLL_OUT,
         };
         let taken = self.lanes().values().filter(|l| **l == lane).count();
         most.saturating_sub(taken).min(MOST_CLAIMED)
     }
 
-    /// Whether more copies are under way than are begun.
-    pub(super) fn is_copying_all_it_can(&self) -> bool {
-        self.room(Lane::Copy) == 0
+    /// Whether registries are being made ready at as many places as there are.
+    pub(super) fn is_mirroring_all_it_can(&self) -> bool {
+        self.room(Lane::Copy) == 0 || self.room(Lane::Prepare) == 0
     }
 
     /// `None` when it is held already: its lease ran out because nobody could renew it, and it is still worked on.
@@ -79,8 +82,8 @@ impl HeldPromotions {
 
 impl Hold {
     /// The promotion moved on.
-    pub(super) fn moves_to(&self, state: State) {
-        self.held.lanes().insert(self.id, lane_of(state));
+    pub(super) fn moves_with(&self, promotion: &Promotion) {
+        self.held.lanes().insert(self.id, lane_of(promotion));
     }
 }
 
@@ -90,9 +93,10 @@ impl Drop for Hold {
     }
 }
 
-fn lane_of(state: State) -> Lane {
-    match state.phase() {
-        _ if state == State::Mirroring => Lane::Copy,
+fn lane_of(promotion: &Promotion) -> Lane {
+    match promotion.state.phase() {
+        _ if promotion.state == State::Mirroring && promotion.copied_to.is_some() => Lane::Copy,
+        _ if promotion.state == State::Mirroring => Lane::Prepare,
         Phase::AfterCommit => Lane::Rollout,
         Phase::BeforeCommit | Phase::Committing | Phase::Ended => Lane::Commit,
     }
@@ -104,7 +108,7 @@ impl Worker {
         let now = self.services.now();
         // Most looks find nothing: they should not take the writer's turn.
         let due = self.services.store.read().await?.next_due().await?;
-        let lanes = [Lane::Commit, Lane::Copy, Lane::Rollout].map(|lane| (lane, self.held.room(lane)));
+        let lanes = [Lane::Commit, Lane::Copy, Lane::Prepare, Lane::Rollout].map(|lane| (lane, self.held.room(lane)));
         if due.is_none_or(|due| due > now) || lanes.iter().all(|(_, room)| *room == 0) {
             return Ok(Vec::new());
         }
@@ -120,7 +124,7 @@ impl Worker {
         }
         tx.commit().await?;
         let hold = |promotion: Promotion| {
-            let hold = self.held.hold(promotion.id, lane_of(promotion.state))?;
+            let hold = self.held.hold(promotion.id, lane_of(&promotion))?;
             Some((promotion, hold))
         };
         Ok(claimed.into_iter().filter_map(hold).collect())

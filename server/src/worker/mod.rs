@@ -54,6 +54,8 @@ pub mod watch;
 const RESOLVING: usize = 32;
 /// Copies of images that are made at once; how many streams they have, the copier limits by host.
 const MIRRORING: usize = 8;
+/// Promotions for which only something is written beside their image, at once: a registry that hangs holds the others up for less.
+const PREPARING: usize = 64;
 /// Looks at Argo CD that run at once. They have their own places: an Argo CD that hangs holds no commit up.
 const ROLLING_OUT: usize = 32;
 /// A step that takes longer hangs: the time-outs of what it calls are shorter. Commits have longer, for a first fetch.
@@ -97,6 +99,7 @@ pub struct Worker {
     asking: Arc<Asking>,
     resolving: Arc<Semaphore>,
     mirroring: Arc<Semaphore>,
+    preparing: Arc<Semaphore>,
     rolling_out: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Copies that are under way: they end when the worker stops, and go on elsewhere.
@@ -120,6 +123,7 @@ impl Worker {
             asking: Arc::default(),
             resolving: Arc::new(Semaphore::new(RESOLVING)),
             mirroring: Arc::new(Semaphore::new(MIRRORING)),
+            preparing: Arc::new(Semaphore::new(PREPARING)),
             rolling_out: Arc::new(Semaphore::new(ROLLING_OUT)),
             tasks: TaskTracker::new(),
             copying: CancellationToken::new(),
@@ -152,7 +156,7 @@ impl Worker {
             match self.claim().await {
                 Ok(claimed) if claimed.is_empty() => {
                     // A copy that has to wait for its turn is due all the time.
-                    let least = if self.held.is_copying_all_it_can() {
+                    let least = if self.held.is_mirroring_all_it_can() {
                         LEAST_WHEN_FULL
                     } else {
                         LEAST
@@ -228,7 +232,7 @@ impl Worker {
 
     async fn steps(&self, mut promotion: Promotion, hold: Hold, mut since: Instant) {
         loop {
-            hold.moves_to(promotion.state);
+            hold.moves_with(&promotion);
             let is_bound_over = promotion.attempts >= MOST_ATTEMPTS;
             if promotion.state == State::Committing && !is_bound_over {
                 self.commit(promotion.project, vec![(promotion, hold)]);
@@ -271,7 +275,8 @@ impl Worker {
     /// What came of the step of the promotion's state.
     async fn step(&self, promotion: &Promotion, since: Instant) -> Outcome {
         let places = match promotion.state.phase() {
-            _ if promotion.state == State::Mirroring => &self.mirroring,
+            _ if promotion.state == State::Mirroring && promotion.copied_to.is_some() => &self.mirroring,
+            _ if promotion.state == State::Mirroring => &self.preparing,
             Phase::AfterCommit => &self.rolling_out,
             Phase::BeforeCommit | Phase::Committing | Phase::Ended => &self.resolving,
         };

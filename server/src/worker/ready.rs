@@ -16,6 +16,10 @@ impl Worker {
         let Some(environment) = place.environments.iter().find(|e| e.id == promotion.environment) else {
             return Ok(gone("environment"));
         };
+        // No copy is made, and no registry is asked again and again, for what can't be committed yet.
+        if let Some(outcome) = self.lacks_key(promotion).await? {
+            return Ok(outcome);
+        }
         let copied = match &promotion.copied_to {
             Some(to) => match self.copy_image(promotion, &place, environment, to).await? {
                 Ok(proof) => proof,

@@ -373,6 +373,40 @@ async fn a_gate_that_shuts_while_a_commit_is_tried_again_holds_it() {
     world.wait_for_live("production", "api", &second).await;
 }
 
+/// The policy is changed while the promotion is at its commit: what it requires comes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_is_required_meanwhile_holds_the_commit() {
+    let (mut world, _) = world(json!({ "approvals": { "count": 1 }, "attestation": "off" })).await;
+    let mut dev = person(&world, "dana", Role::Developer).await;
+    let mut carol = person(&world, "carol", Role::Approver).await;
+    let id = promote(&mut dev).await;
+    waits_for(&world, &id, "0 of 1 approval").await;
+    let before = world.subjects().await.len();
+    let port = world.git.take().map(|git| git.address().port()).unwrap();
+    assert_eq!(say(&mut carol, &id, "approve", "").await.status, 303);
+    until("a commit to have been tried", async || {
+        let promotion = world.promotion(&id).await;
+        (promotion.state == State::Committing && promotion.attempts > 0).then_some(())
+    })
+    .await;
+    let policy = [("policy", "{ approvals: { count: 1 }, attestation: required }")];
+    let saved = world
+        .admin()
+        .await
+        .post("/w/demo/myapp/production/-/policy", &policy)
+        .await;
+    assert_eq!(saved.status, 200, "{}", saved.words());
+    world.git_again(port).await;
+    until("it to wait for a key to sign with", async || {
+        let promotion = world.promotion(&id).await;
+        assert!(!promotion.state.is_ended(), "{promotion:?}");
+        let why = promotion.waits_for.unwrap_or_default();
+        (promotion.state == State::Mirroring && why.contains("waybill keys generate")).then_some(())
+    })
+    .await;
+    assert_eq!(world.subjects().await.len(), before, "nothing was committed");
+}
+
 /// Backdates what is known of the second build in staging: healthy for two hours, and followed last so many minutes ago.
 async fn was_followed(world: &mut World, digest: &str, minutes: i64) {
     world.stop().await;

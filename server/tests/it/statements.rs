@@ -6,8 +6,13 @@ use crate::{
 };
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{promotion::State, told::EventKind};
+use domain::{
+    promotion::{Purpose, State},
+    told::EventKind,
+};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use server::signature::SigningKey;
 use testbed::{Moment, REGISTRY_PASSWORD, REGISTRY_USER};
 
 const SUMMARY: &str = "https://slsa.dev/verification_summary/v1";
@@ -128,7 +133,7 @@ async fn what_was_passed_hangs_on_the_image_before_the_commit_and_the_served_key
     let mut admin = world.admin().await;
     let page = admin.get(&format!("/promotions/{}", promotion.id)).await;
     let words = page.words();
-    assert!(words.contains("A signed statement hangs on it."), "{words}");
+    assert!(words.contains("A signed statement hangs on the image."), "{words}");
     assert!(words.contains("WAYBILL_RAN_IN_staging"), "{words}");
     let name = words.split("/.well-known/waybill/keys/").nth(1).unwrap()[..20].to_owned();
     assert!(words.contains(&format!("{}@{first}", two.target())), "{words}");
@@ -152,7 +157,7 @@ async fn what_was_passed_hangs_on_the_image_before_the_commit_and_the_served_key
     assert_eq!(written.count(), 1);
     drop(tx);
     let activity = admin.get("/w/demo/-/activity").await.words();
-    assert!(activity.contains("sign statements"), "{activity}");
+    assert!(activity.contains("set the key that signs statements to"), "{activity}");
 
     // Another key takes its place: what it signed is still verified by it.
     let (code, _, err) = keys(world, &["generate"]).await;
@@ -258,8 +263,21 @@ async fn what_is_not_required_keeps_nobody() {
     assert!(words.contains("No signed statement was written."), "{words}");
     assert!(words.contains("no right to push"), "{words}");
 
-    // A rollback is committed as it ran, and where nothing is asked for nothing is said.
+    // A rollback is committed as it ran.
+    let second = world.push("1.1.0").await;
+    world.wait_for_live("production", "api", &second).await;
+    let back = format!("rollback-{}", world.first);
+    let answer = admin.post("/w/demo/myapp/production/api", &[("intent", &back)]).await;
+    assert_eq!(answer.status, 303, "{}", answer.words());
+    world.wait_for_live("production", "api", &world.first).await;
+    let all = world.promotions("production", "api").await;
+    let rollback = all.iter().find(|p| p.purpose == Purpose::Rollback).unwrap();
+    let words = admin.get(&format!("/promotions/{}", rollback.id)).await.words();
+    assert!(!words.contains("signed statement"), "{words}");
+
+    // Where nothing is asked for nothing is said.
     let mut tx = world.store.read().await.unwrap();
+    assert_eq!(tx.statement(rollback.id).await.unwrap(), None);
     for environment in ["development", "staging"] {
         for promotion in world.promotions(environment, "api").await {
             assert_eq!(tx.statement(promotion.id).await.unwrap(), None, "{environment}");
@@ -281,7 +299,7 @@ async fn a_server_that_is_killed_on_the_way_says_it_once() {
     let first = two.world.first.clone();
     two.world.wait_for_live("production", "api", &first).await;
     for (n, (moment, method, contains)) in [
-        // The bundle, its manifest, and the list.
+        // A blob of the copy; then what lists the statement.
         (Moment::After, "PUT", "/blobs/uploads/"),
         (Moment::Before, "PUT", "/manifests/sha256-"),
         (Moment::After, "PUT", "/manifests/sha256-"),
@@ -307,4 +325,118 @@ async fn a_server_that_is_killed_on_the_way_says_it_once() {
         let kept = tx.statement(promotion.id).await.unwrap().unwrap();
         assert_eq!(serde_json::from_str::<Value>(&kept.layer).unwrap(), bundles[0]);
     }
+
+    // Another key took the place of the one that had signed it.
+    let digest = killed_before_the_list(&mut two, "1.2.0").await;
+    let key = generate(&two.world, &["--replace"]).await;
+    two.world.restart().await;
+    two.world.wait_for_live("production", "api", &digest).await;
+    let listed = bundles(&two, &digest).await;
+    assert_eq!(listed.len(), 1, "one statement");
+    verified(&listed[0], &key);
+
+    // Somebody signed the image in the older form, which a bundle would hide.
+    let digest = killed_before_the_list(&mut two, "1.3.0").await;
+    let tag = format!("{}.sig", digest.replace(':', "-"));
+    let signature = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "size": 2,
+            "digest": "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" },
+        "layers": [],
+    });
+    let config = [b"{}".to_vec()];
+    let pushed = two.live.push_artifact("live/api", &tag, &signature, &config);
+    pushed.await.unwrap();
+    two.world.restart().await;
+    two.world.wait_for_live("production", "api", &digest).await;
+    assert_eq!(bundles(&two, &digest).await, [Value::Null; 0]);
+    let attached = read(&two, &format!("manifests/{}.att", digest.replace(':', "-")))
+        .await
+        .unwrap();
+    let layers = attached["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 1, "{attached}");
+    let envelope = read(&two, &format!("blobs/{}", layers[0]["digest"].as_str().unwrap()))
+        .await
+        .unwrap();
+    verified(&json!({ "dsseEnvelope": envelope }), &key);
+}
+
+/// Pushes a build, and kills the server when its statement is in the second registry, and not listed yet.
+async fn killed_before_the_list(two: &mut Two, tag: &str) -> String {
+    let hold = two.gate.hold(Moment::Before, "PUT", "/manifests/sha256-");
+    let digest = two.world.push(tag).await;
+    let hold = held(hold, "the list").await;
+    two.world.kill();
+    drop(hold);
+    digest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_fails_for_long_keeps_only_what_is_required() {
+    let two = Two::start(Setup::default()).await;
+    let world = &two.world;
+    let first = world.first.clone();
+    generate(world, &[]).await;
+    two.gate.refuse("PUT", "manifests/sha256-", 500, "{}");
+    world.apply(&document(&two, true, &ran_in_staging("bestEffort"))).await;
+    world.wait_for_live("production", "api", &first).await;
+    let promotion = two.promotion(&first).await;
+    world.ends(&promotion.id.to_string(), State::Succeeded).await;
+    let words = world
+        .admin()
+        .await
+        .get(&format!("/promotions/{}", promotion.id))
+        .await
+        .words();
+    assert!(words.contains("No signed statement was written."), "{words}");
+    assert!(!words.contains("Is being written"), "{words}");
+
+    world.apply(&document(&two, true, &ran_in_staging("required"))).await;
+    let second = world.push("1.1.0").await;
+    let promotion = two.promotion(&second).await;
+    let id = promotion.id.to_string();
+    until("the promotion to be tried more rarely", async || {
+        let promotion = world.promotion(&id).await;
+        assert!(!promotion.state.is_ended(), "{promotion:?}");
+        let why = promotion.waits_for.unwrap_or_default();
+        why.starts_with("The policy requires a signed statement.").then_some(())
+    })
+    .await;
+    assert_eq!(world.promotion(&id).await.state, State::Mirroring);
+    two.gate.allow_all();
+    world.forward(60_000).await;
+    world.ends(&id, State::Succeeded).await;
+    assert_eq!(bundles(&two, &second).await.len(), 1);
+}
+
+/// Its private half opens no more after the encryption key was lost, and may be at hand elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_key_can_be_imported_again() {
+    let world = World::start().await;
+    let (key, private) = SigningKey::generate().unwrap();
+    let file = world.folder().join("key.pem");
+    std::fs::write(&file, private.expose_secret()).unwrap();
+    let file = file.display().to_string();
+    let (code, out, err) = keys(&world, &["import", &file]).await;
+    assert_eq!((code, out), (0, key.public_pem()), "{err}");
+    assert!(!err.contains("PRIVATE"), "{err}");
+    let (code, _, err) = keys(&world, &["import", &file]).await;
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("This key signs already."), "{err}");
+    let sealed = async || {
+        let mut tx = world.store.read().await.unwrap();
+        (
+            tx.signing_key().await.unwrap().unwrap(),
+            tx.newest_event().await.unwrap(),
+        )
+    };
+    let (before, newest) = sealed().await;
+    assert_eq!(keys(&world, &["import", &file, "--replace"]).await.0, 0);
+    let (after, then) = sealed().await;
+    assert_eq!((&after.fingerprint, then), (&before.fingerprint, newest));
+    assert_ne!(after.private_key, before.private_key, "it is encrypted anew");
+    let (code, _, err) = keys(&world, &["import", "-"]).await;
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("BEGIN PRIVATE KEY"), "{err}");
 }

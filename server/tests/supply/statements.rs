@@ -4,7 +4,9 @@ use crate::{
     OLD_FORM, REGISTRIES,
     world::{Image, Place, World, access},
 };
-use domain::{statement::StatementForm, time::Timestamp};
+use domain::{
+    artifact::ExactImage, id::PromotionId, name::Name, policy::Policy, statement::StatementForm, time::Timestamp,
+};
 use serde_json::{Value, json};
 use server::{
     adapters::registry::Copier,
@@ -12,19 +14,13 @@ use server::{
         image_copy::CopyEnd,
         image_statements::{ImageStatements as _, StatementHung},
     },
-    signature::{SUMMARY, SigningKey, parts, sign},
+    service::statements::verify_command,
+    signature::{Passed, SUMMARY, SigningKey, parts, sign},
 };
 
-/// As the page of a promotion shows it, but for the image.
-const AS_SHOWN: [&str; 5] = [
-    "verify-attestation",
-    "--key=waybill.pub",
-    "--insecure-ignore-tlog=true",
-    "--type=https://slsa.dev/verification_summary/v1",
-    "--allow-http-registry",
-];
 /// What the documentation adds for a bundle and cosign 2.6.
 const OF_BUNDLES: [&str; 2] = ["--new-bundle-format", "--trusted-root=empty-root.json"];
+const INSTALLATION: &str = "https://waybill.example.com";
 const THIRD: [&str; 2] = ["cosign-3.0.6", "cosign-3.1.3"];
 
 /// Hangs a statement on an image as a promotion does, and writes the public key beside cosign's; how it hangs.
@@ -36,20 +32,27 @@ async fn hang(world: &World, image: &Image, environment: &str) -> StatementForm 
     };
     let copier = Copier::new().unwrap();
     let subject = copier.look(&at, &image.digest).await.unwrap().unwrap();
-    let statement = json!({
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{ "name": image.repository.as_str(), "digest": { "sha256": image.digest.hex() } }],
-        "predicateType": SUMMARY,
-        "predicate": {
-            "verifier": { "id": "https://waybill.example.com/verifier/v1" },
-            "timeVerified": "2026-11-29T08:05:42Z",
-            "resourceUri": image.reference(),
-            "policy": { "uri": format!("https://waybill.example.com/w/demo/shop/{environment}/-/policy") },
-            "verificationResult": "PASSED",
-            "verifiedLevels": [format!("WAYBILL_ENVIRONMENT_{environment}")],
-        },
-    });
-    let envelope = sign(statement.to_string().as_bytes(), &key).unwrap();
+    let name = |text: &str| -> Name { text.parse().unwrap() };
+    let exact = ExactImage {
+        repository: image.repository.clone(),
+        tag: None,
+        digest: image.digest.clone(),
+    };
+    let policy: Policy = serde_json::from_value(json!({ "checks": [{ "name": "load test" }] })).unwrap();
+    let check = json!({ "id": "check:load test", "state": "met", "short": "", "why": "", "who": "" });
+    let passed = Passed {
+        installation: INSTALLATION,
+        workspace: &name("demo"),
+        project: &name("shop"),
+        environment: &name(environment),
+        from: None,
+        promotion: PromotionId("01980000-0000-7000-8000-000000000001".parse().unwrap()),
+        image: &exact,
+        policy: &policy,
+        gates: &[serde_json::from_value(check).unwrap()],
+        at: Timestamp(1_795_169_043_123),
+    };
+    let envelope = sign(&passed.statement().unwrap(), &key).unwrap();
     let made = Timestamp(1_795_169_043_123);
     let parts = parts(
         subject.form,
@@ -69,15 +72,22 @@ async fn hang(world: &World, image: &Image, environment: &str) -> StatementForm 
 
 /// The environments whose statements cosign verifies; the error is what it wrote.
 async fn verified(world: &World, program: &str, more: &[&str], image: &Image) -> Result<Vec<String>, String> {
-    let reference = image.reference();
-    let arguments = [&AS_SHOWN[..], more, &[&reference]].concat();
+    // As the page of a promotion shows it, word by word; `more` is what the documentation adds.
+    let shown = verify_command(&image.repository, &image.digest, true);
+    let shown = shown.replace("\\\n", " ");
+    let mut words = shown.split_whitespace();
+    assert_eq!(words.next(), Some("cosign"));
+    let arguments: Vec<&str> = words.chain(more.iter().copied()).collect();
     let said = world.attempt(program, &arguments).await?;
     let mut found: Vec<String> = (said.lines().filter(|line| line.starts_with('{')))
         .map(|line| {
             let envelope: Value = serde_json::from_str(line).unwrap();
             let payload = World::decoded(envelope["payload"].as_str().unwrap());
             let said: Value = serde_json::from_slice(&payload).unwrap();
-            said["predicate"]["verifiedLevels"][0].as_str().unwrap().to_owned()
+            let predicate = &said["predicate"];
+            assert_eq!(predicate["verificationResult"], "PASSED");
+            assert_eq!(predicate["verifiedLevels"][1], "WAYBILL_CHECK_load_u20_test");
+            predicate["verifiedLevels"][0].as_str().unwrap().to_owned()
         })
         .collect();
     found.sort();

@@ -5,7 +5,7 @@ use crate::{
     components::{command::command, tag_state::tag_state, time::Ago},
 };
 use contract::statement::{StatementState, StatementView};
-use domain::time::Timestamp;
+use domain::{statement::StatementForm, time::Timestamp};
 use leptos::prelude::*;
 
 /// The tags that it set, or is about to set.
@@ -52,9 +52,13 @@ pub(super) fn statement(view: &PromotionView, now: Signal<Timestamp>) -> Option<
         StatementState::Due => format!("Is being written to {repository}").into_any(),
         StatementState::Refused { why } => view! { <span class="waiting">{why}</span> }.into_any(),
     };
+    let verify = match form {
+        StatementForm::Bundle => "Anybody who can pull the image can verify this with cosign 3 and jq:",
+        StatementForm::Attachment => "Anybody who can pull the image can verify this with cosign and jq:",
+    };
     let verify = is_written.then(|| {
         view! {
-            <p>"Anybody who can pull the image can verify this with cosign:"</p>
+            <p>{verify}</p>
             {command("Commands", commands)}
         }
     });

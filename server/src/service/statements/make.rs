@@ -28,11 +28,17 @@ pub(crate) enum Attests {
         /// Whether the commit waits for it.
         is_required: bool,
     },
-    /// It is required, and can't be made; why and what to do.
-    Cannot(String),
+    /// It should be, and can't be made.
+    Cannot {
+        /// Why, and what to do.
+        why: String,
+        /// Whether the commit waits for it.
+        is_required: bool,
+    },
 }
 
-/// Whether a statement about a promotion to an environment will be written, as far as can be said beforehand.
+/// Whether a statement about a promotion to an environment will be written, as far as can be said beforehand. What ran before is committed as it
+/// ran, and gets none.
 ///
 /// # Errors
 /// When the database fails.
@@ -49,7 +55,7 @@ pub(crate) async fn will_attest(
     })
 }
 
-/// Whether a statement about a promotion to an environment is to be written. What ran before is committed as it ran: its statement hangs on it.
+/// Whether a statement about a promotion to an environment is to be written, and with which key.
 ///
 /// # Errors
 /// When the database fails.
@@ -59,29 +65,41 @@ pub(crate) async fn attests(
     environment: &Environment,
     purpose: Purpose,
 ) -> Result<Attests, AppError> {
-    let is_required = match environment.policy.attests() {
-        _ if purpose == Purpose::Rollback => return Ok(Attests::No),
-        Attestation::Off => return Ok(Attests::No),
-        Attestation::BestEffort => false,
-        Attestation::Required => true,
-    };
-    Ok(match signing_key(services, tx).await {
-        Ok(Some(key)) => Attests::With { key, is_required },
-        Ok(None) if is_required => Attests::Cannot(format!(
-            "The policy of {} requires a signed statement, and this Waybill has no key to sign with. Whoever runs it makes one with `waybill keys generate`.",
-            environment.name
-        )),
-        Ok(None) => Attests::No,
+    if !will_attest(tx, environment, purpose).await? {
+        return Ok(Attests::No);
+    }
+    let is_required = environment.policy.attests() == Attestation::Required;
+    let why = match signing_key(services, tx).await {
+        Ok(Some(key)) => return Ok(Attests::With { key, is_required }),
+        Ok(None) => "Waybill has no key to sign statements with. An administrator of the server can make one with `waybill keys generate`.".to_owned(),
         Err(error @ AppError::Unavailable(_)) => return Err(error),
-        Err(error) if is_required => Attests::Cannot(format!(
-            "The policy of {} requires a signed statement, and Waybill's key can't be opened: {error}",
-            environment.name
-        )),
-        Err(error) => {
-            tracing::error!(%error, "the signing key could not be opened");
-            Attests::No
-        }
-    })
+        Err(error) => format!(
+            "The key that signs statements can't be opened. An administrator of the server can make another with `waybill keys generate --replace`. {error}"
+        ),
+    };
+    Ok(Attests::Cannot { why, is_required })
+}
+
+/// Whether the statement that a policy requires before the commit of a promotion hangs on its image, and is about that policy.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn is_attested(
+    tx: &mut dyn Tx,
+    environment: &Environment,
+    promotion: &Promotion,
+) -> Result<bool, AppError> {
+    let policy = &environment.policy;
+    if policy.attests() != Attestation::Required || promotion.purpose == Purpose::Rollback {
+        return Ok(true);
+    }
+    let placed = promotion.placed();
+    let digest = signature::policy_digest(policy).map_err(|e| internal(&e))?;
+    Ok(tx.statement(promotion.id).await?.is_some_and(|statement| {
+        statement.written_at.is_some()
+            && (&statement.repository, &statement.digest) == (&placed.repository, &placed.digest)
+            && signature::stated_policy(statement.layer.as_bytes()) == Some(digest)
+    }))
 }
 
 /// What came of making a statement.
@@ -130,16 +148,19 @@ pub(crate) async fn make(
         gates: &decision.gates,
         at,
     };
-    // Another try of the same promotion pushes the same bytes, so that it is one statement.
-    if let Some(before) = before {
-        let says = signature::payload(before.layer.as_bytes());
-        let is_same = says.is_some_and(|says| says == passed(before.made_at).statement());
-        if is_same && before.repository == image.repository {
-            return Ok(Made::Statement(before));
-        }
+    let fingerprint = key.fingerprint();
+    // Another try of the same promotion pushes the same bytes, so that it is one statement. It says the same, hides nothing that was signed
+    // meanwhile, and is of the key that signs.
+    if let Some(before) = before
+        && before.repository == image.repository
+        && before.form == subject.form
+        && before.fingerprint == fingerprint
+        && (passed(before.made_at).is_said_by(before.layer.as_bytes())).map_err(|e| internal(&e))?
+    {
+        return Ok(Made::Statement(before));
     }
-    let passed = passed(now);
-    let envelope = signature::sign(&passed.statement(), key).map_err(|e| internal(&e))?;
+    let statement = passed(now).statement().map_err(|e| internal(&e))?;
+    let envelope = signature::sign(&statement, key).map_err(|e| internal(&e))?;
     let parts = signature::parts(
         subject.form,
         &envelope,
@@ -155,7 +176,7 @@ pub(crate) async fn make(
         form: parts.form,
         repository: image.repository.clone(),
         digest: image.digest.clone(),
-        fingerprint: key.fingerprint(),
+        fingerprint,
         layer: text(parts.layer)?,
         config: text(parts.config)?,
         manifest: text(parts.manifest)?,
@@ -163,9 +184,6 @@ pub(crate) async fn make(
         written_at: None,
         refusal: None,
     };
-    let policy = signature::canonical(passed.policy);
-    tx.keep_policy(&signature::policy_digest(passed.policy), &policy)
-        .await?;
     tx.set_statement(&statement).await?;
     tx.commit().await?;
     Ok(Made::Statement(statement))

@@ -63,7 +63,7 @@ pub async fn set_signing_key(
     tx.entered_by(&Entrance::by(Door::CommandLine));
     let before = tx.signing_key().await?;
     if let Some(before) = &before {
-        if before.fingerprint == record.fingerprint {
+        if !replaces && before.fingerprint == record.fingerprint {
             return Err(AppError::Conflict("This key signs already.".into()));
         }
         if !replaces {
@@ -74,6 +74,14 @@ pub async fn set_signing_key(
         }
     }
     tx.set_signing_key(&record, now).await?;
+    // The same key once more is only encrypted anew: after the encryption key was lost.
+    if before
+        .as_ref()
+        .is_some_and(|before| before.fingerprint == record.fingerprint)
+    {
+        tx.commit().await?;
+        return Ok(record);
+    }
     for workspace in tx.workspaces().await? {
         let event = NewEvent {
             workspace: workspace.id,

@@ -85,7 +85,7 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
     let statement = tx.statement(promotion.id).await?;
     let will_attest = statements::will_attest(&mut *tx, &environment, promotion.purpose).await?;
     drop(tx);
-    let statement = statement.map(|of| statement_view(of, &place, &services.public_url));
+    let statement = statement.map(|of| statement_view(of, &place, promotion.state, &services.public_url));
     let keeper = match promotion.purpose {
         // What ran before is committed as it ran.
         Purpose::Rollback => None,
@@ -272,8 +272,12 @@ impl Readied<'_> {
     fn words(&self, image: &ExactImage) -> Option<String> {
         let copies = self.placed.repository != image.repository;
         let copies = copies.then(|| format!("copies the image to {}", self.placed.repository));
-        let keeps = self.keeper.map(|tag| format!("gives it the tag {tag} to keep it"));
-        let attests = self.will_attest.then(|| "hangs a signed statement on it".to_owned());
+        let image = |is_named: bool| if is_named { "it" } else { "the image" };
+        let keeps = self
+            .keeper
+            .map(|tag| format!("gives {} the tag {tag} to keep it", image(copies.is_some())));
+        let is_named = copies.is_some() || keeps.is_some();
+        let attests = (self.will_attest).then(|| format!("hangs a signed statement on {}", image(is_named)));
         let all: Vec<String> = [copies, keeps, attests].into_iter().flatten().collect();
         let (last, others) = all.split_last()?;
         let mut words = match others.is_empty() {

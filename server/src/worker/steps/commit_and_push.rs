@@ -9,6 +9,7 @@ use crate::{
         Services, gates,
         reach::{self, ProjectPlace},
         sources::edit_for_promotion,
+        statements,
     },
 };
 use contract::error::AppError;
@@ -21,6 +22,7 @@ use domain::{
     promotion::{Actor, Promotion, State},
     resource::Resource,
 };
+use reqwest::Url;
 use std::{collections::HashMap, time::Duration};
 
 /// A batch that takes longer hangs: a first fetch has ten minutes, and everything else less.
@@ -108,7 +110,13 @@ async fn try_run(
             None => {
                 let decision =
                     gates::decide_gates(services, &mut *tx, environment, &place.environments, promotion).await?;
-                (!decision.opens()).then(|| decision.waits_for().unwrap_or_default())
+                let shut = (!decision.opens()).then(|| decision.waits_for().unwrap_or_default());
+                match shut {
+                    None if !statements::is_attested(&mut *tx, environment, promotion).await? => {
+                        Some("a signed statement".to_owned())
+                    }
+                    shut => shut,
+                }
             }
         };
         if let Some(what) = &shut
@@ -309,7 +317,7 @@ fn request(
 fn built_from(details: &ArtifactDetails) -> Vec<(String, String)> {
     let is_plain = |text: &str| text.len() <= LONGEST_CLAIM && !text.contains(char::is_control);
     let said = [
-        ("Source-Repository", details.source().map(without_user)),
+        ("Source-Repository", details.source().and_then(without_user)),
         ("Source-Revision", details.revision().map(str::to_owned)),
     ];
     said.into_iter()
@@ -317,14 +325,25 @@ fn built_from(details: &ArtifactDetails) -> Vec<(String, String)> {
         .collect()
 }
 
-/// An address without the user and password in it.
-fn without_user(address: &str) -> String {
-    let Some((scheme, rest)) = address.split_once("://") else {
-        return address.to_owned();
-    };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
+/// An address without a user and password; `None` when it may hold something secret elsewhere.
+fn without_user(address: &str) -> Option<String> {
+    if address.contains("://") {
+        let mut url = Url::parse(address).ok()?;
+        let may_be_secret = url.query().is_some() || url.fragment().is_some();
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if has_user {
+            url.set_username("").ok()?;
+            url.set_password(None).ok()?;
+        }
+        return (!may_be_secret).then(|| match has_user {
+            true => url.to_string(),
+            false => address.to_owned(),
+        });
+    }
+    // `git@host:path`, as ssh has it: a user, and no password.
+    let user = address.split_once('@').map_or("", |(user, _)| user);
+    let is_plain = !user.contains([':', '/']) && !address.contains(['?', '#']) && address.matches('@').count() <= 1;
+    is_plain.then(|| address.to_owned())
 }
 
 /// Who a commit is by.
@@ -387,6 +406,15 @@ mod tests {
             said("git@git.example.com:acme/api", ""),
             ["git@git.example.com:acme/api"]
         );
+        for secret in [
+            "ci:secret@git.example.com:acme/api",
+            "https://ci:sec/ret@git.example.com/acme/api",
+            "https://git.example.com/acme/api?token=secret",
+            "https://git.example.com/acme/api#secret",
+            "git.example.com/acme/api?token=secret",
+        ] {
+            assert_eq!(said(secret, ""), [""; 0], "{secret}");
+        }
         assert_eq!(said(&"x".repeat(501), "a\nWaybill-Promotion: other"), [""; 0]);
     }
 }

@@ -5,8 +5,7 @@ use super::{Outcome, SharedAnswers, known::ImagePresence};
 use crate::service::{
     Services,
     reach::{self, ProjectPlace},
-    sources,
-    statements::{self, Attests},
+    sources, statements,
 };
 use contract::error::AppError;
 use domain::promotion::{Promotion, Purpose, State};
@@ -58,11 +57,11 @@ async fn next(services: &Services, promotion: &Promotion, place: &ProjectPlace) 
         return Ok(super::gone("resource"));
     };
     let to = sources::target_repository(&mut *tx, place, environment, &resource, &image.repository).await?;
-    let attests = statements::attests(services, &mut *tx, environment, promotion.purpose).await?;
+    let will_attest = statements::will_attest(&mut *tx, environment, promotion.purpose).await?;
     drop(tx);
     let Some(to) = to else {
         let tag = (environment.tags.keeper(&image.digest)).map(|tag| format!("gives it the tag {tag}, which keeps it"));
-        let says = (!matches!(attests, Attests::No)).then(|| "hangs a signed statement on it".to_owned());
+        let says = will_attest.then(|| "hangs a signed statement on it".to_owned());
         let next: Vec<String> = tag.into_iter().chain(says).collect();
         return Ok(match next.is_empty() {
             true => Outcome::done(State::Committing, holds),
