@@ -1,7 +1,7 @@
-//! Signatures of images, and attestations of where they come from and who vouches for them, as cosign makes them with a key: what a key is,
-//! what was signed, and whether that proves what a policy asks for.
+//! Signatures of images, and attestations of where they come from and who vouches for them, as cosign makes them: what a key is, what was
+//! signed, and whether that proves what a policy asks for. Who signs without a key of its own is [`keyless`]'s.
 //!
-//! Pure: what a registry holds is fetched elsewhere ([`crate::adapters::registry`]). A signature counts when the key made it *and* what
+//! Pure: what a registry holds is fetched elsewhere ([`crate::adapters::registry`]). A signature counts when it is the signer's *and* what
 //! was signed names this very digest; one of an image's platforms, or of the index above it, is another image.
 //!
 //! Two forms are read. The older one signs a small document, `Payload`; the newer one signs a statement in an envelope, which may
@@ -24,7 +24,7 @@ use base64::{
 use domain::{
     artifact::Digest,
     gate::{Found, GateId, GateKind},
-    policy::Policy,
+    policy::{Keyless, Policy},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -128,29 +128,48 @@ impl PublicKey {
     }
 }
 
-/// What is wrong with the keys of a policy: the field below it, and a sentence.
+/// What is wrong with the keys and patterns of a policy: the field below it, and a sentence.
 #[must_use]
 pub fn check(policy: &Policy) -> Vec<(String, &'static str)> {
-    let keys = policy.signatures.iter().map(|one| &one.key).enumerate();
-    let builds = policy.provenance.iter().map(|one| &one.key).enumerate();
-    let verifiers = policy.summaries.iter().map(|one| &one.key).enumerate();
-    let keys = keys.map(|(i, key)| (format!("signatures[{i}].key"), key));
-    let builds = builds.map(|(i, key)| (format!("provenance[{i}].key"), key));
-    let verifiers = verifiers.map(|(i, key)| (format!("summaries[{i}].key"), key));
-    keys.chain(builds)
-        .chain(verifiers)
-        .filter_map(|(field, key)| Some((field, PublicKey::read(key).err()?)))
+    let mut wrong = Vec::new();
+    for (at, key, keyless) in signers(policy) {
+        if let Some(why) = key.and_then(|key| PublicKey::read(key).err()) {
+            wrong.push((format!("{at}.key"), why));
+        }
+        if let Some(why) = keyless.and_then(|keyless| keyless::pattern(keyless).err()) {
+            wrong.push((format!("{at}.keyless.identityPattern"), why));
+        }
+    }
+    wrong
+}
+
+/// The trusted roots that a policy names, each with the field that names it.
+#[must_use]
+pub fn named_roots(policy: &Policy) -> Vec<(String, String)> {
+    signers(policy)
+        .filter_map(|(at, _, keyless)| Some((format!("{at}.keyless.trustedRoot"), keyless?.root().to_owned())))
         .collect()
+}
+
+/// Who must have signed, in all parts of a policy, with the field below it.
+fn signers(policy: &Policy) -> impl Iterator<Item = (String, Option<&str>, Option<&Keyless>)> {
+    let signatures = (policy.signatures.iter().enumerate())
+        .map(|(i, one)| (format!("signatures[{i}]"), one.key.as_deref(), one.keyless.as_ref()));
+    let provenance = (policy.provenance.iter().enumerate())
+        .map(|(i, one)| (format!("provenance[{i}]"), one.key.as_deref(), one.keyless.as_ref()));
+    let summaries = (policy.summaries.iter().enumerate())
+        .map(|(i, one)| (format!("summaries[{i}]"), one.key.as_deref(), one.keyless.as_ref()));
+    signatures.chain(provenance).chain(summaries)
 }
 
 /// What a policy asks for.
 #[derive(Clone, Debug)]
 pub struct Sought {
-    key: PublicKey,
+    signer: Signer,
     what: What,
 }
 
-/// What whoever has the key must have said of the image.
+/// What the signer must have said of the image.
 #[derive(Clone, Debug)]
 enum What {
     /// That it is signed.
@@ -161,23 +180,24 @@ enum What {
     Verified(Verification),
 }
 
-/// What a policy asks for, with the gate that does. Keys were checked when it was written; one that can't be read now is never found.
+/// What a policy asks for, with the gate that does. Keys were checked when it was written; one that can't be read now, or whose root is
+/// gone, is never found.
 #[must_use]
-pub fn sought(policy: &Policy) -> Vec<(GateId, Sought)> {
+pub fn sought(policy: &Policy, roots: &TrustedRoots) -> Vec<(GateId, Sought)> {
     let signatures = policy.signatures.iter().filter_map(|one| {
-        let key = PublicKey::read(&one.key).ok()?;
+        let signer = Signer::of(one.key.as_deref(), one.keyless.as_ref(), roots)?;
         let what = What::Signed;
-        Some((GateId::of(GateKind::Signature, &one.name), Sought { key, what }))
+        Some((GateId::of(GateKind::Signature, &one.name), Sought { signer, what }))
     });
     let provenance = policy.provenance.iter().filter_map(|one| {
-        let key = PublicKey::read(&one.key).ok()?;
+        let signer = Signer::of(one.key.as_deref(), one.keyless.as_ref(), roots)?;
         let what = What::Built(Build::new(&one.builder, &one.repository));
-        Some((GateId::of(GateKind::Provenance, &one.name), Sought { key, what }))
+        Some((GateId::of(GateKind::Provenance, &one.name), Sought { signer, what }))
     });
     let summaries = policy.summaries.iter().filter_map(|one| {
-        let key = PublicKey::read(&one.key).ok()?;
+        let signer = Signer::of(one.key.as_deref(), one.keyless.as_ref(), roots)?;
         let what = What::Verified(Verification::of(one));
-        Some((GateId::of(GateKind::Summary, &one.name), Sought { key, what }))
+        Some((GateId::of(GateKind::Summary, &one.name), Sought { signer, what }))
     });
     signatures.chain(provenance).chain(summaries).collect()
 }
@@ -186,7 +206,7 @@ impl Sought {
     /// What tells it from all else that is asked for.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let key = self.key.fingerprint();
+        let key = self.signer.fingerprint();
         let text = match &self.what {
             What::Signed => return key,
             What::Built(build) => format!("{key}\n{}\n{}", build.builder, build.repository),
@@ -209,9 +229,9 @@ impl Sought {
     #[must_use]
     pub fn find(&self, digest: &Digest, attached: &[Attached]) -> Found {
         match &self.what {
-            What::Signed => find(&self.key, digest, attached),
-            What::Built(build) => build.find(&self.key, digest, attached),
-            What::Verified(verification) => verification.find(&self.key, digest, attached),
+            What::Signed => find(&self.signer, digest, attached),
+            What::Built(build) => build.find(&self.signer, digest, attached),
+            What::Verified(verification) => verification.find(&self.signer, digest, attached),
         }
     }
 }
@@ -223,8 +243,10 @@ pub enum Attached {
     Simple {
         /// What was signed: bytes of a `Payload`.
         payload: Vec<u8>,
-        /// By whoever has the key.
+        /// By who signed.
         signature: Vec<u8>,
+        /// What proves who that was, where it wasn't a key that is known.
+        material: Option<Box<Material>>,
     },
     /// The newer form, and all that is attested.
     Envelope(Envelope),
@@ -236,6 +258,7 @@ pub struct Envelope {
     payload_type: String,
     payload: Vec<u8>,
     signatures: Vec<Vec<u8>>,
+    material: Option<Box<Material>>,
 }
 
 #[derive(Deserialize)]
@@ -285,11 +308,15 @@ struct Sums {
 }
 
 impl Attached {
-    /// A signature of the older form, which stands beside its document as Base64; `None` when it is none.
+    /// A signature of the older form, which stands beside its document as Base64, with who signed where that stands there, too; `None`
+    /// when it is none.
     #[must_use]
-    pub fn simple(payload: Vec<u8>, signature: &str) -> Option<Self> {
-        let signature = STANDARD.decode(signature.trim()).ok()?;
-        Some(Self::Simple { payload, signature })
+    pub fn simple(payload: Vec<u8>, signature: &str, annotated: Option<Annotated>) -> Option<Self> {
+        Some(Self::Simple {
+            payload,
+            signature: STANDARD.decode(signature.trim()).ok()?,
+            material: annotated.map(|annotated| Box::new(Material::Annotated(annotated))),
+        })
     }
 
     /// The envelope of a bundle; `None` when it is no bundle, or holds something else, or an envelope with more or less than the one
@@ -299,16 +326,24 @@ impl Attached {
         let bundle: Value = nesting::json(bytes).ok()?;
         let envelope = bundle.get("dsseEnvelope")?;
         let is_one = envelope.get("signatures")?.as_array()?.len() == 1;
-        is_one.then(|| Self::enveloped(envelope)).flatten()
+        let material = || Material::Bundle(bytes.to_vec());
+        is_one.then(|| Self::enveloped(envelope, Some(material()))).flatten()
     }
 
-    /// A bare envelope; `None` when it is none.
+    /// A bare envelope, with who signed where that stands beside it; `None` when it is none.
     #[must_use]
-    pub fn envelope(bytes: &[u8]) -> Option<Self> {
-        Self::enveloped(&nesting::json(bytes).ok()?)
+    pub fn envelope(bytes: &[u8], annotated: Option<Annotated>) -> Option<Self> {
+        Self::enveloped(&nesting::json(bytes).ok()?, annotated.map(Material::Annotated))
     }
 
-    fn enveloped(envelope: &Value) -> Option<Self> {
+    /// What proves who signed; `None` where it can only have been a key that is known.
+    fn material(&self) -> Option<&Material> {
+        match self {
+            Self::Simple { material, .. } | Self::Envelope(Envelope { material, .. }) => material.as_deref(),
+        }
+    }
+
+    fn enveloped(envelope: &Value, material: Option<Material>) -> Option<Self> {
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         let decoded = |text: &str| ALPHABETS.iter().find_map(|alphabet| alphabet.decode(text).ok());
         let signatures = envelope.get("signatures")?.as_array()?;
@@ -317,6 +352,7 @@ impl Attached {
             payload_type: text(envelope, "payloadType")?,
             payload: decoded(&text(envelope, "payload")?)?,
             signatures: signatures.filter_map(|one| decoded(&text(one, "sig")?)).collect(),
+            material: material.map(Box::new),
         }))
     }
 
@@ -337,7 +373,7 @@ impl Attached {
 
     fn signed_by(&self, key: &PublicKey) -> bool {
         match self {
-            Self::Simple { payload, signature } => key.signed(payload, signature),
+            Self::Simple { payload, signature, .. } => key.signed(payload, signature),
             Self::Envelope(envelope) => {
                 let message = message(&envelope.payload_type, &envelope.payload);
                 envelope
@@ -365,25 +401,16 @@ fn message(kind: &str, text: &[u8]) -> Vec<u8> {
     [lengths.0.as_bytes(), kind.as_bytes(), lengths.1.as_bytes(), text].concat()
 }
 
-/// Whether one of these proves that whoever has the key signed this digest.
-fn find(key: &PublicKey, digest: &Digest, attached: &[Attached]) -> Found {
-    let (mut others, mut elsewhere) = (0, false);
+/// Whether one of these proves that the signer signed this digest.
+fn find(signer: &Signer, digest: &Digest, attached: &[Attached]) -> Found {
+    let mut tally = Tally::default();
     for one in attached {
         let Some(of) = one.signs() else { continue };
-        let is_ours = one.signed_by(key);
-        if !of.iter().any(|of| of == digest.as_str()) {
-            elsewhere |= is_ours;
-        } else if is_ours {
+        if tally.is_it(signer, digest, one, &of) {
             return Found::Valid;
-        } else {
-            others += 1;
         }
     }
-    match others {
-        _ if elsewhere => Found::OfAnotherDigest,
-        0 => Found::Nothing,
-        others => Found::OfOthers(others),
-    }
+    tally.found(None)
 }
 
 /// Characters of what a statement says that are shown.
@@ -395,17 +422,23 @@ fn shown(text: &str) -> Option<String> {
     (!clean.is_empty()).then_some(clean)
 }
 
+mod keyless;
 mod parts;
 mod provenance;
+mod roots;
+mod signer;
 mod signing_key;
 mod statement;
 mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use keyless::{Annotated, Material};
 pub use parts::{StatementParts, StatementSubject, parts, sum};
 use provenance::Build;
 pub use provenance::PROVENANCE;
+pub use roots::{RootContents, TrustedRoot, TrustedRoots};
+use signer::{Signer, Tally};
 pub use signing_key::{SigningError, SigningKey};
 pub use statement::{Passed, SUMMARY, payload, policy_digest, sign, stated_policy};
 use summary::{SUMMARIES, Verification};

@@ -11,7 +11,7 @@ use crate::{
     board_filter::BoardFilter,
     connection::{
         ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RegistriesView, RegistryDraft, RepositoriesView,
-        RepositoryDraft, Secrets,
+        RepositoryDraft, Secrets, TrustedRootDraft,
     },
     environment::EnvironmentView,
     environment_images::{EnvironmentImagesView, ImagesDraft},
@@ -194,6 +194,10 @@ pub trait Connections: Send + Sync {
         draft: RegistryDraft,
         secrets: Secrets,
     ) -> Result<ConnectionTest, AppError>;
+    /// Adds or replaces a trusted root; says what is so now.
+    async fn save_trusted_root(&self, workspace: &str, draft: TrustedRootDraft) -> Result<String, AppError>;
+    /// Removes a trusted root that no policy names.
+    async fn remove_trusted_root(&self, workspace: &str, name: &str) -> Result<(), AppError>;
     /// The clusters of a workspace.
     async fn clusters(&self, workspace: &str) -> Result<ClustersView, AppError>;
     /// Adds or changes a cluster; says what is so now.

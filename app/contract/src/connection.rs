@@ -36,6 +36,29 @@ pub struct RegistriesView {
     pub registries: Vec<RegistryView>,
     /// The keys of this installation that sign statements, the one that signs now first.
     pub signing_keys: Vec<SigningKeyView>,
+    /// Whose certificates count for keyless signatures: those that are built in first, then the workspace's own.
+    pub trusted_roots: Vec<TrustedRootView>,
+}
+
+/// A trusted root.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrustedRootView {
+    /// What policies call it.
+    pub name: String,
+    /// What it trusts, in words.
+    pub trusts: String,
+    /// When it was given; `None` for one that is built in.
+    pub given_at: Option<Timestamp>,
+}
+
+/// What the form of a trusted root posts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrustedRootDraft {
+    /// What policies are to call it.
+    pub name: String,
+    /// The text of `trusted_root.json`.
+    pub document: String,
 }
 
 /// A key that signs statements, or did.

@@ -498,4 +498,16 @@ pub enum Happened {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<String>,
     },
+    /// A trusted root was given: whose certificates count for keyless signatures.
+    TrustedRootSet {
+        /// What policies call it.
+        name: String,
+        /// The SHA-256 of its text, hexadecimal.
+        fingerprint: String,
+    },
+    /// A trusted root was removed.
+    TrustedRootRemoved {
+        /// What policies called it.
+        name: String,
+    },
 }

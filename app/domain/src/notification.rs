@@ -144,7 +144,9 @@ impl Occasion {
             | Happened::ImageWhole { .. }
             | Happened::StatementWritten { .. }
             | Happened::StatementRefused { .. }
-            | Happened::SigningKeySet { .. } => None,
+            | Happened::SigningKeySet { .. }
+            | Happened::TrustedRootSet { .. }
+            | Happened::TrustedRootRemoved { .. } => None,
         }
     }
 }

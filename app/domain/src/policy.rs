@@ -3,16 +3,19 @@
 //! Whether it is met for one promotion is said by [`crate::gate`].
 
 mod attestation;
+mod keyless;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod times;
 
 pub use attestation::Attestation;
+pub use keyless::Keyless;
 pub use summary::RequiredSummary;
 pub use times::{DateTime, WeekTime};
 
 use crate::{field::FieldErrors, gate::GateKind, name::Name, rights::Role};
+use keyless::check_signer;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -38,7 +41,7 @@ pub struct Policy {
     /// Environments where the digest must have been healthy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ran_in: Vec<RanIn>,
-    /// Keys that the digest must be signed with.
+    /// Who must have signed the digest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<RequiredSignature>,
     /// Builds that the digest must come from.
@@ -169,14 +172,18 @@ pub struct RanIn {
     pub continues_when_replaced: bool,
 }
 
-/// A key that the digest must be signed with.
+/// Who must have signed the digest: whoever has a key, or has an identity.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RequiredSignature {
-    /// What the key is called: `release`. 1 to 100 characters, once among the signatures.
+    /// What the signer is called: `release`. 1 to 100 characters, once among the signatures.
     pub name: String,
-    /// The public key, PEM.
-    pub key: String,
+    /// The public key, PEM. Either this or [`Self::keyless`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The identity that signed without a key of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyless: Option<Keyless>,
 }
 
 /// A build that the digest must come from, as whoever has a key attests.
@@ -185,8 +192,12 @@ pub struct RequiredSignature {
 pub struct RequiredProvenance {
     /// What the build is called: `ci`. 1 to 100 characters, once among the builds.
     pub name: String,
-    /// The public key of who attests, PEM.
-    pub key: String,
+    /// The public key of who attests, PEM. Either this or [`Self::keyless`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The identity that attests without a key of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyless: Option<Keyless>,
     /// Who must have built it, as it calls itself: an address, with or without its version.
     pub builder: String,
     /// The repository that it must be built from, an address.
@@ -331,12 +342,16 @@ impl Policy {
                 (minutes, false) => format!("Healthy in {environment} for {minutes} min."),
             }
         }));
-        let signed = |RequiredSignature { name, key: _ }: &RequiredSignature| format!("Signed by {name}.");
+        let signed = |RequiredSignature { name, key: _, keyless }: &RequiredSignature| match keyless {
+            Some(keyless) => format!("Signed by {name}: {}, known to {}.", keyless.who(), keyless.issuer),
+            None => format!("Signed by {name}."),
+        };
         words.extend(signatures.iter().map(signed));
         words.extend(provenance.iter().map(|one| {
             let RequiredProvenance {
                 name,
                 key: _,
+                keyless: _,
                 builder,
                 repository,
             } = one;
@@ -426,8 +441,8 @@ impl Policy {
             }
         }
         let names = signatures.iter();
-        let names = names.map(|RequiredSignature { name, key: _ }| name.as_str());
-        named(&format!("{at}.signatures"), "key", names, errors);
+        let names = names.map(|one| one.name.as_str());
+        named(&format!("{at}.signatures"), "signer", names, errors);
         let names = provenance.iter().map(|one| one.name.as_str());
         named(&format!("{at}.provenance"), "build", names, errors);
         let names = summaries.iter().map(|one| one.name.as_str());
@@ -441,13 +456,28 @@ impl Policy {
                 errors.add(format!("{at}.{field}"), format!("Ask for at most {MOST_KEYS}."));
             }
         }
+        for (i, RequiredSignature { name: _, key, keyless }) in signatures.iter().enumerate() {
+            check_signer(
+                key.as_deref(),
+                keyless.as_ref(),
+                &format!("{at}.signatures[{i}]"),
+                errors,
+            );
+        }
         for (i, one) in provenance.iter().enumerate() {
             let RequiredProvenance {
                 name: _,
-                key: _,
+                key,
+                keyless,
                 builder,
                 repository,
             } = one;
+            check_signer(
+                key.as_deref(),
+                keyless.as_ref(),
+                &format!("{at}.provenance[{i}]"),
+                errors,
+            );
             for (field, text) in [("builder", builder), ("repository", repository)] {
                 let fits = text.contains("://") && text.len() <= LONGEST_ADDRESS && !text.contains(char::is_whitespace);
                 if !fits {

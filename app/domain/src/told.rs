@@ -133,6 +133,8 @@ kinds! {
     StatementWritten Often "Statement written",
     StatementRefused Seldom "Statement not written",
     SigningKeySet Seldom "Signing key set",
+    TrustedRootSet Seldom "Trusted root set",
+    TrustedRootRemoved Seldom "Trusted root removed",
 }
 
 /// A text that is no [`EventKind`].
@@ -397,6 +399,11 @@ impl Happened {
                 Some(before) => format!("set the key that signs statements to {key}; before, it was {before}"),
                 None => format!("set the key that signs statements to {key}"),
             },
+            Self::TrustedRootSet { name, fingerprint } => {
+                more.push(format!("SHA-256 {fingerprint}"));
+                format!("set the trusted root {name} for keyless signatures")
+            }
+            Self::TrustedRootRemoved { name } => format!("removed the trusted root {name}"),
         };
         (did, more)
     }

@@ -41,6 +41,24 @@ pub async fn test_registry(
     answer(backend()?.test_registry(&workspace, registry, secrets).await)
 }
 
+/// Adds or replaces a trusted root; says what is so now.
+///
+/// # Errors
+/// When the actor doesn't administer the workspace; what is wrong with the draft, by field.
+#[server(prefix = "/api/ui", endpoint = "save_trusted_root")]
+pub async fn save_trusted_root(workspace: String, root: TrustedRootDraft) -> Result<String, AppError> {
+    answer(backend()?.save_trusted_root(&workspace, root).await)
+}
+
+/// Removes a trusted root that no policy names.
+///
+/// # Errors
+/// When the actor doesn't administer the workspace, there is no such root, or a policy names it.
+#[server(prefix = "/api/ui", endpoint = "remove_trusted_root")]
+pub async fn remove_trusted_root(workspace: String, name: String) -> Result<(), AppError> {
+    answer(backend()?.remove_trusted_root(&workspace, &name).await)
+}
+
 /// The clusters of a workspace.
 ///
 /// # Errors

@@ -34,6 +34,7 @@ mod registries;
 mod repositories;
 mod tested;
 mod tokens;
+mod trusted_roots;
 
 use domain::notification::DeliveryState;
 use leptos::prelude::*;

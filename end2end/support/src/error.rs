@@ -61,6 +61,9 @@ pub enum TestbedError {
         /// The start of the body.
         body: String,
     },
+    /// Something for a test could not be made.
+    #[error("it can't be made: {0}")]
+    Odd(String),
     /// A part that several share could not be started by the first.
     #[error("it failed before: {0}")]
     Earlier(String),

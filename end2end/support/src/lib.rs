@@ -9,6 +9,7 @@
 //! - [`gate`]: in front of any of these, to hold requests before or after they are carried out.
 //! - [`oci_registry`]: a registry, and [`image`]: tiny real images to push into it.
 //! - [`oidc`]: a provider that people sign in through.
+//! - [`sigstore`]: who certifies and logs keyless signatures.
 //! - [`postgres`]: a PostgreSQL with a database per test.
 //! - [`waybill`]: the server binary as a child process.
 //! - [`demo`]: all of them together, with a story in them.
@@ -25,6 +26,7 @@ pub mod oci_registry;
 pub mod oidc;
 pub mod postgres;
 mod process;
+pub mod sigstore;
 pub mod waybill;
 
 pub use error::TestbedError;

@@ -1,6 +1,6 @@
 //! Provenance: who built an image, and from which repository, as a statement with SLSA's predicate says (versions 0.2 and 1).
 
-use super::{Attached, PublicKey, Statement, shown};
+use super::{Attached, Signer, Statement, Tally, shown};
 use domain::{artifact::Digest, gate::Found};
 use serde_json::Value;
 
@@ -49,31 +49,22 @@ impl Build {
     }
 
     /// Whether one of these proves that the digest comes from this build.
-    pub(super) fn find(&self, key: &PublicKey, digest: &Digest, attached: &[Attached]) -> Found {
-        let (mut others, mut elsewhere, mut otherwise) = (0, false, None);
+    pub(super) fn find(&self, signer: &Signer, digest: &Digest, attached: &[Attached]) -> Found {
+        let (mut tally, mut otherwise) = (Tally::default(), None);
         for one in attached {
             let Attached::Envelope(envelope) = one else { continue };
             let Some(statement) = envelope.statement() else {
                 continue;
             };
             let Some(built) = Self::read(&statement) else { continue };
-            let is_ours = one.signed_by(key);
-            if !statement.of().iter().any(|of| of == digest.as_str()) {
-                elsewhere |= is_ours;
-            } else if !is_ours {
-                others += 1;
-            } else if self.fits(&built) {
-                return Found::Valid;
-            } else {
+            if tally.is_it(signer, digest, one, &statement.of()) {
+                if self.fits(&built) {
+                    return Found::Valid;
+                }
                 otherwise = Some(built.words());
             }
         }
-        match (otherwise, others) {
-            (Some(says), _) => Found::Otherwise(says),
-            _ if elsewhere => Found::OfAnotherDigest,
-            (None, 0) => Found::Nothing,
-            (None, others) => Found::OfOthers(others),
-        }
+        tally.found(otherwise)
     }
 
     fn words(&self) -> String {
@@ -84,7 +75,7 @@ impl Build {
 }
 
 /// An address of a repository without what differs from tool to tool: `git+` before it, `.git` or a slash behind, a branch after `@`.
-fn spelled(address: &str) -> String {
+pub(super) fn spelled(address: &str) -> String {
     let address = address.trim();
     let address = address.strip_prefix("git+").unwrap_or(address);
     let path = address.find("://").map_or(0, |at| at + 3);

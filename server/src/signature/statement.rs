@@ -484,7 +484,7 @@ mod tests {
         let bundle = json!({ "dsseEnvelope": shown }).to_string();
         assert_eq!(payload(bundle.as_bytes()), Some(said));
         let public = PublicKey::read(&key.public_pem()).unwrap();
-        let read = super::super::Attached::envelope(&bytes).unwrap();
+        let read = super::super::Attached::envelope(&bytes, None).unwrap();
         assert!(read.signed_by(&public));
         let (other, _) = SigningKey::generate().unwrap();
         assert!(!read.signed_by(&PublicKey::read(&other.public_pem()).unwrap()));

@@ -5,7 +5,7 @@
 //! this digest, the predicate is of this type; then the verifier, the result, the policy, the resource and the levels. The resource
 //! is held against the digest alone: who verified an image may have seen it in another registry than it runs from.
 
-use super::{Attached, PublicKey, SUMMARY, Statement, shown};
+use super::{Attached, SUMMARY, Signer, Statement, Tally, shown};
 use domain::{artifact::Digest, gate::Found, policy::RequiredSummary};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -45,6 +45,7 @@ impl Verification {
             levels,
             // Beside this, in what is sought.
             key: _,
+            keyless: _,
         } = asked;
         Self {
             verifier: verifier.clone(),
@@ -64,40 +65,28 @@ impl Verification {
     }
 
     /// Whether one of these proves that this verification vouches for the digest.
-    pub(super) fn find(&self, key: &PublicKey, digest: &Digest, attached: &[Attached]) -> Found {
-        let (mut others, mut elsewhere) = (0, false);
+    pub(super) fn find(&self, signer: &Signer, digest: &Digest, attached: &[Attached]) -> Found {
+        let mut tally = Tally::default();
         let mut nearest: Option<(Differs, String)> = None;
         for one in attached {
             let Attached::Envelope(envelope) = one else { continue };
             let Some(statement) = envelope.statement() else {
                 continue;
             };
-            if statement.predicate_type != SUMMARY {
+            if statement.predicate_type != SUMMARY || !tally.is_it(signer, digest, one, &statement.of()) {
                 continue;
             }
-            let is_ours = one.signed_by(key);
-            if !statement.of().iter().any(|of| of == digest.as_str()) {
-                elsewhere |= is_ours;
-            } else if !is_ours {
-                others += 1;
-            } else {
-                match self.differs(&statement, digest) {
-                    None => return Found::Valid,
-                    // A verifier states one for each of its policies, for example: those of others don't hide the one that nearly fits.
-                    Some(differs) => {
-                        if nearest.as_ref().is_none_or(|(by, _)| differs.0 > *by) {
-                            nearest = Some(differs);
-                        }
+            match self.differs(&statement, digest) {
+                None => return Found::Valid,
+                // A verifier states one for each of its policies, for example: those of others don't hide the one that nearly fits.
+                Some(differs) => {
+                    if nearest.as_ref().is_none_or(|(by, _)| differs.0 > *by) {
+                        nearest = Some(differs);
                     }
                 }
             }
         }
-        match (nearest, others) {
-            (Some((_, says)), _) => Found::Otherwise(says),
-            _ if elsewhere => Found::OfAnotherDigest,
-            (None, 0) => Found::Nothing,
-            (None, others) => Found::OfOthers(others),
-        }
+        tally.found(nearest.map(|(_, says)| says))
     }
 
     /// What a statement says otherwise than it should, to follow "It says that"; `None` when it says what is asked for.

@@ -1,5 +1,6 @@
 //! Keys that are made here sign what a person, a thief or a bungler would.
 
+mod keyless;
 mod summaries;
 
 use super::*;
@@ -60,6 +61,10 @@ fn ed25519() -> (String, Sign) {
     )
 }
 
+fn found_by(key: &PublicKey, digest: &Digest, attached: &[Attached]) -> Found {
+    find(&Signer::Key(key.clone()), digest, attached)
+}
+
 fn payload(of: &Digest) -> Vec<u8> {
     let document = json!({
         "critical": { "identity": { "docker-reference": "registry.example.com/myapp/api" },
@@ -72,7 +77,7 @@ fn payload(of: &Digest) -> Vec<u8> {
 fn simple(of: &Digest, sign: &Sign) -> Attached {
     let payload = payload(of);
     let signature = STANDARD.encode(sign(&payload));
-    Attached::simple(payload, &signature).unwrap()
+    Attached::simple(payload, &signature, None).unwrap()
 }
 
 fn statement(of: &Digest, predicate: &str) -> Value {
@@ -112,7 +117,7 @@ fn each_kind_of_key_signs_in_both_forms() {
     for (pem, sign) in &all {
         let key = PublicKey::read(pem).unwrap();
         for attached in [simple(&digest(1), sign), enveloped(&digest(1), SIGNED, sign)] {
-            assert_eq!(find(&key, &digest(1), &[attached]), Found::Valid, "{pem}");
+            assert_eq!(found_by(&key, &digest(1), &[attached]), Found::Valid, "{pem}");
         }
         assert_eq!(key.fingerprint().len(), 64);
         assert!(!seen.contains(&key.fingerprint()));
@@ -131,10 +136,14 @@ fn a_signature_by_another_key_is_counted_and_proves_nothing() {
     let (ours, theirs) = (p256(), p256());
     let key = PublicKey::read(&ours.0).unwrap();
     let by_others = [simple(&digest(1), &theirs.1), enveloped(&digest(1), SIGNED, &theirs.1)];
-    assert_eq!(find(&key, &digest(1), &by_others), Found::OfOthers(2));
+    assert_eq!(found_by(&key, &digest(1), &by_others), Found::OfOthers(2));
     let with_ours = [&by_others[..], &[simple(&digest(1), &ours.1)]].concat();
-    assert_eq!(find(&key, &digest(1), &with_ours), Found::Valid, "one of ours will do");
-    assert_eq!(find(&key, &digest(1), &[]), Found::Nothing);
+    assert_eq!(
+        found_by(&key, &digest(1), &with_ours),
+        Found::Valid,
+        "one of ours will do"
+    );
+    assert_eq!(found_by(&key, &digest(1), &[]), Found::Nothing);
 }
 
 #[test]
@@ -142,7 +151,7 @@ fn a_signature_of_another_digest_is_none_of_this() {
     let (pem, sign) = p256();
     let key = PublicKey::read(&pem).unwrap();
     for copied in [simple(&digest(2), &sign), enveloped(&digest(2), SIGNED, &sign)] {
-        assert_eq!(find(&key, &digest(1), &[copied]), Found::OfAnotherDigest);
+        assert_eq!(found_by(&key, &digest(1), &[copied]), Found::OfAnotherDigest);
     }
 }
 
@@ -157,14 +166,15 @@ fn what_was_changed_after_it_was_signed_proves_nothing() {
     let forged = Attached::Simple {
         payload: payload(&digest(1)),
         signature,
+        material: None,
     };
-    assert_eq!(find(&key, &digest(1), &[forged]), Found::OfOthers(1));
+    assert_eq!(found_by(&key, &digest(1), &[forged]), Found::OfOthers(1));
     let text = statement(&digest(2), SIGNED).to_string().into_bytes();
     let mut forged = bundle(&text, STATEMENT, &sign);
     let text = statement(&digest(1), SIGNED).to_string();
     forged["dsseEnvelope"]["payload"] = json!(STANDARD.encode(text));
     let forged = Attached::bundle(forged.to_string().as_bytes()).unwrap();
-    assert_eq!(find(&key, &digest(1), &[forged]), Found::OfOthers(1));
+    assert_eq!(found_by(&key, &digest(1), &[forged]), Found::OfOthers(1));
 }
 
 #[test]
@@ -187,15 +197,15 @@ fn what_says_something_else_is_no_signature_of_the_image() {
         scanned,
         Attached::bundle(of_another_type.as_bytes()).unwrap(),
         Attached::bundle(other_kind.as_bytes()).unwrap(),
-        Attached::simple(other_claim, &signature).unwrap(),
-        Attached::simple(b"no JSON".to_vec(), &signature).unwrap(),
+        Attached::simple(other_claim, &signature, None).unwrap(),
+        Attached::simple(b"no JSON".to_vec(), &signature, None).unwrap(),
     ];
-    assert_eq!(find(&key, &digest(1), &all), Found::Nothing);
+    assert_eq!(found_by(&key, &digest(1), &all), Found::Nothing);
 }
 
 #[test]
 fn what_is_no_signature_is_passed_over() {
-    assert_eq!(Attached::simple(Vec::new(), "not Base64!"), None);
+    assert_eq!(Attached::simple(Vec::new(), "not Base64!", None), None);
     let (_, sign) = p256();
     let whole = bundle(b"{}", STATEMENT, &sign);
     for (key, value) in [
@@ -213,7 +223,8 @@ fn what_is_no_signature_is_passed_over() {
     let mut many = whole.clone();
     let one = many["dsseEnvelope"]["signatures"][0].clone();
     many["dsseEnvelope"]["signatures"] = json!(vec![one; 1000]);
-    let Some(Attached::Envelope(envelope)) = Attached::envelope(many["dsseEnvelope"].to_string().as_bytes()) else {
+    let Some(Attached::Envelope(envelope)) = Attached::envelope(many["dsseEnvelope"].to_string().as_bytes(), None)
+    else {
         panic!("no envelope")
     };
     assert_eq!(envelope.signatures.len(), MOST_SIGNATURES);
@@ -237,13 +248,13 @@ fn provenance_names_the_build_that_is_asked_for() {
         "builder": "https://ci.example.com/build", "repository": "https://github.com/acme/api" }] });
     let policy: Policy = serde_json::from_value(policy).unwrap();
     assert_eq!(check(&policy), []);
-    let (gate, sought) = sought(&policy).remove(0);
+    let (gate, sought) = sought(&policy, &TrustedRoots::built_in()).remove(0);
     assert_eq!(gate.to_string(), "provenance:ci");
-    assert_ne!(sought.fingerprint(), sought.key.fingerprint());
+    assert_ne!(sought.fingerprint(), sought.signer.fingerprint());
     let attested = |statement: &Value, sign: &Sign| {
         let text = statement.to_string().into_bytes();
         let envelope = bundle(&text, STATEMENT, sign)["dsseEnvelope"].to_string();
-        Attached::envelope(envelope.as_bytes()).unwrap()
+        Attached::envelope(envelope.as_bytes(), None).unwrap()
     };
     let told = |statement: &Value, sign: &Sign| sought.find(&digest(1), &[attested(statement, sign)]);
     for version in [0, 1] {
@@ -278,7 +289,7 @@ fn provenance_names_the_build_that_is_asked_for() {
         &ours.1,
     );
     assert_eq!(sought.find(&digest(1), &[simple(&digest(1), &ours.1)]), Found::Nothing);
-    assert_eq!(find(&sought.key, &digest(1), &[fits]), Found::Nothing);
+    assert_eq!(find(&sought.signer, &digest(1), &[fits]), Found::Nothing);
 }
 
 /// An RSA key of 1,024 bits.
@@ -335,8 +346,8 @@ fn a_bundle_has_one_signature_and_a_bare_envelope_may_have_several() {
         assert_eq!(Attached::bundle(two.to_string().as_bytes()), None);
     }
     two["dsseEnvelope"]["signatures"] = json!([theirs, ours]);
-    let bare = Attached::envelope(two["dsseEnvelope"].to_string().as_bytes()).unwrap();
-    assert_eq!(find(&key, &digest(1), &[bare]), Found::Valid);
+    let bare = Attached::envelope(two["dsseEnvelope"].to_string().as_bytes(), None).unwrap();
+    assert_eq!(found_by(&key, &digest(1), &[bare]), Found::Valid);
     two["dsseEnvelope"]["signatures"] = json!([ours]);
     assert!(Attached::bundle(two.to_string().as_bytes()).is_some());
 }
@@ -360,7 +371,7 @@ fn envelopes_are_read_in_both_alphabets_with_and_without_padding() {
         other["dsseEnvelope"]["payload"] = engine.encode(&payload).into();
         other["dsseEnvelope"]["signatures"][0]["sig"] = engine.encode(&signature).into();
         let attached = Attached::bundle(other.to_string().as_bytes()).unwrap();
-        assert_eq!(find(&key, &digest(1), &[attached]), Found::Valid);
+        assert_eq!(found_by(&key, &digest(1), &[attached]), Found::Valid);
     }
     let mut odd = written;
     odd["dsseEnvelope"]["payload"] = "a+b_".into();
@@ -384,6 +395,6 @@ fn a_statement_may_have_a_type_of_its_own_and_nothing_else_is_one() {
         ("application/json", Found::Nothing),
     ] {
         let attached = Attached::bundle(bundle(&payload, kind, &sign).to_string().as_bytes()).unwrap();
-        assert_eq!(find(&key, &digest(1), &[attached]), found, "{kind}");
+        assert_eq!(found_by(&key, &digest(1), &[attached]), found, "{kind}");
     }
 }

@@ -43,6 +43,7 @@ pub mod statements;
 pub mod tag_moves;
 pub mod tags;
 pub mod tokens;
+pub mod trusted_roots;
 pub mod tx;
 #[cfg(test)]
 mod upserts;
@@ -76,6 +77,7 @@ pub use statements::{StatementRecord, Statements};
 pub use tag_moves::{TagDrift, TagLease, TagMove, TagMoves, TagWanted};
 pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
 pub use tokens::{ApiToken, Tokens};
+pub use trusted_roots::{StoredRoots, TrustedRootRecord};
 pub use workspaces::Workspaces;
 
 /// What may go wrong with the database.
@@ -168,6 +170,7 @@ pub trait Tx:
     + TagMoves
     + Presences
     + SigningKeys
+    + StoredRoots
     + Statements
     + Projects
     + Resources

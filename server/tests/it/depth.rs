@@ -272,7 +272,7 @@ fn a_policy_nested_too_deeply_is_refused_with_its_line() {
         "{a: ".repeat(5_000),
         "? ".repeat(10_000),
     ] {
-        let errors = gates::read_policy(&format!("# one\napprovals:\n  {nested}"), &own, &[]).unwrap_err();
+        let errors = gates::read_policy(&format!("# one\napprovals:\n  {nested}"), &own, &[], &[]).unwrap_err();
         let said = &errors.0[0].message;
         assert!(
             said.contains("line 3 is nested too deeply (Waybill reads 64 levels)"),
@@ -284,7 +284,7 @@ fn a_policy_nested_too_deeply_is_refused_with_its_line() {
         let alias = vec![format!("*a{}", level - 1); 10].join(", ");
         laughs.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
     }
-    assert!(gates::read_policy(&laughs, &own, &[]).is_err());
+    assert!(gates::read_policy(&laughs, &own, &[], &[]).is_err());
 }
 
 /// Another way to read JSON would have no limit that says what is wrong.

@@ -30,6 +30,7 @@ mod gates;
 mod graphql;
 mod hold;
 mod inbox;
+mod keyless;
 mod keys;
 mod last_word;
 mod ledger;

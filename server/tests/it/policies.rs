@@ -165,7 +165,7 @@ fn read(text: &str) -> Result<Policy, String> {
     });
     let text = whole.transpose()?.unwrap_or_else(|| text.to_owned());
     let environments: Vec<Name> = ENVIRONMENTS.iter().map(|name| name.parse().unwrap()).collect();
-    gates::read_policy(&text, &OWN.parse().unwrap(), &environments).map_err(|errors| errors.to_string())
+    gates::read_policy(&text, &OWN.parse().unwrap(), &environments, &[]).map_err(|errors| errors.to_string())
 }
 
 /// What a row says is known.

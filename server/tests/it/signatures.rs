@@ -32,7 +32,7 @@ async fn it_waits_until_somebody_signs_and_goes_on_by_itself() {
     until("the page to say that there is none", async || {
         let words = admin.get(&page).await.words();
         let says = words.contains("held no signature of it at")
-            && words.contains("Opens once this digest is signed with the key release.");
+            && words.contains("Opens once this digest is signed by release.");
         says.then_some(())
     })
     .await;
@@ -218,7 +218,7 @@ fn a_policy_with_keys_reads_as_it_is_shown() {
     let written: Policy = serde_json::from_value(written).unwrap();
     let text = serde_saphyr::to_string(&written).unwrap();
     let own = "production".parse().unwrap();
-    assert_eq!(gates::read_policy(&text, &own, &[]), Ok(written), "{text}");
+    assert_eq!(gates::read_policy(&text, &own, &[], &[]), Ok(written), "{text}");
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ async fn it_waits_until_the_verifier_vouches_and_says_what_differs() {
         .retag("myapp/api", &tag(&world.first), &tag(&second))
         .await
         .unwrap();
-    let says = "There is a verification summary with this key, but of another image.";
+    let says = "There is a verification summary by platform, but of another image.";
     is_told(&world, &mut admin, &id, says).await;
     let development = "https://waybill.example.com/platform/base/development/policy";
     let another = format!("elsewhere.example.com/platform/api@{}", world.first);

@@ -76,7 +76,7 @@ async fn found(access: &RegistryAccess, at: &Repository, image: &Digest) -> Vec<
 }
 
 fn enveloped(says: &str) -> Attached {
-    Attached::envelope(&envelope(says)).unwrap()
+    Attached::envelope(&envelope(says), None).unwrap()
 }
 
 fn att_tag(image: &Value) -> String {

@@ -92,7 +92,7 @@ fn payloads_of_envelopes(attached: &[Attached]) -> Vec<String> {
 
 fn payloads(attached: &[Attached]) -> Vec<String> {
     let text = |attached: &Attached| match attached {
-        Attached::Simple { payload, signature } => {
+        Attached::Simple { payload, signature, .. } => {
             assert_eq!(signature, SIGNED);
             String::from_utf8(payload.clone()).unwrap()
         }

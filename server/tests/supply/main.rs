@@ -12,6 +12,7 @@
 )]
 
 mod copies;
+mod keyless;
 mod statements;
 mod world;
 

@@ -15,10 +15,11 @@ use server::{
         image_copy::{CopyEnd, CopyRequest, CopyWatch, ImageCopier as _},
         registry::{Registry as _, RegistryAccess},
     },
-    signature::{SigningKey, sought},
+    signature::{Attached, SigningKey, TrustedRoots, sought},
 };
 use sha2::{Digest as _, Sha256};
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     process::Stdio,
     sync::atomic::{AtomicU32, Ordering},
@@ -29,6 +30,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const BUILDER: &str = "https://ci.example.com/builder";
 const SOURCE: &str = "https://git.example.com/acme/api";
 
@@ -230,6 +232,81 @@ impl World {
         }
     }
 
+    /// Pushes an image that is the same each time, to a repository where nothing hangs on it.
+    pub(crate) async fn push_same(&self) -> Image {
+        let n = self.pushed.fetch_add(1, Ordering::Relaxed);
+        let path = format!("acme/api-{n}");
+        let registry = &self.place.registry;
+        let pushed = registry.push_image(&path, "v1", &ImageSpec::new("the same")).await;
+        Image {
+            repository: format!("{}/{path}", registry.host()).parse().unwrap(),
+            digest: pushed.unwrap().parse().unwrap(),
+        }
+    }
+
+    /// Hangs a bundle on an image, as cosign 3 does.
+    pub(crate) async fn hang_bundle(&self, image: &Image, bundle: &Value) {
+        let bundle = bundle.to_string();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": BUNDLE,
+            "config": descriptor("application/vnd.oci.empty.v1+json", "{}"),
+            "layers": [descriptor(BUNDLE, &bundle)],
+            "subject": { "mediaType": MANIFEST, "digest": image.digest.as_str(), "size": 1 },
+        });
+        let bytes = manifest.to_string();
+        let registry = &self.place.registry;
+        let path = image.repository.path();
+        let blobs = [b"{}".to_vec(), bundle.into_bytes()];
+        (registry
+            .push_artifact(path, &digest(bytes.as_bytes()), &manifest, &blobs)
+            .await)
+            .unwrap();
+        let mut entry = descriptor(MANIFEST, &bytes);
+        entry["artifactType"] = json!(BUNDLE);
+        let list =
+            json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [entry] });
+        let tag = format!("sha256-{}", image.digest.hex());
+        registry.push_artifact(path, &tag, &list, &[]).await.unwrap();
+    }
+
+    /// Hangs a signature of the older form on an image, as cosign 2 does.
+    pub(crate) async fn hang_simple(&self, image: &Image, document: &[u8], annotations: &BTreeMap<String, String>) {
+        let text = std::str::from_utf8(document).unwrap();
+        let mut layer = descriptor("application/vnd.dev.cosign.simplesigning.v1+json", text);
+        layer["annotations"] = json!(annotations);
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", "{}"),
+            "layers": [layer],
+        });
+        let tag = format!("sha256-{}.sig", image.digest.hex());
+        let blobs = [b"{}".to_vec(), document.to_vec()];
+        let registry = &self.place.registry;
+        (registry
+            .push_artifact(image.repository.path(), &tag, &manifest, &blobs)
+            .await)
+            .unwrap();
+    }
+
+    /// Writes a file beside the keys.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
+    /// What hangs on an image, as Waybill reads it.
+    pub(crate) async fn attached(&self, image: &Image, says: &[&str]) -> Vec<Attached> {
+        let client = RegistryClient::new().unwrap();
+        let hanging = client
+            .attached(&access(), &image.repository, &image.digest, says)
+            .await
+            .unwrap();
+        assert!(hanging.unseen.is_none(), "{:?}", hanging.unseen);
+        hanging.attached
+    }
+
     /// Pushes an index as BuildKit writes it: two platforms, then an attestation for each.
     pub(crate) async fn push_index(&self) -> Image {
         let n = self.pushed.fetch_add(1, Ordering::Relaxed);
@@ -351,16 +428,9 @@ impl World {
             "provenance": [{ "name": "ci", "key": key, "builder": BUILDER, "repository": SOURCE }],
         }))
         .unwrap();
-        let client = RegistryClient::new().unwrap();
-        let access = access();
         let mut found = Vec::new();
-        for (_, sought) in sought(&policy) {
-            let hanging = client
-                .attached(&access, &image.repository, &image.digest, sought.says())
-                .await
-                .unwrap();
-            assert!(hanging.unseen.is_none(), "{:?}", hanging.unseen);
-            found.push(sought.find(&image.digest, &hanging.attached));
+        for (_, sought) in sought(&policy, &TrustedRoots::built_in()) {
+            found.push(sought.find(&image.digest, &self.attached(image, sought.says()).await));
         }
         found.try_into().unwrap()
     }

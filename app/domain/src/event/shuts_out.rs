@@ -23,6 +23,8 @@ impl Happened {
             | Self::SignInFailed { .. }
             | Self::TokenCreated { .. }
             | Self::SigningKeySet { .. }
+            | Self::TrustedRootSet { .. }
+            | Self::TrustedRootRemoved { .. }
             | Self::MemberInvited { .. }
             | Self::InvitationWithdrawn { .. }
             | Self::MemberJoined { .. }

@@ -356,7 +356,7 @@ struct ProofWords {
     valid: &'static str,
     /// One of several.
     each: &'static str,
-    /// What who has the key did to the digest.
+    /// What who signs did to the digest.
     deed: &'static str,
     /// What opens the gate, a sentence.
     opens: String,
@@ -396,7 +396,7 @@ impl ProofWords {
                 valid: "a valid signature",
                 each: "signature",
                 deed: "signed",
-                opens: format!("Opens once this digest is signed with the key {name}."),
+                opens: format!("Opens once this digest is signed by {name}."),
             },
         }
     }
@@ -444,11 +444,15 @@ fn proven(kind: GateKind, name: &str, evidence: &Evidence<'_>) -> (Gate, Option<
             (GateState::Failed, differs, why, opens)
         }
         Found::OfAnotherDigest => {
-            let why = format!("There is {one} with this key, but of another image.");
+            let why = format!("There is {one} by {name}, but of another image.");
             (GateState::Failed, differs, why, opens)
         }
         Found::Otherwise(says) => {
             let why = format!("It says that {}", sentence(says));
+            (GateState::Failed, differs, why, opens)
+        }
+        Found::Refused(why) => {
+            let why = format!("There is {one}, but it doesn't count: {}", sentence(why));
             (GateState::Failed, differs, why, opens)
         }
         Found::Unknown { why, passes } => {

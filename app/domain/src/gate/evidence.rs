@@ -192,6 +192,8 @@ pub enum Found {
     OfAnotherDigest,
     /// There is one that says otherwise than it should: what it says, to follow "It says that".
     Otherwise(String),
+    /// There is one that doesn't count: why, to follow "It doesn't count: ".
+    Refused(String),
     /// That can't be said.
     Unknown {
         /// Why, a sentence.

@@ -1,6 +1,6 @@
 //! What a policy asks of somebody else's verification of a digest.
 
-use super::{LONGEST_ADDRESS, LONGEST_NAME};
+use super::{Keyless, LONGEST_ADDRESS, LONGEST_NAME, keyless::check_signer};
 use crate::field::FieldErrors;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,12 @@ pub struct RequiredSummary {
     /// What it must have found, all of them: `SLSA_BUILD_LEVEL_2`, or words of its own. At most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub levels: Vec<String>,
-    /// The public key of who states it, PEM.
-    pub key: String,
+    /// The public key of who states it, PEM. Either this or [`Self::keyless`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The identity that states it without a key of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyless: Option<Keyless>,
 }
 
 impl RequiredSummary {
@@ -34,6 +38,7 @@ impl RequiredSummary {
             policy,
             levels,
             key: _,
+            keyless: _,
         } = self;
         let policy = match policy {
             Some(policy) => format!(" under {policy}"),
@@ -46,15 +51,17 @@ impl RequiredSummary {
         format!("Vouched for by {verifier}{policy}{levels}, as {name} attests.")
     }
 
-    /// What is wrong with it, by field below `at`; but for its name, which is checked beside the others, and its key.
+    /// What is wrong with it, by field below `at`; but for its name, which is checked beside the others, and its key, which is read where signatures are.
     pub(super) fn check(&self, at: &str, errors: &mut FieldErrors) {
         let Self {
             name: _,
             verifier,
             policy,
             levels,
-            key: _,
+            key,
+            keyless,
         } = self;
+        check_signer(key.as_deref(), keyless.as_ref(), at, errors);
         if !is_address(verifier) || !has_scheme(verifier) {
             let why =
                 "Give the URI that the verifier calls itself, for example https://waybill.example.com/verifier/v1.";

@@ -1,6 +1,6 @@
 //! What the settings post: the form of one section, told by the word of the button that was pressed.
 
-use super::{clusters, groups, members, notifications, registries, repositories, tokens};
+use super::{clusters, groups, members, notifications, registries, repositories, tokens, trusted_roots};
 use crate::{
     api::{
         connection::ConnectionTest,
@@ -21,6 +21,7 @@ pub(super) enum SettingsPost {
     Groups(groups::Post),
     Tokens(tokens::Post),
     Registries(registries::Post),
+    TrustedRoots(trusted_roots::Post),
     Clusters(clusters::Post),
     Repositories(repositories::Post),
     Notifications(notifications::Post),
@@ -36,6 +37,7 @@ impl SettingsPost {
             Self::Groups(post) => post.intent.into(),
             Self::Tokens(post) => post.intent.into(),
             Self::Registries(post) => post.intent.into(),
+            Self::TrustedRoots(post) => post.intent.into(),
             Self::Clusters(post) => post.intent.into(),
             Self::Repositories(post) => post.intent.into(),
             Self::Notifications(post) => post.intent.into(),
@@ -92,6 +94,7 @@ pub(super) fn read(body: &str) -> Result<SettingsPost, AppError> {
         .or_else(|| of(body, &intent, SettingsPost::Groups))
         .or_else(|| of(body, &intent, SettingsPost::Tokens))
         .or_else(|| of(body, &intent, SettingsPost::Registries))
+        .or_else(|| of(body, &intent, SettingsPost::TrustedRoots))
         .or_else(|| of(body, &intent, SettingsPost::Clusters))
         .or_else(|| of(body, &intent, SettingsPost::Repositories))
         .or_else(|| of(body, &intent, SettingsPost::Notifications));
@@ -113,6 +116,7 @@ pub(super) async fn carry_out(
         SettingsPost::Groups(post) => post.carry_out(workspace).await,
         SettingsPost::Tokens(post) => post.carry_out(workspace).await,
         SettingsPost::Registries(post) => post.carry_out(workspace).await,
+        SettingsPost::TrustedRoots(post) => post.carry_out(workspace).await,
         SettingsPost::Clusters(post) => post.carry_out(workspace).await,
         SettingsPost::Repositories(post) => post.carry_out(workspace).await,
         SettingsPost::Notifications(post) => post.carry_out(workspace).await,

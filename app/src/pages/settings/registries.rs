@@ -4,6 +4,7 @@ use super::{
     Here, SettingsView, button,
     fields::{area, error_of, secret, set, text},
     post::{SectionPost, SettingsOutcome, SettingsPost},
+    trusted_roots::trusted_roots,
 };
 use crate::{
     api::connection::{
@@ -82,6 +83,12 @@ fn list(view: Signal<SettingsView>, here: Here) -> AnyView {
             _ => ().into_any(),
         })
     };
+    let roots = Memo::new(move |_| {
+        view.with(|view| match view {
+            SettingsView::Registries(view) => view.trusted_roots.clone(),
+            _ => Vec::new(),
+        })
+    });
     view! {
         {registries}
         <p>
@@ -93,6 +100,7 @@ fn list(view: Signal<SettingsView>, here: Here) -> AnyView {
             SettingsView::Registries(view) => Some(signing_keys(&view.signing_keys)),
             _ => None,
         })}
+        {trusted_roots(roots.into(), here)}
     }
     .into_any()
 }

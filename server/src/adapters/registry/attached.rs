@@ -13,7 +13,7 @@ use super::{
     client::{Endpoint, RegistryClient, next_page, sha256},
     manifest::{Descriptor, Document, Index, read},
 };
-use crate::signature::{Attached, SIGNED};
+use crate::signature::{Annotated, Attached, SIGNED};
 use domain::artifact::Digest;
 use futures::{StreamExt as _, stream};
 use reqwest::Method;
@@ -262,9 +262,12 @@ fn in_turn(mut manifests: Vec<std::vec::IntoIter<(Form, Digest)>>) -> Vec<(Form,
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Form {
     /// A document, with its signature beside it.
-    Simple { signature: String },
+    Simple {
+        signature: String,
+        annotated: Option<Annotated>,
+    },
     /// A bare envelope.
-    Envelope,
+    Envelope { annotated: Option<Annotated> },
     /// An envelope in a bundle.
     Bundle,
 }
@@ -275,26 +278,29 @@ impl Form {
         let form = match layer.media_type.as_str() {
             SIMPLE => Self::Simple {
                 signature: layer.annotations.get(SIGNATURE)?.clone(),
+                annotated: Annotated::of(&layer.annotations),
             },
-            ENVELOPE => Self::Envelope,
+            ENVELOPE => Self::Envelope {
+                annotated: Annotated::of(&layer.annotations),
+            },
             kind if kind.starts_with(BUNDLE) => Self::Bundle,
             _ => return None,
         };
-        let is_short = !matches!(&form, Self::Simple { signature } if signature.len() > SIGNATURE_LIMIT);
+        let is_short = !matches!(&form, Self::Simple { signature, .. } if signature.len() > SIGNATURE_LIMIT);
         (is_short && fits(layer, form.limit())).then_some(form)
     }
 
     fn limit(&self) -> usize {
         match self {
             Self::Simple { .. } => SIMPLE_LIMIT,
-            Self::Envelope | Self::Bundle => BUNDLE_LIMIT,
+            Self::Envelope { .. } | Self::Bundle => BUNDLE_LIMIT,
         }
     }
 
     fn read(self, bytes: Vec<u8>) -> Option<Attached> {
         match self {
-            Self::Simple { signature } => Attached::simple(bytes, &signature),
-            Self::Envelope => Attached::envelope(&bytes),
+            Self::Simple { signature, annotated } => Attached::simple(bytes, &signature, annotated),
+            Self::Envelope { annotated } => Attached::envelope(&bytes, annotated),
             Self::Bundle => Attached::bundle(&bytes),
         }
     }
@@ -306,7 +312,7 @@ fn chosen(layers: &[Descriptor], says: &[&str]) -> Vec<(Form, Digest)> {
     let may_say = |form: &Form, layer: &Descriptor| match form {
         Form::Simple { .. } => says.contains(&SIGNED),
         // The annotation beside a bare envelope is what cosign has just read in it.
-        Form::Envelope => is_named(layer.annotations.get(ENVELOPE_SAYS), says) != Some(false),
+        Form::Envelope { .. } => is_named(layer.annotations.get(ENVELOPE_SAYS), says) != Some(false),
         Form::Bundle => true,
     };
     (layers.iter().rev())

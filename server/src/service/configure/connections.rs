@@ -2,6 +2,7 @@
 //!
 //! Saving is applying a document of one thing ([`mod@super::apply`]); what secrets there are is told, and none of them is.
 
+use super::trusted_roots;
 use crate::{
     service::{
         configure::apply::{self, Page, PlannedChange, Sign, TypedSecrets},
@@ -96,6 +97,7 @@ pub async fn registries(services: &Services, caller: &Caller, workspace: &str) -
     let registries = tx.registries(workspace.id).await?.into_iter();
     Ok(RegistriesView {
         workspace: workspace.name.clone(),
+        trusted_roots: trusted_roots::trusted_roots(&mut *tx, workspace.id).await?,
         signing_keys: signing_keys
             .map(|key| {
                 let name = statements::shortened(&key.fingerprint);

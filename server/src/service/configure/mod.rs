@@ -8,6 +8,7 @@ mod environment_images;
 mod new_key;
 mod start;
 mod test_connection;
+mod trusted_roots;
 
 pub use apply::{
     Applied, Document, PlannedChange, SecretRef, SecretText, SecretUse, Sign, TypedSecrets, apply, check_document,
@@ -20,3 +21,4 @@ pub use create_resource::create_resource;
 pub use environment_images::{environment_images, set_environment_images, set_tags_again};
 pub use new_key::take_new_key;
 pub use test_connection::{test_cluster, test_registry, test_repository};
+pub use trusted_roots::{remove_trusted_root, save_trusted_root};

@@ -7,7 +7,7 @@ use crate::{
         context::{Services, internal},
         reach::{self, Caller},
     },
-    signature,
+    signature::{self, TrustedRoots},
     store::{
         NewEvent, StoreError, Tx, Waiting,
         activity::{Along, Position, Search},
@@ -65,7 +65,8 @@ pub async fn set_policy(
     rights::check(place.project.role, Right::Administer)?;
     let names: Vec<Name> = place.project.environments.iter().map(|e| e.name.clone()).collect();
     let mut environment = place.environment;
-    let policy = read_policy(text, &environment.name, &names)?;
+    let roots = own_roots(&mut *tx, place.project.workspace.id).await?;
+    let policy = read_policy(text, &environment.name, &names, &roots)?;
     if policy == environment.policy {
         return Ok(());
     }
@@ -143,9 +144,22 @@ fn parse(text: &str) -> Result<Policy, String> {
     })
 }
 
+/// The names of a workspace's own trusted roots.
+pub(crate) async fn own_roots(tx: &mut dyn Tx, workspace: WorkspaceId) -> Result<Vec<Name>, StoreError> {
+    let roots = tx.trusted_roots(workspace).await?;
+    Ok(roots.into_iter().map(|root| root.name).collect())
+}
+
 /// What is wrong with a policy, by field below `at`, for the environment `own` of a project with these environments: by itself, by the
-/// calendar, and by the keys in it.
-pub(crate) fn check_policy(policy: &Policy, at: &str, own: &Name, environments: &[Name], errors: &mut FieldErrors) {
+/// calendar, by the keys and patterns in it, and by the workspace's own trusted roots.
+pub(crate) fn check_policy(
+    policy: &Policy,
+    at: &str,
+    own: &Name,
+    environments: &[Name],
+    roots: &[Name],
+    errors: &mut FieldErrors,
+) {
     policy.check(at, own, environments, errors);
     for (i, freeze) in policy.freezes.iter().enumerate() {
         if let Err((field, why)) = calendar::check(freeze) {
@@ -155,20 +169,28 @@ pub(crate) fn check_policy(policy: &Policy, at: &str, own: &Name, environments: 
     for (field, why) in signature::check(policy) {
         errors.add(format!("{at}.{field}"), why);
     }
+    for (field, name) in signature::named_roots(policy) {
+        if !TrustedRoots::is_built_in(&name) && !roots.iter().any(|root| root.as_str() == name) {
+            let why = format!(
+                "The workspace has no trusted root {name}. Add it under Settings, Registries, or name public or github."
+            );
+            errors.add(format!("{at}.{field}"), why);
+        }
+    }
 }
 
 /// Reads a policy as people write it.
 ///
 /// # Errors
 /// In the field `policy`: all that is wrong with it.
-pub fn read_policy(text: &str, own: &Name, environments: &[Name]) -> Result<Policy, FieldErrors> {
+pub fn read_policy(text: &str, own: &Name, environments: &[Name], roots: &[Name]) -> Result<Policy, FieldErrors> {
     let wrong = |why: String| FieldErrors::one("policy", why);
     if text.len() > LARGEST {
         return Err(wrong(format!("Write at most {} KiB.", LARGEST / 1024)));
     }
     let policy = parse(text).map_err(wrong)?;
     let mut errors = FieldErrors::default();
-    check_policy(&policy, "policy", own, environments, &mut errors);
+    check_policy(&policy, "policy", own, environments, roots, &mut errors);
     if errors.is_empty() {
         return Ok(policy);
     }

@@ -7,7 +7,7 @@
 use crate::{
     ports::{image_copy::CopyEnd, registry::RegistryError},
     service::{context::Services, reach},
-    signature::{Sought, sought},
+    signature::{Sought, TrustedRoot, TrustedRoots, named_roots, sought},
     store::{Asked, StoreError, Tx, Waiting},
 };
 use contract::error::AppError;
@@ -37,7 +37,7 @@ pub(crate) async fn proofs(
     workspace: WorkspaceId,
     image: &ExactImage,
 ) -> Result<Vec<Proof>, StoreError> {
-    let sought = sought(policy);
+    let sought = sought(policy, &roots_of(tx, policy, workspace).await?);
     if sought.is_empty() {
         return Ok(Vec::new());
     }
@@ -53,6 +53,19 @@ pub(crate) async fn proofs(
         })
     };
     Ok(sought.into_iter().filter_map(proof).collect())
+}
+
+/// The trusted roots that a policy may name: those of the workspace are read only where one is named.
+async fn roots_of(tx: &mut dyn Tx, policy: &Policy, workspace: WorkspaceId) -> Result<TrustedRoots, StoreError> {
+    let built_in = TrustedRoots::built_in();
+    let named = named_roots(policy);
+    if named.iter().all(|(_, name)| built_in.get(name).is_some()) {
+        return Ok(built_in);
+    }
+    let own = tx.trusted_roots(workspace).await?;
+    Ok((own.iter()).fold(built_in, |roots, own| {
+        roots.with(own.name.as_str(), TrustedRoot::stored(&own.document))
+    }))
 }
 
 /// Asks the registry for the signatures that a promotion waits for, where it is time to, and has it looked at again.
@@ -72,7 +85,11 @@ pub(crate) async fn ask_for_signatures(services: &Services, promotion: &Promotio
         None => Some((sought, 0)),
         Some(asked) => (!asked.is_proven() && is_due(asked, now)).then_some((sought, asked.tries)),
     };
-    let wanted: Vec<(Sought, u32)> = sought(&environment.policy).into_iter().filter_map(due).collect();
+    let roots = roots_of(&mut *tx, &environment.policy, workspace).await?;
+    let wanted: Vec<(Sought, u32)> = sought(&environment.policy, &roots)
+        .into_iter()
+        .filter_map(due)
+        .collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -135,16 +152,13 @@ pub(crate) async fn missing_proofs(
     target: &CopyEnd,
 ) -> Result<ProofsThere, AppError> {
     let image = &promotion.image;
-    let sought = sought(policy);
+    let mut tx = services.store.read().await?;
+    let sought = sought(policy, &roots_of(&mut *tx, policy, promotion.workspace).await?);
     if sought.is_empty() {
         return Ok(ProofsThere::All);
     }
-    let known = services
-        .store
-        .read()
-        .await?
-        .asked(promotion.workspace, &image.digest)
-        .await?;
+    let known = tx.asked(promotion.workspace, &image.digest).await?;
+    drop(tx);
     let opened = |(gate, sought): (GateId, Sought)| {
         let asked = known_of(&known, &sought.fingerprint(), &image.repository)?;
         asked.is_proven().then_some((gate, sought))

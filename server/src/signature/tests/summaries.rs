@@ -17,7 +17,7 @@ fn asks(key: &str, change: &Value) -> Policy {
 }
 
 fn sought_by(policy: &Policy) -> Sought {
-    let (gate, sought) = sought(policy).remove(0);
+    let (gate, sought) = sought(policy, &TrustedRoots::built_in()).remove(0);
     assert_eq!(gate.to_string(), "summary:other");
     sought
 }
@@ -84,7 +84,7 @@ fn a_verifier_vouches_for_a_digest_with_what_is_asked_for() {
     let subject = of_both["subject"][0].clone();
     of_both["subject"] = json!([{ "name": "amd64", "digest": { "sha256": digest(2).hex() } }, subject]);
     let bare = bundle(of_both.to_string().as_bytes(), STATEMENT, &ours.1)["dsseEnvelope"].to_string();
-    let bare = Attached::envelope(bare.as_bytes()).unwrap();
+    let bare = Attached::envelope(bare.as_bytes(), None).unwrap();
     assert_eq!(sought.find(&digest(1), &[bare]), Found::Valid);
 }
 
@@ -241,12 +241,12 @@ fn only_a_summary_vouches_and_it_proves_nothing_else() {
     }
     let fits = signed(&verified(&digest(1)), &sign);
     assert_eq!(
-        find(&sought.key, &digest(1), std::slice::from_ref(&fits)),
+        find(&sought.signer, &digest(1), std::slice::from_ref(&fits)),
         Found::Nothing
     );
     let build = json!({ "provenance": [{ "name": "ci", "key": pem, "builder": VERIFIER, "repository": POLICY }] });
     let build: Policy = serde_json::from_value(build).unwrap();
-    let (_, build) = crate::signature::sought(&build).remove(0);
+    let (_, build) = crate::signature::sought(&build, &TrustedRoots::built_in()).remove(0);
     assert_eq!(build.find(&digest(1), &[fits]), Found::Nothing);
 }
 
@@ -266,7 +266,10 @@ fn each_demand_is_remembered_by_itself() {
         of(&ours.0, json!({ "levels": [] })),
         of(&ours.0, json!({ "levels": ["SLSA_BUILD_LEVEL_2"] })),
         of(&ours.0, json!({ "policy": null, "levels": [] })),
-        crate::signature::sought(&build).remove(0).1.fingerprint(),
+        crate::signature::sought(&build, &TrustedRoots::built_in())
+            .remove(0)
+            .1
+            .fingerprint(),
         PublicKey::read(&ours.0).unwrap().fingerprint(),
     ]);
     assert_eq!(all.len(), 10);
@@ -275,7 +278,13 @@ fn each_demand_is_remembered_by_itself() {
     assert_eq!(of(&ours.0, turned), usual);
     let mut renamed = asks(&ours.0, &json!({}));
     renamed.summaries[0].name = "sister".into();
-    assert_eq!(crate::signature::sought(&renamed).remove(0).1.fingerprint(), usual);
+    assert_eq!(
+        crate::signature::sought(&renamed, &TrustedRoots::built_in())
+            .remove(0)
+            .1
+            .fingerprint(),
+        usual
+    );
 }
 
 #[test]
@@ -284,5 +293,5 @@ fn a_key_that_cannot_be_read_is_refused_and_never_found() {
     let wrong = check(&policy);
     assert_eq!(wrong.len(), 1);
     assert_eq!(wrong[0].0, "summaries[0].key");
-    assert!(crate::signature::sought(&policy).is_empty());
+    assert!(crate::signature::sought(&policy, &TrustedRoots::built_in()).is_empty());
 }

@@ -6,7 +6,7 @@ use contract::{
     backend::Connections,
     connection::{
         ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RegistriesView, RegistryDraft, RepositoriesView,
-        RepositoryDraft, Secrets,
+        RepositoryDraft, Secrets, TrustedRootDraft,
     },
     error::AppError,
     removal::{RemovalView, Removed, Removing},
@@ -18,6 +18,7 @@ forward! {
     fn registries(workspace: &str) -> RegistriesView = configure::registries;
     fn clusters(workspace: &str) -> ClustersView = configure::clusters;
     fn repositories(workspace: &str) -> RepositoriesView = configure::repositories;
+    fn remove_trusted_root(workspace: &str, name: &str) -> () = configure::remove_trusted_root;
     fn removal(target: &Removing) -> RemovalView = removal::removal;
     fn remove(target: &Removing, choices: RemovalChoices, typed: &str) -> Removed = removal::remove;
     ;
@@ -40,6 +41,11 @@ forward! {
     ) -> Result<ConnectionTest, AppError> {
         let secrets = secrets.into();
         configure::test_registry(&self.services, self.caller()?, workspace, &draft, &secrets).await
+    }
+
+    async fn save_trusted_root(&self, workspace: &str, draft: TrustedRootDraft) -> Result<String, AppError> {
+        let TrustedRootDraft { name, document } = draft;
+        configure::save_trusted_root(&self.services, self.caller()?, workspace, &name, &document).await
     }
 
     async fn save_cluster(&self, workspace: &str, draft: ClusterDraft, secrets: Secrets) -> Result<String, AppError> {

@@ -165,6 +165,8 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("shrrr-rr hrrr-r -r-", "save_registry", Ui("save_registry", "workspace=demo&registry[was]=local&secrets[pull_password]=")),
     ("shrrr-rr hrrr-r -r-", "save_cluster", Ui("save_cluster", "workspace=demo&cluster[was]=local&cluster[registry]=local&secrets[argocd_token]=")),
     ("shrrr-rr hrrr-r -r-", "test_registry", Ui("test_registry", "workspace=demo&registry[was]=local&registry[stored]=true&secrets[pull_password]=")),
+    ("shrrr-rr hrrr-r -r-", "save_trusted_root", Ui("save_trusted_root", "workspace=demo&root[name]=own&root[document]=x")),
+    ("shrrr-rr hrrr-r -r-", "remove_trusted_root", Ui("remove_trusted_root", "workspace=demo&name=own")),
     ("shrrr-rr hrrr-r -r-", "test_cluster", Ui("test_cluster", "workspace=demo&cluster[was]=local&cluster[stored]=true&secrets[argocd_token]=")),
     ("shrrr+rr hrrr+r +r+", "repositories", Ui("repositories", "workspace=demo")),
     ("shrrr-rr hrrr-r rrh", "save_repository", Ui("save_repository", "workspace=demo&repository[was]=myapp&secrets[git_token]=")),

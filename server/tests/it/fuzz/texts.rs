@@ -93,7 +93,7 @@ fn policies() -> Vec<&'static str> {
 
 fn a_policy(text: &[u8]) {
     let own: Name = "production".parse().unwrap();
-    let _ = gates::read_policy(&lossy(text), &own, &["staging".parse().unwrap()]);
+    let _ = gates::read_policy(&lossy(text), &own, &["staging".parse().unwrap()], &[]);
 }
 
 fn a_notification(text: &[u8]) {
@@ -106,8 +106,8 @@ fn a_notification(text: &[u8]) {
 fn a_signature(text: &[u8]) {
     let found = [
         Attached::bundle(text),
-        Attached::envelope(text),
-        Attached::simple(text.to_vec(), &lossy(text)),
+        Attached::envelope(text, None),
+        Attached::simple(text.to_vec(), &lossy(text), None),
     ];
     let found: Vec<Attached> = found.into_iter().flatten().collect();
     let digest: Digest = digest("a").parse().unwrap();
@@ -115,9 +115,9 @@ fn a_signature(text: &[u8]) {
     let _ = PublicKey::read(&lossy(text));
     for policy in policies()
         .into_iter()
-        .filter_map(|policy| gates::read_policy(policy, &own, &[]).ok())
+        .filter_map(|policy| gates::read_policy(policy, &own, &[], &[]).ok())
     {
-        for (_, sought) in server::signature::sought(&policy) {
+        for (_, sought) in server::signature::sought(&policy, &server::signature::TrustedRoots::built_in()) {
             let _ = sought.find(&digest, &found);
         }
     }

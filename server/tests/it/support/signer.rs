@@ -132,6 +132,11 @@ async fn state_as_bundle(world: &World, digest: &str, signer: &Signer, says: &st
         "verificationMaterial": { "publicKey": { "hint": "release" } },
         "dsseEnvelope": envelope(digest, says, predicate, signer),
     });
+    hang_bundle(world, digest, &bundle).await;
+}
+
+/// Hangs a bundle on an image, in place of what hung there before.
+pub(crate) async fn hang_bundle(world: &World, digest: &str, bundle: &Value) {
     let (bundle, empty) = (bundle.to_string().into_bytes(), b"{}".to_vec());
     let manifest = json!({
         "schemaVersion": 2,

@@ -37,7 +37,7 @@ use crate::{
             start,
         },
         context::{Services, internal},
-        observe, queue,
+        gates, observe, queue,
         reach::{
             self, Caller, ProjectPlace, argocd_token_context, credentials_context, not_yours, pull_password_context,
             push_password_context,
@@ -131,11 +131,7 @@ pub async fn apply(
         may_apply_to(caller, &stored, &absent.name)?;
     }
     let seal = |context: &str, secret: &SecretString| seal(services, context, secret);
-    let means = PlanContext {
-        ids: &*services.ids,
-        now: services.now(),
-        seal: &seal,
-    };
+    let means = means(services, &stored, &seal);
     let plan = plan::plan(&checked, &stored, &means)?;
     let mut applied = Applied {
         workspace: checked.workspace.clone(),
@@ -298,6 +294,19 @@ pub(crate) fn seal(services: &Services, context: &str, secret: &SecretString) ->
     services.sealer.seal(context, secret).map_err(|e| internal(&e))
 }
 
+/// Seals a secret in a context.
+pub(crate) type Seal<'a> = dyn Fn(&str, &SecretString) -> Result<String, AppError> + Sync + 'a;
+
+/// What a plan is made with.
+pub(crate) fn means<'a>(services: &'a Services, stored: &'a Stored, seal: &'a Seal<'a>) -> PlanContext<'a> {
+    PlanContext {
+        ids: &*services.ids,
+        now: services.now(),
+        roots: &stored.roots,
+        seal,
+    }
+}
+
 /// `None` also when it can't be opened: it is then sealed anew from the document.
 pub(crate) fn open(services: &Services, context: &str, sealed: Option<&String>) -> Option<SecretString> {
     let opened = services.sealer.open(context, sealed?);
@@ -317,11 +326,13 @@ pub(crate) async fn stored(
         clusters: Vec::new(),
         projects: Vec::new(),
         people: StoredPeople::default(),
+        roots: Vec::new(),
         workspace,
     };
     let Some(workspace) = &stored.workspace else {
         return Ok(stored);
     };
+    stored.roots = gates::own_roots(tx, workspace.id).await?;
     for record in tx.clusters(workspace.id).await? {
         let id = record.cluster.id;
         stored.clusters.push(StoredCluster {

@@ -11,7 +11,7 @@ use crate::{
             connection_specs::{ArgoCdSpec, ClusterRegistrySpec, ClusterSpec, RegistrySpec, RegistryUserSpec},
             document::{CredentialsSpec, Document, EnvironmentSpec, Presence, ProjectSpec, RepositorySpec, SecretText},
             in_form::in_form,
-            plan::{self, Plan, PlanContext, PlannedChange, Stored, StoredCluster, StoredProject, StoredRegistry},
+            plan::{self, Plan, PlannedChange, Stored, StoredCluster, StoredProject, StoredRegistry},
         },
         context::Services,
         reach::{self, Caller, SealedCredentials, not_found},
@@ -151,11 +151,7 @@ pub(crate) async fn plan_page(
         }
     };
     let seal = |context: &str, secret: &SecretString| apply::seal(services, context, secret);
-    let means = PlanContext {
-        ids: &*services.ids,
-        now: services.now(),
-        seal: &seal,
-    };
+    let means = apply::means(services, &stored, &seal);
     let plan = plan::plan(&checked, &stored, &means).map_err(|error| match error {
         AppError::Invalid(errors) => AppError::Invalid(in_form(errors)),
         other => other,

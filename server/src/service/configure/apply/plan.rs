@@ -81,6 +81,7 @@ pub(crate) struct Stored {
     pub(crate) clusters: Vec<StoredCluster>,
     pub(crate) projects: Vec<StoredProject>,
     pub(crate) people: StoredPeople,
+    pub(crate) roots: Vec<Name>,
 }
 
 pub(crate) struct StoredCluster {
@@ -105,8 +106,9 @@ pub(crate) struct StoredProject {
 pub(crate) struct PlanContext<'a> {
     pub(crate) ids: &'a dyn Ids,
     pub(crate) now: Timestamp,
-    /// Seals a secret in a context.
-    pub(crate) seal: &'a (dyn Fn(&str, &SecretString) -> Result<String, AppError> + Sync),
+    /// The names of the workspace's own trusted roots.
+    pub(crate) roots: &'a [Name],
+    pub(crate) seal: &'a super::Seal<'a>,
 }
 
 /// What to write, in this order.
@@ -357,7 +359,7 @@ impl Plan {
                 None => before.map(|old| old.policy.clone()).unwrap_or_default(),
             };
             let at = format!("{}.policy", environment.at);
-            gates::check_policy(&policy, &at, &environment.name, &names, errors);
+            gates::check_policy(&policy, &at, &environment.name, &names, means.roots, errors);
             let key = keys.take(&environment.name, environment.key.as_ref());
             let key = match key {
                 Ok(key) => key,
