@@ -36,6 +36,11 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/promotions/:id") view={Lazy::<lazy::OnePromotionPage>::new()} ssr=Async />
                 // No name is a hyphen: it is no project's board.
                 <Route path=path!("/w/:workspace/-/activity") view={Lazy::<lazy::ActivityPage>::new()} ssr=Async />
+                <Route
+                    path=path!("/w/:workspace/-/artifacts/:digest")
+                    view={Lazy::<lazy::OneArtifactPage>::new()}
+                    ssr=Async
+                />
                 <Route path=path!("/account") view={Lazy::<lazy::AccountPage>::new()} ssr=Async />
                 <Route path=path!("/invitation") view={Lazy::<lazy::InvitationPage>::new()} ssr=Async />
                 // No project can be called `-`.

@@ -23,6 +23,7 @@ use base64::{
 };
 use domain::{
     artifact::Digest,
+    custody::{Fact, Level, in_order},
     gate::{Found, GateId, GateKind},
     policy::{Keyless, Policy},
 };
@@ -225,6 +226,28 @@ impl Sought {
         }
     }
 
+    /// What those say of where this digest comes from that prove what is sought.
+    #[must_use]
+    pub fn facts(&self, digest: &Digest, attached: &[Attached]) -> Vec<Fact> {
+        let proves = |one: &&Attached| self.find(digest, std::slice::from_ref(*one)) == Found::Valid;
+        let facts = attached.iter().filter(proves).flat_map(|one| {
+            let by = self.signer.name();
+            let built = match (&self.what, one) {
+                (What::Built(_), Attached::Envelope(envelope)) => provenance::facts(envelope),
+                _ => Vec::new(),
+            };
+            let said = self.signer.claims(one).into_iter().chain(built);
+            said.map(move |(kind, value)| Fact {
+                kind,
+                level: Level::Proven,
+                value,
+                by: by.clone(),
+            })
+            .collect::<Vec<_>>()
+        });
+        in_order(facts.collect())
+    }
+
     /// Whether one of these proves it of this digest.
     #[must_use]
     pub fn find(&self, digest: &Digest, attached: &[Attached]) -> Found {
@@ -417,7 +440,7 @@ fn find(signer: &Signer, digest: &Digest, attached: &[Attached]) -> Found {
 const SHOWN: usize = 200;
 
 /// What a statement says, as it is shown: short, and without what moves a line; `None` when nothing is left.
-fn shown(text: &str) -> Option<String> {
+pub(crate) fn shown(text: &str) -> Option<String> {
     let clean: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
     (!clean.is_empty()).then_some(clean)
 }

@@ -13,6 +13,7 @@ use crate::{
         ClusterDraft, ClustersView, ConnectionTest, EnvironmentDraft, RegistriesView, RegistryDraft, RepositoriesView,
         RepositoryDraft, Secrets, TrustedRootDraft,
     },
+    custody::Custody,
     environment::EnvironmentView,
     environment_images::{EnvironmentImagesView, ImagesDraft},
     error::AppError,
@@ -105,6 +106,13 @@ pub trait Resources: Send + Sync {
     async fn heal(&self, at: &At, resource: &str, from: &str) -> Result<(), AppError>;
     /// Lifts the hold of a resource; the promotion that catches up, if there is anything to catch up with.
     async fn resume(&self, at: &At, resource: &str, create_file: bool) -> Result<Option<PromotionId>, AppError>;
+}
+
+/// The life of an image.
+#[async_trait]
+pub trait Artifacts: Send + Sync {
+    /// Where an image comes from, what vouches for it, and where it went.
+    async fn custody(&self, workspace: &str, digest: &str) -> Result<Custody, AppError>;
 }
 
 /// One promotion, and what a person says about it.
@@ -252,7 +260,7 @@ pub trait Notifications: Send + Sync {
 
 /// All of it.
 pub trait Backend:
-    Sessions + Boards + Resources + Promotions + Environments + People + Connections + Notifications
+    Sessions + Boards + Resources + Artifacts + Promotions + Environments + People + Connections + Notifications
 {
 }
 

@@ -10,6 +10,7 @@ pub mod board;
 pub mod board_filter;
 pub mod changed;
 pub mod connection;
+pub mod custody;
 pub mod environment;
 pub mod environment_images;
 pub mod error;

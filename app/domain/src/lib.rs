@@ -16,6 +16,7 @@ pub mod artifact;
 pub mod bytes;
 pub mod commit_template;
 pub mod copy;
+pub mod custody;
 pub mod door;
 pub mod draft;
 pub mod environment;

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod artifact;
 pub mod board;
 pub mod connection;
 pub mod environment;

@@ -4,7 +4,7 @@
 //! The build splits the WebAssembly at these borders (`scripts/build-web`); on the server they are plain calls.
 
 use super::{
-    account, activity, create_resource, environment, environment_images, inbox, invitation, policy, projects,
+    account, activity, artifact, create_resource, environment, environment_images, inbox, invitation, policy, projects,
     promotion, removal, resource, settings, sign_in,
 };
 use leptos::prelude::*;
@@ -147,6 +147,20 @@ impl LazyRoute for OnePromotionPage {
 
     fn view(_this: Self) -> AnyView {
         view! { <promotion::PromotionPage /> }.into_any()
+    }
+}
+
+/// [`artifact::ArtifactPage`], when needed.
+pub struct OneArtifactPage;
+
+#[lazy_route]
+impl LazyRoute for OneArtifactPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <artifact::ArtifactPage /> }.into_any()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod activity;
+pub mod artifact;
 pub mod board;
 pub mod create_resource;
 pub mod environment;

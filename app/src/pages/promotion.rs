@@ -24,7 +24,7 @@ use crate::{
     },
     form::{Form, form, redirect},
     live,
-    pages::error::shown,
+    pages::{artifact, error::shown},
 };
 
 mod gates;
@@ -143,7 +143,12 @@ fn content(
                     <h2 id="image">"Image"</h2>
                     {part(|view, now| {
                         let before = view.previous.as_ref().map(|image| (image, view.previous_details.as_ref()));
-                        image_change(before, (&view.image, view.details.as_ref()), now)
+                        let life = artifact::link(view.workspace.as_str(), &view.image.digest);
+                        view! {
+                            {image_change(before, (&view.image, view.details.as_ref()), now)}
+                            <p>{life}</p>
+                        }
+                        .into_any()
                     })}
                     {part(|view, now| registry::tags(view, now).into_any())}
                 </section>

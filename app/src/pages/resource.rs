@@ -18,7 +18,7 @@ use crate::{
     },
     form::{form, redirect},
     live,
-    pages::error::shown,
+    pages::{artifact, error::shown},
 };
 
 mod actions;
@@ -226,7 +226,10 @@ fn address(view: &ResourceView, environment: &str, resource: &str) -> String {
 fn runs(view: &ResourceView, now: Signal<Timestamp>) -> AnyView {
     let cell = &view.cell;
     let image = match &cell.image {
-        Some(image) => view! { <DigestChip image=image.clone() tag=true copy=true /> }.into_any(),
+        Some(image) => {
+            let life = artifact::link(view.workspace.as_str(), &image.digest);
+            view! { <DigestChip image=image.clone() tag=true copy=true /> " " {life} }.into_any()
+        }
         None => match &cell.unclear {
             Some(unclear) => {
                 view! { <span class="says bad">{format!("{}.", unclear.trim_end_matches('.'))}</span> }.into_any()

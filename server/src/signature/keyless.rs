@@ -14,7 +14,7 @@ use super::{
     shown,
     signer::{Nearness, Refusal, Signed},
 };
-use domain::policy::Keyless;
+use domain::{custody::FactKind, policy::Keyless};
 use regex::{Regex, RegexBuilder};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -173,14 +173,10 @@ impl Identity {
                 why,
             })
         };
-        let bundle = match one.material() {
-            Some(Material::Bundle(bytes)) => std::str::from_utf8(bytes)
-                .ok()
-                .and_then(|text| Bundle::from_json(text).ok()),
-            Some(Material::Annotated(annotated)) => annotated.bundle(one),
-            None => return other(self.by_key()),
-        };
-        let Some(bundle) = bundle else {
+        if one.material().is_none() {
+            return other(self.by_key());
+        }
+        let Some(bundle) = bundle(one) else {
             return other("its bundle can't be read".into());
         };
         let Some(certificate) = bundle.signing_certificate() else {
@@ -202,6 +198,11 @@ impl Identity {
                 why: format!("it names {}, and {why}", who(&claims)),
             }),
         }
+    }
+
+    /// What it is called where it says something.
+    pub(super) fn name(&self) -> String {
+        format!("{}, known to {}", self.who.words(), self.issuer)
     }
 
     fn by_key(&self) -> String {
@@ -314,6 +315,31 @@ impl Identity {
             None => what,
         }
     }
+}
+
+/// The bundle that something signed is in, or makes with what stands beside it.
+fn bundle(one: &Attached) -> Option<Bundle> {
+    match one.material()? {
+        Material::Bundle(bytes) => Bundle::from_json(std::str::from_utf8(bytes).ok()?).ok(),
+        Material::Annotated(annotated) => annotated.bundle(one),
+    }
+}
+
+/// What the certificate beside something signed says of the build: to be believed once the signature is proven.
+pub(super) fn claims(one: &Attached) -> Vec<(FactKind, String)> {
+    let claims = bundle(one).and_then(|bundle| parse_certificate_info(bundle.signing_certificate()?).ok());
+    let Some(claims) = claims.map(|claims| claims.ci_claims) else {
+        return Vec::new();
+    };
+    let said = [
+        (FactKind::Repository, claims.source_repository_uri),
+        (FactKind::Revision, claims.source_repository_digest),
+        (FactKind::Ref, claims.source_repository_ref),
+        (FactKind::Run, claims.run_invocation_uri),
+        (FactKind::Builder, claims.build_signer_uri),
+    ];
+    let shown = |(kind, value): (FactKind, Option<String>)| Some((kind, shown(&value?)?));
+    said.into_iter().filter_map(shown).collect()
 }
 
 /// Who a certificate names.

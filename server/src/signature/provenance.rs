@@ -1,7 +1,7 @@
 //! Provenance: who built an image, and from which repository, as a statement with SLSA's predicate says (versions 0.2 and 1).
 
-use super::{Attached, Signer, Statement, Tally, shown};
-use domain::{artifact::Digest, gate::Found};
+use super::{Attached, Envelope, Signer, Statement, Tally, shown};
+use domain::{artifact::Digest, custody::FactKind, gate::Found};
 use serde_json::Value;
 
 /// How the statement says what it is.
@@ -72,6 +72,38 @@ impl Build {
         let from = shown(&self.repository).unwrap_or_else(|| "no repository that it names".into());
         format!("{builder} built it from {from}")
     }
+}
+
+/// What a statement of provenance says of where an image comes from.
+pub(super) fn facts(envelope: &Envelope) -> Vec<(FactKind, String)> {
+    let Some(statement) = envelope.statement() else {
+        return Vec::new();
+    };
+    let Some(built) = Build::read(&statement) else {
+        return Vec::new();
+    };
+    let text = |path: &str| statement.predicate.pointer(path).and_then(Value::as_str);
+    // The commit stands beside the source that the build was given, or in the list of all that was used, where it has the source's address.
+    let revision = text("/invocation/configSource/digest/sha1").or_else(|| {
+        let used = statement
+            .predicate
+            .pointer("/buildDefinition/resolvedDependencies")?
+            .as_array()?;
+        let is_source = |one: &&Value| one["uri"].as_str().is_some_and(|uri| spelled(uri) == built.repository);
+        used.iter().find(is_source)?.pointer("/digest/gitCommit")?.as_str()
+    });
+    let run = text("/runDetails/metadata/invocationId").or_else(|| text("/metadata/buildInvocationId"));
+    let finished = text("/runDetails/metadata/finishedOn").or_else(|| text("/metadata/buildFinishedOn"));
+    let said = [
+        (FactKind::Repository, Some(built.repository.as_str())),
+        (FactKind::Revision, revision),
+        (FactKind::Run, run),
+        (FactKind::Builder, Some(built.builder.as_str())),
+        (FactKind::BuiltAt, finished),
+    ];
+    said.into_iter()
+        .filter_map(|(kind, value)| Some((kind, shown(value?)?)))
+        .collect()
 }
 
 /// An address of a repository without what differs from tool to tool: `git+` before it, `.git` or a slash behind, a branch after `@`.

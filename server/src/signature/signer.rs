@@ -1,7 +1,11 @@
 //! Who must have signed, and what of all that hangs on an image is theirs.
 
-use super::{Attached, PublicKey, keyless::Identity, roots::TrustedRoots};
-use domain::{artifact::Digest, gate::Found, policy::Keyless};
+use super::{
+    Attached, PublicKey,
+    keyless::{self, Identity},
+    roots::TrustedRoots,
+};
+use domain::{artifact::Digest, custody::FactKind, gate::Found, policy::Keyless};
 
 /// Who must have signed.
 #[derive(Clone, Debug)]
@@ -67,6 +71,22 @@ impl Signer {
         match self {
             Self::Key(key) => key.fingerprint(),
             Self::Keyless(identity) => identity.fingerprint(),
+        }
+    }
+
+    /// What it is called where it says something.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Key(key) => format!("key {}", key.fingerprint().get(..16).unwrap_or_default()),
+            Self::Keyless(identity) => identity.name(),
+        }
+    }
+
+    /// What the certificate says of the build that signed this.
+    pub(super) fn claims(&self, one: &Attached) -> Vec<(FactKind, String)> {
+        match self {
+            Self::Key(_) => Vec::new(),
+            Self::Keyless(_) => keyless::claims(one),
         }
     }
 

@@ -136,7 +136,7 @@ const WAKE_FOR_COPY: &str = "UPDATE promotions SET next_at = $2 WHERE next_at > 
      AND id IN (SELECT promotion_id FROM promotion_copies WHERE copy_id = $1)";
 
 #[derive(FromRow)]
-struct CopyRow {
+pub(crate) struct CopyRow {
     id: String,
     workspace_id: String,
     source: String,

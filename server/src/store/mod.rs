@@ -13,6 +13,7 @@ pub mod artifacts;
 pub mod chain;
 pub mod clusters;
 pub mod copies;
+pub mod custody;
 pub mod database_fault;
 pub mod dialect;
 pub mod gates;
@@ -53,6 +54,7 @@ pub use artifacts::Artifacts;
 use async_trait::async_trait;
 pub use clusters::{ClusterRecord, Clusters};
 pub use copies::{Copies, CopyEnded, CopyRecord, CopyWanted};
+pub use custody::LivesOfImages;
 pub use database_fault::DatabaseFault;
 use futures::stream::BoxStream;
 pub use gates::{Awaiting, Gates, Waiting, Watch};
@@ -167,6 +169,7 @@ pub trait Tx:
     + Clusters
     + Registries
     + Copies
+    + LivesOfImages
     + TagMoves
     + Presences
     + SigningKeys

@@ -9,6 +9,7 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     artifact::{Digest, Repository},
+    custody::Fact,
     gate::Found,
     id::WorkspaceId,
     time::Timestamp,
@@ -22,6 +23,8 @@ pub struct Asked {
     pub sought: String,
     /// What was found.
     pub found: Found,
+    /// What it says of where the image comes from; empty unless it was found.
+    pub facts: Vec<Fact>,
     /// Where it was looked for: an image may lie in several repositories, and be signed in one.
     pub repository: Repository,
     /// When that was.
@@ -55,18 +58,19 @@ pub trait Proofs: Send {
 struct Row {
     sought: String,
     found: String,
+    facts: Option<String>,
     repository: String,
     asked_at: i64,
     tries: i64,
     next_at: i64,
 }
 
-const ASKED: &str = "SELECT sought, found, repository, asked_at, tries, next_at FROM proofs \
+const ASKED: &str = "SELECT sought, found, facts, repository, asked_at, tries, next_at FROM proofs \
      WHERE workspace_id = $1 AND digest = $2";
-const SET_ASKED: &str = "INSERT INTO proofs (workspace_id, digest, sought, found, is_proven, repository, asked_at, tries, next_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+const SET_ASKED: &str = "INSERT INTO proofs (workspace_id, digest, sought, found, is_proven, repository, asked_at, tries, next_at, facts) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
      ON CONFLICT (workspace_id, digest, sought, repository) DO UPDATE SET found = excluded.found, is_proven = excluded.is_proven, \
-     asked_at = excluded.asked_at, tries = excluded.tries, next_at = excluded.next_at \
+     asked_at = excluded.asked_at, tries = excluded.tries, next_at = excluded.next_at, facts = excluded.facts \
      WHERE NOT proofs.is_proven";
 const ASK_AGAIN: &str =
     "UPDATE proofs SET tries = 0, next_at = $3 WHERE workspace_id = $1 AND digest = $2 AND NOT is_proven";
@@ -93,6 +97,10 @@ where
             Ok(Asked {
                 sought: row.sought,
                 found: from_json("proof", &row.found)?,
+                facts: match &row.facts {
+                    Some(facts) => from_json("facts", facts)?,
+                    None => Vec::new(),
+                },
                 repository: parse("repository", &row.repository)?,
                 at: Timestamp(row.asked_at),
                 tries: u32::try_from(row.tries).unwrap_or(u32::MAX),
@@ -115,6 +123,7 @@ where
             asked.at.0,
             i64::from(asked.tries),
             asked.next_at.0,
+            to_json("facts", &asked.facts)?,
         )?;
         Ok(())
     }

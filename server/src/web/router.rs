@@ -53,6 +53,7 @@ pub fn routes(state: WebState) -> Routes {
         .merge(graphql::router(state.services.clone()))
         .merge(rest::apply::router(state.services.clone()))
         .merge(rest::checks::router(state.services.clone()))
+        .merge(rest::custody::router(state.services.clone()))
         .merge(rest::ledger::router(state.services.clone()))
         .with(|routes| {
             routes

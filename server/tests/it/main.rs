@@ -19,6 +19,7 @@ mod command;
 mod commit_subject;
 mod connections;
 mod crash;
+mod custody;
 mod damaged;
 mod data_dir;
 mod depth;

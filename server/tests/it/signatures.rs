@@ -235,6 +235,7 @@ async fn what_is_proven_stays_so_and_what_is_not_is_asked_again() {
     let asked = |sought: &str, found: Found| Asked {
         sought: sought.into(),
         found,
+        facts: Vec::new(),
         repository: "registry.example.com/myapp/api".parse().unwrap(),
         at: Timestamp(5),
         tries: 3,

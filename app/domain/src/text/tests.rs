@@ -227,6 +227,8 @@ fn words_of_events_stay_as_stored() {
         "statement_written",
         "statement_refused",
         "signing_key_set",
+        "trusted_root_set",
+        "trusted_root_removed",
     ];
     check::<EventKind>(&kinds, &UnknownKind);
     // As the ledger stores them: serde lists all that it knows.

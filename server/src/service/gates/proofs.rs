@@ -13,6 +13,7 @@ use crate::{
 use contract::error::AppError;
 use domain::{
     artifact::{Digest, ExactImage, Repository, Tag},
+    custody::Fact,
     gate::{Found, GateId, Proof},
     id::WorkspaceId,
     policy::Policy,
@@ -56,7 +57,11 @@ pub(crate) async fn proofs(
 }
 
 /// The trusted roots that a policy may name: those of the workspace are read only where one is named.
-async fn roots_of(tx: &mut dyn Tx, policy: &Policy, workspace: WorkspaceId) -> Result<TrustedRoots, StoreError> {
+pub(crate) async fn roots_of(
+    tx: &mut dyn Tx,
+    policy: &Policy,
+    workspace: WorkspaceId,
+) -> Result<TrustedRoots, StoreError> {
     let built_in = TrustedRoots::built_in();
     let named = named_roots(policy);
     if named.iter().all(|(_, name)| built_in.get(name).is_some()) {
@@ -125,7 +130,16 @@ pub(crate) async fn ask_for_signatures(services: &Services, promotion: &Promotio
             },
             Err(unknown) => unknown.clone(),
         };
-        (sought.fingerprint(), found, tries)
+        let facts = match (&answer, &found) {
+            (Ok(there), Found::Valid) => sought.facts(&image.digest, &there.attached),
+            _ => Vec::new(),
+        };
+        Answer {
+            sought: sought.fingerprint(),
+            found,
+            facts,
+            tries,
+        }
     });
     answered(services, workspace, image, found.collect()).await
 }
@@ -189,18 +203,33 @@ pub(crate) async fn missing_proofs(
     Ok(ProofsThere::All)
 }
 
+/// What the registry said about something that was sought.
+struct Answer {
+    sought: String,
+    found: Found,
+    facts: Vec<Fact>,
+    /// How often it was sought in vain before.
+    tries: u32,
+}
+
 /// Writes what the registry said about what was sought, so many times in vain before, and has the promotions of the digest looked
 /// at that wait.
 async fn answered(
     services: &Services,
     workspace: WorkspaceId,
     image: &ExactImage,
-    found: Vec<(String, Found, u32)>,
+    found: Vec<Answer>,
 ) -> Result<(), AppError> {
     let mut tx = services.store.write().await?;
     let now = services.now();
     let known = tx.asked(workspace, &image.digest).await?;
-    for (sought, found, tries) in found {
+    for Answer {
+        sought,
+        found,
+        facts,
+        tries,
+    } in found
+    {
         // It was told of while it was asked: what was pushed may not have been seen.
         let is_told = known_of(&known, &sought, &image.repository).is_some_and(|asked| asked.tries < tries);
         let (tries, next_at) = match is_told {
@@ -210,6 +239,7 @@ async fn answered(
         let asked = Asked {
             sought,
             found,
+            facts,
             repository: image.repository.clone(),
             at: now,
             tries,

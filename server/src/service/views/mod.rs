@@ -4,6 +4,7 @@ mod activity;
 mod board;
 mod cells;
 mod copy;
+mod custody;
 mod form;
 mod inbox;
 mod inventory;
@@ -19,6 +20,7 @@ mod tags;
 
 pub use activity::activity;
 pub use board::{board, environment};
+pub use custody::{ExportForm, custody, export_custody};
 pub use form::form_options;
 pub(crate) use form::{check_draft, check_tags, check_values, first_image, form_options_in};
 pub use inbox::{inbox, inbox_count};

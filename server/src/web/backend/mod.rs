@@ -3,6 +3,7 @@
 //! A file for each noun of the port. What only passes its parameters on is a line of [`forward`]; what also touches the session or the
 //! browser's cookies is written out.
 
+mod artifacts;
 mod boards;
 mod connections;
 mod environments;

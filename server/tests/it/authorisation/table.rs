@@ -135,6 +135,8 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("shr+++rr hr++++ rrr", "report_check", Graphql("mutation { reportCheck(input: { workspace: \"demo\" digest: \"{digest}\" name: \"scan\" status: \"passed\" }) { name } }")),
     ("sh++++rr h+++++ +++", "activity", Ui("activity", "workspace=demo")),
     ("shrrr+rr hrrr+r +rr", "export_ledger", Rest("GET /api/v1/workspaces/{workspace}/ledger", "")),
+    ("sh++++++ h+++++ +++", "custody", Ui("custody", "workspace=demo&digest={digest}")),
+    ("sh++++++ h+++++ +++", "export_custody", Rest("GET /api/v1/artifacts/{digest}/custody?workspace=demo", "")),
     ("s+++++++ ++++++ +++", "events", Rest("GET /api/events", "")),
 
     // ?ovdaABP ovdaAg <>0

@@ -75,7 +75,7 @@ fn a_digest_must_be_vouched_for_by_the_verifier_that_is_asked_for() {
             Found::OfAnotherDigest,
             GateState::Failed,
             not_by.clone(),
-            "There is a verification summary by platform, but of another image.".into(),
+            "There is a verification summary by other, but of another image.".into(),
             opens.clone(),
         ),
         (
