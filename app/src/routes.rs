@@ -46,6 +46,11 @@ pub fn App() -> impl IntoView {
                 // No project can be called `-`.
                 <Route path=path!("/w/:workspace/-/settings") view={Lazy::<lazy::SettingsPage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/-/settings/:section") view={Lazy::<lazy::SettingsPage>::new()} ssr=Async />
+                <Route
+                    path=path!("/w/:workspace/-/artifacts/:digest/recall")
+                    view={Lazy::<lazy::OneRecallPage>::new()}
+                    ssr=Async
+                />
                 <Route path=path!("/w/:workspace/-/delete") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/-/delete/registry/:registry") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />
                 <Route path=path!("/w/:workspace/-/delete/cluster/:cluster") view={Lazy::<lazy::DeletePage>::new()} ssr=Async />

@@ -25,6 +25,7 @@ use crate::{
     preview::Preview,
     project::ProjectView,
     promotion::PromotionView,
+    recall::{MovedBack, RecallView},
     removal::{RemovalView, Removed, Removing},
     resource::ResourceView,
     session::Me,
@@ -130,6 +131,19 @@ pub trait Promotions: Send + Sync {
     async fn override_gate(&self, id: &str, gate: &str, reason: &str) -> Result<(), AppError>;
     /// Withdraws a promotion whose commit isn't on its way yet.
     async fn cancel(&self, id: &str) -> Result<(), AppError>;
+}
+
+/// Recalling a digest, and moving back what runs it.
+#[async_trait]
+pub trait Recalls: Send + Sync {
+    /// What is known of a digest that is recalled, was, or may be.
+    async fn recall(&self, workspace: &str, digest: &str) -> Result<RecallView, AppError>;
+    /// Marks a digest bad, with a reason.
+    async fn recall_digest(&self, workspace: &str, digest: &str, reason: &str) -> Result<(), AppError>;
+    /// Lifts the recall of a digest, with a reason.
+    async fn lift_recall(&self, workspace: &str, digest: &str, reason: &str) -> Result<(), AppError>;
+    /// Moves every place back that is to run a recalled digest; overrides shut gates where their policy lets the actor, if asked to.
+    async fn move_places_back(&self, workspace: &str, digest: &str, break_glass: bool) -> Result<MovedBack, AppError>;
 }
 
 /// What an environment asks for, and pausing it.
@@ -260,7 +274,7 @@ pub trait Notifications: Send + Sync {
 
 /// All of it.
 pub trait Backend:
-    Sessions + Boards + Resources + Artifacts + Promotions + Environments + People + Connections + Notifications
+    Sessions + Boards + Resources + Artifacts + Promotions + Recalls + Environments + People + Connections + Notifications
 {
 }
 

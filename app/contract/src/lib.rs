@@ -23,6 +23,7 @@ pub mod preview;
 pub mod project;
 pub mod promotion;
 mod query;
+pub mod recall;
 pub mod removal;
 pub mod resource;
 pub mod session;

@@ -8,6 +8,7 @@ use domain::{
     id::PromotionId,
     name::Name,
     promotion::{Failure, Purpose, State, Step},
+    recall::Recall,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct PromotionView {
     pub origin: Option<(Name, Name)>,
     /// What is to run.
     pub image: ExactImage,
+    /// The recall of that, where it is recalled.
+    #[serde(default)]
+    pub recall: Option<Recall>,
     /// What the registry says about it, once asked.
     pub details: Option<ArtifactDetails>,
     /// What ran before.

@@ -11,6 +11,7 @@ use domain::{
     key::Key,
     name::Name,
     promotion::{Purpose, State},
+    recall::Recall,
     resource::Runtime,
     tag_rule::TagRule,
     time::Timestamp,
@@ -44,6 +45,9 @@ pub struct ResourceView {
     /// Why it isn't known whether its image can still be pulled, a sentence.
     #[serde(default)]
     pub unseen: Option<String>,
+    /// Recalls of what it is to run, of what it runs, and of what its source offers.
+    #[serde(default)]
+    pub recalls: Vec<RecallNotice>,
     /// Its image's repository, once known.
     pub repository: Option<Repository>,
     /// What its source offers now, when that is exact: what *Promote* would run.
@@ -83,6 +87,15 @@ pub struct EarlierImage {
     pub missing: Vec<String>,
     /// What rolling back to it would do; `None` when Git can't say.
     pub preview: Option<Preview>,
+}
+
+/// A recall that concerns a resource.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecallNotice {
+    /// The recall.
+    pub recall: Recall,
+    /// Whether the resource runs the digest, or is to; else its source offers it.
+    pub here: bool,
 }
 
 /// An image that runs and can't be pulled any more.

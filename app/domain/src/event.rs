@@ -510,4 +510,21 @@ pub enum Happened {
         /// What policies called it.
         name: String,
     },
+    /// Somebody marked a digest bad: nothing is promoted to it until the recall is lifted.
+    DigestRecalled {
+        /// The digest.
+        digest: Digest,
+        /// Why.
+        reason: String,
+        /// How many resources ran it or were to run it: in the environment that the event is about, where it is about one.
+        #[serde(default)]
+        places: u32,
+    },
+    /// Somebody lifted a recall: the digest may be promoted again.
+    RecallLifted {
+        /// The digest.
+        digest: Digest,
+        /// Why.
+        reason: String,
+    },
 }

@@ -9,7 +9,7 @@
 //! - What an environment asks for, [`policy`], and whether it is there, [`gate`]; which tags it has in the registry, [`environment_tags`].
 //! - What happens: [`promotion`] (the state machine), [`succession`] (who goes first of those that wait), [`plan`] (what Argo CD reports, and what to do next),
 //!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
-//!   [`removal`] (what can be taken away again), [`told`] (what happened, in words), [`notification`] (who is told elsewhere).
+//!   [`recall`] (which digests are marked bad), [`removal`] (what can be taken away again), [`told`] (what happened, in words), [`notification`] (who is told elsewhere).
 
 pub mod arrival;
 pub mod artifact;
@@ -34,6 +34,7 @@ pub mod plan;
 pub mod policy;
 pub mod presence;
 pub mod promotion;
+pub mod recall;
 pub mod removal;
 pub mod repository_path;
 pub mod resource;

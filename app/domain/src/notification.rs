@@ -52,6 +52,8 @@ pub enum Occasion {
     Hold,
     /// What runs can't be pulled any more: its registry lost parts of it.
     ImageGone,
+    /// Somebody recalled a digest that runs here or is to run here, or lifted the recall.
+    Recalled,
 }
 
 words! { Occasion:
@@ -62,6 +64,7 @@ words! { Occasion:
     Drift "Drift",
     Hold "Hold",
     ImageGone "Image can't be pulled",
+    Recalled "Recalled",
 }
 
 impl Occasion {
@@ -89,6 +92,7 @@ impl Occasion {
             Happened::DesiredChanged { by: Some(_), .. } | Happened::LiveChanged { .. } => Some(Self::Drift),
             Happened::TagDrifted { .. } => Some(Self::Drift),
             Happened::ImageIncomplete { .. } => Some(Self::ImageGone),
+            Happened::DigestRecalled { .. } | Happened::RecallLifted { .. } => Some(Self::Recalled),
             Happened::Held { .. } | Happened::TakenBack { .. } => Some(Self::Hold),
             // Waybill's own commits, and everything that no channel is notified of.
             Happened::DesiredChanged { by: None, .. }

@@ -290,6 +290,9 @@ impl Hold {
     pub fn words(&self, runs: Option<&ExactImage>) -> String {
         let deed = match (self.cause, runs, &self.renamed) {
             (HoldCause::MovedInGit, Some(image), _) => format!("moved in Git to {}", image.short_label()),
+            (HoldCause::RecalledInGit, Some(image), _) => {
+                format!("moved in Git to {}, which is recalled,", image.short_label())
+            }
             (HoldCause::RemovedFromGit, _, Some(key)) => format!("removed from Git, or renamed to {key}"),
             (cause, ..) => cause.deed().to_owned(),
         };
@@ -340,6 +343,8 @@ pub enum HoldCause {
     RemovedFromGit,
     /// Switched it off in Git: `enabled: false`.
     DisabledInGit,
+    /// Declared a recalled image in Git, past Waybill.
+    RecalledInGit,
     /// Found no values file for it, which automation never makes.
     NoFile,
 }
@@ -355,6 +360,7 @@ impl HoldCause {
             Self::MovedInGit => "moved in Git",
             Self::RemovedFromGit => "removed from Git",
             Self::DisabledInGit => "switched off in Git",
+            Self::RecalledInGit => "moved in Git to a recalled image",
             Self::NoFile => "stopped at its missing values file",
         }
     }
@@ -363,7 +369,7 @@ impl HoldCause {
     #[must_use]
     pub fn is_in_git(self) -> bool {
         match self {
-            Self::MovedInGit | Self::RemovedFromGit | Self::DisabledInGit => true,
+            Self::MovedInGit | Self::RemovedFromGit | Self::DisabledInGit | Self::RecalledInGit => true,
             Self::Pinned | Self::RolledBack | Self::SetUp | Self::NoFile => false,
         }
     }
@@ -512,6 +518,9 @@ mod tests {
             digest: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
         };
         assert_eq!(hold.words(Some(&image)), "moved in Git to 1.1.0 by Ada in 1a2b3c4");
+        hold.cause = HoldCause::RecalledInGit;
+        let words = "moved in Git to 1.1.0, which is recalled, by Ada in 1a2b3c4";
+        assert_eq!(hold.words(Some(&image)), words);
         assert_eq!(hold.who(), "Ada");
     }
 }

@@ -135,6 +135,8 @@ kinds! {
     SigningKeySet Seldom "Signing key set",
     TrustedRootSet Seldom "Trusted root set",
     TrustedRootRemoved Seldom "Trusted root removed",
+    DigestRecalled Seldom "Digest recalled",
+    RecallLifted Seldom "Recall lifted",
 }
 
 /// A text that is no [`EventKind`].
@@ -404,6 +406,19 @@ impl Happened {
                 format!("set the trusted root {name} for keyless signatures")
             }
             Self::TrustedRootRemoved { name } => format!("removed the trusted root {name}"),
+            Self::DigestRecalled { digest, reason, places } => {
+                more.push(reason.clone());
+                match places {
+                    0 => {}
+                    1 => more.push("1 resource here ran it, or was to run it.".into()),
+                    many => more.push(format!("{many} resources here ran it, or were to run it.")),
+                }
+                format!("recalled {}", digest.short())
+            }
+            Self::RecallLifted { digest, reason } => {
+                more.push(reason.clone());
+                format!("lifted the recall of {}", digest.short())
+            }
         };
         (did, more)
     }

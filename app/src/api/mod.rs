@@ -20,6 +20,7 @@ pub mod policy;
 pub mod preview;
 pub mod project;
 pub mod promotion;
+pub mod recall;
 pub mod removal;
 pub mod resource;
 pub mod session;

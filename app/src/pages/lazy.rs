@@ -5,7 +5,7 @@
 
 use super::{
     account, activity, artifact, create_resource, environment, environment_images, inbox, invitation, policy, projects,
-    promotion, removal, resource, settings, sign_in,
+    promotion, recall, removal, resource, settings, sign_in,
 };
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
@@ -161,6 +161,20 @@ impl LazyRoute for OneArtifactPage {
 
     fn view(_this: Self) -> AnyView {
         view! { <artifact::ArtifactPage /> }.into_any()
+    }
+}
+
+/// [`recall::RecallPage`], when needed.
+pub struct OneRecallPage;
+
+#[lazy_route]
+impl LazyRoute for OneRecallPage {
+    fn data() -> Self {
+        Self
+    }
+
+    fn view(_this: Self) -> AnyView {
+        view! { <recall::RecallPage /> }.into_any()
     }
 }
 

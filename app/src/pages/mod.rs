@@ -16,6 +16,7 @@ pub mod policy;
 pub mod projects;
 pub mod promoted;
 pub mod promotion;
+pub mod recall;
 pub mod removal;
 pub mod resource;
 pub mod settings;

@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod gates;
+mod recalled;
 mod registry;
 
 use domain::{
@@ -201,6 +202,7 @@ fn head(view: &PromotionView, now: Signal<Timestamp>) -> AnyView {
             {view.takes_back.map(|id| linked("It takes back", "a promotion that failed", id))}
             {waits_for.map(|why| view! { <p>{why}</p> })}
             {flow(view)}
+            {recalled::recalled(view)}
             <p class="row muted">
                 <span>
                     "Asked for by " <strong>{view.requested_by.clone()}</strong> " " <Ago at=view.created_at now />
@@ -490,6 +492,7 @@ mod tests {
             digest: format!("sha256:{}", "ab".repeat(32)).parse().unwrap(),
         };
         PromotionView {
+            recall: None,
             tags: Vec::new(),
             statement: None,
             copy: None,

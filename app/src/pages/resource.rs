@@ -11,14 +11,14 @@ use crate::{
         cell::{out_of_sight, starved_words},
         digest_chip::DigestChip,
         frame::{Crumb, Frame},
-        notice::ErrorSummary,
-        state_badge::{badge, meaning, word},
+        notice::{ErrorSummary, Notice},
+        state_badge::{Meaning, badge, meaning, word},
         time::Ago,
         truth::TruthLine,
     },
     form::{form, redirect},
     live,
-    pages::{artifact, error::shown},
+    pages::{artifact, error::shown, recall},
 };
 
 mod actions;
@@ -162,6 +162,7 @@ fn content(view: Signal<ResourceView>, posted: Option<ResourcePost>, sent: Resou
             <div class="stack">
                 <section class="panel padded stack" aria-labelledby="runs">
                     <h2 id="runs">"What runs"</h2>
+                    {part(recalls)}
                     {part(runs)}
                 </section>
                 {actions::actions(view, posted, sent, now)}
@@ -196,6 +197,47 @@ fn head(view: &ResourceView, _: Signal<Timestamp>) -> AnyView {
                 </p>
             </div>
         </div>
+    }
+    .into_any()
+}
+
+/// What is recalled of what it runs, and of what its source offers; and the way to recall what it runs.
+fn recalls(view: &ResourceView, _: Signal<Timestamp>) -> AnyView {
+    let workspace = view.workspace.as_str();
+    let notices: Vec<AnyView> = (view.recalls.iter())
+        .map(|notice| {
+            let href = recall::address(workspace, notice.recall.digest.as_str());
+            let means = match notice.here {
+                true => "It runs or is to run here.",
+                false => "It doesn't arrive here. The next image of the source that isn't recalled does.",
+            };
+            let words = notice.recall.words();
+            let meaning = if notice.here { Meaning::Bad } else { Meaning::Quiet };
+            view! {
+                <Notice meaning>
+                    <p>{words}</p>
+                    <p>
+                        {means} " " <a href=href>"All places"</a>
+                    </p>
+                </Notice>
+            }
+            .into_any()
+        })
+        .collect();
+    let runs = view.cell.image.as_ref().map(|image| &image.digest);
+    let is_known =
+        |digest: &domain::artifact::Digest| view.recalls.iter().any(|notice| notice.recall.digest == *digest);
+    let link = runs.filter(|digest| !is_known(digest)).map(|digest| {
+        let href = recall::address(workspace, digest.as_str());
+        view! {
+            <p>
+                <a href=href>{format!("Recall {}…", digest.short())}</a>
+            </p>
+        }
+    });
+    view! {
+        {notices}
+        {link}
     }
     .into_any()
 }

@@ -37,7 +37,7 @@ const fn figure(name: &'static str, unit: &'static str, target: Target, what: &'
 }
 
 /// All of them, in the order of the table.
-pub(crate) const FIGURES: [Figure; 18] = [
+pub(crate) const FIGURES: [Figure; 20] = [
     figure(
         "promote_warm_vs_floor",
         "ratio",
@@ -92,6 +92,18 @@ pub(crate) const FIGURES: [Figure; 18] = [
         "s",
         AtMost(0.3),
         "click on *Approve* sent → commit on the remote, 100 promotions in a row that each wait for one approval",
+    ),
+    figure(
+        "recall_1000_list",
+        "s",
+        AtMost(0.1),
+        "a recalled digest is asked about that 1,000 places in 50 repositories are to run → all of them are listed, each with what it can go back to",
+    ),
+    figure(
+        "recall_1000",
+        "s",
+        AtMost(5.0),
+        "*Move back* sent for the same places → all of them committed and pushed",
     ),
     figure(
         "board_1000x5_render_p50",

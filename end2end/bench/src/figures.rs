@@ -16,6 +16,7 @@ mod live;
 mod memory;
 mod promote_large;
 mod promote_small;
+mod recall;
 
 use crate::{report::Report, scale::Scale, world::Ground};
 
@@ -75,6 +76,10 @@ pub(crate) async fn measure(ground: &Ground, scale: &Scale, only: &str, report: 
     if wanted("hooks") {
         let outcome = hooks::measure(ground, scale, report).await;
         report.settle(&["hooks_per_second"], outcome);
+    }
+    if wanted("recall") {
+        let outcome = recall::measure(ground, scale, report).await;
+        report.settle(&["recall_1000_list", "recall_1000"], outcome);
     }
     if wanted("board") {
         let names = [

@@ -20,6 +20,8 @@ pub(crate) struct Scale {
     pub(crate) approvals: usize,
     /// Tags that a registry tells of, and the repositories they are in.
     pub(crate) hooks: (usize, usize),
+    /// Places that run a recalled digest, and the repositories they are in.
+    pub(crate) recall: (usize, usize),
     /// Rows of the board, in 5 environments.
     pub(crate) board: usize,
     /// Promotions in the inbox; whole projects of 1,000.
@@ -50,6 +52,7 @@ impl Scale {
             fanout: 1_000,
             approvals: 100,
             hooks: (1_000, 50),
+            recall: (1_000, 50),
             board: 1_000,
             waiting: 10_000,
             renders: 60,
@@ -74,6 +77,7 @@ impl Scale {
             fanout: 100,
             approvals: 20,
             hooks: (400, 20),
+            recall: (200, 10),
             board: 300,
             waiting: 2_000,
             renders: 20,
@@ -88,7 +92,7 @@ impl Scale {
     /// What differs from the promise, for readers of the table.
     pub(crate) fn words(&self) -> String {
         format!(
-            "{} single promotions ({} on the large repository, which has {} files and commits), {} × {} in a burst, {} against the outside writer, {} followers one after another, {} × {} in the fan-out, {} approvals one after another, {} tags in {} repositories told of, {} × 5 on the board, {} promotions in the inbox, {} views of each page, {} navigations, {} live changes, {} resources with {} promotions in memory, histories of {} and {} promotions",
+            "{} single promotions ({} on the large repository, which has {} files and commits), {} × {} in a burst, {} against the outside writer, {} followers one after another, {} × {} in the fan-out, {} approvals one after another, {} tags in {} repositories told of, {} places in {} repositories recalled, {} × 5 on the board, {} promotions in the inbox, {} views of each page, {} navigations, {} live changes, {} resources with {} promotions in memory, histories of {} and {} promotions",
             self.singles,
             self.large_singles,
             self.large,
@@ -101,6 +105,8 @@ impl Scale {
             self.approvals,
             self.hooks.0,
             self.hooks.1,
+            self.recall.0,
+            self.recall.1,
             self.board,
             self.waiting,
             self.renders,

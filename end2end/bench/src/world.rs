@@ -232,6 +232,16 @@ impl Server {
         Err(format!("the document was refused: {}", answer.text().await?).into())
     }
 
+    /// Posts JSON to the REST interface; the answer.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
+        let request = self.client.post(format!("{}{path}", self.url())).json(body);
+        let answer = self.authorized(request).send().await?;
+        if answer.status().is_success() {
+            return Ok(answer.json().await?);
+        }
+        Err(format!("{path} was refused: {}", answer.text().await?).into())
+    }
+
     /// Asks a server function of a page, as the page's script does; the answer's length.
     pub(crate) async fn ask(&self, function: &str, arguments: &[(&str, &str)]) -> Outcome<usize> {
         let request = self

@@ -41,7 +41,7 @@ pub trait Artifacts: Send {
         details: &ArtifactDetails,
         rank: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Newest first.
+    /// Newest first, but for those that are recalled.
     async fn recent_artifacts(
         &mut self,
         workspace: WorkspaceId,
@@ -69,7 +69,8 @@ const NAME_ARTIFACT: &str =
     "UPDATE artifacts SET tag = $4 WHERE workspace_id = $1 AND repository = $2 AND digest = $3 AND tag IS NULL";
 const SET_DETAILS: &str =
     "UPDATE artifacts SET details = $4, rank = $5 WHERE workspace_id = $1 AND repository = $2 AND digest = $3";
-const RECENT_ARTIFACTS: &str = "SELECT * FROM artifacts WHERE workspace_id = $1 AND repository = $2 \
+const RECENT_ARTIFACTS: &str = "SELECT * FROM artifacts a WHERE workspace_id = $1 AND repository = $2 \
+     AND NOT EXISTS (SELECT 1 FROM recalls r WHERE r.workspace_id = $1 AND r.digest = a.digest AND r.lifted_at IS NULL) \
      ORDER BY rank DESC, ordinal DESC LIMIT $3";
 const COUNT_NEWER: &str = "SELECT COUNT(*) FROM artifacts a \
      JOIN artifacts o ON o.workspace_id = $1 AND o.repository = $2 AND o.digest = $3 \

@@ -116,7 +116,7 @@ pub trait Gates: Send {
     async fn replaced(&mut self, resource: ResourceId) -> Result<(), StoreError>;
     /// The digest of a resource that made way for a newer image last, as long as the resource has not gone back since.
     async fn replaced_last(&mut self, resource: ResourceId) -> Result<Option<Digest>, StoreError>;
-    /// The digest that a resource was healthy with last, other than this one.
+    /// The digest that a resource was healthy with last, other than this one, and than those that are recalled.
     async fn healthy_last(&mut self, resource: ResourceId, other_than: &Digest) -> Result<Option<Digest>, StoreError>;
     /// A promotion that failed is taken back by another.
     async fn set_taken_back(&mut self, failed: PromotionId, by: PromotionId) -> Result<(), StoreError>;
@@ -219,8 +219,10 @@ const REPLACED_LAST: &str = "SELECT digest FROM healthy_runs WHERE resource_id =
 const WENT_BACK: &str = "UPDATE healthy_runs SET replaced = 'no' WHERE resource_id = $1 AND replaced <> 'no'";
 const MAKES_NO_WAY: &str = "UPDATE healthy_runs SET replaced = 'no' WHERE resource_id = $1 AND replaced = 'begun'";
 const REPLACED: &str = "UPDATE healthy_runs SET replaced = 'done' WHERE resource_id = $1 AND replaced = 'begun'";
-const HEALTHY_LAST: &str =
-    "SELECT digest FROM healthy_runs WHERE resource_id = $1 AND digest <> $2 ORDER BY since DESC LIMIT 1";
+const HEALTHY_LAST: &str = "SELECT h.digest FROM healthy_runs h WHERE h.resource_id = $1 AND h.digest <> $2 AND NOT EXISTS (\
+     SELECT 1 FROM recalls c JOIN projects p ON p.workspace_id = c.workspace_id JOIN environments e ON e.project_id = p.id \
+     JOIN resources r ON r.environment_id = e.id WHERE r.id = $1 AND c.digest = h.digest AND c.lifted_at IS NULL) \
+     ORDER BY h.since DESC LIMIT 1";
 const SET_TAKEN_BACK: &str = "INSERT INTO taken_back (failed_id, by_id) VALUES ($1, $2)";
 const TAKEN_BACK: &str = "SELECT failed_id, by_id FROM taken_back WHERE failed_id = $1 OR by_id = $1";
 const RUNS: &str = "SELECT r.environment_id, h.since, h.until, h.replaced, w.seen_at FROM healthy_runs h JOIN resources r ON r.id = h.resource_id \

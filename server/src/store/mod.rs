@@ -32,6 +32,7 @@ pub mod presence;
 pub mod projects;
 pub mod promotions;
 pub mod proofs;
+pub mod recalls;
 pub mod registries;
 pub mod removals;
 pub mod resources;
@@ -69,6 +70,7 @@ pub use presence::{ImageAt, PresenceDue, PresenceRecord, Presences};
 pub use projects::{ProjectRecord, Projects};
 pub use promotions::{AskedFor, Promotions};
 pub use proofs::{Asked, Proofs};
+pub use recalls::{RanWell, RecalledPlace, Recalls};
 pub use registries::{Registries, RegistryRecord};
 pub use removals::{GitRemoval, Removals};
 pub use resources::Resources;
@@ -174,6 +176,7 @@ pub trait Tx:
     + Presences
     + SigningKeys
     + StoredRoots
+    + Recalls
     + Statements
     + Projects
     + Resources

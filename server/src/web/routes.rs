@@ -5,7 +5,7 @@ use axum::{
     Router,
     handler::Handler,
     http::Method,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 
 /// What can be asked for: a method, and a path with `{names}` where something is filled in.
@@ -43,6 +43,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     #[must_use]
     pub fn post<H: Handler<T, S>, T: 'static>(self, path: &str, handler: H) -> Self {
         self.add(Method::POST, path, post(handler))
+    }
+
+    /// With one more that is deleted.
+    #[must_use]
+    pub fn delete<H: Handler<T, S>, T: 'static>(self, path: &str, handler: H) -> Self {
+        self.add(Method::DELETE, path, delete(handler))
     }
 
     fn add(mut self, method: Method, path: &str, handler: MethodRouter<S>) -> Self {

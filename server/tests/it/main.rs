@@ -49,6 +49,7 @@ mod preview;
 mod promotion;
 mod proof;
 mod pushes;
+mod recalls;
 mod registry_looks;
 mod released_databases;
 mod removal;

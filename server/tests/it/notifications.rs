@@ -70,6 +70,12 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         missing: vec!["the blob sha256:1234".into()],
     };
     house.happens(resource, gone).await;
+    let recalled = Happened::DigestRecalled {
+        digest: image("a").digest,
+        reason: "it loses orders".into(),
+        places: 1,
+    };
+    house.happens(resource, recalled).await;
     house.tell().await;
 
     let wanted = [
@@ -80,6 +86,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         "drift",
         "hold",
         "image_gone",
+        "recalled",
     ];
     let hooks = receiver.on("/hook");
     assert_eq!(types(&hooks), wanted);
@@ -102,13 +109,21 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         hooks[4].json()["data"]["url"],
         "http://waybill.example/w/demo/myapp/production/api"
     );
+    let recall = hooks[7].json()["data"].clone();
+    let page = format!("http://waybill.example/w/demo/-/artifacts/{}/recall", digest("a"));
+    assert_eq!(
+        (recall["url"].as_str(), recall["environment"].as_str()),
+        (Some(&*page), Some("production"))
+    );
+    let text = recall["text"].as_str().unwrap();
+    assert_eq!(text, "it loses orders. 1 resource ran it or was to run it.");
 
     let chat = receiver.on("/slack");
     let texts: Vec<String> = chat
         .iter()
         .map(|one| one.json()["text"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(texts.len(), 7);
+    assert_eq!(texts.len(), 8);
     assert!(
         texts[0].starts_with(&format!("*<{link}|api → production needs approval>*\n")),
         "{}",
@@ -122,7 +137,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
     assert!(texts[2].contains("Said by &lt;Argo&gt; &amp; co."), "{}", texts[2]);
 
     let mails = mail.mails();
-    assert_eq!(mails.len(), 7);
+    assert_eq!(mails.len(), 8);
     for mail in &mails {
         assert_eq!(mail.to, ["<ada@example.com>", "<bob@example.com>"]);
         assert!(mail.from.starts_with("<waybill@example.com>"), "{}", mail.from);
@@ -130,7 +145,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
         assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
     }
     let log = house.log().await;
-    assert_eq!(log.len(), 21);
+    assert_eq!(log.len(), 24);
     assert!(
         log.iter()
             .all(|one| one.state == DeliveryState::Delivered && one.attempts == 1)
@@ -161,7 +176,7 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
     house.tell().await;
     assert_eq!(
         receiver.on("/hook").len(),
-        7,
+        8,
         "a promotion is being rolled out: it may be the reason"
     );
     let mut tx = house.bench.store.write().await.unwrap();
@@ -172,8 +187,8 @@ async fn each_kind_of_channel_tells_of_each_occasion() {
     house.happens(resource, reported(Health::Healthy)).await;
     house.tell().await;
     let hooks = receiver.on("/hook");
-    assert_eq!(types(&hooks)[7..], ["drift"]);
-    let text = hooks[7].json()["data"]["text"].as_str().unwrap().to_owned();
+    assert_eq!(types(&hooks)[8..], ["drift"]);
+    let text = hooks[8].json()["data"]["text"].as_str().unwrap().to_owned();
     assert_eq!(text, "ccccccc is live, and Git declares one (aaaaaaa).");
 }
 

@@ -171,7 +171,8 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
                 .replace("workspace=demo", "workspace=other")
                 .replace("workspace: \"demo\"", "workspace: \"other\"")
                 .replace("\"workspace\":\"demo\"", "\"workspace\":\"other\"")
-                .replace("{digest}", &digest("a"));
+                .replace("{digest}", &digest("a"))
+                .replace("{recalled}", &digest("9"));
             for (n, (mark, id)) in real.iter().enumerate() {
                 let none = format!("00000000-0000-7000-8000-00000000000{n}");
                 text = text.replace(mark, if made_up { &none } else { id });

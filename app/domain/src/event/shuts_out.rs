@@ -25,6 +25,8 @@ impl Happened {
             | Self::SigningKeySet { .. }
             | Self::TrustedRootSet { .. }
             | Self::TrustedRootRemoved { .. }
+            | Self::DigestRecalled { .. }
+            | Self::RecallLifted { .. }
             | Self::MemberInvited { .. }
             | Self::InvitationWithdrawn { .. }
             | Self::MemberJoined { .. }

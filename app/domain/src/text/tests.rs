@@ -146,6 +146,7 @@ fn words_of_notifications_stay_as_stored() {
         "drift",
         "hold",
         "image_gone",
+        "recalled",
     ];
     check::<Occasion>(&occasions, &UnknownOccasion);
     check_json::<Occasion>(&occasions);
@@ -229,6 +230,8 @@ fn words_of_events_stay_as_stored() {
         "signing_key_set",
         "trusted_root_set",
         "trusted_root_removed",
+        "digest_recalled",
+        "recall_lifted",
     ];
     check::<EventKind>(&kinds, &UnknownKind);
     // As the ledger stores them: serde lists all that it knows.

@@ -8,6 +8,7 @@ use domain::{
     event::{Event, Happened},
     notification::Occasion,
     promotion::{Promotion, State},
+    recall::sentence_end,
     resource::Resource,
     time::Timestamp,
 };
@@ -127,6 +128,47 @@ impl Message {
                 actor: line(event.actor.name()),
             },
         }
+    }
+
+    /// What is told of a recall, or of its end: in an environment, of its workspace and project.
+    pub(crate) fn of_recall(
+        event: &Event,
+        [workspace, project, environment]: [&str; 3],
+        public_url: &str,
+    ) -> Option<Self> {
+        let actor = event.actor.name();
+        let (digest, title, text) = match &event.happened {
+            Happened::DigestRecalled { digest, reason, places } => {
+                let run = match places {
+                    1 => "1 resource ran it or was to run it.".to_owned(),
+                    many => format!("{many} resources ran it or were to run it."),
+                };
+                let title = format!("{actor} recalled {}: {environment} has it", digest.short());
+                (digest, title, format!("{} {run}", sentence_end(reason)))
+            }
+            Happened::RecallLifted { digest, reason } => {
+                let title = format!("{actor} lifted the recall of {}", digest.short());
+                (digest, title, sentence_end(reason))
+            }
+            _ => return None,
+        };
+        Some(Self {
+            kind: Occasion::Recalled.as_str().to_owned(),
+            timestamp: event.at.rfc3339(),
+            data: Data {
+                title: line(&title),
+                text: line(&text),
+                url: format!("{public_url}/w/{workspace}/-/artifacts/{digest}/recall"),
+                workspace: workspace.to_owned(),
+                project: project.to_owned(),
+                environment: Some(environment.to_owned()),
+                resource: None,
+                promotion: None,
+                from: None,
+                to: None,
+                actor: line(actor),
+            },
+        })
     }
 
     /// A test of a channel.
@@ -286,6 +328,7 @@ fn words(event: &Event, occasion: Occasion, about: About<'_>, public_url: &str) 
                     domain::resource::HoldCause::NoFile => "found no values file for it",
                     domain::resource::HoldCause::SetUp => "set it up where only others may change what runs",
                     domain::resource::HoldCause::MovedInGit => "saw another image in Git",
+                    domain::resource::HoldCause::RecalledInGit => "saw a recalled image in Git",
                     domain::resource::HoldCause::RemovedFromGit => "saw that it was removed from Git",
                     domain::resource::HoldCause::DisabledInGit => "saw that it was switched off in Git",
                 }

@@ -173,6 +173,9 @@ async fn deploy(
         return Ok(());
     };
     let place = reach::place_for_waybill(tx, project).await?;
+    if tx.recall_of(workspace, &image.digest).await?.is_some() {
+        return Ok(());
+    }
     let request = Request {
         purpose: Purpose::Deploy,
         actor: Actor::Waybill,

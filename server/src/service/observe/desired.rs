@@ -215,6 +215,16 @@ pub(super) async fn read_desired_through(
             }
             _ => (HoldCause::MovedInGit, None),
         };
+        let recall = match &*image {
+            Some(image) => tx.recall_of(place.workspace.id, &image.digest).await?,
+            None => None,
+        };
+        // A recalled image comes back through Git: what it was held for before is over, and the hold says so.
+        if is_there && by_others && recall.is_some() {
+            let (cause, outside) = (HoldCause::RecalledInGit, others.of(resource.id).cloned());
+            queue::hold_for_git(services, &mut *tx, &place, resource, cause, outside, None).await?;
+            continue;
+        }
         let stays = is_there
             && (!by_others
                 || resource.hold.is_some()

@@ -5,6 +5,7 @@ use crate::{
     service::{
         context::{Services, internal},
         gates::{self, requester},
+        queue,
         reach::{self, Caller, EnvironmentPlace, not_found},
     },
     store::{NewEvent, Tx},
@@ -38,7 +39,7 @@ struct Waiting {
 /// Approves a promotion: it goes on when this was the last thing it waited for. Approving twice, or after it went on, does nothing.
 ///
 /// # Errors
-/// When the caller may not, or it has ended otherwise.
+/// When the caller may not, its digest is recalled, or it has ended otherwise.
 pub async fn approve(services: &Services, caller: &Caller, id: &str, comment: &str) -> Result<(), AppError> {
     let comment = said(comment)?;
     let (mut tx, caller) = reach::write_as_of_now(services, caller).await?;
@@ -46,6 +47,7 @@ pub async fn approve(services: &Services, caller: &Caller, id: &str, comment: &s
     let waiting = waiting(&mut *tx, caller, id).await?;
     let approvals = waiting.approvals()?;
     waiting.may_decide(&approvals)?;
+    queue::check_recall(&mut *tx, waiting.promotion.workspace, &waiting.promotion.image.digest).await?;
     match waiting.promotion.state {
         State::Waiting => {}
         State::Rejected | State::Cancelled | State::Superseded | State::Failed => {
@@ -151,6 +153,7 @@ pub async fn override_gate(
             gate.title()
         )));
     }
+    queue::check_recall(&mut *tx, waiting.promotion.workspace, &waiting.promotion.image.digest).await?;
     let EnvironmentPlace { project, environment } = &waiting.place;
     let decision = gates::decide_gates(
         services,
@@ -186,6 +189,51 @@ pub async fn override_gate(
     tx.commit().await?;
     services.wrote();
     Ok(())
+}
+
+/// Lets a promotion that waits through all of its gates that are shut, where the policy lets the caller override each of them; else through
+/// none. The state that it is in then.
+pub(super) async fn override_all(
+    services: &Services,
+    tx: &mut dyn Tx,
+    caller: &Caller,
+    place: &EnvironmentPlace,
+    promotion: &Promotion,
+    reason: &str,
+) -> Result<State, AppError> {
+    let EnvironmentPlace { project, environment } = place;
+    let Some(me) = approver(caller, project.workspace.id, project.role) else {
+        return Ok(promotion.state);
+    };
+    let decision = gates::decide_gates(services, tx, environment, &project.environments, promotion).await?;
+    let shut: Vec<_> = decision.gates.into_iter().filter(|gate| !gate.state.opens()).collect();
+    if !(shut.iter()).all(|gate| environment.policy.may_override(gate.id.kind, &me)) {
+        return Ok(promotion.state);
+    }
+    let now = services.now();
+    for gate in shut {
+        let one = Override {
+            gate: gate.id.clone(),
+            by: caller.actor.clone(),
+            reason: reason.to_owned(),
+            at: gate.since.map_or(now, |since| since.max(now)),
+            until: gate.until,
+        };
+        tx.insert_override(promotion.id, &one).await?;
+        let event = NewEvent {
+            workspace: promotion.workspace,
+            subject: Subject::promotion(promotion),
+            actor: caller.actor.clone(),
+            happened: Happened::GateOverridden {
+                gate: gate.id,
+                reason: reason.to_owned(),
+            },
+        };
+        tx.append_event(&event, now).await?;
+    }
+    gates::look_at_gates(services, tx, promotion.id, &caller.actor).await?;
+    let now = tx.promotion(promotion.id).await?;
+    Ok(now.map_or(promotion.state, |promotion| promotion.state))
 }
 
 async fn waiting(tx: &mut dyn Tx, caller: &Caller, id: &str) -> Result<Waiting, AppError> {

@@ -1,13 +1,16 @@
 //! What people and programs decide about resources and promotions: promote, pin, roll back,
-//! resume what is held, approve, retry, cancel, pause, and take back what failed.
+//! resume what is held, approve, retry, cancel, pause, take back what failed, recall a digest and move
+//! back what runs it.
 
 mod approve;
 mod cancel;
 mod heal;
 mod mark;
+mod move_back;
 mod pause;
 mod pin;
 mod promote;
+mod recall;
 mod resume;
 mod retry;
 mod rollback;
@@ -19,10 +22,14 @@ pub use cancel::cancel;
 pub use heal::heal;
 pub(crate) use heal::{healers, image_at};
 pub(crate) use mark::mark;
+pub(crate) use move_back::last_good;
+pub use move_back::move_places_back;
 pub use pause::{pause_promotions, resume_promotions};
 pub use pin::edit_pin;
 pub(crate) use pin::image_to_pin;
 pub use promote::{promote, promote_between};
+pub(crate) use recall::digest_of;
+pub use recall::{lift_recall, recall_digest};
 pub use resume::resume;
 pub use retry::retry;
 pub use rollback::rollback;

@@ -56,6 +56,7 @@ pub async fn resume(
     tx.update_resource(&resource).await?;
     queue::lift_hold(services, &mut *tx, &caller, &place.project, &mut resource).await?;
 
+    let workspace = place.project.workspace.id;
     let (image, origin, purpose) = match &resource.source {
         Source::Promote { from } => {
             let source = tx.resource(*from).await?;
@@ -92,7 +93,12 @@ pub async fn resume(
         None => Course::Same,
     };
     let image = match image {
-        Some(image) if runs_there(&mut *tx, &place.project, place.environment.id, &image).await? => Some(image),
+        Some(image)
+            if runs_there(&mut *tx, &place.project, place.environment.id, &image).await?
+                && tx.recall_of(workspace, &image.digest).await?.is_none() =>
+        {
+            Some(image)
+        }
         _ => None,
     };
     let promotion = match image {

@@ -3,7 +3,7 @@
 use crate::{
     service::{
         context::Services,
-        gates,
+        gates, queue,
         reach::{self, Caller},
     },
     store::NewEvent,
@@ -17,7 +17,7 @@ use domain::{
 /// Tries a failed promotion again.
 ///
 /// # Errors
-/// When it hasn't failed, a newer one took its place, or the caller may not.
+/// When it hasn't failed, a newer one took its place, its digest is recalled, or the caller may not.
 pub async fn retry(services: &Services, caller: &Caller, id: &str) -> Result<(), AppError> {
     let (mut tx, caller) = reach::write_as_of_now(services, caller).await?;
     let (promotion, place) = reach::promotion_place(&mut *tx, &caller, id).await?;
@@ -25,6 +25,7 @@ pub async fn retry(services: &Services, caller: &Caller, id: &str) -> Result<(),
         Purpose::Rollback => place.project.may_roll_back(&place.environment)?,
         _ => place.project.may_change(&place.environment)?,
     }
+    queue::check_recall(&mut *tx, promotion.workspace, &promotion.image.digest).await?;
     let newest = tx.promotions_of(promotion.resource, 1).await?;
     if newest.first().is_some_and(|newest| newest.id != promotion.id) {
         return Err(AppError::Conflict(

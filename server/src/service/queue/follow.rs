@@ -37,6 +37,10 @@ pub(crate) async fn follow(
         return Ok(());
     }
     let workspace = place.workspace.id;
+    // They stay where they are, and go on with the next image that isn't recalled.
+    if tx.recall_of(workspace, &image.digest).await?.is_some() {
+        return Ok(());
+    }
     let origin = place.origin(source);
     for (follower, order) in tx.followers_in_order(source.id).await? {
         if !follower.follows_by_itself() {

@@ -33,7 +33,8 @@ async fn put(tx: &mut dyn Tx, place: &ProjectPlace, resource: &mut Resource, hol
     Ok(())
 }
 
-/// Puts a hold on a resource that tracks its source; one that is there already stays as it is.
+/// Puts a hold on a resource that tracks its source; one that is there already stays as it is, unless it is about a recalled image that
+/// Git was to run until now.
 pub(crate) async fn put_on_hold(
     services: &Services,
     tx: &mut dyn Tx,
@@ -42,7 +43,8 @@ pub(crate) async fn put_on_hold(
     resource: &mut Resource,
     cause: HoldCause,
 ) -> Result<(), AppError> {
-    if resource.hold.is_some() {
+    let stays = |hold: &Hold| hold.cause != HoldCause::RecalledInGit;
+    if resource.hold.as_ref().is_some_and(stays) {
         return Ok(());
     }
     let hold = Hold {

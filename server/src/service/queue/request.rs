@@ -7,6 +7,7 @@ use crate::{
     service::{
         context::{Services, internal},
         gates::{self, SUPERSEDED},
+        queue::recalled::check_recall,
         reach::{ProjectPlace, not_found},
     },
     store::{NewEvent, Tx},
@@ -37,6 +38,9 @@ pub(crate) struct Request {
 /// Writes a promotion of `resource`. One that already runs the same digest is returned instead; of those that wait and would
 /// run another, some are superseded ([`domain::succession`]); one that is being committed is let finish. A rollback goes straight to its commit, and
 /// waits for nothing that waits or hangs.
+///
+/// # Errors
+/// When its digest is recalled, whoever asks ([`check_recall`]); when the database fails.
 pub(crate) async fn request(
     services: &Services,
     tx: &mut dyn Tx,
@@ -44,6 +48,7 @@ pub(crate) async fn request(
     resource: &Resource,
     request: Request,
 ) -> Result<Promotion, AppError> {
+    check_recall(tx, place.workspace.id, &request.image.digest).await?;
     let now = services.now();
     // Whoever asks for the same resource at this moment, on another server, is before this one or after it.
     let number = tx.next_number(resource.id).await?;

@@ -49,7 +49,7 @@ pub(crate) async fn newest_arrival(
     }))
 }
 
-/// The newest artifact of a repository that may be deployed, by the tag that counts.
+/// The newest artifact of a repository that may be deployed, by the tag that counts. One that is recalled may not.
 pub(crate) async fn newest_that_counts(
     tx: &mut dyn Tx,
     workspace: WorkspaceId,
@@ -87,7 +87,9 @@ async fn newest_by_tag(
             continue;
         }
         let artifact = tx.artifact(workspace, repository, &named.digest).await?;
-        if !artifact.is_some_and(|artifact| what.runs(&artifact)) {
+        if !artifact.is_some_and(|artifact| what.runs(&artifact))
+            || tx.recall_of(workspace, &named.digest).await?.is_some()
+        {
             continue;
         }
         let of_it: Vec<&NamedTag> = counting.iter().filter(|other| other.digest == named.digest).collect();

@@ -82,6 +82,7 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
     let tags = (tx.tags_of_promotion(promotion.id).await?.into_iter())
         .map(|tag| tag_view(tag, &[], environment.tags.on_drift))
         .collect();
+    let recall = tx.recall_of(place.workspace.id, &promotion.image.digest).await?;
     let statement = tx.statement(promotion.id).await?;
     let will_attest = statements::will_attest(&mut *tx, &environment, promotion.purpose).await?;
     drop(tx);
@@ -116,6 +117,7 @@ pub async fn promotion(services: &Services, caller: &Caller, id: &str) -> Result
         .map(|(_, shown)| shown);
     Ok(PromotionView {
         is_removed,
+        recall,
         shown_before,
         gates,
         may_say,

@@ -8,7 +8,7 @@ use crate::{
         sources::{self, RECENT, WhatCounts},
         views::{
             board::{environment_head, hide_other_environments},
-            cells, presence, preview,
+            cells, presence, preview, recall,
         },
     },
     store::{PresenceRecord, Tx},
@@ -21,7 +21,7 @@ use contract::{
     resource::{EarlierImage, PromotionRow, ResourceView},
 };
 use domain::{
-    artifact::{Artifact, ExactImage},
+    artifact::{Artifact, Digest, ExactImage},
     promotion::Promotion,
     resource::{Resource, Source},
     rights::{self, Right},
@@ -76,6 +76,8 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
     let (workspace, project) = (place.workspace.id, place.record.project.id);
     let (incomplete, unseen) = presence::incomplete_view(&mut *tx, workspace, project, &resource).await?;
     let gone = tx.incomplete(workspace).await?;
+    let recalls = recall::notices(&mut *tx, workspace, &resource, latest.as_ref()).await?;
+    let recalled = tx.recalled_digests(workspace).await?;
     let followers = tx.followers(resource.id).await?;
     let followers = followers
         .into_iter()
@@ -90,7 +92,7 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
     };
     let denied = at.project.may_change(&at.environment).err();
     let (preview, earlier) = if denied.is_none() {
-        outlook(services, &at, &resource, latest.as_ref(), &history, &gone).await
+        outlook(services, &at, &resource, latest.as_ref(), &history, (&gone, &recalled)).await
     } else {
         (None, Vec::new())
     };
@@ -108,6 +110,7 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
         cell,
         incomplete,
         unseen,
+        recalls,
         repository,
         latest,
         preview,
@@ -133,7 +136,7 @@ async fn outlook(
     resource: &Resource,
     latest: Option<&ExactImage>,
     history: &[Promotion],
-    gone: &[PresenceRecord],
+    (gone, recalled): (&[PresenceRecord], &[Digest]),
 ) -> (Option<Preview>, Vec<EarlierImage>) {
     let runs = resource.desired.as_ref().map(|image| &image.digest);
     let preview = match latest.filter(|image| Some(&image.digest) != runs) {
@@ -143,7 +146,8 @@ async fn outlook(
     let mut earlier: Vec<EarlierImage> = Vec::new();
     for image in sources::that_ran(history) {
         let known = earlier.iter().any(|e| e.image.digest == image.digest);
-        if known || Some(&image.digest) == runs || earlier.len() == MOST_ROLLBACKS {
+        let is_recalled = recalled.contains(&image.digest);
+        if known || is_recalled || Some(&image.digest) == runs || earlier.len() == MOST_ROLLBACKS {
             continue;
         }
         earlier.push(EarlierImage {

@@ -10,6 +10,7 @@ mod environments;
 mod notifications;
 mod people;
 mod promotions;
+mod recalls;
 mod resources;
 mod sessions;
 

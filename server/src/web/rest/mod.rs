@@ -1,4 +1,4 @@
-//! The REST interface, below `/api/v1`: [`apply`], [`checks`], [`custody`], [`ledger`] and the webhooks of registries ([`registry_hook`]) and Git hosts
+//! The REST interface, below `/api/v1`: [`apply`], [`checks`], [`custody`], [`ledger`], [`recalls`] and the webhooks of registries ([`registry_hook`]) and Git hosts
 //! ([`git_hook`]).
 //!
 //! Errors are problem details ([`super::error`]). Who calls is said by the extension [`super::auth::Identity`], which the layer that
@@ -9,6 +9,7 @@ pub mod checks;
 pub mod custody;
 pub mod git_hook;
 pub mod ledger;
+pub mod recalls;
 pub mod registry_hook;
 
 use super::error::Problem;

@@ -18,7 +18,7 @@ use contract::error::AppError;
 use domain::{
     environment::{Environment, Workspace},
     event::{Event, Happened},
-    id::{ChannelId, DeliveryId, ProjectId, PromotionId},
+    id::{ChannelId, DeliveryId, EnvironmentId, ProjectId, PromotionId},
     notification::{DeliveryState, Occasion},
     plan::Health,
     promotion::{Phase, Promotion, State},
@@ -187,9 +187,19 @@ impl<'a> Page<'a> {
         if channels.is_empty() {
             return Ok(());
         }
-        let (Some(project), Some(environment), Some(resource)) =
-            (event.subject.project, event.subject.environment, event.subject.resource)
-        else {
+        let (Some(project), Some(environment)) = (event.subject.project, event.subject.environment) else {
+            return Ok(());
+        };
+        if occasion == Occasion::Recalled {
+            self.read_names(tx, event, project).await?;
+            let names = self.names(event, project, environment);
+            let message = names.and_then(|names| Message::of_recall(event, names, &services.public_url));
+            return match message {
+                Some(message) => self.deliver(event, occasion, &message, channels),
+                None => Ok(()),
+            };
+        }
+        let Some(resource) = event.subject.resource else {
             return Ok(());
         };
         // What was said of a thing before it was removed is told all the same.
@@ -219,26 +229,41 @@ impl<'a> Page<'a> {
                 .extend(channels.iter().map(|channel| (channel.id, promotion.id)));
         }
         self.read_names(tx, event, project).await?;
-        let workspace = self.workspaces.iter().find(|one| one.id == event.workspace);
-        let (Some(workspace), Some(Some((project_name, environments)))) = (workspace, self.projects.get(&project))
-        else {
-            return Ok(());
-        };
-        let Some(environment) = environments.iter().find(|one| one.id == environment) else {
+        let Some([workspace, project, environment]) = self.names(event, project, environment) else {
             return Ok(());
         };
         let about = About {
             names: Names {
-                workspace: workspace.name.as_str(),
-                project: project_name,
-                environment: environment.name.as_str(),
+                workspace,
+                project,
+                environment,
                 resource: resource.name.as_str(),
             },
             resource: &resource,
             promotion: promotion.as_ref(),
         };
         let message = Message::of(event, occasion, about, &services.public_url);
-        let message = serde_json::to_string(&message).map_err(|e| internal(&e))?;
+        self.deliver(event, occasion, &message, channels)
+    }
+
+    /// The names of the workspace, the project and the environment that an entry is about.
+    fn names(&self, event: &Event, project: ProjectId, environment: EnvironmentId) -> Option<[&str; 3]> {
+        let workspace = self.workspaces.iter().find(|one| one.id == event.workspace)?;
+        let (project, environments) = self.projects.get(&project)?.as_ref()?;
+        let environment = environments.iter().find(|one| one.id == environment)?;
+        Some([workspace.name.as_str(), project, environment.name.as_str()])
+    }
+
+    /// Adds a delivery through each of these channels.
+    fn deliver(
+        &mut self,
+        event: &Event,
+        occasion: Occasion,
+        message: &Message,
+        channels: Vec<&Channel>,
+    ) -> Result<(), AppError> {
+        let services = self.services;
+        let message = serde_json::to_string(message).map_err(|e| internal(&e))?;
         let now = services.now();
         let deliveries = channels.into_iter().map(|channel| Delivery {
             id: DeliveryId(services.ids.next()),

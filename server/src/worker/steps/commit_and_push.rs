@@ -31,6 +31,27 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// Bytes of what a label says, to stand in a commit.
 const LONGEST_CLAIM: usize = 500;
 
+/// Why no commit is made any more.
+enum Shut {
+    /// A gate shut, in a few words.
+    Gate(String),
+    /// Its digest was recalled, a sentence.
+    Recall(String),
+}
+
+impl Shut {
+    /// What comes of it while nothing was pushed.
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Gate(what) => Outcome::held(what),
+            Self::Recall(why) => Outcome::Withdrawn {
+                why: why.clone(),
+                commit: None,
+            },
+        }
+    }
+}
+
 /// One outcome for each of the promotions, which are of one project, with those of one resource in their order.
 pub(super) async fn run(services: &Services, promotions: &[Promotion]) -> Vec<Outcome> {
     let mut outcomes: Vec<Option<Outcome>> = promotions.iter().map(|_| None).collect();
@@ -104,7 +125,7 @@ async fn try_run(
         // Its own may have been pushed, and not been recorded: that is looked for, and none is made.
         let by = tx.committed_after(promotion).await?;
         // A gate that shut since it was let through holds it still. An earlier try may have pushed it already: then it is let finish.
-        let shut = match &promotion.commit {
+        let shut: Option<String> = match &promotion.commit {
             Some(_) => None,
             None if by.is_some() => None,
             None => {
@@ -119,10 +140,19 @@ async fn try_run(
                 }
             }
         };
-        if let Some(what) = &shut
+        // Its digest may have been recalled since; again, an earlier try may have pushed it.
+        let recalled = match &promotion.commit {
+            None if by.is_none() => tx.recall_of(promotion.workspace, &promotion.image.digest).await?,
+            _ => None,
+        };
+        let shut = match recalled {
+            Some(recall) => Some(Shut::Recall(format!("Ended by a recall. {}", recall.words()))),
+            None => shut.map(Shut::Gate),
+        };
+        if let Some(shut) = &shut
             && promotion.attempts == 0
         {
-            outcomes[place_of] = Some(Outcome::held(what));
+            outcomes[place_of] = Some(shut.outcome());
             continue;
         }
         let approved = match environment.policy.approvals {
@@ -167,8 +197,8 @@ async fn try_run(
             outcomes[place_of] = Some(Outcome::Overtaken { by, commit });
             continue;
         }
-        if let (Ok(Committed::Absent), Some(what)) = (&done, &shut) {
-            outcomes[place_of] = Some(Outcome::held(what));
+        if let (Ok(Committed::Absent), Some(shut)) = (&done, &shut) {
+            outcomes[place_of] = Some(shut.outcome());
             continue;
         }
         if let Ok(Committed::Moved) = done {

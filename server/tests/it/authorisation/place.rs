@@ -243,6 +243,7 @@ async fn marks(bench: &Bench, rita: UserId) -> Vec<(&'static str, String)> {
         ("{target development}", target("development")),
         ("{target closed}", target("closed")),
         ("{digest}", digest("a")),
+        ("{recalled}", digest("9")),
         ("{promotion}", asked("development", "api").await),
         ("{waiting}", asked("guarded", WAITING[0]).await),
         ("{unwanted}", asked("guarded", WAITING[1]).await),

@@ -99,6 +99,17 @@ pub(crate) const TABLE: &[(&str, &str, Door)] = &[
     ("shr---hh hr---- r-h", "cancel", Graphql("mutation { cancel(id: \"{promotion}\") { id } }")),
 
     // ?ovdaABP ovdaAg <>0
+    // A recall counts in all projects.
+    ("sh++++++ h+++++ +++", "recall", Ui("recall", "workspace=demo&digest={digest}")),
+    ("sh++++++ h+++++ +++", "recall", Rest("GET /api/v1/artifacts/{recalled}/recall?workspace=demo", "")),
+    ("shrrr-rr hrrr-r -r-", "recall_digest", Ui("recall_digest", "workspace=demo&digest={recalled}&reason=x")),
+    ("shrrr-rr hrrr-r -r-", "recall_digest", Rest("POST /api/v1/artifacts/{recalled}/recall?workspace=demo", "{\"reason\":\"x\"}")),
+    ("shrrr-rr hrrr-r -r-", "move_places_back", Ui("move_places_back", "workspace=demo&digest={recalled}&break_glass=false")),
+    ("shrrr-rr hrrr-r -r-", "move_places_back", Rest("POST /api/v1/artifacts/{recalled}/recall/move-back?workspace=demo", "{}")),
+    ("shrrr-rr hrrr-r -r-", "lift_recall", Ui("lift_recall", "workspace=demo&digest={recalled}&reason=x")),
+    ("shrrr-rr hrrr-r -r-", "lift_recall", Rest("DELETE /api/v1/artifacts/{recalled}/recall?workspace=demo", "{\"reason\":\"x\"}")),
+
+    // ?ovdaABP ovdaAg <>0
     // Only people decide.
     ("s+++++++ ++++++ +++", "inbox", Ui("inbox", "")),
     ("++++++++ ++++++ +++", "inbox_count", Ui("inbox_count", "")),

@@ -29,7 +29,7 @@ use sha2::Sha256;
 use std::sync::Arc;
 
 pub(super) const API: &str = "127.0.0.1:5000/myapp/api";
-const ALL: &str = "needs_approval,approved,failed,succeeded,drift,hold,image_gone";
+const ALL: &str = "needs_approval,approved,failed,succeeded,drift,hold,image_gone,recalled";
 
 /// A project `myapp` with `api` in development, and in production, which asks for two approvals, once [`House::promote`] was called.
 pub(super) struct House {

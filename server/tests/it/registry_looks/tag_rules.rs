@@ -154,6 +154,21 @@ async fn the_higher_version_is_newer_all_the_way_down_a_chain() {
 }
 
 #[tokio::test]
+async fn a_recalled_version_is_passed_over_for_the_next_one() {
+    let shop = Shop::open().await;
+    shop.registry.push(API, "1.0.0", 5, "linux/amd64");
+    shop.apply_by(json!({ "semver": "^1" })).await;
+    shop.all_went(&["1.0.0"]).await;
+    let bad = shop.registry.push(API, "1.2.0", 7, "linux/amd64");
+    promotion::recall_digest(&shop.bench.services, &shop.admin, "demo", &bad, "it loses orders")
+        .await
+        .unwrap();
+    shop.registry.push(API, "1.1.0", 6, "linux/amd64");
+    shop.look().await;
+    shop.all_went(&["1.0.0", "1.1.0"]).await;
+}
+
+#[tokio::test]
 async fn an_image_arrives_when_it_is_first_called_a_version() {
     let shop = Shop::open().await;
     shop.registry.push(API, "1.0.0", 0, "linux/amd64");

@@ -417,6 +417,12 @@ impl World {
         registry.push_image("myapp/api", tag, &build("api", tag)).await.unwrap()
     }
 
+    /// Gives the build of `api` that is called `of` another tag, too; returns its digest.
+    pub(crate) async fn push_again(&self, of: &str, tag: &str) -> String {
+        let registry = self.registry.as_ref().unwrap();
+        registry.push_image("myapp/api", tag, &build("api", of)).await.unwrap()
+    }
+
     pub(crate) async fn resource(&self, environment: &str, name: &str) -> Option<Resource> {
         let mut tx = self.store.read().await.unwrap();
         for workspace in tx.workspaces().await.unwrap() {
