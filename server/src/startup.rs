@@ -3,7 +3,7 @@
 use crate::{
     adapters::{
         argocd::ArgoCdClient,
-        git::{GitMirrors, LocalPaths},
+        git::{GitMirrors, LocalPaths, SourceMirrors},
         measured::Measured,
         notifier::Notifier,
         registry::{Copier, RegistryClient},
@@ -115,6 +115,7 @@ pub async fn services(
             GitMirrors::new(config.data_dir.join("git"))
                 .with_local_paths(LocalPaths::new(config.git_local_paths.clone())),
         ),
+        sources: Arc::new(SourceMirrors::new(config.data_dir.join("sources"))),
         argocd: Arc::new(Measured(ArgoCdClient::new())),
         registry: Arc::new(Measured(
             RegistryClient::new().map_err(|e| client("registry")(e.to_string()))?,
@@ -142,6 +143,7 @@ pub async fn services(
         workload_reads: Arc::default(),
         deployed_sources: Arc::default(),
         kept_inbox: Arc::default(),
+        kept_changes: Arc::default(),
         creators: config.workspaces_create,
         public_url: config.public_url(listening).trim_end_matches('/').into(),
     })

@@ -29,6 +29,7 @@ use crate::{
     removal::{RemovalView, Removed, Removing},
     resource::ResourceView,
     session::Me,
+    source::{SourceHostDraft, SourceHostsView},
     token::{TokenDraft, TokenMade, TokensView},
 };
 use async_trait::async_trait;
@@ -36,6 +37,7 @@ use domain::{
     draft::{FormOptions, ResourceDraft},
     id::PromotionId,
     removal::RemovalChoices,
+    source::SourceChanges,
 };
 
 /// Signing in and out, and one's own account.
@@ -121,6 +123,8 @@ pub trait Artifacts: Send + Sync {
 pub trait Promotions: Send + Sync {
     /// One promotion with its steps, diff and timeline.
     async fn promotion(&self, id: &str) -> Result<PromotionView, AppError>;
+    /// The commits between the image before and the new one; may take as long as its source's host does.
+    async fn changes(&self, id: &str) -> Result<SourceChanges, AppError>;
     /// Tries a failed promotion again.
     async fn retry(&self, id: &str) -> Result<(), AppError>;
     /// Approves a promotion.
@@ -249,6 +253,17 @@ pub trait Connections: Send + Sync {
     ) -> Result<ConnectionTest, AppError>;
     /// Adds an environment to a project; says what is so now.
     async fn add_environment(&self, workspace: &str, draft: EnvironmentDraft) -> Result<String, AppError>;
+    /// The hosts of source repositories that a workspace lists.
+    async fn source_hosts(&self, workspace: &str) -> Result<SourceHostsView, AppError>;
+    /// Lists a host, or changes how it is read; says what is so now.
+    async fn save_source_host(
+        &self,
+        workspace: &str,
+        draft: SourceHostDraft,
+        secrets: Secrets,
+    ) -> Result<String, AppError>;
+    /// Removes a host from the list, with its token.
+    async fn remove_source_host(&self, workspace: &str, host: &str) -> Result<(), AppError>;
     /// What deleting something means.
     async fn removal(&self, target: &Removing) -> Result<RemovalView, AppError>;
     /// Deletes something; its history stays.

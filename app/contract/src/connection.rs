@@ -242,6 +242,8 @@ pub struct Secrets {
     pub pull_password: String,
     /// A registry's password for pushing.
     pub push_password: String,
+    /// The token that reads source repositories on a host.
+    pub source_token: String,
     /// Git's token or password.
     pub git_token: String,
     /// An SSH key.

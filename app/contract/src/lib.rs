@@ -27,6 +27,7 @@ pub mod recall;
 pub mod removal;
 pub mod resource;
 pub mod session;
+pub mod source;
 pub mod sso;
 pub mod statement;
 pub mod token;

@@ -527,4 +527,23 @@ pub enum Happened {
         /// Why.
         reason: String,
     },
+    /// A host of source repositories was listed.
+    SourceHostAdded {
+        /// The host, with its port where it has one of its own.
+        host: String,
+        /// As whom its repositories are read; `None`: without signing in.
+        user: Option<String>,
+    },
+    /// A listed host is read another way.
+    SourceHostChanged {
+        /// The host.
+        host: String,
+        /// What is different, in words.
+        how: String,
+    },
+    /// A host is listed no longer.
+    SourceHostRemoved {
+        /// The host.
+        host: String,
+    },
 }

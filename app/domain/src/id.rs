@@ -55,6 +55,8 @@ ids! {
     InvitationId,
     /// A channel for notifications.
     ChannelId,
+    /// A host of source repositories that an administrator listed.
+    SourceHostId,
     /// A notification on its way through a channel.
     DeliveryId,
     /// Blocks of removed resources that are to be removed from Git.

@@ -5,7 +5,7 @@
 //!
 //! - Who and where: [`id`], [`name`], [`environment`], [`rights`]; where no connection may lead, [`outside`]; which paths a
 //!   file of a repository may have, [`repository_path`].
-//! - What runs: [`artifact`], how it is copied, [`mod@copy`], whether it can still be pulled, [`presence`], [`resource`], which tags of a repository count for one, [`tag_rule`], and the rules of the form that creates one, [`draft`].
+//! - What runs: [`artifact`], how it is copied, [`mod@copy`], whether it can still be pulled, [`presence`], which commits lie between two images, [`source`], [`resource`], which tags of a repository count for one, [`tag_rule`], and the rules of the form that creates one, [`draft`].
 //! - What an environment asks for, [`policy`], and whether it is there, [`gate`]; which tags it has in the registry, [`environment_tags`].
 //! - What happens: [`promotion`] (the state machine), [`succession`] (who goes first of those that wait), [`plan`] (what Argo CD reports, and what to do next),
 //!   [`event`] (one per transition: feeds the ledger and the live pages), [`door`] (how it came in),
@@ -39,6 +39,7 @@ pub mod removal;
 pub mod repository_path;
 pub mod resource;
 pub mod rights;
+pub mod source;
 pub mod statement;
 pub mod succession;
 pub mod tag_rule;

@@ -150,7 +150,10 @@ impl Occasion {
             | Happened::StatementRefused { .. }
             | Happened::SigningKeySet { .. }
             | Happened::TrustedRootSet { .. }
-            | Happened::TrustedRootRemoved { .. } => None,
+            | Happened::TrustedRootRemoved { .. }
+            | Happened::SourceHostAdded { .. }
+            | Happened::SourceHostChanged { .. }
+            | Happened::SourceHostRemoved { .. } => None,
         }
     }
 }

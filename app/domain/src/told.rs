@@ -137,6 +137,9 @@ kinds! {
     TrustedRootRemoved Seldom "Trusted root removed",
     DigestRecalled Seldom "Digest recalled",
     RecallLifted Seldom "Recall lifted",
+    SourceHostAdded Seldom "Source host added",
+    SourceHostChanged Seldom "Source host changed",
+    SourceHostRemoved Seldom "Source host removed",
 }
 
 /// A text that is no [`EventKind`].
@@ -419,6 +422,15 @@ impl Happened {
                 more.push(reason.clone());
                 format!("lifted the recall of {}", digest.short())
             }
+            Self::SourceHostAdded { host, user } => match user {
+                Some(user) => format!("listed {host} as a host of source repositories, read as {user}"),
+                None => format!("listed {host} as a host of source repositories, read without signing in"),
+            },
+            Self::SourceHostChanged { host, how } => {
+                more.push(how.clone());
+                format!("changed how source repositories on {host} are read")
+            }
+            Self::SourceHostRemoved { host } => format!("removed {host} from the hosts of source repositories"),
         };
         (did, more)
     }

@@ -24,5 +24,6 @@ pub mod recall;
 pub mod removal;
 pub mod resource;
 pub mod session;
+pub mod source;
 pub mod sso;
 pub mod token;

@@ -27,6 +27,7 @@ use crate::{
     pages::{artifact, error::shown},
 };
 
+mod changes;
 mod gates;
 mod recalled;
 mod registry;
@@ -63,6 +64,7 @@ pub fn PromotionPage() -> impl IntoView {
         promotion,
         |id, change| change.promotion.as_deref() == Some(id),
     );
+    let commits = changes::read(id);
     read.keep_reading(|view| view.state == State::Mirroring);
     // Written when it is there: on the server before the document's head is sent, in the browser with each reading.
     let title = RwSignal::new("Promotion".to_owned());
@@ -84,7 +86,7 @@ pub fn PromotionPage() -> impl IntoView {
         <Frame title crumbs>
             {move || {
                 retried.done().and_then(|_| redirect(format!("/promotions/{}", id.get_untracked())))
-            }} {shown(read, move |view| content(view, retried, title, said))}
+            }} {move || commits.wait()} {shown(read, move |view| content(view, commits, retried, title, said))}
             <p class="visually-hidden" role="status" aria-live="polite">
                 {said}
             </p>
@@ -111,6 +113,7 @@ fn name(view: &PromotionView) -> String {
 
 fn content(
     view: Signal<PromotionView>,
+    commits: changes::ReadChanges,
     retried: Form<DecisionPost, ()>,
     title: RwSignal<String>,
     said: RwSignal<String>,
@@ -153,6 +156,7 @@ fn content(
                     })}
                     {part(|view, now| registry::tags(view, now).into_any())}
                 </section>
+                {changes::section(view, commits, now)}
                 {part(|view, now| registry::statement(view, now).into_any())}
             </div>
         </div>

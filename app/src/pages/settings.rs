@@ -1,4 +1,4 @@
-//! Settings of a workspace, for its administrators: members, groups, tokens, registries, clusters, Git, notifications. One page with a section each.
+//! Settings of a workspace, for its administrators: members, groups, tokens, registries, clusters, Git, source repositories, notifications. One page with a section each.
 //!
 //! Every button posts the page ([`post`]); what comes of it is said above the section, or beside the button where that is far below
 //! ([`BESIDE`]), and a secret is shown there once.
@@ -10,6 +10,7 @@ use crate::{
         group::{self, GroupsView},
         member::{self, MembersView},
         notification::{self, NotificationsView},
+        source::{self, SourceHostsView},
         token::{self, TokensView},
     },
     components::{
@@ -32,6 +33,7 @@ mod notifications;
 mod post;
 mod registries;
 mod repositories;
+mod sources;
 mod tested;
 mod tokens;
 mod trusted_roots;
@@ -55,19 +57,21 @@ enum SettingsView {
     Registries(RegistriesView),
     Clusters(ClustersView),
     Repositories(RepositoriesView),
+    Sources(SourceHostsView),
     Notifications(NotificationsView),
 }
 
 /// The form of whichever section it is.
 type Sent = Form<SettingsPost, SettingsOutcome>;
 /// The sections: last part of the address, name.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 8] = [
     ("members", "Members"),
     ("groups", "Groups"),
     ("tokens", "Tokens"),
     ("registries", "Registries"),
     ("clusters", "Clusters"),
     ("git", "Git"),
+    ("sources", "Source repositories"),
     ("notifications", "Notifications"),
 ];
 /// Buttons that may stand far below the top of the page: what comes of them is said beside them.
@@ -246,6 +250,7 @@ async fn section_of(workspace: String, section: &str) -> Result<SettingsView, Ap
         "git" => connection::repositories(workspace)
             .await
             .map(SettingsView::Repositories),
+        "sources" => source::source_hosts(workspace).await.map(SettingsView::Sources),
         "notifications" => notification::notifications(workspace)
             .await
             .map(SettingsView::Notifications),
@@ -268,6 +273,7 @@ fn section_view(view: Signal<SettingsView>, here: Here) -> AnyView {
                 SettingsView::Registries(_) => registries::section(view, here),
                 SettingsView::Clusters(_) => clusters::section(view, here),
                 SettingsView::Repositories(_) => repositories::section(view, here),
+                SettingsView::Sources(_) => sources::section(view, here),
                 SettingsView::Notifications(_) => notifications::section(view, here),
             }
         }}

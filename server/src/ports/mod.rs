@@ -10,3 +10,4 @@ pub mod image_look;
 pub mod image_statements;
 pub mod image_tags;
 pub mod registry;
+pub mod source_history;

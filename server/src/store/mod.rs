@@ -40,6 +40,7 @@ pub mod rows;
 pub mod sealed;
 pub mod sessions;
 pub mod signing_keys;
+pub mod source_hosts;
 pub mod sqlite;
 pub mod statements;
 pub mod tag_moves;
@@ -77,6 +78,7 @@ pub use resources::Resources;
 pub use sealed::{Sealed, SealedColumn, SealedValue};
 pub use sessions::{SessionRecord, Sessions};
 pub use signing_keys::{SigningKeyRecord, SigningKeys};
+pub use source_hosts::{SourceHostRecord, SourceHosts};
 pub use statements::{StatementRecord, Statements};
 pub use tag_moves::{TagDrift, TagLease, TagMove, TagMoves, TagWanted};
 pub use tags::{Found, KnownTag, Learned, NamedTag, Tags};
@@ -177,6 +179,7 @@ pub trait Tx:
     + SigningKeys
     + StoredRoots
     + Recalls
+    + SourceHosts
     + Statements
     + Projects
     + Resources

@@ -186,6 +186,7 @@ const DELETE_DELIVERIES_OF_PROJECT: &str =
 const DELETE_CHANNELS_OF_PROJECT: &str = "DELETE FROM channels WHERE project_id = $1";
 const DELETE_DELIVERIES_OF_WORKSPACE: &str = "DELETE FROM deliveries WHERE workspace_id = $1";
 const DELETE_CHANNELS_OF_WORKSPACE: &str = "DELETE FROM channels WHERE workspace_id = $1";
+const DELETE_SOURCE_HOSTS_OF_WORKSPACE: &str = "DELETE FROM source_hosts WHERE workspace_id = $1";
 const DELETE_WATCH: &str = "DELETE FROM cluster_watch WHERE cluster_id = $1";
 const REVOKE_TOKENS_OF_ENVIRONMENT: &str =
     "UPDATE api_tokens SET revoked_at = $2 WHERE environment_id = $1 AND revoked_at IS NULL";
@@ -345,6 +346,7 @@ where
             DELETE_STOPS_OF_WORKSPACE,
             DELETE_DELIVERIES_OF_WORKSPACE,
             DELETE_CHANNELS_OF_WORKSPACE,
+            DELETE_SOURCE_HOSTS_OF_WORKSPACE,
             LEAVE_GROUPS,
             LEAVE_WORKSPACE,
         ] {

@@ -21,18 +21,21 @@ pub enum SealedColumn {
     PushPassword,
     /// Where a channel for notifications leads, and its key.
     ChannelTarget,
+    /// The token that reads source repositories on a host.
+    SourceToken,
     /// The private half of the key that signs statements.
     SigningKey,
 }
 
 impl SealedColumn {
     /// All there are.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ProjectCredentials,
         Self::ArgoCdToken,
         Self::PullPassword,
         Self::PushPassword,
         Self::ChannelTarget,
+        Self::SourceToken,
         Self::SigningKey,
     ];
 
@@ -45,6 +48,7 @@ impl SealedColumn {
             Self::PullPassword => "registries.pull_password",
             Self::PushPassword => "registries.push_password",
             Self::ChannelTarget => "channels.target",
+            Self::SourceToken => "source_hosts.token",
             Self::SigningKey => "signing_keys.private_key",
         }
     }
@@ -57,7 +61,7 @@ pub struct SealedValue {
     pub column: SealedColumn,
     /// The row's id.
     pub id: String,
-    /// The name of what it belongs to: of a project, a cluster, a registry or a channel, or a key's fingerprint.
+    /// The name of what it belongs to: of a project, a cluster, a registry, a channel or a host, or a key's fingerprint.
     pub of: String,
     /// The name of its workspace; `None`: it is the installation's.
     pub workspace: Option<String>,
@@ -99,6 +103,8 @@ const SEALED_VALUES: &str = "\
      FROM registries x JOIN workspaces w ON w.id = x.workspace_id WHERE x.push_password IS NOT NULL UNION ALL \
      SELECT 'channels.target' AS place, x.id, x.name, w.name AS workspace, x.target AS sealed \
      FROM channels x JOIN workspaces w ON w.id = x.workspace_id UNION ALL \
+     SELECT 'source_hosts.token' AS place, x.id, x.host AS name, w.name AS workspace, x.token AS sealed \
+     FROM source_hosts x JOIN workspaces w ON w.id = x.workspace_id WHERE x.token IS NOT NULL UNION ALL \
      SELECT 'signing_keys.private_key' AS place, x.fingerprint AS id, x.fingerprint AS name, NULL AS workspace, x.private_key AS sealed \
      FROM signing_keys x WHERE x.private_key IS NOT NULL";
 

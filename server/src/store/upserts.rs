@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 const STAYS: &[(&str, &[&str])] = &[
     ("clusters", &["workspace_id", "name"]),
     ("registries", &["workspace_id", "name"]),
+    ("source_hosts", &["workspace_id", "host", "added_by", "added_at"]),
     // A copy keeps who wanted it when, and the others are what it is found by.
     (
         "copies",

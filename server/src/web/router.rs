@@ -52,6 +52,7 @@ pub fn routes(state: WebState) -> Routes {
         .get("/sign-in/sso/callback", sso::finish)
         .merge(graphql::router(state.services.clone()))
         .merge(rest::apply::router(state.services.clone()))
+        .merge(rest::changes::router(state.services.clone()))
         .merge(rest::checks::router(state.services.clone()))
         .merge(rest::custody::router(state.services.clone()))
         .merge(rest::recalls::router(state.services.clone()))

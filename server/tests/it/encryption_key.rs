@@ -159,6 +159,38 @@ async fn sealed_values_lie_where_the_list_says() {
         )
         .await;
     assert!(added.status < 400, "{}", added.words());
+    let listed = admin
+        .post(
+            "/w/demo/-/settings/sources",
+            &[
+                ("intent", "save-source-host"),
+                ("source[host]", "git.example.com"),
+                ("source[user]", "reader"),
+                ("secrets[source_token]", "read-token"),
+            ],
+        )
+        .await;
+    assert!(listed.status < 400, "{}", listed.words());
+    let page = admin.get("/w/demo/-/settings/sources").await;
+    assert!(
+        page.words().contains("git.example.com") && !page.text.contains("read-token"),
+        "{}",
+        page.words()
+    );
+    let refused = admin
+        .post(
+            "/w/demo/-/settings/sources",
+            &[
+                ("intent", "save-source-host"),
+                ("source[host]", "https://git.example.com/a"),
+            ],
+        )
+        .await;
+    assert!(
+        refused.status == 422 && refused.words().contains("Enter a host without scheme and path"),
+        "{}",
+        refused.words()
+    );
     let mut document = world.document();
     document["registries"] = serde_json::json!([
         { "name": "live", "host": "live.example.com", "push": { "user": "pusher", "password": "push-password" } },

@@ -14,6 +14,7 @@ mod apply;
 mod authorisation;
 mod bad_input;
 mod changed_in_git;
+mod changes;
 mod clocks;
 mod command;
 mod commit_subject;

@@ -17,12 +17,12 @@ use axum::{
     extract::connect_info::MockConnectInfo,
     http::{Request, StatusCode, header},
 };
-use contract::backend::At;
+use contract::{backend::At, source::SourceHostDraft};
 use domain::{event::Happened, rights::Role};
 use elsewhere::{channel_with_a_delivery, placeholder};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::Method;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use server::{
     service::{
@@ -111,6 +111,13 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
     access::create_group(services, &ada, "demo", "only-theirs")
         .await
         .unwrap();
+    let host = SourceHostDraft {
+        host: "hers.example".into(),
+        ..SourceHostDraft::default()
+    };
+    configure::save_source_host(services, &ada, "demo", &host, &SecretString::default())
+        .await
+        .unwrap();
     let real = [
         ("{myapp}", myapp.to_string()),
         ("{promotion}", promotion.to_string()),
@@ -120,6 +127,7 @@ async fn another_workspaces_ids_are_answered_like_ids_that_never_were() {
         ("{channel}", channel.id.to_string()),
         ("{delivery}", delivery.id.to_string()),
         ("{group}", "only-theirs".to_owned()),
+        ("{listed}", host.host.clone()),
     ];
 
     // Who administers a workspace of their own, with a project in it, and gives the ids of the other one.

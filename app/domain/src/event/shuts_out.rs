@@ -27,6 +27,9 @@ impl Happened {
             | Self::TrustedRootRemoved { .. }
             | Self::DigestRecalled { .. }
             | Self::RecallLifted { .. }
+            | Self::SourceHostAdded { .. }
+            | Self::SourceHostChanged { .. }
+            | Self::SourceHostRemoved { .. }
             | Self::MemberInvited { .. }
             | Self::InvitationWithdrawn { .. }
             | Self::MemberJoined { .. }

@@ -232,6 +232,9 @@ fn words_of_events_stay_as_stored() {
         "trusted_root_removed",
         "digest_recalled",
         "recall_lifted",
+        "source_host_added",
+        "source_host_changed",
+        "source_host_removed",
     ];
     check::<EventKind>(&kinds, &UnknownKind);
     // As the ledger stores them: serde lists all that it knows.

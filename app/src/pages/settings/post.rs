@@ -1,6 +1,6 @@
 //! What the settings post: the form of one section, told by the word of the button that was pressed.
 
-use super::{clusters, groups, members, notifications, registries, repositories, tokens, trusted_roots};
+use super::{clusters, groups, members, notifications, registries, repositories, sources, tokens, trusted_roots};
 use crate::{
     api::{
         connection::ConnectionTest,
@@ -24,6 +24,7 @@ pub(super) enum SettingsPost {
     TrustedRoots(trusted_roots::Post),
     Clusters(clusters::Post),
     Repositories(repositories::Post),
+    Sources(sources::Post),
     Notifications(notifications::Post),
     /// No button of the page.
     Unknown,
@@ -40,6 +41,7 @@ impl SettingsPost {
             Self::TrustedRoots(post) => post.intent.into(),
             Self::Clusters(post) => post.intent.into(),
             Self::Repositories(post) => post.intent.into(),
+            Self::Sources(post) => post.intent.into(),
             Self::Notifications(post) => post.intent.into(),
             Self::Unknown => "",
         }
@@ -97,6 +99,7 @@ pub(super) fn read(body: &str) -> Result<SettingsPost, AppError> {
         .or_else(|| of(body, &intent, SettingsPost::TrustedRoots))
         .or_else(|| of(body, &intent, SettingsPost::Clusters))
         .or_else(|| of(body, &intent, SettingsPost::Repositories))
+        .or_else(|| of(body, &intent, SettingsPost::Sources))
         .or_else(|| of(body, &intent, SettingsPost::Notifications));
     of_a_section.unwrap_or(Ok(SettingsPost::Unknown))
 }
@@ -119,6 +122,7 @@ pub(super) async fn carry_out(
         SettingsPost::TrustedRoots(post) => post.carry_out(workspace).await,
         SettingsPost::Clusters(post) => post.carry_out(workspace).await,
         SettingsPost::Repositories(post) => post.carry_out(workspace).await,
+        SettingsPost::Sources(post) => post.carry_out(workspace).await,
         SettingsPost::Notifications(post) => post.carry_out(workspace).await,
         SettingsPost::Unknown => Err(AppError::BadRequest(
             "This form doesn't say what to do. Use the buttons of the page.".into(),
@@ -169,6 +173,7 @@ mod tests {
                 text.parse::<registries::Intent>().is_ok(),
                 text.parse::<clusters::Intent>().is_ok(),
                 text.parse::<repositories::Intent>().is_ok(),
+                text.parse::<sources::Intent>().is_ok(),
                 text.parse::<notifications::Intent>().is_ok(),
             ]
         };
@@ -179,6 +184,7 @@ mod tests {
             .chain(registries::Intent::VARIANTS)
             .chain(clusters::Intent::VARIANTS)
             .chain(repositories::Intent::VARIANTS)
+            .chain(sources::Intent::VARIANTS)
             .chain(notifications::Intent::VARIANTS);
         for word in all {
             assert_eq!(words(word).iter().filter(|knows| **knows).count(), 1, "{word}");

@@ -2,7 +2,8 @@
 //!
 //! [`Git`] is what services and steps use; [`GitMirrors`] implements it with one warm bare mirror per repository: objects
 //! and trees with libgit2, transport over HTTP directly where the server is clear, else with the `git` program (it knows
-//! every credential scheme, and says when a server rejects a ref).
+//! every credential scheme, and says when a server rejects a ref). Of the repositories that images are built from, [`SourceMirrors`] fetches the
+//! history alone.
 
 mod address;
 mod commit;
@@ -21,6 +22,7 @@ mod probe;
 mod reader;
 mod removal;
 mod smart;
+mod sources;
 mod transport;
 mod turns;
 pub mod values;
@@ -28,6 +30,7 @@ mod view;
 
 pub use local::LocalPaths;
 pub use mirror::GitMirrors;
+pub use sources::SourceMirrors;
 
 use crate::ports::git::{
     BlockRemoval, CommitId, CommitRequest, CommitView, Committed, Credentials, DeclaredService, Difference, Expected,

@@ -17,6 +17,10 @@ use git2::Oid;
 
 /// What a difference may be from, in bytes, for its object to be read.
 pub(super) const LARGEST_BASE: usize = 32 << 20;
+/// What a commit of a source repository may be, in bytes.
+const LARGEST_COMMIT: usize = 1 << 20;
+/// What all of those commits that come at once may be.
+const LARGEST_HISTORY: u64 = 2 << 30;
 /// Where it stands in the mirror which packs were looked through.
 const SEEN: &str = "waybill-packs";
 /// Bytes of a name.
@@ -95,21 +99,26 @@ pub(super) fn sweep(packs: &Path) -> io::Result<()> {
 /// Whether everything in a pack that came over the network is smaller than [`LARGEST_BASE`], differences unpacked. Nothing is kept of what
 /// is unpacked for that. `false` also for what is no pack.
 pub(super) fn is_light(pack: &[u8]) -> bool {
-    light(pack).unwrap_or(false)
+    light(pack, LARGEST_BASE, u64::MAX).unwrap_or(false)
 }
 
-fn light(pack: &[u8]) -> io::Result<bool> {
+/// The same of a pack that should hold nothing but commits: each at most of [`LARGEST_COMMIT`], and all of [`LARGEST_HISTORY`] together.
+pub(super) fn is_of_commits(pack: &[u8]) -> bool {
+    light(pack, LARGEST_COMMIT, LARGEST_HISTORY).unwrap_or(false)
+}
+
+fn light(pack: &[u8], largest: usize, altogether: u64) -> io::Result<bool> {
     let Some(count) = pack.get(8..12).and_then(|bytes| bytes.try_into().ok()) else {
         return Ok(false);
     };
-    let mut at = 12_usize;
+    let (mut at, mut total) = (12_usize, 0_u64);
     let mut buffer = vec![0; 16 << 10];
     for _ in 0..u32::from_be_bytes(count) {
         let rest = pack.get(at..).unwrap_or_default();
         let Some(entry) = Entry::read(rest) else {
             return Ok(false);
         };
-        if entry.size > LARGEST_BASE {
+        if entry.size > largest {
             return Ok(false);
         }
         let mut decoder = ZlibDecoder::new(rest.get(entry.head..).unwrap_or_default());
@@ -121,14 +130,19 @@ fn light(pack: &[u8]) -> io::Result<bool> {
             }
             unpacked += read;
             // A header that says less than follows.
-            if unpacked > LARGEST_BASE {
+            if unpacked > largest {
                 return Ok(false);
             }
             if sizes.len() < Difference::LONGEST {
                 sizes.extend_from_slice(&buffer[..read.min(Difference::LONGEST)]);
             }
         }
-        if entry.base.is_some() && Difference::read(&sizes).is_none_or(|difference| difference.is_heavy()) {
+        let becomes = match entry.base {
+            Some(_) => Difference::read(&sizes).map_or(usize::MAX, |difference| difference.from.max(difference.to)),
+            None => unpacked,
+        };
+        total = total.saturating_add(becomes as u64);
+        if becomes > largest || total > altogether {
             return Ok(false);
         }
         let Ok(length) = usize::try_from(decoder.total_in()) else {

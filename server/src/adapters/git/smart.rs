@@ -23,7 +23,7 @@ const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(10);
 const PATIENCE_TO_LOOK: Duration = Duration::from_secs(5);
 /// Larger answers are left to the program, which need not hold them in memory.
 const LARGEST: usize = 16 << 20;
-const FLUSH: &[u8] = b"0000";
+pub(super) const FLUSH: &[u8] = b"0000";
 const DELIMITER: &[u8] = b"0001";
 /// Some hosts tell Git from browsers by this name.
 const AGENT: &str = concat!("git/2.39 (waybill/", env!("CARGO_PKG_VERSION"), ")");
@@ -106,6 +106,22 @@ impl Wire {
             .build()
             .ok()?;
         Some(Self { client, is_plain })
+    }
+
+    /// The connections themselves, without credentials.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A request with credentials, if there are some; `None` when they can't stand in one.
+    pub(super) fn signed(login: Option<(&str, &SecretString)>, request: RequestBuilder) -> Option<RequestBuilder> {
+        let Some((user, password)) = login else {
+            return Some(request);
+        };
+        let basic = BASE64.encode(format!("{user}:{}", password.expose_secret()));
+        let mut value = header::HeaderValue::from_str(&format!("Basic {basic}")).ok()?;
+        value.set_sensitive(true);
+        Some(request.header(header::AUTHORIZATION, value))
     }
 
     /// Whether it can speak to a server at this address.
@@ -246,13 +262,7 @@ impl Server<'_> {
     }
 
     fn signed(&self, request: RequestBuilder) -> Option<RequestBuilder> {
-        let Some((user, password)) = self.login else {
-            return Some(request);
-        };
-        let basic = BASE64.encode(format!("{user}:{}", password.expose_secret()));
-        let mut value = header::HeaderValue::from_str(&format!("Basic {basic}")).ok()?;
-        value.set_sensitive(true);
-        Some(request.header(header::AUTHORIZATION, value))
+        Wire::signed(self.login, request)
     }
 }
 
@@ -372,7 +382,7 @@ fn update(reference: &str, old: Option<Oid>, new: Oid, pack: &[u8]) -> Vec<u8> {
 }
 
 /// A command of protocol version 2.
-fn command(name: &str, arguments: &[String]) -> Vec<u8> {
+pub(super) fn command(name: &str, arguments: &[String]) -> Vec<u8> {
     let mut body = line(&format!("command={name}\n"));
     body.extend_from_slice(DELIMITER);
     for argument in arguments {
@@ -388,7 +398,7 @@ fn line(text: &str) -> Vec<u8> {
 }
 
 /// The next pkt-line and what follows; `Some((None, …))` for a flush.
-fn next(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+pub(super) fn next(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let length = std::str::from_utf8(bytes.get(..4)?).ok()?;
     match usize::from_str_radix(length, 16).ok()? {
         0..4 => Some((None, bytes.get(4..)?)),

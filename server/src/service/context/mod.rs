@@ -1,6 +1,7 @@
 //! What every use case works with: the store, the ports, time, identity, and what a server keeps in memory beside the database.
 
 mod cells;
+mod changes;
 mod deployed_sources;
 mod faults;
 mod identity_provider;
@@ -14,6 +15,8 @@ mod versions;
 mod workload_reads;
 
 pub(crate) use cells::Cells;
+pub(crate) use changes::ChangesKey;
+pub use changes::KeptChanges;
 pub(crate) use deployed_sources::Deployed;
 pub use faults::internal;
 pub(crate) use faults::unrecorded;

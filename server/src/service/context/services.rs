@@ -13,11 +13,12 @@ use crate::{
         image_statements::ImageStatements,
         image_tags::ImageTags,
         registry::Registry,
+        source_history::SourceHistory,
     },
     secrets::Sealer,
     service::context::{
-        cells::KeptCells, deployed_sources::DeployedSources, identity_provider::Sso, inbox::KeptInbox,
-        passwords::Passwords, pushes::Pushes, sign_in_limit::SignInLimit, versions::KeptVersions,
+        cells::KeptCells, changes::KeptChanges, deployed_sources::DeployedSources, identity_provider::Sso,
+        inbox::KeptInbox, passwords::Passwords, pushes::Pushes, sign_in_limit::SignInLimit, versions::KeptVersions,
         workload_reads::WorkloadReads,
     },
     store::{Store, StoreChange, StoreError, Tx},
@@ -35,6 +36,8 @@ pub struct Services {
     pub store: Arc<dyn Store>,
     /// The GitOps repositories.
     pub git: Arc<dyn Git>,
+    /// The history of the repositories that images are built from.
+    pub sources: Arc<dyn SourceHistory>,
     /// The Argo CDs.
     pub argocd: Arc<dyn ArgoCd>,
     /// The registries.
@@ -75,6 +78,8 @@ pub struct Services {
     pub workload_reads: Arc<WorkloadReads>,
     /// What waits for approvals, until something changes.
     pub kept_inbox: Arc<KeptInbox>,
+    /// The commits between images, as they were read.
+    pub kept_changes: Arc<KeptChanges>,
     /// Who may create workspaces.
     pub creators: Creators,
     /// Address people use, without a slash at the end: links in commits begin with it.

@@ -5,20 +5,22 @@ use crate::{
         argocd::{AppRef, ArgoCdAccess},
         git::{Credentials, RepositoryAccess},
         registry::RegistryAccess,
+        source_history::SourceAccess,
     },
     service::{
         context::{Services, internal},
         reach::place::ProjectPlace,
     },
-    store::{ClusterRecord, ProjectRecord, RegistryRecord, SealedColumn},
+    store::{ClusterRecord, ProjectRecord, RegistryRecord, SealedColumn, SourceHostRecord},
 };
 use contract::error::AppError;
 use domain::{
     artifact::Repository,
     environment::Environment,
-    id::{ChannelId, ClusterId, ProjectId, RegistryId},
+    id::{ChannelId, ClusterId, ProjectId, RegistryId, SourceHostId},
     name::Name,
     outside,
+    source::SourceRepository,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -75,6 +77,12 @@ pub fn channel_context(channel: ChannelId) -> String {
     format!("channel/{channel}/target")
 }
 
+/// What the token for a host of source repositories is sealed with.
+#[must_use]
+pub fn source_token_context(host: SourceHostId) -> String {
+    format!("source-host/{host}/token")
+}
+
 /// What the private half of a signing key is sealed with, by its fingerprint.
 #[must_use]
 pub fn signing_key_context(fingerprint: &str) -> String {
@@ -93,6 +101,7 @@ pub fn sealed_context(column: SealedColumn, of: &str) -> String {
         SealedColumn::PullPassword => pull_password_context(RegistryId(id)),
         SealedColumn::PushPassword => push_password_context(RegistryId(id)),
         SealedColumn::ChannelTarget => channel_context(ChannelId(id)),
+        SealedColumn::SourceToken => source_token_context(SourceHostId(id)),
     }
 }
 
@@ -204,6 +213,28 @@ fn access_as(
     })
 }
 
+/// How a source repository on a listed host is reached. The scheme and the port are the administrator's; only the path is the label's.
+pub(crate) fn source_access(
+    services: &Services,
+    record: &SourceHostRecord,
+    repository: &SourceRepository,
+) -> Result<SourceAccess, AppError> {
+    let credentials = match (&record.user, &record.token) {
+        (Some(user), Some(sealed)) => Some((
+            user.clone(),
+            unseal(services, &source_token_context(record.id), sealed)?,
+        )),
+        _ => None,
+    };
+    Ok(SourceAccess {
+        tenant: record.workspace.to_string(),
+        host: record.host.clone(),
+        plain_http: record.plain_http,
+        path: repository.path.clone(),
+        credentials,
+    })
+}
+
 /// How a cluster's Argo CD is reached; `None` when it has none.
 pub(crate) fn argocd_access(services: &Services, record: &ClusterRecord) -> Result<Option<ArgoCdAccess>, AppError> {
     let Some(settings) = &record.cluster.argocd else {
@@ -306,6 +337,7 @@ mod tests {
             ("service/access/known_browser.rs", 1),
             ("service/configure/apply/mod.rs", 2),
             ("service/configure/apply/pages.rs", 1),
+            ("service/configure/source_hosts.rs", 1),
             ("service/notification/channels.rs", 1),
             ("service/statements/signing_keys.rs", 1),
             ("startup/key.rs", 1),

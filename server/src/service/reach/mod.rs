@@ -11,10 +11,10 @@ pub(crate) use caller::{
 };
 pub use connection::{
     SealedCredentials, application, application_page, argocd_token_context, channel_context, credentials_context,
-    pull_password_context, push_password_context, sealed_context, signing_key_context,
+    pull_password_context, push_password_context, sealed_context, signing_key_context, source_token_context,
 };
 pub(crate) use connection::{
-    argocd_access, pull_access, push_access, push_access_to, registry_access, repository_access, unseal,
+    argocd_access, pull_access, push_access, push_access_to, registry_access, repository_access, source_access, unseal,
 };
 pub use place::{EnvironmentPlace, ProjectPlace};
 pub(crate) use place::{

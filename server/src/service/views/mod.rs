@@ -3,6 +3,7 @@
 mod activity;
 mod board;
 mod cells;
+mod changes;
 mod copy;
 mod custody;
 mod form;
@@ -21,6 +22,7 @@ mod tags;
 
 pub use activity::activity;
 pub use board::{board, environment};
+pub use changes::changes;
 pub use custody::{ExportForm, custody, export_custody};
 pub use form::form_options;
 pub(crate) use form::{check_draft, check_tags, check_values, first_image, form_options_in};

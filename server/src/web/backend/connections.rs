@@ -10,6 +10,7 @@ use contract::{
     },
     error::AppError,
     removal::{RemovalView, Removed, Removing},
+    source::{SourceHostDraft, SourceHostsView},
 };
 use domain::removal::RemovalChoices;
 
@@ -19,6 +20,8 @@ forward! {
     fn clusters(workspace: &str) -> ClustersView = configure::clusters;
     fn repositories(workspace: &str) -> RepositoriesView = configure::repositories;
     fn remove_trusted_root(workspace: &str, name: &str) -> () = configure::remove_trusted_root;
+    fn source_hosts(workspace: &str) -> SourceHostsView = configure::source_hosts;
+    fn remove_source_host(workspace: &str, host: &str) -> () = configure::remove_source_host;
     fn removal(target: &Removing) -> RemovalView = removal::removal;
     fn remove(target: &Removing, choices: RemovalChoices, typed: &str) -> Removed = removal::remove;
     ;
@@ -81,6 +84,16 @@ forward! {
     ) -> Result<ConnectionTest, AppError> {
         let secrets = secrets.into();
         configure::test_repository(&self.services, self.caller()?, workspace, &draft, &secrets).await
+    }
+
+    async fn save_source_host(
+        &self,
+        workspace: &str,
+        draft: SourceHostDraft,
+        secrets: Secrets,
+    ) -> Result<String, AppError> {
+        let token = secrets.source_token.into();
+        configure::save_source_host(&self.services, self.caller()?, workspace, &draft, &token).await
     }
 
     async fn add_environment(&self, workspace: &str, draft: EnvironmentDraft) -> Result<String, AppError> {

@@ -1,6 +1,7 @@
 //! `GET /api/v1/artifacts/{digest}/custody`: the life of an image, as JSON; with `format=bundle` or `format=envelopes` the signed
 //! statements that hang on it, one a line. Equal state gives equal bytes, and the header `Repr-Digest` has their SHA-256 (RFC 9530).
 
+use super::{asker, workspace_of};
 use crate::{
     service::{
         Services,
@@ -11,7 +12,7 @@ use crate::{
 use axum::{
     Extension,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderName, StatusCode, header},
+    http::{HeaderName, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -43,20 +44,10 @@ async fn export(
     options: Result<Query<Options>, QueryRejection>,
     caller: Option<Extension<Identity>>,
 ) -> Result<Response, Problem> {
-    let Some(Extension(Identity(Some(caller)))) = caller else {
-        let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
-    };
+    let caller = asker(caller)?;
     let Query(options) =
         options.map_err(|_| AppError::BadRequest("The options are workspace (a name) and format.".into()))?;
-    let workspace = match (options.workspace, caller.access.as_slice()) {
-        (Some(name), _) => name,
-        (None, [(workspace, _)]) => workspace.name.to_string(),
-        (None, _) => {
-            let why = "Name the workspace that is meant: ?workspace=NAME.";
-            return Err(AppError::from(FieldErrors::one("workspace", why)).into());
-        }
-    };
+    let workspace = workspace_of(&caller, options.workspace)?;
     let (form, kind, end) = match options.format.as_deref() {
         None | Some("json") => (ExportForm::Whole, "application/json", "json"),
         Some("bundle") => (ExportForm::Bundles, "application/jsonl", "jsonl"),

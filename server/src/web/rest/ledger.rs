@@ -1,5 +1,6 @@
 //! `GET /api/v1/workspaces/{workspace}/ledger`: the ledger as JSON lines, for administrators. It is sent while it is read.
 
+use super::asker;
 use crate::{
     service::{Services, views},
     web::{auth::Identity, error::Problem, routes::Routes},
@@ -8,10 +9,9 @@ use axum::{
     Extension,
     body::Body,
     extract::{Path, State},
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
 };
-use contract::error::AppError;
 use futures::TryStreamExt as _;
 
 /// The route.
@@ -26,10 +26,7 @@ async fn export(
     Path(workspace): Path<String>,
     caller: Option<Extension<Identity>>,
 ) -> Result<Response, Problem> {
-    let Some(Extension(Identity(Some(caller)))) = caller else {
-        let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
-    };
+    let caller = asker(caller)?;
     let lines = views::export_ledger(&services, &caller, &workspace).await?;
     // Cut off rather than ended: who reads must not take a part for the whole.
     let body = Body::from_stream(lines.inspect_err(|error| tracing::error!(%error, "the ledger could not be read")));

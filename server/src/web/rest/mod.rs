@@ -1,10 +1,11 @@
-//! The REST interface, below `/api/v1`: [`apply`], [`checks`], [`custody`], [`ledger`], [`recalls`] and the webhooks of registries ([`registry_hook`]) and Git hosts
-//! ([`git_hook`]).
+//! The REST interface, below `/api/v1`: [`apply`], [`changes`], [`checks`], [`custody`], [`ledger`], [`recalls`] and the webhooks of registries
+//! ([`registry_hook`]) and Git hosts ([`git_hook`]).
 //!
 //! Errors are problem details ([`super::error`]). Who calls is said by the extension [`super::auth::Identity`], which the layer that
 //! reads sessions and tokens sets.
 
 pub mod apply;
+pub mod changes;
 pub mod checks;
 pub mod custody;
 pub mod git_hook;
@@ -12,14 +13,19 @@ pub mod ledger;
 pub mod recalls;
 pub mod registry_hook;
 
-use super::error::Problem;
+use super::{auth::Identity, error::Problem};
+use crate::service::Caller;
 use axum::{
     Extension,
     body::Bytes,
     extract::{ConnectInfo, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
-use domain::door::{Door, Entrance};
+use contract::error::AppError;
+use domain::{
+    door::{Door, Entrance},
+    field::FieldErrors,
+};
 use std::net::SocketAddr;
 
 /// How a webhook came in.
@@ -27,6 +33,33 @@ fn webhook(from: Option<Extension<ConnectInfo<SocketAddr>>>) -> Entrance {
     Entrance {
         door: Door::Webhook,
         address: from.map(|Extension(ConnectInfo(address))| address.ip().to_string()),
+    }
+}
+
+/// Who asks.
+fn asker(caller: Option<Extension<Identity>>) -> Result<Caller, Problem> {
+    match caller {
+        Some(Extension(Identity(Some(caller)))) => Ok(caller),
+        _ => {
+            let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
+            Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why))
+        }
+    }
+}
+
+/// The workspace that is meant: the one that is named, or the only one of who asks.
+fn workspace_of(caller: &Caller, named: Option<String>) -> Result<String, Problem> {
+    match (named, caller.access.as_slice()) {
+        (Some(name), _) => Ok(name),
+        (None, [(workspace, _)]) => Ok(workspace.name.to_string()),
+        (None, []) => {
+            let why = "You are in no workspace. Ask an administrator.";
+            Err(AppError::Forbidden(why.into()).into())
+        }
+        (None, _) => {
+            let why = "You are in several workspaces. Name the one that is meant: ?workspace=NAME.";
+            Err(AppError::from(FieldErrors::one("workspace", why)).into())
+        }
     }
 }
 

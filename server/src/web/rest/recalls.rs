@@ -1,7 +1,7 @@
 //! `/api/v1/artifacts/{digest}/recall`: a digest is marked bad (`POST`), looked at (`GET`), and let be promoted again (`DELETE`); and
 //! `POST …/recall/move-back` moves every place back that is to run it.
 
-use super::{body, is_json};
+use super::{asker, body, is_json, workspace_of};
 use crate::{
     nesting,
     service::{Caller, Services, promotion, views},
@@ -20,7 +20,6 @@ use contract::{
     error::AppError,
     recall::{MovedBack, RecallView},
 };
-use domain::field::FieldErrors;
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// Most bytes of a request.
@@ -117,23 +116,9 @@ async fn move_back(
 
 /// Who asks, and the workspace that is meant.
 fn who(caller: Asked, which: Named) -> Result<(Caller, String), Problem> {
-    let Some(Extension(Identity(Some(caller)))) = caller else {
-        let why = "Send an API token that is valid: Authorization: Bearer wb_…; waybill token create makes one.";
-        return Err(Problem::new(StatusCode::UNAUTHORIZED, AppError::SignedOut.code(), why));
-    };
+    let caller = asker(caller)?;
     let Query(which) = which.map_err(|_| AppError::BadRequest("The only option is workspace, a name.".into()))?;
-    let workspace = match (which.workspace, caller.access.as_slice()) {
-        (Some(name), _) => name,
-        (None, [(workspace, _)]) => workspace.name.to_string(),
-        (None, []) => {
-            let why = "You are in no workspace. Ask an administrator.";
-            return Err(AppError::Forbidden(why.into()).into());
-        }
-        (None, _) => {
-            let why = "You are in several workspaces. Name the one that is meant: ?workspace=NAME.";
-            return Err(AppError::from(FieldErrors::one("workspace", why)).into());
-        }
-    };
+    let workspace = workspace_of(&caller, which.workspace)?;
     Ok((caller, workspace))
 }
 

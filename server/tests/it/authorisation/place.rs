@@ -9,7 +9,7 @@ use crate::{
     support::{Bench, digest},
 };
 use axum::Router;
-use contract::backend::At;
+use contract::{backend::At, source::SourceHostDraft};
 use domain::{
     id::{ProjectId, UserId},
     promotion::State,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use server::service::{
     Caller,
     access::{self, NewToken},
-    promotion,
+    configure, promotion,
 };
 
 const API: &str = "127.0.0.1:5000/myapp/api";
@@ -270,7 +270,16 @@ async fn made_for(bench: &Bench, ada: &Caller, n: usize) -> Vec<(&'static str, S
     let open = access::members(services, ada, "demo").await.unwrap().invitations;
     let invitation = open.iter().find(|row| row.email == email("off")).unwrap().id;
     let (channel, delivery) = bench.channel(ada, &name("channel")).await;
+    let listed = format!("{}.example", name("listed"));
+    let host = SourceHostDraft {
+        host: listed.clone(),
+        ..SourceHostDraft::default()
+    };
+    configure::save_source_host(services, ada, "demo", &host, &SecretString::default())
+        .await
+        .unwrap();
     vec![
+        ("{listed}", listed),
         ("{member}", member.to_string()),
         ("{token}", token.to_string()),
         ("{invitation}", invitation.to_string()),

@@ -8,6 +8,7 @@ use crate::{
 use domain::{
     artifact::{Digest, ExactImage, Repository, Tag},
     name::Name,
+    source::{self, Revision, SourceRepository},
 };
 use server::{
     adapters::{git::values, registry::notification},
@@ -127,6 +128,11 @@ fn words(text: &[u8]) {
     let text = lossy(text);
     let _ = (text.parse::<Digest>(), text.parse::<Tag>(), text.parse::<Repository>());
     let _ = text.parse::<Name>();
+    let _ = (
+        SourceRepository::parse(&text),
+        Revision::parse(&text),
+        source::listed_host(&text),
+    );
 }
 
 /// Throws at every reader in turn, in a thread with a stack of the usual size.
@@ -217,4 +223,6 @@ const WORDS: &[&str] = &[
     "registry.example.com:5000/myapp/api:v1.2.3",
     "production",
     "v1.2.3-rc.1+build",
+    "https://github.com/acme/mono/tree/main/services/api",
+    "git+ssh://git@git.example.com:2222/acme/mono.git#main:services/api",
 ];

@@ -12,7 +12,7 @@ use domain::{environment::Workspace, id::UserId, promotion::Actor, rights::Role,
 use fakes::{AllThere, FakeArgoCd, FakeGit, FakeRegistry, SetClock};
 use secrecy::SecretString;
 use server::{
-    adapters::{notifier::Notifier, registry::Copier, system::System},
+    adapters::{git::SourceMirrors, notifier::Notifier, registry::Copier, system::System},
     config::Creators,
     ports::clock::Ids as _,
     secrets::{EncryptionKey, Sealer},
@@ -91,6 +91,10 @@ impl Bench {
         let services = Services {
             store: store.clone(),
             git: git.clone(),
+            // Made at its first use, which most tests never come to.
+            sources: Arc::new(SourceMirrors::new(
+                std::env::temp_dir().join(format!("sources-{}", System.next())),
+            )),
             argocd: Arc::new(FakeArgoCd::default()),
             registry: registry.clone(),
             copier: Arc::new(copier.clone()),
@@ -112,6 +116,7 @@ impl Bench {
             workload_reads: Arc::default(),
             deployed_sources: Arc::default(),
             kept_inbox: Arc::default(),
+            kept_changes: Arc::default(),
             // Who administers a workspace may create others.
             creators: Creators::Administrators,
             public_url: "http://waybill.example".into(),
