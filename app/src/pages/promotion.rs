@@ -85,8 +85,9 @@ pub fn PromotionPage() -> impl IntoView {
     view! {
         <Frame title crumbs>
             {move || {
+                commits.wait();
                 retried.done().and_then(|_| redirect(format!("/promotions/{}", id.get_untracked())))
-            }} {move || commits.wait()} {shown(read, move |view| content(view, commits, retried, title, said))}
+            }} {shown(read, move |view| content(view, commits, retried, title, said))}
             <p class="visually-hidden" role="status" aria-live="polite">
                 {said}
             </p>
@@ -232,7 +233,6 @@ fn ended(was: Option<State>, view: &PromotionView) -> Option<String> {
     })
 }
 
-/// What it is for, a sentence.
 /// A sentence that leads to another promotion.
 fn linked(before: &'static str, words: &'static str, id: PromotionId) -> AnyView {
     view! {
@@ -243,6 +243,7 @@ fn linked(before: &'static str, words: &'static str, id: PromotionId) -> AnyView
     .into_any()
 }
 
+/// What it is for, a sentence.
 fn lead(view: &PromotionView) -> String {
     let (resource, environment) = (&view.resource, &view.environment);
     match (view.purpose, &view.origin) {
