@@ -75,8 +75,14 @@ async fn found(access: &RegistryAccess, at: &Repository, image: &Digest) -> Vec<
     found.attached
 }
 
-fn enveloped(says: &str) -> Attached {
-    Attached::envelope(&envelope(says), None).unwrap()
+/// What is read of a statement, where it was hung in that form.
+fn read_as(form: StatementForm, image: &Digest, says: &str) -> Attached {
+    let layer = statement(form, image, says).layer;
+    let read = match form {
+        StatementForm::Bundle => Attached::bundle(&layer),
+        StatementForm::Attachment => Attached::envelope(&layer, None),
+    };
+    read.unwrap()
 }
 
 fn att_tag(image: &Value) -> String {
@@ -138,7 +144,10 @@ async fn a_bundle_is_listed_by_the_registry_or_under_the_tag_and_found() {
             let is_ours = put.uri.ends_with(&by) || put.uri.ends_with(&list_tag(&image));
             assert!(put.method != Method::PUT || is_ours, "no other tag: {}", put.uri);
         }
-        assert_eq!(found(&open(), &registry.repository(), &of).await, [enveloped("ours")]);
+        assert_eq!(
+            found(&open(), &registry.repository(), &of).await,
+            [read_as(StatementForm::Bundle, &of, "ours")]
+        );
 
         let before = writes(&registry);
         assert_eq!(hang(&registry, &image, &ours).await.unwrap(), StatementHung::Was);
@@ -161,7 +170,8 @@ async fn an_attachment_lies_alone_under_the_tag_as_it_was_made() {
     for blob in [&ours.config, &ours.layer] {
         assert_eq!(registry.held.blob(HERE, &digest(blob)).as_ref(), Some(blob));
     }
-    assert_eq!(found(&open(), &registry.repository(), &of).await, [enveloped("ours")]);
+    let read = read_as(StatementForm::Attachment, &of, "ours");
+    assert_eq!(found(&open(), &registry.repository(), &of).await, [read]);
     let before = writes(&registry);
     assert_eq!(hang(&registry, &image, &ours).await.unwrap(), StatementHung::Was);
     assert_eq!(writes(&registry), before, "nothing was sent");
@@ -232,7 +242,10 @@ async fn others_layers_stay_before_ours_and_the_configuration_counts_all() {
     }
     assert_eq!(writes(&registry), before);
     let found = found(&open(), &registry.repository(), &of).await;
-    assert_eq!(found, ["two", "one", "theirs"].map(enveloped));
+    assert_eq!(
+        found,
+        ["two", "one", "theirs"].map(|says| read_as(StatementForm::Attachment, &of, says))
+    );
 }
 
 #[tokio::test]
@@ -465,7 +478,7 @@ async fn a_try_that_was_cut_short_anywhere_is_finished_by_the_next() {
                 assert_eq!(there, [named_by(&ours)], "{form}, cut after {cut}");
                 assert_eq!(
                     found(&open(), &registry.repository(), &digest_of(&image)).await,
-                    [enveloped("ours")]
+                    [read_as(form, &digest_of(&image), "ours")]
                 );
                 let before = writes(&registry);
                 assert_eq!(hang(&registry, &image, &ours).await.unwrap(), StatementHung::Was);
@@ -546,11 +559,12 @@ async fn a_real_registry_takes_both_forms_beside_what_others_hung_there() {
     let (kind, bytes) = served(&registry, image.as_str()).await.unwrap();
     assert_eq!((subject.kind, subject.size), (kind, bytes.len() as u64));
     // First the attachments: where a bundle hangs, nobody should add one.
+    let [bundle, attachment] = FORMS;
     for (form, says) in [
-        (StatementForm::Attachment, "one"),
-        (StatementForm::Attachment, "two"),
-        (StatementForm::Bundle, "three"),
-        (StatementForm::Bundle, "four"),
+        (attachment, "one"),
+        (attachment, "two"),
+        (bundle, "three"),
+        (bundle, "four"),
     ] {
         let ours = statement(form, &image, says);
         assert_eq!(copier().hang(&at, &image, &ours).await.unwrap(), StatementHung::Hung);
@@ -561,7 +575,13 @@ async fn a_real_registry_takes_both_forms_beside_what_others_hung_there() {
             assert_eq!(logged(&registry, from, method), 0, "{says}");
         }
     }
-    let all = ["two", "one", "four", "three"].map(enveloped);
+    let all = [
+        (attachment, "two"),
+        (attachment, "one"),
+        (bundle, "four"),
+        (bundle, "three"),
+    ];
+    let all = all.map(|(form, says)| read_as(form, &image, says));
     assert_eq!(found(&open(), &api, &image).await, all);
 
     // And with credentials, by tokens and by password.
