@@ -1,6 +1,7 @@
 //! A gate in front of any HTTP server: requests of a kind can be held before they are passed on, or after they were carried out.
 //!
-//! Who dies while a request is held before has done nothing; who dies while it is held after has done it and can't know.
+//! Who dies while a request is held before, and is [cut off](Held::cut), has done nothing; who dies while it is held after has done it and can't
+//! know.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -51,6 +52,7 @@ struct Rule {
     contains: String,
     held: watch::Sender<usize>,
     released: CancellationToken,
+    cut: CancellationToken,
 }
 
 /// What is answered in the server's place.
@@ -68,9 +70,15 @@ struct Refusal {
 pub struct Held {
     held: watch::Receiver<usize>,
     released: CancellationToken,
+    cut: CancellationToken,
 }
 
 impl Held {
+    /// The requests that are held end here. For whoever was killed meanwhile: the gate may hear of that only after it has passed them on.
+    pub fn cut(self) {
+        self.cut.cancel();
+    }
+
     /// Waits until a request is being held. Bound it with a timeout.
     pub async fn held(&mut self) {
         // The sender lives in the gate's rule; without the gate nothing is held any more.
@@ -121,16 +129,17 @@ impl Gate {
     /// From now on requests with this method, whose path and query contain this, are held until the hold is dropped.
     pub fn hold(&self, moment: Moment, method: &str, contains: &str) -> Held {
         let (sender, held) = watch::channel(0);
-        let released = CancellationToken::new();
+        let (released, cut) = (CancellationToken::new(), CancellationToken::new());
         let rule = Rule {
             moment,
             method: method.parse().unwrap_or_default(),
             contains: contains.to_owned(),
             held: sender,
             released: released.clone(),
+            cut: cut.clone(),
         };
         *self.shared.rule.lock().unwrap_or_else(PoisonError::into_inner) = Some(rule);
-        Held { held, released }
+        Held { held, released, cut }
     }
 
     /// From now on requests with this method, whose path and query contain this, are answered with this JSON and don't reach the server.
@@ -161,11 +170,15 @@ impl Drop for Gate {
 }
 
 impl Rule {
-    async fn wait(&self) {
+    /// Whether the request goes on.
+    async fn wait(&self) -> bool {
         if !self.released.is_cancelled() {
             self.held.send_modify(|count| *count += 1);
             self.released.cancelled().await;
+            // Cut off is before released.
+            return !self.cut.is_cancelled();
         }
+        true
     }
 }
 
@@ -180,7 +193,9 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     let rule = shared.rule.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let rule = rule.filter(|rule| rule.method == parts.method && path.contains(&rule.contains));
     if let Some(rule) = rule.as_ref().filter(|rule| rule.moment == Moment::Before) {
-        rule.wait().await;
+        if !rule.wait().await {
+            return (StatusCode::BAD_GATEWAY, "the gate: cut off\n").into_response();
+        }
     }
     let mut headers = parts.headers;
     let has_body = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);

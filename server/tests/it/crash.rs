@@ -256,7 +256,7 @@ async fn killed_at_every_point_of_every_step() {
             .await
             .unwrap_or_else(|_| panic!("nothing came to be held {moment:?} {what}"));
         world.kill();
-        drop(hold);
+        hold.cut();
         world.restart().await;
         world.wait_for_live("staging", "api", &digest).await;
         world.idle().await;

@@ -439,7 +439,7 @@ async fn killed_at_every_request_of_a_copy() {
         let digest = two.world.push(&format!("1.1.{n}")).await;
         let hold = held(hold, contains).await;
         two.world.kill();
-        drop(hold);
+        hold.cut();
         two.world.restart().await;
         two.world.wait_for_live("production", "api", &digest).await;
         two.world.idle().await;

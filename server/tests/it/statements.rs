@@ -312,7 +312,7 @@ async fn a_server_that_is_killed_on_the_way_says_it_once() {
         let digest = two.world.push(&format!("1.1.{n}")).await;
         let hold = held(hold, contains).await;
         two.world.kill();
-        drop(hold);
+        hold.cut();
         two.world.restart().await;
         two.world.wait_for_live("production", "api", &digest).await;
         two.world.idle().await;
@@ -368,7 +368,7 @@ async fn killed_before_the_list(two: &mut Two, tag: &str) -> String {
     let digest = two.world.push(tag).await;
     let hold = held(hold, "the list").await;
     two.world.kill();
-    drop(hold);
+    hold.cut();
     digest
 }
 
