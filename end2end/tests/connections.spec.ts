@@ -126,3 +126,39 @@ test('what a test found stands beside its button', async ({ page, open, javaScri
   await open(`${settings}/clusters?edit=local`);
   await answered(page.getByRole('region', { name: 'Cluster local' }));
 });
+
+test('a host of source repositories is added and removed', async ({ page, open, tolerate, expectAccessible }) => {
+  const host = `${freshName('git')}.example.com`;
+  await open(`${settings}/sources`);
+  await page.getByRole('link', { name: 'Add a host' }).click();
+  await expect(page.getByRole('heading', { name: 'New host' })).toBeVisible();
+  await page.getByLabel('Host', { exact: true }).fill(`https://${host}/acme`);
+  tolerate(/status of 422/);
+  await page.getByRole('button', { name: 'Save host' }).click();
+  await expect(page.getByRole('alert')).toBeVisible();
+  await expect(page.getByLabel('Host', { exact: true })).toHaveValue(`https://${host}/acme`);
+  await expectAccessible();
+  await page.getByLabel('Host', { exact: true }).fill(host);
+  await page.getByLabel('User', { exact: true }).fill('reader');
+  await page.getByLabel('Token', { exact: true }).fill('a-token');
+  await page.getByRole('button', { name: 'Save host' }).click();
+  const listed = page.getByRole('region', { name: `Host ${host}` });
+  await expect(listed).toContainText('as reader, token stored');
+  await expectAccessible();
+  await listed.getByRole('button', { name: `Remove ${host}` }).click();
+  await expect(page.getByText(`${host} and its token are removed.`)).toBeVisible();
+  await expect(listed).toHaveCount(0);
+});
+
+test('a trusted root is refused with what is wrong, and the built-in ones stay', async ({ page, open, tolerate, expectAccessible }) => {
+  await open(`${settings}/registries`);
+  const roots = page.getByRole('region', { name: 'Trusted roots' });
+  await expect(roots.getByRole('row', { name: /^public / })).toContainText('built in');
+  await roots.getByLabel('Name', { exact: true }).fill(freshName('root'));
+  await roots.getByLabel('trusted_root.json').fill('{"mediaType": "something else"}');
+  tolerate(/status of 422/);
+  await roots.getByRole('button', { name: 'Save trusted root' }).click();
+  await expect(page.getByRole('alert')).toBeVisible();
+  await expect(roots.getByLabel('trusted_root.json')).toHaveValue('{"mediaType": "something else"}');
+  await expectAccessible();
+});
