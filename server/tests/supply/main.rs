@@ -1,5 +1,6 @@
 //! What cosign signs and attests, read back, and verified where Waybill copied it to ([`copies`]); and what Waybill signs, verified by cosign
-//! ([`statements`]). `make test-supply` builds three of its versions, and names their folder in `TEST_SUPPLY`.
+//! ([`statements`]), and by what decides in a cluster who may run ([`admission`]). `make test-supply` builds three of its versions, and names
+//! their folder in `TEST_SUPPLY`.
 //!
 //! The registries are Debian's `docker-registry`, which keeps no list of what refers to an image, so that the tools write one themselves,
 //! each in its own way; and one that keeps it (`end2end/supply/registry`). No transparency log is asked or told. Bundles are verified with a
@@ -11,6 +12,7 @@
     reason = "tests say what they expect"
 )]
 
+mod admission;
 mod copies;
 mod keyless;
 mod statements;

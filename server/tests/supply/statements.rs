@@ -24,7 +24,7 @@ const INSTALLATION: &str = "https://waybill.example.com";
 const THIRD: [&str; 2] = ["cosign-3.0.6", "cosign-3.1.3"];
 
 /// Hangs a statement on an image as a promotion does, and writes the public key beside cosign's; how it hangs.
-async fn hang(world: &World, image: &Image, environment: &str) -> StatementForm {
+pub(crate) async fn hang(world: &World, image: &Image, environment: &str) -> StatementForm {
     let key = world.signing_key();
     let at = CopyEnd {
         access: access(),

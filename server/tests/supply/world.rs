@@ -392,7 +392,7 @@ impl World {
         said.unwrap_or_else(|error| panic!("{program} {arguments:?}: {error}"))
     }
 
-    /// Runs a program and returns its output. The error is what it wrote to standard error.
+    /// Runs a program and returns its output. The error is all that it wrote.
     pub(crate) async fn attempt(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         let built = programs().join(program);
         // skopeo is Debian's.
@@ -411,7 +411,9 @@ impl World {
             .unwrap();
         match done.status.success() {
             true => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
-            false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
+            false => Err([done.stderr, done.stdout]
+                .map(|said| String::from_utf8_lossy(&said).into_owned())
+                .concat()),
         }
     }
 
