@@ -157,6 +157,12 @@ pub trait Environments: Send + Sync {
     async fn pause_promotions(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError>;
     /// Resumes promotions.
     async fn resume_promotions(&self, at: &At, of_project: bool) -> Result<(), AppError>;
+    /// Says that a digest which a resource runs, and nobody promoted, is right; with a reason, or an empty text.
+    async fn adopt(&self, at: &At, resource: &str, digest: &str, reason: &str) -> Result<(), AppError>;
+    /// The same of all such digests of an environment that Git declares.
+    async fn adopt_all(&self, at: &At) -> Result<(), AppError>;
+    /// Promotes what Git declares for a resource that runs what nobody promoted.
+    async fn promote_declared(&self, at: &At, resource: &str) -> Result<PromotionId, AppError>;
     /// What an environment asks for, as people read and write it.
     async fn policy(&self, at: &At) -> Result<PolicyView, AppError>;
     /// Writes what an environment asks for, unless it isn't any more what it was `before`.

@@ -1,7 +1,12 @@
 //! One environment, and the form that creates a resource in it.
 
 use crate::board::{Cell, EnvironmentHead};
-use domain::{name::Name, time::Timestamp};
+use domain::{
+    artifact::{Digest, ExactImage, Tag},
+    name::Name,
+    resource::Outside,
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// An environment with its resources.
@@ -31,8 +36,44 @@ pub struct EnvironmentView {
     pub may_remove: bool,
     /// Its resources, by name.
     pub resources: Vec<(Name, Cell)>,
+    /// What runs in it and was never promoted, by resource.
+    pub unpromoted: Vec<Unpromoted>,
     /// When this was read.
     pub now: Timestamp,
+}
+
+/// A digest that runs, that no promotion brought there, and that nobody adopted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unpromoted {
+    /// What runs it.
+    pub resource: Name,
+    /// The digest.
+    pub digest: Digest,
+    /// What the registry was seen to call it.
+    pub tag: Option<Tag>,
+    /// What Git declares for the resource.
+    pub declared: Option<ExactImage>,
+    /// Who declared that, and in which commit, where it wasn't Waybill and Git says so.
+    pub declared_by: Option<Outside>,
+    /// Since when Git declares it, where it declares just this digest; else when it was reported last.
+    pub since: Timestamp,
+    /// Whether it is recalled.
+    pub is_recalled: bool,
+}
+
+impl Unpromoted {
+    /// Whether Git declares just this digest.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        self.declared.as_ref().is_some_and(|image| image.digest == self.digest)
+    }
+
+    /// Whether it may be adopted.
+    #[must_use]
+    pub fn is_adoptable(&self) -> bool {
+        self.is_declared() && !self.is_recalled
+    }
 }
 
 /// Somebody paused promotions.

@@ -71,6 +71,10 @@ pub struct ResourceView {
     pub followers: Vec<(Name, Name)>,
     /// Its promotions, newest first, at most 50.
     pub history: Vec<PromotionRow>,
+    /// What ran here without a promotion and was adopted, newest first.
+    pub adopted: Vec<AdoptedImage>,
+    /// Whether it runs something now that was neither promoted nor adopted.
+    pub is_unpromoted: bool,
     /// What it can be rolled back to, by the actor, newest first, at most 10.
     pub earlier: Vec<EarlierImage>,
     /// When this was read.
@@ -87,6 +91,19 @@ pub struct EarlierImage {
     pub missing: Vec<String>,
     /// What rolling back to it would do; `None` when Git can't say.
     pub preview: Option<Preview>,
+}
+
+/// A digest that ran without a promotion, and that somebody said is right.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AdoptedImage {
+    /// The digest.
+    pub digest: Digest,
+    /// Who said so.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why, if they said.
+    pub reason: Option<String>,
 }
 
 /// A recall that concerns a resource.

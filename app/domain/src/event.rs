@@ -527,6 +527,14 @@ pub enum Happened {
         /// Why.
         reason: String,
     },
+    /// Somebody said that an image is right which others declared in Git and nobody promoted.
+    ImageAdopted {
+        /// The image.
+        image: ExactImage,
+        /// Why, if they said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A host of source repositories was listed.
     SourceHostAdded {
         /// The host, with its port where it has one of its own.

@@ -98,6 +98,7 @@ impl Occasion {
             Happened::DesiredChanged { by: None, .. }
             | Happened::SignedIn { .. }
             | Happened::SignInFailed { .. }
+            | Happened::ImageAdopted { .. }
             | Happened::TokenCreated { .. }
             | Happened::TokenRevoked { .. }
             | Happened::MemberInvited { .. }

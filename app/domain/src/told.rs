@@ -137,6 +137,7 @@ kinds! {
     TrustedRootRemoved Seldom "Trusted root removed",
     DigestRecalled Seldom "Digest recalled",
     RecallLifted Seldom "Recall lifted",
+    ImageAdopted Seldom "Image adopted",
     SourceHostAdded Seldom "Source host added",
     SourceHostChanged Seldom "Source host changed",
     SourceHostRemoved Seldom "Source host removed",
@@ -421,6 +422,10 @@ impl Happened {
             Self::RecallLifted { digest, reason } => {
                 more.push(reason.clone());
                 format!("lifted the recall of {}", digest.short())
+            }
+            Self::ImageAdopted { image, reason } => {
+                more.extend(reason.clone());
+                format!("adopted {}, which nobody promoted", image.short_label())
             }
             Self::SourceHostAdded { host, user } => match user {
                 Some(user) => format!("listed {host} as a host of source repositories, read as {user}"),

@@ -45,6 +45,48 @@ pub async fn resume_promotions(
     answer(backend()?.resume_promotions(&at, of_project).await)
 }
 
+/// Says that a digest which a resource runs, and nobody promoted, is right.
+///
+/// # Errors
+/// In the fields `digest` and `reason`; when it doesn't run, Git declares another, it is recalled, or the actor may not.
+#[server(prefix = "/api/ui", endpoint = "adopt")]
+pub async fn adopt(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+    digest: String,
+    reason: String,
+) -> Result<(), AppError> {
+    let at = At::new(workspace, project, environment);
+    answer(backend()?.adopt(&at, &resource, &digest, &reason).await)
+}
+
+/// Says so of all such digests of an environment that Git declares.
+///
+/// # Errors
+/// When there is none, or the actor may not.
+#[server(prefix = "/api/ui", endpoint = "adopt_all")]
+pub async fn adopt_all(workspace: String, project: String, environment: String) -> Result<(), AppError> {
+    let at = At::new(workspace, project, environment);
+    answer(backend()?.adopt_all(&at).await)
+}
+
+/// Promotes what Git declares for a resource that runs what nobody promoted; the promotion's id.
+///
+/// # Errors
+/// When all that it runs was promoted, Git declares no exact image or a recalled one, or the actor may not.
+#[server(prefix = "/api/ui", endpoint = "promote_declared")]
+pub async fn promote_declared(
+    workspace: String,
+    project: String,
+    environment: String,
+    resource: String,
+) -> Result<PromotionId, AppError> {
+    let at = At::new(workspace, project, environment);
+    answer(backend()?.promote_declared(&at, &resource).await)
+}
+
 /// One environment with its resources.
 ///
 /// # Errors

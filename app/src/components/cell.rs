@@ -60,6 +60,8 @@ pub struct CellPost {
     pub create_file: String,
     /// Why promotions are paused, on an environment's page.
     pub reason: String,
+    /// The digest that is adopted, on an environment's page.
+    pub digest: String,
 }
 
 /// A cell of the board.

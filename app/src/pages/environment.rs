@@ -1,9 +1,13 @@
-//! One environment: what runs in it, and the way to the form Create Resource.
+//! One environment: what runs in it, what of that was never promoted, and the way to the form Create Resource.
+
+mod unpromoted;
 
 use crate::{
     api::{
         board::Cell,
-        environment::{EnvironmentView, environment, pause_promotions, resume_promotions},
+        environment::{
+            EnvironmentView, adopt, adopt_all, environment, pause_promotions, promote_declared, resume_promotions,
+        },
     },
     components::{
         cell::{
@@ -53,6 +57,15 @@ pub fn Environment() -> AnyView {
                 }
                 "resume-environment" | "resume-project" => {
                     resume_promotions(workspace, project, name, of_project).await
+                }
+                "adopt" => {
+                    let (resource, digest) = (post.resource.clone(), post.digest.clone());
+                    adopt(workspace, project, name, resource, digest, String::new()).await
+                }
+                "adopt-all" => adopt_all(workspace, project, name).await,
+                "promote-declared" => {
+                    let started = promote_declared(workspace, project, name, post.resource.clone()).await;
+                    return (post, Some(started.map(|id| ButtonOutcome::Started(Some(id)))));
                 }
                 _ => return carry_out(post, workspace, project).await,
             };
@@ -168,6 +181,7 @@ fn page(view: EnvironmentView, now: Signal<Timestamp>) -> AnyView {
         </div>
         {view.other_branch.clone().map(|why| view! { <Notice meaning=Meaning::Bad>{why}</Notice> })}
         {list}
+        {unpromoted::unpromoted(&view, now)}
         {asks(&view)}
         {stops(&view, now)}
         <dl class="facts small">

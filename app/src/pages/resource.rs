@@ -201,7 +201,7 @@ fn head(view: &ResourceView, _: Signal<Timestamp>) -> AnyView {
     .into_any()
 }
 
-/// What is recalled of what it runs, and of what its source offers; and the way to recall what it runs.
+/// What is recalled of what it runs, and of what its source offers; that what it runs was never promoted; and the way to recall it.
 fn recalls(view: &ResourceView, _: Signal<Timestamp>) -> AnyView {
     let workspace = view.workspace.as_str();
     let notices: Vec<AnyView> = (view.recalls.iter())
@@ -235,8 +235,19 @@ fn recalls(view: &ResourceView, _: Signal<Timestamp>) -> AnyView {
             </p>
         }
     });
+    let unpromoted = view.is_unpromoted.then(|| {
+        let href = format!("/w/{workspace}/{}/{}#unpromoted", view.project, view.head.name);
+        view! {
+            <Notice meaning=Meaning::Waiting>
+                <p>
+                    "What runs here was never promoted. " <a href=href>"Adopt it, or promote what Git declares"</a>
+                </p>
+            </Notice>
+        }
+    });
     view! {
         {notices}
+        {unpromoted}
         {link}
     }
     .into_any()

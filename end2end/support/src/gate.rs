@@ -192,10 +192,10 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     }
     let rule = shared.rule.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let rule = rule.filter(|rule| rule.method == parts.method && path.contains(&rule.contains));
-    if let Some(rule) = rule.as_ref().filter(|rule| rule.moment == Moment::Before) {
-        if !rule.wait().await {
-            return (StatusCode::BAD_GATEWAY, "the gate: cut off\n").into_response();
-        }
+    if let Some(rule) = rule.as_ref().filter(|rule| rule.moment == Moment::Before)
+        && !rule.wait().await
+    {
+        return (StatusCode::BAD_GATEWAY, "the gate: cut off\n").into_response();
     }
     let mut headers = parts.headers;
     let has_body = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);

@@ -9,6 +9,7 @@
 
 pub mod accounts;
 pub mod activity;
+pub mod adoptions;
 pub mod artifacts;
 pub mod chain;
 pub mod clusters;
@@ -52,6 +53,7 @@ pub mod tx;
 mod upserts;
 pub mod workspaces;
 pub use accounts::{Accounts, User};
+pub use adoptions::{Adoption, Adoptions, UnpromotedImage};
 pub use artifacts::Artifacts;
 use async_trait::async_trait;
 pub use clusters::{ClusterRecord, Clusters};
@@ -179,6 +181,7 @@ pub trait Tx:
     + SigningKeys
     + StoredRoots
     + Recalls
+    + Adoptions
     + SourceHosts
     + Statements
     + Projects

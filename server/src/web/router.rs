@@ -56,6 +56,7 @@ pub fn routes(state: WebState) -> Routes {
         .merge(rest::checks::router(state.services.clone()))
         .merge(rest::custody::router(state.services.clone()))
         .merge(rest::recalls::router(state.services.clone()))
+        .merge(rest::unpromoted::router(state.services.clone()))
         .merge(rest::ledger::router(state.services.clone()))
         .with(|routes| {
             routes

@@ -74,5 +74,6 @@ mod take_back;
 mod telemetry;
 mod token;
 mod traps;
+mod unpromoted;
 mod web;
 mod workspaces;

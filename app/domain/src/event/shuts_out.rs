@@ -27,6 +27,7 @@ impl Happened {
             | Self::TrustedRootRemoved { .. }
             | Self::DigestRecalled { .. }
             | Self::RecallLifted { .. }
+            | Self::ImageAdopted { .. }
             | Self::SourceHostAdded { .. }
             | Self::SourceHostChanged { .. }
             | Self::SourceHostRemoved { .. }

@@ -219,6 +219,18 @@ impl<'a> Look<'a> {
         own.peek().is_some() && own.all(|w| w.is_told_to_run(self.intent.digest))
     }
 
+    /// Whether an operation of before this promotion is undone: the cluster is told something else since, and differs from Git. Where Argo CD
+    /// ignores that, a sync of our own shows it.
+    fn was_changed_after(&self, operation: &OperationSnapshot) -> bool {
+        let is_earlier =
+            (operation.finished_at).is_some_and(|at| at.plus_millis(TRUNCATED_MILLIS) <= self.intent.pushed_at);
+        let mut own = self.app.workloads.iter().flatten();
+        is_earlier
+            && !self.is_ours(operation)
+            && self.app.sync_status == "OutOfSync"
+            && own.any(|w| w.is_to_run(self.intent.digest) && !w.is_told_to_run(self.intent.digest))
+    }
+
     fn is_kept(&self) -> Result<(), Next> {
         if self.app.deleting {
             return Err(Next::Failed {
@@ -409,6 +421,7 @@ impl<'a> Look<'a> {
         if let Some(operation) = self.full_operation().filter(|operation| operation.phase == "Succeeded")
             // OutOfSync doesn't disprove what was asked for: the status compares with the head, which may be further.
             && (synced || !app.auto_sync || self.is_ours(operation) || app.awaits_pruning)
+            && !self.was_changed_after(operation)
             && let Some(revision) = self.covering_of(&operation.revisions)
         {
             return Ok(Applied::By { operation, revision });

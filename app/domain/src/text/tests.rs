@@ -232,6 +232,7 @@ fn words_of_events_stay_as_stored() {
         "trusted_root_removed",
         "digest_recalled",
         "recall_lifted",
+        "image_adopted",
         "source_host_added",
         "source_host_changed",
         "source_host_removed",

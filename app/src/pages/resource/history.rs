@@ -2,7 +2,7 @@
 
 use super::actions::ResourceForm;
 use crate::{
-    api::resource::{EarlierImage, PromotionRow, ResourceView},
+    api::resource::{AdoptedImage, EarlierImage, PromotionRow, ResourceView},
     components::{
         digest_chip::DigestChip,
         preview,
@@ -13,8 +13,32 @@ use crate::{
 use domain::{artifact::ExactImage, promotion::Purpose, time::Timestamp};
 use leptos::prelude::*;
 
-/// The promotions, newest first, and what ran before them.
+/// The promotions, newest first, and what ran before them; and what was adopted.
 pub(super) fn history(view: &ResourceView, sent: ResourceForm, now: Signal<Timestamp>) -> AnyView {
+    view! {
+        {promotions(view, sent, now)}
+        {adopted(view, now)}
+    }
+    .into_any()
+}
+
+/// What others brought here, and who said that it is right.
+fn adopted(view: &ResourceView, now: Signal<Timestamp>) -> Option<AnyView> {
+    let line = |one: &AdoptedImage| {
+        let reason = one.reason.as_ref().map(|reason| format!(": {reason}"));
+        view! {
+            <li>
+                {format!("{} adopted {}, which was never promoted, ", one.by, one.digest.short())}
+                <Ago at=one.at now />
+                {reason}
+            </li>
+        }
+    };
+    let lines: Vec<AnyView> = view.adopted.iter().map(|one| line(one).into_any()).collect();
+    (!lines.is_empty()).then(|| view! { <ul class="plain">{lines}</ul> }.into_any())
+}
+
+fn promotions(view: &ResourceView, sent: ResourceForm, now: Signal<Timestamp>) -> AnyView {
     if view.history.is_empty() {
         return view! { <p class="muted">"Nothing was promoted here yet."</p> }.into_any();
     }

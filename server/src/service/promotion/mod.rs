@@ -1,7 +1,8 @@
 //! What people and programs decide about resources and promotions: promote, pin, roll back,
 //! resume what is held, approve, retry, cancel, pause, take back what failed, recall a digest and move
-//! back what runs it.
+//! back what runs it, adopt what others brought.
 
+mod adopt;
 mod approve;
 mod cancel;
 mod heal;
@@ -16,6 +17,7 @@ mod retry;
 mod rollback;
 mod take_back;
 
+pub use adopt::{adopt, adopt_all, promote_declared};
 pub use approve::{approve, override_gate, reject};
 pub(crate) use approve::{approver, gates_for};
 pub use cancel::cancel;

@@ -91,6 +91,7 @@ pub async fn environment(services: &Services, caller: &Caller, at: &At) -> Resul
         .filter_map(|r| Some((r.name.clone(), hide_other_environments(&place, cells.cell(r.id)?))))
         .collect();
     resources.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let unpromoted = super::unpromoted::of_environment(&mut *tx, environment.id).await?;
     let application = place
         .cluster(&environment)
         .and_then(|c| reach::application(c, &place.record.project.name, &environment.name))
@@ -108,6 +109,7 @@ pub async fn environment(services: &Services, caller: &Caller, at: &At) -> Resul
         may_stop: rights::check(place.role, STOP).is_ok(),
         may_remove: place.only.is_none() && rights::check(place.role, Right::Administer).is_ok(),
         resources,
+        unpromoted,
         now: services.now(),
         workspace: place.workspace.name,
         project: place.record.project.name,

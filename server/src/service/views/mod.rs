@@ -19,6 +19,7 @@ mod recall;
 mod resource;
 mod statement;
 mod tags;
+mod unpromoted;
 
 pub use activity::activity;
 pub use board::{board, environment};
@@ -41,3 +42,4 @@ pub use promotion::promotion;
 pub use recall::recall;
 pub use resource::resource;
 pub(crate) use tags::tag_view;
+pub use unpromoted::unpromoted;

@@ -11,14 +11,14 @@ use crate::{
             cells, presence, preview, recall,
         },
     },
-    store::{PresenceRecord, Tx},
+    store::{Adoption, PresenceRecord, Tx},
 };
 use contract::{
     backend::At,
     connection::PassedOver,
     error::AppError,
     preview::Preview,
-    resource::{EarlierImage, PromotionRow, ResourceView},
+    resource::{AdoptedImage, EarlierImage, PromotionRow, ResourceView},
 };
 use domain::{
     artifact::{Artifact, Digest, ExactImage},
@@ -78,6 +78,8 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
     let gone = tx.incomplete(workspace).await?;
     let recalls = recall::notices(&mut *tx, workspace, &resource, latest.as_ref()).await?;
     let recalled = tx.recalled_digests(workspace).await?;
+    let unpromoted = tx.unpromoted(environment.id).await?;
+    let adopted = tx.adoptions_of(resource.id).await?;
     let followers = tx.followers(resource.id).await?;
     let followers = followers
         .into_iter()
@@ -122,11 +124,22 @@ pub async fn resource(services: &Services, caller: &Caller, at: &At, name: &str)
         runtime: resource.runtime,
         followers,
         history: history.into_iter().map(row).collect(),
+        adopted: adopted.into_iter().map(adopted_image).collect(),
+        is_unpromoted: unpromoted.iter().any(|one| one.resource.id == resource.id),
         earlier,
         now: services.now(),
         workspace: place.workspace.name,
         project: place.record.project.name,
     })
+}
+
+fn adopted_image(adoption: Adoption) -> AdoptedImage {
+    AdoptedImage {
+        digest: adoption.digest,
+        by: adoption.by.name().to_owned(),
+        at: adoption.at,
+        reason: adoption.reason,
+    }
 }
 
 /// What promoting it, and rolling it back to what ran before, would do.

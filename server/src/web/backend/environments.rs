@@ -8,6 +8,7 @@ use contract::{
     error::AppError,
     policy::PolicyView,
 };
+use domain::id::PromotionId;
 
 forward! {
     Environments;
@@ -16,6 +17,9 @@ forward! {
     fn environment_images(at: &At) -> EnvironmentImagesView = configure::environment_images;
     fn set_environment_images(at: &At, draft: &ImagesDraft) -> () = configure::set_environment_images;
     fn set_tags_again(at: &At) -> () = configure::set_tags_again;
+    fn adopt(at: &At, resource: &str, digest: &str, reason: &str) -> () = promotion::adopt;
+    fn adopt_all(at: &At) -> () = promotion::adopt_all;
+    fn promote_declared(at: &At, resource: &str) -> PromotionId = promotion::promote_declared;
     ;
 
     async fn pause_promotions(&self, at: &At, of_project: bool, reason: &str) -> Result<(), AppError> {

@@ -1,5 +1,5 @@
-//! The REST interface, below `/api/v1`: [`apply`], [`changes`], [`checks`], [`custody`], [`ledger`], [`recalls`] and the webhooks of registries
-//! ([`registry_hook`]) and Git hosts ([`git_hook`]).
+//! The REST interface, below `/api/v1`: [`apply`], [`changes`], [`checks`], [`custody`], [`ledger`], [`recalls`], [`unpromoted`] and the webhooks of
+//! registries ([`registry_hook`]) and Git hosts ([`git_hook`]).
 //!
 //! Errors are problem details ([`super::error`]). Who calls is said by the extension [`super::auth::Identity`], which the layer that
 //! reads sessions and tokens sets.
@@ -12,9 +12,10 @@ pub mod git_hook;
 pub mod ledger;
 pub mod recalls;
 pub mod registry_hook;
+pub mod unpromoted;
 
 use super::{auth::Identity, error::Problem};
-use crate::service::Caller;
+use crate::{nesting, service::Caller};
 use axum::{
     Extension,
     body::Bytes,
@@ -26,6 +27,7 @@ use domain::{
     door::{Door, Entrance},
     field::FieldErrors,
 };
+use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 
 /// How a webhook came in.
@@ -77,6 +79,20 @@ fn body(body: Result<Bytes, BytesRejection>, most: usize) -> Result<Bytes, Probl
             "The request ended before it was complete. Send it again.",
         ),
     })
+}
+
+/// What was sent, as JSON.
+fn sent<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+    most: usize,
+) -> Result<T, Problem> {
+    if !is_json(headers) {
+        let why = "Send the request as JSON, with Content-Type: application/json.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", why));
+    }
+    let bytes = body(bytes, most)?;
+    Ok(nesting::json(&bytes).map_err(|e| AppError::BadRequest(format!("The request could not be read: {e}.")))?)
 }
 
 /// Browsers send other kinds of bodies to other sites without asking; JSON they don't.

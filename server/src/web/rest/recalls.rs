@@ -1,9 +1,8 @@
 //! `/api/v1/artifacts/{digest}/recall`: a digest is marked bad (`POST`), looked at (`GET`), and let be promoted again (`DELETE`); and
 //! `POST …/recall/move-back` moves every place back that is to run it.
 
-use super::{asker, body, is_json, workspace_of};
+use super::{asker, sent, workspace_of};
 use crate::{
-    nesting,
     service::{Caller, Services, promotion, views},
     web::{auth::Identity, error::Problem, routes::Routes},
 };
@@ -14,13 +13,13 @@ use axum::{
         DefaultBodyLimit, Path, Query, State,
         rejection::{BytesRejection, QueryRejection},
     },
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
 };
 use contract::{
     error::AppError,
     recall::{MovedBack, RecallView},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 /// Most bytes of a request.
 const LARGEST: usize = 16 * 1024;
@@ -81,7 +80,7 @@ async fn recall(
     bytes: Sent,
 ) -> Result<Json<RecallView>, Problem> {
     let (caller, workspace) = who(caller, which)?;
-    let Reason { reason } = sent(&headers, bytes)?;
+    let Reason { reason } = sent(&headers, bytes, LARGEST)?;
     promotion::recall_digest(&services, &caller, &workspace, &digest, &reason).await?;
     Ok(Json(views::recall(&services, &caller, &workspace, &digest).await?))
 }
@@ -95,7 +94,7 @@ async fn lift(
     bytes: Sent,
 ) -> Result<Json<RecallView>, Problem> {
     let (caller, workspace) = who(caller, which)?;
-    let Reason { reason } = sent(&headers, bytes)?;
+    let Reason { reason } = sent(&headers, bytes, LARGEST)?;
     promotion::lift_recall(&services, &caller, &workspace, &digest, &reason).await?;
     Ok(Json(views::recall(&services, &caller, &workspace, &digest).await?))
 }
@@ -109,7 +108,7 @@ async fn move_back(
     bytes: Sent,
 ) -> Result<Json<MovedBack>, Problem> {
     let (caller, workspace) = who(caller, which)?;
-    let How { break_glass } = sent(&headers, bytes)?;
+    let How { break_glass } = sent(&headers, bytes, LARGEST)?;
     let moved = promotion::move_places_back(&services, &caller, &workspace, &digest, break_glass).await?;
     Ok(Json(moved))
 }
@@ -120,14 +119,4 @@ fn who(caller: Asked, which: Named) -> Result<(Caller, String), Problem> {
     let Query(which) = which.map_err(|_| AppError::BadRequest("The only option is workspace, a name.".into()))?;
     let workspace = workspace_of(&caller, which.workspace)?;
     Ok((caller, workspace))
-}
-
-/// What was sent, as JSON.
-fn sent<T: DeserializeOwned>(headers: &HeaderMap, bytes: Sent) -> Result<T, Problem> {
-    if !is_json(headers) {
-        let why = "Send the request as JSON, with Content-Type: application/json.";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", why));
-    }
-    let bytes = body(bytes, LARGEST)?;
-    Ok(nesting::json(&bytes).map_err(|e| AppError::BadRequest(format!("The request could not be read: {e}.")))?)
 }

@@ -123,6 +123,27 @@ fn all_workloads_with_the_digest_must_run_it() {
 }
 
 #[test]
+fn what_somebody_changed_in_the_cluster_since_is_synced_again() {
+    let changed = |ended: i64| AppSnapshot {
+        sync_status: "OutOfSync".into(),
+        operation: Some(OperationSnapshot {
+            promotion: Some("p0".into()),
+            finished_at: Some(at(ended)),
+            ..our_sync()
+        }),
+        ..with(vec![workload("Deployment", "api", PROMISED, OLD)])
+    };
+    expect(decide(&changed(-60)), "sync", "waits to be asked");
+    // While the sync of another that began later may still be on its way to the cluster, it is waited for.
+    expect(decide(&changed(2)), "wait", "names another image");
+    let ours = AppSnapshot {
+        operation: Some(our_sync()),
+        ..changed(-60)
+    };
+    expect(decide(&ours), "wait", "ignoreDifferences");
+}
+
+#[test]
 fn where_no_pod_is_expected_both_manifests_are_the_proof() {
     let mut idle = workload("Deployment", "api", PROMISED, PROMISED);
     idle.expects_pods = false;

@@ -1,0 +1,9 @@
+-- Images that ran without having been promoted, and that somebody said are right.
+CREATE TABLE adoptions (
+    resource_id TEXT COLLATE "C" NOT NULL REFERENCES resources (id),
+    digest TEXT COLLATE "C" NOT NULL,
+    adopted_by TEXT COLLATE "C" NOT NULL,            -- JSON
+    adopted_at BIGINT NOT NULL,
+    reason TEXT COLLATE "C",
+    PRIMARY KEY (resource_id, digest)
+);

@@ -1,0 +1,9 @@
+-- Images that ran without having been promoted, and that somebody said are right.
+CREATE TABLE adoptions (
+    resource_id TEXT NOT NULL REFERENCES resources (id),
+    digest TEXT NOT NULL,
+    adopted_by TEXT NOT NULL,            -- JSON
+    adopted_at BIGINT NOT NULL,
+    reason TEXT,
+    PRIMARY KEY (resource_id, digest)
+);
