@@ -7,3 +7,5 @@ CREATE TABLE adoptions (
     reason TEXT COLLATE "C",
     PRIMARY KEY (resource_id, digest)
 );
+CREATE INDEX adoptions_by_digest ON adoptions (digest);
+CREATE INDEX tag_moves_by_image ON tag_moves (workspace_id, last_set);

@@ -38,6 +38,10 @@ pub struct Custody {
     pub checks: Vec<CheckShown>,
     /// Where it went, oldest first.
     pub journey: Vec<Stage>,
+    /// Where it ran without a promotion and somebody said that it is right, oldest first.
+    pub adoptions: Vec<AdoptionShown>,
+    /// Tags that Waybill set on it, by repository and name.
+    pub tags: Vec<TagShown>,
     /// Copies of it between registries, oldest first.
     pub copies: Vec<CopyShown>,
     /// How many stages there are in environments that the reader may not see.
@@ -124,6 +128,44 @@ pub struct Stage {
     pub statement: Option<String>,
     /// When it was live and healthy in the environment, from and until; without an end it still is, as far as is known.
     pub ran: Vec<(String, Option<String>)>,
+}
+
+/// Somebody said that the image is right where it ran without a promotion.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdoptionShown {
+    /// The project.
+    pub project: Name,
+    /// The environment.
+    pub environment: Name,
+    /// The resource.
+    pub resource: Name,
+    /// Who said so.
+    pub by: String,
+    /// When.
+    pub at: String,
+    /// Why, if they said.
+    pub reason: Option<String>,
+}
+
+/// A tag of an environment on the image.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagShown {
+    /// The repository.
+    pub repository: Repository,
+    /// The tag.
+    pub tag: Tag,
+    /// The project.
+    pub project: Name,
+    /// The environment whose tag it is.
+    pub environment: Name,
+    /// `marker` or `keeper`.
+    pub usage: String,
+    /// When Waybill set it, or found it so.
+    pub set_at: String,
+    /// Whether somebody else moved it since.
+    pub is_moved: bool,
 }
 
 /// A copy of the image.

@@ -1,7 +1,7 @@
 //! One image: where it comes from, what vouches for it, where it went, and the export of all that.
 
 use crate::{
-    api::artifact::{CheckShown, CopyShown, Custody, Evidence, Held, Stage, custody},
+    api::artifact::{AdoptionShown, CheckShown, CopyShown, Custody, Evidence, Held, Stage, TagShown, custody},
     components::{
         digest_chip::BareDigest,
         frame::{Crumb, Frame},
@@ -107,6 +107,8 @@ fn page(view: &Custody) -> AnyView {
                 {hidden.map(|words| view! { <p class="muted">{words}</p> })}
                 {is_cut.map(|words| view! { <p class="muted">{words}</p> })}
             </section>
+            {adoptions(&view.adoptions)}
+            {tags(&view.tags)}
             {copies(&view.copies)}
             <section class="stack tight" aria-labelledby="export">
                 <h2 id="export">"Export"</h2>
@@ -277,6 +279,60 @@ fn stage(stage: &Stage) -> AnyView {
         </li>
     }
     .into_any()
+}
+
+fn adoptions(adoptions: &[AdoptionShown]) -> Option<AnyView> {
+    let line = |one: &AdoptionShown| {
+        let place = format!("{} / {} / {}", one.project, one.environment, one.resource);
+        let reason = one.reason.as_ref().map(|reason| format!(": {reason}"));
+        view! { <li>{format!("{} adopted it in {place} at ", one.by)} {time(&one.at)} {reason}</li> }
+    };
+    (!adoptions.is_empty()).then(|| {
+        view! {
+            <section class="stack tight" aria-labelledby="adopted">
+                <h2 id="adopted">"Adopted without a promotion"</h2>
+                <ul class="plain">{adoptions.iter().map(line).collect_view()}</ul>
+            </section>
+        }
+        .into_any()
+    })
+}
+
+fn tags(tags: &[TagShown]) -> Option<AnyView> {
+    if tags.is_empty() {
+        return None;
+    }
+    let row = |one: &TagShown| {
+        let moved = one.is_moved.then_some(" Someone else moved it since.");
+        view! {
+            <tr>
+                <th scope="row" class="mono">
+                    {format!("{}:{}", one.repository, one.tag)}
+                </th>
+                <td data-label="Environment">{format!("{} / {}, {}", one.project, one.environment, one.usage)}</td>
+                <td data-label="Set">{time(&one.set_at)} {moved}</td>
+            </tr>
+        }
+    };
+    Some(
+        view! {
+            <section class="stack tight" aria-labelledby="tags">
+                <h2 id="tags">"Tags"</h2>
+                <table class="table">
+                    <caption class="visually-hidden">"Tags that Waybill set on it"</caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Tag"</th>
+                            <th scope="col">"Environment"</th>
+                            <th scope="col">"Set"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{tags.iter().map(row).collect_view()}</tbody>
+                </table>
+            </section>
+        }
+        .into_any(),
+    )
 }
 
 fn copies(copies: &[CopyShown]) -> Option<AnyView> {

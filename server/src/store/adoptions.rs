@@ -10,7 +10,7 @@ use super::{
 use async_trait::async_trait;
 use domain::{
     artifact::{Digest, Tag},
-    id::{EnvironmentId, ResourceId},
+    id::{EnvironmentId, ResourceId, WorkspaceId},
     promotion::Actor,
     resource::Resource,
     time::Timestamp,
@@ -52,6 +52,12 @@ pub trait Adoptions: Send {
     async fn unpromoted(&mut self, environment: EnvironmentId) -> Result<Vec<UnpromotedImage>, StoreError>;
     /// What was adopted of a resource, the newest first.
     async fn adoptions_of(&mut self, resource: ResourceId) -> Result<Vec<Adoption>, StoreError>;
+    /// Who adopted a digest where, oldest first.
+    async fn adoptions_of_digest(
+        &mut self,
+        workspace: WorkspaceId,
+        digest: &Digest,
+    ) -> Result<Vec<Adoption>, StoreError>;
     /// Adopts a digest; `false` when somebody did before.
     async fn adopt(&mut self, adoption: &Adoption) -> Result<bool, StoreError>;
 }
@@ -69,6 +75,9 @@ const UNPROMOTED: &str = "SELECT r.*, l.digest AS runs, a.tag AS runs_tag, \
      AND NOT EXISTS (SELECT 1 FROM adoptions d WHERE d.resource_id = r.id AND d.digest = l.digest) \
      ORDER BY r.name, l.digest";
 const ADOPTIONS_OF: &str = "SELECT * FROM adoptions WHERE resource_id = $1 ORDER BY adopted_at DESC, digest";
+const ADOPTIONS_OF_DIGEST: &str = "SELECT d.* FROM adoptions d JOIN resources r ON r.id = d.resource_id \
+     JOIN environments e ON e.id = r.environment_id JOIN projects p ON p.id = e.project_id \
+     WHERE p.workspace_id = $1 AND d.digest = $2 ORDER BY d.adopted_at, d.resource_id";
 const ADOPT: &str = "INSERT INTO adoptions (resource_id, digest, adopted_by, adopted_at, reason) VALUES ($1, $2, $3, $4, $5) \
      ON CONFLICT DO NOTHING";
 
@@ -138,6 +147,20 @@ where
 
     async fn adoptions_of(&mut self, resource: ResourceId) -> Result<Vec<Adoption>, StoreError> {
         all!(self, AdoptionRow, ADOPTIONS_OF, resource.to_string())
+    }
+
+    async fn adoptions_of_digest(
+        &mut self,
+        workspace: WorkspaceId,
+        digest: &Digest,
+    ) -> Result<Vec<Adoption>, StoreError> {
+        all!(
+            self,
+            AdoptionRow,
+            ADOPTIONS_OF_DIGEST,
+            workspace.to_string(),
+            digest.as_str()
+        )
     }
 
     async fn adopt(&mut self, adoption: &Adoption) -> Result<bool, StoreError> {

@@ -114,6 +114,8 @@ pub trait TagMoves: Send {
     async fn drifted_markers(&mut self, project: ProjectId) -> Result<Vec<TagMove>, StoreError>;
     /// Those of a project's environments, by repository and name.
     async fn tags_of_project(&mut self, project: ProjectId) -> Result<Vec<TagMove>, StoreError>;
+    /// Those that name an image, as far as is known.
+    async fn tags_on(&mut self, workspace: WorkspaceId, digest: &Digest) -> Result<Vec<TagMove>, StoreError>;
     /// Those that a promotion set, or that it is to set.
     async fn tags_of_promotion(&mut self, promotion: PromotionId) -> Result<Vec<TagMove>, StoreError>;
     /// Those that keep images for a resource.
@@ -161,6 +163,8 @@ const TAGS_OF_PROJECT: &str = "SELECT t.* FROM tag_moves t JOIN environments e O
      WHERE e.project_id = $1 ORDER BY t.repository, t.tag";
 const DRIFTED_MARKERS: &str = "SELECT t.* FROM tag_moves t JOIN environments e ON e.id = t.environment_id \
      WHERE e.project_id = $1 AND t.drifted_at IS NOT NULL AND t.tag_use = 'marker' ORDER BY t.repository, t.tag";
+const TAGS_ON: &str =
+    "SELECT * FROM tag_moves WHERE workspace_id = $1 AND last_set = $2 AND set_at IS NOT NULL ORDER BY repository, tag";
 const TAGS_OF_PROMOTION: &str = "SELECT * FROM tag_moves WHERE promotion_id = $1 ORDER BY repository, tag";
 const KEEPERS_OF: &str =
     "SELECT * FROM tag_moves WHERE resource_id = $1 AND tag_use = 'keeper' ORDER BY repository, tag";
@@ -297,6 +301,10 @@ where
 
     async fn tags_of_project(&mut self, project: ProjectId) -> Result<Vec<TagMove>, StoreError> {
         all!(self, TagMoveRow, TAGS_OF_PROJECT, project.to_string())
+    }
+
+    async fn tags_on(&mut self, workspace: WorkspaceId, digest: &Digest) -> Result<Vec<TagMove>, StoreError> {
+        all!(self, TagMoveRow, TAGS_ON, workspace.to_string(), digest.as_str())
     }
 
     async fn tags_of_promotion(&mut self, promotion: PromotionId) -> Result<Vec<TagMove>, StoreError> {

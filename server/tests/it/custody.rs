@@ -1,5 +1,7 @@
 //! The life of an image on one page, and as an export that is the same to the byte while nothing changes.
 
+mod both;
+
 use crate::{
     gates::{API, promote, set_policy, world},
     support::{

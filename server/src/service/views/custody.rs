@@ -8,10 +8,10 @@ use crate::{
         reach::{self, Caller, ProjectPlace, not_found},
     },
     signature::sought,
-    store::{Asked, CopyRecord, Tx},
+    store::{Asked, CopyRecord, TagMove, Tx},
 };
 use contract::{
-    custody::{CheckShown, CopyShown, Custody, Evidence, Held, SCHEMA, Stage},
+    custody::{AdoptionShown, CheckShown, CopyShown, Custody, Evidence, Held, SCHEMA, Stage, TagShown},
     error::AppError,
 };
 use domain::{
@@ -99,6 +99,8 @@ pub async fn custody(services: &Services, caller: &Caller, workspace: &str, dige
             put_run(&mut journey, run.environment, run.since, run.until);
         }
     }
+    let adoptions = adoptions(&mut *tx, workspace, &projects, &digest).await?;
+    let tags = tx.tags_on(workspace.id, &digest).await?;
     drop(tx);
     Ok(Custody {
         schema: SCHEMA.into(),
@@ -109,6 +111,8 @@ pub async fn custody(services: &Services, caller: &Caller, workspace: &str, dige
         evidence,
         checks: newest_checks(checks),
         journey: journey.into_iter().map(|(_, _, stage)| stage).collect(),
+        adoptions,
+        tags: tags.into_iter().filter_map(|tag| tag_shown(&projects, tag)).collect(),
         copies: copies.into_iter().map(copy_shown).collect(),
         hidden,
         is_cut,
@@ -298,6 +302,53 @@ fn newest_checks(checks: Vec<Check>) -> Vec<CheckShown> {
         by: check.reported_by.name().to_owned(),
     };
     newest.into_values().map(shown).collect()
+}
+
+/// Where it was adopted, as far as the caller may see.
+async fn adoptions(
+    tx: &mut dyn Tx,
+    workspace: &Workspace,
+    projects: &BTreeMap<ProjectId, ProjectPlace>,
+    digest: &Digest,
+) -> Result<Vec<AdoptionShown>, AppError> {
+    let mut shown = Vec::new();
+    for adoption in tx.adoptions_of_digest(workspace.id, digest).await? {
+        let Some(resource) = tx.resource(adoption.resource).await? else {
+            continue;
+        };
+        if let Some((project, environment)) = named(projects, resource.environment) {
+            shown.push(AdoptionShown {
+                project,
+                environment,
+                resource: resource.name,
+                by: adoption.by.name().to_owned(),
+                at: adoption.at.rfc3339(),
+                reason: adoption.reason,
+            });
+        }
+    }
+    Ok(shown)
+}
+
+/// The names of an environment and its project; `None` where the caller may not know of it.
+fn named(projects: &BTreeMap<ProjectId, ProjectPlace>, id: EnvironmentId) -> Option<(Name, Name)> {
+    projects.values().find_map(|project| {
+        let environment = project.environments.iter().find(|e| e.id == id && project.shows(e))?;
+        Some((project.record.project.name.clone(), environment.name.clone()))
+    })
+}
+
+fn tag_shown(projects: &BTreeMap<ProjectId, ProjectPlace>, tag: TagMove) -> Option<TagShown> {
+    let (project, environment) = named(projects, tag.wanted.environment)?;
+    Some(TagShown {
+        repository: tag.wanted.repository,
+        tag: tag.wanted.tag,
+        project,
+        environment,
+        usage: tag.wanted.usage.to_string(),
+        set_at: tag.set_at?.rfc3339(),
+        is_moved: tag.drift.is_some(),
+    })
 }
 
 fn copy_shown(copy: CopyRecord) -> CopyShown {
