@@ -16,7 +16,7 @@ test: setup ## install what is missing, and run every test
 test-argocd: setup ## run the stories against a real Argo CD (builds it first: about 10 min); not part of `make test`
 	@scripts/argocd-real test
 
-test-supply: setup ## sign, attest, copy and verify with real versions of cosign, crane, oras and skopeo (builds them first: about 15 min); not part of `make test`
+test-supply: setup ## sign, attest, copy, verify and admit with real versions of cosign, crane, oras, skopeo, Kyverno and policy-controller (builds them first: about 30 min); not part of `make test`
 	@scripts/supply test
 
 soak: setup ## kill the server 200 times under load, on both databases; nothing may be lost or done twice
