@@ -9,3 +9,5 @@ CREATE TABLE adoptions (
 );
 CREATE INDEX adoptions_by_digest ON adoptions (digest);
 CREATE INDEX tag_moves_by_image ON tag_moves (workspace_id, last_set);
+-- Whether a promotion brought an image to a resource is asked at each page of it, however many it had.
+CREATE INDEX promotions_by_image ON promotions (resource_id, digest);

@@ -176,3 +176,29 @@ where
         Ok(added > 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::SqliteStore;
+
+    /// A resource's page takes as long after a million promotions as after one.
+    #[tokio::test]
+    async fn whether_an_image_was_promoted_is_found_along_an_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("waybill.db");
+        drop(SqliteStore::open(&file).await.unwrap());
+        let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display()))
+            .await
+            .unwrap();
+        let explain = format!("EXPLAIN QUERY PLAN {UNPROMOTED}");
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(explain))
+            .bind("an environment")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        let by_index = "SEARCH m USING INDEX promotions_by_image (resource_id=? AND digest=?)";
+        assert!(plan.iter().any(|(_, _, _, step)| step == by_index), "{plan:?}");
+        assert!(plan.iter().all(|(_, _, _, step)| !step.starts_with("SCAN")), "{plan:?}");
+    }
+}
