@@ -352,6 +352,23 @@ fn a_bundle_has_one_signature_and_a_bare_envelope_may_have_several() {
     assert!(Attached::bundle(two.to_string().as_bytes()).is_some());
 }
 
+/// What a signer calls its key proves nothing, and hides nothing.
+#[test]
+fn the_name_of_a_key_beside_a_signature_is_passed_over() {
+    let (pem, sign) = p256();
+    let key = PublicKey::read(&pem).unwrap();
+    let payload = statement(&digest(1), SIGNED).to_string().into_bytes();
+    for name in [json!("SHA256:of-another-key"), json!(""), json!(null), json!(7)] {
+        let mut named = bundle(&payload, STATEMENT, &sign);
+        named["dsseEnvelope"]["signatures"][0]["keyid"] = name.clone();
+        let bare = Attached::envelope(named["dsseEnvelope"].to_string().as_bytes(), None).unwrap();
+        let bundled = Attached::bundle(named.to_string().as_bytes()).unwrap();
+        for attached in [bare, bundled] {
+            assert_eq!(found_by(&key, &digest(1), &[attached]), Found::Valid, "{name}");
+        }
+    }
+}
+
 #[test]
 fn envelopes_are_read_in_both_alphabets_with_and_without_padding() {
     use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};

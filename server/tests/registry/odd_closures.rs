@@ -70,6 +70,29 @@ async fn an_empty_layer_is_a_layer() {
 }
 
 #[tokio::test]
+async fn layers_are_carried_as_they_are_however_they_are_packed() {
+    for kind in [
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+        "application/vnd.example.layer.v9",
+    ] {
+        let (source, target) = (Fake::usual().await, Fake::usual().await);
+        let bytes = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff];
+        let config = source.layer("application/vnd.oci.image.config.v1+json", b"{}");
+        let layer = source.layer(kind, &bytes);
+        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
+        let root = source.put(MANIFEST, &manifest);
+        let proof = carry(&source, &target, &root).await.unwrap();
+        assert_eq!((proof.blobs, proof.sent), (2, 8), "{kind}");
+        assert_eq!(target.held.blob(HERE, &digest(&bytes)), Some(bytes.to_vec()), "{kind}");
+        assert_eq!(
+            target.held.manifest(HERE, &digest_of(&root).to_string()),
+            Some(manifest),
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_manifest_of_the_first_schema_is_refused_in_a_list_too() {
     let (source, target) = (Fake::usual().await, Fake::usual().await);
     let old = json!({"schemaVersion": 1, "name": "x", "fsLayers": []});
